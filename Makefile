@@ -1,0 +1,124 @@
+# `make` tells what there is. Needs only make and Python 3.11 or later; uses uv where it is installed.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The Python that .venv is made with, such as PYTHON=python3.12. Empty: the first good one of these. 3.14 comes last
+# because the MongoDB server of the tests has no wheels for it.
+PYTHON ?=
+PYTHONS := python3 python3.13 python3.12 python3.11 python python3.14
+# Processes of the test suite: one for each core, up to 4. Each starts a MongoDB server of its own.
+TEST_WORKERS ?= auto
+# Passed on to the program that the target runs, as in: make test ARGS="tests/test_abort.py -x"
+ARGS ?=
+
+RUN_READY := $(VENV)/.ready-run
+DEV_READY := $(VENV)/.ready-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help demo setup test soak cover lint format types imports check package lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(RUN_READY) ## see it work: two workers, a few hundred jobs, under a minute
+	@$(BIN)/job-processor demo $(ARGS)
+
+setup: $(DEV_READY) ## make .venv with all development tools
+
+test: $(DEV_READY) ## run the test suite on both stores
+	@$(BIN)/pytest -n $(TEST_WORKERS) --maxprocesses 4 --dist worksteal $(ARGS)
+
+soak: $(DEV_READY) ## run the long tests of load and faults
+	@$(BIN)/pytest -m soak --timeout 1800 $(ARGS) || { [ $$? -eq 5 ] && echo "There are no such tests."; }
+
+cover: $(DEV_READY) ## run the test suite and show what it does not reach
+	@$(BIN)/pytest -n $(TEST_WORKERS) --maxprocesses 4 --dist worksteal --cov $(ARGS)
+
+lint: $(DEV_READY) ## check style and format
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+format: $(DEV_READY) ## format the code and repair what can be repaired
+	@$(BIN)/ruff check --fix-only --quiet
+	@$(BIN)/ruff format
+
+types: $(DEV_READY) ## check the types
+	@$(BIN)/mypy
+
+imports: $(DEV_READY) ## check that imports point one way
+	@$(BIN)/lint-imports --no-logo
+
+check: lint types imports test ## all of the above that can fail: run it before a pull request
+
+package: $(DEV_READY) ## build the wheel and the source archive in dist/
+	@rm -rf dist
+	@$(BIN)/python -m build --no-isolation
+
+# Keeps the pinned versions as far as pyproject.toml allows; ARGS=--upgrade takes the newest.
+lock: ## pin again what pyproject.toml asks for (needs uv)
+	@$(compile) --group dev --output-file constraints-dev.txt $(ARGS)
+	@$(compile) --group build --constraint constraints-dev.txt --output-file constraints.txt $(ARGS)
+
+clean: ## remove all that was made here, .venv too
+	@rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
+		.pytest_cache .ruff_cache
+	@find src tests -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# --- how .venv comes about -------------------------------------------------------------------------------------------
+
+compile = uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
+
+# Sets $$python to the interpreter to use, or ends with an error that says what is missing.
+define find_python
+	is_good() { "$$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }; \
+	python=; \
+	for candidate in $(or $(PYTHON),$(PYTHONS)); do \
+		if is_good "$$candidate"; then python="$$candidate"; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "make: needs Python 3.11 or later; tried: $(or $(PYTHON),$(PYTHONS))." >&2; \
+		echo "make: install one, or say where it is: make $(MAKECMDGOALS) PYTHON=path/to/python3" >&2; \
+		exit 1; \
+	fi
+endef
+
+# $(call install,FILE): the pinned packages of FILE, which lists every dependency, then this package from its source.
+# --no-compile: Python compiles what is imported when it is imported, which is less than all.
+define install
+	if command -v uv >/dev/null 2>&1; then \
+		set -e; \
+		uv pip install --quiet --python $(BIN)/python --require-hashes --requirement $(1); \
+		uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
+	else \
+		set -e; \
+		$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null; \
+		pip="$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-compile"; \
+		$$pip --no-deps --require-hashes --requirement $(1); \
+		$$pip --no-deps --no-build-isolation --editable .; \
+	fi
+endef
+
+$(BIN)/python:
+	@$(find_python); \
+	echo "Making $(VENV) with $$("$$python" --version) …"; \
+	if command -v uv >/dev/null 2>&1; then \
+		path=$$("$$python" -c 'import sys; print(sys.executable)'); \
+		uv venv --quiet --python "$$path" $(VENV); \
+	else \
+		"$$python" -m venv $(VENV) || { \
+			rm -rf $(VENV); \
+			echo "make: $$python cannot make an environment; on Debian and Ubuntu install python3-venv." >&2; \
+			exit 1; \
+		}; \
+	fi
+
+$(RUN_READY): constraints.txt pyproject.toml | $(BIN)/python
+	@echo "Installing job-processor in $(VENV) …"
+	@$(call install,constraints.txt)
+	@touch $@
+
+$(DEV_READY): constraints-dev.txt pyproject.toml | $(BIN)/python
+	@echo "Installing job-processor and its development tools in $(VENV) …"
+	@$(call install,constraints-dev.txt)
+	@touch $@ $(RUN_READY)

@@ -1,0 +1,207 @@
+"""What the user defines: jobs, crons, how a failed attempt is retried, and the registry of names."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Literal, TypeAlias
+
+from job_processor import schedule
+from job_processor.errors import DefinitionError, InvalidArgumentError, UnknownJobError
+from job_processor.handlers import BoundHandler, bind_handler
+from job_processor.settings import check_int, check_name, check_positive, time_zone
+
+Handler: TypeAlias = Callable[..., Any]
+ExitHook: TypeAlias = Callable[[Any], Awaitable[object] | object]
+Misfire: TypeAlias = Literal["once", "skip", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often, and how much later, a failed attempt is tried again.
+
+    `max_attempts` counts the first attempt too; `delay` is the time in seconds between the end of
+    a failed attempt and the next.
+    """
+
+    max_attempts: int = 3
+    delay: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_int("max_attempts", self.max_attempts, minimum=1)
+        check_positive("delay", self.delay, zero=True)
+
+
+@dataclass(frozen=True, slots=True)
+class JobDef:
+    """A job by name: what runs it and how.
+
+    handler: async or plain function; gets what its parameters are named after (`job`, `signal`,
+        `payload`), others by position `(job, signal)`. A plain one runs in a thread.
+    on_job_exited: called once with the job as last written when it has finished, errored or was
+        killed while it ran, a crash included.
+    resumable: after a shutdown or a crash it is paused and taken up again, else it is errored.
+    tag: only workers that serve this tag run it.
+    exclusive: while one is pending, running or paused, a new one is stored as skipped.
+    max_runtime_in_minutes: then it is interrupted, by force if need be, and errored.
+    retry: what follows a failed attempt; None: nothing.
+
+    Raises DefinitionError when one of these cannot work.
+    """
+
+    handler: Handler
+    on_job_exited: ExitHook | None = None
+    resumable: bool = False
+    tag: str | None = None
+    exclusive: bool = False
+    max_runtime_in_minutes: float | None = None
+    retry: Retry | None = None
+    bound: BoundHandler = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bound", bind_handler(self.handler, ("job", "signal")))
+        _check_common(self)
+
+
+@dataclass(frozen=True, slots=True)
+class CronDef:
+    """A cron by name: when it fires, what runs it and how.
+
+    cron_string: 5 fields, 6 with seconds first, or an alias such as `@hourly`.
+    handler: as a job's, but parameters of other names get `(signal, job)`.
+    checkin_margin: minutes of tolerance between planned and actual start; a later start is missed.
+    timezone: IANA name; None: the processor's.
+    misfire: what follows missed occurrences: `once` runs the standing one, `skip` settles it as
+        skipped, `all` adds the others, at most 100.
+    on_job_exited, resumable, max_runtime_in_minutes, tag, exclusive, retry: as a job's.
+
+    Raises DefinitionError when one of these cannot work.
+    """
+
+    cron_string: str
+    handler: Handler
+    on_job_exited: ExitHook | None = None
+    resumable: bool = False
+    checkin_margin: float = 5
+    max_runtime_in_minutes: float | None = None
+    tag: str | None = None
+    exclusive: bool = False
+    timezone: str | None = None
+    misfire: Misfire = "once"
+    retry: Retry | None = None
+    bound: BoundHandler = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bound", bind_handler(self.handler, ("signal", "job")))
+        _check_common(self)
+        with _as_definition_error():
+            schedule.parse(self.cron_string)
+            if self.timezone is not None:
+                time_zone(self.timezone)
+            check_positive("checkin_margin", self.checkin_margin)
+        if self.misfire not in ("once", "skip", "all"):
+            raise DefinitionError("misfire", self.misfire, "allowed are 'once', 'skip' and 'all'")
+
+    def fingerprint(self, default_timezone: str) -> str:
+        """Return a hash of what decides when it fires: the expression and the zone."""
+        text = f"{schedule.parse(self.cron_string)}\n{self.timezone or default_timezone}"
+        return sha256(text.encode()).hexdigest()[:16]
+
+
+Definition: TypeAlias = JobDef | CronDef
+
+
+class Registry:
+    """The jobs and crons of one processor, by name."""
+
+    def __init__(self, jobs: Mapping[str, JobDef], crons: Mapping[str, CronDef]) -> None:
+        self.jobs: dict[str, JobDef] = {}
+        self.crons: dict[str, CronDef] = {}
+        self._served: dict[tuple[str, ...] | None, tuple[str, ...]] = {}
+        for argument, given in (("jobs", jobs), ("crons", crons)):
+            if not isinstance(given, Mapping):
+                raise InvalidArgumentError(
+                    argument, given, "allowed is a mapping of names to definitions"
+                )
+        for name, job in jobs.items():
+            self.add_job(name, job)
+        for name, cron in crons.items():
+            self.add_cron(name, cron)
+
+    def add_job(self, name: str, definition: JobDef) -> None:
+        """Add a job; raise DefinitionError when the name is taken or it is no JobDef."""
+        if not isinstance(definition, JobDef):
+            raise DefinitionError(f"jobs[{name!r}]", definition, "allowed is a JobDef")
+        self._check_new(name)
+        self.jobs[name] = definition
+
+    def add_cron(self, name: str, definition: CronDef) -> None:
+        """Add a cron; raise DefinitionError when the name is taken or it is no CronDef."""
+        if not isinstance(definition, CronDef):
+            raise DefinitionError(f"crons[{name!r}]", definition, "allowed is a CronDef")
+        self._check_new(name)
+        self.crons[name] = definition
+
+    def get(self, name: str) -> Definition | None:
+        """Return the definition of a job or cron, None when there is none of this name."""
+        return self.jobs.get(name) or self.crons.get(name)
+
+    def job(self, name: str) -> JobDef:
+        """Return the definition of a job; raise UnknownJobError when there is none."""
+        definition = self.jobs.get(name) if isinstance(name, str) else None
+        if definition is None:
+            known = ", ".join(repr(known) for known in sorted(self.jobs)) or "none yet"
+            raise UnknownJobError("name", name, f"the jobs defined here are: {known}")
+        return definition
+
+    def served(self, tags: tuple[str, ...] | None) -> tuple[str, ...]:
+        """Return the names that a worker with these tags takes; None stands for all tags."""
+        names = self._served.get(tags)
+        if names is None:
+            names = tuple(
+                name for name, each in self if not each.tag or tags is None or each.tag in tags
+            )
+            self._served[tags] = names
+        return names
+
+    def unknown_tags(self, tags: tuple[str, ...]) -> list[str]:
+        """Return those of `tags` that no definition has."""
+        known = {each.tag for _, each in self}
+        return [tag for tag in tags if tag not in known]
+
+    def __iter__(self) -> Iterator[tuple[str, Definition]]:
+        yield from self.jobs.items()
+        yield from self.crons.items()
+
+    def _check_new(self, name: str) -> None:
+        with _as_definition_error():
+            check_name("name", name)
+        if self.get(name) is not None:
+            raise DefinitionError("name", name, "allowed is a name that no job or cron has yet")
+        self._served.clear()
+
+
+class _as_definition_error:  # noqa: N801  # reads as a statement: with _as_definition_error()
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, InvalidArgumentError) and not isinstance(error, DefinitionError):
+            raise DefinitionError(error.argument, error.value, error.allowed) from error
+
+
+def _check_common(definition: Definition) -> None:
+    hook, tag = definition.on_job_exited, definition.tag
+    if hook is not None and not callable(hook):
+        raise DefinitionError("on_job_exited", hook, "allowed is a function of one argument")
+    if tag is not None and (not isinstance(tag, str) or not tag.strip()):
+        raise DefinitionError("tag", tag, "allowed is None or a non-empty str")
+    for flag in ("resumable", "exclusive"):
+        if not isinstance(getattr(definition, flag), bool):
+            raise DefinitionError(flag, getattr(definition, flag), "allowed are True and False")
+    if definition.retry is not None and not isinstance(definition.retry, Retry):
+        raise DefinitionError("retry", definition.retry, "allowed is None or a Retry")
+    if definition.max_runtime_in_minutes is not None:
+        with _as_definition_error():
+            check_positive("max_runtime_in_minutes", definition.max_runtime_in_minutes)

@@ -1,0 +1,88 @@
+"""Every error that Job Processor raises, under one root."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class JobProcessorError(Exception):
+    """Root of every error that Job Processor raises."""
+
+
+class InvalidArgumentError(JobProcessorError, ValueError):
+    """A value that was passed in is not allowed.
+
+    The message names the argument, the value and what is allowed; the same three are attributes.
+    """
+
+    def __init__(self, argument: str, value: Any, allowed: str) -> None:
+        super().__init__(f"{argument}: {shorten(repr(value), 200)} is not allowed; {allowed}")
+        self.argument = argument
+        self.value = value
+        self.allowed = allowed
+
+
+class DefinitionError(InvalidArgumentError):
+    """A JobDef or CronDef cannot work: its handler, expression, time zone, tag or limits."""
+
+
+class UnknownJobError(InvalidArgumentError):
+    """A job was asked for by a name that this processor does not define."""
+
+
+class PayloadError(InvalidArgumentError):
+    """A payload cannot be stored: its type, one of its values, or its size."""
+
+
+class JobNotFoundError(JobProcessorError, LookupError):
+    """No job has this id (it never existed, or its history was removed)."""
+
+    def __init__(self, job_id: object) -> None:
+        super().__init__(f"no job has the id {job_id}")
+        self.job_id = job_id
+
+
+class JobTimeoutError(JobProcessorError, TimeoutError):
+    """A job was not settled within the time given to `wait_for_job`."""
+
+
+class JobConflictError(JobProcessorError):
+    """An exclusive job of this name is already pending, running or paused."""
+
+
+class AbortedError(JobProcessorError):
+    """Raised by `AbortSignal.raise_if_aborted()`; `reason` says why the run should stop."""
+
+    def __init__(self, reason: object) -> None:
+        super().__init__(f"aborted: {reason}")
+        self.reason = reason
+
+
+class NotSetUpError(JobProcessorError):
+    """The processor was used before `setup()` or after `close()`."""
+
+
+class WorkerStateError(JobProcessorError):
+    """A worker of this processor runs already, or a background task of it died."""
+
+
+class StoreError(JobProcessorError):
+    """The database refused something and would refuse it again."""
+
+
+class StoreSetupError(StoreError):
+    """The database cannot serve as it is: not a database, an index that differs, no privilege."""
+
+
+class StoreUnavailableError(StoreError):
+    """The database did not answer; the same call may succeed later. The message has its address."""
+
+
+def shorten(text: str, limit: int) -> str:
+    """Return `text`, its middle cut out where it is longer than `limit` characters."""
+    if len(text) <= limit:
+        return text
+    marker = f" … {len(text) - limit} characters left out … "
+    head = max((limit - len(marker)) * 2 // 3, 0)
+    tail = max(limit - len(marker) - head, 0)
+    return text[:head] + marker + (text[-tail:] if tail else "")

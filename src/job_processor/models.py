@@ -1,0 +1,292 @@
+"""Jobs, crons and workers as they stand in the database, their states, and what changes them.
+
+Every model is immutable: a change is a new object. Times are aware, in UTC, to the millisecond.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from bson import ObjectId
+
+from job_processor.clock import to_ms
+from job_processor.errors import InvalidArgumentError
+
+
+class JobStatus(StrEnum):
+    """Where a job stands."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    FINISHED = "finished"
+    ERRORED = "errored"
+    PAUSED = "paused"
+    KILLED = "killed"
+    SKIPPED = "skipped"
+    ACTIVE = "active"  # of a cron only
+
+
+WAITING = frozenset({JobStatus.PENDING, JobStatus.PAUSED})
+ACTIVE = frozenset({JobStatus.PENDING, JobStatus.RUNNING, JobStatus.PAUSED})
+SETTLED = frozenset(
+    {JobStatus.FINISHED, JobStatus.ERRORED, JobStatus.KILLED, JobStatus.SKIPPED}
+)
+
+TRANSITIONS: frozenset[tuple[JobStatus | None, JobStatus]] = frozenset(
+    {
+        (None, JobStatus.PENDING),  # insert
+        (None, JobStatus.RUNNING),  # run_job: inserted under the hand that runs it
+        (None, JobStatus.SKIPPED),  # insert into an exclusive conflict
+        (JobStatus.PENDING, JobStatus.RUNNING),  # claim
+        (JobStatus.PAUSED, JobStatus.RUNNING),  # claim
+        (JobStatus.PENDING, JobStatus.KILLED),  # kill
+        (JobStatus.PAUSED, JobStatus.KILLED),  # kill
+        (JobStatus.RUNNING, JobStatus.FINISHED),  # settle
+        (JobStatus.RUNNING, JobStatus.ERRORED),  # settle, rescue
+        (JobStatus.RUNNING, JobStatus.KILLED),  # settle, rescue
+        (JobStatus.RUNNING, JobStatus.SKIPPED),  # settle a missed cron task
+        (JobStatus.RUNNING, JobStatus.PAUSED),  # settle, rescue
+        (JobStatus.RUNNING, JobStatus.PENDING),  # retry later, give back
+    }
+)
+"""Each change of state that a store verb makes; None is the state before the insert."""
+
+JobType = Literal["simple", "cron_task"]
+SkipReason = Literal["noConcurrent_conflict", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class SkipMetadata:
+    """Why a job was skipped, and by which job (None unless it was an exclusive conflict)."""
+
+    reason: SkipReason
+    conflicting_job_id: ObjectId | None
+    skipped_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a run left: how long it took (for people), its result or its error."""
+
+    duration: str
+    result: Any = None
+    error: str | None = None
+    skip_metadata: SkipMetadata | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseJob:
+    """What a simple job and a cron task have in common."""
+
+    type: ClassVar[JobType]
+
+    id: ObjectId
+    name: str
+    status: JobStatus
+    scheduled_for: datetime
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    worker_id: ObjectId | None = None
+    """Who holds the run; on a settled job, who wrote its end (after a crash: the rescuer)."""
+    output: Output | None = None
+    exclusive: bool = False
+    attempt: int = 1
+    """Number of the present attempt, from 1; kept in the document from the second on."""
+    crashes: int = 0
+    """Workers that this job took down since its last settlement."""
+
+    @property
+    def settled(self) -> bool:
+        """True when it will not run any more by itself."""
+        return self.status in SETTLED
+
+    @property
+    def ran_before(self) -> bool:
+        """True for a claimed job that another run had begun (resumed or retried)."""
+        return self.attempt > 1 or (
+            self.started_at is not None and self.started_at != self.updated_at
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimpleJob(BaseJob):
+    """A job that a caller made, to be executed once."""
+
+    type: ClassVar[JobType] = "simple"
+
+    payload: Mapping[str, Any] | None = None
+    sync: bool = False
+    """True when `run_job` made it, to run at once in the caller's process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CronTask(BaseJob):
+    """One occurrence of a cron; it runs like a job."""
+
+    type: ClassVar[JobType] = "cron_task"
+
+    sentry_id: str | None = None
+    planned_for: datetime | None = None
+    """Its planned time, where a retry moved `scheduled_for` away from it."""
+
+
+Job: TypeAlias = SimpleJob | CronTask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cron:
+    """A cron as it stands in the database; `scheduled_for` points at its next occurrence."""
+
+    type: ClassVar[Literal["cron"]] = "cron"
+
+    id: ObjectId
+    name: str
+    cron_string: str
+    scheduled_for: datetime
+    created_at: datetime
+    updated_at: datetime
+    status: JobStatus = JobStatus.ACTIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerInfo:
+    """A worker's registration. A Node worker's has only the first four fields."""
+
+    id: ObjectId
+    hostname: str
+    last_seen: datetime
+    """By the database's clock."""
+    tags: tuple[str, ...] | None = None
+    """The tags that it serves; None: all."""
+    timeout_s: float | None = None
+    """Seconds without a heartbeat after which it is dead; None in a Node worker's."""
+    service: str | None = None
+    names: tuple[str, ...] = ()
+    """Names of the jobs and crons that it defines."""
+    crons: Mapping[str, str] = field(default_factory=dict)
+    """Its crons: the hash of each definition, by name."""
+    pid: int | None = None
+    version: str | None = None
+    concurrency: int | None = None
+    started_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Registrations:
+    """The registered workers, and the database's clock when they were read."""
+
+    now: datetime
+    workers: tuple[WorkerInfo, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a run's end writes: its next state and everything that comes with it."""
+
+    status: JobStatus
+    at: datetime
+    """`updated_at`; also `ended_at` when the state is a settled one."""
+    output: Output | None = None
+    scheduled_for: datetime | None = None
+    """When to run again (retry); None leaves the time as it is."""
+    attempt: int | None = None
+    """The number of the attempt to come (retry); None leaves it as it is."""
+    crashes: int = 0
+    started: bool = True
+    """False when the handler never began: a job given back has no `started_at`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """One guarded write: the run that it ends, whose it must be, and the outcome."""
+
+    job: Job
+    """The run as its holder knows it; its `worker_id` and `attempt` are the fence."""
+    outcome: Outcome
+    writer: ObjectId
+    """Who writes: the run's own worker, or the rescuer."""
+
+    def written(self) -> Job:
+        """Return the job as this settlement leaves it in the database."""
+        job, outcome = self.job, self.outcome
+        settled = outcome.status in SETTLED
+        changes: dict[str, Any] = {
+            "status": outcome.status,
+            "updated_at": outcome.at,
+            "ended_at": outcome.at if settled else None,
+            "output": outcome.output if outcome.output is not None else job.output,
+            "worker_id": self.writer if settled else None,
+            "crashes": outcome.crashes,
+        }
+        if outcome.scheduled_for is not None:
+            changes["scheduled_for"] = outcome.scheduled_for
+            if isinstance(job, CronTask) and job.planned_for is None:
+                changes["planned_for"] = job.scheduled_for
+        if outcome.attempt is not None:
+            changes["attempt"] = outcome.attempt
+        if not outcome.started:
+            changes["started_at"] = None
+        return replace(job, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a worker asks the store for."""
+
+    worker_id: ObjectId
+    names: tuple[str, ...]
+    """The names that it may take, at most `settings.CLAIM_NAMES` of them."""
+    limit: int
+    now: datetime
+    exclude: frozenset[ObjectId] = frozenset()
+    """Jobs of which it still holds an unconfirmed settlement or a living thread."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobQuery:
+    """A selection of jobs, newest first; a field that is None does not filter."""
+
+    name: str | None = None
+    status: JobStatus | None = None
+    type: JobType | None = None
+    limit: int = 50
+    after: ObjectId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """A page of jobs, newest first."""
+
+    jobs: tuple[Job, ...]
+    next: str | None
+    """Pass it as `after` for the page that follows; None at the end."""
+
+
+def occurrence_id(name: str, planned_for: datetime) -> ObjectId:
+    """Return the id of a cron's occurrence, the same wherever it is computed.
+
+    Its first four bytes are the planned time in seconds, as in every ObjectId.
+    """
+    digest = sha256(f"{to_ms(planned_for)}\n{name}".encode()).digest()
+    return ObjectId((int(planned_for.timestamp()) & 0xFFFFFFFF).to_bytes(4, "big") + digest[:8])
+
+
+def cron_id(name: str) -> ObjectId:
+    """Return the id that we give a cron's own document, so that two creators make one."""
+    return ObjectId(sha256(f"cron\n{name}".encode()).digest()[:12])
+
+
+def object_id(value: object, argument: str = "job_id") -> ObjectId:
+    """Return `value` as an ObjectId; raise InvalidArgumentError when it is none."""
+    if isinstance(value, ObjectId):
+        return value
+    if isinstance(value, str) and ObjectId.is_valid(value):
+        return ObjectId(value)
+    raise InvalidArgumentError(argument, value, "allowed is an ObjectId or its 24 hex digits")

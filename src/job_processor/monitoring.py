@@ -1,0 +1,211 @@
+"""What a processor's database holds at present, in plain JSON values and in bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+
+from job_processor.models import (
+    Cron,
+    CronTask,
+    Job,
+    JobQuery,
+    JobStatus,
+    JobType,
+    Output,
+    Registrations,
+    SimpleJob,
+    WorkerInfo,
+)
+from job_processor.settings import COUNT_CAP, STATUS_LIMIT, STATUS_NAMES, STATUS_TASKS
+from job_processor.store import Store
+
+
+async def get_status(store: Store) -> dict[str, Any]:
+    """Return workers, queue, jobs and crons; each list is bounded, each group has its counts.
+
+    Counts are exact up to `COUNT_CAP` and stop there.
+    """
+    registrations = await store.registrations()
+    now = registrations.now
+    names, crons = await asyncio.gather(store.names(STATUS_NAMES), store.crons())
+    workers, queue, jobs, cron_groups = await asyncio.gather(
+        _workers(store, registrations),
+        store.queue(now, STATUS_LIMIT),
+        _job_groups(store, [name for type, name in names if type == "simple"]),
+        _cron_groups(store, crons[:STATUS_NAMES]),
+    )
+    return {
+        "now": to_json(now),
+        "workers": workers,
+        "queue": [job_json(job) for job in queue],
+        "jobs": jobs,
+        "crons": cron_groups,
+    }
+
+
+async def get_healthcheck(store: Store) -> dict[str, Any]:
+    """Return the workers with what they run, and the queue: `{now, workers, queue}`."""
+    registrations = await store.registrations()
+    workers = await _workers(store, registrations)
+    queue = await store.queue(registrations.now, STATUS_LIMIT)
+    return {
+        "now": to_json(registrations.now),
+        "workers": workers,
+        "queue": [job_json(job) for job in queue],
+    }
+
+
+async def _workers(store: Store, registrations: Registrations) -> list[dict[str, Any]]:
+    async def group(worker: WorkerInfo) -> dict[str, Any]:
+        tasks = [job_json(job) for job in await store.runs_of(worker.id, STATUS_TASKS)]
+        return {
+            "worker": worker_json(worker),
+            "task": tasks[0] if tasks else None,
+            "tasks": tasks,
+        }
+
+    return [await group(worker) for worker in registrations.workers[:STATUS_LIMIT]]
+
+
+async def _job_groups(store: Store, names: list[str]) -> list[dict[str, Any]]:
+    counts = await _counts(store, "simple", names)
+    return [
+        {
+            "name": name,
+            "counts": counts.get(name, {}),
+            "tasks": [
+                job_json(job)
+                for job in await store.find(
+                    JobQuery(name=name, type="simple", limit=STATUS_TASKS)
+                )
+            ],
+        }
+        for name in names
+    ]
+
+
+async def _cron_groups(store: Store, crons: list[Cron]) -> list[dict[str, Any]]:
+    counts = await _counts(store, "cron_task", [cron.name for cron in crons])
+    groups = []
+    for cron in crons:
+        tasks = await store.find(
+            JobQuery(name=cron.name, type="cron_task", limit=STATUS_TASKS)
+        )
+        groups.append(
+            {
+                "cron": cron_json(cron),
+                "counts": counts.get(cron.name, {}),
+                "scheduled": [
+                    job_json(job)
+                    for job in tasks
+                    if job.status in (JobStatus.PENDING, JobStatus.PAUSED)
+                ],
+                "running": [job_json(job) for job in tasks if job.status is JobStatus.RUNNING],
+                "history": [job_json(job) for job in tasks if job.settled],
+            }
+        )
+    return groups
+
+
+async def _counts(
+    store: Store, type: JobType, names: list[str]
+) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    for each in await store.count([(type, name) for name in names], COUNT_CAP):
+        if each.count:
+            counts.setdefault(each.name, {})[each.status.value] = each.count
+    return counts
+
+
+def job_json(job: Job) -> dict[str, Any]:
+    """Return a job in plain JSON values, its fields named as in the database."""
+    fields: dict[str, Any] = {
+        "_id": str(job.id),
+        "name": job.name,
+        "type": job.type,
+        "status": job.status.value,
+        "scheduled_for": to_json(job.scheduled_for),
+        "started_at": to_json(job.started_at),
+        "ended_at": to_json(job.ended_at),
+        "updated_at": to_json(job.updated_at),
+        "created_at": to_json(job.created_at),
+        "worker_id": to_json(job.worker_id),
+        "concurrency": {"mode": "exclusive" if job.exclusive else "concurrent"},
+        "output": _output_json(job.output),
+    }
+    if isinstance(job, SimpleJob):
+        fields |= {"sync": job.sync, "payload": to_json(job.payload)}
+    if isinstance(job, CronTask) and job.sentry_id is not None:
+        fields["sentry_id"] = job.sentry_id
+    if job.attempt > 1:
+        fields["attempt"] = job.attempt
+    return fields
+
+
+def cron_json(cron: Cron) -> dict[str, Any]:
+    """Return a cron in plain JSON values, its fields named as in the database."""
+    return {
+        "_id": str(cron.id),
+        "name": cron.name,
+        "type": cron.type,
+        "status": cron.status.value,
+        "cron_string": cron.cron_string,
+        "scheduled_for": to_json(cron.scheduled_for),
+        "updated_at": to_json(cron.updated_at),
+        "created_at": to_json(cron.created_at),
+    }
+
+
+def worker_json(worker: WorkerInfo) -> dict[str, Any]:
+    """Return a worker in plain JSON values, its fields named as in the database."""
+    return {
+        "_id": str(worker.id),
+        "hostname": worker.hostname,
+        "lastSeen": to_json(worker.last_seen),
+        "tags": list(worker.tags) if worker.tags is not None else None,
+        "timeout_s": worker.timeout_s,
+        "service": worker.service,
+        "pid": worker.pid,
+        "version": worker.version,
+        "concurrency": worker.concurrency,
+        "started_at": to_json(worker.started_at),
+    }
+
+
+def to_json(value: Any) -> Any:
+    """Return a stored value in plain JSON: ids as hex, times in ISO 8601, bytes in base64."""
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, ObjectId):
+        return str(value)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, Mapping):
+        return {key: to_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [to_json(item) for item in value]
+    return value
+
+
+def _output_json(output: Output | None) -> dict[str, Any] | None:
+    if output is None:
+        return None
+    fields = {
+        "duration": output.duration,
+        "result": to_json(output.result),
+        "error": output.error,
+    }
+    skip = output.skip_metadata
+    if skip is not None:
+        fields["skip_metadata"] = {
+            "reason": skip.reason,
+            "conflicting_job_id": to_json(skip.conflicting_job_id),
+            "skipped_at": to_json(skip.skipped_at),
+        }
+    return fields

@@ -1,0 +1,110 @@
+"""From a caller's wish to a job in the store: checked, made, inserted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
+
+from bson import ObjectId
+
+from job_processor.clock import Clock, truncate
+from job_processor.definitions import JobDef, Registry
+from job_processor.errors import InvalidArgumentError
+from job_processor.models import JobStatus, SimpleJob
+from job_processor.values import normalize_payload
+
+When: TypeAlias = datetime | timedelta | None
+JobRequest: TypeAlias = (
+    str | tuple[str] | tuple[str, Mapping[str, Any] | None] | tuple[str, Mapping[str, Any] | None, When]
+)
+
+
+class Producer:
+    """Makes jobs of the registry's names."""
+
+    def __init__(self, registry: Registry, clock: Clock) -> None:
+        self._registry = registry
+        self._clock = clock
+
+    def make(
+        self, name: str, payload: Mapping[str, Any] | None, scheduled_for: When = None
+    ) -> SimpleJob:
+        """Return a pending job; raises InvalidArgumentError (unknown name, payload, time)."""
+        definition = self._registry.job(name)
+        now = self._clock.now()
+        return self._job(name, definition, payload, now, _moment(scheduled_for, now))
+
+    def make_running(
+        self, name: str, payload: Mapping[str, Any] | None, worker_id: ObjectId
+    ) -> SimpleJob:
+        """Return a job that begins under the hand of its caller."""
+        definition = self._registry.job(name)
+        now = self._clock.now()
+        return self._job(
+            name,
+            definition,
+            payload,
+            now,
+            now,
+            status=JobStatus.RUNNING,
+            started_at=now,
+            worker_id=worker_id,
+            sync=True,
+        )
+
+    def make_all(self, requests: Iterable[JobRequest]) -> list[SimpleJob]:
+        """Return pending jobs, all or none; the error names the position of the bad one."""
+        jobs = []
+        for position, request in enumerate(requests):
+            parts = (request,) if isinstance(request, str) else request
+            if not isinstance(parts, tuple | list) or not 1 <= len(parts) <= 3:
+                raise InvalidArgumentError(
+                    f"jobs[{position}]",
+                    request,
+                    "allowed are (name,), (name, payload) and (name, payload, scheduled_for)",
+                )
+            try:
+                name, payload, scheduled_for = (*parts, None, None)[:3]
+                jobs.append(self.make(name, payload, scheduled_for))
+            except InvalidArgumentError as error:
+                error.args = (f"jobs[{position}]: {error}",)
+                raise
+        return jobs
+
+    def _job(
+        self,
+        name: str,
+        definition: JobDef,
+        payload: Mapping[str, Any] | None,
+        now: datetime,
+        scheduled_for: datetime,
+        **run: Any,
+    ) -> SimpleJob:
+        return SimpleJob(
+            id=ObjectId(),
+            name=name,
+            payload=normalize_payload(payload),
+            scheduled_for=scheduled_for,
+            created_at=now,
+            updated_at=now,
+            exclusive=definition.exclusive,
+            **{"status": JobStatus.PENDING, **run},
+        )
+
+
+def _moment(scheduled_for: When, now: datetime) -> datetime:
+    """Return the moment that is meant; a naive datetime is refused, it would be a guess."""
+    allowed = "allowed are an aware datetime, a timedelta from now, or None (now)"
+    if scheduled_for is None:
+        return now
+    try:
+        if isinstance(scheduled_for, timedelta):
+            return truncate(now + scheduled_for)
+        if isinstance(scheduled_for, datetime) and scheduled_for.utcoffset() is not None:
+            return truncate(scheduled_for)
+    except OverflowError as error:
+        raise InvalidArgumentError("scheduled_for", scheduled_for, allowed) from error
+    if isinstance(scheduled_for, datetime):
+        allowed = "it has no time zone; " + allowed
+    raise InvalidArgumentError("scheduled_for", scheduled_for, allowed)

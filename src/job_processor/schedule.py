@@ -1,0 +1,146 @@
+"""When a cron fires next: pure functions over cron expressions and time zones.
+
+The expression's fields and their meaning are `cronsim`'s (Debian cron): 5 fields, or 6 with seconds
+first; `*`, lists, ranges, steps, month and day names, `L`, `LW` and `#`.
+
+Daylight saving follows the same rule as cronsim's: where the minute or the hour field starts with
+`*`, and in every expression with seconds, each matching instant counts, so hours that a gap skips
+are left out and hours that a fold repeats count twice. Every other expression fires once a local
+day for each matching local time: at the first instant after a gap that swallowed it, in the first
+pass of a fold.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+
+from cronsim import CronSim, CronSimError
+
+from job_processor.errors import InvalidArgumentError
+from job_processor.settings import time_zone
+
+ALIASES = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+_ANCHOR = datetime(2024, 1, 1)
+_DAY = timedelta(days=1)
+_SECOND = timedelta(seconds=1)
+
+
+def next_occurrence(cron_string: str, timezone: str | tzinfo, after: datetime) -> datetime:
+    """Return the first occurrence strictly later than `after`, an aware datetime, in UTC.
+
+    `timezone` is an IANA name. Raises InvalidArgumentError for an expression, zone or time that is
+    not allowed, and for an expression that has no occurrence within 50 years.
+    """
+    if after.tzinfo is None or after.utcoffset() is None:
+        raise InvalidArgumentError("after", after, "allowed is an aware datetime")
+    zone = time_zone(timezone) if isinstance(timezone, str) else timezone
+    expression = parse(cron_string)
+    moment = after.astimezone(UTC)
+    try:
+        if _counts_instants(expression):
+            return _next_instant(expression, zone, moment)
+        return _next_local_time(expression, zone, moment)
+    except (StopIteration, OverflowError) as error:
+        raise InvalidArgumentError(
+            "cron_string", cron_string, "allowed is an expression that fires within 50 years"
+        ) from error
+
+
+@lru_cache(maxsize=1024)
+def parse(cron_string: str, argument: str = "cron_string") -> str:
+    """Return the expression in 5 or 6 fields; raise InvalidArgumentError with the reason."""
+    if not isinstance(cron_string, str):
+        raise InvalidArgumentError(argument, cron_string, "allowed is a str")
+    text = cron_string.strip()
+    if text.startswith("@"):
+        if text.lower() not in ALIASES:
+            raise InvalidArgumentError(argument, cron_string, f"allowed are {', '.join(ALIASES)}")
+        return ALIASES[text.lower()]
+    try:
+        next(CronSim(text, _ANCHOR))
+    except CronSimError as error:
+        raise InvalidArgumentError(
+            argument, cron_string, f"{error}; allowed are 5 cron fields, or 6 with seconds first"
+        ) from error
+    except StopIteration as error:
+        raise InvalidArgumentError(
+            argument, cron_string, "it never fires; allowed is one that fires within 50 years"
+        ) from error
+    return " ".join(text.split())
+
+
+def _counts_instants(expression: str) -> bool:
+    fields = expression.split()
+    return len(fields) == 6 or fields[0].startswith("*") or fields[1].startswith("*")
+
+
+def _next_instant(expression: str, zone: tzinfo, after: datetime) -> datetime:
+    """Walk the stretches of constant offset: within one, local time has neither gap nor fold."""
+    later_than = stretch = after
+    while True:
+        offset = _offset(stretch, zone)
+        local = (later_than + offset).replace(tzinfo=None)
+        candidate: datetime = next(CronSim(expression, local)).replace(tzinfo=UTC) - offset
+        change = _next_offset_change(stretch, candidate, zone)
+        if change is None:
+            return candidate
+        later_than, stretch = change - _SECOND, change
+
+
+def _next_local_time(expression: str, zone: tzinfo, after: datetime) -> datetime:
+    """Walk local times; each stands for its first instant, or the first one after its gap."""
+    local = after.astimezone(zone).replace(tzinfo=None, fold=0)
+    walk = CronSim(expression, local)
+    while True:
+        instant = _first_instant(next(walk), zone)
+        if instant > after:
+            return instant
+
+
+def _first_instant(local_time: datetime, zone: tzinfo) -> datetime:
+    """Return the instant of a local time in UTC: its first pass; the end of a gap it lies in."""
+    aware = local_time.replace(tzinfo=zone, fold=0)
+    instant = aware.astimezone(UTC)
+    if instant.astimezone(zone).replace(tzinfo=None, fold=0) == local_time:
+        return instant
+    # In a gap, fold=0 reads the offset before it: the instant lies behind the change.
+    change = _next_offset_change(instant - _DAY * 1.25, instant, zone)
+    return instant if change is None else change
+
+
+def _offset(instant: datetime, zone: tzinfo) -> timedelta:
+    offset = instant.astimezone(zone).utcoffset()
+    return timedelta(0) if offset is None else offset
+
+
+def _next_offset_change(start: datetime, end: datetime, zone: tzinfo) -> datetime | None:
+    """Return the first instant in (start, end] whose offset differs from the second before it."""
+    before, offset = start, _offset(start, zone)
+    while before < end:
+        ahead = min(before + _DAY, end)
+        if _offset(ahead, zone) != offset:
+            return _bisect(before, ahead, zone)
+        before = ahead
+    return None
+
+
+def _bisect(before: datetime, behind: datetime, zone: tzinfo) -> datetime:
+    """Return the first instant of the new offset, to the second; `before` has the old one."""
+    offset = _offset(before, zone)
+    low, high = 0, -int((before - behind) // _SECOND)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _offset(before + _SECOND * middle, zone) == offset:
+            low = middle
+        else:
+            high = middle
+    return (before + _SECOND * high).replace(microsecond=0)

@@ -1,0 +1,166 @@
+"""Every number with a meaning, with its unit, and the checked settings of one processor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import tzinfo
+from zoneinfo import ZoneInfo
+
+from job_processor.errors import InvalidArgumentError
+
+CLAIM_NAMES = 50
+"""Names in one claim: MongoDB merges at most 200 index scans before it sorts in memory."""
+
+SETTLE_BATCH = 500
+"""Outcomes in one write."""
+
+CRASH_LIMIT = 3
+"""Workers that a job may take down, without a settlement in between, before it is errored."""
+
+ORPHAN_NAME_SECONDS = 600.0
+"""Seconds after which a dead run whose name no living worker defines is errored."""
+
+NODE_WORKER_TIMEOUT = 300.0
+"""Seconds without a heartbeat after which a worker of the Node package is dead (its TTL)."""
+
+MONGO_MAX_WORKER_TIMEOUT = 240.0
+"""Seconds; MongoDB removes a registration after 300 s, a rescuer must have seen it before."""
+
+MONGO_MAX_HISTORY_DAYS = 90
+"""Days; the Node package's TTL index on `ended_at`, which both share."""
+
+MISFIRE_LIMIT = 100
+"""Missed occurrences that `misfire="all"` adds at the most."""
+
+ERROR_LIMIT = 10_000
+"""Characters kept of an error's text, the traceback included."""
+
+RETRY_DELAY_MIN = 0.1
+RETRY_DELAY_MAX = 5.0
+"""Seconds between two tries of a call that the database did not answer (jittered)."""
+
+SCHEDULER_INTERVAL = 15.0
+"""Seconds between two passes of the scheduler when no cron is due earlier."""
+
+RECONCILE_INTERVAL = 10.0
+"""Seconds between two looks at what runs under a worker's own id; at once after a failed claim."""
+
+RESCUE_BATCH = 500
+"""Runs of one dead worker that are read at a time."""
+
+HISTORY_BATCH = 1000
+"""Settled jobs removed in one write, so that claims get in between."""
+
+HISTORY_INTERVAL = 3600.0
+"""Seconds between two passes that remove old history (SQLite)."""
+
+STATUS_LIMIT = 100
+"""Entries in each list of `get_status()`."""
+
+STATUS_NAMES = 200
+"""Names of jobs, and of crons, in `get_status()`."""
+
+STATUS_TASKS = 20
+"""Tasks listed for one name in `get_status()`."""
+
+COUNT_CAP = 10_000
+"""Counts in `get_status()` are exact up to here, and stop here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The checked settings of one processor; see `JobProcessor` for their meaning."""
+
+    worker_tags: tuple[str, ...] | None = None
+    concurrency: int = 10
+    timezone: str = "UTC"
+    poll_interval: float = 1.0
+    heartbeat_interval: float = 10.0
+    worker_timeout: float = 60.0
+    shutdown_grace: float = 20.0
+    kill_grace: float = 5.0
+    history_days: float = 90
+    service: str = "default"
+    collection_prefix: str = "job_processor"
+
+    def __post_init__(self) -> None:
+        check_int("concurrency", self.concurrency, minimum=1)
+        time_zone(self.timezone)
+        for name in ("poll_interval", "heartbeat_interval", "worker_timeout", "history_days"):
+            check_positive(name, getattr(self, name))
+        for name in ("shutdown_grace", "kill_grace"):
+            check_positive(name, getattr(self, name), zero=True)
+        if self.worker_timeout < 2 * self.heartbeat_interval:
+            raise InvalidArgumentError(
+                "worker_timeout",
+                self.worker_timeout,
+                f"allowed is at least twice the heartbeat_interval of {self.heartbeat_interval} s, "
+                "so that one late heartbeat does not make a worker look dead",
+            )
+        check_name("service", self.service)
+        check_name("collection_prefix", self.collection_prefix)
+        if self.collection_prefix.startswith("system.") or "$" in self.collection_prefix:
+            raise InvalidArgumentError(
+                "collection_prefix",
+                self.collection_prefix,
+                "allowed is a name that MongoDB takes for a collection (no '$', no 'system.')",
+            )
+
+
+def check_tags(worker_tags: object) -> tuple[str, ...] | None:
+    """Return the tags without doubles, in order; None stands for all.
+
+    Raises InvalidArgumentError for an empty list (it would serve nothing that has a tag by
+    accident), a lone string, or a tag that is no non-empty string.
+    """
+    if worker_tags is None:
+        return None
+    allowed = "allowed is None (serve every tag) or a list of at least one non-empty str"
+    if isinstance(worker_tags, str):
+        raise InvalidArgumentError("worker_tags", worker_tags, allowed)
+    if not isinstance(worker_tags, Iterable):
+        raise InvalidArgumentError("worker_tags", worker_tags, allowed)
+    tags = tuple(worker_tags)
+    if not tags or not all(isinstance(tag, str) and tag.strip() for tag in tags):
+        raise InvalidArgumentError("worker_tags", worker_tags, allowed)
+    return tuple(dict.fromkeys(tags))
+
+
+def check_positive(argument: str, value: object, *, zero: bool = False) -> None:
+    """Raise InvalidArgumentError unless `value` is a finite number above (or, if `zero`, at) 0."""
+    if (
+        not isinstance(value, int | float)
+        or isinstance(value, bool)
+        or not math.isfinite(value)
+        or value < 0
+        or (value == 0 and not zero)
+    ):
+        raise InvalidArgumentError(
+            argument, value, f"allowed is a number {'of at least' if zero else 'above'} 0"
+        )
+
+
+def check_int(argument: str, value: object, *, minimum: int) -> None:
+    """Raise InvalidArgumentError unless `value` is a whole number of at least `minimum`."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+        raise InvalidArgumentError(
+            argument, value, f"allowed is a whole number of at least {minimum}"
+        )
+
+
+def check_name(argument: str, value: object) -> None:
+    """Raise InvalidArgumentError unless `value` is a non-empty str without null characters."""
+    if not isinstance(value, str) or not value.strip() or "\0" in value or len(value) > 200:
+        raise InvalidArgumentError(argument, value, "allowed is a str of 1 to 200 characters")
+
+
+def time_zone(name: str, argument: str = "timezone") -> tzinfo:
+    """Return the zone with this IANA name; raise InvalidArgumentError when there is none."""
+    try:
+        return ZoneInfo(name)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        raise InvalidArgumentError(
+            argument, name, "allowed is an IANA time zone name such as 'Europe/Paris'"
+        ) from error

@@ -1,0 +1,279 @@
+"""What a database does for us: one verb per guarded change, the same on every store.
+
+Each verb says from which states to which it goes and what it returns when it lost. No verb reads a
+status and then writes it: the guard is part of the write. Every verb raises StoreUnavailableError
+when the database did not answer (it may or may not have happened; each verb says why a repetition
+is harmless) and StoreError when it refused.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Flag, auto
+from typing import Any, TypeAlias
+
+from bson import ObjectId
+
+from job_processor.models import (
+    Claim,
+    Cron,
+    Job,
+    JobQuery,
+    JobStatus,
+    JobType,
+    Registrations,
+    Settlement,
+    WorkerInfo,
+)
+
+
+class Hint(Flag):
+    """What may have changed. A hint is never the truth: whoever gets one looks."""
+
+    WORK = auto()
+    """A job may have become claimable."""
+    KILL = auto()
+    """A kill request may have arrived."""
+    SETTLED = auto()
+    """A job may have been settled."""
+
+
+ANYTHING = Hint.WORK | Hint.KILL | Hint.SETTLED
+
+HintListener: TypeAlias = Callable[[Hint], object]
+
+Setting: TypeAlias = Mapping[str, Any]
+"""A document of the settings: plain values, without its key."""
+
+
+@dataclass(frozen=True, slots=True)
+class NameCount:
+    """How many jobs of one name are in one state, exact up to the cap it was asked with."""
+
+    name: str
+    type: JobType
+    status: JobStatus
+    count: int
+
+
+class Pulse(ABC):
+    """The heartbeat's own connection, used from the heartbeat's own thread."""
+
+    @abstractmethod
+    def beat(self, worker_id: ObjectId) -> bool:
+        """Set the `last_seen` of a registration to the database's present time.
+
+        False when there is no such registration (it is never created here). Repeating is harmless.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the connection back."""
+
+
+class Store(ABC):
+    """A database that keeps jobs, crons, workers, kill requests and settings."""
+
+    address: str
+    """Where it is, for messages; without credentials."""
+
+    needs_heartbeat: bool = True
+    """False where every worker lives in this process."""
+
+    # --- life ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def setup(self) -> None:
+        """Connect, create and verify what the store needs; safe from many processes at once.
+
+        Raises StoreSetupError when the database cannot serve as it is.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close what this store opened; a client that was passed in stays open."""
+
+    @abstractmethod
+    async def ping(self) -> datetime:
+        """Return the database's present time."""
+
+    @abstractmethod
+    def subscribe(self, listener: HintListener) -> Callable[[], None]:
+        """Call `listener` in the event loop whenever something may have changed.
+
+        Writes of this process and, as far as the database tells, those of others. Returns a
+        function that ends it. Hints may be missing or spurious.
+        """
+
+    @abstractmethod
+    def open_pulse(self) -> Pulse:
+        """Open a connection of its own for the heartbeat, from the thread that will use it."""
+
+    # --- jobs: made, claimed, settled -----------------------------------------------------------
+
+    @abstractmethod
+    async def insert(self, jobs: Sequence[Job]) -> list[Job]:
+        """Absent → as given, in one bulk write; return those refused.
+
+        Refused is an exclusive job while another of its type and name is pending, running or
+        paused (the unique index decides). A job whose id is there already counts as inserted:
+        it was our own first attempt, or another scheduler's same occurrence.
+        """
+
+    @abstractmethod
+    async def claim(self, claim: Claim) -> list[Job]:
+        """Pending or paused, due, of these names, not excluded → running under the worker.
+
+        Takes at most `limit`, by priority and then by `scheduled_for`; sets `started_at` where it
+        is empty and `updated_at` always. Returns what is now ours, in that order; [] when there is
+        nothing. After a lost reply the claimed runs stand under the worker's id: see `runs_of`.
+        """
+
+    @abstractmethod
+    async def next_due(self, names: Collection[str]) -> datetime | None:
+        """Return the earliest `scheduled_for` of pending or paused jobs of these names."""
+
+    @abstractmethod
+    async def settle(self, settlements: Sequence[Settlement]) -> set[ObjectId]:
+        """Running, under the fence's worker and at its attempt → the outcome's state.
+
+        Each is guarded on its own. Returns the ids that hold exactly what was to be written (so a
+        repetition after a lost reply returns the same); the others were taken away.
+        """
+
+    @abstractmethod
+    async def runs_of(self, worker_id: ObjectId, limit: int) -> list[Job]:
+        """Return what is running under this worker's id, at most `limit` of it."""
+
+    @abstractmethod
+    async def move_runs(self, old: ObjectId, new: ObjectId) -> set[ObjectId]:
+        """Running under `old` → running under `new`; return all ids running under `new`."""
+
+    # --- kill -----------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def kill_waiting(self, job_id: ObjectId, now: datetime) -> Job | None:
+        """Pending or paused → killed, with `ended_at`; None when it did not wait."""
+
+    @abstractmethod
+    async def request_kill(self, job_id: ObjectId, worker_id: ObjectId, now: datetime) -> None:
+        """Leave a kill request for a running job; twice is harmless."""
+
+    @abstractmethod
+    async def kill_requests(self, job_ids: Collection[ObjectId]) -> set[ObjectId]:
+        """Return those of the jobs that have an unacknowledged kill request."""
+
+    @abstractmethod
+    async def acknowledge_kills(self, job_ids: Collection[ObjectId]) -> None:
+        """Mark the kill requests of these jobs, all settled, as done."""
+
+    # --- workers --------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def register(self, worker: WorkerInfo) -> None:
+        """Absent → registered, its `last_seen` the database's present time; or refresh it."""
+
+    @abstractmethod
+    async def unregister(self, worker_id: ObjectId) -> None:
+        """Registered → absent; nothing when it is gone."""
+
+    @abstractmethod
+    async def registrations(self) -> Registrations:
+        """Return all registered workers with the database's present time."""
+
+    @abstractmethod
+    async def running_worker_ids(self) -> set[ObjectId]:
+        """Return the worker ids of all running jobs."""
+
+    @abstractmethod
+    async def remove_dead(self, worker: WorkerInfo) -> bool:
+        """Registered, with the very `last_seen` that was read → absent; False when it moved on."""
+
+    # --- crons ----------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def crons(self) -> list[Cron]:
+        """Return all crons of the database, by name."""
+
+    @abstractmethod
+    async def create_cron(self, cron: Cron) -> bool:
+        """Absent → as given; False when a cron of this name is there."""
+
+    @abstractmethod
+    async def update_cron(
+        self, cron: Cron, cron_string: str, scheduled_for: datetime, now: datetime
+    ) -> bool:
+        """Move a cron's pointer, only if expression and pointer are still those of `cron`."""
+
+    @abstractmethod
+    async def remove_cron(self, name: str) -> None:
+        """Present → absent, together with its pending occurrences that were planned by us."""
+
+    @abstractmethod
+    async def remove_occurrences(
+        self, name: str, after: datetime, keep: Collection[ObjectId]
+    ) -> int:
+        """Pending cron tasks later than `after` → absent; return how many.
+
+        Leaves those in `keep`, those that a retry put back, and those started by hand (their id is
+        not derived from name and time).
+        """
+
+    # --- settings -------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def settings(self, kind: str) -> dict[str, Setting]:
+        """Return the settings of a kind, by name."""
+
+    @abstractmethod
+    async def put_setting(
+        self, kind: str, name: str, value: Setting, expected: Setting | None
+    ) -> bool:
+        """Replace a setting if it still equals `expected` (None: if absent); False if it lost."""
+
+    @abstractmethod
+    async def remove_setting(self, kind: str, name: str) -> None:
+        """Present → absent; nothing when it is gone."""
+
+    # --- reading --------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def get(self, job_id: ObjectId) -> Job | None:
+        """Return a job or cron task, None when there is none of this id."""
+
+    @abstractmethod
+    async def get_many(self, job_ids: Collection[ObjectId]) -> list[Job]:
+        """Return those of the jobs and cron tasks that exist, in no order."""
+
+    @abstractmethod
+    async def find(self, query: JobQuery) -> list[Job]:
+        """Return a selection of jobs and cron tasks by id, newest first, at most its `limit`."""
+
+    @abstractmethod
+    async def find_active(self, type: JobType, name: str) -> Job | None:
+        """Return a pending, running or paused one of this name."""
+
+    @abstractmethod
+    async def queue(self, now: datetime, limit: int) -> list[Job]:
+        """Return pending and paused jobs and cron tasks that are due, the earliest first."""
+
+    @abstractmethod
+    async def names(self, limit: int) -> list[tuple[JobType, str]]:
+        """Return the distinct (type, name) of stored jobs, at a cost that history has no part in.
+
+        At most `limit`, in order of type and name.
+        """
+
+    @abstractmethod
+    async def count(self, names: Sequence[tuple[JobType, str]], cap: int) -> list[NameCount]:
+        """Count the jobs of each name in each state, each count exact up to `cap`."""
+
+    @abstractmethod
+    async def prune(self, before: datetime, limit: int) -> int:
+        """Settled before this time → absent; at most `limit`, return how many.
+
+        Also drops kill requests of over an hour. MongoDB does both by itself (TTL): 0.
+        """

@@ -1,0 +1,79 @@
+"""From what a user gives as `db` to a store."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from job_processor.errors import InvalidArgumentError
+from job_processor.settings import Settings
+from job_processor.store.base import Store
+
+ENVIRONMENT = "JOB_PROCESSOR_DB"
+DEFAULT = "sqlite:///job_processor.db"
+ALLOWED = (
+    "allowed are an AsyncDatabase of pymongo, 'mongodb://host/name', 'sqlite:///file.db' "
+    "(relative), 'sqlite:////abs/file.db', 'sqlite://' (in memory), or None "
+    f"(${ENVIRONMENT}, else '{DEFAULT}')"
+)
+
+
+def open_store(db: Any, settings: Settings) -> Store:
+    """Return the store for `db`; nothing is connected yet.
+
+    Raises InvalidArgumentError that says what to pass instead. pymongo is imported only for
+    MongoDB.
+    """
+    if db is None:
+        db = os.environ.get(ENVIRONMENT) or DEFAULT
+    if not isinstance(db, str):
+        return _mongo_database(db, settings)
+    scheme = db.partition(":")[0].lower()
+    if scheme == "sqlite":
+        from job_processor.store.sqlite import open_sqlite
+
+        return open_sqlite(db, prefix=settings.collection_prefix)
+    if scheme in ("mongodb", "mongodb+srv"):
+        from job_processor.store.mongo import open_mongo
+
+        _check_for_mongo(settings)
+        return open_mongo(
+            db, prefix=settings.collection_prefix, history_days=settings.history_days
+        )
+    raise InvalidArgumentError("db", _without_password(db), ALLOWED)
+
+
+def _mongo_database(db: Any, settings: Settings) -> Store:
+    modules = {cls.__module__.partition(".")[0] for cls in type(db).__mro__}
+    if not modules & {"pymongo", "motor"}:
+        raise InvalidArgumentError("db", db, ALLOWED)
+    from job_processor.store.mongo import MongoStore
+
+    _check_for_mongo(settings)
+    return MongoStore.from_database(
+        db, prefix=settings.collection_prefix, history_days=settings.history_days
+    )
+
+
+def _check_for_mongo(settings: Settings) -> None:
+    from job_processor.settings import MONGO_MAX_HISTORY_DAYS, MONGO_MAX_WORKER_TIMEOUT
+
+    if settings.worker_timeout > MONGO_MAX_WORKER_TIMEOUT:
+        raise InvalidArgumentError(
+            "worker_timeout",
+            settings.worker_timeout,
+            f"allowed are at most {MONGO_MAX_WORKER_TIMEOUT:g} seconds on MongoDB, which removes "
+            "a registration after 300 s",
+        )
+    if settings.history_days > MONGO_MAX_HISTORY_DAYS:
+        raise InvalidArgumentError(
+            "history_days",
+            settings.history_days,
+            f"allowed are at most {MONGO_MAX_HISTORY_DAYS} days on MongoDB",
+        )
+
+
+def _without_password(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    credentials, at, host = rest.rpartition("@")
+    return f"{scheme}{separator}…@{host}" if at and credentials else url

@@ -1,0 +1,127 @@
+"""What a payload and a result may hold, the same on both stores.
+
+JSON types, aware datetimes (kept to the millisecond, in UTC), bytes and ObjectId; text keys; whole
+numbers of 64 bits; finite floats; at most `MAX_DEPTH` levels and `MAX_BYTES` bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import bson
+from bson import ObjectId
+
+from job_processor.clock import truncate
+from job_processor.errors import PayloadError, shorten
+
+MAX_BYTES = 15 * 1024 * 1024  # a MongoDB document holds 16 MiB, the rest of the job included
+MAX_DEPTH = 90  # MongoDB takes 100 levels, those of the job's own document included
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
+_CHEAP_BYTES = 64 * 1024  # a rough sum below this needs no exact measure
+
+ALLOWED = (
+    "allowed are None, bool, int (64 bits), finite float, str, bytes, aware datetime, ObjectId, "
+    "and lists and mappings (with str keys) of these"
+)
+
+
+def normalize_payload(payload: object) -> dict[str, Any] | None:
+    """Return `payload` as plain values that both stores keep.
+
+    Raises PayloadError when it is no mapping, holds what cannot be kept, or is over 15 MiB.
+    """
+    if payload is None:
+        return None
+    if not isinstance(payload, Mapping):
+        raise PayloadError("payload", payload, "allowed is a mapping with str keys, or None")
+    plain: dict[str, Any] = normalize(payload, "payload")
+    return plain
+
+
+def normalize(value: object, argument: str) -> Any:
+    """Return `value` as plain values that both stores keep; raise PayloadError where it cannot."""
+    size = [0]
+    plain = _plain(value, argument, 0, size)
+    if size[0] > _CHEAP_BYTES:
+        exact = len(bson.encode({"": plain}))
+        if exact > MAX_BYTES:
+            raise PayloadError(
+                argument, f"<{exact:,} bytes>", f"allowed are at most {MAX_BYTES:,} bytes"
+            )
+    return plain
+
+
+def describe(value: object, limit: int = 10_000) -> str:
+    """Return a readable representation of a value that cannot be kept."""
+    try:
+        text = repr(value)
+    except Exception as error:  # a broken __repr__ must not cost the result of a run
+        text = f"<{type(value).__name__} whose repr() raised {type(error).__name__}>"
+    return shorten(text.encode("utf-8", "replace").decode(), limit)
+
+
+def _plain(value: object, path: str, depth: int, size: list[int]) -> Any:
+    kind = type(value)
+    if kind is str:
+        return _text(value, path, size)  # type: ignore[arg-type]  # its type was just checked
+    if value is None or kind is bool:
+        return value
+    if isinstance(value, str):
+        return _text(str.__str__(value), path, size)  # a str enum's value, not its name
+    if isinstance(value, int):
+        if not _INT64_MIN <= value <= _INT64_MAX:
+            raise PayloadError(path, value, "allowed are whole numbers of 64 bits")
+        return int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise PayloadError(path, value, "allowed are finite numbers")
+        return float(value)
+    if depth >= MAX_DEPTH:
+        raise PayloadError(path[:80], "…", f"allowed are at most {MAX_DEPTH} levels")
+    if isinstance(value, Mapping):
+        return _mapping(value, path, depth, size)
+    if isinstance(value, list | tuple):
+        size[0] += 16 * len(value)
+        return [_plain(item, f"{path}[{i}]", depth + 1, size) for i, item in enumerate(value)]
+    return _special(value, path, size)
+
+
+def _text(value: str, path: str, size: list[int]) -> str:
+    size[0] += 16 + len(value)
+    if not value.isascii():
+        try:
+            size[0] += len(value.encode())
+        except UnicodeEncodeError as error:
+            raise PayloadError(path, value, "allowed is text that UTF-8 can hold") from error
+    return value
+
+
+def _mapping(value: Mapping[Any, Any], path: str, depth: int, size: list[int]) -> dict[str, Any]:
+    plain = {}
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise PayloadError(path, key, "allowed are keys of type str")
+        if "\0" in key:
+            raise PayloadError(path, key, "allowed are keys without a null character")
+        key = _text(str.__str__(key), path, size)
+        plain[key] = _plain(item, f"{path}.{key}", depth + 1, size)
+    return plain
+
+
+def _special(value: object, path: str, size: list[int]) -> Any:
+    if isinstance(value, datetime):
+        if value.tzinfo is None or value.utcoffset() is None:
+            raise PayloadError(path, value, "allowed are aware datetimes (give it a time zone)")
+        try:
+            return truncate(value)
+        except OverflowError as error:
+            raise PayloadError(path, value, "allowed are years 1 to 9999 in UTC") from error
+    if isinstance(value, bytes | bytearray | memoryview):
+        size[0] += len(value)
+        return bytes(value)
+    if isinstance(value, ObjectId):
+        return value
+    raise PayloadError(path, value, f"{ALLOWED}; this is a {type(value).__name__}")

@@ -1,0 +1,1 @@
+"""What claims, runs, settles and rescues."""

@@ -1,0 +1,190 @@
+"""The parts that run jobs in this process, alive for as long as something needs them.
+
+`run_worker` and `run_job` share one engine, so a processor has one registration.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from bson import ObjectId
+
+from job_processor.abort import AbortReason
+from job_processor.clock import Clock
+from job_processor.definitions import Registry
+from job_processor.errors import StoreUnavailableError, WorkerStateError
+from job_processor.events import EventBus
+from job_processor.models import Job, WorkerInfo
+from job_processor.settings import Settings
+from job_processor.store import Store
+from job_processor.version import version
+from job_processor.worker.executor import Executor
+from job_processor.worker.gate import Gate
+from job_processor.worker.kill_listener import KillListener
+from job_processor.worker.registration import Registration
+from job_processor.worker.reporter import Reporter
+from job_processor.worker.runs import Run, Runs
+from job_processor.worker.settler import Settled, Settler
+
+
+class Engine:
+    """Registered, beating, settling and obeying kills while anyone is inside `async with`."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        settings: Settings,
+        clock: Clock,
+        events: EventBus,
+        logger: logging.Logger,
+    ) -> None:
+        self.store = store
+        self.registry = registry
+        self.settings = settings
+        self.clock = clock
+        self.events = events
+        self.logger = logger
+        self.runs = Runs()
+        self.gate = Gate()
+        self.reporter = Reporter(store, events, clock, logger)
+        self.settler = Settler(store, self.gate, self.runs, self._report, logger)
+        self.executor = Executor(
+            self.runs,
+            self.settler,
+            clock,
+            logger,
+            concurrency=settings.concurrency,
+            kill_grace=settings.kill_grace,
+        )
+        self.registration = Registration(
+            store,
+            self._worker_info,
+            self.runs,
+            self.gate,
+            self.executor.ladder,
+            settings.heartbeat_interval,
+            logger,
+        )
+        self._kill_listener = KillListener(
+            store, self.runs, self.executor.ladder, settings.poll_interval, logger
+        )
+        self._users = 0
+        self._starting = asyncio.Lock()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._died: asyncio.Future[None] | None = None
+
+    @property
+    def worker_id(self) -> ObjectId:
+        """The id that this process is registered under at present."""
+        return self.registration.id
+
+    async def start(self) -> None:
+        """Register and begin to work, unless another user of the engine did.
+
+        Raises StoreUnavailableError. Each start needs its `stop`.
+        """
+        async with self._starting:
+            if self._users == 0:
+                await self.registration.register()
+                self._died = asyncio.get_running_loop().create_future()
+                self._tasks = [
+                    self._watched("settler", self.settler.run()),
+                    self._watched("kill listener", self._kill_listener.run()),
+                ]
+            self._users += 1
+
+    async def stop(self) -> None:
+        """Unregister and end, unless another user of the engine needs it on."""
+        async with self._starting:
+            self._users -= 1
+            if self._users == 0:
+                await self._stop()
+
+    async def __aenter__(self) -> Engine:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def finish(self, run: Run) -> Job | None:
+        """Return the job as the run wrote it; None when it was taken away.
+
+        Cancelling this interrupts the run and waits for its end. Raises WorkerStateError.
+        """
+        assert run.done is not None and self._died is not None  # noqa: S101  # see the callers
+        try:
+            await asyncio.wait([run.done, self._died], return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self.executor.ladder.abort(run, AbortReason.SHUTDOWN, grace=0)
+            await asyncio.wait([run.done, self._died], return_when=asyncio.FIRST_COMPLETED)
+            raise
+        if self._died.done():
+            self._died.result()
+        return run.done.result()
+
+    async def died(self) -> None:
+        """Raise WorkerStateError as soon as one of the engine's background tasks has died."""
+        assert self._died is not None  # noqa: S101  # only called inside `async with`
+        await asyncio.shield(self._died)
+
+    def close(self) -> None:
+        """Give the threads back."""
+        self.executor.close()
+
+    async def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        if self._died is not None and self._died.done():
+            self._died.exception()  # it was reported; without a look it would be logged again
+        try:  # a job that others may take up may still be run by a thread of this process
+            await self.registration.leave(unregister=not self.runs.left_running)
+        except StoreUnavailableError as error:
+            self.logger.warning("could not unregister (%s); the registration times out", error)
+
+    def _watched(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        task.add_done_callback(self._on_task_done)
+        return task
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or self._died is None or self._died.done():
+            return
+        error = task.exception()
+        self.logger.critical("the %s died", task.get_name(), exc_info=error)
+        failure = WorkerStateError(f"the {task.get_name()} died: {error!r}")
+        failure.__cause__ = error
+        self._died.set_exception(failure)
+
+    async def _report(self, settled: Sequence[Settled]) -> None:
+        await self.reporter.report(
+            [(run.definition, job) for run, job in settled], self.worker_id
+        )
+
+    def _worker_info(self, worker_id: ObjectId) -> WorkerInfo:
+        settings, now = self.settings, self.clock.now()
+        return WorkerInfo(
+            id=worker_id,
+            hostname=socket.gethostname(),
+            last_seen=now,
+            tags=settings.worker_tags,
+            timeout_s=settings.worker_timeout,
+            service=settings.service,
+            names=tuple(name for name, _ in self.registry),
+            crons={
+                name: cron.fingerprint(settings.timezone)
+                for name, cron in self.registry.crons.items()
+            },
+            pid=os.getpid(),
+            version=version(),
+            concurrency=settings.concurrency,
+            started_at=now,
+        )

@@ -1,0 +1,174 @@
+"""Runs a handler and decides what its end means: begin → call → classify → settle."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from job_processor.abort import AbortReason
+from job_processor.clock import Clock
+from job_processor.definitions import Definition
+from job_processor.errors import PayloadError
+from job_processor.models import Job, JobStatus, Outcome
+from job_processor.values import describe, normalize
+from job_processor.worker.ladder import Ladder
+from job_processor.worker.outcomes import Ending, classify, skipped
+from job_processor.worker.runs import Run, Runs
+from job_processor.worker.settler import Settler
+
+_NOT_BEGUN = Ending(error=asyncio.CancelledError())
+_SPARE_THREADS = 1000  # hung threads keep theirs; the slots are what bounds the living ones
+
+
+class Executor:
+    """Runs jobs that are ours already, each in a task of its own."""
+
+    def __init__(
+        self,
+        runs: Runs,
+        settler: Settler,
+        clock: Clock,
+        logger: logging.Logger,
+        *,
+        concurrency: int,
+        kill_grace: float,
+    ) -> None:
+        self.ladder = Ladder(kill_grace, self._give_up, logger)
+        self._runs = runs
+        self._settler = settler
+        self._clock = clock
+        self._logger = logger
+        self._threads = ThreadPoolExecutor(concurrency + _SPARE_THREADS, "job")
+
+    def close(self) -> None:
+        """Let the idle threads end; one that hangs is left to the end of the process."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def start(self, job: Job, definition: Definition, *, of_worker: bool = True) -> Run:
+        """Begin a run of a job that is `running` under our id, and return at once."""
+        run = Run(job, definition, of_worker=of_worker)
+        self._runs.add(run)
+        run.task = asyncio.get_running_loop().create_task(self._execute(run))
+        return run
+
+    def skip(self, job: Job, definition: Definition) -> None:
+        """Settle a missed occurrence that is `running` under our id as skipped, without a run."""
+        run = Run(job, definition, of_worker=True)
+        run.begun = run.concluded = True
+        self._runs.add(run)
+        self._settler.add(run, skipped("other", self._clock.now()))
+
+    async def _execute(self, run: Run) -> None:
+        ending = await self._call(run) if self._begin(run) else _NOT_BEGUN
+        if run.abandoned:
+            self._drop_late(run, ending)
+        else:
+            self._conclude(run, ending)
+
+    def _begin(self, run: Run) -> bool:
+        run.begun = True
+        limit = run.definition.max_runtime_in_minutes
+        if run.reason is not None:
+            return False
+        run.started = time.monotonic()
+        if limit is not None:
+            abort = partial(self.ladder.abort, run, AbortReason.MAX_RUNTIME)
+            run.timers.append(asyncio.get_running_loop().call_later(limit * 60, abort))
+        return True
+
+    async def _call(self, run: Run) -> Ending:
+        """Call the handler. Whatever it raises is its ending, SystemExit and the like included."""
+        bound = run.definition.bound
+        try:
+            arguments, keywords = bound.arguments(run.job, run.controller.signal)
+            if bound.is_async:
+                return Ending(await bound.function(*arguments, **keywords))
+            answer = await self._in_thread(run, partial(bound.function, *arguments, **keywords))
+            return Ending(await answer if inspect.isawaitable(answer) else answer)
+        except GeneratorExit:
+            raise  # the loop is being closed under us: there is nobody left to settle for
+        except BaseException as error:
+            return Ending(error=error)
+
+    async def _in_thread(self, run: Run, function: Callable[[], Any]) -> Any:
+        context = contextvars.copy_context()
+
+        def call() -> Any:
+            run.thread_id = threading.get_ident()
+            try:
+                return context.run(function)
+            except StopIteration as error:  # a future cannot carry one
+                raise RuntimeError(f"the handler raised StopIteration: {error}") from error
+            finally:
+                run.thread_id = None
+
+        run.thread = self._threads.submit(call)
+        return await asyncio.wrap_future(run.thread)
+
+    def _conclude(self, run: Run, ending: Ending) -> None:
+        """Decide the outcome, once, and hand it on to be written."""
+        run.concluded = True
+        run.disarm()
+        outcome = classify(
+            run.job,
+            run.definition,
+            ending,
+            run.reason,
+            at=self._clock.now(),
+            elapsed=time.monotonic() - run.started,
+            living_thread=run.has_living_thread,
+        )
+        if outcome is None:
+            if run.reason is AbortReason.SHUTDOWN:
+                self._runs.left_running.add(run.job.id)
+            self._settler.drop(run)
+        else:
+            self._settler.add(run, self._storable(run, outcome))
+        self._runs.changed()
+
+    def _storable(self, run: Run, outcome: Outcome) -> Outcome:
+        """Return the outcome with a result that the store can hold: itself, or its description."""
+        output = outcome.output
+        if output is None or output.result is None or outcome.status is not JobStatus.FINISHED:
+            return outcome
+        try:
+            result = normalize(output.result, "result")
+        except PayloadError as error:
+            self._logger.warning(
+                "job %r (%s) returned what cannot be stored (%s); its description is stored instead",
+                run.job.name,
+                run.job.id,
+                error,
+            )
+            result = describe(output.result)
+        return replace(outcome, output=replace(output, result=result))
+
+    def _give_up(self, run: Run) -> None:
+        """Settle a run whose handler would not stop; its late ending is dropped."""
+        run.abandoned = True
+        if run.has_living_thread and run.thread is not None:
+            held, job_id = self._runs.held, run.job.id
+            loop = asyncio.get_running_loop()
+            held.add(job_id)
+            run.thread.add_done_callback(
+                lambda _: loop.is_closed() or loop.call_soon_threadsafe(held.discard, job_id)
+            )
+        self._conclude(run, _NOT_BEGUN)
+
+    def _drop_late(self, run: Run, ending: Ending) -> None:
+        self._logger.warning(
+            "job %r (%s): its handler ended after its run was settled; dropped is %s",
+            run.job.name,
+            run.job.id,
+            "its result" if ending.error is None else f"its {type(ending.error).__name__}",
+        )
+

@@ -1,0 +1,36 @@
+"""Removes old history where the database does not do so by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from job_processor.errors import StoreError
+from job_processor.settings import HISTORY_BATCH, HISTORY_INTERVAL
+from job_processor.worker.engine import Engine
+
+
+class HistoryKeeper:
+    """Removes settled jobs that are older than `history_days`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def run(self) -> None:
+        """Prune now and then, until cancelled."""
+        while True:
+            try:
+                await self.prune()
+            except StoreError as error:
+                self._engine.logger.warning("removing old history: %s; trying again later", error)
+            await asyncio.sleep(HISTORY_INTERVAL)
+
+    async def prune(self) -> int:
+        """Remove what is too old, in batches; return how many jobs."""
+        engine, removed = self._engine, 0
+        before = engine.clock.now() - timedelta(days=engine.settings.history_days)
+        while True:
+            batch = await engine.store.prune(before, HISTORY_BATCH)
+            removed += batch
+            if batch < HISTORY_BATCH:
+                return removed

@@ -1,0 +1,69 @@
+"""Aborts the runs of this process that somebody asked to kill; it never writes a job."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from job_processor.abort import AbortReason
+from job_processor.errors import StoreError
+from job_processor.store import Store
+from job_processor.store.base import Hint
+from job_processor.worker.ladder import Ladder
+from job_processor.worker.runs import Runs
+
+
+class KillListener:
+    """Asks for kill requests after each hint and, while anything runs, each `poll_interval`."""
+
+    def __init__(
+        self,
+        store: Store,
+        runs: Runs,
+        ladder: Ladder,
+        poll_interval: float,
+        logger: logging.Logger,
+    ) -> None:
+        self._store = store
+        self._runs = runs
+        self._ladder = ladder
+        self._interval = poll_interval
+        self._logger = logger
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        forget = self._store.subscribe(self._on_hint)
+        try:
+            while True:
+                await self._look()
+                await self._pause()
+        finally:
+            forget()
+
+    def _on_hint(self, hint: Hint) -> None:
+        if hint & Hint.KILL:
+            self._wake.set()
+
+    async def _look(self) -> None:
+        running = [run.job.id for run in self._runs if not run.concluded]
+        if not running:
+            return
+        try:
+            requested = await self._store.kill_requests(running)
+        except StoreError as error:
+            self._logger.debug("kill requests: %s", error)
+            return
+        for job_id in requested:
+            run = self._runs.get(job_id)
+            if run is not None and run.reason is not AbortReason.KILL:
+                self._logger.info("job %r (%s) is to be killed", run.job.name, job_id)
+                self._ladder.abort(run, AbortReason.KILL)
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(self._interval):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()

@@ -1,0 +1,97 @@
+"""The way from asking a handler to stop to going on without it.
+
+Ask (the abort signal), then force (cancel the task), then give up: the run is settled without its
+handler, and whatever that still returns is dropped. A thread cannot be forced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import traceback
+from collections.abc import Callable
+
+from job_processor.abort import AbortReason
+from job_processor.worker.runs import Run
+
+_STRENGTH = {
+    AbortReason.SHUTDOWN: 0,
+    AbortReason.MAX_RUNTIME: 1,
+    AbortReason.KILL: 2,
+    AbortReason.LOST: 3,
+}
+_UNBEGUN_PAUSE = 0.01  # seconds; a task that never ran a step would be cancelled unseen
+
+
+class Ladder:
+    """Stops runs; `give_up` is called with a run that would not stop."""
+
+    def __init__(
+        self, kill_grace: float, give_up: Callable[[Run], object], logger: logging.Logger
+    ) -> None:
+        self._grace = kill_grace
+        self._give_up = give_up
+        self._logger = logger
+
+    def abort(self, run: Run, reason: AbortReason, *, grace: float | None = None) -> None:
+        """Ask a run to stop, and force it `grace` seconds later (None: the kill grace).
+
+        A stronger reason (shutdown < max runtime < kill < lost) replaces a weaker one.
+        """
+        if run.concluded:
+            return
+        if run.reason is None or _STRENGTH[reason] > _STRENGTH[run.reason]:
+            run.reason = reason
+        run.controller.abort(reason)
+        self._later(self._grace if grace is None else grace, self._force, run)
+
+    def force(self, run: Run) -> None:
+        """Force a run that was asked to stop, at once."""
+        self._force(run)
+
+    def _force(self, run: Run) -> None:
+        if run.concluded or run.task is None:
+            return
+        if not run.begun:
+            self._later(_UNBEGUN_PAUSE, self._force, run)
+            return
+        if run.has_living_thread and run.thread is not None and not run.thread.cancel():
+            self._report_hanging(run)
+            self._give_up(run)
+            return
+        run.task.cancel()
+        self._later(max(self._grace, _UNBEGUN_PAUSE), self._abandon, run)
+
+    def _abandon(self, run: Run) -> None:
+        if not run.concluded:
+            self._report_hanging(run)
+            self._give_up(run)
+
+    def _later(self, seconds: float, step: Callable[[Run], object], run: Run) -> None:
+        run.timers.append(asyncio.get_running_loop().call_later(seconds, step, run))
+
+    def _report_hanging(self, run: Run) -> None:
+        function = run.definition.bound.function
+        self._logger.error(
+            "job %r (%s) does not stop (%s): its handler %s goes on without its run\n%s",
+            run.job.name,
+            run.job.id,
+            run.reason,
+            getattr(function, "__qualname__", repr(function)),
+            _stack(run),
+        )
+
+
+def _stack(run: Run) -> str:
+    """Return where a handler that will not stop stands, as far as Python tells."""
+    if run.thread_id is not None:
+        frame = sys._current_frames().get(run.thread_id)
+        if frame is not None:
+            return "".join(traceback.format_stack(frame)).rstrip()
+    if run.task is not None:
+        frames = run.task.get_stack(limit=20)
+        return "".join(
+            line for frame in frames for line in traceback.format_stack(frame, limit=1)
+        ).rstrip()
+    return "(no stack)"

@@ -1,0 +1,169 @@
+"""Claims what is due for the free slots, starts it, and waits until there may be more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from job_processor.abort import AbortReason, AbortSignal
+from job_processor.errors import StoreError, StoreUnavailableError
+from job_processor.events import Event, EventKind
+from job_processor.models import Claim, Job
+from job_processor.settings import CLAIM_NAMES
+from job_processor.store.base import Hint
+from job_processor.worker.engine import Engine
+from job_processor.worker.misfire import is_skipped
+from job_processor.worker.persistence import Backoff
+
+_OVERDUE_PAUSE = 0.05  # seconds
+
+
+class ClaimLoop:
+    """The worker's main loop; `on_trouble` is called when a claim's fate is unknown."""
+
+    def __init__(self, engine: Engine, on_trouble: Callable[[], object]) -> None:
+        self._engine = engine
+        self._on_trouble = on_trouble
+        self._wake = asyncio.Event()
+        self._rotation = 0
+        self._look_ahead = True
+        """True when the next due time may have changed since it was read."""
+        self._next_due: datetime | None = None
+
+    async def run(self, stop: AbortSignal, *, burst: bool) -> None:
+        """Work until `stop` is aborted or, with `burst`, until nothing is due and nothing runs."""
+        engine, backoff = self._engine, Backoff()
+        forget_hints = engine.store.subscribe(self._on_hint)
+        forget_slots = engine.runs.on_changed(self._wake.set)
+        forget_stop = stop.on_abort(self._wake_from_any_thread())
+        try:
+            while not stop.aborted:
+                self._wake.clear()
+                try:
+                    exhausted = await self._fill_slots()
+                except StoreError as error:
+                    self._on_failure(error, first=backoff.fresh)
+                    await asyncio.sleep(backoff.next())
+                    continue
+                backoff.reset()
+                if burst and exhausted and engine.runs.of_worker == 0:
+                    return
+                await self._wait(exhausted)
+        finally:
+            forget_hints()
+            forget_slots()
+            forget_stop()
+
+    def _on_failure(self, error: StoreError, *, first: bool) -> None:
+        """A claim failed: it may have happened all the same, so what is ours is looked up."""
+        if first or not isinstance(error, StoreUnavailableError):
+            self._engine.logger.warning("claim: %s; trying again until it succeeds", error)
+        self._on_trouble()
+
+    def _wake_from_any_thread(self) -> Callable[[], object]:
+        loop = asyncio.get_running_loop()
+        return lambda: loop.call_soon_threadsafe(self._wake.set)
+
+    def _on_hint(self, hint: Hint) -> None:
+        if hint & Hint.WORK:
+            self._look_ahead = True
+            self._wake.set()
+
+    async def _fill_slots(self) -> bool:
+        """Claim for every free slot and start what came; True when nothing more is due."""
+        engine = self._engine
+        names = engine.registry.served(engine.settings.worker_tags)
+        groups = [names[i : i + CLAIM_NAMES] for i in range(0, len(names), CLAIM_NAMES)]
+        self._rotation += 1
+        for i in range(len(groups)):
+            free = engine.settings.concurrency - engine.runs.of_worker
+            if free <= 0:
+                return False
+            claimed = await self._claim(groups[(i + self._rotation) % len(groups)], free)
+            if claimed:
+                self._look_ahead = True
+            if claimed == free:
+                return False
+        return True
+
+    async def _claim(self, names: tuple[str, ...], limit: int) -> int:
+        """Claim and start; return how many. No change of our id gets in between."""
+        engine = self._engine
+        async with engine.gate.shared():
+            claim = Claim(
+                worker_id=engine.worker_id,
+                names=names,
+                limit=limit,
+                now=engine.clock.now(),
+                exclude=frozenset(engine.runs.held),
+            )
+            try:
+                jobs = await engine.store.claim(claim)
+            except asyncio.CancelledError:
+                self._on_trouble()
+                raise
+            for job in jobs:
+                self._start(job)
+        await self._obey_early_kills([job for job in jobs if job.ran_before])
+        return len(jobs)
+
+    def _start(self, job: Job) -> None:
+        engine = self._engine
+        definition = engine.registry.get(job.name)
+        assert definition is not None  # noqa: S101  # only names of the registry are claimed
+        if engine.events.has_listeners:
+            engine.events.emit(Event(EventKind.CLAIMED, engine.worker_id, job))
+        if is_skipped(job, definition, engine.settings.timezone):
+            engine.executor.skip(job, definition)
+        else:
+            engine.executor.start(job, definition)
+
+    async def _obey_early_kills(self, resumed: Sequence[Job]) -> None:
+        """A run that ran before may have been asked to be killed in its former life."""
+        if not resumed:
+            return
+        engine = self._engine
+        try:
+            killed = await engine.store.kill_requests([job.id for job in resumed])
+        except StoreError:
+            return  # the kill listener asks again for whatever runs
+        for job_id in killed:
+            run = engine.runs.get(job_id)
+            if run is not None:
+                engine.executor.ladder.abort(run, AbortReason.KILL)
+
+    async def _wait(self, exhausted: bool) -> None:
+        """Wait for a free slot, or when nothing is due for a hint, the next due time, the sweep."""
+        if not exhausted:
+            await self._wake.wait()
+            return
+        if self._look_ahead and not self._wake.is_set():
+            self._look_ahead = False
+            try:
+                self._next_due = await self._find_next_due()
+            except StoreError:
+                self._look_ahead = True
+        await self._pause(self._until_next_due())
+
+    async def _find_next_due(self) -> datetime | None:
+        names = self._engine.registry.served(self._engine.settings.worker_tags)
+        return await self._engine.store.next_due(names) if names else None
+
+    def _until_next_due(self) -> float:
+        """Return the seconds to wait: until the next due time, at most until the sweep."""
+        interval = self._engine.settings.poll_interval
+        if self._next_due is None:
+            return interval
+        seconds = (self._next_due - self._engine.clock.now()).total_seconds()
+        if seconds <= 0:  # due, and yet not ours to claim: others have it, or we must not yet
+            self._look_ahead = True
+            seconds = _OVERDUE_PAUSE
+        return min(seconds, interval)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,163 @@
+"""What a run's end means: pure functions from what happened to what is written."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from job_processor.abort import AbortReason
+from job_processor.definitions import Definition, Retry
+from job_processor.errors import shorten
+from job_processor.models import (
+    CronTask,
+    Job,
+    JobStatus,
+    Outcome,
+    Output,
+    SkipMetadata,
+    SkipReason,
+)
+from job_processor.settings import CRASH_LIMIT, ERROR_LIMIT
+
+INTERRUPTED = "Interrupted"
+CRASHED = "Worker crashed unexpectedly"
+POISONOUS = f"crashed its worker {CRASH_LIMIT} times"
+_UNITS = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a handler ended: with a result, or with what it raised."""
+
+    result: object = None
+    error: BaseException | None = None
+
+
+def classify(
+    job: Job,
+    definition: Definition,
+    ending: Ending,
+    reason: AbortReason | None,
+    *,
+    at: datetime,
+    elapsed: float,
+    living_thread: bool = False,
+) -> Outcome | None:
+    """Return what to write for a run that ended after `elapsed` seconds; None: nothing.
+
+    Nothing is written for a run that was taken away, and for a resumable one whose thread outlives
+    the shutdown: it stays `running` for the rescue, since its thread may go on until the process
+    ends.
+    """
+    duration = format_duration(elapsed)
+
+    def ended(status: JobStatus, *, result: object = None, error: str | None = None) -> Outcome:
+        return Outcome(status=status, at=at, output=Output(duration, result, error))
+
+    def failed(error: str) -> Outcome:
+        retry = None if living_thread else _retry_of(job, definition)
+        if retry is None:
+            return ended(JobStatus.ERRORED, error=error)
+        return _again(job, retry, at, Output(duration, None, error))
+
+    if reason is AbortReason.LOST:
+        return None
+    if reason is AbortReason.KILL:
+        return ended(JobStatus.KILLED, error="Killed")
+    if reason is AbortReason.MAX_RUNTIME:
+        limit = definition.max_runtime_in_minutes
+        return failed(f"max runtime of {limit:g} minutes exceeded" if limit else "max runtime")
+    if ending.error is None:
+        return ended(JobStatus.FINISHED, result=ending.result)
+    if reason is AbortReason.SHUTDOWN:
+        if not definition.resumable:
+            return failed(INTERRUPTED)
+        return None if living_thread else Outcome(status=JobStatus.PAUSED, at=at)
+    return failed(describe_error(ending.error))
+
+
+def rescue(
+    job: Job, definition: Definition | None, *, killed: bool, at: datetime
+) -> Outcome:
+    """Return what to write for a run whose worker is dead."""
+    crashes = job.crashes + 1
+    began = job.started_at or at
+    duration = format_duration(max((at - began).total_seconds(), 0.0))
+
+    def ended(status: JobStatus, error: str) -> Outcome:
+        return Outcome(
+            status=status, at=at, crashes=crashes, output=Output(duration, None, error)
+        )
+
+    if killed:
+        return ended(JobStatus.KILLED, "Killed")
+    if crashes >= CRASH_LIMIT:
+        return ended(JobStatus.ERRORED, POISONOUS)
+    if definition is not None and definition.resumable:
+        return Outcome(status=JobStatus.PAUSED, at=at, crashes=crashes)
+    retry = _retry_of(job, definition) if definition is not None else None
+    if retry is not None:
+        return _again(job, retry, at, Output(duration, None, CRASHED), crashes=crashes)
+    return ended(JobStatus.ERRORED, CRASHED)
+
+
+def skipped(reason: SkipReason, at: datetime, conflict: Job | None = None) -> Outcome:
+    """Return what to write for a job that is not to run at all."""
+    metadata = SkipMetadata(reason, conflict.id if conflict is not None else None, at)
+    return Outcome(
+        status=JobStatus.SKIPPED, at=at, output=Output("--", None, None, metadata)
+    )
+
+
+def give_back(job: Job, at: datetime) -> Outcome:
+    """Return what to write for a run whose handler never began in this process."""
+    if job.ran_before and job.attempt == 1:
+        return Outcome(status=JobStatus.PAUSED, at=at, crashes=job.crashes)
+    return Outcome(status=JobStatus.PENDING, at=at, crashes=job.crashes, started=False)
+
+
+def describe_error(error: BaseException) -> str:
+    """Return an error as text: its type and message, then its traceback, shortened."""
+    try:
+        summary = "".join(traceback.format_exception_only(error)).strip()
+    except Exception:  # a broken __str__ must not cost the outcome of a run
+        summary = type(error).__name__
+    trace = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+    text = shorten(summary, ERROR_LIMIT // 2)
+    if trace:
+        text += "\n" + shorten(trace, ERROR_LIMIT // 2)
+    return text.encode("utf-8", "replace").decode()
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration for people: `503ms` below a second, else `1 hour 2 minutes 3 seconds`."""
+    if seconds < 1:
+        return f"{int(seconds * 1000)}ms"
+    rest, parts = int(seconds), []
+    for size, unit in _UNITS:
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count} {unit}{'s' if count > 1 else ''}")
+    return " ".join(parts)
+
+
+def _retry_of(job: Job, definition: Definition) -> Retry | None:
+    retry = definition.retry
+    called_here = not isinstance(job, CronTask) and job.sync  # its caller gets the failure
+    if retry is None or called_here or job.attempt >= retry.max_attempts:
+        return None
+    return retry
+
+
+def _again(
+    job: Job, retry: Retry, at: datetime, output: Output, crashes: int = 0
+) -> Outcome:
+    return Outcome(
+        status=JobStatus.PENDING,
+        at=at,
+        output=output,
+        scheduled_for=at + timedelta(seconds=retry.delay),
+        attempt=job.attempt + 1,
+        crashes=crashes,
+    )

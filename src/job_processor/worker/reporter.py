@@ -1,0 +1,95 @@
+"""What follows a settlement that won: kills that came late, `on_job_exited`, events."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Sequence
+
+from bson import ObjectId
+
+from job_processor.clock import Clock
+from job_processor.definitions import Definition, ExitHook
+from job_processor.errors import StoreError
+from job_processor.events import Event, EventBus, EventKind
+from job_processor.models import WAITING, Job, JobStatus
+from job_processor.store import Store
+from job_processor.worker.persistence import persist
+
+_KINDS = {
+    JobStatus.FINISHED: EventKind.FINISHED,
+    JobStatus.ERRORED: EventKind.ERRORED,
+    JobStatus.KILLED: EventKind.KILLED,
+    JobStatus.SKIPPED: EventKind.SKIPPED,
+    JobStatus.PAUSED: EventKind.PAUSED,
+    JobStatus.PENDING: EventKind.RETRIED,
+}
+_HOOKED = frozenset({JobStatus.FINISHED, JobStatus.ERRORED, JobStatus.KILLED})
+
+
+class Reporter:
+    """Tells about settlements, each once: only who won a settlement calls it."""
+
+    def __init__(
+        self, store: Store, events: EventBus, clock: Clock, logger: logging.Logger
+    ) -> None:
+        self._store = store
+        self._events = events
+        self._clock = clock
+        self._logger = logger
+        self._hooks: set[asyncio.Task[None]] = set()
+        self.on_settled: Callable[[Job], object] | None = None
+        """Called with each job that this process settled; the scheduler waits for some."""
+
+    async def report(
+        self, settled: Sequence[tuple[Definition | None, Job]], worker_id: ObjectId
+    ) -> None:
+        """Report jobs as last written."""
+        await self._obey_late_kills([job for _, job in settled])
+        for definition, job in settled:
+            if self._events.has_listeners:
+                self._events.emit(Event(_KINDS[job.status], worker_id, job))
+            if self.on_settled is not None and job.settled:
+                self.on_settled(job)
+            if definition is not None and definition.on_job_exited and job.status in _HOOKED:
+                self._start_hook(definition.on_job_exited, job)
+
+    async def hooks_ended(self) -> None:
+        """Return when every hook that was started has ended."""
+        while self._hooks:
+            await asyncio.wait(self._hooks)
+
+    async def _obey_late_kills(self, jobs: Sequence[Job]) -> None:
+        """Look for kill requests after the write: they may have come while the run ended."""
+        waiting = {job.id for job in jobs if job.status in WAITING}
+        killed = {job.id for job in jobs if job.status is JobStatus.KILLED}
+        if waiting:
+            requested = await self._persist(lambda: self._store.kill_requests(waiting))
+            for job_id in requested:
+                await self._persist(
+                    lambda job_id=job_id: self._store.kill_waiting(job_id, self._clock.now())
+                )
+            killed |= requested
+        if killed:
+            await self._persist(lambda: self._store.acknowledge_kills(killed))
+
+    async def _persist(self, call):  # type: ignore[no-untyped-def]
+        return await persist(call, self._logger, "kill requests")
+
+    def _start_hook(self, hook: ExitHook, job: Job) -> None:
+        task = asyncio.get_running_loop().create_task(self._call_hook(hook, job))
+        self._hooks.add(task)
+        task.add_done_callback(self._hooks.discard)
+
+    async def _call_hook(self, hook: ExitHook, job: Job) -> None:
+        """Call a hook; its failure is logged and changes nothing."""
+        try:
+            if inspect.iscoroutinefunction(hook):
+                answer = hook(job)
+            else:
+                answer = await asyncio.to_thread(hook, job)
+            if inspect.isawaitable(answer):
+                await answer
+        except (Exception, asyncio.CancelledError, SystemExit):
+            self._logger.exception("on_job_exited of job %r (%s) failed", job.name, job.id)

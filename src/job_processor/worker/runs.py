@@ -1,0 +1,137 @@
+"""The runs that a process holds, from the claim to the confirmed settlement."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import time
+from collections.abc import Callable, Iterator
+
+from bson import ObjectId
+
+from job_processor.abort import AbortController, AbortReason
+from job_processor.definitions import Definition
+from job_processor.models import Job
+
+
+class Run:
+    """One run of a job by this process."""
+
+    __slots__ = (
+        "abandoned",
+        "begun",
+        "concluded",
+        "controller",
+        "definition",
+        "done",
+        "job",
+        "of_worker",
+        "reason",
+        "started",
+        "task",
+        "thread",
+        "thread_id",
+        "timers",
+    )
+
+    def __init__(self, job: Job, definition: Definition, *, of_worker: bool) -> None:
+        self.job = job
+        self.definition = definition
+        self.of_worker = of_worker
+        """False for `run_job`, which a worker's shutdown leaves alone."""
+        self.controller = AbortController()
+        self.reason: AbortReason | None = None
+        """Why it was asked to stop; a kill or a max runtime overrides a shutdown."""
+        self.begun = False
+        self.concluded = False
+        """True once its outcome is decided: nothing may change it any more."""
+        self.abandoned = False
+        """True when it was settled without its handler, which would not stop."""
+        self.started = time.monotonic()
+        self.task: asyncio.Task[None] | None = None
+        self.thread: concurrent.futures.Future[object] | None = None
+        self.thread_id: int | None = None
+        self.timers: list[asyncio.TimerHandle] = []
+        self.done: asyncio.Future[Job | None] | None = None
+        """Resolved with the job as this run wrote it (None: it was taken away), for `run_job`."""
+
+    @property
+    def has_living_thread(self) -> bool:
+        """True while a plain handler occupies its thread."""
+        return self.thread is not None and not self.thread.done()
+
+    def disarm(self) -> None:
+        """Stop the timers of its abort ladder and its max runtime."""
+        for timer in self.timers:
+            timer.cancel()
+        self.timers.clear()
+
+
+class Runs:
+    """The table of this process's runs, by job id."""
+
+    def __init__(self) -> None:
+        self._runs: dict[ObjectId, Run] = {}
+        self._of_worker = 0
+        self._listeners: list[Callable[[], object]] = []
+        self.held: set[ObjectId] = set()
+        """Jobs that must not be claimed again yet: a settlement that would make them claimable is
+        not confirmed, or a thread of theirs lives on."""
+        self.left_running: set[ObjectId] = set()
+        """Resumable jobs that a shutdown left `running`, for the rescue, since their threads live
+        on until this process ends."""
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(list(self._runs.values()))
+
+    def __contains__(self, job_id: ObjectId) -> bool:
+        return job_id in self._runs
+
+    @property
+    def of_worker(self) -> int:
+        """How many of the worker's slots are taken."""
+        return self._of_worker
+
+    def ids(self) -> list[ObjectId]:
+        """Return the ids of all held jobs."""
+        return list(self._runs)
+
+    def get(self, job_id: ObjectId) -> Run | None:
+        """Return the run of a job, None when this process holds none."""
+        return self._runs.get(job_id)
+
+    def add(self, run: Run) -> None:
+        """Hold a run; its job must not be held yet."""
+        self._runs[run.job.id] = run
+        self._of_worker += run.of_worker
+
+    def remove(self, run: Run) -> None:
+        """Let a run go, after its settlement is confirmed or it was taken away."""
+        if self._runs.get(run.job.id) is run:
+            del self._runs[run.job.id]
+            self._of_worker -= run.of_worker
+            self.changed()
+
+    def changed(self) -> None:
+        """Tell the listeners that a run was let go, or that its outcome is decided."""
+        for listener in self._listeners:
+            listener()
+
+    def on_changed(self, listener: Callable[[], object]) -> Callable[[], None]:
+        """Call `listener` at each such change; returns a function that ends it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    async def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Return when `condition`, looked at after each change, holds."""
+        changed = asyncio.Event()
+        forget = self.on_changed(changed.set)
+        try:
+            while not condition():
+                changed.clear()
+                await changed.wait()
+        finally:
+            forget()

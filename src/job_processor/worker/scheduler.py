@@ -1,0 +1,160 @@
+"""Turns crons into cron tasks: the next occurrence of each stands in the queue ahead of its time.
+
+Any worker may schedule, none is leader. An occurrence's id is derived from its name and its planned
+time, so two schedulers insert the same one; it is inserted before the pointer moves, so a crash in
+between loses and doubles nothing; the pointer moves only from where it was read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable
+from datetime import datetime
+
+from job_processor.definitions import CronDef
+from job_processor.errors import StoreError
+from job_processor.models import Cron, CronTask, Job, JobStatus, cron_id, occurrence_id
+from job_processor.schedule import next_occurrence, parse
+from job_processor.settings import SCHEDULER_INTERVAL
+from job_processor.worker.engine import Engine
+from job_processor.worker.insertion import insert_or_skip
+from job_processor.worker.misfire import missed_between
+from job_processor.worker.ownership import Owner, Ownership
+
+_JITTER = 0.1  # seconds; the occurrence that is due stands in the queue already
+
+
+class Scheduler:
+    """Makes a pass whenever a cron's pointer is due, an exclusive one has settled, or after a
+    while."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._timezone = engine.settings.timezone
+        self._ownership = Ownership(
+            engine.store, engine.settings.service, self._timezone, engine.logger
+        )
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Schedule until cancelled."""
+        self._engine.reporter.on_settled = self._on_settled
+        while True:
+            try:
+                next_due = await self.schedule()
+            except StoreError as error:
+                self._engine.logger.warning("scheduling crons: %s; trying again", error)
+                next_due = None
+                await asyncio.sleep(self._engine.settings.poll_interval)
+            await self._pause(next_due)
+
+    async def schedule(self) -> datetime | None:
+        """Make one pass over the crons; return when the next pointer is due."""
+        engine = self._engine
+        owners = await self._ownership.owners()
+        definitions = engine.registry.crons
+        if not definitions and not owners:
+            return None
+        registrations = await engine.store.registrations()
+        crons = {cron.name: cron for cron in await engine.store.crons()}
+        pointers = []
+        for name, definition in list(definitions.items()):
+            cron = crons.get(name)
+            if cron is not None and name not in owners and cron.id != cron_id(name):
+                self._ownership.complain_of_node(name)
+                continue
+            owner = await self._ownership.take(name, definition, owners.get(name), registrations)
+            if owner is not None:
+                pointers.append(await self._advance(name, definition, cron, owner))
+        for name in self._ownership.abandoned(owners, registrations):
+            engine.logger.info("cron %r is listed by no worker any more; removing it", name)
+            await engine.store.remove_cron(name)
+            await self._ownership.remove(name)
+        return min(pointers, default=None)
+
+    async def _advance(
+        self, name: str, definition: CronDef, cron: Cron | None, owner: Owner
+    ) -> datetime:
+        """Make sure of the standing occurrence, move a due pointer, remove strays."""
+        store, now = self._engine.store, self._engine.clock.now()
+        fresh = cron is None or owner.applied != owner.fingerprint
+        if cron is None or fresh:
+            planned = [self._next(definition, now)]
+        elif cron.scheduled_for > now:
+            planned = [cron.scheduled_for]
+        else:
+            missed = missed_between(definition, self._timezone, cron.scheduled_for, now)
+            planned = [cron.scheduled_for, *missed, self._next(definition, now)]
+        pointer = planned[-1]
+        await self._insert(name, definition, planned, now)
+        if cron is None:
+            await store.create_cron(_new_cron(name, definition, pointer, now))
+        elif fresh or pointer != cron.scheduled_for:
+            await store.update_cron(cron, parse(definition.cron_string), pointer, now)
+        if fresh:
+            await self._ownership.mark_applied(name, owner)
+        keep = {occurrence_id(name, each) for each in planned}
+        await store.remove_occurrences(name, now, keep)
+        return pointer
+
+    async def _insert(
+        self, name: str, definition: CronDef, planned: Iterable[datetime], now: datetime
+    ) -> None:
+        """Insert occurrences. A future one of an exclusive cron waits until none is active."""
+        store = self._engine.store
+        for moment in planned:
+            if definition.exclusive and moment > now:
+                if await store.find_active("cron_task", name) is not None:
+                    continue
+                await store.insert([_occurrence(name, definition, moment, now)])
+            else:
+                await insert_or_skip(
+                    store, [_occurrence(name, definition, moment, now)], self._engine.clock
+                )
+
+    def _next(self, definition: CronDef, after: datetime) -> datetime:
+        zone = definition.timezone or self._timezone
+        return next_occurrence(definition.cron_string, zone, after)
+
+    def _on_settled(self, job: Job) -> None:
+        """An exclusive cron's next occurrence may be inserted once the one before has settled."""
+        if isinstance(job, CronTask) and job.exclusive:
+            self._wake.set()
+
+    async def _pause(self, next_due: datetime | None) -> None:
+        seconds = SCHEDULER_INTERVAL
+        if next_due is not None:
+            ahead = (next_due - self._engine.clock.now()).total_seconds()
+            seconds = min(seconds, max(ahead, 0.0) + random.uniform(0, _JITTER))
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+
+def _occurrence(
+    name: str, definition: CronDef, planned_for: datetime, now: datetime
+) -> CronTask:
+    return CronTask(
+        id=occurrence_id(name, planned_for),
+        name=name,
+        status=JobStatus.PENDING,
+        scheduled_for=planned_for,
+        created_at=now,
+        updated_at=now,
+        exclusive=definition.exclusive,
+    )
+
+
+def _new_cron(name: str, definition: CronDef, pointer: datetime, now: datetime) -> Cron:
+    return Cron(
+        id=cron_id(name),
+        name=name,
+        cron_string=parse(definition.cron_string),
+        scheduled_for=pointer,
+        created_at=now,
+        updated_at=now,
+    )

@@ -1,0 +1,105 @@
+"""Definitions and the registry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from job_processor import CronDef, DefinitionError, InvalidArgumentError, JobDef, Retry
+from job_processor import UnknownJobError as Unknown
+from job_processor.definitions import Registry
+
+
+def handler() -> None:
+    """Do nothing."""
+
+
+@pytest.mark.parametrize(
+    ("options", "argument"),
+    [
+        ({"handler": None}, "handler"),
+        ({"on_job_exited": 3}, "on_job_exited"),
+        ({"tag": ""}, "tag"),
+        ({"tag": 3}, "tag"),
+        ({"resumable": "yes"}, "resumable"),
+        ({"exclusive": 1}, "exclusive"),
+        ({"retry": 5.5}, "retry"),
+        ({"max_runtime_in_minutes": 0}, "max_runtime_in_minutes"),
+        ({"max_runtime_in_minutes": -1}, "max_runtime_in_minutes"),
+        ({"max_runtime_in_minutes": float("nan")}, "max_runtime_in_minutes"),
+    ],
+)
+def test_a_job_that_cannot_work_is_refused(options: dict[str, Any], argument: str) -> None:
+    """Each bad option is refused when it is defined, by its name."""
+    with pytest.raises(DefinitionError) as caught:
+        JobDef(**{"handler": handler, **options})
+    assert caught.value.argument == argument
+
+
+@pytest.mark.parametrize(
+    ("options", "argument"),
+    [
+        ({"cron_string": "99 * * * *"}, "cron_string"),
+        ({"cron_string": None}, "cron_string"),
+        ({"timezone": "Mars/Olympus"}, "timezone"),
+        ({"checkin_margin": 0}, "checkin_margin"),
+        ({"misfire": "sometimes"}, "misfire"),
+        ({"tag": " "}, "tag"),
+        ({"handler": lambda a, b, c: None}, "handler"),
+    ],
+)
+def test_a_cron_that_cannot_work_is_refused(options: dict[str, Any], argument: str) -> None:
+    """An invalid expression, zone, margin or policy is refused when it is defined."""
+    with pytest.raises(DefinitionError) as caught:
+        CronDef(**{"cron_string": "* * * * *", "handler": handler, **options})
+    assert caught.value.argument == argument
+
+
+@pytest.mark.parametrize("options", [{"max_attempts": 0}, {"max_attempts": 1.5}, {"delay": -1}])
+def test_a_retry_that_cannot_work_is_refused(options: dict[str, Any]) -> None:
+    """Attempts are whole numbers from 1, delays are not negative."""
+    with pytest.raises(InvalidArgumentError):
+        Retry(**options)
+
+
+def test_a_name_is_defined_once() -> None:
+    """Two definitions of one name are refused, across jobs and crons too."""
+    registry = Registry({"a": JobDef(handler)}, {})
+    with pytest.raises(DefinitionError, match="'a'"):
+        registry.add_job("a", JobDef(handler))
+    with pytest.raises(DefinitionError, match="'a'"):
+        registry.add_cron("a", CronDef("* * * * *", handler))
+    with pytest.raises(DefinitionError):
+        registry.add_job("", JobDef(handler))
+    with pytest.raises(DefinitionError):
+        registry.add_job("b", handler)  # type: ignore[arg-type]  # that is the bad input
+
+
+def test_an_unknown_job_names_the_known_ones() -> None:
+    """The error for an unknown name lists what is defined."""
+    registry = Registry({"resize": JobDef(handler)}, {})
+    with pytest.raises(Unknown, match="'resize'"):
+        registry.job("resise")
+
+
+def test_a_worker_serves_untagged_definitions_and_its_own_tags() -> None:
+    """No tags: all; tags: those without a tag and those with one of them; new ones are seen."""
+    registry = Registry(
+        {"plain": JobDef(handler), "main": JobDef(handler, tag="main")},
+        {"nightly": CronDef("@daily", handler, tag="slave")},
+    )
+    assert set(registry.served(None)) == {"plain", "main", "nightly"}
+    assert set(registry.served(("main",))) == {"plain", "main"}
+    registry.add_job("late", JobDef(handler))
+    assert set(registry.served(("main",))) == {"plain", "main", "late"}
+    assert registry.unknown_tags(("main", "other")) == ["other"]
+
+
+def test_a_fingerprint_depends_on_expression_and_zone_only() -> None:
+    """The hash of a cron changes with what decides when it fires, and with nothing else."""
+    one = CronDef("@hourly", handler).fingerprint("UTC")
+    assert one == CronDef("0 * * * *", lambda: None, tag="x").fingerprint("UTC")
+    assert one == CronDef("@hourly", handler, timezone="UTC").fingerprint("Europe/Paris")
+    assert one != CronDef("@hourly", handler).fingerprint("Europe/Paris")
+    assert one != CronDef("1 * * * *", handler).fingerprint("UTC")
