@@ -44,7 +44,7 @@ async def test_a_cancelled_wait_leaves_nothing_behind() -> None:
     waiter.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiter
-    assert controller.signal._callbacks == []  # noqa: SLF001  # a leak has no public face
+    assert controller.signal._callbacks == []  # a leak has no public face
     controller.abort()
 
 

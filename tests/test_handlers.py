@@ -99,10 +99,10 @@ def test_async_is_seen_through_partials_and_objects() -> None:
 
     async def handler(job: object, extra: int = 1) -> None: ...
 
-    class Callable_:
+    class Called:
         async def __call__(self, payload: object) -> None: ...
 
     assert bind_handler(handler, JOB).is_async
     assert bind_handler(functools.partial(handler, extra=2), JOB).is_async
-    assert bind_handler(Callable_(), JOB).is_async
+    assert bind_handler(Called(), JOB).is_async
     assert not bind_handler(lambda: None, JOB).is_async

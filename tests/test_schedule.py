@@ -86,7 +86,9 @@ def matches(expression: str, local: datetime) -> bool:
 def brute_force(expression: str, zone_name: str, start: datetime, end: datetime) -> list[datetime]:
     """Return the occurrences in (start, end) by looking at every minute."""
     zone = ZoneInfo(zone_name)
-    wildcard = expression.split()[0].startswith("*") or expression.split()[1].startswith("*")
+    wildcard = expression.split(maxsplit=1)[0].startswith("*") or expression.split()[1].startswith(
+        "*"
+    )
     occurrences: set[datetime] = set()
     latest_local: datetime | None = None
     instant = start - timedelta(days=2)
@@ -146,7 +148,9 @@ def test_any_expression_at_any_moment_near_a_transition(
 
 
 @given(
-    after=st.datetimes(datetime(2000, 1, 1), datetime(2050, 1, 1), timezones=st.just(UTC)),
+    after=st.integers(0, 50 * 365 * 86_400_000).map(
+        lambda ms: datetime(2000, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+    ),
     zone_name=st.sampled_from(ODD_ZONES),
     expression=st.sampled_from([*EXPRESSIONS, "*/20 * * * * *", "0 0 12 L * *", "0 9 * * MON#1"]),
 )

@@ -101,7 +101,7 @@ class AbortController:
 
     def abort(self, reason: object = None) -> None:
         """Set the signal off; the first reason stays. Safe to call from any thread."""
-        self.signal._abort(reason)
+        self.signal._abort(reason)  # noqa: SLF001  # a signal has no public way to be set off
 
 
 def _nothing() -> None:

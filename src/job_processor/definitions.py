@@ -1,4 +1,4 @@
-"""What the user defines: jobs, crons, how a failed attempt is retried, and the registry of names."""
+"""What the user defines: jobs, crons, retries, and the registry of their names."""
 
 from __future__ import annotations
 

@@ -33,9 +33,7 @@ class JobStatus(StrEnum):
 
 WAITING = frozenset({JobStatus.PENDING, JobStatus.PAUSED})
 ACTIVE = frozenset({JobStatus.PENDING, JobStatus.RUNNING, JobStatus.PAUSED})
-SETTLED = frozenset(
-    {JobStatus.FINISHED, JobStatus.ERRORED, JobStatus.KILLED, JobStatus.SKIPPED}
-)
+SETTLED = frozenset({JobStatus.FINISHED, JobStatus.ERRORED, JobStatus.KILLED, JobStatus.SKIPPED})
 
 TRANSITIONS: frozenset[tuple[JobStatus | None, JobStatus]] = frozenset(
     {

@@ -81,9 +81,7 @@ async def _job_groups(store: Store, names: list[str]) -> list[dict[str, Any]]:
             "counts": counts.get(name, {}),
             "tasks": [
                 job_json(job)
-                for job in await store.find(
-                    JobQuery(name=name, type="simple", limit=STATUS_TASKS)
-                )
+                for job in await store.find(JobQuery(name=name, type="simple", limit=STATUS_TASKS))
             ],
         }
         for name in names
@@ -94,9 +92,7 @@ async def _cron_groups(store: Store, crons: list[Cron]) -> list[dict[str, Any]]:
     counts = await _counts(store, "cron_task", [cron.name for cron in crons])
     groups = []
     for cron in crons:
-        tasks = await store.find(
-            JobQuery(name=cron.name, type="cron_task", limit=STATUS_TASKS)
-        )
+        tasks = await store.find(JobQuery(name=cron.name, type="cron_task", limit=STATUS_TASKS))
         groups.append(
             {
                 "cron": cron_json(cron),
@@ -113,9 +109,7 @@ async def _cron_groups(store: Store, crons: list[Cron]) -> list[dict[str, Any]]:
     return groups
 
 
-async def _counts(
-    store: Store, type: JobType, names: list[str]
-) -> dict[str, dict[str, int]]:
+async def _counts(store: Store, type: JobType, names: list[str]) -> dict[str, dict[str, int]]:
     counts: dict[str, dict[str, int]] = {}
     for each in await store.count([(type, name) for name in names], COUNT_CAP):
         if each.count:

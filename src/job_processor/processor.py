@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from bson import ObjectId
 
@@ -124,9 +123,7 @@ class JobProcessor:
 
         return define
 
-    def cron(
-        self, cron_string: str, name: str | None = None, **options: Any
-    ) -> Callable[[F], F]:
+    def cron(self, cron_string: str, name: str | None = None, **options: Any) -> Callable[[F], F]:
         """Define a cron by decorating its handler; `options` are those of `CronDef`.
 
         Without a name it gets the function's. Raises DefinitionError.
@@ -168,7 +165,7 @@ class JobProcessor:
             engine.close()
         await self._store.close()
 
-    async def __aenter__(self) -> JobProcessor:
+    async def __aenter__(self) -> Self:
         try:
             await self.setup()
         except BaseException:
@@ -211,9 +208,7 @@ class JobProcessor:
         stored = await insert_or_skip(self._store, made, self._clock)
         return [_simple(job) for job in stored]
 
-    async def run_job(
-        self, name: str, payload: Mapping[str, Any] | None = None
-    ) -> SimpleJob:
+    async def run_job(self, name: str, payload: Mapping[str, Any] | None = None) -> SimpleJob:
         """Run a job here and now, whatever its tag; return it settled.
 
         It is one attempt: its failure is returned, not retried. This process is registered and
@@ -233,9 +228,7 @@ class JobProcessor:
             written = await self.wait_for_job(stored.id)
         return _simple(written)
 
-    async def wait_for_job(
-        self, job_id: ObjectId | str, timeout: float | None = None
-    ) -> Job:
+    async def wait_for_job(self, job_id: ObjectId | str, timeout: float | None = None) -> Job:
         """Return a job once it is settled.
 
         Raises JobNotFoundError, and JobTimeoutError after `timeout` seconds (None: never).

@@ -16,7 +16,10 @@ from job_processor.values import normalize_payload
 
 When: TypeAlias = datetime | timedelta | None
 JobRequest: TypeAlias = (
-    str | tuple[str] | tuple[str, Mapping[str, Any] | None] | tuple[str, Mapping[str, Any] | None, When]
+    str
+    | tuple[str]
+    | tuple[str, Mapping[str, Any] | None]
+    | tuple[str, Mapping[str, Any] | None, When]
 )
 
 

@@ -29,7 +29,7 @@ ALIASES = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-_ANCHOR = datetime(2024, 1, 1)
+_ANCHOR = datetime(2024, 1, 1)  # noqa: DTZ001  # local time of no zone, to try expressions
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
 

@@ -58,12 +58,14 @@ def describe(value: object, limit: int = 10_000) -> str:
     """Return a readable representation of a value that cannot be kept."""
     try:
         text = repr(value)
-    except Exception as error:  # a broken __repr__ must not cost the result of a run
+    except Exception as error:  # noqa: BLE001  # a broken __repr__ must not cost the result of a run
         text = f"<{type(value).__name__} whose repr() raised {type(error).__name__}>"
     return shorten(text.encode("utf-8", "replace").decode(), limit)
 
 
-def _plain(value: object, path: str, depth: int, size: list[int]) -> Any:
+def _plain(  # noqa: C901  # one branch a type
+    value: object, path: str, depth: int, size: list[int]
+) -> Any:
     kind = type(value)
     if kind is str:
         return _text(value, path, size)  # type: ignore[arg-type]  # its type was just checked
@@ -106,8 +108,8 @@ def _mapping(value: Mapping[Any, Any], path: str, depth: int, size: list[int]) -
             raise PayloadError(path, key, "allowed are keys of type str")
         if "\0" in key:
             raise PayloadError(path, key, "allowed are keys without a null character")
-        key = _text(str.__str__(key), path, size)
-        plain[key] = _plain(item, f"{path}.{key}", depth + 1, size)
+        text = _text(str.__str__(key), path, size)
+        plain[text] = _plain(item, f"{path}.{text}", depth + 1, size)
     return plain
 
 

@@ -8,8 +8,8 @@ from functools import cache
 @cache
 def version() -> str:
     """Return the installed version, `0+unknown` when it runs from a bare source tree."""
-    from importlib.metadata import PackageNotFoundError  # here: it is slow to import
-    from importlib.metadata import version as installed
+    from importlib.metadata import PackageNotFoundError  # noqa: PLC0415  # slow
+    from importlib.metadata import version as installed  # noqa: PLC0415  # slow
 
     try:
         return installed("job-processor")

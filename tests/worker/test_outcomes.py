@@ -95,8 +95,7 @@ def end(
 def test_an_ending_and_its_reason_decide_the_outcome(
     ending: Ending, reason: AbortReason | None, options: Any, status: str, error: str | None
 ) -> None:
-    """Kill and max runtime win over whatever the handler returned; shutdown pauses or interrupts;
-    a failure is retried where that is allowed, never beside a living thread."""
+    """Kill and max runtime win over whatever the handler returned, a shutdown interrupts."""
     outcome = end(ending, reason, **options)
     assert outcome is not None
     assert outcome.status == status
@@ -173,12 +172,12 @@ def test_a_run_that_never_began_is_given_back_as_it_was() -> None:
 def test_a_huge_error_is_shortened_and_a_broken_one_described() -> None:
     """An error's text is bounded and always there."""
 
-    class Broken(Exception):
+    class BrokenError(Exception):
         def __str__(self) -> str:
             raise RuntimeError("no")
 
     assert len(describe_error(ValueError("x" * 1_000_000))) < 11_000
-    assert "Broken" in describe_error(Broken())
+    assert "BrokenError" in describe_error(BrokenError())
     assert "\ud800" not in describe_error(ValueError("\ud800"))
 
 

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from job_processor.errors import InvalidArgumentError
-from job_processor.settings import Settings
+from job_processor.settings import MONGO_MAX_HISTORY_DAYS, MONGO_MAX_WORKER_TIMEOUT, Settings
 from job_processor.store.base import Store
 
 ENVIRONMENT = "JOB_PROCESSOR_DB"
@@ -30,16 +30,14 @@ def open_store(db: Any, settings: Settings) -> Store:
         return _mongo_database(db, settings)
     scheme = db.partition(":")[0].lower()
     if scheme == "sqlite":
-        from job_processor.store.sqlite import open_sqlite
+        from job_processor.store.sqlite import open_sqlite  # each store on demand
 
         return open_sqlite(db, prefix=settings.collection_prefix)
     if scheme in ("mongodb", "mongodb+srv"):
-        from job_processor.store.mongo import open_mongo
+        from job_processor.store.mongo import open_mongo  # pymongo is slow to import
 
         _check_for_mongo(settings)
-        return open_mongo(
-            db, prefix=settings.collection_prefix, history_days=settings.history_days
-        )
+        return open_mongo(db, prefix=settings.collection_prefix, history_days=settings.history_days)
     raise InvalidArgumentError("db", _without_password(db), ALLOWED)
 
 
@@ -47,7 +45,7 @@ def _mongo_database(db: Any, settings: Settings) -> Store:
     modules = {cls.__module__.partition(".")[0] for cls in type(db).__mro__}
     if not modules & {"pymongo", "motor"}:
         raise InvalidArgumentError("db", db, ALLOWED)
-    from job_processor.store.mongo import MongoStore
+    from job_processor.store.mongo import MongoStore  # as above
 
     _check_for_mongo(settings)
     return MongoStore.from_database(
@@ -56,8 +54,6 @@ def _mongo_database(db: Any, settings: Settings) -> Store:
 
 
 def _check_for_mongo(settings: Settings) -> None:
-    from job_processor.settings import MONGO_MAX_HISTORY_DAYS, MONGO_MAX_WORKER_TIMEOUT
-
     if settings.worker_timeout > MONGO_MAX_WORKER_TIMEOUT:
         raise InvalidArgumentError(
             "worker_timeout",

@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from typing import Any, Self
 
 from bson import ObjectId
 
@@ -106,7 +106,7 @@ class Engine:
             if self._users == 0:
                 await self._stop()
 
-    async def __aenter__(self) -> Engine:
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 
@@ -118,12 +118,14 @@ class Engine:
 
         Cancelling this interrupts the run and waits for its end. Raises WorkerStateError.
         """
-        assert run.done is not None and self._died is not None  # noqa: S101  # see the callers
+        assert run.done is not None  # noqa: S101  # run_job sets it
+        assert self._died is not None  # noqa: S101  # only called between start and stop
+        ends: list[asyncio.Future[Any]] = [run.done, self._died]
         try:
-            await asyncio.wait([run.done, self._died], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             self.executor.ladder.abort(run, AbortReason.SHUTDOWN, grace=0)
-            await asyncio.wait([run.done, self._died], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             raise
         if self._died.done():
             self._died.result()
@@ -165,9 +167,7 @@ class Engine:
         self._died.set_exception(failure)
 
     async def _report(self, settled: Sequence[Settled]) -> None:
-        await self.reporter.report(
-            [(run.definition, job) for run, job in settled], self.worker_id
-        )
+        await self.reporter.report([(run.definition, job) for run, job in settled], self.worker_id)
 
     def _worker_info(self, worker_id: ObjectId) -> WorkerInfo:
         settings, now = self.settings, self.clock.now()

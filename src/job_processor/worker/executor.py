@@ -96,7 +96,7 @@ class Executor:
             return Ending(await answer if inspect.isawaitable(answer) else answer)
         except GeneratorExit:
             raise  # the loop is being closed under us: there is nobody left to settle for
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # see above
             return Ending(error=error)
 
     async def _in_thread(self, run: Run, function: Callable[[], Any]) -> Any:
@@ -144,7 +144,7 @@ class Executor:
             result = normalize(output.result, "result")
         except PayloadError as error:
             self._logger.warning(
-                "job %r (%s) returned what cannot be stored (%s); its description is stored instead",
+                "job %r (%s) returned what cannot be stored (%s); stored is its description",
                 run.job.name,
                 run.job.id,
                 error,
@@ -171,4 +171,3 @@ class Executor:
             run.job.id,
             "its result" if ending.error is None else f"its {type(ending.error).__name__}",
         )
-

@@ -86,7 +86,7 @@ class Ladder:
 def _stack(run: Run) -> str:
     """Return where a handler that will not stop stands, as far as Python tells."""
     if run.thread_id is not None:
-        frame = sys._current_frames().get(run.thread_id)
+        frame = sys._current_frames().get(run.thread_id)  # noqa: SLF001  # the documented way
         if frame is not None:
             return "".join(traceback.format_stack(frame)).rstrip()
     if run.task is not None:

@@ -77,18 +77,14 @@ def classify(
     return failed(describe_error(ending.error))
 
 
-def rescue(
-    job: Job, definition: Definition | None, *, killed: bool, at: datetime
-) -> Outcome:
+def rescue(job: Job, definition: Definition | None, *, killed: bool, at: datetime) -> Outcome:
     """Return what to write for a run whose worker is dead."""
     crashes = job.crashes + 1
     began = job.started_at or at
     duration = format_duration(max((at - began).total_seconds(), 0.0))
 
     def ended(status: JobStatus, error: str) -> Outcome:
-        return Outcome(
-            status=status, at=at, crashes=crashes, output=Output(duration, None, error)
-        )
+        return Outcome(status=status, at=at, crashes=crashes, output=Output(duration, None, error))
 
     if killed:
         return ended(JobStatus.KILLED, "Killed")
@@ -105,9 +101,7 @@ def rescue(
 def skipped(reason: SkipReason, at: datetime, conflict: Job | None = None) -> Outcome:
     """Return what to write for a job that is not to run at all."""
     metadata = SkipMetadata(reason, conflict.id if conflict is not None else None, at)
-    return Outcome(
-        status=JobStatus.SKIPPED, at=at, output=Output("--", None, None, metadata)
-    )
+    return Outcome(status=JobStatus.SKIPPED, at=at, output=Output("--", None, None, metadata))
 
 
 def give_back(job: Job, at: datetime) -> Outcome:
@@ -121,7 +115,7 @@ def describe_error(error: BaseException) -> str:
     """Return an error as text: its type and message, then its traceback, shortened."""
     try:
         summary = "".join(traceback.format_exception_only(error)).strip()
-    except Exception:  # a broken __str__ must not cost the outcome of a run
+    except Exception:  # noqa: BLE001  # a broken __str__ must not cost the outcome of a run
         summary = type(error).__name__
     trace = "".join(traceback.format_tb(error.__traceback__)).rstrip()
     text = shorten(summary, ERROR_LIMIT // 2)
@@ -150,9 +144,7 @@ def _retry_of(job: Job, definition: Definition) -> Retry | None:
     return retry
 
 
-def _again(
-    job: Job, retry: Retry, at: datetime, output: Output, crashes: int = 0
-) -> Outcome:
+def _again(job: Job, retry: Retry, at: datetime, output: Output, crashes: int = 0) -> Outcome:
     return Outcome(
         status=JobStatus.PENDING,
         at=at,

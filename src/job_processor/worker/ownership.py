@@ -53,9 +53,7 @@ class Owner:
 class Ownership:
     """Decides for one service which crons this process may schedule."""
 
-    def __init__(
-        self, store: Store, service: str, timezone: str, logger: logging.Logger
-    ) -> None:
+    def __init__(self, store: Store, service: str, timezone: str, logger: logging.Logger) -> None:
         self._store = store
         self._service = service
         self._timezone = timezone
@@ -81,9 +79,9 @@ class Ownership:
             return None
         if owner is not None and owner.fingerprint == mine:
             return owner
-        if owner is not None and mine in owner.seen:
-            if self._is_listed(name, owner.fingerprint, registrations):
-                return None  # a newer version is alive: never write back
+        older = owner is not None and mine in owner.seen
+        if owner is not None and older and self._is_listed(name, owner.fingerprint, registrations):
+            return None  # a newer version is alive: never write back
         taken = Owner(
             service=self._service,
             fingerprint=mine,
@@ -116,9 +114,7 @@ class Ownership:
         """Say once that another system schedules this cron."""
         self._complain(name, "is scheduled by another system on this database (the Node package)")
 
-    def _is_listed(
-        self, name: str, fingerprint: str | None, registrations: Registrations
-    ) -> bool:
+    def _is_listed(self, name: str, fingerprint: str | None, registrations: Registrations) -> bool:
         return any(
             name in worker.crons and fingerprint in (None, worker.crons[name])
             for worker in registrations.workers

@@ -36,9 +36,7 @@ class Backoff:
         self._delay = RETRY_DELAY_MIN
 
 
-async def persist(
-    call: Callable[[], Awaitable[T]], logger: logging.Logger, what: str
-) -> T:
+async def persist(call: Callable[[], Awaitable[T]], logger: logging.Logger, what: str) -> T:
     """Make `call` until the database answers; every call must be harmless to repeat.
 
     The first failure and the recovery are logged, the tries in between are not.

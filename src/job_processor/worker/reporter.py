@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 from bson import ObjectId
 
 from job_processor.clock import Clock
 from job_processor.definitions import Definition, ExitHook
-from job_processor.errors import StoreError
 from job_processor.events import Event, EventBus, EventKind
 from job_processor.models import WAITING, Job, JobStatus
 from job_processor.store import Store
 from job_processor.worker.persistence import persist
+
+T = TypeVar("T")
 
 _KINDS = {
     JobStatus.FINISHED: EventKind.FINISHED,
@@ -67,14 +70,15 @@ class Reporter:
         if waiting:
             requested = await self._persist(lambda: self._store.kill_requests(waiting))
             for job_id in requested:
-                await self._persist(
-                    lambda job_id=job_id: self._store.kill_waiting(job_id, self._clock.now())
-                )
+                await self._persist(partial(self._kill_waiting, job_id))
             killed |= requested
         if killed:
             await self._persist(lambda: self._store.acknowledge_kills(killed))
 
-    async def _persist(self, call):  # type: ignore[no-untyped-def]
+    async def _kill_waiting(self, job_id: ObjectId) -> None:
+        await self._store.kill_waiting(job_id, self._clock.now())
+
+    async def _persist(self, call: Callable[[], Awaitable[T]]) -> T:
         return await persist(call, self._logger, "kill requests")
 
     def _start_hook(self, hook: ExitHook, job: Job) -> None:
@@ -85,10 +89,9 @@ class Reporter:
     async def _call_hook(self, hook: ExitHook, job: Job) -> None:
         """Call a hook; its failure is logged and changes nothing."""
         try:
-            if inspect.iscoroutinefunction(hook):
-                answer = hook(job)
-            else:
-                answer = await asyncio.to_thread(hook, job)
+            call: Callable[[], Any] = partial(hook, job)
+            plain = not inspect.iscoroutinefunction(hook)
+            answer = await asyncio.to_thread(call) if plain else call()
             if inspect.isawaitable(answer):
                 await answer
         except (Exception, asyncio.CancelledError, SystemExit):

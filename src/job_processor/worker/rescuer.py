@@ -69,15 +69,16 @@ class Rescuer:
         """Remove dead registrations; return those that we removed, the others moved on."""
         removed = set()
         for worker in registrations.workers:
-            if is_dead(worker, registrations.now) and worker.id != self._engine.worker_id:
-                if await self._engine.store.remove_dead(worker):
-                    self._engine.logger.warning(
-                        "worker %s on %s is dead: last seen %s",
-                        worker.id,
-                        worker.hostname,
-                        worker.last_seen.isoformat(),
-                    )
-                    removed.add(worker.id)
+            if worker.id == self._engine.worker_id or not is_dead(worker, registrations.now):
+                continue
+            if await self._engine.store.remove_dead(worker):
+                self._engine.logger.warning(
+                    "worker %s on %s is dead: last seen %s",
+                    worker.id,
+                    worker.hostname,
+                    worker.last_seen.isoformat(),
+                )
+                removed.add(worker.id)
         return removed
 
     async def _rescue_runs_of(self, worker_id: ObjectId, registrations: Registrations) -> int:
@@ -107,9 +108,7 @@ class Rescuer:
         engine = self._engine
         killed = await engine.store.kill_requests([job.id for job in jobs])
         settlements = [self._settlement(job, killed) for job in jobs]
-        won = await persist(
-            lambda: engine.store.settle(settlements), engine.logger, "rescue"
-        )
+        won = await persist(lambda: engine.store.settle(settlements), engine.logger, "rescue")
         written = [each.written() for each in settlements if each.job.id in won]
         for job in written:
             self._orphaned_since.pop(job.id, None)

@@ -26,8 +26,7 @@ _JITTER = 0.1  # seconds; the occurrence that is due stands in the queue already
 
 
 class Scheduler:
-    """Makes a pass whenever a cron's pointer is due, an exclusive one has settled, or after a
-    while."""
+    """Makes a pass when a cron's pointer is due, an exclusive one has settled, or time passed."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -135,9 +134,7 @@ class Scheduler:
         self._wake.clear()
 
 
-def _occurrence(
-    name: str, definition: CronDef, planned_for: datetime, now: datetime
-) -> CronTask:
+def _occurrence(name: str, definition: CronDef, planned_for: datetime, now: datetime) -> CronTask:
     return CronTask(
         id=occurrence_id(name, planned_for),
         name=name,

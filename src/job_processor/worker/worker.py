@@ -127,9 +127,9 @@ class Worker:
                 await engine.settler.drained()
                 await engine.reporter.hooks_ended()
                 await self._reconciler.reconcile(adopt=False)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, the process is to end
             unsettled = [str(run.job.id) for run in engine.runs if run.of_worker]
-            engine.logger.error(
+            engine.logger.error(  # noqa: TRY400  # the run ids matter, not where it happened
                 "stopping without a confirmed end of %d runs (%r): they are left to the rescue: %s",
                 len(unsettled),
                 error,

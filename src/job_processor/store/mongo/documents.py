@@ -1,0 +1,171 @@
+"""Documents to models and back. A plain job has exactly the fields that the Node package writes.
+
+Fields of ours beyond those (`attempt`, `crashes`, `planned_for`) appear only on a job that uses
+them. Reading is lenient: a document of another writer may lack what is not essential.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from bson import ObjectId
+
+from job_processor.clock import EPOCH
+from job_processor.models import (
+    ACTIVE,
+    SETTLED,
+    WAITING,
+    Cron,
+    CronTask,
+    Job,
+    JobStatus,
+    Output,
+    SimpleJob,
+    SkipMetadata,
+)
+
+Document: TypeAlias = dict[str, Any]
+
+JOB_TYPES = ["simple", "cron_task"]
+WAITING_STATUSES = sorted(status.value for status in WAITING)
+ACTIVE_STATUSES = sorted(status.value for status in ACTIVE)
+SETTLED_STATUSES = sorted(status.value for status in SETTLED)
+JOB_STATUSES = sorted(ACTIVE_STATUSES + SETTLED_STATUSES)
+
+
+def job_document(job: Job) -> Document:
+    """Return the document of a new job, its fields in the Node package's order."""
+    document: Document = {
+        "_id": job.id,
+        "name": job.name,
+        "type": job.type,
+        "status": job.status.value,
+    }
+    if isinstance(job, SimpleJob):
+        document["payload"] = job.payload
+        document["sync"] = job.sync
+    document |= {
+        "updated_at": job.updated_at,
+        "created_at": job.created_at,
+        "scheduled_for": job.scheduled_for,
+        "worker_id": job.worker_id,
+        "started_at": job.started_at,
+        "ended_at": job.ended_at,
+        "concurrency": {"mode": "exclusive" if job.exclusive else "concurrent"},
+        "output": None if job.output is None else output_document(job.output),
+    }
+    if isinstance(job, CronTask):
+        document["sentry_id"] = job.sentry_id
+    return document | own_fields(job)
+
+
+def own_fields(job: Job) -> Document:
+    """Return the fields beyond the Node package's, of which a plain job has none."""
+    fields: Document = {}
+    if job.attempt > 1:
+        fields["attempt"] = job.attempt
+    if job.crashes > 0:
+        fields["crashes"] = job.crashes
+    if isinstance(job, CronTask) and job.planned_for is not None:
+        fields["planned_for"] = job.planned_for
+    return fields
+
+
+def output_document(output: Output) -> Document:
+    """Return the sub-document of what a run left."""
+    document: Document = {
+        "duration": output.duration,
+        "result": output.result,
+        "error": output.error,
+    }
+    if output.skip_metadata is not None:
+        document["skip_metadata"] = {
+            "reason": output.skip_metadata.reason,
+            "conflicting_job_id": output.skip_metadata.conflicting_job_id,
+            "skipped_at": output.skip_metadata.skipped_at,
+        }
+    return document
+
+
+def to_job(document: Mapping[str, Any]) -> Job:
+    """Return the job or cron task of a document whose `type` and `status` are a job's."""
+    created = _moment(document.get("created_at")) or document["_id"].generation_time
+    common: dict[str, Any] = {
+        "id": document["_id"],
+        "name": document["name"],
+        "status": JobStatus(document["status"]),
+        "scheduled_for": _moment(document.get("scheduled_for")) or created,
+        "created_at": created,
+        "updated_at": _moment(document.get("updated_at")) or created,
+        "started_at": _moment(document.get("started_at")),
+        "ended_at": _moment(document.get("ended_at")),
+        "worker_id": document.get("worker_id"),
+        "output": _to_output(document.get("output")),
+        "exclusive": (document.get("concurrency") or {}).get("mode") == "exclusive",
+        "attempt": document.get("attempt") or 1,
+        "crashes": document.get("crashes") or 0,
+    }
+    if document["type"] == "simple":
+        return SimpleJob(**common, payload=document.get("payload"), sync=bool(document.get("sync")))
+    return CronTask(
+        **common,
+        sentry_id=document.get("sentry_id"),
+        planned_for=_moment(document.get("planned_for")),
+    )
+
+
+def cron_document(cron: Cron) -> Document:
+    """Return the document of a new cron, its fields in the Node package's order."""
+    return {
+        "_id": cron.id,
+        "name": cron.name,
+        "type": cron.type,
+        "created_at": cron.created_at,
+        "cron_string": cron.cron_string,
+        "scheduled_for": cron.scheduled_for,
+        "status": cron.status.value,
+        "updated_at": cron.updated_at,
+    }
+
+
+def to_cron(document: Mapping[str, Any]) -> Cron:
+    """Return the cron of a document."""
+    created = _moment(document.get("created_at")) or document["_id"].generation_time
+    return Cron(
+        id=document["_id"],
+        name=document["name"],
+        cron_string=document["cron_string"],
+        scheduled_for=_moment(document.get("scheduled_for")) or created,
+        created_at=created,
+        updated_at=_moment(document.get("updated_at")) or created,
+    )
+
+
+def _to_output(value: object) -> Output | None:
+    if not isinstance(value, Mapping):
+        return None
+    skip = value.get("skip_metadata")
+    return Output(
+        duration=value.get("duration") or "--",
+        result=value.get("result"),
+        error=value.get("error"),
+        skip_metadata=_to_skip_metadata(skip) if isinstance(skip, Mapping) else None,
+    )
+
+
+def _to_skip_metadata(value: Mapping[str, Any]) -> SkipMetadata:
+    conflicting = value.get("conflicting_job_id")
+    return SkipMetadata(
+        reason="noConcurrent_conflict"
+        if value.get("reason") == "noConcurrent_conflict"
+        else "other",
+        conflicting_job_id=conflicting if isinstance(conflicting, ObjectId) else None,
+        skipped_at=_moment(value.get("skipped_at")) or EPOCH,
+    )
+
+
+def _moment(value: object) -> datetime | None:
+    """Return a date as such; None for what is none, or lies outside the years 1 to 9999."""
+    return value if isinstance(value, datetime) else None

@@ -1,0 +1,234 @@
+"""The indexes that we need: how they are made, found again and verified.
+
+Those of the Node package are made exactly as it makes them, so that either side finds what it
+needs; ours have other keys and names. An index that correctness or the cost of a claim depends on is
+critical: where it is there with other options, `setup()` fails and says so.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pymongo.errors import OperationFailure
+
+from job_processor.errors import StoreSetupError
+from job_processor.settings import MONGO_MAX_HISTORY_DAYS, NODE_WORKER_TIMEOUT
+from job_processor.store.mongo.documents import Document
+from job_processor.store.mongo.errors import (
+    DUPLICATE_KEY,
+    INDEX_KEY_SPECS_CONFLICT,
+    INDEX_OPTIONS_CONFLICT,
+    NAMESPACE_NOT_FOUND,
+    is_unauthorized,
+    reason,
+)
+from job_processor.store.mongo.handles import Collection
+
+_DAY = 86_400
+_TTL = "expireAfterSeconds"
+_COMPARED = ("unique", "sparse", "collation", "partialFilterExpression")
+"""Options that change what an index does; MongoDB keeps one index per key and set of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index that setup makes."""
+
+    name: str
+    keys: tuple[tuple[str, int], ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    critical: bool = False
+
+    @property
+    def document(self) -> Document:
+        """What the server is asked to make."""
+        return {"key": dict(self.keys), "name": self.name, **self.options}
+
+    def is_served_by(self, found: Mapping[str, Any]) -> bool:
+        """True when `found` does the same; the length of a time to live may differ."""
+        return self._has_key_of(found) and self._differing(found) == []
+
+    def conflicts_with(self, found: Mapping[str, Any]) -> bool:
+        """True when `found` keeps this index from being made, and does not do the same."""
+        if self.is_served_by(found):
+            return False
+        same = self._has_key_of(found) and self._differing(found) == [_TTL]
+        return found.get("name") == self.name or same
+
+    def _has_key_of(self, found: Mapping[str, Any]) -> bool:
+        return list(found["key"].items()) == list(self.keys)
+
+    def _differing(self, found: Mapping[str, Any]) -> list[str]:
+        differing = [
+            option
+            for option in _COMPARED
+            if _plain(found.get(option)) != _plain(self.options.get(option))
+        ]
+        return differing + [_TTL] * ((_TTL in found) != (_TTL in self.options))
+
+
+def _exclusive(job_type: str) -> Index:
+    return Index(
+        f"{job_type}_exclusive_unique",
+        (("type", 1), ("name", 1)),
+        {
+            "unique": True,
+            "partialFilterExpression": {
+                "type": job_type,
+                "concurrency.mode": "exclusive",
+                "status": {"$in": ["pending", "running", "paused"]},
+            },
+        },
+        critical=True,
+    )
+
+
+ENDED_AT = Index("ended_at_1", (("ended_at", 1),), {_TTL: MONGO_MAX_HISTORY_DAYS * _DAY}, True)
+CLAIM = Index(
+    "claim", (("name", 1), ("status", 1), ("priority", -1), ("scheduled_for", 1)), critical=True
+)
+"""What a claim walks: per name and state the most urgent first, then the earliest."""
+
+JOBS = (
+    _exclusive("simple"),
+    _exclusive("cron_task"),
+    ENDED_AT,
+    Index("status_1", (("status", 1),)),
+    Index("type_1_name_1", (("type", 1), ("name", 1))),
+    Index(
+        "type_1_name_1_status_1_scheduled_for_1",
+        (("type", 1), ("name", 1), ("status", 1), ("scheduled_for", 1)),
+    ),
+    Index("type_1_scheduled_for_1", (("type", 1), ("scheduled_for", 1))),
+    Index(
+        "type_1_status_1_scheduled_for_1", (("type", 1), ("status", 1), ("scheduled_for", 1))
+    ),
+    # From here on ours.
+    CLAIM,
+    Index(
+        "running_by_worker",
+        (("worker_id", 1), ("status", 1)),
+        {"partialFilterExpression": {"status": "running"}},
+    ),
+    # The pages of find_jobs: a field that is not asked for stands as the list of all its values.
+    Index("newest_by_name", (("name", 1), ("status", 1), ("_id", -1))),
+    Index("newest_by_type", (("type", 1), ("status", 1), ("_id", -1))),
+    # The Node package's kill of a waiting job leaves no end, so the time to live never comes.
+    Index(
+        "killed_by_end",
+        (("status", 1), ("ended_at", 1)),
+        {"partialFilterExpression": {"status": "killed"}},
+    ),
+)
+WORKERS = (Index("lastSeen_1", (("lastSeen", 1),), {_TTL: int(NODE_WORKER_TIMEOUT)}),)
+SIGNALS = (
+    Index("created_at_1", (("created_at", 1),), {_TTL: 3600}),
+    Index(
+        "worker_id_1_ack_1_created_at_1", (("worker_id", 1), ("ack", 1), ("created_at", 1))
+    ),
+    # From here on ours.
+    Index("unacknowledged_by_job", (("job_id", 1),), {"partialFilterExpression": {"ack": False}}),
+)
+
+CONFLICTS = frozenset({INDEX_OPTIONS_CONFLICT, INDEX_KEY_SPECS_CONFLICT})
+
+
+async def ensure_indexes(
+    collection: Collection, indexes: Iterable[Index], logger: logging.Logger
+) -> list[Document]:
+    """Make what is missing and return all indexes that are there then.
+
+    Raises StoreSetupError when a critical one cannot be had. One that is not critical and cannot be
+    had costs time only: a warning.
+    """
+    missing = _missing(collection.name, indexes, await _existing(collection), logger)
+    if missing:
+        await _make(collection, missing, logger)
+    found = await _existing(collection)
+    for index in missing:
+        if index.critical and not any(index.is_served_by(each) for each in found):
+            raise StoreSetupError(
+                f"the index {index.name!r} of {collection.name} is missing and could not be made; "
+                f"make it by hand: db.getCollection('{collection.name}').createIndex"
+                f"({index.document['key']}, {dict(index.options) | {'name': index.name}})"
+            )
+    return found
+
+
+def history_days(found: Iterable[Mapping[str, Any]]) -> float:
+    """Return after how many days the database itself removes settled jobs."""
+    seconds = [each[_TTL] for each in found if ENDED_AT.is_served_by(each)]
+    return min(seconds) / _DAY if seconds else float("inf")
+
+
+def _missing(
+    name: str,
+    indexes: Iterable[Index],
+    found: list[Document],
+    logger: logging.Logger,
+) -> list[Index]:
+    missing = []
+    for index in indexes:
+        if any(index.is_served_by(each) for each in found):
+            continue
+        conflict = next((each for each in found if index.conflicts_with(each)), None)
+        if conflict is None:
+            missing.append(index)
+        elif index.critical:
+            raise StoreSetupError(_describe_conflict(name, index, conflict))
+        else:
+            logger.warning("%s", _describe_conflict(name, index, conflict))
+    return missing
+
+
+async def _make(collection: Collection, missing: list[Index], logger: logging.Logger) -> None:
+    """Make indexes in one command. Another process may be making the same: that is no conflict."""
+    try:
+        await collection.database.command(
+            "createIndexes", collection.name, indexes=[index.document for index in missing]
+        )
+    except OperationFailure as error:
+        if is_unauthorized(error):
+            logger.warning(
+                "%s: no privilege to make the indexes %s (the role readWrite has it): %s",
+                collection.name,
+                ", ".join(index.name for index in missing),
+                reason(error),
+            )
+        elif error.code == DUPLICATE_KEY:
+            raise StoreSetupError(
+                f"{collection.name}: a unique index cannot be made, because several exclusive jobs "
+                f"of one name are pending, running or paused; kill all but one: {reason(error)}"
+            ) from error
+        else:
+            raise
+
+
+async def _existing(collection: Collection) -> list[Document]:
+    try:
+        return [dict(each) async for each in await collection.list_indexes()]
+    except OperationFailure as error:
+        if error.code == NAMESPACE_NOT_FOUND:
+            return []
+        raise
+
+
+def _describe_conflict(collection: str, index: Index, found: Mapping[str, Any]) -> str:
+    there = {key: _plain(value) for key, value in found.items() if key != "v"}
+    return (
+        f"the index {found['name']!r} of {collection} is {there}, "
+        f"but needed is {index.document}; drop it (db.getCollection('{collection}')"
+        f".dropIndex('{found['name']}')) and start again: setup() makes it as needed"
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return an option in a form that compares by meaning: the order of `$in` has none."""
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return sorted(map(_plain, value), key=repr)
+    return value or None

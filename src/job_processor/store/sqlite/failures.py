@@ -1,0 +1,63 @@
+"""What went wrong in SQLite, in our own errors and words."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from job_processor.errors import StoreError, StoreSetupError, StoreUnavailableError
+
+_UNAVAILABLE = {
+    sqlite3.SQLITE_BUSY: "another connection has kept it locked for too long",
+    sqlite3.SQLITE_LOCKED: "another connection has kept it locked for too long",
+    sqlite3.SQLITE_PROTOCOL: "too many processes open it at the same moment",
+    sqlite3.SQLITE_FULL: "the disk is full; it goes on when there is room again",
+    sqlite3.SQLITE_READONLY: "this process may not write it: the file, its folder or its file "
+    "system is read-only, or the file was moved away",
+    sqlite3.SQLITE_IOERR: "the file system failed to read or write it",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: does it exist, and may this process read and "
+    "write it and its folder?",
+}
+"""What may pass by itself or with somebody's help, by primary result code."""
+
+_REOPEN = frozenset(
+    {
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+
+
+def explain(error: sqlite3.Error, address: str) -> StoreError:
+    """Return our error for one of SQLite's, naming the file."""
+    code = _primary_code(error)
+    detail = f"{error} ({getattr(error, 'sqlite_errorname', type(error).__name__)})"
+    if code in _UNAVAILABLE:
+        return StoreUnavailableError(f"{address}: {_UNAVAILABLE[code]}; SQLite says: {detail}")
+    if code == sqlite3.SQLITE_NOTADB:
+        return StoreSetupError(
+            f"{address} is not an SQLite database; give the path of another file"
+        )
+    if code == sqlite3.SQLITE_CORRUPT:
+        return StoreError(
+            f"{address} is damaged: restore it from a copy, or rescue what can be read with the "
+            f"`.recover` command of the program sqlite3; SQLite says: {detail}"
+        )
+    return StoreError(f"{address}: {detail}")
+
+
+def needs_reopening(error: sqlite3.Error) -> bool:
+    """Tell whether a new connection may succeed where this one would go on to fail."""
+    return _primary_code(error) in _REOPEN
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Tell whether another connection was in the way."""
+    return _primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF  # the upper bits refine it

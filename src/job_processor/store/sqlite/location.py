@@ -1,0 +1,112 @@
+"""Where a database is, and how a connection to it is made."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote
+
+from job_processor.errors import InvalidArgumentError
+
+BUSY_TIMEOUT = 5.0
+"""Seconds that a write waits for those of other connections."""
+
+WAL_PAGES = 4000
+"""Pages in the write-ahead log after which a commit moves them into the file. SQLite's own choice,
+1000, flushes the disk four times as often, and writes pages that change all the time as often."""
+
+WAL_BYTES_KEPT = 64 * 1024 * 1024
+"""The log is cut back to this size after a burst."""
+
+STATEMENTS_KEPT = 256
+"""Prepared statements that a connection keeps."""
+
+SYNCHRONOUS = ("normal", "full", "extra")
+ALLOWED = (
+    "allowed are 'sqlite:///file.db' (relative), 'sqlite:////abs/file.db' and 'sqlite://' "
+    "(in memory), with '?synchronous=full' for what must survive a power cut"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A database file, or one in memory (`path` is None)."""
+
+    path: Path | None
+    synchronous: str = "normal"
+
+    def __post_init__(self) -> None:
+        if self.synchronous not in SYNCHRONOUS:
+            raise InvalidArgumentError(
+                "synchronous", self.synchronous, f"allowed are {', '.join(SYNCHRONOUS)}"
+            )
+
+    @property
+    def address(self) -> str:
+        """The file's path, for messages."""
+        return "sqlite:// (in memory)" if self.path is None else str(self.path)
+
+    @property
+    def wal(self) -> Path | None:
+        """The write-ahead log, which every commit changes."""
+        if self.path is None:
+            return None
+        real = self.path.resolve()  # SQLite follows symbolic links before it names the log
+        return real.with_name(real.name + "-wal")
+
+    def connect(self, *, create: bool = False, read_only: bool = False) -> sqlite3.Connection:
+        """Open a connection; raises sqlite3.Error. The file is made only with `create`."""
+        if self.path is None:
+            uri = "file::memory:"
+        else:
+            uri = f"{self.path.as_uri()}?mode={'rwc' if create else 'rw'}"
+        connection = sqlite3.connect(
+            uri,
+            uri=True,
+            timeout=BUSY_TIMEOUT,
+            isolation_level=None,  # a transaction begins where we say so
+            check_same_thread=False,  # each belongs to one thread, but another may close it
+            cached_statements=STATEMENTS_KEPT,
+        )
+        try:
+            connection.execute(f"PRAGMA synchronous={self.synchronous}")
+            connection.execute(f"PRAGMA wal_autocheckpoint={WAL_PAGES}")
+            connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES_KEPT}")
+            connection.execute("PRAGMA temp_store=MEMORY")
+            if read_only:
+                connection.execute("PRAGMA query_only=ON")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def parse_url(url: str) -> Location:
+    """Return the location that `url` names; raise InvalidArgumentError (argument `db`).
+
+    In its path `%` escapes the characters that mean something in a URL, as in `100%25.db`.
+    """
+    scheme, separator, rest = url.partition("://")
+    if scheme.lower() != "sqlite" or not separator:
+        raise InvalidArgumentError("db", url, ALLOWED)
+    text, _, query = rest.partition("?")
+    location = Location(_path(url, text))
+    for option, value in parse_qsl(query, keep_blank_values=True):
+        if option != "synchronous" or value.lower() not in SYNCHRONOUS:
+            raise InvalidArgumentError(
+                "db",
+                url,
+                f"allowed is the option synchronous, one of {', '.join(SYNCHRONOUS)}",
+            )
+        location = replace(location, synchronous=value.lower())
+    return location
+
+
+def _path(url: str, text: str) -> Path | None:
+    if text in ("", "/:memory:"):
+        return None
+    path = unquote(text[1:])
+    if not text.startswith("/") or not path.strip("/") or "\0" in path:
+        raise InvalidArgumentError("db", url, ALLOWED)
+    return Path(path).absolute()  # the working directory may change later

@@ -1,0 +1,202 @@
+"""Tables and indexes: made, brought up to date and verified, by many processes at once.
+
+The version stands in our own `<prefix>_meta`, since SQLite's `user_version` belongs to the
+application whose file this may be.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+
+from job_processor.errors import StoreSetupError
+from job_processor.store.sqlite.failures import is_busy
+from job_processor.store.sqlite.location import BUSY_TIMEOUT
+from job_processor.store.sqlite.tables import ACTIVE, AT_REST, RUNNING, WAITING, Tables
+
+VERSION = 1
+"""Of the schema below. A step to a later one is added to `_MIGRATIONS`."""
+
+OLDEST_SQLITE = (3, 37, 0)  # the first with STRICT tables
+
+_COLUMNS = {
+    "jobs": """
+        id BLOB NOT NULL UNIQUE,
+        type TEXT NOT NULL,
+        name TEXT NOT NULL,
+        status TEXT NOT NULL,
+        payload TEXT,
+        scheduled_for INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        updated_at INTEGER NOT NULL,
+        started_at INTEGER,
+        ended_at INTEGER,
+        worker_id BLOB,
+        output TEXT,
+        exclusive INTEGER NOT NULL DEFAULT 0,
+        attempt INTEGER NOT NULL DEFAULT 1,
+        crashes INTEGER NOT NULL DEFAULT 0,
+        priority INTEGER NOT NULL DEFAULT 0,
+        sync INTEGER NOT NULL DEFAULT 0,
+        sentry_id TEXT,
+        planned_for INTEGER""",
+    "crons": """
+        name TEXT NOT NULL PRIMARY KEY,
+        id BLOB NOT NULL,
+        cron_string TEXT NOT NULL,
+        scheduled_for INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        updated_at INTEGER NOT NULL""",
+    "workers": """
+        id BLOB NOT NULL PRIMARY KEY,
+        hostname TEXT NOT NULL,
+        last_seen INTEGER NOT NULL,
+        tags TEXT,
+        timeout_s REAL,
+        service TEXT,
+        names TEXT NOT NULL,
+        crons TEXT NOT NULL,
+        pid INTEGER,
+        version TEXT,
+        concurrency INTEGER,
+        started_at INTEGER""",
+    "signals": """
+        job_id BLOB NOT NULL,
+        worker_id BLOB NOT NULL,
+        created_at INTEGER NOT NULL,
+        ack INTEGER NOT NULL DEFAULT 0""",
+    "settings": """
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (kind, name)""",
+    "meta": """
+        key TEXT NOT NULL PRIMARY KEY,
+        value INTEGER NOT NULL""",
+}
+
+_INDEXES = {
+    # The state comes last, so that a look at the waiting jobs never has to read the jobs.
+    "due": ("", "jobs", f"(name, priority DESC, scheduled_for, status) WHERE {WAITING}"),
+    # Without the running ones: a job enters it when it is made and when it is settled, no more.
+    "history": ("", "jobs", f"(type, name, status, id) WHERE {AT_REST}"),
+    "running": ("", "jobs", f"(worker_id) WHERE {RUNNING}"),
+    "ended": ("", "jobs", "(ended_at) WHERE ended_at IS NOT NULL"),
+    "exclusive": ("UNIQUE ", "jobs", f"(type, name) WHERE exclusive=1 AND {ACTIVE}"),
+    "open_kills": ("UNIQUE ", "signals", "(job_id, worker_id) WHERE ack=0"),
+}
+
+_MIGRATIONS: dict[int, tuple[str, ...]] = {}
+"""Statements that lead to a version from the one before it."""
+
+
+def setup(connection: sqlite3.Connection, tables: Tables, address: str, *, file: bool) -> None:
+    """Make and verify what the store needs; raises StoreSetupError when that cannot be."""
+    _check_sqlite()
+    if file:
+        _switch_to_wal(connection, address)
+    connection.execute("BEGIN IMMEDIATE")
+    found = _version(connection, tables)
+    if found is not None and found > VERSION:
+        raise StoreSetupError(
+            f"{address} was written by a newer job-processor (its tables {tables.jobs} … have "
+            f"version {found}, this one knows {VERSION}); update this installation"
+        )
+    if found is None:
+        _create(connection, tables)
+    for version in range((found or VERSION) + 1, VERSION + 1):
+        for statement in _MIGRATIONS[version]:
+            connection.execute(statement)
+    for index in index_statements(tables):
+        connection.execute(index)
+    if found != VERSION:
+        connection.execute(
+            f"INSERT OR REPLACE INTO {tables.meta} (key, value) VALUES ('version', ?)", (VERSION,)
+        )
+    _verify(connection, tables, address)
+    connection.execute("COMMIT")
+
+
+def table_statements(tables: Tables) -> list[str]:
+    """Return what makes the tables."""
+    return [
+        f"CREATE TABLE {getattr(tables, name)} ({' '.join(columns.split())}) STRICT"
+        for name, columns in _COLUMNS.items()
+    ]
+
+
+def index_statements(tables: Tables) -> list[str]:
+    """Return what makes the indexes that are missing."""
+    return [
+        f"CREATE {unique}INDEX IF NOT EXISTS {getattr(tables, name)} "
+        f"ON {getattr(tables, table)} {definition}"
+        for name, (unique, table, definition) in _INDEXES.items()
+    ]
+
+
+def _check_sqlite() -> None:
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise StoreSetupError(
+            f"the SQLite library of this Python is {sqlite3.sqlite_version}; needed is at least "
+            f"{'.'.join(map(str, OLDEST_SQLITE))}"
+        )
+
+
+def _switch_to_wal(connection: sqlite3.Connection, address: str) -> None:
+    """Turn the write-ahead log on, for good; while others do so, SQLite does not wait by itself."""
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+            break
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+    if mode != "wal":
+        raise StoreSetupError(
+            f"{address}: SQLite cannot keep a write-ahead log there (journal mode {mode!r}); put "
+            "the file on a local disk"
+        )
+
+
+def _version(connection: sqlite3.Connection, tables: Tables) -> int | None:
+    """Return the version of the tables that are there, None when there are none."""
+    (found,) = connection.execute(
+        "SELECT count(*) FROM sqlite_master WHERE type='table' AND name=?",
+        (_unquoted(tables.meta),),
+    ).fetchone()
+    if not found:
+        return None
+    row = connection.execute(f"SELECT value FROM {tables.meta} WHERE key='version'").fetchone()
+    return row[0] if row else None
+
+
+def _create(connection: sqlite3.Connection, tables: Tables) -> None:
+    for statement in table_statements(tables):
+        connection.execute(statement)
+    connection.execute(f"INSERT INTO {tables.meta} (key, value) VALUES ('revision', 0)")
+
+
+def _verify(connection: sqlite3.Connection, tables: Tables, address: str) -> None:
+    """Compare the tables and indexes that are there with those that we rely on."""
+    present = dict(connection.execute("SELECT name, sql FROM sqlite_master").fetchall())
+    for statement in (*table_statements(tables), *index_statements(tables)):
+        wanted = statement.replace("IF NOT EXISTS ", "")
+        match = re.match(r'CREATE (UNIQUE )?(TABLE|INDEX) "(.+?)"', wanted)
+        assert match is not None  # noqa: S101  # we wrote the statement
+        name = match[3]
+        if _normal(present.get(name) or "") != _normal(wanted):
+            raise StoreSetupError(
+                f"{address}: {name!r} is not what job-processor made. It is: "
+                f"{present.get(name)!r}; needed is: {wanted!r}. Rename or drop it, and run again"
+            )
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1]
+
+
+def _normal(sql: str) -> str:
+    return " ".join(sql.split())

@@ -1,0 +1,65 @@
+"""The names of our tables and indexes, which a prefix keeps apart from an application's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from job_processor.errors import InvalidArgumentError
+
+WAITING = "status IN ('pending','paused')"
+RUNNING = "status='running'"
+AT_REST = "status<>'running'"
+ACTIVE = "status IN ('pending','running','paused')"
+"""Conditions of partial indexes. SQLite uses such an index only for a statement that says the very
+same, so they are written once, here."""
+
+NOW_MS = "CAST((julianday('now')-2440587.5)*86400000.0+0.5 AS INTEGER)"
+"""The database's own clock in milliseconds; 2440587.5 is the Julian day of the Unix epoch."""
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Tables:
+    """Quoted names, ready to be put into statements."""
+
+    jobs: str
+    crons: str
+    workers: str
+    signals: str
+    settings: str
+    meta: str
+    due: str
+    """Index: the waiting jobs of a name in the order in which they are claimed."""
+    history: str
+    """Index: the jobs of a type, name and state by id; all but the running ones."""
+    running: str
+    """Index: the running jobs by worker."""
+    ended: str
+    """Index: the settled jobs by their end."""
+    exclusive: str
+    """Unique index: at most one active job of a type and name where those are exclusive."""
+    open_kills: str
+    """Unique index: the kill requests that are not acknowledged, by job."""
+
+    def __init__(self, prefix: str) -> None:
+        if prefix.lower().startswith("sqlite_") or '"' in prefix:
+            raise InvalidArgumentError(
+                "collection_prefix", prefix, "allowed is a name without '\"' and 'sqlite_' in front"
+            )
+        for field, name in _NAMES.items():
+            object.__setattr__(self, field, f'"{prefix}_{name}"')
+
+
+_NAMES = {
+    "jobs": "jobs",
+    "crons": "crons",
+    "workers": "workers",
+    "signals": "signals",
+    "settings": "settings",
+    "meta": "meta",
+    "due": "jobs_due",
+    "history": "jobs_history",
+    "running": "jobs_running",
+    "ended": "jobs_ended",
+    "exclusive": "jobs_exclusive",
+    "open_kills": "signals_open",
+}

@@ -1,0 +1,47 @@
+"""Fixtures of the whole suite: databases and processors on them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.mongo_server import database_url, missing_server, mongo_url
+from tests.processors import Processors
+
+
+@pytest.fixture(scope="session")
+def mongo_server_url() -> Iterator[str]:
+    """The URL of a MongoDB server that serves this test session."""
+    reason = missing_server()
+    if reason is not None:
+        pytest.fail(reason)
+    with mongo_url() as url:
+        yield url
+
+
+@pytest.fixture
+def mongo_db_url(mongo_server_url: str) -> str:
+    """The URL of a fresh MongoDB database."""
+    return database_url(mongo_server_url, f"test_{secrets.token_hex(6)}")
+
+
+@pytest.fixture
+def sqlite_db_url(tmp_path: Path) -> str:
+    """The URL of a fresh SQLite file."""
+    return f"sqlite:///{tmp_path / 'jobs.db'}"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("mongo", marks=pytest.mark.mongo)])
+def db_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a fresh database that several processors can share, on each store in turn."""
+    return str(request.getfixturevalue(f"{request.param}_db_url"))
+
+
+@pytest.fixture
+async def processors(db_url: str) -> AsyncIterator[Processors]:
+    """Makes processors on one database; they are stopped and closed at the end."""
+    async with Processors(db_url) as made:
+        yield made

@@ -1,0 +1,119 @@
+"""What the pages list is what the code has: names, options, defaults."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from typing import Any
+
+import pytest
+
+import job_processor
+from job_processor import CronDef, JobDef, JobProcessor, JobStatus, Retry
+from tests.docs.markdown import PAGES, blocks, code, codes, section, table
+
+READMES = ("README.md", "README.fr.md")
+OPTION_HEADERS = {
+    "README.md": ("field", "default", "unit", "meaning"),
+    "README.fr.md": ("champ", "défaut", "unité", "sens"),
+}
+REQUIRED = {"README.md": "required", "README.fr.md": "obligatoire"}
+CALL_HEADERS = {"README.md": ("call", "what it does"), "README.fr.md": ("appel", "ce qu’il fait")}
+OPTIONS: list[type[Any]] = [JobDef, CronDef, Retry, JobProcessor]
+
+
+@pytest.mark.parametrize("readme", READMES)
+@pytest.mark.parametrize("subject", OPTIONS, ids=lambda subject: subject.__name__)
+def test_options_are_those_of_the_code(readme: str, subject: type[Any]) -> None:
+    """An options table lists every parameter, in order, with its default."""
+    rows = table(readme, OPTION_HEADERS[readme], f"options of {subject.__name__}")
+    listed = [(code(row[0]), row[1]) for row in rows]
+    assert listed == [
+        (name, _default(parameter, readme))
+        for name, parameter in inspect.signature(subject).parameters.items()
+    ]
+
+
+@pytest.mark.parametrize("subject", OPTIONS, ids=lambda subject: subject.__name__)
+def test_both_readmes_give_the_same_units(subject: type[Any]) -> None:
+    """Both READMEs give a unit to the same options, and a meaning to all."""
+    english, french = (
+        table(readme, OPTION_HEADERS[readme], f"options of {subject.__name__}")
+        for readme in READMES
+    )
+    assert [bool(row[2]) for row in english] == [bool(row[2]) for row in french]
+    assert all(row[3] for row in (*english, *french))
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_calls_are_those_of_the_processor(readme: str) -> None:
+    """The table of calls has every public method of JobProcessor with its parameters."""
+    listed = [call for row in table(readme, CALL_HEADERS[readme]) for call in codes(row[0])]
+    assert sorted(listed) == sorted(
+        name + _parameters(method)
+        for name, method in inspect.getmembers(JobProcessor, inspect.isfunction)
+        if not name.startswith("_")
+    )
+
+
+def test_public_names_are_listed_once() -> None:
+    """The glossary lists exactly the names of `job_processor.__all__`, in order."""
+    rows = table("docs/glossary.md", ("name", "what it is"))
+    assert [code(row[0]) for row in rows] == sorted(job_processor.__all__, key=str.lower)
+    assert sorted(job_processor.__all__) == sorted(set(job_processor.__all__))
+
+
+def test_public_names_exist() -> None:
+    """Every name in `__all__` is there."""
+    assert [name for name in job_processor.__all__ if not hasattr(job_processor, name)] == []
+
+
+def test_pages_import_public_names_only() -> None:
+    """A page imports what is public: `job_processor.__all__` and `schedule.next_occurrence`."""
+    allowed = {
+        "job_processor": set(job_processor.__all__),
+        "job_processor.schedule": {"next_occurrence"},
+    }
+    for page in PAGES:
+        for block in blocks(page, "python"):
+            for module, name in _imports(block.text):
+                assert name in allowed.get(module, ()), f"{block.where}: {module}.{name}"
+
+
+def test_glossary_has_every_state() -> None:
+    """The glossary explains every state of a job and of a cron."""
+    explained = [code(line) for line in section("docs/glossary.md", "States").splitlines()]
+    assert [status for status in JobStatus if status.value not in explained] == []
+
+
+def _default(parameter: inspect.Parameter, readme: str) -> str:
+    if parameter.default is parameter.empty:
+        return REQUIRED[readme]
+    return f"`{_literal(parameter.default)}`"
+
+
+def _literal(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def _parameters(method: Any) -> str:
+    """Return the parameters of a method as one writes a call, without types."""
+    _, *parameters = inspect.signature(method).parameters.values()
+    written = []
+    for parameter in parameters:
+        stars = "**" if parameter.kind is parameter.VAR_KEYWORD else ""
+        has_default = parameter.default is not parameter.empty
+        default = f"={_literal(parameter.default)}" if has_default else ""
+        written.append(f"{stars}{parameter.name}{default}")
+    return f"({', '.join(written)})"
+
+
+def _imports(source: str) -> list[tuple[str, str]]:
+    return [
+        (node.module, alias.name)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom)
+        and node.module is not None
+        and node.module.partition(".")[0] == "job_processor"
+        for alias in node.names
+    ]

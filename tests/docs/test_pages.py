@@ -1,0 +1,109 @@
+"""What the pages say about each other and about the tree: links, translations, the map, states."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from job_processor import JobStatus
+from job_processor.models import TRANSITIONS
+from tests.docs.markdown import PAGES, ROOT, anchors, blocks, code, links, section, table
+
+PACKAGE = ROOT / "src" / "job_processor"
+Transition = tuple[JobStatus | None, JobStatus]
+
+
+def test_readmes_have_the_same_code() -> None:
+    """README.md and README.fr.md show the same blocks, in the same order."""
+
+    def essence(page: str) -> list[tuple[str, str, str]]:
+        return [(block.marker, block.language, block.text) for block in blocks(page)]
+
+    assert essence("README.md") == essence("README.fr.md")
+
+
+def test_readmes_have_the_same_sections() -> None:
+    """README.fr.md has a heading for each of README.md, at the same level."""
+
+    def levels(page: str) -> list[str]:
+        prose = re.sub(
+            r"^```.*?^```$", "", (ROOT / page).read_text(), flags=re.DOTALL | re.MULTILINE
+        )
+        return re.findall(r"^#+(?= )", prose, re.MULTILINE)
+
+    assert levels("README.md") == levels("README.fr.md")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    """A link within the project leads to a file or folder, and to a heading that exists."""
+    for target in links(page):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = ((ROOT / page).parent / path).resolve() if path else ROOT / page
+        assert file.exists(), f"{page}: {target}"
+        if anchor:
+            assert anchor in anchors(file.relative_to(ROOT).as_posix()), f"{page}: {target}"
+
+
+def test_the_map_is_the_tree() -> None:
+    """The map in ARCHITECTURE.md has every file of the package, each once with a line, no other."""
+    mapped = _mapped_files()
+    assert sorted(mapped) == sorted(set(mapped))
+    assert set(mapped) == {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def test_transition_table_is_that_of_the_code() -> None:
+    """The table of transitions in ARCHITECTURE.md is `models.TRANSITIONS`, and says who makes them."""
+    rows = table("ARCHITECTURE.md", ("from", "to", "who", "when"))
+    listed = [(_state(row[0]), JobStatus(code(row[1]))) for row in rows]
+    assert len(listed) == len(set(listed))
+    assert set(listed) == TRANSITIONS
+    assert all(row[2] and row[3] for row in rows)
+
+
+def test_state_diagram_is_that_of_the_code() -> None:
+    """The diagram of states in ARCHITECTURE.md has an arrow for each transition, and no other."""
+    (diagram,) = blocks("ARCHITECTURE.md", "mermaid")
+    arrows = re.findall(r"^\s*(\S+) --> (\w+)", diagram.text, re.MULTILINE)
+    drawn: list[Transition] = [
+        (None if start == "[*]" else JobStatus(start), JobStatus(end)) for start, end in arrows
+    ]
+    assert len(drawn) == len(set(drawn))
+    assert set(drawn) == TRANSITIONS
+
+
+def _state(cell: str) -> JobStatus | None:
+    return JobStatus(code(cell)) if "`" in cell else None
+
+
+def _mapped_files() -> list[str]:
+    """Return the files of the map, as paths from the package."""
+    (tree,) = [
+        block for block in blocks("ARCHITECTURE.md") if block.text.startswith("src/job_processor/")
+    ]
+    files: list[str] = []
+    folders: list[str] = []
+    for line in tree.text.splitlines()[1:]:
+        match = re.fullmatch(r"(?P<indent>(?:  )+)(?P<name>\S+)(?:\s{2,}(?P<text>\S.*))?", line)
+        assert match, f"not a line of the map: {line!r}"
+        depth = len(match["indent"]) // 2 - 1
+        assert match["text"], f"{match['name']} has no word of explanation"
+        folders = folders[:depth]
+        if match["name"].endswith("/"):
+            folders.append(match["name"])
+        else:
+            files.append("".join(folders) + match["name"])
+    return files
+
+
+def test_architecture_has_its_sections() -> None:
+    """ARCHITECTURE.md has the map, the walk of a job, and the states."""
+    for title in ("The map", "The walk of a job", "States"):
+        assert section("ARCHITECTURE.md", title).strip()

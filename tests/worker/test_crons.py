@@ -1,0 +1,283 @@
+"""Crons become cron tasks: on time, once, by whoever schedules; changed, missed and removed."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from job_processor import Clock, CronDef, CronTask, JobProcessor, JobStatus
+from job_processor.models import JobQuery, occurrence_id
+from job_processor.worker.engine import Engine
+from job_processor.worker.scheduler import Scheduler
+from tests.processors import WAIT, Processors, eventually
+
+START = datetime(2026, 3, 2, 12, 0, 30, tzinfo=UTC)
+
+
+class SetClock(Clock):
+    """A clock that stands until it is moved."""
+
+    def __init__(self, moment: datetime = START) -> None:
+        self.moment = moment
+
+    def now(self) -> datetime:
+        """Return the moment that was set."""
+        return self.moment
+
+    def forward(self, **duration: float) -> None:
+        """Move on."""
+        self.moment += timedelta(**duration)
+
+
+async def nothing() -> None:
+    """Do nothing."""
+
+
+async def engine_of(processors: Processors, clock: Clock, **options: Any) -> Engine:
+    """Return the started engine of a processor with this clock; it stops at the end."""
+    processor = await processors.make(clock=clock, **options)
+    engine = processor._engine  # scheduling without a worker is below the facade
+    assert engine is not None
+    await engine.start()
+    processors.at_the_end(engine.stop)
+    return engine
+
+
+async def tasks(processor_or_engine: Engine) -> list[CronTask]:
+    """Return all cron tasks, the earliest first."""
+    found = await processor_or_engine.store.find(JobQuery(type="cron_task", limit=1000))
+    return sorted(
+        (job for job in found if isinstance(job, CronTask)), key=lambda job: job.scheduled_for
+    )
+
+
+def at(*minutes: int) -> list[datetime]:
+    """Return minutes after noon of the first day."""
+    return [START.replace(second=0) + timedelta(minutes=each) for each in minutes]
+
+
+async def test_the_next_occurrence_stands_in_the_queue(processors: Processors) -> None:
+    """Ahead of its time, pending, with an id derived from name and time; the pointer at it."""
+    clock = SetClock()
+    engine = await engine_of(processors, clock, crons={"tick": CronDef("* * * * *", nothing)})
+    scheduler = Scheduler(engine)
+    assert await scheduler.schedule() == at(1)[0]
+    (task,) = await tasks(engine)
+    assert (task.scheduled_for, task.status) == (at(1)[0], "pending")
+    assert task.id == occurrence_id("tick", task.scheduled_for)
+    (cron,) = await engine.store.crons()
+    assert (cron.scheduled_for, cron.cron_string) == (at(1)[0], "* * * * *")
+    assert await scheduler.schedule() == at(1)[0]
+    clock.forward(minutes=1)
+    assert await scheduler.schedule() == at(2)[0]
+    assert [task.scheduled_for for task in await tasks(engine)] == at(1, 2)
+
+
+async def test_ten_racing_schedulers_make_each_occurrence_once(processors: Processors) -> None:
+    """Any worker may schedule; together they make no more and no fewer."""
+    clock = SetClock()
+    crons = {"tick": CronDef("* * * * *", nothing), "tock": CronDef("*/2 * * * *", nothing)}
+    schedulers = [Scheduler(await engine_of(processors, clock, crons=crons)) for _ in range(10)]
+    engine = schedulers[0]._engine
+    for _ in range(4):
+        await asyncio.gather(*(each.schedule() for each in schedulers))
+        clock.forward(minutes=1)
+    made = [(task.name, task.scheduled_for) for task in await tasks(engine)]
+    expected = [("tick", each) for each in at(1, 2, 3, 4)] + [("tock", each) for each in at(2, 4)]
+    assert sorted(made) == sorted(expected)
+    assert len(await engine.store.crons()) == 2
+
+
+async def test_a_crash_between_insert_and_advance_loses_and_doubles_nothing(
+    processors: Processors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The occurrence is inserted before the pointer moves; the next pass finds it there."""
+    clock = SetClock()
+    engine = await engine_of(processors, clock, crons={"tick": CronDef("* * * * *", nothing)})
+    scheduler = Scheduler(engine)
+    await scheduler.schedule()
+    clock.forward(minutes=1)
+
+    async def crash(*_: object) -> bool:
+        raise RuntimeError("killed here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(engine.store), "update_cron", crash)
+        with pytest.raises(RuntimeError):
+            await scheduler.schedule()
+    await Scheduler(engine).schedule()
+    assert [task.scheduled_for for task in await tasks(engine)] == at(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("misfire", "expected"),
+    [
+        ("once", [1, 1441]),
+        ("skip", [1, 1441]),
+        ("all", [1, *range(1341, 1442)]),
+    ],
+)
+async def test_what_an_outage_of_a_day_leaves_to_do(
+    processors: Processors, misfire: Any, expected: list[int]
+) -> None:
+    """Once and skip add none to the standing one, all adds the latest hundred."""
+    clock = SetClock()
+    crons = {"tick": CronDef("* * * * *", nothing, misfire=misfire)}
+    engine = await engine_of(processors, clock, crons=crons)
+    await Scheduler(engine).schedule()
+    clock.forward(days=1)
+    await Scheduler(engine).schedule()
+    assert [task.scheduled_for for task in await tasks(engine)] == at(*expected)
+
+
+@pytest.mark.parametrize(("misfire", "status"), [("skip", "skipped"), ("once", "finished")])
+async def test_a_missed_occurrence_is_skipped_or_run(
+    processors: Processors, misfire: Any, status: str
+) -> None:
+    """Claimed after the next one is due: `skip` settles it skipped, `once` runs it."""
+    clock = SetClock()
+    crons = {"tick": CronDef("* * * * *", nothing, misfire=misfire)}
+    processor = await processors.make(clock=clock, crons=crons)
+    await processor.run_worker(burst=True)
+    clock.forward(minutes=10)
+    await processor.run_worker(burst=True)
+    page = await processor.find_jobs(type="cron_task", status=status)
+    assert [job.scheduled_for for job in page.jobs] == at(1)
+    if status == "skipped":
+        assert page.jobs[0].output is not None
+        assert page.jobs[0].output.skip_metadata is not None
+        assert page.jobs[0].output.skip_metadata.reason == "other"
+
+
+async def test_a_changed_cron_drops_its_old_occurrence(processors: Processors) -> None:
+    """A new expression moves the pointer and removes the pending occurrence of the old one."""
+    clock = SetClock()
+    old = await engine_of(processors, clock, crons={"tick": CronDef("0 13 * * *", nothing)})
+    await Scheduler(old).schedule()
+    assert [task.scheduled_for for task in await tasks(old)] == at(60)
+    new = await engine_of(processors, clock, crons={"tick": CronDef("*/5 * * * *", nothing)})
+    await Scheduler(new).schedule()
+    assert [task.scheduled_for for task in await tasks(new)] == at(5)
+    (cron,) = await new.store.crons()
+    assert (cron.cron_string, cron.scheduled_for) == ("*/5 * * * *", at(5)[0])
+    await Scheduler(old).schedule()  # an older worker never writes back
+    await Scheduler(new).schedule()
+    assert [task.scheduled_for for task in await tasks(new)] == at(5)
+
+
+async def test_a_rollback_takes_over_when_the_newer_version_is_gone(
+    processors: Processors,
+) -> None:
+    """A definition seen before counts again once no living worker lists the newer one."""
+    clock = SetClock()
+    old_crons = {"tick": CronDef("0 13 * * *", nothing)}
+    await Scheduler(await engine_of(processors, clock, crons=old_crons)).schedule()
+    newer = await processors.make(clock=clock, crons={"tick": CronDef("*/5 * * * *", nothing)})
+    await newer.run_worker(burst=True)
+    rolled_back = await engine_of(processors, clock, crons=old_crons)
+    await Scheduler(rolled_back).schedule()
+    assert [task.scheduled_for for task in await tasks(rolled_back)] == at(60)
+
+
+async def test_a_cron_that_no_worker_lists_is_removed(processors: Processors) -> None:
+    """Its pointer and its pending occurrences go; another service's crons are left alone."""
+    clock = SetClock()
+    both = {"a": CronDef("0 13 * * *", nothing), "b": CronDef("0 14 * * *", nothing)}
+    first = await processors.make(clock=clock, crons=both)
+    await first.run_worker(burst=True)
+    other = await processors.make(
+        clock=clock, crons={"c": CronDef("0 15 * * *", nothing)}, service="other"
+    )
+    await other.run_worker(burst=True)
+    engine = await engine_of(processors, clock, crons={"b": both["b"]})
+    await Scheduler(engine).schedule()
+    assert [task.name for task in await tasks(engine)] == ["b", "c"]
+    assert sorted(cron.name for cron in await engine.store.crons()) == ["b", "c"]
+
+
+async def test_a_cron_belongs_to_one_service(
+    processors: Processors, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A second service that defines the same name does not schedule it, and says so."""
+    clock = SetClock()
+    first = await engine_of(processors, clock, crons={"a": CronDef("0 13 * * *", nothing)})
+    await Scheduler(first).schedule()
+    second = await engine_of(
+        processors, clock, crons={"a": CronDef("0 14 * * *", nothing)}, service="other"
+    )
+    await Scheduler(second).schedule()
+    assert [task.scheduled_for for task in await tasks(first)] == at(60)
+    assert "belongs to service 'default'" in caplog.text
+
+
+async def test_an_exclusive_cron_waits_for_the_one_before(processors: Processors) -> None:
+    """Its next occurrence comes when the one before has settled; at its own time it is skipped."""
+    clock = SetClock()
+    running, release = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> None:
+        running.set()
+        await release.wait()
+
+    crons = {"tick": CronDef("* * * * *", slow, exclusive=True)}
+    processor = await processors.make(clock=clock, crons=crons)
+    engine = processor._engine
+    assert engine is not None
+    await engine.start()
+    processors.at_the_end(engine.stop)
+    scheduler = Scheduler(engine)
+    await scheduler.schedule()
+    clock.forward(minutes=1)
+    await scheduler.schedule()
+    assert [task.scheduled_for for task in await tasks(engine)] == at(1)
+    worker = await processors.worker(processor)
+    await asyncio.wait_for(running.wait(), WAIT)
+    await scheduler.schedule()
+    assert [task.status for task in await tasks(engine)] == ["running"]
+    clock.forward(minutes=1)
+    await scheduler.schedule()
+    statuses = [(task.scheduled_for, task.status) for task in await tasks(engine)]
+    assert statuses == list(zip(at(1, 2), ["running", "skipped"], strict=True))
+    release.set()
+
+    async def third() -> bool:
+        return [task.scheduled_for for task in await tasks(engine)] == at(1, 2, 3)
+
+    await eventually(third, "the next occurrence after the first has settled")
+    await worker.stop()
+
+
+async def test_a_cron_fires_in_real_time(processors: Processors) -> None:
+    """With a real clock and a worker, occurrences start on time, each once."""
+    starts: list[datetime] = []
+
+    async def tick(signal: object, job: CronTask) -> None:
+        assert job.started_at is not None
+        starts.append(job.scheduled_for)
+        assert (job.started_at - job.scheduled_for) < timedelta(seconds=5)
+        assert job.started_at >= job.scheduled_for
+
+    await processors.start(crons={"tick": CronDef("* * * * * *", tick)})
+
+    async def three() -> bool:
+        return len(starts) >= 3
+
+    await eventually(three)
+    assert len(set(starts)) == len(starts)
+
+
+async def test_a_cron_task_can_be_killed_while_it_waits(processors: Processors) -> None:
+    """The standing occurrence is a job like any other: killed, it does not come back."""
+    clock = SetClock()
+    processor: JobProcessor = await processors.make(
+        clock=clock, crons={"tick": CronDef("0 13 * * *", nothing)}
+    )
+    await processor.run_worker(burst=True)
+    (task,) = (await processor.find_jobs(type="cron_task")).jobs
+    await processor.kill_job(task.id)
+    await processor.run_worker(burst=True)
+    (task,) = (await processor.find_jobs(type="cron_task")).jobs
+    assert task.status is JobStatus.KILLED
