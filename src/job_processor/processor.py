@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Self, TypeVar
 
 from bson import ObjectId
@@ -152,11 +153,26 @@ class JobProcessor:
         if self._engine is not None:
             return
         await self._store.setup()
-        self._engine = Engine(
-            self._store, self.registry, self.settings, self._clock, self._events, self.logger
-        )
+        self._engine = self._make_engine()
         for tag in self.registry.unknown_tags(self.settings.worker_tags or ()):
             self.logger.warning("worker tag %r: no job and no cron has this tag", tag)
+
+    def override(
+        self, *, worker_tags: Iterable[str] | None = None, concurrency: int | None = None
+    ) -> None:
+        """Change what was given when this was made, before anything runs; None leaves it.
+
+        Raises InvalidArgumentError.
+        """
+        changes: dict[str, Any] = {}
+        if worker_tags is not None:
+            changes["worker_tags"] = check_tags(worker_tags)
+        if concurrency is not None:
+            changes["concurrency"] = concurrency
+        self.settings = replace(self.settings, **changes)
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = self._make_engine()
 
     async def close(self) -> None:
         """Close what `setup` opened; a database that was passed in stays open."""
@@ -308,6 +324,11 @@ class JobProcessor:
         """Return `{now, workers, queue}` in plain JSON values."""
         self._ready()
         return await monitoring.get_healthcheck(self._store)
+
+    def _make_engine(self) -> Engine:
+        return Engine(
+            self._store, self.registry, self.settings, self._clock, self._events, self.logger
+        )
 
     def _ready(self) -> Engine:
         if self._engine is None:

@@ -122,7 +122,7 @@ def _marker_before(text: str) -> str:
 
 
 def _tables(page: str) -> Iterator[tuple[list[str], list[list[str]], str]]:
-    text = _FENCE.sub("", read(page))
+    text = _FENCE.sub("(code)\n", read(page))
     for match in re.finditer(r"(?:^\|.*\|$\n?){2,}", text, re.MULTILINE):
         rows = [_cells(line) for line in match[0].splitlines()]
         yield rows[0], rows[2:], _marker_before(text[: match.start()])

@@ -18,7 +18,7 @@ OPTION_HEADERS = {
     "README.fr.md": ("champ", "défaut", "unité", "sens"),
 }
 REQUIRED = {"README.md": "required", "README.fr.md": "obligatoire"}
-CALL_HEADERS = {"README.md": ("call", "what it does"), "README.fr.md": ("appel", "ce qu’il fait")}
+CALL_HEADERS = {"README.md": ("call", "what it does"), "README.fr.md": ("appel", "ce qu'il fait")}
 OPTIONS: list[type[Any]] = [JobDef, CronDef, Retry, JobProcessor]
 
 

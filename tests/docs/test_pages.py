@@ -60,7 +60,7 @@ def test_the_map_is_the_tree() -> None:
 
 
 def test_transition_table_is_that_of_the_code() -> None:
-    """The table of transitions in ARCHITECTURE.md is `models.TRANSITIONS`, and says who makes them."""
+    """The table in ARCHITECTURE.md is `models.TRANSITIONS`, and says who makes each."""
     rows = table("ARCHITECTURE.md", ("from", "to", "who", "when"))
     listed = [(_state(row[0]), JobStatus(code(row[1]))) for row in rows]
     assert len(listed) == len(set(listed))

@@ -40,6 +40,7 @@ class ClaimLoop:
         try:
             while not stop.aborted:
                 self._wake.clear()
+                idle = engine.runs.of_worker == 0  # what ends during the claim may be due again
                 try:
                     exhausted = await self._fill_slots()
                 except StoreError as error:
@@ -47,7 +48,7 @@ class ClaimLoop:
                     await asyncio.sleep(backoff.next())
                     continue
                 backoff.reset()
-                if burst and exhausted and engine.runs.of_worker == 0:
+                if burst and exhausted and idle and engine.runs.of_worker == 0:
                     return
                 await self._wait(exhausted)
         finally:

@@ -1,8 +1,8 @@
 """The indexes that we need: how they are made, found again and verified.
 
 Those of the Node package are made exactly as it makes them, so that either side finds what it
-needs; ours have other keys and names. An index that correctness or the cost of a claim depends on is
-critical: where it is there with other options, `setup()` fails and says so.
+needs; ours have other keys and names. An index that correctness or the cost of a claim depends on
+is critical: where it is there with other options, `setup()` fails and says so.
 """
 
 from __future__ import annotations
@@ -103,9 +103,7 @@ JOBS = (
         (("type", 1), ("name", 1), ("status", 1), ("scheduled_for", 1)),
     ),
     Index("type_1_scheduled_for_1", (("type", 1), ("scheduled_for", 1))),
-    Index(
-        "type_1_status_1_scheduled_for_1", (("type", 1), ("status", 1), ("scheduled_for", 1))
-    ),
+    Index("type_1_status_1_scheduled_for_1", (("type", 1), ("status", 1), ("scheduled_for", 1))),
     # From here on ours.
     CLAIM,
     Index(
@@ -126,9 +124,7 @@ JOBS = (
 WORKERS = (Index("lastSeen_1", (("lastSeen", 1),), {_TTL: int(NODE_WORKER_TIMEOUT)}),)
 SIGNALS = (
     Index("created_at_1", (("created_at", 1),), {_TTL: 3600}),
-    Index(
-        "worker_id_1_ack_1_created_at_1", (("worker_id", 1), ("ack", 1), ("created_at", 1))
-    ),
+    Index("worker_id_1_ack_1_created_at_1", (("worker_id", 1), ("ack", 1), ("created_at", 1))),
     # From here on ours.
     Index("unacknowledged_by_job", (("job_id", 1),), {"partialFilterExpression": {"ack": False}}),
 )

@@ -1,4 +1,4 @@
-"""What `setup()` does to a database: collections, indexes, validator; from many processes at once."""
+"""What `setup()` does: collections, indexes, validator; from many processes at once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ async def prepare(handles: Handles, hello: dict[str, Any], logger: logging.Logge
         raise StoreSetupError(
             f"{handles.database.name}: the server is older than MongoDB 5.0, the oldest that serves"
         )
-    for attempt in range(1, _TRIES + 1):
+    attempt = 0
+    while True:
+        attempt += 1
         try:
             return await _prepare_once(handles, logger)
         except OperationFailure as error:
@@ -55,7 +57,6 @@ async def prepare(handles: Handles, hello: dict[str, Any], logger: logging.Logge
             if error.code not in _RACES or attempt == _TRIES:
                 raise
             await asyncio.sleep(_PAUSE * attempt * random.uniform(0.5, 1.0))
-    raise AssertionError("unreachable")
 
 
 async def _prepare_once(handles: Handles, logger: logging.Logger) -> float:

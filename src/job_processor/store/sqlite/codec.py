@@ -60,8 +60,9 @@ def _unescape(fields: dict[str, Any]) -> Any:
         case "$bytes":
             return b64decode(value)
         case "$dict":
-            return {name: item for name, item in value}
-    return fields
+            return dict(value)
+        case _:
+            return fields
 
 
 def _has_lookalike(value: Any) -> bool:

@@ -40,9 +40,7 @@ class Database:
         self._address = address
         self._finalize = weakref.finalize(self, self._queue.put, None)
 
-    async def call(
-        self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args
-    ) -> T:
+    async def call(self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args) -> T:
         """Return `function(connection, *args)`."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
@@ -60,9 +58,7 @@ class Database:
         """Return `function(connection, *args)`, run as one immediate transaction."""
         return await self.call(_transaction, function, args)
 
-    async def snapshot(
-        self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args
-    ) -> T:
+    async def snapshot(self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args) -> T:
         """Return `function(connection, *args)`, all of whose reads see the same moment."""
         return await self.call(_snapshot, function, args)
 

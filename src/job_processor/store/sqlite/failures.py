@@ -48,6 +48,18 @@ def explain(error: sqlite3.Error, address: str) -> StoreError:
     return StoreError(f"{address}: {detail}")
 
 
+def explain_setup(error: StoreError) -> StoreError:
+    """Return the error to raise while setting up: what does not pass by itself cannot serve."""
+    cause = error.__cause__
+    passes = isinstance(error, StoreUnavailableError) and not (
+        isinstance(cause, sqlite3.Error)
+        and _primary_code(cause) in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+    )
+    if passes or isinstance(error, StoreSetupError):
+        return error
+    return StoreSetupError(str(error))
+
+
 def needs_reopening(error: sqlite3.Error) -> bool:
     """Tell whether a new connection may succeed where this one would go on to fail."""
     return _primary_code(error) in _REOPEN

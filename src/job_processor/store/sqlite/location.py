@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
-from job_processor.errors import InvalidArgumentError
+from job_processor.errors import InvalidArgumentError, StoreSetupError
 
 BUSY_TIMEOUT = 5.0
 """Seconds that a write waits for those of other connections."""
@@ -54,6 +54,17 @@ class Location:
             return None
         real = self.path.resolve()  # SQLite follows symbolic links before it names the log
         return real.with_name(real.name + "-wal")
+
+    def check_folder(self) -> None:
+        """Raise StoreSetupError when there can be no such file."""
+        if self.path is None:
+            return
+        if self.path.is_dir():
+            raise StoreSetupError(f"{self.path} is a folder; give the path of a file")
+        if not self.path.parent.is_dir():
+            raise StoreSetupError(
+                f"{self.path}: its folder {self.path.parent} does not exist; make it first"
+            )
 
     def connect(self, *, create: bool = False, read_only: bool = False) -> sqlite3.Connection:
         """Open a connection; raises sqlite3.Error. The file is made only with `create`."""

@@ -6,7 +6,6 @@ application whose file this may be.
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import time
 
@@ -91,10 +90,10 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {}
 """Statements that lead to a version from the one before it."""
 
 
-def setup(connection: sqlite3.Connection, tables: Tables, address: str, *, file: bool) -> None:
+def setup(connection: sqlite3.Connection, tables: Tables, address: str, is_file: bool) -> None:
     """Make and verify what the store needs; raises StoreSetupError when that cannot be."""
     _check_sqlite()
-    if file:
+    if is_file:
         _switch_to_wal(connection, address)
     connection.execute("BEGIN IMMEDIATE")
     found = _version(connection, tables)
@@ -149,12 +148,13 @@ def _switch_to_wal(connection: sqlite3.Connection, address: str) -> None:
     while True:
         try:
             (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
-            break
         except sqlite3.OperationalError as error:
             if not is_busy(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
-    if mode != "wal":
+            continue
+        if mode == "wal":
+            return
         raise StoreSetupError(
             f"{address}: SQLite cannot keep a write-ahead log there (journal mode {mode!r}); put "
             "the file on a local disk"
@@ -180,18 +180,34 @@ def _create(connection: sqlite3.Connection, tables: Tables) -> None:
 
 
 def _verify(connection: sqlite3.Connection, tables: Tables, address: str) -> None:
-    """Compare the tables and indexes that are there with those that we rely on."""
-    present = dict(connection.execute("SELECT name, sql FROM sqlite_master").fetchall())
-    for statement in (*table_statements(tables), *index_statements(tables)):
-        wanted = statement.replace("IF NOT EXISTS ", "")
-        match = re.match(r'CREATE (UNIQUE )?(TABLE|INDEX) "(.+?)"', wanted)
-        assert match is not None  # noqa: S101  # we wrote the statement
-        name = match[3]
-        if _normal(present.get(name) or "") != _normal(wanted):
-            raise StoreSetupError(
-                f"{address}: {name!r} is not what job-processor made. It is: "
-                f"{present.get(name)!r}; needed is: {wanted!r}. Rename or drop it, and run again"
-            )
+    """Compare what is there with what every statement of ours relies on."""
+    for table, columns in _COLUMNS.items():
+        name = _unquoted(getattr(tables, table))
+        present = {
+            row[1] for row in connection.execute("SELECT * FROM pragma_table_info(?)", (name,))
+        }
+        missing = _column_names(columns) - present
+        if missing:
+            raise _differs(address, name, f"it lacks the columns {', '.join(sorted(missing))}")
+    for wanted in index_statements(tables):
+        name = wanted.split('"')[1]
+        (sql,) = connection.execute(
+            "SELECT sql FROM sqlite_master WHERE type='index' AND name=?", (name,)
+        ).fetchone()
+        if _normal(sql) != _normal(wanted):
+            raise _differs(address, name, f"it is {sql!r} and has to be {wanted!r}")
+
+
+def _differs(address: str, name: str, how: str) -> StoreSetupError:
+    return StoreSetupError(
+        f"{address}: {name!r} is not what job-processor made: {how}. Rename or drop it, and run "
+        "again"
+    )
+
+
+def _column_names(columns: str) -> set[str]:
+    lines = (line.split() for line in columns.strip().splitlines())
+    return {words[0] for words in lines if words[0] != "PRIMARY"}
 
 
 def _unquoted(name: str) -> str:
@@ -199,4 +215,4 @@ def _unquoted(name: str) -> str:
 
 
 def _normal(sql: str) -> str:
-    return " ".join(sql.split())
+    return " ".join(sql.replace("IF NOT EXISTS ", "").split())

@@ -1,0 +1,57 @@
+"""Define three jobs, schedule them, run them, and read what became of them.
+
+    pip install job-processor
+    python quickstart.py
+
+Everything is kept in quickstart.db, in the current folder.
+"""
+
+import asyncio
+
+from job_processor import JobProcessor, Retry, SimpleJob
+
+processor = JobProcessor("sqlite:///quickstart.db")
+
+
+@processor.job()  # the name is the function's
+async def greet(payload: dict) -> str:
+    return f"Hello, {payload['name']}!"
+
+
+@processor.job()
+def count_words(payload: dict) -> int:  # a plain function runs in a thread
+    return len(payload["text"].split())
+
+
+@processor.job(retry=Retry(max_attempts=3, delay=0))
+async def fetch(job: SimpleJob) -> str:
+    if job.attempt < 3:
+        raise ConnectionError("the other side is not ready")
+    return f"answered at attempt {job.attempt}"
+
+
+@processor.job()
+async def divide(payload: dict) -> float:
+    return payload["by"] / 0
+
+
+async def main() -> None:
+    async with processor:
+        jobs = await processor.schedule_jobs(
+            [
+                ("greet", {"name": "Ada"}),
+                ("count_words", {"text": "the quick brown fox"}),
+                ("fetch",),
+                ("divide", {"by": 1}),
+            ]
+        )
+        await processor.run_worker(burst=True)  # run what is due, then return
+
+        for scheduled in jobs:
+            job = await processor.wait_for_job(scheduled.id)
+            end = job.output.error.splitlines()[0] if job.output.error else job.output.result
+            print(f"{job.name:<12} {job.status:<9} {end}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

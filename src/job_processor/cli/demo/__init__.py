@@ -1,0 +1,1 @@
+"""`demo`: real workers, real jobs, and a summary from the database."""

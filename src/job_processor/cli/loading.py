@@ -1,0 +1,116 @@
+"""From `module:attribute` to the JobProcessor that it names."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+import traceback
+from dataclasses import dataclass
+from types import ModuleType
+
+from job_processor.cli.failing import AppError
+from job_processor.errors import StoreError, shorten
+from job_processor.processor import JobProcessor
+
+_ALLOWED = "allowed is module:attribute, such as shop.jobs:processor"
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """What APP names: a processor, or what makes one."""
+
+    spec: str
+    target: object
+
+    async def processor(self) -> JobProcessor:
+        """Return the processor; call what makes it, in the running event loop.
+
+        Raises AppError when that fails or gives none, StoreError when it met one.
+        """
+        made = self.target
+        if not isinstance(made, JobProcessor) and callable(made):
+            try:
+                made = made()
+                if inspect.isawaitable(made):
+                    made = await made
+            except StoreError:
+                raise
+            except (Exception, SystemExit) as error:
+                raise AppError(f"APP: calling {self.spec!r} failed: {_concisely(error)}") from error
+        if not isinstance(made, JobProcessor):
+            what = "returned" if callable(self.target) else "is"
+            raise AppError(
+                f"APP: {self.spec!r} {what} {_a(made)}; allowed are a JobProcessor and a function "
+                "without arguments that returns one"
+            )
+        return made
+
+
+def load_app(spec: str) -> App:
+    """Import what `spec` names, with the working directory on the path.
+
+    Raises AppError that says what is wrong, with the user's own error where there is one.
+    """
+    module_name, _, path = spec.partition(":")
+    if not module_name or not path or "/" in module_name or module_name.endswith(".py"):
+        raise AppError(f"APP: {spec!r} is not allowed; {_ALLOWED}")
+    target: object = (module := _import(module_name))
+    for name in path.split("."):
+        if not hasattr(target, name):
+            raise AppError(f"APP: {module_name!r} has no {path!r}; {_hint(module)}")
+        target = getattr(target, name)
+    return App(spec, target)
+
+
+def _import(name: str) -> ModuleType:
+    here = os.getcwd()  # noqa: PTH109  # sys.path holds text
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            raise AppError(
+                f"APP: there is no module {error.name!r} in {here} or on Python's path; {_ALLOWED}"
+            ) from error
+        raise _failed(name, error) from error
+    except (Exception, SystemExit) as error:
+        raise _failed(name, error) from error
+
+
+def _failed(module: str, error: BaseException) -> AppError:
+    return AppError(f"APP: importing {module!r} failed: {_concisely(error)}")
+
+
+def _concisely(error: BaseException) -> str:
+    """Return the type, the message and the place of a user's error, on one line where it fits."""
+    summary = traceback.format_exception_only(error)[-1].strip()
+    place = _place(error)
+    return shorten(f"{summary} ({place})" if place else summary, 2000)
+
+
+def _place(error: BaseException) -> str | None:
+    """Return file and line of the innermost frame that is neither ours nor the import system's."""
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        return f"{error.filename}, line {error.lineno}"
+    ours = os.path.dirname(os.path.dirname(__file__)) + os.sep  # noqa: PTH120  # compared as text
+    theirs = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((ours, "<frozen ")) and "importlib" not in frame.filename
+    ]
+    return f"{theirs[-1].filename}, line {theirs[-1].lineno}" if theirs else None
+
+
+def _hint(module: ModuleType) -> str:
+    names = [name for name, value in vars(module).items() if isinstance(value, JobProcessor)]
+    if names:
+        return f"its processors are: {', '.join(names)}"
+    return "allowed is the name of a JobProcessor in it, or of a function that returns one"
+
+
+def _a(value: object) -> str:
+    name = type(value).__name__
+    return "nothing (None)" if value is None else f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

@@ -1,0 +1,60 @@
+"""The log lines of a worker: where they go, and one for each job that ended."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.logging import RichHandler
+
+from job_processor.cli.output import plain
+from job_processor.cli.when import span
+from job_processor.events import Event, EventKind
+from job_processor.processor import JobProcessor
+
+_FORMAT = "%(asctime)s %(levelname)-8s %(message)s"
+_WARNINGS = frozenset({EventKind.ERRORED, EventKind.RETRIED})
+
+
+def configure(level: str | None, live: Console | None) -> None:
+    """Send log lines to stderr, or above the live view of `live`.
+
+    Handlers that the application configured itself stay; `level` then only sets ours.
+    """
+    logger = logging.getLogger("job_processor")
+    if level is not None:
+        logger.setLevel(level.upper())
+    if logging.getLogger().handlers:
+        return
+    handler: logging.Handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(_FORMAT))
+    if live is not None:
+        handler = RichHandler(console=live, show_path=False, omit_repeated_times=False)
+    if level is None:
+        logger.setLevel(logging.INFO if live is None else logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+def log_events(processor: JobProcessor) -> Callable[[], None]:
+    """Log what happens to each job of this process; returns a function that ends it."""
+    logger = processor.logger
+
+    def on_event(event: Event) -> None:
+        job = event.job
+        if job is None:
+            logger.info("%s %s", event.kind, event.worker_id)
+        elif event.kind is EventKind.CLAIMED:
+            logger.debug("claimed job %r (%s)", job.name, job.id)
+        elif event.kind is EventKind.RESCUED:
+            pass  # logged by the rescuer, and another event tells what became of it
+        elif event.kind in _WARNINGS:
+            error = job.output.error if job.output is not None else None
+            reason = plain((error or "").partition("\n")[0])
+            logger.warning("%s job %r (%s): %s", event.kind, job.name, job.id, reason)
+        else:
+            ended, began = job.ended_at, job.started_at
+            took = f" after {span((ended - began).total_seconds())}" if ended and began else ""
+            logger.info("%s job %r (%s)%s", event.kind, job.name, job.id, took)
+
+    return processor.listen(on_event)

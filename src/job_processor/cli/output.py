@@ -1,0 +1,42 @@
+"""What commands print: JSON for programs, tables for people."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from rich.console import Console
+
+_PIPE_WIDTH = 200  # columns; wider than a terminal, so that nothing is cut off
+
+
+def print_json(value: Any) -> None:
+    """Print plain JSON values on stdout, indented where a person looks."""
+    readable = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    indent = 2 if sys.stdout.isatty() else None
+    sys.stdout.write(json.dumps(value, ensure_ascii=not readable, indent=indent) + "\n")
+
+
+def console() -> Console:
+    """Return a console on stdout; one that is no terminal is wide."""
+    if sys.stdout.isatty() or "COLUMNS" in os.environ:
+        return Console(highlight=False)
+    return Console(highlight=False, width=_PIPE_WIDTH)
+
+
+def has_live_view(out: Console) -> bool:
+    """True when a view can be redrawn in place: a terminal that can move its cursor."""
+    return out.is_terminal and not out.is_dumb_terminal
+
+
+def plain(text: str) -> str:
+    """Return text on one line in which nothing can steer the terminal."""
+    return "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
+
+
+def amount(count: int, noun: str, limit: int | None = None) -> str:
+    """Return a count with its noun: `1 job`, `2 jobs`, and `100+ jobs` where counting stopped."""
+    more = "+" if limit is not None and count >= limit else ""
+    return f"{count}{more} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,180 @@
+"""Jobs, crons and workers as tables: from the plain JSON values of the status to rich."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from job_processor.cli.output import plain
+from job_processor.cli.when import between, read_time, relative
+from job_processor.errors import shorten
+from job_processor.settings import COUNT_CAP
+
+STYLES = {
+    "pending": "default",
+    "running": "bold cyan",
+    "paused": "yellow",
+    "finished": "green",
+    "errored": "bold red",
+    "killed": "magenta",
+    "skipped": "blue",
+}
+"""Every status that a job can have, in the order of the columns, with its colour."""
+_DETAIL = 90  # characters of an error or a result
+_ID_WIDTH = 24
+
+
+def status_text(status: str) -> Text:
+    """Return a status in its colour."""
+    return Text(status, style=STYLES.get(status, "default"))
+
+
+def table(*columns: str, title: str | None = None, numbers: Iterable[str] = ()) -> Table:
+    """Return an empty table; the columns in `numbers` are aligned right."""
+    made = Table(
+        box=box.SIMPLE_HEAD,
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        pad_edge=False,
+        show_edge=False,
+    )
+    for column in columns:
+        made.add_column(
+            column,
+            justify="right" if column in numbers else "left",
+            no_wrap=column != "detail",
+            overflow="ellipsis",
+            min_width=_ID_WIDTH if column == "id" else None,
+        )
+    return made
+
+
+def counts_table(
+    groups: Iterable[tuple[str, Mapping[str, int]]], *, title: str | None = "Jobs"
+) -> Table:
+    """Return one row a name, one column a status."""
+    made = table("name", *STYLES, title=title, numbers=STYLES)
+    for name, counts in groups:
+        made.add_row(plain(name), *(count_text(status, counts) for status in STYLES))
+    return made
+
+
+def count_text(status: str, counts: Mapping[str, int]) -> Text:
+    """Return how many are in a status, `10000+` where counting stopped."""
+    count = counts.get(status, 0)
+    if not count:
+        return Text("·", style="dim")
+    return Text(f"{count}+" if count >= COUNT_CAP else str(count), style=STYLES[status])
+
+
+def jobs_table(jobs: Iterable[Mapping[str, Any]], now: datetime, title: str | None = None) -> Table:
+    """Return jobs, one a row, as seen from `now`."""
+    made = table("id", "name", "status", "when", "took", "detail", title=title, numbers=["took"])
+    for job in jobs:
+        made.add_row(
+            job["_id"],
+            plain(job["name"]),
+            status_text(job["status"]),
+            when(job, now),
+            took(job, now),
+            detail(job),
+        )
+    return made
+
+
+def crons_table(
+    groups: Iterable[Mapping[str, Any]], now: datetime, title: str | None = None
+) -> Table:
+    """Return crons, one a row: the expression, the next occurrence, the last one, the counts."""
+    made = table(
+        "name",
+        "expression",
+        "next",
+        "last",
+        "when",
+        *STYLES,
+        title=title,
+        numbers=STYLES,
+    )
+    for group in groups:
+        cron, last = group["cron"], next(iter(group["history"]), None)
+        made.add_row(
+            plain(cron["name"]),
+            plain(cron["cron_string"]),
+            _relative(cron["scheduled_for"], now),
+            status_text(last["status"]) if last else Text("never", style="dim"),
+            when(last, now) if last else "",
+            *(count_text(status, group["counts"]) for status in STYLES),
+        )
+    return made
+
+
+def workers_table(groups: Iterable[Mapping[str, Any]], now: datetime) -> Table:
+    """Return workers, one a row: where they are, how busy, and when they were last seen."""
+    made = table(
+        "id", "host", "pid", "tags", "running", "seen", "up", title="Workers", numbers=["pid"]
+    )
+    for group in groups:
+        worker = group["worker"]
+        slots = worker["concurrency"]
+        made.add_row(
+            worker["_id"],
+            plain(worker["hostname"]),
+            str(worker["pid"] or ""),
+            plain(", ".join(worker["tags"])) if worker["tags"] is not None else "all",
+            f"{len(group['tasks'])} of {slots}" if slots else str(len(group["tasks"])),
+            _relative(worker["lastSeen"], now),
+            between(worker["started_at"], now.isoformat()),
+        )
+    return made
+
+
+def when(job: Mapping[str, Any], now: datetime) -> str:
+    """Return the time that matters in a job's status: ended, started, or due."""
+    moment = job["ended_at"] or (job["status"] == "running" and job["started_at"])
+    return _relative(moment or job["scheduled_for"], now)
+
+
+def took(job: Mapping[str, Any], now: datetime) -> str:
+    """Return how long a job took or, while it runs, has been running."""
+    ended = job["ended_at"] or (now.isoformat() if job["status"] == "running" else None)
+    return between(job["started_at"], ended)
+
+
+def detail(job: Mapping[str, Any]) -> Text:
+    """Return the error, the reason or the result of a job, shortened."""
+    output = job["output"]
+    if output is None:
+        return Text("")
+    skip = output.get("skip_metadata")
+    if skip is not None:
+        conflict = skip["conflicting_job_id"]
+        return Text(f"{conflict} is active" if conflict else "missed", style="dim")
+    if output["error"] is not None:
+        first = output["error"].strip().partition("\n")[0]
+        style = "red" if job["status"] == "errored" else "dim"
+        return Text(shorten(plain(first), _DETAIL), style=style)
+    if output["result"] is None:
+        return Text("")
+    return Text(shorten(plain(str(output["result"])), _DETAIL), style="dim")
+
+
+def stacked(*parts: RenderableType | None) -> Group:
+    """Return the parts one below the other, with a line in between."""
+    lines: list[RenderableType] = []
+    for part in parts:
+        if part is not None:
+            lines += ["", part] if lines else [part]
+    return Group(*lines)
+
+
+def _relative(moment: str, now: datetime) -> str:
+    return relative(read_time(moment), now)

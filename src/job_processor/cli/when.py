@@ -1,0 +1,70 @@
+"""Times on the command line: read from `--at`, written for people."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+from job_processor.errors import InvalidArgumentError
+
+_DELAY = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_ALLOWED = (
+    "allowed are a time in ISO 8601 with its zone, such as 2030-01-31T08:00:00+01:00 or "
+    "2030-01-31T07:00Z, and a delay such as 10s, 5m, 2h or 1d"
+)
+
+
+def parse_when(text: str) -> datetime | timedelta:
+    """Return the moment or the delay that `--at` gives; raises InvalidArgumentError."""
+    delay = _DELAY.fullmatch(text.strip())
+    try:
+        if delay is not None:
+            return timedelta(seconds=float(delay[1]) * _UNITS[delay[2]])
+        moment = datetime.fromisoformat(text.strip())
+    except (ValueError, OverflowError) as error:
+        raise InvalidArgumentError("--at", text, _ALLOWED) from error
+    if moment.utcoffset() is None:
+        raise InvalidArgumentError("--at", text, f"it has no time zone; {_ALLOWED}")
+    return moment
+
+
+def read_time(text: str) -> datetime:
+    """Return a time of our JSON as an aware datetime."""
+    return datetime.fromisoformat(text)
+
+
+def span(seconds: float) -> str:
+    """Return a time span in its two largest units: `340ms`, `4.2s`, `2m 05s`, `1h 20m`, `3d 4h`."""
+    seconds = max(seconds, 0.0)
+    if seconds < 1:
+        return f"{int(seconds * 1000)}ms"
+    if seconds < 10:
+        return f"{int(seconds * 10) / 10}s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days}d {hours}h"
+    if hours:
+        return f"{hours}h {minutes:02}m"
+    return f"{minutes}m {rest:02}s" if minutes else f"{rest}s"
+
+
+def relative(moment: datetime, now: datetime) -> str:
+    """Return a moment as seen from `now`: `3m 10s ago`, `in 2h 00m`, `now`."""
+    seconds = (moment - now).total_seconds()
+    if abs(seconds) < 1:
+        return "now"
+    return f"in {_rough(seconds)}" if seconds > 0 else f"{_rough(-seconds)} ago"
+
+
+def between(began: str | None, ended: str | None) -> str:
+    """Return the span between two times of our JSON, nothing when one is missing."""
+    if began is None or ended is None:
+        return ""
+    return span((read_time(ended) - read_time(began)).total_seconds())
+
+
+def _rough(seconds: float) -> str:
+    return span(seconds) if seconds >= 10 else f"{int(seconds)}s"

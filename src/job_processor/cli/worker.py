@@ -1,0 +1,137 @@
+"""`worker`: runs the jobs and crons of an application until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from rich.console import Console
+
+from job_processor.cli import logs
+from job_processor.cli.failing import DONE, FAILED
+from job_processor.cli.live import WorkerView
+from job_processor.cli.loading import App, load_app
+from job_processor.cli.output import console, has_live_view
+from job_processor.cli.stopping import Leaving, Stopper
+from job_processor.errors import StoreUnavailableError
+from job_processor.processor import JobProcessor
+from job_processor.settings import RETRY_DELAY_MAX, RETRY_DELAY_MIN
+
+T = TypeVar("T")
+
+
+def run(
+    spec: str, *, tags: str | None, concurrency: int | None, burst: bool, log_level: str | None
+) -> int:
+    """Run a worker; return the exit code."""
+    app = load_app(spec)
+    out = console()
+    logs_itself = bool(logging.getLogger().handlers)  # those lines would tear a live view
+    live = out if has_live_view(out) and not logs_itself else None
+    logs.configure(log_level, live)
+    return asyncio.run(_work(app, _overrides(tags, concurrency), burst, live))
+
+
+def _overrides(tags: str | None, concurrency: int | None) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    if tags is not None:
+        changes["worker_tags"] = [tag.strip() for tag in tags.split(",") if tag.strip()]
+    if concurrency is not None:
+        changes["concurrency"] = concurrency
+    return changes
+
+
+async def _work(app: App, overrides: Mapping[str, Any], burst: bool, live: Console | None) -> int:
+    leaving = Leaving()
+    stopper = Stopper(logging.getLogger("job_processor"))
+    code = DONE
+    with stopper.listening():
+        processor = await _connect(app, overrides, stopper)
+        if processor is not None:
+            try:
+                async with _watched(processor, stopper, live):
+                    code = await _run_worker(processor, stopper, burst)
+            finally:
+                await processor.close()
+    await leaving.check(code, stopper.logger)
+    return code
+
+
+async def _connect(app: App, overrides: Mapping[str, Any], stopper: Stopper) -> JobProcessor | None:
+    """Return the processor, set up, however long its database is away; None when told to stop."""
+    processor = await _until_reached(app.processor, stopper)
+    if processor is None:
+        return None
+    try:
+        processor.override(**overrides)
+        stopper.grace = processor.settings.shutdown_grace
+        await _until_reached(processor.setup, stopper)
+    except BaseException:
+        await processor.close()
+        raise
+    if stopper.signal.aborted:
+        await processor.close()
+        return None
+    return processor
+
+
+async def _until_reached(call: Callable[[], Coroutine[Any, Any, T]], stopper: Stopper) -> T | None:
+    """Make `call` until its database answers; None when told to stop before."""
+    delay = RETRY_DELAY_MIN
+    stop = asyncio.create_task(stopper.signal.wait())
+    try:
+        while not stop.done():
+            attempt = asyncio.create_task(call())
+            await asyncio.wait([attempt, stop], return_when=asyncio.FIRST_COMPLETED)
+            if not attempt.done():
+                attempt.cancel()
+                await asyncio.gather(attempt, return_exceptions=True)
+                break
+            try:
+                return attempt.result()
+            except StoreUnavailableError as error:
+                pause = delay * random.uniform(0.5, 1.0)
+                delay = min(delay * 2, RETRY_DELAY_MAX)
+                stopper.logger.warning("%s; trying again in %.1f s", error, pause)
+                await asyncio.wait([stop], timeout=pause)
+    finally:
+        stop.cancel()
+    return None
+
+
+@asynccontextmanager
+async def _watched(
+    processor: JobProcessor, stopper: Stopper, live: Console | None
+) -> AsyncIterator[None]:
+    """Show a live view, or log what happens, for the time of the block."""
+    if live is None:
+        forget = logs.log_events(processor)
+        processor.logger.info("working on %s", processor.address)
+        try:
+            yield
+        finally:
+            forget()
+    else:
+        async with WorkerView(processor).shown(live) as view:
+            stopper.restore_terminal = view.stop
+            yield
+
+
+async def _run_worker(processor: JobProcessor, stopper: Stopper, burst: bool) -> int:
+    work = asyncio.create_task(processor.run_worker(stopper.signal, burst=burst))
+    stopper.forces(work)
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.wait([work])
+    if work.cancelled():
+        processor.logger.warning("the worker was forced to stop")
+        return FAILED
+    error = work.exception()
+    if error is not None:  # the worker has logged its traceback
+        processor.logger.critical("the worker stopped: %s: %s", type(error).__name__, error)
+        return FAILED
+    return DONE

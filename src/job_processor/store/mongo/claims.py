@@ -1,0 +1,235 @@
+"""Claims: one job in one round trip, many in three at most."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Collection as Ids
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo import ReturnDocument
+from pymongo.errors import OperationFailure
+
+from job_processor.models import Claim, Job
+from job_processor.settings import CLAIM_NAMES
+from job_processor.store.mongo.documents import (
+    JOB_TYPES,
+    WAITING_STATUSES,
+    Document,
+    to_job,
+)
+from job_processor.store.mongo.errors import (
+    BAD_VALUE,
+    failing_document_id,
+    is_refused_by_validator,
+)
+from job_processor.store.mongo.handles import Handles
+from job_processor.store.mongo.indexes import CLAIM
+
+_ORDER = [("priority", -1), ("scheduled_for", 1)]
+_SPREAD_MAX = 8
+"""A contended claim reads up to so many times the candidates it needs, and picks among them."""
+
+_TRIES = 4
+"""Claims that lost every candidate to others are tried again so often."""
+
+_ASIDE_SECONDS = 600.0
+"""How long a job that the validator refuses is left alone."""
+
+
+class Claims:
+    """Moves due jobs to running under a worker's id."""
+
+    def __init__(self, handles: Handles, logger: logging.Logger) -> None:
+        self._jobs = handles.jobs
+        self._latest = handles.latest_jobs
+        self._logger = logger
+        self._aside: dict[ObjectId, float] = {}
+        self._spread = 1
+        self._hint: list[tuple[str, int]] | None = list(CLAIM.keys)
+
+    async def claim(self, claim: Claim) -> list[Job]:
+        """Pending or paused, due → running; return what is ours, the most urgent first."""
+        if not claim.names or claim.limit < 1:
+            return []
+        try:
+            return await self._claim(claim)
+        except OperationFailure as error:
+            if error.code != BAD_VALUE or self._hint is None:
+                raise
+            self._logger.warning(
+                "the index %r of %s is gone: claims cost more with each waiting job, until the "
+                "next setup() makes it again",
+                CLAIM.name,
+                self._jobs.name,
+            )
+            self._hint = None
+            return await self._claim(claim)
+
+    async def next_due(self, names: Ids[str]) -> datetime | None:
+        """Return the earliest `scheduled_for` of what waits, what was set aside left out."""
+        every, earliest = list(names), None
+        for start in range(0, len(every), CLAIM_NAMES):
+            document = await self._latest.find_one(
+                {
+                    "type": {"$in": JOB_TYPES},  # leads the index that is sorted by time
+                    "name": {"$in": every[start : start + CLAIM_NAMES]},
+                    "status": {"$in": WAITING_STATUSES},
+                    **_without(self._set_aside()),
+                },
+                {"scheduled_for": 1},
+                sort=[("scheduled_for", 1)],
+            )
+            if document is not None:
+                found: datetime = document["scheduled_for"]
+                earliest = found if earliest is None else min(earliest, found)
+        return earliest
+
+    async def _claim(self, claim: Claim) -> list[Job]:
+        if claim.limit == 1:
+            return _ordered(await self._take_first(claim))
+        for _ in range(_TRIES):
+            candidates = await self._candidates(claim)
+            taken = await self._take(claim, candidates) if candidates else []
+            if taken or not candidates:
+                return _ordered(taken)
+        return []
+
+    async def _take_first(self, claim: Claim) -> list[Document]:
+        """Claim the most urgent one: atomically, in one round trip."""
+        while True:
+            due = self._due(claim)
+            try:
+                document = await self._jobs.find_one_and_update(
+                    due,
+                    _to_running(claim),
+                    sort=_ORDER,
+                    hint=self._hint,
+                    return_document=ReturnDocument.AFTER,
+                )
+            except OperationFailure as error:
+                if not is_refused_by_validator(error):
+                    raise
+                failing = failing_document_id(error)
+                if failing is None:
+                    head = await self._latest.find_one(due, {"_id": 1}, sort=_ORDER)
+                    if head is None:
+                        continue
+                    failing = head["_id"]
+                self._put_aside(failing)
+            else:
+                return [] if document is None else [document]
+
+    async def _candidates(self, claim: Claim) -> list[ObjectId]:
+        """Return ids from the head of the queue, spread over it when others claim there too."""
+        wanted = claim.limit * self._spread
+        cursor = self._latest.find(self._due(claim), {"_id": 1}, sort=_ORDER, limit=wanted)
+        if self._hint is not None:
+            cursor = cursor.hint(self._hint)
+        ids = [document["_id"] for document in await cursor.batch_size(wanted).to_list()]
+        if len(ids) <= claim.limit:
+            return ids
+        return [ids[i] for i in sorted(random.sample(range(len(ids)), claim.limit))]
+
+    async def _take(self, claim: Claim, ids: Sequence[ObjectId]) -> list[Document]:
+        """Claim those of the candidates that still wait."""
+        if len(ids) == 1:
+            return await self._take_each(claim, ids)
+        try:
+            result = await self._jobs.update_many(_still_due(claim, ids), _to_running(claim))
+        except OperationFailure as error:
+            if not is_refused_by_validator(error):
+                raise
+            return await self._taken_by_now(claim, ids) + await self._take_each(claim, ids)
+        lost = result.matched_count < len(ids)
+        self._spread = min(self._spread * 2, _SPREAD_MAX) if lost else max(self._spread // 2, 1)
+        return await self._taken_by_now(claim, ids) if result.matched_count else []
+
+    async def _taken_by_now(self, claim: Claim, ids: Sequence[ObjectId]) -> list[Document]:
+        """Read which of the candidates this very claim has moved."""
+        ours = {
+            "_id": {"$in": list(ids)},
+            "status": "running",
+            "worker_id": claim.worker_id,
+            "updated_at": claim.now,
+        }
+        return await self._jobs.find(ours).batch_size(len(ids)).to_list()
+
+    async def _take_each(self, claim: Claim, ids: Iterable[ObjectId]) -> list[Document]:
+        """Claim the candidates one by one; set aside what the validator refuses."""
+        taken = []
+        for job_id in ids:
+            try:
+                document = await self._jobs.find_one_and_update(
+                    _still_due(claim, [job_id]),
+                    _to_running(claim),
+                    return_document=ReturnDocument.AFTER,
+                )
+            except OperationFailure as error:
+                if not is_refused_by_validator(error):
+                    raise
+                self._put_aside(job_id)
+            else:
+                taken += [] if document is None else [document]
+        return taken
+
+    def _due(self, claim: Claim) -> Document:
+        return {
+            "name": {"$in": list(claim.names)},
+            "status": {"$in": WAITING_STATUSES},
+            "scheduled_for": {"$lte": claim.now},
+            **_without([*claim.exclude, *self._set_aside()]),
+        }
+
+    def _put_aside(self, job_id: ObjectId) -> None:
+        self._aside[job_id] = time.monotonic() + _ASIDE_SECONDS
+        self._logger.warning(
+            "job %s is left alone for %.0f minutes: the validator of %s refuses it as it stands",
+            job_id,
+            _ASIDE_SECONDS / 60,
+            self._jobs.name,
+        )
+
+    def _set_aside(self) -> list[ObjectId]:
+        if self._aside:
+            now = time.monotonic()
+            self._aside = {job_id: until for job_id, until in self._aside.items() if until > now}
+        return list(self._aside)
+
+
+def _to_running(claim: Claim) -> list[Document]:
+    return [
+        {
+            "$set": {
+                "status": "running",
+                "worker_id": claim.worker_id,
+                "updated_at": claim.now,
+                "started_at": {"$ifNull": ["$started_at", claim.now]},
+            }
+        }
+    ]
+
+
+def _still_due(claim: Claim, ids: Sequence[ObjectId]) -> Document:
+    return {
+        "_id": {"$in": list(ids)} if len(ids) > 1 else ids[0],
+        "status": {"$in": WAITING_STATUSES},
+        "scheduled_for": {"$lte": claim.now},
+    }
+
+
+def _without(ids: Sequence[ObjectId]) -> Document:
+    return {"_id": {"$nin": list(ids)}} if ids else {}
+
+
+def _ordered(documents: Iterable[Mapping[str, Any]]) -> list[Job]:
+    """Return the jobs in the order of the queue, which an update does not keep."""
+    ordered = sorted(
+        documents,
+        key=lambda each: (-(each.get("priority") or 0), each["scheduled_for"], each["_id"]),
+    )
+    return [to_job(each) for each in ordered]

@@ -1,0 +1,124 @@
+"""From what the user gave to a client and a database, with an address that tells no password."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import PyMongoError
+
+from job_processor.errors import InvalidArgumentError
+from job_processor.store.mongo.documents import Document
+
+_SELECTION_TIMEOUT_MS = 5000
+"""How long a call looks for the server, unless the URL says otherwise (`pymongo`'s is 30 s)."""
+
+_NOT_FOR_PULSE = frozenset(
+    {
+        "auto_encryption_opts",  # names a client of the event loop; a beat holds no secret
+        "connect",
+        "document_class",
+        "event_listeners",  # they count the application's commands, in its thread
+        "type_registry",
+        "tz_aware",
+    }
+)
+
+_OTHERS = {
+    "MongoClient": "synchronous client",
+    "Database": "synchronous database",
+    "Collection": "collection",
+    "AsyncCollection": "collection",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A database, where it is, and how another client reaches the same."""
+
+    database: AsyncDatabase[Any]
+    address: str
+    options: Document | None = field(repr=False)
+    """Arguments for a second client; None when they could not be found out."""
+    owned: bool
+    """True when the client is ours to close."""
+
+
+def connect(url: str) -> Connection:
+    """Return the database that a URL names; nothing is sent yet.
+
+    Raises InvalidArgumentError when the URL is malformed or names no database.
+    """
+    address, name = _parts(url)
+    allowed = "allowed is a URL that names a database: mongodb://host/name"
+    if not name:
+        raise InvalidArgumentError("db", address, allowed)
+    options: Document = {"host": url}
+    if "serverselectiontimeoutms=" not in url.lower():
+        options["serverSelectionTimeoutMS"] = _SELECTION_TIMEOUT_MS
+    try:
+        client: AsyncMongoClient[Document] = AsyncMongoClient(**options)
+        database = client[name]
+    except (PyMongoError, ValueError, TypeError) as error:
+        # The reason may repeat a part of the URL: without credentials only.
+        reason = "" if "@" in url else f" ({error})"
+        raise InvalidArgumentError("db", address, allowed + reason) from None
+    return Connection(database, address, options, owned=True)
+
+
+def adopt(database: object) -> Connection:
+    """Return the connection of a database that was passed in.
+
+    Raises InvalidArgumentError, which says what to pass instead, for anything but an AsyncDatabase.
+    """
+    if not isinstance(database, AsyncDatabase):
+        raise InvalidArgumentError("db", database, _instead_of(database))
+    hosts = database.client.topology_description.server_descriptions()
+    where = ",".join(f"{host}:{port}" if port else host for host, port in sorted(hosts))
+    return Connection(
+        database,
+        f"mongodb://{where}/{database.name}",
+        client_options(database.client),
+        owned=False,
+    )
+
+
+def client_options(client: AsyncMongoClient[Any]) -> Document | None:
+    """Return the arguments that a client was made with, for another one to the same servers.
+
+    Hosts, credentials, TLS and all. pymongo keeps them for its own copies of a client, under a name
+    that is not public: None when a later version keeps them elsewhere.
+    """
+    options = getattr(client, "_init_kwargs", None)
+    if not isinstance(options, dict) or "host" not in options:
+        return None
+    return {
+        name: value
+        for name, value in options.items()
+        if name not in _NOT_FOR_PULSE and not name.startswith("_")
+    }
+
+
+def _parts(url: str) -> tuple[str, str]:
+    """Return a URL without credentials and options, and the name of its database."""
+    scheme, _, rest = url.partition("://")
+    authority, _, path = rest.partition("?")[0].rpartition("/")
+    if not authority:
+        authority, path = path, ""
+    hosts = authority.rpartition("@")[2]
+    name = unquote(path)
+    return f"{scheme}://{hosts}/{name}", name
+
+
+def _instead_of(database: object) -> str:
+    kind = type(database)
+    instead = "pass an AsyncDatabase of pymongo: AsyncMongoClient(url)['name']"
+    if kind.__module__.startswith("motor"):
+        return f"this is a database of Motor, which pymongo's own asyncio API replaces; {instead}"
+    if kind.__name__ == "AsyncMongoClient":
+        return "this is a client; pass one of its databases: client['name']"
+    what = _OTHERS.get(kind.__name__)
+    return f"this is a {what}; {instead}" if what else f"{instead}, or a URL: mongodb://host/name"

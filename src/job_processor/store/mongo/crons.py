@@ -1,0 +1,94 @@
+"""Crons and their standing occurrences. What the Node package made is never removed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from job_processor.clock import EPOCH
+from job_processor.models import Cron, cron_id, occurrence_id
+from job_processor.store.mongo.documents import Document, cron_document, to_cron
+from job_processor.store.mongo.handles import Handles
+
+
+class Crons:
+    """Creates, moves and removes crons, and removes occurrences that no longer stand."""
+
+    def __init__(self, handles: Handles) -> None:
+        self._jobs = handles.jobs
+
+    async def all(self) -> list[Cron]:
+        """Return all crons of the database, by name."""
+        crons = self._jobs.find({"type": "cron"}, sort=[("name", 1)])
+        return [to_cron(document) async for document in crons]
+
+    async def create(self, cron: Cron) -> bool:
+        """Absent → as given; False when a cron of this name is there, whoever made it.
+
+        Two that create at once use one id, derived from the name: the second is refused.
+        """
+        document = cron_document(cron) | {"_id": cron_id(cron.name)}
+        try:
+            result = await self._jobs.update_one(
+                {"type": "cron", "name": cron.name}, {"$setOnInsert": document}, upsert=True
+            )
+        except DuplicateKeyError:
+            return False
+        return result.upserted_id is not None
+
+    async def update(
+        self, cron: Cron, cron_string: str, scheduled_for: datetime, now: datetime
+    ) -> bool:
+        """Move a cron's pointer, only if expression and pointer are still those of `cron`."""
+        result = await self._jobs.update_one(
+            {
+                "_id": cron.id,
+                "type": "cron",
+                "cron_string": cron.cron_string,
+                "scheduled_for": cron.scheduled_for,
+            },
+            {
+                "$set": {
+                    "cron_string": cron_string,
+                    "scheduled_for": scheduled_for,
+                    "updated_at": now,
+                }
+            },
+        )
+        return result.matched_count == 1
+
+    async def remove(self, name: str) -> None:
+        """Present → absent, with its pending occurrences; the cron last, so that it is repeated."""
+        await self.remove_occurrences(name, EPOCH, ())
+        await self._jobs.delete_one({"_id": cron_id(name), "type": "cron"})
+
+    async def remove_occurrences(
+        self, name: str, after: datetime, keep: Collection[ObjectId]
+    ) -> int:
+        """Pending cron tasks later than `after`, of derived ids and not in `keep` → absent."""
+        standing = _untouched(name, after)
+        ids = [
+            document["_id"]
+            async for document in self._jobs.find(standing, {"scheduled_for": 1})
+            if document["_id"] == occurrence_id(name, document["scheduled_for"])
+            and document["_id"] not in keep
+        ]
+        if not ids:
+            return 0
+        result = await self._jobs.delete_many({**standing, "_id": {"$in": ids}})
+        return result.deleted_count
+
+
+def _untouched(name: str, after: datetime) -> Document:
+    """Match occurrences that no retry has put back."""
+    return {
+        "type": "cron_task",
+        "name": name,
+        "status": "pending",
+        "scheduled_for": {"$gt": after},
+        "attempt": {"$in": [None, 1]},
+        "planned_for": None,
+    }

@@ -1,0 +1,130 @@
+"""Reads for people and for those who wait: each an index walk of bounded length."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+
+from bson import ObjectId
+
+from job_processor.models import Job, JobQuery, JobStatus, JobType
+from job_processor.store.base import NameCount
+from job_processor.store.mongo.documents import (
+    ACTIVE_STATUSES,
+    JOB_STATUSES,
+    JOB_TYPES,
+    WAITING_STATUSES,
+    Document,
+    to_job,
+)
+from job_processor.store.mongo.handles import Handles
+
+_TYPES: tuple[JobType, ...] = ("cron_task", "simple")
+_IS_JOB: Document = {"type": {"$in": JOB_TYPES}, "status": {"$in": JOB_STATUSES}}
+"""Leaves out crons, and states of a later version."""
+
+_NAMES_IN_COUNT = 50
+"""Names in one pipeline, of 7 stages each: MongoDB takes at most 1000 stages."""
+
+
+class Reading:
+    """Finds and counts jobs."""
+
+    def __init__(self, handles: Handles) -> None:
+        self._jobs = handles.jobs
+        self._latest = handles.latest_jobs
+
+    async def get(self, job_id: ObjectId) -> Job | None:
+        """Return a job or cron task, None when there is none of this id."""
+        document = await self._jobs.find_one({"_id": job_id, **_IS_JOB})
+        return None if document is None else to_job(document)
+
+    async def get_many(self, job_ids: Collection[ObjectId]) -> list[Job]:
+        """Return those of the jobs and cron tasks that exist, in no order."""
+        if not job_ids:
+            return []
+        found = self._jobs.find({"_id": {"$in": list(job_ids)}, **_IS_JOB})
+        return [to_job(document) async for document in found]
+
+    async def find(self, query: JobQuery) -> list[Job]:
+        """Return a selection of jobs and cron tasks by id, newest first.
+
+        A field that is not asked for stands as all of its values, so that two indexes, by name and
+        by type, serve every combination as a merge of a few walks in the order of ids.
+        """
+        if query.limit < 1:
+            return []
+        selection: Document = {
+            "type": query.type or _IS_JOB["type"],
+            "status": query.status.value if query.status else _IS_JOB["status"],
+        }
+        if query.name is not None:
+            selection["name"] = query.name
+        if query.after is not None:
+            selection["_id"] = {"$lt": query.after}
+        found = self._jobs.find(selection, sort=[("_id", -1)], limit=query.limit)
+        return [to_job(document) async for document in found]
+
+    async def find_active(self, type: JobType, name: str) -> Job | None:
+        """Return a pending, running or paused one of this name; an exclusive one before others.
+
+        Reads what the primary has last, as the unique index that refuses an insert does.
+        """
+        active = {"type": type, "name": name, "status": {"$in": ACTIVE_STATUSES}}
+        for selection in ({**active, "concurrency.mode": "exclusive"}, active):
+            document = await self._latest.find_one(selection)
+            if document is not None:
+                return to_job(document)
+        return None
+
+    async def queue(self, now: datetime, limit: int) -> list[Job]:
+        """Return pending and paused jobs and cron tasks that are due, the earliest first."""
+        if limit < 1:
+            return []
+        due = self._jobs.find(
+            {
+                "type": {"$in": JOB_TYPES},
+                "status": {"$in": WAITING_STATUSES},
+                "scheduled_for": {"$lte": now},
+            },
+            sort=[("scheduled_for", 1)],
+            limit=limit,
+        )
+        return [to_job(document) async for document in due]
+
+    async def names(self, limit: int) -> list[tuple[JobType, str]]:
+        """Return the distinct (type, name) of stored jobs, in their order.
+
+        MongoDB jumps from one name to the next in the index (DISTINCT_SCAN).
+        """
+        names: list[tuple[JobType, str]] = []
+        for type in _TYPES:
+            found: list[str] = await self._jobs.distinct("name", {"type": type})
+            names += [(type, name) for name in sorted(found)]
+        return names[: max(limit, 0)]
+
+    async def count(self, names: Sequence[tuple[JobType, str]], cap: int) -> list[NameCount]:
+        """Count the jobs of each name in each state up to `cap`; empty states are left out."""
+        counts = []
+        for start in range(0, len(names), _NAMES_IN_COUNT):
+            parts = list(_count_pipelines(names[start : start + _NAMES_IN_COUNT], cap))
+            union = [
+                {"$unionWith": {"coll": self._jobs.name, "pipeline": part}} for part in parts[1:]
+            ]
+            async for each in await self._jobs.aggregate([*parts[0], *union]):
+                key = each["_id"]
+                status = JobStatus(key["status"])
+                counts.append(NameCount(key["name"], key["type"], status, each["count"]))
+        return counts
+
+
+def _count_pipelines(names: Sequence[tuple[JobType, str]], cap: int) -> Iterator[list[Document]]:
+    """Give a pipeline for each name and state that stops counting at `cap`."""
+    for type, name in names:
+        for status in JOB_STATUSES:
+            key = {"type": type, "name": name, "status": status}
+            yield [
+                {"$match": key},
+                {"$limit": cap},
+                {"$group": {"_id": {"$literal": key}, "count": {"$sum": 1}}},
+            ]

@@ -1,0 +1,62 @@
+"""Settings: documents of ours that have no place in what the Node package shares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from job_processor.store.base import Setting
+from job_processor.store.mongo.handles import Handles
+from job_processor.values import normalize
+
+
+class Settings:
+    """Reads settings, and replaces them by compare-and-set."""
+
+    def __init__(self, handles: Handles) -> None:
+        self._settings = handles.settings
+
+    async def of_kind(self, kind: str) -> dict[str, Setting]:
+        """Return the settings of a kind, by name."""
+        found = self._settings.find({"_id": _keys_of(kind), "kind": kind})
+        return {document["name"]: document["value"] async for document in found}
+
+    async def put(self, kind: str, name: str, value: Setting, expected: Setting | None) -> bool:
+        """Replace a setting if it still equals `expected` (None: if absent); False if it lost."""
+        document = {"_id": _key(kind, name), "kind": kind, "name": name, "value": _sorted(value)}
+        if expected is not None:
+            unchanged = {"_id": document["_id"], "value": {"$eq": _sorted(expected)}}
+            result = await self._settings.replace_one(unchanged, document)
+            return result.matched_count == 1
+        try:
+            await self._settings.insert_one(document)
+        except DuplicateKeyError:
+            return False
+        return True
+
+    async def remove(self, kind: str, name: str) -> None:
+        """Present → absent."""
+        await self._settings.delete_one({"_id": _key(kind, name)})
+
+
+def _key(kind: str, name: str) -> str:
+    return f"{kind}:{name}"
+
+
+def _keys_of(kind: str) -> Mapping[str, str]:
+    return {"$gte": f"{kind}:", "$lt": f"{kind};"}  # ';' follows ':'
+
+
+def _sorted(value: Setting) -> Any:
+    """Return a value as it is stored: MongoDB compares documents with the order of their fields."""
+    return _sort(normalize(value, "value"))
+
+
+def _sort(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sort(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [_sort(each) for each in value]
+    return value

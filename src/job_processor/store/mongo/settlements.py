@@ -1,0 +1,160 @@
+"""Ends of runs: one unordered bulk write, each part of it guarded on its own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bson import ObjectId
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
+
+from job_processor.errors import StoreError
+from job_processor.models import Settlement
+from job_processor.store.mongo.documents import Document, output_document, own_fields
+from job_processor.store.mongo.errors import (
+    DOCUMENT_VALIDATION_FAILURE,
+    VALIDATOR_ADVICE,
+    is_away,
+    write_errors,
+)
+from job_processor.store.mongo.handles import Handles
+
+_RECOGNIZED_BY = {
+    "status": 1,
+    "updated_at": 1,
+    "ended_at": 1,
+    "scheduled_for": 1,
+    "worker_id": 1,
+    "attempt": 1,
+    "output.duration": 1,
+    "output.error": 1,
+}
+"""What is read back: neither payloads nor results."""
+
+
+class Settlements:
+    """Moves running runs to their outcome."""
+
+    def __init__(self, handles: Handles, logger: logging.Logger) -> None:
+        self._jobs = handles.jobs
+        self._logger = logger
+        self._counts_crashes = True
+
+    async def settle(self, settlements: Sequence[Settlement]) -> set[ObjectId]:
+        """Running, under the fence's worker and at its attempt → the outcome's state.
+
+        Returns the ids that hold exactly what was to be written. Where fewer matched than were
+        written, those ids are read: the reply to an earlier try may have been lost.
+        """
+        if not settlements:
+            return set()
+        matched = await self._write(settlements)
+        if matched == len(settlements):
+            return {settlement.job.id for settlement in settlements}
+        return await self._recognize(settlements)
+
+    async def _write(self, settlements: Sequence[Settlement]) -> int:
+        """Write all; return how many matched their guard."""
+        operations = [
+            UpdateOne(_fence(each), _change(each, crashes=self._counts_crashes))
+            for each in settlements
+        ]
+        try:
+            return (await self._jobs.bulk_write(operations, ordered=False)).matched_count
+        except BulkWriteError as error:
+            if is_away(error):
+                raise
+            refused = list(_refused_for_crashes(settlements, error))
+            matched = int(error.details.get("nMatched", 0))
+            return matched + await self._write_without_crashes(refused)
+
+    async def _write_without_crashes(self, settlements: Sequence[Settlement]) -> int:
+        """Write what the Node package's validator takes: it knows no count of crashes."""
+        self._logger.warning(
+            "the validator of %s refuses the field 'crashes': jobs that take down their worker "
+            "again and again will not be recognized",
+            self._jobs.name,
+        )
+        self._counts_crashes = False
+        return await self._write(settlements)
+
+    async def _recognize(self, settlements: Sequence[Settlement]) -> set[ObjectId]:
+        ids = [settlement.job.id for settlement in settlements]
+        cursor = self._jobs.find({"_id": {"$in": ids}}, _RECOGNIZED_BY).batch_size(len(ids))
+        there = {document["_id"]: document for document in await cursor.to_list()}
+        return {
+            each.job.id
+            for each in settlements
+            if each.job.id in there and _holds(there[each.job.id], each)
+        }
+
+
+def _fence(settlement: Settlement) -> Document:
+    job = settlement.job
+    return {
+        "_id": job.id,
+        "status": "running",
+        "worker_id": job.worker_id,
+        "attempt": job.attempt if job.attempt > 1 else {"$in": [None, 1]},
+    }
+
+
+def _change(settlement: Settlement, *, crashes: bool) -> Document:
+    outcome, written = settlement.outcome, settlement.written()
+    fields: Document = {
+        "status": written.status.value,
+        "updated_at": written.updated_at,
+        "ended_at": written.ended_at,
+        "worker_id": written.worker_id,
+    }
+    if outcome.output is not None:
+        fields["output"] = output_document(outcome.output)
+    if outcome.scheduled_for is not None:
+        fields["scheduled_for"] = outcome.scheduled_for
+    if not outcome.started:
+        fields["started_at"] = None
+    before, after = own_fields(settlement.job), own_fields(written)
+    if not crashes:
+        after.pop("crashes", None)
+    fields |= {name: value for name, value in after.items() if before.get(name) != value}
+    gone = dict.fromkeys(before.keys() - after.keys(), "")
+    return {"$set": fields, "$unset": gone} if gone else {"$set": fields}
+
+
+def _holds(document: Mapping[str, Any], settlement: Settlement) -> bool:
+    """True when the document is what this settlement leaves, the count of crashes aside."""
+    written, outcome = settlement.written(), settlement.outcome
+    same = (
+        document["status"] == written.status.value
+        and document.get("updated_at") == written.updated_at
+        and document.get("ended_at") == written.ended_at
+        and document.get("worker_id") == written.worker_id
+        and (document.get("attempt") or 1) == written.attempt
+        and document.get("scheduled_for") == written.scheduled_for
+    )
+    if not same or outcome.output is None:
+        return same
+    output = document.get("output") or {}
+    return (
+        output.get("duration") == outcome.output.duration
+        and output.get("error") == outcome.output.error
+    )
+
+
+def _refused_for_crashes(
+    settlements: Sequence[Settlement], error: BulkWriteError
+) -> Iterator[Settlement]:
+    """Give those that were refused, and may be accepted without their count of crashes."""
+    for each in write_errors(error):
+        settlement = settlements[each["index"]]
+        job = settlement.job
+        if each["code"] != DOCUMENT_VALIDATION_FAILURE:
+            raise error
+        foreign = own_fields(settlement.written()).keys() - {"crashes"}
+        if foreign or settlement.outcome.crashes == 0:
+            raise StoreError(
+                f"job {job.name!r} ({job.id}) cannot be settled: {VALIDATOR_ADVICE}"
+            ) from error
+        yield settlement

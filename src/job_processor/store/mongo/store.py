@@ -1,0 +1,313 @@
+"""The MongoDB store: each verb of the interface, handed to the part that does it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from bson import ObjectId
+from pymongo.asynchronous.database import AsyncDatabase
+
+from job_processor.errors import StoreError, StoreSetupError, StoreUnavailableError
+from job_processor.models import (
+    SETTLED,
+    WAITING,
+    Claim,
+    Cron,
+    Job,
+    JobQuery,
+    JobStatus,
+    JobType,
+    Registrations,
+    Settlement,
+    WorkerInfo,
+)
+from job_processor.settings import MONGO_MAX_HISTORY_DAYS
+from job_processor.store.base import Hint, HintListener, NameCount, Pulse, Setting, Store
+from job_processor.store.mongo.claims import Claims
+from job_processor.store.mongo.connection import Connection, adopt, connect
+from job_processor.store.mongo.crons import Crons
+from job_processor.store.mongo.documents import Document
+from job_processor.store.mongo.errors import DRIVER_ERRORS, translate
+from job_processor.store.mongo.handles import Handles
+from job_processor.store.mongo.history import History
+from job_processor.store.mongo.jobs import Jobs
+from job_processor.store.mongo.preparation import prepare
+from job_processor.store.mongo.pulse import LoopPulse, ThreadPulse
+from job_processor.store.mongo.reading import Reading
+from job_processor.store.mongo.settings import Settings
+from job_processor.store.mongo.settlements import Settlements
+from job_processor.store.mongo.signals import Signals
+from job_processor.store.mongo.watch import Watch
+from job_processor.store.mongo.workers import Workers
+
+T = TypeVar("T")
+
+
+def open_mongo(
+    url: str,
+    *,
+    prefix: str = "job_processor",
+    history_days: float = MONGO_MAX_HISTORY_DAYS,
+) -> MongoStore:
+    """Return a store on the database that `url` names; its client is closed with the store.
+
+    Nothing is sent before `setup()`. Raises InvalidArgumentError when the URL is malformed or names
+    no database.
+    """
+    return MongoStore(connect(url), prefix=prefix, history_days=history_days)
+
+
+class MongoStore(Store):
+    """Jobs in the collections `<prefix>.jobs`, `.workers`, `.signals` and `.settings`."""
+
+    def __init__(self, connection: Connection, *, prefix: str, history_days: float) -> None:
+        self.address = connection.address
+        self._connection = connection
+        self._logger = logging.getLogger("job_processor")
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._handles = handles = Handles.of(connection.database, prefix)
+        self._watch = Watch(handles, self._logger)
+        self._jobs = Jobs(handles)
+        self._claims = Claims(handles, self._logger)
+        self._settlements = Settlements(handles, self._logger)
+        self._signals = Signals(handles)
+        self._workers = Workers(handles)
+        self._crons = Crons(handles)
+        self._settings = Settings(handles)
+        self._reading = Reading(handles)
+        self._history = History(handles, history_days)
+
+    @classmethod
+    def from_database(
+        cls,
+        database: AsyncDatabase[Document],
+        *,
+        prefix: str = "job_processor",
+        history_days: float = MONGO_MAX_HISTORY_DAYS,
+    ) -> MongoStore:
+        """Return a store on a database that was passed in, whose client stays open.
+
+        Raises InvalidArgumentError, which says what to pass instead, for anything but an
+        AsyncDatabase of pymongo.
+        """
+        return cls(adopt(database), prefix=prefix, history_days=history_days)
+
+    # --- life ---------------------------------------------------------------------------------
+
+    async def setup(self) -> None:
+        """Connect, create and verify what the store needs; safe from many processes at once."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            hello = await self._answer(self._workers.hello())
+            days = await self._answer(prepare(self._handles, hello, self._logger))
+        except (StoreUnavailableError, StoreSetupError):
+            raise
+        except StoreError as error:
+            raise StoreSetupError(str(error)) from error
+        self._history.database_days = days
+
+    async def close(self) -> None:
+        """Close the change stream, and the client unless it was passed in."""
+        await self._watch.close()
+        if self._connection.owned:
+            await self._connection.database.client.close()
+
+    async def ping(self) -> datetime:
+        """Return the database's present time."""
+        return await self._answer(self._workers.now())
+
+    def subscribe(self, listener: HintListener) -> Callable[[], None]:
+        """Call `listener` after our own writes and, as the change stream tells, those of others."""
+        return self._watch.subscribe(listener)
+
+    def open_pulse(self) -> Pulse:
+        """Open a client of its own for the heartbeat.
+
+        From a passed database whose options cannot be found out, the heartbeat goes through the
+        event loop, and a handler that blocks it makes this worker look dead: a warning.
+        """
+        options = self._connection.options
+        if options is not None:
+            return ThreadPulse(
+                options, self._handles.database.name, self._handles.workers.name, self.address
+            )
+        self._logger.warning(
+            "this version of pymongo does not tell how its client was made, so heartbeats go "
+            "through the event loop: a handler that blocks it looks like a dead worker; pass db as "
+            "a URL instead"
+        )
+        if self._loop is None:
+            raise StoreError(f"{self.address}: setup() was not called")
+        return LoopPulse(self._loop, lambda id: self._answer(self._workers.beat(id)), self.address)
+
+    # --- jobs: made, claimed, settled -----------------------------------------------------------
+
+    async def insert(self, jobs: Sequence[Job]) -> list[Job]:
+        """Absent → as given, in one bulk write; return those refused."""
+        refused = await self._answer(self._jobs.insert(jobs))
+        if len(refused) < len(jobs):
+            self._watch.notify(_hint({job.status for job in jobs}))
+        return refused
+
+    async def claim(self, claim: Claim) -> list[Job]:
+        """Pending or paused, due, of these names, not excluded → running under the worker."""
+        return await self._answer(self._claims.claim(claim))
+
+    async def next_due(self, names: Collection[str]) -> datetime | None:
+        """Return the earliest `scheduled_for` of pending or paused jobs of these names."""
+        return await self._answer(self._claims.next_due(names))
+
+    async def settle(self, settlements: Sequence[Settlement]) -> set[ObjectId]:
+        """Running, under the fence's worker and at its attempt → the outcome's state."""
+        won = await self._answer(self._settlements.settle(settlements))
+        if won:
+            self._watch.notify(_hint({each.outcome.status for each in settlements}))
+        return won
+
+    async def runs_of(self, worker_id: ObjectId, limit: int) -> list[Job]:
+        """Return what is running under this worker's id, at most `limit` of it."""
+        return await self._answer(self._workers.runs_of(worker_id, limit))
+
+    async def move_runs(self, old: ObjectId, new: ObjectId) -> set[ObjectId]:
+        """Running under `old` → running under `new`; return all ids running under `new`."""
+        return await self._answer(self._workers.move_runs(old, new))
+
+    # --- kill -----------------------------------------------------------------------------------
+
+    async def kill_waiting(self, job_id: ObjectId, now: datetime) -> Job | None:
+        """Pending or paused → killed, with `ended_at`; None when it did not wait."""
+        killed = await self._answer(self._signals.kill_waiting(job_id, now))
+        if killed is not None:
+            self._watch.notify(Hint.SETTLED)
+        return killed
+
+    async def request_kill(self, job_id: ObjectId, worker_id: ObjectId, now: datetime) -> None:
+        """Leave a kill request for a running job; twice is harmless."""
+        await self._answer(self._signals.request_kill(job_id, worker_id, now))
+        self._watch.notify(Hint.KILL)
+
+    async def kill_requests(self, job_ids: Collection[ObjectId]) -> set[ObjectId]:
+        """Return those of the jobs that have an unacknowledged kill request."""
+        return await self._answer(self._signals.kill_requests(job_ids))
+
+    async def acknowledge_kills(self, job_ids: Collection[ObjectId]) -> None:
+        """Mark the kill requests of these jobs, all settled, as done."""
+        await self._answer(self._signals.acknowledge_kills(job_ids))
+
+    # --- workers --------------------------------------------------------------------------------
+
+    async def register(self, worker: WorkerInfo) -> None:
+        """Absent → registered, its `last_seen` the database's present time; or refresh it."""
+        await self._answer(self._workers.register(worker))
+
+    async def unregister(self, worker_id: ObjectId) -> None:
+        """Registered → absent; nothing when it is gone."""
+        await self._answer(self._workers.unregister(worker_id))
+
+    async def registrations(self) -> Registrations:
+        """Return all registered workers with the database's present time."""
+        return await self._answer(self._workers.registrations())
+
+    async def running_worker_ids(self) -> set[ObjectId]:
+        """Return the worker ids of all running jobs."""
+        return await self._answer(self._workers.running_worker_ids())
+
+    async def remove_dead(self, worker: WorkerInfo) -> bool:
+        """Registered, with the very `last_seen` that was read → absent; False when it moved on."""
+        return await self._answer(self._workers.remove_dead(worker))
+
+    # --- crons ----------------------------------------------------------------------------------
+
+    async def crons(self) -> list[Cron]:
+        """Return all crons of the database, by name."""
+        return await self._answer(self._crons.all())
+
+    async def create_cron(self, cron: Cron) -> bool:
+        """Absent → as given; False when a cron of this name is there."""
+        return await self._answer(self._crons.create(cron))
+
+    async def update_cron(
+        self, cron: Cron, cron_string: str, scheduled_for: datetime, now: datetime
+    ) -> bool:
+        """Move a cron's pointer, only if expression and pointer are still those of `cron`."""
+        return await self._answer(self._crons.update(cron, cron_string, scheduled_for, now))
+
+    async def remove_cron(self, name: str) -> None:
+        """Present → absent, together with its pending occurrences that were planned by us."""
+        await self._answer(self._crons.remove(name))
+
+    async def remove_occurrences(
+        self, name: str, after: datetime, keep: Collection[ObjectId]
+    ) -> int:
+        """Pending cron tasks later than `after` → absent; return how many."""
+        return await self._answer(self._crons.remove_occurrences(name, after, keep))
+
+    # --- settings -------------------------------------------------------------------------------
+
+    async def settings(self, kind: str) -> dict[str, Setting]:
+        """Return the settings of a kind, by name."""
+        return await self._answer(self._settings.of_kind(kind))
+
+    async def put_setting(
+        self, kind: str, name: str, value: Setting, expected: Setting | None
+    ) -> bool:
+        """Replace a setting if it still equals `expected` (None: if absent); False if it lost."""
+        return await self._answer(self._settings.put(kind, name, value, expected))
+
+    async def remove_setting(self, kind: str, name: str) -> None:
+        """Present → absent; nothing when it is gone."""
+        await self._answer(self._settings.remove(kind, name))
+
+    # --- reading --------------------------------------------------------------------------------
+
+    async def get(self, job_id: ObjectId) -> Job | None:
+        """Return a job or cron task, None when there is none of this id."""
+        return await self._answer(self._reading.get(job_id))
+
+    async def get_many(self, job_ids: Collection[ObjectId]) -> list[Job]:
+        """Return those of the jobs and cron tasks that exist, in no order."""
+        return await self._answer(self._reading.get_many(job_ids))
+
+    async def find(self, query: JobQuery) -> list[Job]:
+        """Return a selection of jobs and cron tasks by id, newest first, at most its `limit`."""
+        return await self._answer(self._reading.find(query))
+
+    async def find_active(self, type: JobType, name: str) -> Job | None:
+        """Return a pending, running or paused one of this name."""
+        return await self._answer(self._reading.find_active(type, name))
+
+    async def queue(self, now: datetime, limit: int) -> list[Job]:
+        """Return pending and paused jobs and cron tasks that are due, the earliest first."""
+        return await self._answer(self._reading.queue(now, limit))
+
+    async def names(self, limit: int) -> list[tuple[JobType, str]]:
+        """Return the distinct (type, name) of stored jobs, at most `limit`."""
+        return await self._answer(self._reading.names(limit))
+
+    async def count(self, names: Sequence[tuple[JobType, str]], cap: int) -> list[NameCount]:
+        """Count the jobs of each name in each state, each count exact up to `cap`."""
+        return await self._answer(self._reading.count(names, cap))
+
+    async def prune(self, before: datetime, limit: int) -> int:
+        """Settled before this time → absent; at most `limit`, return how many."""
+        return await self._answer(self._history.prune(before, limit))
+
+    async def _answer(self, call: Awaitable[T]) -> T:
+        """Await what the driver answers; its errors become ours."""
+        try:
+            return await call
+        except DRIVER_ERRORS as error:
+            raise translate(error, self.address) from error
+
+
+def _hint(states: set[JobStatus]) -> Hint:
+    hint = Hint(0)
+    if states & WAITING:
+        hint |= Hint.WORK
+    if states & SETTLED:
+        hint |= Hint.SETTLED
+    return hint

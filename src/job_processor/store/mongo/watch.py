@@ -1,0 +1,215 @@
+"""Hints that something changed: our own writes at once, those of others by a change stream.
+
+The stream is a hint, never the truth. It is opened with the first listener and closed a while after
+the last. After any error it is opened anew, without its token, and everybody is told to look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pymongo.asynchronous.change_stream import AsyncChangeStream
+from pymongo.errors import OperationFailure, PyMongoError
+
+from job_processor.settings import RETRY_DELAY_MAX, RETRY_DELAY_MIN
+from job_processor.store.base import ANYTHING, Hint, HintListener
+from job_processor.store.mongo.documents import (
+    SETTLED_STATUSES,
+    WAITING_STATUSES,
+    Document,
+)
+from job_processor.store.mongo.errors import UNAUTHORIZED, reason
+from job_processor.store.mongo.handles import Handles
+
+AWAIT_MS = 5000
+"""How long the server holds an idle request for changes."""
+
+_BATCH = 500
+"""Changes handled between two turns of the event loop."""
+
+_LINGER = 5.0
+"""Seconds that the stream outlives its last listener: who waits for a job often waits again."""
+
+_SETTLED_AFTER = 10.0
+"""Seconds after which an open stream counts as well, and the next error is a first one."""
+
+_CLOSE_TIMEOUT = 1.0
+"""Seconds that a server gets to let go of the stream."""
+
+_EARLY = 0.01
+"""Seconds; a server that answers an idle request sooner does not hold it, and is asked gently."""
+
+_UNSUPPORTED = {
+    UNAUTHORIZED: "the user may not open one (the role read on the database allows it)",
+    40573: "this is a standalone server; make it a replica set",
+    40324: "this server has none",  # unrecognized pipeline stage
+    59: "this server has none",  # CommandNotFound
+}
+
+
+class Watch:
+    """Tells listeners what may have changed."""
+
+    def __init__(self, handles: Handles, logger: logging.Logger) -> None:
+        self._handles = handles
+        self._logger = logger
+        self._listeners: dict[object, HintListener] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+        self._linger: asyncio.TimerHandle | None = None
+        self._supported = True
+        self._pending = Hint(0)
+
+    def subscribe(self, listener: HintListener) -> Callable[[], None]:
+        """Call `listener` in the event loop with each hint; returns a function that ends it."""
+        subscription = object()
+        self._listeners[subscription] = listener
+        self._start()
+
+        def forget() -> None:
+            self._listeners.pop(subscription, None)
+            if not self._listeners and self._task is not None and self._linger is None:
+                loop = asyncio.get_running_loop()
+                self._linger = loop.call_later(_LINGER, self._stop)
+
+        return forget
+
+    def notify(self, hint: Hint) -> None:
+        """Tell about a write of ours, or about what the stream brought."""
+        if not hint:
+            return
+        for listener in list(self._listeners.values()):
+            try:
+                listener(hint)
+            except Exception:
+                self._logger.exception("a listener for hints failed")
+
+    async def close(self) -> None:
+        """End the stream and wait for its end."""
+        self._listeners.clear()
+        self._stop()
+        if self._ending:
+            await asyncio.wait(self._ending)
+
+    def _start(self) -> None:
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+        if self._supported and (self._task is None or self._task.done()):
+            self._task = asyncio.get_running_loop().create_task(
+                self._run(), name="job-processor change stream"
+            )
+
+    def _stop(self) -> None:
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+        task, self._task = self._task, None
+        if task is not None:
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+            task.cancel()
+
+    async def _run(self) -> None:
+        """Keep a stream open: after each error a pause that grows, jittered, then a new one."""
+        delay, failed = RETRY_DELAY_MIN, False
+        while True:
+            opened = time.monotonic()
+            try:
+                await self._follow()
+            except OperationFailure as error:
+                if error.code in _UNSUPPORTED:
+                    self._give_up(error.code)
+                    return
+                self._report(error, again=failed)
+            except PyMongoError as error:
+                self._report(error, again=failed)
+            except Exception:
+                self._logger.exception("the change stream failed; opening it anew")
+            failed = True
+            if time.monotonic() - opened > _SETTLED_AFTER:
+                delay, failed = RETRY_DELAY_MIN, False
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+            delay = min(delay * 2, RETRY_DELAY_MAX)
+
+    async def _follow(self) -> None:
+        """Open a stream from now on and hand out what it brings, until it fails or ends."""
+        stream = await self._handles.database.watch(
+            _pipeline(self._handles), max_await_time_ms=AWAIT_MS, batch_size=_BATCH
+        )
+        try:
+            self.notify(ANYTHING)  # what happened while no stream was open
+            while stream.alive:
+                await self._next(stream)
+        finally:
+            with contextlib.suppress(PyMongoError, TimeoutError):
+                async with asyncio.timeout(_CLOSE_TIMEOUT):
+                    await stream.close()
+
+    async def _next(self, stream: AsyncChangeStream[Document]) -> None:
+        asked = time.monotonic()
+        change = await stream.try_next()
+        if change is not None:
+            self._gather(_hint(change, self._handles.signals.name))
+        elif time.monotonic() - asked < _EARLY:
+            await asyncio.sleep(RETRY_DELAY_MIN)
+
+    def _gather(self, hint: Hint) -> None:
+        """Hand out the changes of one batch as one hint: the loop turns only between batches."""
+        if not self._pending:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._pending |= hint
+
+    def _flush(self) -> None:
+        pending, self._pending = self._pending, Hint(0)
+        self.notify(pending)
+
+    def _give_up(self, code: int | None) -> None:
+        self._supported = False
+        self._logger.info(
+            "%s: no change stream, so changes of other processes are found by polling: %s",
+            self._handles.database.name,
+            _UNSUPPORTED[code or 0],
+        )
+
+    def _report(self, error: PyMongoError, *, again: bool) -> None:
+        level = logging.DEBUG if again else logging.WARNING
+        self._logger.log(level, "the change stream broke (%s); opening it anew", reason(error))
+
+
+def _pipeline(handles: Handles) -> list[Document]:
+    """Select on the server what may matter, and of that no more than the new state."""
+    told = WAITING_STATUSES + SETTLED_STATUSES
+    return [
+        {
+            "$match": {
+                "ns.coll": {"$in": [handles.jobs.name, handles.signals.name]},
+                "operationType": {"$in": ["insert", "update", "replace"]},
+                "$or": [
+                    {"ns.coll": handles.signals.name, "operationType": "insert"},
+                    {"fullDocument.status": {"$in": told}},
+                    {"updateDescription.updatedFields.status": {"$in": told}},
+                ],
+            }
+        },
+        {
+            "$project": {
+                "ns.coll": 1,
+                "fullDocument.status": 1,
+                "updateDescription.updatedFields.status": 1,
+            }
+        },
+    ]
+
+
+def _hint(change: Any, signals: str) -> Hint:
+    if change["ns"]["coll"] == signals:
+        return Hint.KILL
+    document = change.get("fullDocument") or change["updateDescription"]["updatedFields"]
+    return Hint.WORK if document["status"] in WAITING_STATUSES else Hint.SETTLED

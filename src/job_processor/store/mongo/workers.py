@@ -1,0 +1,126 @@
+"""Registrations of workers, by the database's clock, and the runs that stand under their ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+
+from job_processor.clock import EPOCH
+from job_processor.models import Job, Registrations, WorkerInfo
+from job_processor.store.mongo.documents import Document, to_job
+from job_processor.store.mongo.handles import CODEC, Handles
+
+BEAT: list[Document] = [{"$set": {"lastSeen": "$$NOW"}}]
+"""A heartbeat: `lastSeen` by the clock of the database."""
+
+
+class Workers:
+    """Registers, lists and removes workers, and moves what runs under them."""
+
+    def __init__(self, handles: Handles) -> None:
+        self._database = handles.database
+        self._workers = handles.workers
+        self._jobs = handles.jobs
+
+    async def hello(self) -> Document:
+        """Return what the server tells about itself, its present time included."""
+        return await self._database.command("hello", codec_options=CODEC)
+
+    async def now(self) -> datetime:
+        """Return the database's present time."""
+        now: datetime = (await self.hello())["localTime"]
+        return now
+
+    async def register(self, worker: WorkerInfo) -> None:
+        """Absent → registered, seen now; or refresh it."""
+        document = {"$literal": _worker_document(worker)}
+        await self._workers.update_one(
+            {"_id": worker.id},
+            [{"$replaceWith": {"$mergeObjects": [document, {"lastSeen": "$$NOW"}]}}],
+            upsert=True,
+        )
+
+    async def beat(self, worker_id: ObjectId) -> bool:
+        """Set `lastSeen` to the database's present time; False when it is not registered."""
+        result = await self._workers.update_one({"_id": worker_id}, BEAT)
+        return result.matched_count == 1
+
+    async def unregister(self, worker_id: ObjectId) -> None:
+        """Registered → absent."""
+        await self._workers.delete_one({"_id": worker_id})
+
+    async def registrations(self) -> Registrations:
+        """Return all registered workers with the database's present time."""
+        cursor = await self._workers.aggregate([{"$project": {"worker": "$$ROOT", "now": "$$NOW"}}])
+        documents = await cursor.to_list()
+        now = documents[0]["now"] if documents else await self.now()
+        return Registrations(now, tuple(_to_worker(each["worker"]) for each in documents))
+
+    async def remove_dead(self, worker: WorkerInfo) -> bool:
+        """Registered, with the very `lastSeen` that was read → absent; False when it moved on."""
+        result = await self._workers.delete_one({"_id": worker.id, "lastSeen": worker.last_seen})
+        return result.deleted_count == 1
+
+    async def running_worker_ids(self) -> set[ObjectId]:
+        """Return the worker ids of all running jobs."""
+        running = {"status": "running", "worker_id": {"$ne": None}}
+        return set(await self._jobs.distinct("worker_id", running))
+
+    async def runs_of(self, worker_id: ObjectId, limit: int) -> list[Job]:
+        """Return what is running under this worker's id."""
+        if limit < 1:
+            return []
+        runs = self._jobs.find({"status": "running", "worker_id": worker_id}, limit=limit)
+        return [to_job(document) async for document in runs]
+
+    async def move_runs(self, old: ObjectId, new: ObjectId) -> set[ObjectId]:
+        """Running under `old` → running under `new`; return all ids running under `new`."""
+        await self._jobs.update_many(
+            {"status": "running", "worker_id": old}, {"$set": {"worker_id": new}}
+        )
+        return set(await self._jobs.distinct("_id", {"status": "running", "worker_id": new}))
+
+
+def _worker_document(worker: WorkerInfo) -> Document:
+    """Return a registration without `lastSeen`; the first fields are the Node package's.
+
+    The name of a cron may hold dots and dollars, so it is no field name but a value.
+    """
+    document: Document = {
+        "_id": worker.id,
+        "hostname": worker.hostname,
+        "tags": None if worker.tags is None else list(worker.tags),
+    }
+    ours: Document = {
+        "timeout_s": worker.timeout_s,
+        "service": worker.service,
+        "names": list(worker.names) or None,
+        "crons": [{"name": name, "hash": hash} for name, hash in worker.crons.items()] or None,
+        "pid": worker.pid,
+        "version": worker.version,
+        "concurrency": worker.concurrency,
+        "started_at": worker.started_at,
+    }
+    return document | {name: value for name, value in ours.items() if value is not None}
+
+
+def _to_worker(document: Mapping[str, Any]) -> WorkerInfo:
+    tags = document.get("tags")
+    return WorkerInfo(
+        id=document["_id"],
+        hostname=document.get("hostname") or "",
+        # One without it was never seen: its age is beyond every timeout.
+        last_seen=document.get("lastSeen") or EPOCH,
+        tags=None if tags is None else tuple(tags),
+        timeout_s=document.get("timeout_s"),
+        service=document.get("service"),
+        names=tuple(document.get("names") or ()),
+        crons={each["name"]: each["hash"] for each in document.get("crons") or ()},
+        pid=document.get("pid"),
+        version=document.get("version"),
+        concurrency=document.get("concurrency"),
+        started_at=document.get("started_at"),
+    )

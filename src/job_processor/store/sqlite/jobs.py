@@ -1,0 +1,152 @@
+"""Jobs: made, settled, killed while they wait, moved, removed.
+
+Each function runs in a connection's thread. What takes more than one statement runs inside a
+transaction of its caller (`Database.transaction`); each statement carries its own guard.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+
+from bson import ObjectId
+
+from job_processor.clock import to_ms
+from job_processor.models import CronTask, Job, Settlement
+from job_processor.store.sqlite.revision import Revision
+from job_processor.store.sqlite.rows import (
+    COLUMNS,
+    Row,
+    encode_output,
+    optional_id,
+    optional_ms,
+    to_job,
+    to_row,
+)
+from job_processor.store.sqlite.tables import RUNNING, WAITING, Tables
+
+
+class Jobs:
+    """The statements that change jobs."""
+
+    def __init__(self, tables: Tables, revision: Revision) -> None:
+        jobs = tables.jobs
+        self._revision = revision
+        marks = ",".join("?" * len(COLUMNS.split(",")))
+        self._insert = f"INSERT INTO {jobs} ({COLUMNS}) VALUES ({marks}) ON CONFLICT DO NOTHING"
+        self._exists = f"SELECT 1 FROM {jobs} WHERE id=?"
+        self._settle = f"""
+            UPDATE {jobs} SET status=?, updated_at=?, ended_at=?, output=?, worker_id=?, attempt=?,
+                crashes=?, scheduled_for=?, planned_for=?, started_at=?
+            WHERE id=? AND {RUNNING} AND worker_id=? AND attempt=?"""
+        self._written = f"""
+            SELECT status, updated_at, ended_at, output, worker_id, attempt
+            FROM {jobs} WHERE id=?"""
+        self._kill_waiting = f"""
+            UPDATE {jobs} SET status='killed', updated_at=?1, ended_at=?1
+            WHERE id=?2 AND {WAITING} RETURNING {COLUMNS}"""
+        self._runs_of = f"""
+            SELECT {COLUMNS} FROM {jobs} INDEXED BY {tables.running}
+            WHERE {RUNNING} AND worker_id=? LIMIT ?"""
+        self._move_runs = f"UPDATE {jobs} SET worker_id=? WHERE {RUNNING} AND worker_id=?"
+        self._ids_of = f"""
+            SELECT id FROM {jobs} INDEXED BY {tables.running} WHERE {RUNNING} AND worker_id=?"""
+        self._running_workers = f"""
+            SELECT DISTINCT worker_id FROM {jobs} INDEXED BY {tables.running}
+            WHERE {RUNNING} AND worker_id IS NOT NULL"""
+        self._prune = f"""
+            DELETE FROM {jobs} WHERE rowid IN (
+                SELECT rowid FROM {jobs} INDEXED BY {tables.ended}
+                WHERE ended_at<? ORDER BY ended_at LIMIT ?
+            )"""
+
+    def insert(self, connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Job]:
+        """Insert jobs, all in one transaction; return those that the unique index refused."""
+        rows = [to_row(job) for job in jobs]
+        if connection.executemany(self._insert, rows).rowcount == len(rows):
+            return []
+        # Whatever has its id in the table is there: by us, by our first attempt, or by another
+        # scheduler. What is missing met an active one of its name.
+        return [
+            job
+            for job in jobs
+            if job.exclusive
+            and connection.execute(self._exists, (job.id.binary,)).fetchone() is None
+        ]
+
+    def settle(
+        self, connection: sqlite3.Connection, settlements: Sequence[Settlement]
+    ) -> set[ObjectId]:
+        """Write outcomes, each guarded; return the ids that hold what was to be written."""
+        changes = [_changes(settlement) for settlement in settlements]
+        guarded = [
+            (*change, *_fence(each)) for change, each in zip(changes, settlements, strict=True)
+        ]
+        written = connection.executemany(self._settle, guarded).rowcount
+        if written:
+            self._revision.bump(connection)
+        if written == len(settlements):
+            return {settlement.job.id for settlement in settlements}
+        return {
+            settlement.job.id
+            for settlement, change in zip(settlements, changes, strict=True)
+            if self._holds(connection, settlement.job.id, change)
+        }
+
+    def _holds(self, connection: sqlite3.Connection, job_id: ObjectId, change: Row) -> bool:
+        """Tell whether a job holds what a settlement writes: by now, or since a lost reply."""
+        row = connection.execute(self._written, (job_id.binary,)).fetchone()
+        return row is not None and row == change[: len(row)]
+
+    def kill_waiting(
+        self, connection: sqlite3.Connection, job_id: ObjectId, now: datetime
+    ) -> Job | None:
+        """Kill a job that waits; None when it does not."""
+        rows = connection.execute(self._kill_waiting, (to_ms(now), job_id.binary)).fetchall()
+        if not rows:
+            return None
+        self._revision.bump(connection)
+        return to_job(rows[0])
+
+    def runs_of(self, connection: sqlite3.Connection, worker_id: ObjectId, limit: int) -> list[Job]:
+        """Return what runs under a worker's id."""
+        rows = connection.execute(self._runs_of, (worker_id.binary, limit)).fetchall()
+        return [to_job(row) for row in rows]
+
+    def move_runs(
+        self, connection: sqlite3.Connection, old: ObjectId, new: ObjectId
+    ) -> set[ObjectId]:
+        """Move what runs from one worker id to another; return all that runs under the new one."""
+        connection.execute(self._move_runs, (new.binary, old.binary))
+        return {ObjectId(id) for (id,) in connection.execute(self._ids_of, (new.binary,))}
+
+    def running_worker_ids(self, connection: sqlite3.Connection) -> set[ObjectId]:
+        """Return the worker ids of all running jobs."""
+        return {ObjectId(id) for (id,) in connection.execute(self._running_workers)}
+
+    def prune(self, connection: sqlite3.Connection, before: datetime, limit: int) -> int:
+        """Remove what was settled before a time, the oldest first."""
+        return connection.execute(self._prune, (to_ms(before), limit)).rowcount
+
+
+def _changes(settlement: Settlement) -> Row:
+    """Return what a settlement writes; the first six are compared when a reply was lost."""
+    job = settlement.written()
+    return (
+        job.status.value,
+        to_ms(job.updated_at),
+        optional_ms(job.ended_at),
+        encode_output(job.output),
+        optional_id(job.worker_id),
+        job.attempt,
+        job.crashes,
+        to_ms(job.scheduled_for),
+        optional_ms(job.planned_for) if isinstance(job, CronTask) else None,
+        optional_ms(job.started_at),
+    )
+
+
+def _fence(settlement: Settlement) -> Row:
+    job = settlement.job
+    return job.id.binary, optional_id(job.worker_id), job.attempt

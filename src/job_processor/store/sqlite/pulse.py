@@ -1,0 +1,51 @@
+"""Heartbeats: on a connection of their own for a file, on the only one for a database in memory."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from bson import ObjectId
+
+from job_processor.store.base import Pulse
+from job_processor.store.sqlite.database import Database
+from job_processor.store.sqlite.failures import explain
+from job_processor.store.sqlite.location import Location
+from job_processor.store.sqlite.workers import Workers
+
+
+class FilePulse(Pulse):
+    """Beats on its own connection."""
+
+    def __init__(self, location: Location, workers: Workers) -> None:
+        self._address = location.address
+        self._workers = workers
+        try:
+            self._connection = location.connect()
+        except sqlite3.Error as error:
+            raise explain(error, self._address) from error
+
+    def beat(self, worker_id: ObjectId) -> bool:
+        """Set the `last_seen` of a registration; False when there is none."""
+        try:
+            return self._workers.beat(self._connection, worker_id)
+        except sqlite3.Error as error:
+            raise explain(error, self._address) from error
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+class MemoryPulse(Pulse):
+    """Beats through the thread that owns the database."""
+
+    def __init__(self, database: Database, workers: Workers) -> None:
+        self._database = database
+        self._workers = workers
+
+    def beat(self, worker_id: ObjectId) -> bool:
+        """Set the `last_seen` of a registration; False when there is none."""
+        return self._database.call_from_thread(self._workers.beat, worker_id)
+
+    def close(self) -> None:
+        """Nothing to close."""

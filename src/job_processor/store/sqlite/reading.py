@@ -1,0 +1,166 @@
+"""Reading jobs for people: by id, newest first, by name, counted.
+
+Nothing here reads more than it returns, or than there are names: the history may be long. The index
+by (type, name, state, id) is walked in branches, one for each type, name and state, newest first,
+and the branches are merged as far as the limit. Running jobs are not in it; they are few.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
+from heapq import nlargest
+from typing import TypeAlias, get_args
+
+from bson import ObjectId
+
+from job_processor.models import Job, JobQuery, JobStatus, JobType
+from job_processor.store.base import NameCount
+from job_processor.store.sqlite.rows import COLUMNS, to_job
+from job_processor.store.sqlite.tables import AT_REST, RUNNING, Tables
+
+MERGED_BRANCHES = 64
+"""Branches that one statement merges at most."""
+
+TYPES: tuple[JobType, ...] = get_args(JobType)
+STATUSES_AT_REST = tuple(
+    status for status in JobStatus if status not in (JobStatus.RUNNING, JobStatus.ACTIVE)
+)
+_BEHIND_EVERY_ID = b"\xff" * 13  # an id has 12 bytes
+_NO_BRANCH = (None, None, None)
+
+Branch: TypeAlias = tuple[str, str, str]
+"""Type, name and state."""
+
+
+class Reading:
+    """The statements that read jobs; what takes several runs in one snapshot."""
+
+    def __init__(self, tables: Tables) -> None:
+        jobs = tables.jobs
+        self._at_rest = f"{jobs} AS job INDEXED BY {tables.history}"
+        self._running = f"{jobs} AS job INDEXED BY {tables.running}"
+        self._get = f"SELECT {COLUMNS} FROM {jobs} WHERE id=?"
+        self._newest = f"SELECT {COLUMNS} FROM {jobs} WHERE id<? ORDER BY id DESC LIMIT ?"
+        self._running_ids = f"""
+            SELECT id FROM {self._running}
+            WHERE {RUNNING} AND id<?1 AND (?2 IS NULL OR type=?2) AND (?3 IS NULL OR name=?3)
+            ORDER BY id DESC LIMIT ?4"""
+        self._running_counts = f"""
+            SELECT type, name, count(*) FROM {self._running} WHERE {RUNNING} GROUP BY type, name"""
+        self._names = f"""
+            WITH RECURSIVE kind(type, name) AS (
+                SELECT given.value, (
+                    SELECT min(job.name) FROM {self._at_rest}
+                    WHERE job.type=given.value AND {AT_REST}
+                ) FROM json_each('{json.dumps(TYPES)}') AS given
+                UNION ALL
+                SELECT kind.type, (
+                    SELECT min(job.name) FROM {self._at_rest}
+                    WHERE job.type=kind.type AND job.name>kind.name AND {AT_REST}
+                ) FROM kind WHERE kind.name IS NOT NULL
+                LIMIT ?
+            )
+            SELECT type, name FROM kind WHERE name IS NOT NULL"""
+        self._count = f"""
+            SELECT count(*) FROM (
+                SELECT 1 FROM {self._at_rest} WHERE type=? AND name=? AND status=? AND {AT_REST}
+                LIMIT ?
+            )"""
+        self._branches = lru_cache(self._branches_statement)
+
+    def get_many(self, connection: sqlite3.Connection, job_ids: Collection[ObjectId]) -> list[Job]:
+        """Return the jobs of these ids that exist, in the given order."""
+        return self._rows(connection, (job_id.binary for job_id in job_ids))
+
+    def find(self, connection: sqlite3.Connection, query: JobQuery) -> list[Job]:
+        """Return the newest jobs of a selection."""
+        after = _BEHIND_EVERY_ID if query.after is None else query.after.binary
+        if query.name is None and query.status is None and query.type is None:
+            rows = connection.execute(self._newest, (after, query.limit)).fetchall()
+            return [to_job(row) for row in rows]
+        ids: list[bytes] = []
+        if query.status in (None, JobStatus.RUNNING):
+            arguments = (after, query.type, query.name, query.limit)
+            ids += [id for (id,) in connection.execute(self._running_ids, arguments)]
+        branches = self._branches_of(connection, query)
+        for start in range(0, len(branches), MERGED_BRANCHES):
+            part = branches[start : start + MERGED_BRANCHES]
+            ids += self._newest_of(connection, part, after, query.limit)
+        return self._rows(connection, nlargest(query.limit, ids))
+
+    def find_active(self, connection: sqlite3.Connection, type: JobType, name: str) -> Job | None:
+        """Return a pending, running or paused job of this type and name."""
+        branches = [(type, name, status) for status in (JobStatus.PENDING, JobStatus.PAUSED)]
+        arguments = (_BEHIND_EVERY_ID, type, name, 1)
+        ids = [id for (id,) in connection.execute(self._running_ids, arguments)]
+        ids += self._newest_of(connection, branches, _BEHIND_EVERY_ID, 1)
+        return next(iter(self._rows(connection, ids)), None)
+
+    def names(self, connection: sqlite3.Connection, limit: int) -> list[tuple[JobType, str]]:
+        """Return the distinct types and names, in that order."""
+        # The types take turns, and each has an end of its own.
+        found = set(connection.execute(self._names, (len(TYPES) * (limit + 1),)))
+        found |= {(type, name) for type, name, _ in connection.execute(self._running_counts)}
+        return sorted(found)[:limit]
+
+    def count(
+        self, connection: sqlite3.Connection, names: Sequence[tuple[JobType, str]], cap: int
+    ) -> list[NameCount]:
+        """Count jobs by name and state, each count up to `cap`; what is 0 is left out."""
+        running = {
+            (type, name): count for type, name, count in connection.execute(self._running_counts)
+        }
+        counts = []
+        for type, name in names:
+            for status in STATUSES_AT_REST:
+                arguments = (type, name, status.value, cap)
+                (count,) = connection.execute(self._count, arguments).fetchone()
+                counts.append(NameCount(name, type, status, count))
+            count = min(running.get((type, name), 0), cap)
+            counts.append(NameCount(name, type, JobStatus.RUNNING, count))
+        return [each for each in counts if each.count]
+
+    def _branches_of(self, connection: sqlite3.Connection, query: JobQuery) -> list[Branch]:
+        """Return the branches that a query's jobs may be in."""
+        if query.status is None:
+            statuses: Iterable[JobStatus] = STATUSES_AT_REST
+        else:
+            statuses = [query.status] if query.status is not JobStatus.RUNNING else []
+        if query.name is not None:
+            kinds = [(type, query.name) for type in TYPES]
+        else:
+            kinds = connection.execute(self._names, (-1,)).fetchall()
+        return [
+            (type, name, status.value)
+            for type, name in kinds
+            for status in statuses
+            if query.type in (None, type)
+        ]
+
+    def _newest_of(
+        self, connection: sqlite3.Connection, branches: Sequence[Branch], after: bytes, limit: int
+    ) -> list[bytes]:
+        """Return the newest ids of at most `MERGED_BRANCHES` branches."""
+        if not branches:
+            return []
+        merged = 1 << (len(branches) - 1).bit_length()  # few sizes, so few statements
+        values: list[str | None] = [value for branch in branches for value in branch]
+        values += _NO_BRANCH * (merged - len(branches))
+        found = connection.execute(self._branches(merged), (after, limit, *values))
+        return [id for (id,) in found]
+
+    def _branches_statement(self, merged: int) -> str:
+        terms = [
+            f"SELECT id FROM {self._at_rest} "
+            f"WHERE type=?{3 + 3 * i} AND name=?{4 + 3 * i} AND status=?{5 + 3 * i} "
+            f"AND {AT_REST} AND id<?1"
+            for i in range(merged)
+        ]
+        return f"{' UNION ALL '.join(terms)} ORDER BY id DESC LIMIT ?2"
+
+    def _rows(self, connection: sqlite3.Connection, ids: Iterable[bytes]) -> list[Job]:
+        rows = (connection.execute(self._get, (id,)).fetchone() for id in ids)
+        return [to_job(row) for row in rows if row is not None]

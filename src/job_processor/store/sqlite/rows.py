@@ -1,0 +1,164 @@
+"""Jobs as rows and back: ids as 12 bytes, times as milliseconds, payload and output as JSON.
+
+Rows are read by position, since a claim under load does little else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from bson import ObjectId
+
+from job_processor.clock import from_ms, to_ms
+from job_processor.models import CronTask, Job, JobStatus, Output, SimpleJob, SkipMetadata
+from job_processor.store.sqlite.codec import decode, encode
+
+Row: TypeAlias = tuple[Any, ...]
+
+COLUMNS = (
+    "id,type,name,status,payload,scheduled_for,created_at,updated_at,started_at,ended_at,"
+    "worker_id,output,exclusive,attempt,crashes,sync,sentry_id,planned_for,priority"
+)
+"""Those of a job, in the order of its row. The model has no priority yet: every job has 0."""
+
+_STATUSES: Mapping[str, JobStatus] = {status.value: status for status in JobStatus}
+
+
+def to_row(job: Job) -> Row:
+    """Return the values of `COLUMNS`."""
+    payload, sync, sentry_id, planned_for = None, False, None, None
+    if isinstance(job, SimpleJob):
+        payload, sync = job.payload, job.sync
+    else:
+        sentry_id, planned_for = job.sentry_id, job.planned_for
+    return (
+        job.id.binary,
+        job.type,
+        job.name,
+        job.status.value,
+        None if payload is None else encode(payload),
+        to_ms(job.scheduled_for),
+        to_ms(job.created_at),
+        to_ms(job.updated_at),
+        optional_ms(job.started_at),
+        optional_ms(job.ended_at),
+        optional_id(job.worker_id),
+        encode_output(job.output),
+        job.exclusive,
+        job.attempt,
+        job.crashes,
+        sync,
+        sentry_id,
+        optional_ms(planned_for),
+        0,
+    )
+
+
+def to_job(row: Row) -> Job:
+    """Return the job of a row of `COLUMNS`."""
+    (
+        job_id,
+        kind,
+        name,
+        status,
+        payload,
+        scheduled_for,
+        created_at,
+        updated_at,
+        started_at,
+        ended_at,
+        worker_id,
+        output,
+        exclusive,
+        attempt,
+        crashes,
+        sync,
+        sentry_id,
+        planned_for,
+        _,
+    ) = row
+    created = from_ms(created_at)
+    updated = created if updated_at == created_at else from_ms(updated_at)
+    if kind == "simple":
+        return SimpleJob(
+            id=ObjectId(job_id),
+            name=name,
+            status=_STATUSES[status],
+            scheduled_for=created if scheduled_for == created_at else from_ms(scheduled_for),
+            created_at=created,
+            updated_at=updated,
+            started_at=updated if started_at == updated_at else optional_time(started_at),
+            ended_at=updated if ended_at == updated_at else optional_time(ended_at),
+            worker_id=None if worker_id is None else ObjectId(worker_id),
+            output=None if output is None else decode_output(output),
+            exclusive=exclusive == 1,
+            attempt=attempt,
+            crashes=crashes,
+            payload=None if payload is None else decode(payload),
+            sync=sync == 1,
+        )
+    return CronTask(
+        id=ObjectId(job_id),
+        name=name,
+        status=_STATUSES[status],
+        scheduled_for=from_ms(scheduled_for),
+        created_at=created,
+        updated_at=updated,
+        started_at=optional_time(started_at),
+        ended_at=optional_time(ended_at),
+        worker_id=None if worker_id is None else ObjectId(worker_id),
+        output=None if output is None else decode_output(output),
+        exclusive=exclusive == 1,
+        attempt=attempt,
+        crashes=crashes,
+        sentry_id=sentry_id,
+        planned_for=optional_time(planned_for),
+    )
+
+
+def encode_output(output: Output | None) -> str | None:
+    """Return an output as JSON text; what is None in it is left out."""
+    if output is None:
+        return None
+    fields: dict[str, Any] = {"duration": output.duration}
+    if output.result is not None:
+        fields["result"] = output.result
+    if output.error is not None:
+        fields["error"] = output.error
+    skip = output.skip_metadata
+    if skip is not None:
+        fields["skip_metadata"] = {
+            "reason": skip.reason,
+            "conflicting_job_id": skip.conflicting_job_id,
+            "skipped_at": skip.skipped_at,
+        }
+    return encode(fields)
+
+
+def decode_output(text: str) -> Output:
+    """Return the output that `encode_output` was given."""
+    fields = decode(text)
+    skip = fields.get("skip_metadata")
+    return Output(
+        duration=fields["duration"],
+        result=fields.get("result"),
+        error=fields.get("error"),
+        skip_metadata=None if skip is None else SkipMetadata(**skip),
+    )
+
+
+def optional_ms(moment: datetime | None) -> int | None:
+    """Return the milliseconds of a time that may be missing."""
+    return None if moment is None else to_ms(moment)
+
+
+def optional_time(milliseconds: int | None) -> datetime | None:
+    """Return the time of milliseconds that may be missing."""
+    return None if milliseconds is None else from_ms(milliseconds)
+
+
+def optional_id(id: ObjectId | None) -> bytes | None:
+    """Return the bytes of an id that may be missing."""
+    return None if id is None else id.binary

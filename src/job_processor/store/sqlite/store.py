@@ -1,0 +1,321 @@
+"""The embedded store: one SQLite file for several processes of one machine, or memory for one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from bson import ObjectId
+
+from job_processor.errors import StoreError
+from job_processor.models import (
+    SETTLED,
+    WAITING,
+    Claim,
+    Cron,
+    Job,
+    JobQuery,
+    JobStatus,
+    JobType,
+    Registrations,
+    Settlement,
+    WorkerInfo,
+)
+from job_processor.store.base import (
+    ANYTHING,
+    Hint,
+    HintListener,
+    NameCount,
+    Pulse,
+    Setting,
+    Store,
+)
+from job_processor.store.hints import HintListeners
+from job_processor.store.sqlite import schema
+from job_processor.store.sqlite.claims import Claims
+from job_processor.store.sqlite.crons import Crons
+from job_processor.store.sqlite.database import Database
+from job_processor.store.sqlite.failures import explain_setup
+from job_processor.store.sqlite.jobs import Jobs
+from job_processor.store.sqlite.location import Location
+from job_processor.store.sqlite.pulse import FilePulse, MemoryPulse
+from job_processor.store.sqlite.reading import Reading
+from job_processor.store.sqlite.revision import Revision
+from job_processor.store.sqlite.settings import Settings
+from job_processor.store.sqlite.signals import Signals
+from job_processor.store.sqlite.tables import Tables
+from job_processor.store.sqlite.watch import Watch
+from job_processor.store.sqlite.workers import Workers
+
+PRUNE_BATCH = 200
+"""Jobs that one transaction removes: it keeps other writers waiting for a few milliseconds."""
+
+
+class SqliteStore(Store):
+    """Keeps everything in an SQLite file, or in memory when `path` is None.
+
+    synchronous: `normal` survives the death of any process, `full` and `extra` a power cut too.
+    prefix: of the names of our tables; the file may hold those of an application, too.
+
+    A worker's own statements go through one connection, what people read through another, so that
+    a slow page never keeps a claim waiting.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | None,
+        *,
+        synchronous: str = "normal",
+        prefix: str = "job_processor",
+    ) -> None:
+        self._location = Location(None if path is None else Path(path).absolute(), synchronous)
+        self.address = self._location.address
+        self.needs_heartbeat = path is not None
+        tables = Tables(prefix)
+        self._tables = tables
+        self._is_made = False
+        self._writer = Database("job-processor-sqlite-writer", self.address, self._connect)
+        self._reader = self._writer
+        if path is not None:
+            connect = partial(self._location.connect, read_only=True)
+            self._reader = Database("job-processor-sqlite-reader", self.address, connect)
+        self._revision = Revision(tables)
+        self._jobs = Jobs(tables, self._revision)
+        self._claims = Claims(tables)
+        self._reading = Reading(tables)
+        self._signals = Signals(tables, self._revision)
+        self._workers = Workers(tables)
+        self._crons = Crons(tables)
+        self._settings = Settings(tables, self._revision)
+        self._listeners = HintListeners()
+        self._watch: Watch | None = None
+
+    def _connect(self) -> sqlite3.Connection:
+        """Open the writer's connection; a file that vanished later is never made anew, empty."""
+        return self._location.connect(create=not self._is_made)
+
+    # --- life ---------------------------------------------------------------------------------
+
+    async def setup(self) -> None:
+        """Make the file and its tables where they are missing, and verify them."""
+        self._location.check_folder()
+        is_file = self._location.path is not None
+        try:
+            await self._writer.call(schema.setup, self._tables, self.address, is_file)
+        except StoreError as error:
+            raise explain_setup(error) from error
+        self._is_made = True
+
+    async def close(self) -> None:
+        """Finish what was asked for, then close both connections."""
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            await watch.stop()
+        await self._reader.close()
+        await self._writer.close()
+
+    async def ping(self) -> datetime:
+        """Return the database's present time."""
+        return await self._writer.call(self._workers.now)
+
+    def subscribe(self, listener: HintListener) -> Callable[[], None]:
+        """Tell `listener` of our own writes at once, and of those of others once they are seen."""
+        forget = self._listeners.add(listener)
+        wal = self._location.wal
+        if self._watch is None and wal is not None:
+            has_changed = partial(self._writer.call, self._revision.has_changed)
+            self._watch = Watch(wal, has_changed, lambda: self._listeners.emit(ANYTHING))
+
+        def end() -> None:
+            forget()
+            if not self._listeners and self._watch is not None:
+                self._watch.cancel()
+                self._watch = None
+
+        return end
+
+    def open_pulse(self) -> Pulse:
+        """Open a connection for the heartbeat."""
+        if self._location.path is None:
+            return MemoryPulse(self._writer, self._workers)
+        return FilePulse(self._location, self._workers)
+
+    # --- jobs: made, claimed, settled -----------------------------------------------------------
+
+    async def insert(self, jobs: Sequence[Job]) -> list[Job]:
+        """Insert jobs in one transaction; return those that an active exclusive one refused."""
+        if not jobs:
+            return []
+        refused = await self._writer.transaction(self._jobs.insert, jobs)
+        self._listeners.emit(_hint(job.status for job in jobs))
+        return refused
+
+    async def claim(self, claim: Claim) -> list[Job]:
+        """Move what is due to running; one statement when nothing is, two when something is."""
+        return await self._writer.call(self._claims.claim, claim)
+
+    async def next_due(self, names: Collection[str]) -> datetime | None:
+        """Return when the first waiting job of these names is due."""
+        return await self._writer.call(self._claims.next_due, names)
+
+    async def settle(self, settlements: Sequence[Settlement]) -> set[ObjectId]:
+        """Write outcomes in one transaction, each guarded; return the ids that hold them."""
+        if not settlements:
+            return set()
+        written = await self._writer.transaction(self._jobs.settle, settlements)
+        self._listeners.emit(_hint(each.outcome.status for each in settlements))
+        return written
+
+    async def runs_of(self, worker_id: ObjectId, limit: int) -> list[Job]:
+        """Return what runs under a worker's id."""
+        return await self._writer.call(self._jobs.runs_of, worker_id, limit)
+
+    async def move_runs(self, old: ObjectId, new: ObjectId) -> set[ObjectId]:
+        """Move what runs from one worker id to another; return all that runs under the new one."""
+        return await self._writer.transaction(self._jobs.move_runs, old, new)
+
+    # --- kill -----------------------------------------------------------------------------------
+
+    async def kill_waiting(self, job_id: ObjectId, now: datetime) -> Job | None:
+        """Kill a job that waits; None when it does not."""
+        killed = await self._writer.transaction(self._jobs.kill_waiting, job_id, now)
+        if killed is not None:
+            self._listeners.emit(Hint.SETTLED)
+        return killed
+
+    async def request_kill(self, job_id: ObjectId, worker_id: ObjectId, now: datetime) -> None:
+        """Leave a kill request for a running job."""
+        await self._writer.transaction(self._signals.request_kill, job_id, worker_id, now)
+        self._listeners.emit(Hint.KILL)
+
+    async def kill_requests(self, job_ids: Collection[ObjectId]) -> set[ObjectId]:
+        """Return those of the jobs that somebody asked to kill."""
+        if not job_ids:
+            return set()
+        return await self._writer.call(self._signals.kill_requests, job_ids)
+
+    async def acknowledge_kills(self, job_ids: Collection[ObjectId]) -> None:
+        """Mark the kill requests of these jobs as done."""
+        if job_ids:
+            await self._writer.transaction(self._signals.acknowledge_kills, job_ids)
+
+    # --- workers --------------------------------------------------------------------------------
+
+    async def register(self, worker: WorkerInfo) -> None:
+        """Add a registration, or refresh it."""
+        await self._writer.call(self._workers.register, worker)
+
+    async def unregister(self, worker_id: ObjectId) -> None:
+        """Remove a registration."""
+        await self._writer.call(self._workers.unregister, worker_id)
+
+    async def registrations(self) -> Registrations:
+        """Return all registrations with the database's time."""
+        return await self._writer.call(self._workers.registrations)
+
+    async def running_worker_ids(self) -> set[ObjectId]:
+        """Return the worker ids of all running jobs."""
+        return await self._writer.call(self._jobs.running_worker_ids)
+
+    async def remove_dead(self, worker: WorkerInfo) -> bool:
+        """Remove a registration that has not moved since it was read."""
+        return await self._writer.call(self._workers.remove_dead, worker)
+
+    # --- crons ----------------------------------------------------------------------------------
+
+    async def crons(self) -> list[Cron]:
+        """Return all crons by name."""
+        return await self._writer.call(self._crons.all)
+
+    async def create_cron(self, cron: Cron) -> bool:
+        """Add a cron; False when its name is there."""
+        return await self._writer.call(self._crons.create, cron)
+
+    async def update_cron(
+        self, cron: Cron, cron_string: str, scheduled_for: datetime, now: datetime
+    ) -> bool:
+        """Move a cron's pointer, if it has not moved since it was read."""
+        return await self._writer.call(self._crons.update, cron, cron_string, scheduled_for, now)
+
+    async def remove_cron(self, name: str) -> None:
+        """Remove a cron with its pending occurrences that were planned by us."""
+        await self._writer.transaction(self._crons.remove, name)
+
+    async def remove_occurrences(
+        self, name: str, after: datetime, keep: Collection[ObjectId]
+    ) -> int:
+        """Remove the pending occurrences later than a time; return how many."""
+        return await self._writer.transaction(self._crons.remove_occurrences, name, after, keep)
+
+    # --- settings -------------------------------------------------------------------------------
+
+    async def settings(self, kind: str) -> dict[str, Setting]:
+        """Return the settings of a kind by name."""
+        return await self._writer.call(self._settings.all, kind)
+
+    async def put_setting(
+        self, kind: str, name: str, value: Setting, expected: Setting | None
+    ) -> bool:
+        """Replace a setting that still equals `expected`."""
+        return await self._writer.transaction(self._settings.put, kind, name, value, expected)
+
+    async def remove_setting(self, kind: str, name: str) -> None:
+        """Remove a setting."""
+        await self._writer.transaction(self._settings.remove, kind, name)
+
+    # --- reading --------------------------------------------------------------------------------
+
+    async def get(self, job_id: ObjectId) -> Job | None:
+        """Return a job or cron task."""
+        found = await self._reader.call(self._reading.get_many, [job_id])
+        return found[0] if found else None
+
+    async def get_many(self, job_ids: Collection[ObjectId]) -> list[Job]:
+        """Return those of the jobs and cron tasks that exist."""
+        return await self._reader.snapshot(self._reading.get_many, job_ids)
+
+    async def find(self, query: JobQuery) -> list[Job]:
+        """Return the newest jobs and cron tasks of a selection."""
+        return await self._reader.snapshot(self._reading.find, query)
+
+    async def find_active(self, type: JobType, name: str) -> Job | None:
+        """Return a pending, running or paused one of this name."""
+        return await self._reader.snapshot(self._reading.find_active, type, name)
+
+    async def queue(self, now: datetime, limit: int) -> list[Job]:
+        """Return the due jobs and cron tasks, the earliest first."""
+        return await self._reader.snapshot(self._claims.queue, now, limit)
+
+    async def names(self, limit: int) -> list[tuple[JobType, str]]:
+        """Return the distinct types and names, in that order."""
+        return await self._reader.snapshot(self._reading.names, limit)
+
+    async def count(self, names: Sequence[tuple[JobType, str]], cap: int) -> list[NameCount]:
+        """Count jobs by name and state, each count up to `cap`; what is 0 is left out."""
+        return await self._reader.snapshot(self._reading.count, names, cap)
+
+    async def prune(self, before: datetime, limit: int) -> int:
+        """Remove what was settled before a time, in small transactions; return how many."""
+        await self._writer.call(self._signals.prune)
+        removed = 0
+        while removed < limit:
+            wanted = min(PRUNE_BATCH, limit - removed)
+            batch = await self._writer.call(self._jobs.prune, before, wanted)
+            removed += batch
+            if batch < wanted:
+                break
+        return removed
+
+
+def _hint(statuses: Iterable[JobStatus]) -> Hint:
+    """Return what a write of these states may mean to a listener."""
+    hint = Hint(0)
+    for status in set(statuses):
+        if status in WAITING:
+            hint |= Hint.WORK
+        elif status in SETTLED:
+            hint |= Hint.SETTLED
+    return hint

@@ -1,0 +1,93 @@
+"""Registrations of workers; `last_seen` is always the database's own time."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+
+from bson import ObjectId
+
+from job_processor.clock import from_ms, to_ms
+from job_processor.models import Registrations, WorkerInfo
+from job_processor.store.sqlite.codec import decode, encode
+from job_processor.store.sqlite.rows import Row, optional_ms, optional_time
+from job_processor.store.sqlite.tables import NOW_MS, Tables
+
+_COLUMNS = "id,hostname,tags,timeout_s,service,names,crons,pid,version,concurrency,started_at"
+
+
+class Workers:
+    """The statements of the registrations."""
+
+    def __init__(self, tables: Tables) -> None:
+        marks = ",".join("?" * len(_COLUMNS.split(",")))
+        self._now = f"SELECT {NOW_MS}"
+        self._register = f"""
+            INSERT OR REPLACE INTO {tables.workers} (last_seen,{_COLUMNS})
+            VALUES ({NOW_MS},{marks})"""
+        self._beat = f"UPDATE {tables.workers} SET last_seen={NOW_MS} WHERE id=?"
+        self._unregister = f"DELETE FROM {tables.workers} WHERE id=?"
+        self._remove_dead = f"DELETE FROM {tables.workers} WHERE id=? AND last_seen=?"
+        self._all = f"SELECT last_seen,{_COLUMNS} FROM {tables.workers} ORDER BY id"
+
+    def now(self, connection: sqlite3.Connection) -> datetime:
+        """Return the database's present time."""
+        (now,) = connection.execute(self._now).fetchone()
+        return from_ms(now)
+
+    def register(self, connection: sqlite3.Connection, worker: WorkerInfo) -> None:
+        """Add a registration, or refresh all of it."""
+        connection.execute(self._register, _to_row(worker))
+
+    def beat(self, connection: sqlite3.Connection, worker_id: ObjectId) -> bool:
+        """Refresh the `last_seen` of a registration; False when there is none."""
+        return connection.execute(self._beat, (worker_id.binary,)).rowcount == 1
+
+    def unregister(self, connection: sqlite3.Connection, worker_id: ObjectId) -> None:
+        """Remove a registration."""
+        connection.execute(self._unregister, (worker_id.binary,))
+
+    def remove_dead(self, connection: sqlite3.Connection, worker: WorkerInfo) -> bool:
+        """Remove a registration that has not moved since it was read."""
+        guard = (worker.id.binary, to_ms(worker.last_seen))
+        return connection.execute(self._remove_dead, guard).rowcount == 1
+
+    def registrations(self, connection: sqlite3.Connection) -> Registrations:
+        """Return all registrations with the database's time."""
+        workers = tuple(_to_worker(row) for row in connection.execute(self._all).fetchall())
+        return Registrations(self.now(connection), workers)
+
+
+def _to_row(worker: WorkerInfo) -> Row:
+    return (
+        worker.id.binary,
+        worker.hostname,
+        None if worker.tags is None else encode(list(worker.tags)),
+        worker.timeout_s,
+        worker.service,
+        encode(list(worker.names)),
+        encode(dict(worker.crons)),
+        worker.pid,
+        worker.version,
+        worker.concurrency,
+        optional_ms(worker.started_at),
+    )
+
+
+def _to_worker(row: Row) -> WorkerInfo:
+    last_seen, id, hostname, tags, timeout_s, service, names, crons, *rest = row
+    pid, version, concurrency, started_at = rest
+    return WorkerInfo(
+        id=ObjectId(id),
+        hostname=hostname,
+        last_seen=from_ms(last_seen),
+        tags=None if tags is None else tuple(decode(tags)),
+        timeout_s=timeout_s,
+        service=service,
+        names=tuple(decode(names)),
+        crons=decode(crons),
+        pid=pid,
+        version=version,
+        concurrency=concurrency,
+        started_at=optional_time(started_at),
+    )

@@ -1,0 +1,180 @@
+"""Real worker processes under real signals, on both stores."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import time
+
+import pytest
+
+from job_processor import JobStatus
+from tests.acceptance.workers import Site, WorkerProcess
+
+pytestmark = pytest.mark.timeout(120)
+
+
+async def test_sigkill_at_random_loses_nothing(site: Site, db_url: str) -> None:
+    """Workers are killed while they work: all jobs settle, no run overlaps, hooks at most once."""
+    count = 120 if db_url.startswith("mongo") else 300
+    for _ in range(4):
+        site.start_worker()
+    jobs = await site.processor.schedule_jobs(
+        (("resumable", "retried")[i % 2], {"seconds": 0.05}) for i in range(count)
+    )
+    for _ in range(5):
+        await site.until_started(min(len(site.lines("start")) + count // 12, count))
+        victim = random.choice([each for each in site.workers if each.ended_at is None])
+        victim.kill()
+        site.start_worker()
+    settled = await site.settled(jobs, timeout=90)
+    poisoned = [job for job in settled if job.status is not JobStatus.FINISHED]
+    assert all(job.crashes >= 3 for job in poisoned)
+    await site.assert_nothing_runs(jobs)
+    site.assert_no_overlap()
+    site.assert_hooked_at_most_once()
+
+
+async def test_sigterm_pauses_resumes_and_finishes(site: Site) -> None:
+    """Resumable handlers are paused and resumed elsewhere, short others finish, in the grace."""
+    worker = site.start_worker(concurrency=50)
+    short = await site.processor.schedule_jobs(("deaf", {"seconds": 0.5}) for _ in range(15))
+    resumable = await site.processor.schedule_jobs(("resumable", {"seconds": 2}) for _ in range(15))
+    long = await site.processor.schedule_jobs(("deaf", {"seconds": 60}) for _ in range(5))
+    await site.until_started(35)
+    worker.send(signal.SIGTERM)
+    assert await worker.wait(20) == 0, worker.log
+    for job in short:
+        assert (await site.processor.get_job(job.id)).status is JobStatus.FINISHED  # type: ignore[union-attr]  # it is there
+    for job in long:
+        found = await site.processor.get_job(job.id)
+        assert found is not None
+        assert found.status is JobStatus.ERRORED
+        assert found.output is not None
+        assert found.output.error == "Interrupted"
+    for job in resumable:
+        assert (await site.processor.get_job(job.id)).status is JobStatus.PAUSED  # type: ignore[union-attr]  # it is there
+    assert (await site.processor.get_healthcheck())["workers"] == []
+    site.start_worker(concurrency=50)
+    for job in await site.settled(resumable):
+        assert job.status is JobStatus.FINISHED
+    site.assert_no_overlap()
+
+
+async def test_a_second_sigint_forces(site: Site) -> None:
+    """The first SIGINT waits for the running handler, the second cancels it."""
+    worker = site.start_worker(shutdown_grace=100, kill_grace=100)
+    job = await site.processor.schedule_job("deaf", {"seconds": 60})
+    await site.until_started(1)
+    worker.send(signal.SIGINT)
+    await asyncio.to_thread(_until_logged, worker, "stop")
+    worker.send(signal.SIGINT)
+    assert await worker.wait(20) in (0, 1, 130), worker.log
+    (settled,) = await site.settled([job])
+    assert settled.status is JobStatus.ERRORED
+
+
+async def test_a_blocked_event_loop_is_not_a_death(site: Site) -> None:
+    """A handler that blocks the loop for three timeouts is not run a second time."""
+    site.start_worker()
+    site.start_worker()
+    await site.until_workers(2)
+    job = await site.processor.schedule_job("blocker", {"seconds": 4.5})
+    (settled,) = await site.settled([job])
+    assert settled.status is JobStatus.FINISHED
+    assert len(site.lines("start")) == 1
+
+
+async def test_a_frozen_worker_settles_nothing_when_it_wakes(site: Site) -> None:
+    """SIGSTOP for three timeouts: its jobs run elsewhere; on SIGCONT it writes nothing of them."""
+    frozen = site.start_worker(concurrency=2)
+    jobs = await site.processor.schedule_jobs(("resumable", {"seconds": 1}) for _ in range(2))
+    await site.until_started(2)
+    frozen.send(signal.SIGSTOP)
+    site.start_worker()
+    settled = await site.settled(jobs)
+    assert [job.status for job in settled] == [JobStatus.FINISHED] * 2
+    frozen.send(signal.SIGCONT)
+    await asyncio.to_thread(_until_logged, frozen, "registering anew")
+    assert [await site.processor.get_job(job.id) for job in jobs] == settled
+    again = await site.processor.schedule_job("plain")
+    await site.settled([again])
+    site.assert_hooked_at_most_once()
+    frozen.send(signal.SIGTERM)
+    assert await frozen.wait() == 0, frozen.log
+
+
+async def test_a_job_that_kills_its_worker_ends_after_three(site: Site) -> None:
+    """A poison job takes three workers down and is errored then, though it is resumable."""
+    job = await site.processor.schedule_job("poison")
+    for number in range(1, 4):
+        victim = site.start_worker()
+        await site.until_started(number)
+        assert await victim.wait() == 9
+    site.start_worker()
+    (settled,) = await site.settled([job])
+    assert settled.status is JobStatus.ERRORED
+    assert settled.output is not None
+    assert settled.output.error == "crashed its worker 3 times"
+    assert len(site.lines("start")) == 3
+
+
+@pytest.mark.parametrize("state", ["waiting", "running", "frozen", "dead"])
+async def test_a_kill_reaches_a_job_in_every_state(site: Site, state: str) -> None:
+    """From another process, with the worker alive, frozen or dead: the job ends killed."""
+    if state == "waiting":
+        job = await site.processor.schedule_job("resumable", {"seconds": 60})
+        assert (await site.processor.kill_job(job.id)).status is JobStatus.KILLED
+        return
+    worker = site.start_worker()
+    job = await site.processor.schedule_job("resumable", {"seconds": 60})
+    await site.until_started(1)
+    if state == "frozen":
+        worker.send(signal.SIGSTOP)
+    elif state == "dead":
+        worker.kill()
+    await site.processor.kill_job(job.id)
+    if state != "running":
+        site.start_worker()
+    (settled,) = await site.settled([job])
+    assert settled.status is JobStatus.KILLED
+    assert len(site.lines("start")) == 1
+
+
+async def test_a_thread_that_hangs_does_not_hold_up_the_end(site: Site) -> None:
+    """At shutdown a hung resumable run is left to the rescue, and the process leaves anyway."""
+    worker = site.start_worker(shutdown_grace=0.2, kill_grace=0.2)
+    stuck = await site.processor.schedule_job("thread_resumable", {"seconds": 8})
+    errored = await site.processor.schedule_job("thread", {"seconds": 8})
+    await site.until_started(2)
+    worker.send(signal.SIGTERM)
+    await worker.wait(6)
+    (settled,) = await site.settled([errored])
+    assert settled.status is JobStatus.ERRORED
+    found = await site.processor.get_job(stuck.id)
+    assert found is not None
+    assert found.status is JobStatus.RUNNING
+    site.start_worker()
+    (resumed,) = await site.settled([stuck])
+    assert resumed.status is JobStatus.FINISHED
+    site.assert_no_overlap()
+
+
+async def test_a_worker_whose_clock_is_wrong_kills_nobody(site: Site) -> None:
+    """Ten minutes off: no living worker is declared dead, jobs run."""
+    site.start_worker()
+    site.start_worker(clock_skew=600)
+    await site.until_workers(2)
+    jobs = await site.processor.schedule_jobs(("deaf", {"seconds": 3}) for _ in range(20))
+    settled = await site.settled(jobs)
+    assert {job.status for job in settled} == {JobStatus.FINISHED}
+    assert len(site.lines("start")) == 20
+    assert "dead" not in "".join(worker.log for worker in site.workers)
+
+
+def _until_logged(worker: WorkerProcess, text: str) -> None:
+    end = time.monotonic() + 20
+    while text not in worker.log:
+        assert time.monotonic() < end, f"{text!r} is not in: {worker.log}"
+        time.sleep(0.02)  # the log is a file that another process writes

@@ -1,0 +1,194 @@
+"""A site of real worker processes on one database, and the log of what their handlers did."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from bson import ObjectId
+
+from job_processor import Job, JobProcessor
+from tests.acceptance import app
+
+APP = "tests.acceptance.app:make"
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Span:
+    """One run of a handler: `end` is None when its process was killed meanwhile."""
+
+    job: str
+    pid: int
+    start: float
+    end: float | None
+
+
+@dataclass
+class WorkerProcess:
+    """A worker in a process of its own, started by the command line."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+    ended_at: float | None = field(default=None)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+    def send(self, signal_number: int) -> None:
+        """Send it a signal."""
+        self.process.send_signal(signal_number)
+
+    def kill(self) -> None:
+        """SIGKILL it and wait for its death."""
+        self.process.kill()
+        self.process.wait()
+        self.ended_at = time.time()
+
+    async def wait(self, timeout: float = 30.0) -> int:
+        """Wait for its end; return its exit status."""
+        status = await asyncio.to_thread(self.process.wait, timeout)
+        self.ended_at = time.time()
+        return status
+
+    @property
+    def log(self) -> str:
+        """What it printed."""
+        return self.output.read_text(encoding="utf-8", errors="replace")
+
+
+class Site:
+    """Starts workers, knows what they did, and ends them all at last."""
+
+    def __init__(self, db_url: str, folder: Path, **options: Any) -> None:
+        self.db_url = db_url
+        self.folder = folder
+        self.options = options
+        self.log_file = folder / "handlers.log"
+        self.log_file.touch()
+        self.workers: list[WorkerProcess] = []
+        self._count = itertools.count()
+        os.environ["ACCEPTANCE_LOG"] = str(self.log_file)
+        self.processor = self.make_processor()
+
+    def make_processor(self) -> JobProcessor:
+        """Return a processor of this process, with the site's definitions."""
+        os.environ["ACCEPTANCE_DB"] = self.db_url
+        return app.make()
+
+    async def __aenter__(self) -> Self:
+        await self.processor.setup()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for worker in self.workers:
+            if worker.process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    worker.send(signal.SIGCONT)
+                worker.kill()
+        await self.processor.close()
+
+    def start_worker(self, **options: Any) -> WorkerProcess:
+        """Start a worker process; `options` override the site's."""
+        output = self.folder / f"worker-{next(self._count)}.log"
+        with output.open("wb") as stream:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "job_processor", "worker", APP],
+                cwd=ROOT,
+                env={
+                    **os.environ,
+                    "ACCEPTANCE_DB": self.db_url,
+                    "ACCEPTANCE_LOG": str(self.log_file),
+                    "ACCEPTANCE_OPTIONS": json.dumps({**self.options, **options}),
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+            )
+        worker = WorkerProcess(process, output)
+        self.workers.append(worker)
+        return worker
+
+    async def settled(self, jobs: Iterable[Job], timeout: float = 60.0) -> list[Job]:
+        """Return jobs once they are all settled."""
+        async with asyncio.timeout(timeout):
+            return [await self.processor.wait_for_job(job.id) for job in jobs]
+
+    async def until_started(self, count: int, timeout: float = 30.0) -> list[dict[str, Any]]:
+        """Return the log once so many handlers have started."""
+        async with asyncio.timeout(timeout):
+            while True:
+                lines = self.lines("start")
+                if len(lines) >= count:
+                    return lines
+                await asyncio.sleep(0.02)  # other processes write the file
+
+    async def until_workers(self, count: int, timeout: float = 30.0) -> None:
+        """Return once so many workers are registered."""
+        async with asyncio.timeout(timeout):
+            while len((await self.processor.get_healthcheck())["workers"]) != count:
+                await asyncio.sleep(0.02)  # other processes register
+
+    def lines(self, what: str | None = None) -> list[dict[str, Any]]:
+        """Return what the handlers wrote down, in order of time."""
+        text = self.log_file.read_text(encoding="utf-8")
+        lines = [json.loads(line) for line in text.splitlines()]
+        return sorted(
+            (line for line in lines if what in (None, line["what"])), key=lambda line: line["at"]
+        )
+
+    def spans(self) -> dict[str, list[Span]]:
+        """Return the runs of each job, in order of their start."""
+        spans: dict[str, list[Span]] = defaultdict(list)
+        open_runs: dict[tuple[str, int], float] = {}
+        for line in self.lines():
+            key = (line["job"], line["pid"])
+            if line["what"] == "start":
+                if key in open_runs:  # a run that never noted its end, in the same process
+                    spans[line["job"]].append(Span(*key, open_runs.pop(key), None))
+                open_runs[key] = line["at"]
+            elif line["what"] == "end":
+                spans[line["job"]].append(Span(*key, open_runs.pop(key), line["at"]))
+        for (job, pid), start in open_runs.items():
+            spans[job].append(Span(job, pid, start, None))
+        return {job: sorted(each, key=lambda span: span.start) for job, each in spans.items()}
+
+    def assert_no_overlap(self) -> None:
+        """No run of a job began before the one before had ended, or its process was dead."""
+        deaths = {worker.pid: worker.ended_at for worker in self.workers}
+        for job, spans in self.spans().items():
+            for before, behind in itertools.pairwise(spans):
+                end = before.end if before.end is not None else deaths.get(before.pid)
+                assert end is not None, f"{job} was begun twice while {before} lived"
+                assert behind.start >= end, f"{job}: {behind} overlaps {before} (ended {end})"
+
+    def assert_hooked_at_most_once(self) -> None:
+        """`on_job_exited` was called at most once for each settled job."""
+        hooked = [line["job"] for line in self.lines("exited")]
+        assert len(hooked) == len(set(hooked))
+
+    async def assert_nothing_runs(self, jobs: Iterable[Job]) -> None:
+        """Every job is there and settled."""
+        for job in jobs:
+            found = await self.processor.get_job(job.id)
+            assert found is not None, f"job {job.id} is lost"
+            assert found.settled, f"job {job.id} is {found.status}"
+
+
+def ids(jobs: Iterable[Job]) -> list[ObjectId]:
+    """Return the ids of jobs."""
+    return [job.id for job in jobs]

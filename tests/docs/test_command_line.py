@@ -1,0 +1,45 @@
+"""What the READMEs say about the command line is what it takes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+import typer
+
+from job_processor.cli.app import app
+from tests.docs.markdown import PAGES, blocks, code, table
+
+HEADERS = {
+    "README.md": ("command", "what it does"),
+    "README.fr.md": ("commande", "ce qu'elle fait"),
+}
+COMMANDS = {
+    name: {option for each in command.params for option in each.opts}
+    for name, command in vars(typer.main.get_command(app))["commands"].items()
+}
+"""The options and arguments of each command."""
+
+
+@pytest.mark.parametrize("readme", HEADERS)
+def test_commands_are_those_of_the_program(readme: str) -> None:
+    """The table lists every command once, with options that it has."""
+    listed = []
+    for row in table(readme, HEADERS[readme]):
+        program, name, *rest = code(row[0]).split()
+        assert program == "job-processor"
+        assert set(re.findall(r"--[\w-]+", " ".join(rest))) <= COMMANDS[name]
+        listed.append(name)
+    assert sorted(listed) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_in_blocks_exist(page: str) -> None:
+    """A command line that a page shows names a command and options that exist."""
+    for block in blocks(page, "console"):
+        for line in block.text.splitlines():
+            words = shlex.split(line, comments=True)
+            if words[:1] == ["job-processor"]:
+                options = {word for word in words if word.startswith("--")}
+                assert options <= COMMANDS[words[1]], f"{block.where}: {line}"

@@ -1,0 +1,56 @@
+"""What docs/mongodb.md says about indexes and fields is what the store makes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from bson import ObjectId
+
+from job_processor.models import CronTask, JobStatus, SimpleJob
+from job_processor.store.mongo.documents import job_document
+from job_processor.store.mongo.indexes import JOBS, SIGNALS, WORKERS
+from tests.docs.markdown import codes, table
+
+PAGE = "docs/mongodb.md"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_indexes_are_those_of_the_store() -> None:
+    """The table lists every index with its keys, and says which are critical and which are TTLs."""
+    listed = [
+        (codes(row[0])[0], codes(row[1])[0], _keys(row[2]), "critical" in row[3], "TTL" in row[3])
+        for row in table(PAGE, ("collection", "index", "keys", "for"))
+    ]
+    made = [
+        (name, index.name, index.keys, index.critical, "expireAfterSeconds" in index.options)
+        for name, indexes in (("jobs", JOBS), ("workers", WORKERS), ("signals", SIGNALS))
+        for index in indexes
+    ]
+    assert listed == made
+
+
+def test_fields_are_those_of_a_plain_job() -> None:
+    """A plain job has exactly the fields that the page lists."""
+    fields = [
+        set(codes(row[1].replace(": {mode}", ""))) for row in table(PAGE, ("collection", "fields"))
+    ]
+    assert set(job_document(_made(SimpleJob))) == fields[0]
+    of_a_task = fields[0] - {"sync", "payload"} | {"sentry_id"}
+    assert set(job_document(_made(CronTask))) == of_a_task
+
+
+def _made(kind: type[SimpleJob] | type[CronTask]) -> SimpleJob | CronTask:
+    return kind(
+        id=ObjectId(),
+        name="a",
+        status=JobStatus.PENDING,
+        scheduled_for=NOW,
+        created_at=NOW,
+        updated_at=NOW,
+    )
+
+
+def _keys(cell: str) -> tuple[tuple[str, int], ...]:
+    return tuple(
+        (codes(part)[0], -1 if part.endswith("descending") else 1) for part in cell.split(", ")
+    )

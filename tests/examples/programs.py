@@ -1,0 +1,44 @@
+"""Runs the programs of `examples/` as a user would: as processes, in an empty folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+EXAMPLES: Final = ROOT / "examples"
+
+TIMEOUT: Final = 45.0
+"""Seconds that an example gets; each needs a few."""
+
+
+def run(name: str, folder: Path, arguments: Sequence[str] = ()) -> list[str]:
+    """Run an example in `folder` until it ends; return the lines that it printed.
+
+    It must succeed, and say nothing on its standard error: no warning, no traceback.
+    """
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), f"{done.stdout}\n{done.stderr}"
+    return done.stdout.splitlines()
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Return our environment without what would configure an example, and with `variables`."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"JOB_PROCESSOR_DB", "WORKER_TAGS"}
+    }
+    return inherited | {"PYTHONUNBUFFERED": "1"} | variables

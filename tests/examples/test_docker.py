@@ -1,0 +1,38 @@
+"""The Docker example agrees with the README and with the defaults."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+from job_processor import JobProcessor
+from tests.docs.markdown import blocks
+from tests.examples.programs import EXAMPLES
+
+
+def test_readme_shows_the_compose_file() -> None:
+    """The README shows the services of the workers as they stand in compose.yaml."""
+    (shown,) = blocks("README.md", "yaml")
+    assert shown.text in (EXAMPLES / "compose.yaml").read_text(encoding="utf-8")
+
+
+def test_grace_period_is_longer_than_ours() -> None:
+    """Docker waits longer than a worker with the defaults needs to stop."""
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(JobProcessor).parameters.items()
+    }
+    needed = defaults["shutdown_grace"] + 2 * defaults["kill_grace"]
+    compose = (EXAMPLES / "compose.yaml").read_text(encoding="utf-8")
+    (seconds,) = re.findall(r"stop_grace_period: (\d+)s", compose)
+    assert int(seconds) > needed
+    readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+    assert f"({needed:g} seconds as they come)" in readme
+
+
+def test_image_has_what_the_command_names() -> None:
+    """The image holds the module that its command runs."""
+    dockerfile = (EXAMPLES / "Dockerfile").read_text(encoding="utf-8")
+    (module,) = re.findall(r'"worker", "(\w+):processor"', dockerfile)
+    assert f"COPY {module}.py ." in dockerfile
+    assert (EXAMPLES / f"{module}.py").exists()

@@ -1,0 +1,71 @@
+"""Each example runs as it stands in an empty folder, ends by itself, and shows what it claims."""
+
+from __future__ import annotations
+
+import csv
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from tests.examples.programs import EXAMPLES, run
+
+
+def test_every_example_is_tested() -> None:
+    """A new program gets a test here."""
+    programs = {path.name for path in EXAMPLES.glob("*.py")}
+    assert programs == {"quickstart.py", "crons.py", "tags.py", "csv_import.py", "fastapi_app.py"}
+
+
+def test_quickstart(tmp_path: Path) -> None:
+    """The quickstart shows a result, a plain function, a retry that helps, and an error."""
+    assert run("quickstart.py", tmp_path) == [
+        "greet        finished  Hello, Ada!",
+        "count_words  finished  4",
+        "fetch        finished  answered at attempt 3",
+        "divide       errored   ZeroDivisionError: division by zero",
+    ]
+    assert (tmp_path / "quickstart.db").exists()
+
+
+def test_crons(tmp_path: Path) -> None:
+    """The crons fire each second, and the next night's occurrence stands in the queue."""
+    lines = run("crons.py", tmp_path)
+    nights, ticks, rest = lines[:3], lines[3:6], lines[6:]
+    assert all(
+        re.fullmatch(r"nightly_report would run at \d{4}-\d\d-\d\d 0[01]:30 UTC", night)
+        for night in nights
+    )
+    assert [tick.partition(",")[0] for tick in ticks] == ["tick 1", "tick 2", "tick 3"]
+    assert len(set(ticks)) == 3
+    assert rest[0] == "kept: 3 finished ticks"
+    assert re.fullmatch(r"in the queue: nightly_report for 0[01]:30 UTC", rest[1])
+
+
+def test_tags(tmp_path: Path) -> None:
+    """Each replica runs the jobs of its tag; one without a tag runs in either."""
+    mail, video, untagged = run("tags.py", tmp_path)
+    assert mail == "send_mail    ran in replica mail"
+    assert video == "encode_video ran in replica video"
+    assert re.fullmatch(r"clean_up +ran in replica (mail|video)", untagged)
+
+
+def test_csv_import(tmp_path: Path) -> None:
+    """The import is paused by a shutdown, goes on where it stood, and leaves out no row."""
+    first, shutdown, second, resumed, northernmost = run("csv_import.py", tmp_path)
+    assert first == "import_zones starts after row 0"
+    assert shutdown == "after the shutdown: paused"
+    match = re.fullmatch(r"import_zones starts after row (\d+)", second)
+    assert match is not None
+    rows = _rows()
+    assert 100 <= int(match[1]) < len(rows)
+    assert resumed == f"after the resume: finished, {{'imported': {len(rows)}}}"
+    assert northernmost == f"{len(rows)} zones; the northernmost is Arctic/Longyearbyen, at 78.0°"
+    with closing(sqlite3.connect(tmp_path / "time_zones.db")) as target:
+        names = {name for (name,) in target.execute("SELECT name FROM zone")}
+    assert names == {row["zone"] for row in rows}
+
+
+def _rows() -> list[dict[str, str]]:
+    with (EXAMPLES / "time_zones.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

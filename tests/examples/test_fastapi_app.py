@@ -1,0 +1,100 @@
+"""The FastAPI example, served by a real process on a loopback port."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from tests.examples.programs import EXAMPLES, TIMEOUT, environment
+
+
+class Server:
+    """The application's process, and what it answers."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+        self.process = process
+        self._port = port
+
+    def request(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """Return the status and the JSON of one answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT)
+        try:
+            text = json.dumps(body) if body is not None else None
+            connection.request(method, path, text, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        finally:
+            connection.close()
+
+    def stop(self) -> tuple[int, str]:
+        """Ask it to stop; return its exit code and the rest of what it logged."""
+        self.process.send_signal(signal.SIGINT)
+        _, log = self.process.communicate(timeout=TIMEOUT)
+        return self.process.returncode, log
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """The example, up and listening."""
+    pytest.importorskip("fastapi")
+    command = ["-m", "uvicorn", "--app-dir", str(EXAMPLES), "--port", "0", "fastapi_app:app"]
+    with subprocess.Popen(
+        [sys.executable, *command],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield Server(process, _port(process))
+        finally:
+            process.kill()
+
+
+def _port(process: subprocess.Popen[str]) -> int:
+    """Return the port once it listens; uvicorn says so."""
+    assert process.stderr is not None
+    log = ""
+    for line in process.stderr:
+        log += line
+        if match := re.search(r"running on http://127\.0\.0\.1:(\d+)", line):
+            return int(match[1])
+    raise AssertionError(f"it does not listen:\n{log}")
+
+
+def test_a_report_is_ordered_and_read(server: Server) -> None:
+    """An endpoint schedules a job, the worker inside runs it, another endpoint returns it."""
+    status, ordered = server.request("POST", "/reports", {"customer": "Ada", "orders": [12, 30]})
+    assert status == 202
+    status, report = server.request("GET", f"/reports/{ordered['id']}?wait=20")
+    assert (status, report["status"]) == (200, "finished")
+    assert report["report"] == {"customer": "Ada", "total": 42}
+    assert report["error"] is None
+
+
+def test_what_is_not_there_is_not_found(server: Server) -> None:
+    """An unknown id is 404, one that is none is 400, an order without its fields is 422."""
+    assert server.request("GET", f"/reports/{ObjectId()}")[0] == 404
+    assert server.request("GET", "/reports/nonsense")[0] == 400
+    assert server.request("POST", "/reports", {"customer": "Ada"})[0] == 422
+
+
+def test_the_worker_belongs_to_the_application(server: Server) -> None:
+    """The worker is registered while the application runs, and stops with it."""
+    _, health = server.request("GET", "/health")
+    assert len(health["workers"]) == 1
+    code, log = server.stop()
+    assert "Application shutdown complete" in log
+    assert "Traceback" not in log
+    assert code in (0, -signal.SIGINT)
