@@ -77,12 +77,20 @@ class MongoServer:
             but not that of the machine.
         standalone: look like a single server that is in no replica set: no change streams, no
             transactions.
+        test_commands: take `configureFailPoint`, which makes chosen commands fail.
     """
 
-    def __init__(self, *, sync_on_commit: bool = False, standalone: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        sync_on_commit: bool = False,
+        standalone: bool = False,
+        test_commands: bool = False,
+    ) -> None:
         self._options = [
             *(["--sync-on-commit"] if sync_on_commit else []),
             *(["--standalone"] if standalone else []),
+            *(["--enable-test-commands"] if test_commands else []),
         ]
         self._folder = Path(tempfile.mkdtemp(prefix="job-processor-mongo-"))
         self._port: int | None = None

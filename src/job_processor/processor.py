@@ -105,7 +105,9 @@ class JobProcessor:
         self.logger = logger if logger is not None else logging.getLogger("job_processor")
         self._clock = clock or Clock()
         self._events = EventBus(self.logger)
+        self._db = db
         self._store = open_store(db, self.settings)
+        self._closed = False
         self._producer = Producer(self.registry, self._clock)
         self._engine: Engine | None = None
         self._working = False
@@ -152,6 +154,8 @@ class JobProcessor:
         """
         if self._engine is not None:
             return
+        if self._closed:
+            self._store, self._closed = open_store(self._db, self.settings), False
         await self._store.setup()
         self._engine = self._make_engine()
         for tag in self.registry.unknown_tags(self.settings.worker_tags or ()):
@@ -175,8 +179,11 @@ class JobProcessor:
             self._engine = self._make_engine()
 
     async def close(self) -> None:
-        """Close what `setup` opened; a database that was passed in stays open."""
-        engine, self._engine = self._engine, None
+        """Close what `setup` opened; a database that was passed in stays open.
+
+        `setup` opens it again; a memory database is then a new one.
+        """
+        engine, self._engine, self._closed = self._engine, None, True
         if engine is not None:
             engine.close()
         await self._store.close()
@@ -185,7 +192,7 @@ class JobProcessor:
         try:
             await self.setup()
         except BaseException:
-            await self._store.close()
+            await self.close()
             raise
         return self
 

@@ -57,8 +57,7 @@ async def test_sigterm_pauses_resumes_and_finishes(site: Site) -> None:
         assert (await site.processor.get_job(job.id)).status is JobStatus.PAUSED  # type: ignore[union-attr]  # it is there
     assert (await site.processor.get_healthcheck())["workers"] == []
     site.start_worker(concurrency=50)
-    for job in await site.settled(resumable):
-        assert job.status is JobStatus.FINISHED
+    assert {job.status for job in await site.settled(resumable)} == {JobStatus.FINISHED}
     site.assert_no_overlap()
 
 

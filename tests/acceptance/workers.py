@@ -141,7 +141,7 @@ class Site:
         """Return once so many workers are registered."""
         async with asyncio.timeout(timeout):
             while len((await self.processor.get_healthcheck())["workers"]) != count:
-                await asyncio.sleep(0.02)  # other processes register
+                await asyncio.sleep(0.02)  # noqa: ASYNC110  # other processes register
 
     def lines(self, what: str | None = None) -> list[dict[str, Any]]:
         """Return what the handlers wrote down, in order of time."""

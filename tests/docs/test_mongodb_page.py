@@ -39,7 +39,7 @@ def test_fields_are_those_of_a_plain_job() -> None:
     assert set(job_document(_made(CronTask))) == of_a_task
 
 
-def _made(kind: type[SimpleJob] | type[CronTask]) -> SimpleJob | CronTask:
+def _made(kind: type[SimpleJob | CronTask]) -> SimpleJob | CronTask:
     return kind(
         id=ObjectId(),
         name="a",

@@ -23,6 +23,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from tests.mongo_server import database_url
 
 from job_processor import JobDef, JobStatus, Retry
 from job_processor.models import (
@@ -41,7 +42,6 @@ from job_processor.settings import Settings
 from job_processor.store import Store
 from job_processor.store.opening import open_store
 from job_processor.worker.outcomes import give_back, rescue
-from tests.mongo_server import database_url
 
 T = TypeVar("T")
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -253,7 +253,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(dead=WORKERS, rescuer=WORKERS, wakes=st.booleans())
     @precondition(lambda self: self.model)
     def die_and_be_rescued(self, dead: int, rescuer: int, wakes: bool) -> None:
-        """A worker dies (or seems to); another settles what it left. If it wakes, it believes on."""
+        """A worker dies, or seems to; another settles what it left. If it wakes, it believes on."""
         if dead == rescuer:
             return
         believed, old = self.held[dead], self.ids[dead]

@@ -30,9 +30,8 @@ def encode(value: Any) -> str:
 
 def decode(text: str) -> Any:
     """Return what `encode` was given."""
-    if _MARK in text:
-        return json.loads(text, object_hook=_unescape)
-    return json.loads(text)
+    decoder = _escapes if _MARK in text else _plain
+    return decoder.raw_decode(text)[0]
 
 
 def _escape(value: Any) -> Any:
@@ -87,6 +86,8 @@ def _wrap(value: Any) -> Any:
     return value
 
 
+_plain = json.JSONDecoder()
+_escapes = json.JSONDecoder(object_hook=_unescape)
 _encoder = json.JSONEncoder(
     ensure_ascii=False,
     check_circular=False,  # plain values have no cycles

@@ -149,7 +149,9 @@ class SqliteStore(Store):
         """Insert jobs in one transaction; return those that an active exclusive one refused."""
         if not jobs:
             return []
-        refused = await self._writer.transaction(self._jobs.insert, jobs)
+        # A single statement is an immediate transaction of its own.
+        write = self._writer.call if len(jobs) == 1 else self._writer.transaction
+        refused = await write(self._jobs.insert, jobs)
         self._listeners.emit(_hint(job.status for job in jobs))
         return refused
 

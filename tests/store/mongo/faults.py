@@ -1,0 +1,35 @@
+"""Commands that fail, by the server's own fail point."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymongo import AsyncMongoClient
+
+
+class Faults:
+    """Makes the next calls of a command fail."""
+
+    def __init__(self, client: AsyncMongoClient[dict[str, Any]]) -> None:
+        self.client = client
+
+    async def fail(self, command: str, code: int, *, times: int | None = 1) -> None:
+        """Answer a command with an error code; `times` None: until `stop()`."""
+        await self._arm(command, {"errorCode": code}, times)
+
+    async def miss_write_concern(self, command: str, *, times: int = 1) -> None:
+        """Execute a command, but answer that its write concern was not met."""
+        error = {"code": 64, "errmsg": "waiting for replication timed out"}
+        await self._arm(command, {"writeConcernError": error}, times)
+
+    async def stop(self) -> None:
+        """Let every command succeed again."""
+        await self.client.admin.command("configureFailPoint", "failCommand", mode="off")
+
+    async def _arm(self, command: str, what: dict[str, Any], times: int | None) -> None:
+        await self.client.admin.command(
+            "configureFailPoint",
+            "failCommand",
+            mode="alwaysOn" if times is None else {"times": times},
+            data={"failCommands": [command], **what},
+        )
