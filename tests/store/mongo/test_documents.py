@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import bson
 import pytest
 from bson import ObjectId
+from bson.datetime_ms import DatetimeMS
 
 from job_processor.models import (
-    JobQuery,
     JobStatus,
     Output,
     SimpleJob,
     SkipMetadata,
 )
 from job_processor.store.mongo import MongoStore
-from job_processor.store.mongo.documents import to_cron, to_job
+from job_processor.store.mongo.documents import job_document, to_cron, to_job
+from job_processor.store.mongo.handles import CODEC
 from tests.store.mongo.conftest import Database
 from tests.store.mongo.samples import (
     LATER,
@@ -136,7 +138,7 @@ async def test_a_finished_job_has_the_fields_of_the_node_package(
 async def test_skip_metadata_stands_only_in_a_skipped_job(
     store: MongoStore, database: Database
 ) -> None:
-    """A job that is stored as skipped carries the reason in its output, as the Node package has it."""
+    """A job that is stored as skipped carries the reason in its output."""
     conflicting = ObjectId()
     metadata = SkipMetadata("noConcurrent_conflict", conflicting, NOW)
     job = simple(
@@ -270,20 +272,12 @@ async def test_a_job_that_lacks_optional_fields_is_read(
     assert [job.id for job in await store.claim(claim())] == [job_id]
 
 
-async def test_a_date_that_python_cannot_hold_costs_no_page(
-    store: MongoStore, database: Database
-) -> None:
-    """A document with the year 20000 is read with the others, its time unknown."""
-    await store.insert([simple(), simple(id=ObjectId())])
-    newest = (await store.find(JobQuery()))[0]
-    await database.command(
-        "update",
-        "job_processor.jobs",
-        updates=[
-            {"q": {"_id": newest.id}, "u": [{"$set": {"started_at": {"$toDate": 568971820800000}}}]}
-        ],
-    )
-    assert [job.started_at for job in await store.find(JobQuery())] == [None, None]
+def test_a_date_that_python_cannot_hold_costs_no_page() -> None:
+    """A document with the year 20000, or with broken text, is read with the others."""
+    document = job_document(simple(name="caf\u00e9")) | {"started_at": DatetimeMS(568971820800000)}
+    data = bson.encode(document).replace("\u00e9".encode(), b"\xff\xff")
+    job = to_job(bson.decode(data, CODEC))
+    assert (job.name, job.started_at) == ("caf\ufffd\ufffd", None)
 
 
 def test_a_document_without_creation_time_takes_that_of_its_id() -> None:

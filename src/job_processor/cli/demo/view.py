@@ -9,7 +9,6 @@ from typing import Any, Self
 
 from rich.console import Console, RenderableType
 from rich.live import Live
-from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -75,15 +74,12 @@ class DemoView:
 
     def _render(self, seen: Snapshot) -> RenderableType:
         ended = [job_json(job) for job in seen.last_ended(_ENDED_ROWS)]
-        return Padding(
-            tables.stacked(
-                self._header(seen),
-                tables.counts_table(seen.counts().items(), title=None),
-                self._workers(seen),
-                _ended_table(ended) if ended else None,
-                Text("\n").join(self._told[-_STORY_ROWS:]) if self._told else None,
-            ),
-            (1, 0, 0, 0),
+        return tables.stacked(
+            self._header(seen),
+            tables.counts_table(seen.counts().items(), title=None),
+            self._workers(seen),
+            _ended_table(ended) if ended else None,
+            Text("\n").join(self._told[-_STORY_ROWS:]) if self._told else None,
         )
 
     def _header(self, seen: Snapshot) -> RenderableType:
@@ -126,17 +122,15 @@ def show_summary(out: Console, seen: Snapshot, checks: Sequence[Check], speed: s
         if not failed
         else Text(f"{failed} of {len(checks)} did not go as expected.", style="bold red")
     )
-    out.print(
-        Padding(
-            tables.stacked(
-                Text("What the database says", style="bold"),
-                tables.counts_table(seen.counts().items(), title=None),
-                made,
-                Text.assemble(speed, " ", verdict),
-            ),
-            (1, 0, 0, 0),
-        )
+    parts = (
+        Text("What the database says", style="bold"),
+        tables.counts_table(seen.counts().items(), title=None),
+        made,
+        Text.assemble(speed, " ", verdict),
     )
+    for part in parts:
+        out.print()
+        out.print(part)
 
 
 def _ended_table(jobs: Sequence[dict[str, Any]]) -> Table:

@@ -10,11 +10,11 @@ from bson.errors import BSONError
 from pymongo.errors import (
     BulkWriteError,
     ConnectionFailure,
-    DuplicateKeyError,
     ExecutionTimeout,
     OperationFailure,
     PyMongoError,
     WriteConcernError,
+    WriteError,
 )
 
 from job_processor.errors import StoreError, StoreUnavailableError, shorten
@@ -113,11 +113,11 @@ def is_unauthorized(error: Exception) -> bool:
     return isinstance(error, OperationFailure) and error.code == UNAUTHORIZED
 
 
-def write_errors(error: BulkWriteError | DuplicateKeyError) -> list[Mapping[str, Any]]:
+def write_errors(error: BulkWriteError | WriteError) -> list[Mapping[str, Any]]:
     """Return what was refused, each with its `index` in the batch and its `code`."""
     details: Mapping[str, Any] = error.details or {}
-    if isinstance(error, DuplicateKeyError):
-        return [{**details, "index": 0, "code": DUPLICATE_KEY}]
+    if isinstance(error, WriteError):
+        return [{**details, "index": 0, "code": error.code}]
     return list(details.get("writeErrors") or [])
 
 

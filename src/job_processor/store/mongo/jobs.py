@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import BulkWriteError, WriteError
 
 from job_processor.errors import StoreError
 from job_processor.models import Job
@@ -39,12 +39,12 @@ class Jobs:
                 await self._jobs.insert_one(job_document(jobs[0]))
             else:
                 await self._jobs.insert_many(map(job_document, jobs), ordered=False)
-        except (BulkWriteError, DuplicateKeyError) as error:
+        except (BulkWriteError, WriteError) as error:
             return await self._refused(jobs, error)
         return []
 
     async def _refused(
-        self, jobs: Sequence[Job], error: BulkWriteError | DuplicateKeyError
+        self, jobs: Sequence[Job], error: BulkWriteError | WriteError
     ) -> list[Job]:
         if is_away(error):
             raise error

@@ -1,0 +1,167 @@
+"""Under the strict validator that the Node package installs at each of its starts."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import pytest
+from bson import ObjectId
+
+from job_processor.errors import StoreError
+from job_processor.models import JobQuery, JobStatus, Output, SkipMetadata
+from job_processor.store.mongo import MongoStore
+from tests.store.mongo.conftest import Database
+from tests.store.mongo.samples import (
+    LATER,
+    NOW,
+    SECOND,
+    WORKER,
+    claim,
+    cron,
+    end,
+    fixture,
+    occurrence,
+    simple,
+)
+
+pytestmark = pytest.mark.mongo
+
+
+@pytest.fixture(autouse=True)
+async def node_validator(store: MongoStore, database: Database) -> None:
+    """The Node package's validator is in force."""
+    await database.command("collMod", "job_processor.jobs", **fixture("node_validator.json"))
+
+
+async def test_a_plain_job_lives_its_whole_life(store: MongoStore) -> None:
+    """Insert, claim, pause, resume, move and finish write nothing that Node refuses."""
+    await store.insert([simple(payload={"a": [1, None, NOW, b"x"]}), occurrence()])
+    first = await store.claim(claim(10))
+    assert await store.settle([end(run, JobStatus.PAUSED, output=None) for run in first])
+    second = await store.claim(claim(10, now=NOW + 3 * SECOND))
+    assert len(await store.move_runs(WORKER, other := ObjectId())) == 2
+    moved = [replace(run, worker_id=other) for run in second]
+    assert len(await store.settle([end(run) for run in moved])) == 2
+
+
+async def test_every_other_end_of_a_plain_job_is_accepted(store: MongoStore) -> None:
+    """Errored, killed and skipped ends, a kill while it waits, and a run given back are accepted."""
+    metadata = SkipMetadata("other", None, NOW)
+    ends = [
+        (JobStatus.ERRORED, Output("1ms", None, "ValueError: 1"), True),
+        (JobStatus.KILLED, Output("1ms", None, "Killed"), True),
+        (JobStatus.SKIPPED, Output("--", None, None, metadata), True),
+        (JobStatus.PENDING, None, False),
+    ]
+    await store.insert([simple() for _ in ends])
+    runs = await store.claim(claim(10))
+    settlements = [
+        end(run, status, output=output, started=started)
+        for run, (status, output, started) in zip(runs, ends, strict=True)
+    ]
+    assert len(await store.settle(settlements)) == len(ends)
+    (waiting,) = await store.find(JobQuery(status=JobStatus.PENDING))
+    assert waiting.started_at is None
+    assert await store.kill_waiting(waiting.id, LATER)
+
+
+async def test_a_cron_and_a_skipped_insert_are_accepted(store: MongoStore) -> None:
+    """A cron, its moved pointer, and a job stored as skipped pass Node's validator."""
+    assert await store.create_cron(cron())
+    assert await store.update_cron(cron(), "0 * * * *", LATER, LATER)
+    metadata = SkipMetadata("noConcurrent_conflict", ObjectId(), NOW)
+    skipped = simple(
+        status=JobStatus.SKIPPED, ended_at=NOW, output=Output("--", None, None, metadata)
+    )
+    assert await store.insert([skipped, simple(exclusive=True)]) == []
+
+
+async def test_a_crash_is_settled_without_its_count(
+    store: MongoStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the validator refuses `crashes`, a crash is settled all the same, with one warning."""
+    await store.insert([simple() for _ in range(3)])
+    *crashed, fine = await store.claim(claim(3))
+    settlements = [end(run, JobStatus.ERRORED, crashes=1) for run in crashed] + [end(fine)]
+    with caplog.at_level(logging.WARNING, "job_processor"):
+        assert len(await store.settle(settlements)) == 3
+        assert len(await store.settle(settlements)) == 3
+    assert [record.message for record in caplog.records if "'crashes'" in record.message] == [
+        "the validator of job_processor.jobs refuses the field 'crashes': jobs that take down "
+        "their worker again and again will not be recognized"
+    ]
+    assert await store.get(crashed[0].id) == replace(settlements[0].written(), crashes=0)
+
+
+async def test_a_retry_is_refused_with_the_reason(store: MongoStore) -> None:
+    """A retry needs `attempt`, which Node's validator refuses: the error says what to do."""
+    await store.insert([simple()])
+    (run,) = await store.claim(claim())
+    with pytest.raises(StoreError, match="cannot be settled.*validator.*collection_prefix"):
+        await store.settle([end(run, JobStatus.PENDING, attempt=2, scheduled_for=LATER)])
+    assert await store.runs_of(WORKER, 10) == [run]
+    assert await store.settle([end(run, JobStatus.ERRORED)]) == {run.id}
+
+
+async def test_one_that_is_refused_does_not_keep_the_others_of_its_batch(
+    store: MongoStore,
+) -> None:
+    """In a batch with a refused settlement the others are written, and a repetition says so."""
+    await store.insert([simple(), simple()])
+    refused, fine = await store.claim(claim(2))
+    batch = [end(refused, JobStatus.PENDING, attempt=2), end(fine)]
+    with pytest.raises(StoreError, match=str(refused.id)):
+        await store.settle(batch)
+    assert await store.settle(batch[1:]) == {fine.id}
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_an_insert_with_fields_of_ours_is_refused_with_the_reason(
+    store: MongoStore, others: int
+) -> None:
+    """One job or many: the refused one is named, the others are there."""
+    job = simple(attempt=2)
+    plain = [simple() for _ in range(others)]
+    with pytest.raises(StoreError, match=rf"{job.id}.*validator"):
+        await store.insert([job, *plain])
+    assert len(await store.find(JobQuery())) == others
+
+
+async def put_refused(store: MongoStore, database: Database, count: int) -> list[ObjectId]:
+    """Store the most urgent jobs, with a field that Node's validator refuses on each update."""
+    refused = [simple(scheduled_for=NOW - SECOND) for _ in range(count)]
+    await store.insert(refused)
+    await database["job_processor.jobs"].update_many(
+        {"_id": {"$in": [job.id for job in refused]}},
+        {"$set": {"of_another": 1}},
+        bypass_document_validation=True,
+    )
+    return [job.id for job in refused]
+
+
+@pytest.mark.parametrize("limit", [1, 10])
+async def test_a_claim_sets_aside_what_the_validator_refuses(
+    store: MongoStore, database: Database, caplog: pytest.LogCaptureFixture, limit: int
+) -> None:
+    """A claim that meets error 121 leaves those jobs alone, says so once, and takes the others."""
+    refused = await put_refused(store, database, 2)
+    jobs = [simple() for _ in range(2)]
+    await store.insert(jobs)
+    taken = [run.id for _ in range(3) for run in await store.claim(claim(limit))]
+    assert set(taken) == {job.id for job in jobs}
+    assert len(taken) == 2
+    told = [record.message for record in caplog.records if "left alone" in record.message]
+    assert sorted(told) == sorted(
+        f"job {job_id} is left alone for 10 minutes: the validator of job_processor.jobs refuses "
+        "it as it stands"
+        for job_id in refused
+    )
+
+
+async def test_what_is_set_aside_is_not_due(store: MongoStore, database: Database) -> None:
+    """A job that was set aside does not make the worker look again and again."""
+    await put_refused(store, database, 1)
+    assert await store.next_due(["resize"]) == NOW - SECOND
+    assert await store.claim(claim()) == []
+    assert await store.next_due(["resize"]) is None

@@ -1,0 +1,336 @@
+"""What `setup()` makes, accepts and refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo.errors import WriteError
+
+from job_processor.errors import StoreError, StoreSetupError
+from job_processor.models import JobQuery
+from job_processor.store.mongo import MongoStore, open_mongo, schema
+from job_processor.store.mongo.documents import job_document
+from tests.store.mongo.conftest import Database
+from tests.store.mongo.faults import Faults
+from tests.store.mongo.samples import NOW, claim, fixture, simple
+
+pytestmark = pytest.mark.mongo
+
+JOBS = "job_processor.jobs"
+NODE_INDEXES: dict[str, list[dict[str, Any]]] = fixture("node_indexes.json")
+OURS = {
+    "jobs": {
+        "claim": {"name": 1, "status": 1, "priority": -1, "scheduled_for": 1},
+        "running_by_worker": {"worker_id": 1, "status": 1},
+        "newest_by_name": {"name": 1, "status": 1, "_id": -1},
+        "newest_by_type": {"type": 1, "status": 1, "_id": -1},
+        "killed_by_end": {"status": 1, "ended_at": 1},
+    },
+    "workers": {},
+    "signals": {"unacknowledged_by_job": {"job_id": 1}},
+}
+
+
+@pytest.fixture
+async def fresh(mongo_db_url: str, database: Database) -> AsyncIterator[MongoStore]:
+    """A store that is not set up, on a database that is dropped in the end."""
+    store = open_mongo(mongo_db_url)
+    yield store
+    await store.close()
+
+
+async def indexes(database: Database, collection: str) -> dict[str, dict[str, Any]]:
+    """Return the indexes of a collection by name, as plain dicts without their version."""
+    found = await (await database[f"job_processor.{collection}"].list_indexes()).to_list()
+    return {
+        index["name"]: _plain({key: value for key, value in index.items() if key != "v"})
+        for index in found
+    }
+
+
+def _plain(value: Any) -> Any:
+    return {key: _plain(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+async def current_validator(database: Database) -> dict[str, Any]:
+    """Return the options of the jobs' collection."""
+    (info,) = await (await database.list_collections(filter={"name": JOBS})).to_list()
+    options: dict[str, Any] = info["options"]
+    return options
+
+
+@pytest.mark.parametrize("collection", ["jobs", "signals", "workers"])
+async def test_the_indexes_are_nodes_and_ours(
+    store: MongoStore, database: Database, collection: str
+) -> None:
+    """Node's indexes are made as Node makes them, ours have other names and other keys."""
+    found = await indexes(database, collection)
+    for index in NODE_INDEXES[collection]:
+        assert found.pop(index["name"]) == index
+    del found["_id_"]
+    assert {name: index["key"] for name, index in found.items()} == OURS[collection]
+    node_keys = [index["key"] for index in NODE_INDEXES[collection]]
+    assert not any(key in node_keys for key in OURS[collection].values())
+
+
+async def test_setup_twice_is_harmless(store: MongoStore, database: Database) -> None:
+    """A second setup changes nothing."""
+    before = await indexes(database, "jobs"), await current_validator(database)
+    await store.setup()
+    assert (await indexes(database, "jobs"), await current_validator(database)) == before
+
+
+async def test_setup_keeps_a_database_that_node_has_set_up(
+    fresh: MongoStore, database: Database
+) -> None:
+    """Where Node was first, its indexes and its validator stay exactly as they are."""
+    await database.create_collection(JOBS, **fixture("node_validator.json"))
+    for collection, made in NODE_INDEXES.items():
+        await database.command("createIndexes", f"job_processor.{collection}", indexes=made)
+    await fresh.setup()
+    found = await indexes(database, "jobs")
+    assert [found[index["name"]] for index in NODE_INDEXES["jobs"]] == NODE_INDEXES["jobs"]
+    assert await current_validator(database) == fixture("node_validator.json")
+
+
+@pytest.mark.parametrize(
+    ("index", "needed"),
+    [
+        ({"key": {"type": 1, "name": 1}, "name": "simple_exclusive_unique"}, "'unique': True"),
+        (
+            {
+                "key": {"type": 1, "name": 1},
+                "name": "cron_task_exclusive_unique",
+                "unique": True,
+                "partialFilterExpression": {"type": "cron_task"},
+            },
+            "'concurrency.mode': 'exclusive'",
+        ),
+        ({"key": {"ended_at": 1}, "name": "ended_at_1"}, "'expireAfterSeconds': 7776000"),
+        ({"key": {"name": 1, "status": 1}, "name": "claim"}, "'priority': -1"),
+    ],
+)
+async def test_a_critical_index_that_differs_is_an_error(
+    fresh: MongoStore, database: Database, index: dict[str, Any], needed: str
+) -> None:
+    """The error names the index, what is there, what is needed, and what to do."""
+    await database.command("createIndexes", JOBS, indexes=[index])
+    with pytest.raises(StoreSetupError) as caught:
+        await fresh.setup()
+    message = str(caught.value)
+    assert f"the index {index['name']!r} of {JOBS} is" in message
+    assert str(index["key"]) in message
+    assert needed in message
+    assert f"dropIndex('{index['name']}')" in message
+    await database[JOBS].drop_index(index["name"])
+    await fresh.setup()
+
+
+async def test_an_index_that_differs_and_is_not_critical_is_a_warning(
+    fresh: MongoStore, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An index that only a dashboard needs keeps nobody from working."""
+    await database.command(
+        "createIndexes", JOBS, indexes=[{"key": {"x": 1}, "name": "newest_by_name"}]
+    )
+    await fresh.setup()
+    assert "the index 'newest_by_name'" in caplog.text
+    assert (await indexes(database, "jobs"))["claim"]
+
+
+async def test_an_equal_index_of_another_name_serves(
+    fresh: MongoStore, database: Database
+) -> None:
+    """MongoDB has one index per key and options, so ours under another name is accepted."""
+    key = {"name": 1, "status": 1, "priority": -1, "scheduled_for": 1}
+    await database.command("createIndexes", JOBS, indexes=[{"key": key, "name": "by_hand"}])
+    await fresh.setup()
+    assert "claim" not in await indexes(database, "jobs")
+    await fresh.insert([simple()])
+    assert len(await fresh.claim(claim())) == 1
+
+
+async def test_a_partial_filter_is_compared_by_its_meaning(
+    fresh: MongoStore, database: Database
+) -> None:
+    """The order of the states in a unique index makes no difference."""
+    index = next(each for each in NODE_INDEXES["jobs"] if each["name"] == "simple_exclusive_unique")
+    states = {"$in": ["running", "paused", "pending"]}
+    index = index | {
+        "partialFilterExpression": index["partialFilterExpression"] | {"status": states}
+    }
+    await database.command("createIndexes", JOBS, indexes=[index])
+    await fresh.setup()
+
+
+async def test_another_time_to_live_is_left_as_it_is(
+    fresh: MongoStore, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A time to live other than Node's 90 days is kept, with a warning: Node would not start."""
+    index = {"key": {"ended_at": 1}, "name": "ended_at_1", "expireAfterSeconds": 86_400}
+    await database.command("createIndexes", JOBS, indexes=[index])
+    await fresh.setup()
+    assert (await indexes(database, "jobs"))["ended_at_1"] == index
+    assert "removed 1 days after their end" in caplog.text
+
+
+async def test_active_exclusive_jobs_of_one_name_are_reported(
+    fresh: MongoStore, database: Database
+) -> None:
+    """Where the unique index cannot be made, the error says which jobs are in its way."""
+    await database[JOBS].insert_many([job_document(simple(exclusive=True)) for _ in range(2)])
+    with pytest.raises(StoreSetupError, match="several exclusive jobs of one name"):
+        await fresh.setup()
+
+
+async def test_many_set_up_at_once(mongo_db_url: str, database: Database) -> None:
+    """Setups that run at the same moment from many clients all succeed."""
+    stores = [open_mongo(mongo_db_url) for _ in range(8)]
+    await asyncio.gather(*(store.setup() for store in stores))
+    found = await indexes(database, "jobs")
+    assert len(found) == 1 + len(NODE_INDEXES["jobs"]) + len(OURS["jobs"])
+    for store in stores:
+        await store.close()
+
+
+async def test_many_processes_set_up_at_once(mongo_db_url: str, database: Database) -> None:
+    """Setups that run at the same moment from several processes all succeed."""
+    program = (
+        "import asyncio, sys\n"
+        "from job_processor.store.mongo import open_mongo\n"
+        "async def main():\n"
+        "    store = open_mongo(sys.argv[1])\n"
+        "    await store.setup()\n"
+        "    await store.close()\n"
+        "asyncio.run(main())\n"
+    )
+    processes = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", program, mongo_db_url, stderr=asyncio.subprocess.PIPE
+        )
+        for _ in range(4)
+    ]
+    errors = [(await process.communicate())[1].decode() for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, errors
+
+
+# --- the validator ------------------------------------------------------------------------------
+
+
+async def test_the_validator_refuses_a_malformed_job(store: MongoStore, database: Database) -> None:
+    """A document whose time is a text is refused; one with fields of a later version is not."""
+    malformed = job_document(simple()) | {"scheduled_for": "tomorrow"}
+    with pytest.raises(WriteError, match="failed validation"):
+        await database[JOBS].insert_one(malformed)
+    of_the_future = job_document(simple()) | {"rate": {"limit": 1}, "priority": 5}
+    await database[JOBS].insert_one(of_the_future)
+    assert len(await store.find(JobQuery())) == 1
+
+
+async def test_a_job_that_was_malformed_before_is_still_claimed(
+    fresh: MongoStore, database: Database
+) -> None:
+    """The validator is moderate: it does not get in the way of what was written before it."""
+    await database[JOBS].insert_one(job_document(simple()) | {"sync": "no"})
+    await fresh.setup()
+    assert (await current_validator(database))["validationLevel"] == "moderate"
+    assert len(await fresh.claim(claim())) == 1
+
+
+@pytest.mark.parametrize(
+    ("title", "stays"),
+    [
+        ("job_processor.jobs v0", False),
+        (f"job_processor.jobs v{schema.VERSION}", True),
+        (f"job_processor.jobs v{schema.VERSION + 1}", True),
+        ("job_processor.jobs validation schema", True),
+        ("of another program", True),
+        ("", True),
+    ],
+)
+async def test_only_an_older_validator_of_ours_is_replaced(
+    fresh: MongoStore, database: Database, title: str, *, stays: bool
+) -> None:
+    """A newer one of ours, Node's and that of another program stay."""
+    await database.create_collection(JOBS, validator={"$jsonSchema": {"title": title}})
+    await fresh.setup()
+    found = (await current_validator(database))["validator"]["$jsonSchema"]["title"]
+    assert found == (title if stays else f"job_processor.jobs v{schema.VERSION}")
+
+
+# --- privileges and refusals --------------------------------------------------------------------
+
+
+async def test_without_the_privilege_there_is_no_validator_but_a_warning(
+    faulty_store: MongoStore, faults: Faults, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The right to change a collection is not needed to work."""
+    await faults.fail("collMod", 13)
+    await faulty_store.setup()
+    assert "gets no validator" in caplog.text
+    assert await faulty_store.insert([simple()]) == []
+
+
+async def test_without_the_privilege_for_indexes_setup_says_how_to_make_them(
+    faulty_store: MongoStore, faults: Faults, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A critical index that we may not make is an error with the command that makes it."""
+    await faults.fail("createIndexes", 13, times=None)
+    with pytest.raises(StoreSetupError, match=r"could not be made; .*createIndex\("):
+        await faulty_store.setup()
+    assert "no privilege to make the indexes" in caplog.text
+    await faults.stop()
+    await faulty_store.setup()
+    await faults.fail("createIndexes", 13, times=None)
+    await faulty_store.setup()  # they are there, so nothing needs the privilege
+
+
+@pytest.mark.parametrize("command", ["createIndexes", "collMod"])
+@pytest.mark.parametrize("code", [85, 117, 12587])
+async def test_a_race_with_another_setup_is_tried_again(
+    faulty_store: MongoStore, faults: Faults, command: str, code: int
+) -> None:
+    """A conflict with another process that does the same at this moment is no failure."""
+    await faults.fail(command, code, times=2)
+    await faulty_store.setup()
+
+
+async def test_a_refusal_is_a_setup_error(faulty_store: MongoStore, faults: Faults) -> None:
+    """Whatever the server refuses for good ends the setup, with its address and its reason."""
+    await faults.fail("listIndexes", 8000, times=None)
+    with pytest.raises(StoreSetupError, match=r"mongodb://127\.0\.0\.1:\d+/faults refused"):
+        await faulty_store.setup()
+
+
+async def test_an_error_while_running_is_no_setup_error(
+    faulty_store: MongoStore, faults: Faults
+) -> None:
+    """A verb that is refused raises a StoreError."""
+    await faulty_store.setup()
+    await faults.fail("find", 8000)
+    with pytest.raises(StoreError) as caught:
+        await faulty_store.get(ObjectId())
+    assert type(caught.value) is StoreError
+
+
+async def test_a_prefix_has_collections_of_its_own(mongo_db_url: str, database: Database) -> None:
+    """Two prefixes in one database share nothing."""
+    stores = [open_mongo(mongo_db_url, prefix=prefix) for prefix in ("one", "two.deep")]
+    for store in stores:
+        await store.setup()
+    await stores[0].insert([simple()])
+    assert [len(await store.find(JobQuery())) for store in stores] == [1, 0]
+    assert await stores[1].ping() > NOW
+    assert sorted(await database.list_collection_names(filter={"name": {"$regex": "^two"}})) == [
+        "two.deep.jobs",
+        "two.deep.settings",
+        "two.deep.signals",
+        "two.deep.workers",
+    ]
+    for store in stores:
+        await store.close()
