@@ -140,8 +140,11 @@ class Site:
     async def until_workers(self, count: int, timeout: float = 30.0) -> None:
         """Return once so many workers are registered."""
         async with asyncio.timeout(timeout):
-            while len((await self.processor.get_healthcheck())["workers"]) != count:
-                await asyncio.sleep(0.02)  # noqa: ASYNC110  # other processes register
+            while len(await self._workers()) != count:  # noqa: ASYNC110  # other processes register
+                await asyncio.sleep(0.02)
+
+    async def _workers(self) -> list[Any]:
+        return list((await self.processor.get_healthcheck())["workers"])
 
     def lines(self, what: str | None = None) -> list[dict[str, Any]]:
         """Return what the handlers wrote down, in order of time."""

@@ -23,7 +23,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from tests.mongo_server import database_url
 
 from job_processor import JobDef, JobStatus, Retry
 from job_processor.models import (
@@ -42,6 +41,7 @@ from job_processor.settings import Settings
 from job_processor.store import Store
 from job_processor.store.opening import open_store
 from job_processor.worker.outcomes import give_back, rescue
+from tests.mongo_server import database_url
 
 T = TypeVar("T")
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -43,6 +44,7 @@ def table(*columns: str, title: str | None = None, numbers: Iterable[str] = ()) 
         title_justify="left",
         title_style="bold",
         header_style="dim",
+        padding=(0, 1, 0, 0),
         pad_edge=False,
         show_edge=False,
     )
@@ -164,7 +166,8 @@ def detail(job: Mapping[str, Any]) -> Text:
         return Text(shorten(plain(first), _DETAIL), style=style)
     if output["result"] is None:
         return Text("")
-    return Text(shorten(plain(str(output["result"])), _DETAIL), style="dim")
+    result = json.dumps(output["result"], ensure_ascii=False)
+    return Text(shorten(plain(result), _DETAIL), style="dim")
 
 
 def stacked(*parts: RenderableType | None) -> Group:

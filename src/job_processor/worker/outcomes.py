@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from job_processor.abort import AbortReason
@@ -22,6 +22,7 @@ from job_processor.settings import CRASH_LIMIT, ERROR_LIMIT
 
 INTERRUPTED = "Interrupted"
 CRASHED = "Worker crashed unexpectedly"
+UNSTORABLE = "its outcome could not be stored"
 POISONOUS = f"crashed its worker {CRASH_LIMIT} times"
 _UNITS = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
@@ -102,6 +103,21 @@ def skipped(reason: SkipReason, at: datetime, conflict: Job | None = None) -> Ou
     """Return what to write for a job that is not to run at all."""
     metadata = SkipMetadata(reason, conflict.id if conflict is not None else None, at)
     return Outcome(status=JobStatus.SKIPPED, at=at, output=Output("--", None, None, metadata))
+
+
+def next_best(outcome: Outcome, refusal: object) -> Outcome | None:
+    """Return what to write instead of an outcome that the store refused; None: nothing is left.
+
+    A retry that cannot be counted (the Node package's validator knows no attempts) ends errored
+    with the handler's own error; an output that cannot be stored gives way to the refusal.
+    """
+    if outcome.attempt is not None:
+        return replace(outcome, status=JobStatus.ERRORED, scheduled_for=None, attempt=None)
+    output = outcome.output
+    if output is not None and output.error is not None and output.error.startswith(UNSTORABLE):
+        return None
+    told = Output("--", None, shorten(f"{UNSTORABLE}: {refusal}", 1000))
+    return Outcome(status=JobStatus.ERRORED, at=outcome.at, output=told, crashes=outcome.crashes)
 
 
 def give_back(job: Job, at: datetime) -> Outcome:

@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from bson import ObjectId
@@ -15,7 +16,7 @@ from job_processor.events import Event, EventKind
 from job_processor.models import Job, Registrations, Settlement, WorkerInfo
 from job_processor.settings import NODE_WORKER_TIMEOUT, ORPHAN_NAME_SECONDS, RESCUE_BATCH
 from job_processor.worker.engine import Engine
-from job_processor.worker.outcomes import rescue
+from job_processor.worker.outcomes import next_best, rescue
 from job_processor.worker.persistence import persist
 
 
@@ -107,9 +108,7 @@ class Rescuer:
     async def _settle(self, jobs: Sequence[Job]) -> int:
         engine = self._engine
         killed = await engine.store.kill_requests([job.id for job in jobs])
-        settlements = [self._settlement(job, killed) for job in jobs]
-        won = await persist(lambda: engine.store.settle(settlements), engine.logger, "rescue")
-        written = [each.written() for each in settlements if each.job.id in won]
+        written = await self._write([self._settlement(job, killed) for job in jobs])
         for job in written:
             self._orphaned_since.pop(job.id, None)
             engine.logger.warning("rescued job %r (%s): %s", job.name, job.id, job.status)
@@ -119,6 +118,22 @@ class Rescuer:
             [(engine.registry.get(job.name), job) for job in written], engine.worker_id
         )
         return len(written)
+
+    async def _write(self, settlements: Sequence[Settlement]) -> list[Job]:
+        """Return the jobs that we settled, as they stand now; a refusal costs only its own job."""
+        engine = self._engine
+        try:
+            won = await persist(lambda: engine.store.settle(settlements), engine.logger, "rescue")
+        except StoreError as error:
+            if len(settlements) > 1:
+                return [job for each in settlements for job in await self._write([each])]
+            (refused,) = settlements
+            job, outcome = refused.job, next_best(refused.outcome, error)
+            engine.logger.error(  # noqa: TRY400  # the database's refusal has no traceback to show
+                "job %r (%s) cannot be rescued: %s", job.name, job.id, error
+            )
+            return await self._write([replace(refused, outcome=outcome)]) if outcome else []
+        return [each.written() for each in settlements if each.job.id in won]
 
     def _settlement(self, job: Job, killed: Collection[ObjectId]) -> Settlement:
         outcome = rescue(

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from bson import ObjectId
 
 from job_processor.errors import StoreError, StoreUnavailableError
-from job_processor.models import WAITING, Job, JobStatus, Outcome, Output, Settlement
+from job_processor.models import WAITING, Job, Outcome, Settlement
 from job_processor.settings import SETTLE_BATCH
 from job_processor.store import Store
 from job_processor.worker.gate import Gate
+from job_processor.worker.outcomes import next_best
 from job_processor.worker.persistence import Backoff
 from job_processor.worker.runs import Run, Runs
 
@@ -132,22 +133,19 @@ class Settler:
                 self._release(run)
 
     def _refused(self, batch: list[_Pending], error: StoreError) -> list[_Pending]:
-        """Find the outcome that the store refuses: one by one, then without its output."""
+        """Find the outcome that the store refuses: one by one, then by what is next best."""
         if len(batch) > 1:
-            for pending in batch[1:]:
-                self._waiting.append(pending)
+            self._waiting += batch[1:]
             return batch[:1]
-        pending = batch[0]
-        job = pending.run.job
+        run, outcome = batch[0].run, next_best(batch[0].outcome, error)
+        job = run.job
         self._logger.error("job %r (%s) cannot be settled: %s", job.name, job.id, error)
-        fallback = Output("--", None, f"its outcome could not be stored: {error}"[:1000])
-        if pending.outcome.output == fallback:
-            self._runs.held.add(job.id)  # nothing can be written: it stays running, not run again
-            self._end(pending.run, None)
-            self._runs.remove(pending.run)
-            return []
-        outcome = Outcome(status=JobStatus.ERRORED, at=pending.outcome.at, output=fallback)
-        return [_Pending(pending.run, outcome)]
+        if outcome is not None:
+            return [_Pending(run, outcome)]
+        self._runs.held.add(job.id)  # nothing can be written: it stays running, not run again
+        self._end(run, None)
+        self._runs.remove(run)
+        return []
 
     def _lost(self, run: Run) -> None:
         self._logger.warning(

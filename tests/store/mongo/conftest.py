@@ -1,4 +1,4 @@
-"""Fixtures of the tests of the MongoDB store: a fresh database, a store on it, and a look inside."""
+"""Fixtures of the tests of the MongoDB store: a fresh database, a store, and a look inside."""
 
 from __future__ import annotations
 

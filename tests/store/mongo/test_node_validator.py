@@ -40,13 +40,14 @@ async def test_a_plain_job_lives_its_whole_life(store: MongoStore) -> None:
     first = await store.claim(claim(10))
     assert await store.settle([end(run, JobStatus.PAUSED, output=None) for run in first])
     second = await store.claim(claim(10, now=NOW + 3 * SECOND))
-    assert len(await store.move_runs(WORKER, other := ObjectId())) == 2
+    other = ObjectId()
+    assert len(await store.move_runs(WORKER, other)) == 2
     moved = [replace(run, worker_id=other) for run in second]
     assert len(await store.settle([end(run) for run in moved])) == 2
 
 
 async def test_every_other_end_of_a_plain_job_is_accepted(store: MongoStore) -> None:
-    """Errored, killed and skipped ends, a kill while it waits, and a run given back are accepted."""
+    """Errored, killed and skipped ends, a waiting kill, and a run given back are accepted."""
     metadata = SkipMetadata("other", None, NOW)
     ends = [
         (JobStatus.ERRORED, Output("1ms", None, "ValueError: 1"), True),
@@ -88,8 +89,10 @@ async def test_a_crash_is_settled_without_its_count(
         assert len(await store.settle(settlements)) == 3
         assert len(await store.settle(settlements)) == 3
     assert [record.message for record in caplog.records if "'crashes'" in record.message] == [
-        "the validator of job_processor.jobs refuses the field 'crashes': jobs that take down "
-        "their worker again and again will not be recognized"
+        (
+            "the validator of job_processor.jobs refuses the field 'crashes': jobs that take down "
+            "their worker again and again will not be recognized"
+        )
     ]
     assert await store.get(crashed[0].id) == replace(settlements[0].written(), crashes=0)
 
@@ -98,7 +101,7 @@ async def test_a_retry_is_refused_with_the_reason(store: MongoStore) -> None:
     """A retry needs `attempt`, which Node's validator refuses: the error says what to do."""
     await store.insert([simple()])
     (run,) = await store.claim(claim())
-    with pytest.raises(StoreError, match="cannot be settled.*validator.*collection_prefix"):
+    with pytest.raises(StoreError, match=r"cannot be settled.*validator.*collection_prefix"):
         await store.settle([end(run, JobStatus.PENDING, attempt=2, scheduled_for=LATER)])
     assert await store.runs_of(WORKER, 10) == [run]
     assert await store.settle([end(run, JobStatus.ERRORED)]) == {run.id}

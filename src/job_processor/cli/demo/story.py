@@ -21,7 +21,8 @@ ROWS = 320
 DELAY = timedelta(seconds=5)
 _PASSWORDS = 130
 _RANGES = 60
-_SPREAD = 8.0  # seconds over which the second half of the ordinary jobs falls due
+_AT_ONCE = 150
+_SPREAD = 9.0  # seconds over which the other ordinary jobs fall due
 _CRASH_AFTER = ROWS // 3  # rows
 
 
@@ -106,7 +107,6 @@ class Story:
         self._write_accounts()
         paths = {"source": str(self._source), "target": str(self._target)}
         ordinary = _ordinary()
-        half = len(ordinary) // 2
         cast = Cast(
             import_accounts=await processor.schedule_job("import_accounts", paths),
             rebuild_index=await processor.schedule_job("rebuild_index"),
@@ -118,7 +118,7 @@ class Story:
                 "send_reminder", {"subject": "the milk"}, DELAY
             ),
             ordinary=tuple(
-                await processor.schedule_jobs([*ordinary[:half], *_spread(ordinary[half:])])
+                await processor.schedule_jobs([*ordinary[:_AT_ONCE], *_spread(ordinary[_AT_ONCE:])])
             ),
         )
         self._tell(f"{len(cast.all)} jobs are scheduled, most in one bulk write; a cron fires too.")

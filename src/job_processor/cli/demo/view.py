@@ -24,7 +24,8 @@ from job_processor.monitoring import job_json
 _PROGRESS_SECONDS = 2.0  # between two lines of progress where there is no live view
 _STORY_ROWS = 6
 _ENDED_ROWS = 5
-_BAR_WIDTH = 40
+_FRAME_ROWS = 8  # the header, the head of the table and the lines in between
+_BAR_WIDTH = 24
 
 
 class DemoView:
@@ -37,7 +38,9 @@ class DemoView:
         self._began = time.monotonic()
         self._told: list[Text] = []
         self._next_line = _PROGRESS_SECONDS
-        self._live = Live(console=out, auto_refresh=False) if has_live_view(out) else None
+        self._live = (
+            Live(console=out, auto_refresh=False, transient=True) if has_live_view(out) else None
+        )
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -49,6 +52,7 @@ class DemoView:
     def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
+            self._out.print(*self._told, sep="\n")
 
     def tell(self, text: str) -> None:
         """Add a sentence to the story."""
@@ -73,13 +77,17 @@ class DemoView:
         return time.monotonic() - self._began
 
     def _render(self, seen: Snapshot) -> RenderableType:
-        ended = [job_json(job) for job in seen.last_ended(_ENDED_ROWS)]
+        counts = seen.counts()
+        free = self._out.height - len(counts) - len(self._fleet.workers) - _FRAME_ROWS
+        story_rows = min(max(free - _ENDED_ROWS, 3), _STORY_ROWS)
+        ended_rows = min(max(free - story_rows, 0), _ENDED_ROWS)
+        ended = [job_json(job) for job in seen.last_ended(ended_rows)]
         return tables.stacked(
             self._header(seen),
-            tables.counts_table(seen.counts().items(), title=None),
+            tables.counts_table(counts.items(), title=None),
             self._workers(seen),
+            Text("\n").join(self._told[-story_rows:]) if self._told else None,
             _ended_table(ended) if ended else None,
-            Text("\n").join(self._told[-_STORY_ROWS:]) if self._told else None,
         )
 
     def _header(self, seen: Snapshot) -> RenderableType:
@@ -135,6 +143,8 @@ def show_summary(out: Console, seen: Snapshot, checks: Sequence[Check], speed: s
 
 def _ended_table(jobs: Sequence[dict[str, Any]]) -> Table:
     grid = Table.grid(padding=(0, 2))
+    for _ in range(4):
+        grid.add_column(no_wrap=True, overflow="ellipsis")
     for job in jobs:
         took = between(job["started_at"], job["ended_at"])
         grid.add_row(

@@ -43,9 +43,7 @@ class Jobs:
             return await self._refused(jobs, error)
         return []
 
-    async def _refused(
-        self, jobs: Sequence[Job], error: BulkWriteError | WriteError
-    ) -> list[Job]:
+    async def _refused(self, jobs: Sequence[Job], error: BulkWriteError | WriteError) -> list[Job]:
         if is_away(error):
             raise error
         duplicates = []

@@ -66,7 +66,6 @@ class Claims:
                 ) FROM waiting WHERE waiting.name IS NOT NULL
             )
             SELECT name FROM waiting WHERE name IS NOT NULL"""
-        self._claim_one = self._claim_statement(1, "=")
         self._claim = lru_cache(self._claim_statement)
         self._peek = lru_cache(self._peek_statement)
         self._read = f"SELECT {COLUMNS} FROM {tables.jobs} WHERE rowid=?"
