@@ -47,6 +47,9 @@ SCHEDULER_INTERVAL = 15.0
 RECONCILE_INTERVAL = 10.0
 """Seconds between two looks at what runs under a worker's own id; at once after a failed claim."""
 
+LOOP_BLOCKED_SECONDS = 1.0
+"""Seconds without an answer after which the event loop of a worker is reported as blocked."""
+
 RESCUE_BATCH = 500
 """Runs of one dead worker that are read at a time."""
 

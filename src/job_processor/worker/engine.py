@@ -26,6 +26,7 @@ from job_processor.version import version
 from job_processor.worker.executor import Executor
 from job_processor.worker.gate import Gate
 from job_processor.worker.kill_listener import KillListener
+from job_processor.worker.loop_watch import LoopWatch
 from job_processor.worker.registration import Registration
 from job_processor.worker.reporter import Reporter
 from job_processor.worker.runs import Run, Runs
@@ -78,6 +79,7 @@ class Engine:
         self._starting = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._died: asyncio.Future[None] | None = None
+        self._loop_watch: LoopWatch | None = None
 
     @property
     def worker_id(self) -> ObjectId:
@@ -92,6 +94,8 @@ class Engine:
         async with self._starting:
             if self._users == 0:
                 await self.registration.register()
+                self._loop_watch = LoopWatch(self.runs, self.logger)
+                self._loop_watch.start()
                 self._died = asyncio.get_running_loop().create_future()
                 self._tasks = [
                     self._watched("settler", self.settler.run()),
@@ -141,6 +145,8 @@ class Engine:
         self.executor.close()
 
     async def _stop(self) -> None:
+        if self._loop_watch is not None:
+            await self._loop_watch.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,0 +1,44 @@
+"""A blocked event loop is reported, from outside of it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from job_processor import JobDef
+from tests.processors import Processors, eventually
+from tests.worker.test_promises import ended
+
+
+def compute(seconds: float) -> None:
+    """Do what should not be done in an event loop."""
+    time.sleep(seconds)
+
+
+@pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
+async def test_a_blocked_loop_is_reported_with_its_jobs_and_the_place(
+    processors: Processors, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One report while it lasts, naming the async jobs that run and the line; one at the end."""
+
+    async def careless() -> None:
+        compute(1.7)
+
+    def in_a_thread() -> None:
+        time.sleep(1)
+
+    jobs = {"careless": JobDef(careless), "plain": JobDef(in_a_thread)}
+    processor, _ = await processors.start(jobs=jobs)
+    plain = await processor.schedule_job("plain")
+    job = await processor.schedule_job("careless")
+    await ended(processor, job)
+    await ended(processor, plain)
+
+    async def over() -> bool:
+        return "the event loop goes on; it was blocked for" in caplog.text
+
+    await eventually(over)
+    (report,) = [r.getMessage() for r in caplog.records if "has been blocked" in r.getMessage()]
+    assert f"while it ran 'careless' ({job.id});" in report
+    assert "in compute" in report
