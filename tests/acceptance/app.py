@@ -1,14 +1,22 @@
 """The application of the acceptance tests: handlers that write down when they start and end.
 
 Configured by the environment: ACCEPTANCE_DB, ACCEPTANCE_LOG (a file that all processes append to)
-and ACCEPTANCE_OPTIONS (JSON, options of JobProcessor).
+and ACCEPTANCE_OPTIONS: JSON, options of JobProcessor and these:
+
+- crons: expressions by name; they run every occurrence, missed ones too
+- names: the jobs that this version of the application defines; all without it
+- clock_skew: seconds by which the clock of this machine is wrong
+- die: [verb of the store, "before" or "after", n]: die by SIGKILL at its n-th call
+- broken: the part of the worker that fails at its first step
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
+import signal
 import time
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,6 +32,7 @@ from job_processor import (
     Retry,
     SimpleJob,
 )
+from job_processor.worker.scheduler import Scheduler
 
 LOG = os.environ.get("ACCEPTANCE_LOG", os.devnull)
 OPTIONS: dict[str, Any] = {
@@ -101,6 +110,10 @@ def poison(job: SimpleJob) -> None:
     os._exit(9)
 
 
+async def nothing() -> None:
+    """Do nothing, and write nothing down."""
+
+
 async def tick(signal: AbortSignal, job: CronTask) -> None:
     """Note an occurrence."""
     note("start", job, planned=job.scheduled_for.timestamp())
@@ -127,8 +140,9 @@ def make() -> JobProcessor:
     """Return the processor that the environment asks for."""
     options = dict(OPTIONS)
     skew = options.pop("clock_skew", 0.0)
+    death, broken = options.pop("die", None), options.pop("broken", None)
     crons = {
-        name: CronDef(expression, tick, on_job_exited=exited)
+        name: CronDef(expression, tick, on_job_exited=exited, misfire="all")
         for name, expression in options.pop("crons", {}).items()
     }
     names = options.pop("names", None)
@@ -141,13 +155,41 @@ def make() -> JobProcessor:
         "blocker": JobDef(blocker, resumable=True, on_job_exited=exited),
         "thread": JobDef(thread, on_job_exited=exited),
         "thread_resumable": JobDef(thread, resumable=True, on_job_exited=exited),
+        "nothing": JobDef(nothing),
         "poison": JobDef(poison, resumable=True, on_job_exited=exited),
         "exclusive": JobDef(work, exclusive=True, on_job_exited=exited),
     }
-    return JobProcessor(
+    processor = JobProcessor(
         db=os.environ.get("ACCEPTANCE_DB", "sqlite://"),
         jobs={name: job for name, job in jobs.items() if names is None or name in names},
         crons=crons,
         clock=SkewedClock(skew),
         **options,
     )
+    if death is not None:
+        die_at(processor, *death)
+    if broken == "scheduler":
+        Scheduler.schedule = fail  # type: ignore[method-assign,assignment]  # sabotage
+    return processor
+
+
+async def fail(*_: object) -> None:
+    """Fail as only a bug of ours could."""
+    raise RuntimeError("a bug")
+
+
+def die_at(processor: JobProcessor, verb: str, when: str, count: int) -> None:
+    """Die by SIGKILL at the `count`-th call of a verb of the store, before or after its write."""
+    store = processor._store  # sabotage
+    call, calls = getattr(store, verb), itertools.count(1)
+
+    async def deadly(*arguments: object, **keywords: object) -> object:
+        number = next(calls)
+        if number >= count and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        answer = await call(*arguments, **keywords)
+        if number >= count:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
+    setattr(store, verb, deadly)

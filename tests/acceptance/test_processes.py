@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from job_processor import JobStatus
+from job_processor import JobStatus, SimpleJob
 from tests.acceptance.workers import Site, WorkerProcess
 
 pytestmark = pytest.mark.timeout(120)
@@ -25,10 +25,36 @@ async def test_sigkill_at_random_loses_nothing(site: Site, db_url: str) -> None:
     )
     for _ in range(5):
         await site.until_started(min(len(site.lines("start")) + count // 12, count))
-        victim = random.choice([each for each in site.workers if each.ended_at is None])
-        victim.kill()
+        kill_one(site)
         site.start_worker()
-    settled = await site.settled(jobs, timeout=90)
+    await assert_sound(site, jobs, timeout=90)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+async def test_sigkill_each_second_loses_nothing(site: Site) -> None:
+    """The long form: 2,000 jobs, half of them resumable, one of four workers killed each second."""
+    for _ in range(4):
+        site.start_worker()
+    jobs = await site.processor.schedule_jobs(
+        (("resumable", "retried")[i % 2], {"seconds": 0.1}) for i in range(2000)
+    )
+    settling = asyncio.create_task(assert_sound(site, jobs, timeout=800))
+    while not settling.done():
+        await asyncio.wait([settling], timeout=1)
+        kill_one(site)
+        site.start_worker()
+    await settling
+
+
+def kill_one(site: Site) -> None:
+    """Kill a random one of the living workers."""
+    random.choice([each for each in site.workers if each.ended_at is None]).kill()
+
+
+async def assert_sound(site: Site, jobs: list[SimpleJob], timeout: float) -> None:
+    """Nothing is lost or left running, no two runs of a job overlap, no hook came twice."""
+    settled = await site.settled(jobs, timeout)
     poisoned = [job for job in settled if job.status is not JobStatus.FINISHED]
     assert all(job.crashes >= 3 for job in poisoned)
     await site.assert_nothing_runs(jobs)
@@ -58,6 +84,32 @@ async def test_sigterm_pauses_resumes_and_finishes(site: Site) -> None:
     assert (await site.processor.get_healthcheck())["workers"] == []
     site.start_worker(concurrency=50)
     assert {job.status for job in await site.settled(resumable)} == {JobStatus.FINISHED}
+    site.assert_no_overlap()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+async def test_sigterm_with_handlers_of_all_lengths(site: Site) -> None:
+    """The long form: fifty handlers of 0.1 to 60 s, half of them resumable, a grace of 20 s."""
+    options = {"shutdown_grace": 20, "kill_grace": 2, "concurrency": 50}
+    worker = site.start_worker(**options)
+    lengths = [0.1 * 600 ** (i / 24) for i in range(25)]
+    resumable = await site.processor.schedule_jobs(
+        ("resumable", {"seconds": each}) for each in lengths
+    )
+    plain = await site.processor.schedule_jobs(("deaf", {"seconds": each}) for each in lengths)
+    await site.until_started(50)
+    began = time.monotonic()
+    worker.send(signal.SIGTERM)
+    assert await worker.wait(60) == 0, worker.log
+    assert time.monotonic() - began < 20 + 2 + 5
+    for job, seconds in zip(await site.settled(plain, 1), lengths, strict=True):
+        if seconds < 18:
+            assert job.status is JobStatus.FINISHED
+        elif seconds > 25:
+            assert job.status is JobStatus.ERRORED
+    site.start_worker(**options)
+    assert {job.status for job in await site.settled(resumable, 120)} == {JobStatus.FINISHED}
     site.assert_no_overlap()
 
 

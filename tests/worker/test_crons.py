@@ -11,6 +11,7 @@ import pytest
 from job_processor import Clock, CronDef, CronTask, JobProcessor, JobStatus
 from job_processor.models import JobQuery, occurrence_id
 from job_processor.worker.engine import Engine
+from job_processor.worker.ownership import Ownership
 from job_processor.worker.scheduler import Scheduler
 from tests.processors import WAIT, Processors, eventually
 
@@ -110,6 +111,26 @@ async def test_a_crash_between_insert_and_advance_loses_and_doubles_nothing(
             await scheduler.schedule()
     await Scheduler(engine).schedule()
     assert [task.scheduled_for for task in await tasks(engine)] == at(1, 2)
+
+
+async def test_a_crash_before_a_new_cron_is_complete_loses_nothing(
+    processors: Processors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pointer is made, its definition not yet noted: the next pass goes on from the pointer."""
+    clock = SetClock()
+    crons = {"tick": CronDef("* * * * *", nothing, misfire="all")}
+    engine = await engine_of(processors, clock, crons=crons)
+
+    async def crash(*_: object) -> None:
+        raise RuntimeError("killed here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ownership, "mark_applied", crash)
+        with pytest.raises(RuntimeError):
+            await Scheduler(engine).schedule()
+    clock.forward(minutes=3)
+    await Scheduler(engine).schedule()
+    assert [task.scheduled_for for task in await tasks(engine)] == at(1, 2, 3, 4)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from job_processor.definitions import CronDef
 from job_processor.errors import StoreError
@@ -77,8 +77,8 @@ class Scheduler:
     ) -> datetime:
         """Make sure of the standing occurrence, move a due pointer, remove strays."""
         store, now = self._engine.store, self._engine.clock.now()
-        fresh = cron is None or owner.applied != owner.fingerprint
-        if cron is None or fresh:
+        fresh = owner.applied != owner.fingerprint
+        if cron is None or (fresh and not self._made_the_pointer(definition, cron)):
             planned = [self._next(definition, now)]
         elif cron.scheduled_for > now:
             planned = [cron.scheduled_for]
@@ -89,7 +89,7 @@ class Scheduler:
         await self._insert(name, definition, planned, now)
         if cron is None:
             await store.create_cron(_new_cron(name, definition, pointer, now))
-        elif fresh or pointer != cron.scheduled_for:
+        elif pointer != cron.scheduled_for or parse(definition.cron_string) != cron.cron_string:
             await store.update_cron(cron, parse(definition.cron_string), pointer, now)
         if fresh:
             await self._ownership.mark_applied(name, owner)
@@ -111,6 +111,14 @@ class Scheduler:
                 await insert_or_skip(
                     store, [_occurrence(name, definition, moment, now)], self._engine.clock
                 )
+
+    def _made_the_pointer(self, definition: CronDef, cron: Cron) -> bool:
+        """True when this very definition made the pointer, and a crash kept it from saying so."""
+        before = cron.scheduled_for - timedelta(milliseconds=1)
+        return (
+            parse(definition.cron_string) == cron.cron_string
+            and self._next(definition, before) == cron.scheduled_for
+        )
 
     def _next(self, definition: CronDef, after: datetime) -> datetime:
         zone = definition.timezone or self._timezone

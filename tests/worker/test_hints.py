@@ -1,0 +1,86 @@
+"""Hints may all be missing: the sweep behind them finds work, kills and ends all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+
+from job_processor import JobDef, JobProcessor, JobStatus
+from job_processor.store.base import HintListener
+from tests.processors import WAIT, Processors, eventually
+from tests.worker.test_promises import Probe
+
+POLL = 0.5  # seconds
+
+
+@pytest.fixture
+def probe() -> Probe:
+    """A fresh probe."""
+    return Probe()
+
+
+def deafen(processor: JobProcessor) -> None:
+    """Cut a processor off from every hint, its own writes' included."""
+
+    def subscribe(listener: HintListener) -> Callable[[], None]:
+        del listener
+        return lambda: None
+
+    processor._store.subscribe = subscribe  # type: ignore[method-assign]  # the fault
+
+
+async def test_the_sweep_finds_everything_without_a_single_hint(
+    processors: Processors, probe: Probe
+) -> None:
+    """New work, work that falls due, a kill and an end are found within the poll interval."""
+    producer = await processors.make(jobs={"a": JobDef(probe.held)}, poll_interval=POLL)
+    processor = await processors.make(jobs={"a": JobDef(probe.held)}, poll_interval=POLL)
+    deafen(producer)
+    deafen(processor)
+    await processors.worker(processor)
+
+    async def registered() -> bool:
+        return bool((await producer.get_healthcheck())["workers"])
+
+    await eventually(registered)
+    scheduled = time.monotonic()
+    job = await producer.schedule_job("a")
+    await asyncio.wait_for(probe.began.wait(), WAIT)
+    found = time.monotonic()
+    waiting = asyncio.create_task(producer.wait_for_job(job.id))
+    await producer.kill_job(job.id)
+    assert (await waiting).status is JobStatus.KILLED
+    # A bound for a machine that does much besides; without the sweep none of it comes at all.
+    assert found - scheduled < POLL + 5
+    assert time.monotonic() - found < 4 * POLL + 5
+
+
+async def test_an_idle_worker_asks_once_in_a_poll_interval(processors: Processors) -> None:
+    """It does not spin while nothing is due, nor while what is due belongs to others."""
+
+    async def handler() -> None: ...
+
+    stranger = await processors.make(jobs={"theirs": JobDef(handler)})
+    await stranger.schedule_jobs(["theirs"] * 5)
+    processor = await processors.make(jobs={"ours": JobDef(handler)}, poll_interval=0.1)
+    store, claims = processor._store, 0
+    claim = store.claim
+
+    async def counted(asked: object) -> object:
+        nonlocal claims
+        claims += 1
+        return await claim(asked)  # type: ignore[arg-type]  # passed on as it came
+
+    store.claim = counted  # type: ignore[method-assign,assignment]  # the probe
+    await processors.worker(processor)
+
+    async def some() -> bool:
+        return claims >= 3
+
+    await eventually(some)
+    before, began = claims, time.monotonic()
+    await asyncio.sleep(2)
+    assert claims - before <= (time.monotonic() - began) / 0.1 + 2
