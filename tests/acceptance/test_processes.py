@@ -32,12 +32,13 @@ async def test_sigkill_at_random_loses_nothing(site: Site, db_url: str) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(900)
-async def test_sigkill_each_second_loses_nothing(site: Site) -> None:
+async def test_sigkill_each_second_loses_nothing(site: Site, db_url: str) -> None:
     """The long form: 2,000 jobs, half of them resumable, one of four workers killed each second."""
+    count = 500 if db_url.startswith("mongo") else 2000  # that server reads every match
     for _ in range(4):
         site.start_worker()
     jobs = await site.processor.schedule_jobs(
-        (("resumable", "retried")[i % 2], {"seconds": 0.1}) for i in range(2000)
+        (("resumable", "retried")[i % 2], {"seconds": 0.1}) for i in range(count)
     )
     settling = asyncio.create_task(assert_sound(site, jobs, timeout=800))
     while not settling.done():
