@@ -365,6 +365,24 @@ async def test_a_result_that_cannot_be_stored_is_described(
     assert "cannot be stored" in caplog.text
 
 
+async def test_a_result_that_has_no_room_beside_its_payload_is_described(
+    processors: Processors,
+) -> None:
+    """MongoDB keeps 16 MiB a document: the job finishes all the same, with the head of it."""
+
+    async def echo(payload: dict[str, str]) -> dict[str, str]:
+        return payload
+
+    processor = await processors.make(jobs={"echo": JobDef(echo)})
+    job = await processor.run_job("echo", {"text": "x" * 9 * 1024 * 1024})
+    assert job.status is JobStatus.FINISHED
+    assert job.output is not None
+    if processors.db_url.startswith("mongo"):
+        assert job.output.result.startswith("{'text': 'xxx")
+    else:
+        assert job.output.result == job.payload
+
+
 async def test_on_job_exited_gets_the_job_as_last_written(processors: Processors) -> None:
     """Async and plain hooks are called once after the end, and their failure is harmless."""
     seen: dict[str, list[Any]] = {"double": [], "fail": []}

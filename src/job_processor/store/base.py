@@ -254,7 +254,7 @@ class Store(ABC):
 
     @abstractmethod
     async def find_active(self, type: JobType, name: str) -> Job | None:
-        """Return a pending, running or paused one of this name."""
+        """Return a pending, running or paused one of this name; an exclusive one before others."""
 
     @abstractmethod
     async def queue(self, now: datetime, limit: int) -> list[Job]:

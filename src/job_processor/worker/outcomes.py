@@ -19,6 +19,7 @@ from job_processor.models import (
     SkipReason,
 )
 from job_processor.settings import CRASH_LIMIT, ERROR_LIMIT
+from job_processor.values import describe
 
 INTERRUPTED = "Interrupted"
 CRASHED = "Worker crashed unexpectedly"
@@ -109,11 +110,14 @@ def next_best(outcome: Outcome, refusal: object) -> Outcome | None:
     """Return what to write instead of an outcome that the store refused; None: nothing is left.
 
     A retry that cannot be counted (the Node package's validator knows no attempts) ends errored
-    with the handler's own error; an output that cannot be stored gives way to the refusal.
+    with the handler's own error. A result that has no room beside its payload gives way to its
+    description, and whatever else cannot be stored to the refusal.
     """
+    output = outcome.output
     if outcome.attempt is not None:
         return replace(outcome, status=JobStatus.ERRORED, scheduled_for=None, attempt=None)
-    output = outcome.output
+    if output is not None and outcome.status is JobStatus.FINISHED and not _is_short(output.result):
+        return replace(outcome, output=replace(output, result=describe(output.result)))
     if output is not None and output.error is not None and output.error.startswith(UNSTORABLE):
         return None
     told = Output("--", None, shorten(f"{UNSTORABLE}: {refusal}", 1000))
@@ -150,6 +154,11 @@ def format_duration(seconds: float) -> str:
         if count:
             parts.append(f"{count} {unit}{'s' if count > 1 else ''}")
     return " ".join(parts)
+
+
+def _is_short(result: object) -> bool:
+    """True for no result, and for what `describe` returns."""
+    return result is None or (isinstance(result, str) and len(result) <= ERROR_LIMIT)
 
 
 def _retry_of(job: Job, definition: Definition) -> Retry | None:

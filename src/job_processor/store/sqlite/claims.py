@@ -120,8 +120,9 @@ class Claims:
 
     def _claim_statement(self, lines: int, excluding: bool) -> str:
         merged = self._merge(lines, "priority DESC, scheduled_for", excluding=excluding)
+        # Not indexed: by its row alone, even where an application's ANALYZE found few jobs.
         return f"""
-            UPDATE {self._tables.jobs}
+            UPDATE {self._tables.jobs} NOT INDEXED
             SET status='running', worker_id=?3, started_at=coalesce(started_at, ?1), updated_at=?1
             WHERE rowid IN (SELECT number FROM ({merged})) AND {WAITING}
             RETURNING {COLUMNS}"""

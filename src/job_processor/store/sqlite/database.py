@@ -1,4 +1,4 @@
-"""A connection and the thread that owns it: SQLite never blocks the event loop."""
+"""The thread that owns a connection: SQLite never blocks the event loop."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from queue import SimpleQueue
 from typing import Any, TypeAlias, TypeVar, TypeVarTuple
 
 from job_processor.errors import NotSetUpError
-from job_processor.store.sqlite.failures import explain, needs_reopening
+from job_processor.store.sqlite.link import Link
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
-Connect: TypeAlias = Callable[[], sqlite3.Connection]
 Deliver: TypeAlias = Callable[[Any, BaseException | None], object]
 _Item: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], Deliver]
 
@@ -30,12 +29,13 @@ class Database:
     function then runs to its end and its result is dropped.
     """
 
-    def __init__(self, name: str, address: str, connect: Connect) -> None:
+    def __init__(self, name: str, address: str, link: Link) -> None:
         self._queue: SimpleQueue[_Item | None] = SimpleQueue()
-        self._owner = _Owner(self._queue, address, connect)
         # A daemon: a program that forgets to close must still be able to end. A result is handed
         # over only after its commit, so nothing that was acknowledged is lost by that.
-        self._thread = threading.Thread(target=self._owner.serve, name=name, daemon=True)
+        self._thread = threading.Thread(
+            target=_serve, args=(self._queue, link), name=name, daemon=True
+        )
         self._closed = False
         self._address = address
         self._finalize = weakref.finalize(self, self._queue.put, None)
@@ -80,7 +80,7 @@ class Database:
     async def close(self) -> None:
         """Finish what was called, close the connection and end the thread."""
         self._closed = True
-        if self._thread.ident is not None and self._finalize.alive:
+        if self._thread.ident is not None:
             self._finalize()
             await asyncio.to_thread(self._thread.join)
 
@@ -92,54 +92,27 @@ class Database:
             self._thread.start()
 
 
-class _Owner:
+def _serve(queue: SimpleQueue[_Item | None], link: Link) -> None:
     """The thread's side. It knows nothing of its Database, which may be forgotten unclosed."""
+    try:
+        while _serve_one(queue, link):
+            pass
+    finally:
+        link.close()
 
-    def __init__(self, queue: SimpleQueue[_Item | None], address: str, connect: Connect) -> None:
-        self._queue = queue
-        self._address = address
-        self._connect = connect
-        self._connection: sqlite3.Connection | None = None
 
-    def serve(self) -> None:
-        try:
-            while self._serve_one():
-                pass
-        finally:
-            self._disconnect()
-
-    def _serve_one(self) -> bool:
-        item = self._queue.get()
-        if item is None:
-            return False
-        function, args, deliver = item
-        try:
-            if self._connection is None:
-                self._connection = self._connect()
-            result = function(self._connection, *args)
-        except BaseException as error:  # noqa: BLE001  # it belongs to the caller, whatever it is
-            deliver(None, self._failed(error))
-        else:
-            deliver(result, None)
-        return True
-
-    def _failed(self, error: BaseException) -> BaseException:
-        if self._connection is not None and self._connection.in_transaction:
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.rollback()
-        if not isinstance(error, sqlite3.Error):
-            return error
-        if needs_reopening(error):
-            self._disconnect()
-        explained = explain(error, self._address)
-        explained.__cause__ = error
-        return explained
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
+def _serve_one(queue: SimpleQueue[_Item | None], link: Link) -> bool:
+    item = queue.get()
+    if item is None:
+        return False
+    function, args, deliver = item
+    try:
+        result = link.run(function, *args)
+    except BaseException as error:  # noqa: BLE001  # it belongs to the caller, whatever it is
+        deliver(None, error)
+    else:
+        deliver(result, None)
+    return True
 
 
 def _resolve(future: asyncio.Future[T], result: T, error: BaseException | None) -> None:

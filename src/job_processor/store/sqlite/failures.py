@@ -19,6 +19,9 @@ _UNAVAILABLE = {
 }
 """What may pass by itself or with somebody's help, by primary result code."""
 
+_LASTING = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_ERROR})
+"""What does not pass by itself; who sets up should hear of it at once."""
+
 _REOPEN = frozenset(
     {
         sqlite3.SQLITE_READONLY,
@@ -36,6 +39,11 @@ def explain(error: sqlite3.Error, address: str) -> StoreError:
     detail = f"{error} ({getattr(error, 'sqlite_errorname', type(error).__name__)})"
     if code in _UNAVAILABLE:
         return StoreUnavailableError(f"{address}: {_UNAVAILABLE[code]}; SQLite says: {detail}")
+    if code == sqlite3.SQLITE_ERROR and str(error).startswith("no such table"):
+        return StoreUnavailableError(
+            f"{address} has lost its tables; put the right file back, or set it up anew by "
+            f"starting a worker; SQLite says: {detail}"
+        )
     if code == sqlite3.SQLITE_NOTADB:
         return StoreSetupError(
             f"{address} is not an SQLite database; give the path of another file"
@@ -52,8 +60,7 @@ def explain_setup(error: StoreError) -> StoreError:
     """Return the error to raise while setting up: what does not pass by itself cannot serve."""
     cause = error.__cause__
     passes = isinstance(error, StoreUnavailableError) and not (
-        isinstance(cause, sqlite3.Error)
-        and _primary_code(cause) in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+        isinstance(cause, sqlite3.Error) and _primary_code(cause) in _LASTING
     )
     if passes or isinstance(error, StoreSetupError):
         return error
@@ -63,6 +70,11 @@ def explain_setup(error: StoreError) -> StoreError:
 def needs_reopening(error: sqlite3.Error) -> bool:
     """Tell whether a new connection may succeed where this one would go on to fail."""
     return _primary_code(error) in _REOPEN
+
+
+def is_full(error: sqlite3.Error) -> bool:
+    """Tell whether there was no room on the disk."""
+    return _primary_code(error) == sqlite3.SQLITE_FULL
 
 
 def is_busy(error: sqlite3.Error) -> bool:

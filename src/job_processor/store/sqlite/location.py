@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,9 @@ WAL_PAGES = 4000
 
 WAL_BYTES_KEPT = 64 * 1024 * 1024
 """The log is cut back to this size after a burst."""
+
+CUT_TIMEOUT = 0.1
+"""Seconds that cutting back a longer log waits for readers; writers wait meanwhile, too."""
 
 STATEMENTS_KEPT = 256
 """Prepared statements that a connection keeps."""
@@ -59,12 +63,29 @@ class Location:
         """Raise StoreSetupError when there can be no such file."""
         if self.path is None:
             return
-        if self.path.is_dir():
+        try:
+            is_folder, has_folder = self.path.is_dir(), self.path.parent.is_dir()
+        except OSError as error:  # its name is too long, or a folder above it may not be entered
+            raise StoreSetupError(
+                f"{self.path} cannot be reached ({error.strerror}); give the path of a file that "
+                "this process may read and write"
+            ) from error
+        if is_folder:
             raise StoreSetupError(f"{self.path} is a folder; give the path of a file")
-        if not self.path.parent.is_dir():
+        if not has_folder:
             raise StoreSetupError(
                 f"{self.path}: its folder {self.path.parent} does not exist; make it first"
             )
+
+    def file(self) -> tuple[int, int] | None:
+        """Return which file is at the path at present, None when there is none."""
+        if self.path is None:
+            return None
+        try:
+            stat = os.stat(self.path)  # noqa: PTH116  # each call of the store pays for it
+        except OSError:
+            return None
+        return stat.st_dev, stat.st_ino
 
     def connect(self, *, create: bool = False, read_only: bool = False) -> sqlite3.Connection:
         """Open a connection; raises sqlite3.Error. The file is made only with `create`."""

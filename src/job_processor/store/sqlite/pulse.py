@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 from bson import ObjectId
 
 from job_processor.store.base import Pulse
 from job_processor.store.sqlite.database import Database
-from job_processor.store.sqlite.failures import explain
+from job_processor.store.sqlite.link import Link
 from job_processor.store.sqlite.location import Location
 from job_processor.store.sqlite.workers import Workers
 
@@ -17,23 +15,16 @@ class FilePulse(Pulse):
     """Beats on its own connection."""
 
     def __init__(self, location: Location, workers: Workers) -> None:
-        self._address = location.address
+        self._link = Link(location)
         self._workers = workers
-        try:
-            self._connection = location.connect()
-        except sqlite3.Error as error:
-            raise explain(error, self._address) from error
 
     def beat(self, worker_id: ObjectId) -> bool:
         """Set the `last_seen` of a registration; False when there is none."""
-        try:
-            return self._workers.beat(self._connection, worker_id)
-        except sqlite3.Error as error:
-            raise explain(error, self._address) from error
+        return self._link.run(self._workers.beat, worker_id)
 
     def close(self) -> None:
         """Close the connection."""
-        self._connection.close()
+        self._link.close()
 
 
 class MemoryPulse(Pulse):

@@ -19,7 +19,7 @@ from bson import ObjectId
 from job_processor.models import Job, JobQuery, JobStatus, JobType
 from job_processor.store.base import NameCount
 from job_processor.store.sqlite.rows import COLUMNS, to_job
-from job_processor.store.sqlite.tables import AT_REST, RUNNING, Tables
+from job_processor.store.sqlite.tables import ACTIVE, AT_REST, RUNNING, Tables
 
 MERGED_BRANCHES = 64
 """Branches that one statement merges at most."""
@@ -48,6 +48,9 @@ class Reading:
             SELECT id FROM {self._running}
             WHERE {RUNNING} AND id<?1 AND (?2 IS NULL OR type=?2) AND (?3 IS NULL OR name=?3)
             ORDER BY id DESC LIMIT ?4"""
+        self._exclusive_id = f"""
+            SELECT id FROM {jobs} INDEXED BY {tables.exclusive}
+            WHERE type=? AND name=? AND exclusive=1 AND {ACTIVE}"""
         self._running_counts = f"""
             SELECT type, name, count(*) FROM {self._running} WHERE {RUNNING} GROUP BY type, name"""
         self._names = f"""
@@ -92,11 +95,13 @@ class Reading:
         return self._rows(connection, nlargest(query.limit, ids))
 
     def find_active(self, connection: sqlite3.Connection, type: JobType, name: str) -> Job | None:
-        """Return a pending, running or paused job of this type and name."""
+        """Return a pending, running or paused job; an exclusive one before others."""
         branches = [(type, name, status) for status in (JobStatus.PENDING, JobStatus.PAUSED)]
         arguments = (_BEHIND_EVERY_ID, type, name, 1)
-        ids = [id for (id,) in connection.execute(self._running_ids, arguments)]
-        ids += self._newest_of(connection, branches, _BEHIND_EVERY_ID, 1)
+        ids = [id for (id,) in connection.execute(self._exclusive_id, (type, name))]
+        if not ids:
+            ids += [id for (id,) in connection.execute(self._running_ids, arguments)]
+            ids += self._newest_of(connection, branches, _BEHIND_EVERY_ID, 1)
         return next(iter(self._rows(connection, ids)), None)
 
     def names(self, connection: sqlite3.Connection, limit: int) -> list[tuple[JobType, str]]:
@@ -125,10 +130,9 @@ class Reading:
 
     def _branches_of(self, connection: sqlite3.Connection, query: JobQuery) -> list[Branch]:
         """Return the branches that a query's jobs may be in."""
-        if query.status is None:
-            statuses: Iterable[JobStatus] = STATUSES_AT_REST
-        else:
-            statuses = [query.status] if query.status is not JobStatus.RUNNING else []
+        if query.status is JobStatus.RUNNING:
+            return []
+        statuses = STATUSES_AT_REST if query.status is None else (query.status,)
         if query.name is not None:
             kinds = [(type, query.name) for type in TYPES]
         else:

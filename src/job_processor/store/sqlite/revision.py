@@ -20,7 +20,7 @@ class Revision:
         self._mark = f"""
             SELECT (SELECT max(rowid) FROM {tables.jobs}),
                 (SELECT value FROM {tables.meta} WHERE key='revision')"""
-        self._data_version: int | None = None
+        self._data_version: tuple[sqlite3.Connection, int] | None = None
         self._seen: tuple[int | None, int] | None = None
 
     def bump(self, connection: sqlite3.Connection) -> None:
@@ -30,9 +30,10 @@ class Revision:
     def has_changed(self, connection: sqlite3.Connection) -> bool:
         """Tell whether others have written since the last call; what we wrote may count too."""
         (data_version,) = connection.execute("PRAGMA data_version").fetchone()
-        if data_version == self._data_version:
+        # Each connection counts for itself, and one that broke was made anew.
+        if (connection, data_version) == self._data_version:
             return False
-        self._data_version = data_version
+        self._data_version = connection, data_version
         mark: tuple[int | None, int] = connection.execute(self._mark).fetchone()
         changed, self._seen = mark != self._seen, mark
         return changed

@@ -93,15 +93,11 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {}
 def setup(connection: sqlite3.Connection, tables: Tables, address: str, is_file: bool) -> None:
     """Make and verify what the store needs; raises StoreSetupError when that cannot be."""
     _check_sqlite()
+    _version(connection, tables, address)  # what is refused stays as it is, to the byte
     if is_file:
         _switch_to_wal(connection, address)
     connection.execute("BEGIN IMMEDIATE")
-    found = _version(connection, tables)
-    if found is not None and found > VERSION:
-        raise StoreSetupError(
-            f"{address} was written by a newer job-processor (its tables {tables.jobs} … have "
-            f"version {found}, this one knows {VERSION}); update this installation"
-        )
+    found = _version(connection, tables, address)
     if found is None:
         _create(connection, tables)
     for version in range((found or VERSION) + 1, VERSION + 1):
@@ -109,10 +105,10 @@ def setup(connection: sqlite3.Connection, tables: Tables, address: str, is_file:
             connection.execute(statement)
     for index in index_statements(tables):
         connection.execute(index)
-    if found != VERSION:
-        connection.execute(
-            f"INSERT OR REPLACE INTO {tables.meta} (key, value) VALUES ('version', ?)", (VERSION,)
-        )
+    # Even where it is there: a file that may only be read is found out now, not by a first job.
+    connection.execute(
+        f"INSERT OR REPLACE INTO {tables.meta} (key, value) VALUES ('version', ?)", (VERSION,)
+    )
     _verify(connection, tables, address)
     connection.execute("COMMIT")
 
@@ -161,16 +157,34 @@ def _switch_to_wal(connection: sqlite3.Connection, address: str) -> None:
         )
 
 
-def _version(connection: sqlite3.Connection, tables: Tables) -> int | None:
-    """Return the version of the tables that are there, None when there are none."""
-    (found,) = connection.execute(
-        "SELECT count(*) FROM sqlite_master WHERE type='table' AND name=?",
-        (_unquoted(tables.meta),),
-    ).fetchone()
-    if not found:
+def _version(connection: sqlite3.Connection, tables: Tables, address: str) -> int | None:
+    """Return the version of the tables that are there, None when there are none of these names.
+
+    Raises StoreSetupError for those of another program, or of a newer version of ours.
+    """
+    names = [_unquoted(getattr(tables, name)) for name in (*_COLUMNS, *_INDEXES)]
+    marks = ",".join("?" * len(names))
+    taken = connection.execute(f"SELECT name FROM sqlite_master WHERE name IN ({marks})", names)
+    present = sorted(name for (name,) in taken)
+    if not present:
         return None
-    row = connection.execute(f"SELECT value FROM {tables.meta} WHERE key='version'").fetchone()
-    return row[0] if row else None
+    found = _column_names(_COLUMNS["meta"]) <= _present_columns(connection, _unquoted(tables.meta))
+    row = (
+        found
+        and connection.execute(f"SELECT value FROM {tables.meta} WHERE key='version'").fetchone()
+    )
+    if not row:
+        raise StoreSetupError(
+            f"{address}: it has {present[0]!r}, which job-processor did not make; use another "
+            "file, or keep the two apart by a `collection_prefix`"
+        )
+    version: int = row[0]
+    if version > VERSION:
+        raise StoreSetupError(
+            f"{address} was written by a newer job-processor (its tables {tables.jobs} … have "
+            f"version {version}, this one knows {VERSION}); update this installation"
+        )
+    return version
 
 
 def _create(connection: sqlite3.Connection, tables: Tables) -> None:
@@ -183,10 +197,7 @@ def _verify(connection: sqlite3.Connection, tables: Tables, address: str) -> Non
     """Compare what is there with what every statement of ours relies on."""
     for table, columns in _COLUMNS.items():
         name = _unquoted(getattr(tables, table))
-        present = {
-            row[1] for row in connection.execute("SELECT * FROM pragma_table_info(?)", (name,))
-        }
-        missing = _column_names(columns) - present
+        missing = _column_names(columns) - _present_columns(connection, name)
         if missing:
             raise _differs(address, name, f"it lacks the columns {', '.join(sorted(missing))}")
     for wanted in index_statements(tables):
@@ -203,6 +214,11 @@ def _differs(address: str, name: str, how: str) -> StoreSetupError:
         f"{address}: {name!r} is not what job-processor made: {how}. Rename or drop it, and run "
         "again"
     )
+
+
+def _present_columns(connection: sqlite3.Connection, table: str) -> set[str]:
+    rows = connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
+    return {name for (name,) in rows}
 
 
 def _column_names(columns: str) -> set[str]:

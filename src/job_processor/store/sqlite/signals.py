@@ -26,7 +26,9 @@ class Signals:
             ON CONFLICT DO NOTHING"""
         self._open = f"""
             SELECT job_id FROM {tables.signals} INDEXED BY {tables.open_kills} WHERE ack=0"""
-        self._acknowledge = f"UPDATE {tables.signals} SET ack=1 WHERE job_id=? AND ack=0"
+        self._acknowledge = f"""
+            UPDATE {tables.signals} INDEXED BY {tables.open_kills}
+            SET ack=1 WHERE job_id=? AND ack=0"""
         self._prune = f"DELETE FROM {tables.signals} WHERE created_at<{NOW_MS}-{KEPT_MS}"
 
     def request_kill(

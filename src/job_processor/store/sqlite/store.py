@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from functools import partial
@@ -40,6 +39,7 @@ from job_processor.store.sqlite.crons import Crons
 from job_processor.store.sqlite.database import Database
 from job_processor.store.sqlite.failures import explain_setup
 from job_processor.store.sqlite.jobs import Jobs
+from job_processor.store.sqlite.link import Link
 from job_processor.store.sqlite.location import Location
 from job_processor.store.sqlite.pulse import FilePulse, MemoryPulse
 from job_processor.store.sqlite.reading import Reading
@@ -76,12 +76,12 @@ class SqliteStore(Store):
         self.needs_heartbeat = path is not None
         tables = Tables(prefix)
         self._tables = tables
-        self._is_made = False
-        self._writer = Database("job-processor-sqlite-writer", self.address, self._connect)
+        self._link = Link(self._location, create=True)
+        self._writer = Database("job-processor-sqlite-writer", self.address, self._link)
         self._reader = self._writer
         if path is not None:
-            connect = partial(self._location.connect, read_only=True)
-            self._reader = Database("job-processor-sqlite-reader", self.address, connect)
+            link = Link(self._location, read_only=True)
+            self._reader = Database("job-processor-sqlite-reader", self.address, link)
         self._revision = Revision(tables)
         self._jobs = Jobs(tables, self._revision)
         self._claims = Claims(tables)
@@ -93,10 +93,6 @@ class SqliteStore(Store):
         self._listeners = HintListeners()
         self._watch: Watch | None = None
 
-    def _connect(self) -> sqlite3.Connection:
-        """Open the writer's connection; a file that vanished later is never made anew, empty."""
-        return self._location.connect(create=not self._is_made)
-
     # --- life ---------------------------------------------------------------------------------
 
     async def setup(self) -> None:
@@ -107,7 +103,7 @@ class SqliteStore(Store):
             await self._writer.call(schema.setup, self._tables, self.address, is_file)
         except StoreError as error:
             raise explain_setup(error) from error
-        self._is_made = True
+        self._link.create = False
 
     async def close(self) -> None:
         """Finish what was asked for, then close both connections."""

@@ -47,8 +47,9 @@ class Watch:
 
     async def stop(self) -> None:
         """End the watch and wait for its end."""
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        if not self._task.done():  # a task that ended with its loop cannot be waited for
+            self._task.cancel()
+            await asyncio.wait([self._task])
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -101,6 +102,7 @@ class _Log:
             if self._is_watched():
                 await _readable(self._inotify.fd)
                 self._inotify.drain()
+                self._watch(self._inotify)  # a log made anew may have the number of the old one
                 return
             if self._watch(self._inotify):
                 return  # it was made anew, and may have been written before we watched it

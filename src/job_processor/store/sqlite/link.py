@@ -1,0 +1,110 @@
+"""A connection that is made when it is needed, and anew when it is of no use any more."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar, TypeVarTuple
+
+from job_processor.store.sqlite import location
+from job_processor.store.sqlite.failures import explain, is_full, needs_reopening
+from job_processor.store.sqlite.location import Location
+
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
+
+
+class Link:
+    """Runs functions with a connection to the file that is at its path now; used by one thread.
+
+    SQLite itself does not notice that a file was moved, deleted or replaced: it would go on to
+    write, and to acknowledge, what nobody ever reads.
+    """
+
+    def __init__(self, where: Location, *, create: bool = False, read_only: bool = False) -> None:
+        self._location = where
+        self._read_only = read_only
+        self.create = create
+        """Make the file where it is missing. One that vanished later is not made anew, empty."""
+        self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._was_full = False
+        self._log: Path | None = None
+        self._longest_log = location.WAL_BYTES_KEPT
+
+    def run(self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args) -> T:
+        """Return `function(connection, *args)`.
+
+        One that raises leaves no transaction behind; sqlite3's errors come out as StoreError.
+        """
+        try:
+            connection = self._connected()
+            if self._was_full:
+                self._reuse_log(connection)
+            result = function(connection, *args)
+            if not self._read_only:
+                self._cut_log(connection)
+            return result
+        except sqlite3.Error as error:
+            self._roll_back()
+            self._was_full = self._was_full or is_full(error)
+            if needs_reopening(error) and self._location.path is not None:
+                self.close()
+            raise explain(error, self._location.address) from error
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def close(self) -> None:
+        """Close the connection; the next call makes another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is not None and self._file != self._location.file():
+            self.close()
+        if self._connection is None:
+            self._connection = self._location.connect(create=self.create, read_only=self._read_only)
+            self._file = self._location.file()
+            self._log = self._location.wal
+        return self._connection
+
+    def _reuse_log(self, connection: sqlite3.Connection) -> None:
+        """Move the log into the file, to write over it: what room there is now is not for a log."""
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("PRAGMA wal_checkpoint")
+            self._was_full = False
+
+    def _cut_log(self, connection: sqlite3.Connection) -> None:
+        """Wait for the readers, shortly, when the log has become long.
+
+        SQLite begins it anew only at a moment without any, and where several processes read all
+        the time there is none.
+        """
+        size = _size(self._log)
+        if size <= self._longest_log:
+            return
+        busy = True
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute(f"PRAGMA busy_timeout={location.CUT_TIMEOUT * 1000:.0f}")
+            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        connection.execute(f"PRAGMA busy_timeout={location.BUSY_TIMEOUT * 1000:.0f}")
+        # For one that takes longer nobody waits again soon.
+        self._longest_log = 2 * size if busy else location.WAL_BYTES_KEPT
+
+    def _roll_back(self) -> None:
+        if self._connection is not None and self._connection.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.rollback()
+
+
+def _size(file: Path | None) -> int:
+    try:
+        return 0 if file is None else os.stat(file).st_size  # noqa: PTH116  # at each call
+    except OSError:
+        return 0

@@ -1,0 +1,83 @@
+"""A store in a process of its own, which does what the lines of its standard input say.
+
+Each line is a JSON list: a verb and its arguments. Each is answered by a line of JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+from bson import ObjectId
+
+from job_processor.clock import Clock
+from job_processor.models import Claim, JobStatus, Outcome, Settlement, SimpleJob
+from job_processor.settings import Settings
+from job_processor.store import Store
+from job_processor.store.opening import open_store
+
+
+class Actor:
+    """The verbs; ids go in and out as hex."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._worker_id = ObjectId()
+        self._clock = Clock()
+
+    async def setup(self) -> None:
+        """Set the store up."""
+        await self._store.setup()
+
+    async def insert(self, name: str) -> str:
+        """Insert a job that is due."""
+        now = self._clock.now()
+        job = SimpleJob(
+            id=ObjectId(),
+            name=name,
+            status=JobStatus.PENDING,
+            scheduled_for=now,
+            created_at=now,
+            updated_at=now,
+        )
+        await self._store.insert([job])
+        return str(job.id)
+
+    async def claim_all(self, name: str, limit: int) -> list[str]:
+        """Claim again and again, as much as `limit` at once, until nothing is left."""
+        claimed: list[str] = []
+        while await self._store.next_due([name]) is not None:
+            claim = Claim(self._worker_id, (name,), limit, self._clock.now())
+            claimed += [str(job.id) for job in await self._store.claim(claim)]
+        return claimed
+
+    async def run(self, name: str) -> list[str]:
+        """Claim a job and finish it."""
+        jobs = await self._store.claim(Claim(self._worker_id, (name,), 1, self._clock.now()))
+        finished = Outcome(status=JobStatus.FINISHED, at=self._clock.now())
+        won = await self._store.settle([Settlement(job, finished, self._worker_id) for job in jobs])
+        return [str(job_id) for job_id in won]
+
+    async def request_kill(self, job_id: str, worker_id: str) -> None:
+        """Leave a kill request."""
+        await self._store.request_kill(ObjectId(job_id), ObjectId(worker_id), self._clock.now())
+
+
+async def main(db_url: str) -> None:
+    """Answer until standard input ends."""
+    store = open_store(db_url, Settings())
+    actor = Actor(store)
+    try:
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            verb, *arguments = json.loads(line)
+            answer: Any = await getattr(actor, verb)(*arguments)
+            sys.stdout.write(json.dumps(answer) + "\n")
+            sys.stdout.flush()
+    finally:
+        await store.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))

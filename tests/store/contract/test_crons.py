@@ -1,0 +1,174 @@
+"""Crons: their pointers, and the occurrences that stand in the queue."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from bson import ObjectId
+
+from job_processor.models import Cron, CronTask, Job, JobQuery, JobStatus
+from job_processor.store import Store
+from tests.store.contract.samples import (
+    MS,
+    NOW,
+    SECOND,
+    WORKER,
+    claim,
+    cron,
+    occurrence,
+    read,
+    retry,
+    simple,
+)
+
+HOUR = timedelta(hours=1)
+
+
+def planned(hours: int, name: str = "nightly", **fields: object) -> CronTask:
+    """Return an occurrence so many hours from now."""
+    return occurrence(name=name, scheduled_for=NOW + hours * HOUR, **fields)
+
+
+async def test_a_cron_is_created_once(store: Store) -> None:
+    """The first of a name is stored as given; a second is refused and changes nothing."""
+    assert await store.create_cron(cron())
+    assert not await store.create_cron(cron())
+    other = cron(cron_string="0 * * * *", scheduled_for=NOW + HOUR)
+    assert not await store.create_cron(other)
+    assert await store.crons() == [cron()]
+
+
+async def test_crons_come_by_name(store: Store) -> None:
+    """All crons are listed, in the order of their names."""
+    assert await store.crons() == []
+    for name in ("b", "ä", "a.b", "$a", "B"):
+        assert await store.create_cron(cron(name))
+    assert await store.crons() == [cron(name) for name in ("$a", "B", "a.b", "b", "ä")]
+
+
+async def test_a_pointer_moves_from_where_it_was_read(store: Store) -> None:
+    """Expression and pointer are replaced; who read the cron before is refused from then on."""
+    before = cron()
+    await store.create_cron(before)
+    assert await store.update_cron(before, "0 * * * *", NOW + HOUR, NOW + SECOND)
+    moved = replace(
+        before, cron_string="0 * * * *", scheduled_for=NOW + HOUR, updated_at=NOW + SECOND
+    )
+    assert await store.crons() == [moved]
+    assert not await store.update_cron(before, "1 * * * *", NOW + 2 * HOUR, NOW + SECOND)
+    assert await store.crons() == [moved]
+    assert await store.update_cron(moved, moved.cron_string, NOW + 2 * HOUR, NOW + 2 * SECOND)
+
+
+@pytest.mark.parametrize(
+    "read_as",
+    [cron(cron_string="0 * * * *"), cron(scheduled_for=NOW + MS), cron("another")],
+    ids=["another expression", "another pointer", "another name"],
+)
+async def test_a_pointer_that_has_moved_is_left_alone(store: Store, read_as: Cron) -> None:
+    """A cron that is no longer as it was read is not updated."""
+    await store.create_cron(cron())
+    assert not await store.update_cron(read_as, "5 * * * *", NOW + HOUR, NOW)
+    assert await store.crons() == [cron()]
+
+
+async def test_a_cron_goes_with_what_it_planned(store: Store) -> None:
+    """Its pending occurrences go, due or not; runs, history, retries and others stay."""
+    await store.create_cron(cron())
+    await store.create_cron(cron("other"))
+    superfluous = [planned(-1), planned(0), planned(1)]
+    kept: list[Job] = [
+        planned(2, status=JobStatus.RUNNING, worker_id=WORKER),
+        planned(3, status=JobStatus.PAUSED),
+        planned(-2, status=JobStatus.FINISHED, ended_at=NOW),
+        planned(4, id=ObjectId()),
+        planned(5, attempt=2),
+        planned(1, name="other"),
+        simple(name="nightly"),
+    ]
+    await store.insert([*superfluous, *kept])
+    await store.remove_cron("nightly")
+    assert await store.crons() == [cron("other")]
+    assert await read(store, *superfluous) == [None] * 3
+    assert await read(store, *kept) == kept
+    await store.remove_cron("nightly")
+    await store.remove_cron("unknown")
+    assert await read(store, *kept) == kept
+
+
+async def test_a_removed_cron_can_be_created_again(store: Store) -> None:
+    """Its name is free."""
+    await store.create_cron(cron())
+    await store.remove_cron("nightly")
+    again = cron(cron_string="0 * * * *")
+    assert await store.create_cron(again)
+    assert await store.crons() == [again]
+
+
+async def test_occurrences_later_than_a_time_are_removed(store: Store) -> None:
+    """Pending and strictly later → absent, but for those to keep; the number is returned."""
+    early = [planned(1), planned(2)]
+    to_keep = planned(4)
+    late = [planned(3), planned(5)]
+    await store.insert([*early, to_keep, *late, planned(3, name="other")])
+    assert await store.remove_occurrences("nightly", NOW + 2 * HOUR, {to_keep.id}) == 2
+    assert await read(store, *late) == [None, None]
+    assert await read(store, *early, to_keep) == [*early, to_keep]
+    assert await read(store, planned(3, name="other")) == [planned(3, name="other")]
+    assert await store.remove_occurrences("nightly", NOW + 2 * HOUR, {to_keep.id}) == 0
+    assert await store.remove_occurrences("unknown", NOW, ()) == 0
+
+
+async def test_only_what_was_planned_is_removed(store: Store) -> None:
+    """Started by hand, running, paused and settled ones stay, and jobs of that name."""
+    kept: list[Job] = [
+        planned(1, id=ObjectId()),
+        planned(2, status=JobStatus.RUNNING, worker_id=WORKER),
+        planned(3, status=JobStatus.PAUSED),
+        planned(4, status=JobStatus.KILLED, ended_at=NOW),
+        simple(name="nightly", scheduled_for=NOW + HOUR),
+    ]
+    await store.insert(kept)
+    assert await store.remove_occurrences("nightly", NOW, ()) == 0
+    assert await read(store, *kept) == kept
+
+
+async def test_a_retry_is_not_removed(store: Store) -> None:
+    """An occurrence that was put back to run again stays, even at its own planned time."""
+    late, soon = planned(0), planned(-1)
+    await store.insert([late, soon])
+    running = {job.id: job for job in await store.claim(claim(2))}
+    put_back = [
+        retry(running[late.id], scheduled_for=NOW + HOUR),
+        retry(running[soon.id], scheduled_for=soon.scheduled_for),
+    ]
+    await store.settle(put_back)
+    assert await store.remove_occurrences("nightly", NOW - 2 * HOUR, ()) == 0
+    await store.remove_cron("nightly")
+    assert await read(store, late, soon) == [each.written() for each in put_back]
+
+
+async def test_a_run_that_was_given_back_is_an_occurrence_again(store: Store) -> None:
+    """Claimed and given back untouched, it is pending as it was planned, and may be removed."""
+    task = planned(0)
+    await store.insert([task])
+    (running,) = await store.claim(claim())
+    given_back = retry(running, output=None, scheduled_for=None, attempt=None, started=False)
+    await store.settle([given_back])
+    assert await store.remove_occurrences("nightly", NOW - SECOND, ()) == 1
+
+
+async def test_a_cron_is_no_job(store: Store) -> None:
+    """What reads and claims jobs never sees a cron."""
+    await store.create_cron(cron())
+    assert await store.get(cron().id) is None
+    assert await store.get_many([cron().id]) == []
+    assert await store.find(JobQuery()) == []
+    assert await store.queue(NOW + HOUR, 10) == []
+    assert await store.names(10) == []
+    assert await store.next_due(["nightly"]) is None
+    assert await store.claim(claim(1, now=NOW + HOUR)) == []
+    assert await store.claim(claim(10, now=NOW + HOUR)) == []
+    assert await store.find_active("cron_task", "nightly") is None

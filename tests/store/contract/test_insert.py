@@ -1,0 +1,142 @@
+"""`insert`: what is taken, what is refused, and by whom."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from job_processor.models import ACTIVE, SETTLED, Job, JobStatus, Output, SkipMetadata
+from job_processor.store import Store
+from tests.store.contract.samples import NOW, SECOND, WORKER, end, occurrence, read, run, simple
+
+FULL_OUTPUT = Output("3 s", {"a": [1]}, "no", SkipMetadata("noConcurrent_conflict", WORKER, NOW))
+
+
+async def test_jobs_are_stored_as_given(store: Store) -> None:
+    """Every field of a job and of a cron task comes back as inserted, in a batch or alone."""
+    common: dict[str, Any] = {
+        "started_at": NOW + SECOND,
+        "ended_at": NOW + 2 * SECOND,
+        "updated_at": NOW + 2 * SECOND,
+        "worker_id": WORKER,
+        "output": FULL_OUTPUT,
+        "exclusive": True,
+        "attempt": 3,
+        "crashes": 2,
+        "status": JobStatus.SKIPPED,
+    }
+    jobs: list[Job] = [
+        simple(),
+        simple(payload={"a": {"b": [1, None]}}, sync=True, **common),
+        occurrence(),
+        occurrence(
+            scheduled_for=NOW + SECOND, planned_for=NOW, sentry_id="0c5f", id=ObjectId(), **common
+        ),
+    ]
+    assert await store.insert(jobs) == []
+    assert await read(store, *jobs) == jobs
+    for job in jobs:
+        alone = replace(job, id=ObjectId())
+        assert await store.insert([alone]) == []
+        assert await read(store, alone) == [alone]
+
+
+async def test_inserting_nothing_is_harmless(store: Store) -> None:
+    """An empty batch refuses nothing and stores nothing."""
+    assert await store.insert([]) == []
+    assert await store.names(10) == []
+
+
+async def test_a_repeated_id_counts_as_inserted(store: Store) -> None:
+    """A repetition refuses nothing, and leaves the job as it has become meanwhile."""
+    waiting = simple()
+    (running,) = await run(store, simple(name="other"))
+    assert await store.insert([waiting]) == []
+    repeated = replace(running, status=JobStatus.PENDING, worker_id=None, started_at=None)
+    assert await store.insert([waiting]) == []
+    assert await store.insert([waiting, repeated]) == []
+    assert await read(store, waiting, running) == [waiting, running]
+
+
+async def test_a_repeated_id_counts_as_inserted_of_an_exclusive_job(store: Store) -> None:
+    """An exclusive job does not conflict with itself, alone or in a batch."""
+    job = simple(exclusive=True)
+    assert await store.insert([job]) == []
+    assert await store.insert([job]) == []
+    assert await store.insert([job, simple()]) == []
+
+
+async def test_an_exclusive_job_that_has_settled_may_be_repeated(store: Store) -> None:
+    """The id counts, even when another exclusive job has become active since."""
+    (first,) = await run(store, simple(exclusive=True))
+    await store.settle([end(first)])
+    second = simple(exclusive=True)
+    assert await store.insert([second]) == []
+    assert await store.insert([first]) == []
+    assert await store.insert([first, second]) == []
+
+
+@pytest.mark.parametrize("status", sorted(ACTIVE))
+async def test_an_exclusive_job_is_refused_while_another_is_active(
+    store: Store, status: JobStatus
+) -> None:
+    """While one of its type and name is pending, running or paused, it is returned and absent."""
+    active = simple(exclusive=True, status=status)
+    assert await store.insert([active]) == []
+    refused = simple(exclusive=True)
+    assert await store.insert([refused]) == [refused]
+    assert await read(store, active, refused) == [active, None]
+
+
+@pytest.mark.parametrize("status", sorted(SETTLED))
+async def test_an_exclusive_job_is_taken_once_the_others_have_settled(
+    store: Store, status: JobStatus
+) -> None:
+    """A settled job is in nobody's way, nor is one that is inserted as settled."""
+    settled = [simple(exclusive=True, status=status, ended_at=NOW) for _ in range(2)]
+    active = simple(exclusive=True)
+    late = simple(exclusive=True, status=status, ended_at=NOW)
+    for jobs in (settled, [active], [late]):
+        assert await store.insert(jobs) == []
+
+
+async def test_only_the_same_type_and_name_conflict(store: Store) -> None:
+    """Neither another name, nor a cron task of the same name, nor a concurrent job conflicts."""
+    jobs: list[Job] = [
+        simple(name="same", exclusive=True),
+        simple(name="other", exclusive=True),
+        occurrence(name="same", exclusive=True),
+        simple(name="same"),
+        simple(name="same"),
+    ]
+    assert await store.insert(jobs) == []
+
+
+async def test_a_concurrent_job_that_is_active_is_in_nobodys_way(store: Store) -> None:
+    """Only exclusive jobs conflict with each other: the definition may have changed meanwhile."""
+    assert await store.insert([simple(), simple(exclusive=True)]) == []
+
+
+async def test_an_exclusive_cron_task_is_refused_like_a_job(store: Store) -> None:
+    """A second occurrence is refused while the first is active."""
+    first = occurrence(exclusive=True)
+    second = occurrence(exclusive=True, scheduled_for=NOW + SECOND)
+    assert await store.insert([first]) == []
+    assert await store.insert([second]) == [second]
+
+
+async def test_a_mixed_batch_is_refused_only_where_it_conflicts(store: Store) -> None:
+    """New, repeated, conflicting and concurrent jobs of one batch are each judged alone."""
+    there, active = simple(), simple(name="busy", exclusive=True)
+    assert await store.insert([there, active]) == []
+    conflicting = [simple(name="busy", exclusive=True) for _ in range(2)]
+    first, second = (simple(name="free", exclusive=True) for _ in range(2))
+    plain: list[Job] = [simple(), occurrence(), simple(name="busy")]
+    batch = [conflicting[0], there, plain[0], first, plain[1], conflicting[1], plain[2], active]
+    assert await store.insert([*batch, second]) == [*conflicting, second]
+    assert await read(store, *plain, first, there, active) == [*plain, first, there, active]
+    assert await read(store, *conflicting, second) == [None, None, None]
+    assert await store.insert([*batch, second]) == [*conflicting, second]

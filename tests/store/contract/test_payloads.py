@@ -1,0 +1,145 @@
+"""Payloads, results and errors: what goes in comes out, the same from every store."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from bson import ObjectId
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from job_processor.clock import truncate
+from job_processor.models import Job, JobStatus, Output, SimpleJob
+from job_processor.store import Store
+from job_processor.values import MAX_BYTES, MAX_DEPTH, normalize_payload
+from tests.store.contract.samples import end, read, run, simple
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
+LOOKALIKES = st.sampled_from(["$date", "$oid", "$bytes", "$dict", "$set", "a.b", "_id", ""])
+"""Keys that mean something to a store, or to its encoding."""
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT
+    | st.binary(max_size=20)
+    | st.binary(min_size=12, max_size=12).map(ObjectId)
+    | st.datetimes(timezones=st.just(UTC)).map(truncate)
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda children: (
+        st.lists(children, max_size=4)
+        | st.dictionaries(KEYS, children, max_size=4)
+        | st.dictionaries(LOOKALIKES, children, max_size=2)
+    ),
+    max_leaves=12,
+)
+PAYLOADS = st.dictionaries(KEYS | LOOKALIKES, VALUES, max_size=4)
+BATCHES = st.lists(st.tuples(PAYLOADS, VALUES, TEXT), min_size=4, max_size=4)
+
+quickly = settings(
+    max_examples=10,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+"""Each example has several jobs, in one bulk write; they may share a database."""
+
+
+def shape(value: Any) -> Any:
+    """Return a value with the kinds of its parts, and the order of its fields: 1 is not 1.0."""
+    if isinstance(value, dict):
+        return [(key, shape(item)) for key, item in value.items()]
+    if isinstance(value, list):
+        return [shape(item) for item in value]
+    kinds = (bool, int, float, str, bytes, ObjectId, datetime)
+    return next((kind for kind in kinds if isinstance(value, kind)), None), value
+
+
+@quickly
+@given(batch=BATCHES)
+async def test_payloads_results_and_errors_come_back(
+    store: Store, batch: list[tuple[dict[str, Any], Any, str]]
+) -> None:
+    """All that a payload and a result may hold is read as it was written, kind and order kept."""
+    jobs = await run(store, *(simple(payload=payload) for payload, _, _ in batch))
+    outputs = [Output("1 s", result, error) for _, result, error in batch]
+    ends = [end(job, output=output) for job, output in zip(jobs, outputs, strict=True)]
+    assert await store.settle(ends) == {job.id for job in jobs}
+    assert await store.settle(ends) == {job.id for job in jobs}
+    for stored, (payload, result, error) in zip(await read(store, *jobs), batch, strict=True):
+        assert isinstance(stored, SimpleJob)
+        assert stored.output is not None
+        assert shape(stored.payload) == shape(payload)
+        assert shape(stored.output.result) == shape(result)
+        assert stored.output.error == error
+
+
+@quickly
+@given(
+    names=st.lists(
+        st.text(
+            st.characters(exclude_categories=["Cs"], exclude_characters="\0"),
+            min_size=1,
+            max_size=20,
+        ),
+        min_size=1,
+        max_size=4,
+        unique=True,
+    )
+)
+async def test_names_may_hold_any_text(store: Store, names: list[str]) -> None:
+    """A name is kept, claimed and found as it is, quotes, dollars, dots and all."""
+    jobs = [simple(name=name) for name in names]
+    claimed = await run(store, *jobs)
+    assert [job.name for job in claimed] == names
+    for job in claimed:
+        assert await store.find_active("simple", job.name) is not None
+    await store.settle([end(job) for job in claimed])
+
+
+def deep(levels: int) -> dict[str, Any]:
+    """Return mappings and lists in each other, so many levels deep."""
+    value: Any = 1
+    for level in range(levels):
+        value = [value] if level % 2 else {"a": value}
+    return value if isinstance(value, dict) else {"a": value[0]}
+
+
+async def test_the_deepest_payload_and_result_come_back(store: Store) -> None:
+    """The most levels that are allowed are stored, as a payload and as a result."""
+    payload = normalize_payload(deep(MAX_DEPTH - 1))
+    (job,) = await run(store, simple(payload=payload))
+    assert await store.settle([end(job, output=Output("1 s", payload))]) == {job.id}
+    (stored,) = await read(store, job)
+    assert stored == end(job, output=Output("1 s", payload)).written()
+
+
+async def test_the_largest_payload_comes_back(store: Store) -> None:
+    """A payload of almost 15 MiB is stored, claimed and settled."""
+    payload = normalize_payload({"data": b"\xff" * (MAX_BYTES - 100)})
+    (job,) = await run(store, simple(payload=payload))
+    assert isinstance(job, SimpleJob)
+    assert job.payload == payload
+    assert await store.settle([end(job)]) == {job.id}
+    (stored,) = await read(store, job)
+    assert stored == end(job).written()
+
+
+async def test_no_payload_and_an_empty_one_are_two(store: Store) -> None:
+    """None stays None, an empty mapping stays one; so do results."""
+    jobs: list[Job] = [simple(payload=None), simple(payload={})]
+    claimed = await run(store, *jobs)
+    results: list[Any] = [None, {}]
+    await store.settle(
+        [end(job, output=Output("", it)) for job, it in zip(claimed, results, strict=True)]
+    )
+    stored = await read(store, *claimed)
+    assert [job and job.status for job in stored] == [JobStatus.FINISHED] * 2
+    assert [getattr(job, "payload", 0) for job in stored] == [None, {}]
+    assert [job and job.output and job.output.result for job in stored] == results

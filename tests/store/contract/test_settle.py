@@ -1,0 +1,218 @@
+"""`settle`: only whoever holds a run, at its attempt, ends it; repeating is harmless."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from bson import ObjectId
+
+from job_processor.models import CronTask, Job, JobStatus, Output, Settlement, SkipMetadata
+from job_processor.store import Store
+from tests.store.contract.samples import (
+    MS,
+    NOW,
+    OTHER_WORKER,
+    SECOND,
+    WORKER,
+    claim,
+    end,
+    occurrence,
+    read,
+    retry,
+    run,
+    run_one,
+    simple,
+)
+
+Settle = Callable[[Job], Settlement]
+NOT_RUNNING = set(JobStatus) - {JobStatus.RUNNING, JobStatus.ACTIVE}
+SKIPPED = Output("--", skip_metadata=SkipMetadata("other", None, NOW))
+
+OUTCOMES: dict[str, Settle] = {
+    "finished": end,
+    "finished with nothing": lambda job: end(job, output=Output("1 s")),
+    "errored": lambda job: end(job, JobStatus.ERRORED, output=Output("1 s", error="no")),
+    "killed": lambda job: end(job, JobStatus.KILLED, output=Output("1 s", {"half": True})),
+    "skipped": lambda job: end(job, JobStatus.SKIPPED, output=SKIPPED),
+    "paused": lambda job: end(job, JobStatus.PAUSED, output=None),
+    "paused by a rescuer": lambda job: end(
+        job, JobStatus.PAUSED, output=None, crashes=2, writer=OTHER_WORKER
+    ),
+    "errored by a rescuer": lambda job: end(
+        job, JobStatus.ERRORED, output=Output("--", error="crashed"), writer=OTHER_WORKER
+    ),
+    "put back to run again": retry,
+    "given back": lambda job: end(job, JobStatus.PENDING, output=None, started=False),
+}
+outcomes = pytest.mark.parametrize("outcome", OUTCOMES)
+
+
+@outcomes
+async def test_an_outcome_is_written_with_all_that_comes_with_it(
+    store: Store, outcome: str
+) -> None:
+    """Running → the outcome's state; the job stands as `Settlement.written()` says."""
+    for job in await run(store, simple(crashes=1, attempt=3, payload={"a": 1}), occurrence()):
+        settlement = OUTCOMES[outcome](job)
+        assert await store.settle([settlement]) == {job.id}
+        assert await read(store, job) == [settlement.written()]
+
+
+@outcomes
+async def test_a_repetition_returns_the_same(store: Store, outcome: str) -> None:
+    """After a lost reply, the same settlement is recognized as ours, and changes nothing."""
+    jobs = await run(store, simple(attempt=2), simple(), occurrence())
+    settlements = [OUTCOMES[outcome](job) for job in jobs]
+    ids = {job.id for job in jobs}
+    assert await store.settle(settlements[:1]) == {jobs[0].id}
+    assert await store.settle(settlements) == ids
+    assert await store.settle(settlements) == ids
+    assert await read(store, *jobs) == [each.written() for each in settlements]
+
+
+async def test_who_does_not_hold_the_run_loses(store: Store) -> None:
+    """No outcome is written by another worker, or for another attempt."""
+    (job,) = await run(store, simple(attempt=2))
+    for outcome in OUTCOMES.values():
+        for believed in (
+            replace(job, worker_id=OTHER_WORKER),
+            replace(job, attempt=1),
+            replace(job, attempt=3),
+        ):
+            assert await store.settle([outcome(believed)]) == set()
+    assert await read(store, job) == [job]
+
+
+async def test_what_does_not_run_is_not_settled(store: Store) -> None:
+    """A job in any other state is left alone, even when it is still under the worker's id."""
+    jobs = [simple(status=status, worker_id=WORKER) for status in sorted(NOT_RUNNING)]
+    await store.insert(jobs)
+    for outcome in OUTCOMES.values():
+        assert await store.settle([outcome(job) for job in jobs]) == set()
+        assert await store.settle([outcome(jobs[0])]) == set()
+    assert await read(store, *jobs) == jobs
+
+
+async def test_a_batch_wins_what_is_still_ours(store: Store) -> None:
+    """Of a batch, what was taken away is not returned, and the rest is settled."""
+    (moved,) = await run(store, simple())
+    await store.move_runs(WORKER, OTHER_WORKER)
+    ours, rescued, resumed, also_ours = await run(store, *(simple() for _ in range(4)))
+    rescue = [
+        end(rescued, JobStatus.ERRORED, writer=OTHER_WORKER),
+        end(resumed, JobStatus.PAUSED, writer=OTHER_WORKER),
+    ]
+    await store.settle(rescue)
+    (elsewhere,) = await store.claim(claim(worker_id=OTHER_WORKER))
+    assert elsewhere.id == resumed.id
+    unknown = simple(status=JobStatus.RUNNING, worker_id=WORKER)
+    batch = [end(job) for job in (moved, ours, unknown, rescued, resumed, also_ours)]
+    for _ in range(2):
+        assert await store.settle(batch) == {ours.id, also_ours.id}
+    assert await read(store, ours, also_ours) == [end(ours).written(), end(also_ours).written()]
+    assert await read(store, moved, rescued, resumed, unknown) == [
+        replace(moved, worker_id=OTHER_WORKER),
+        rescue[0].written(),
+        elsewhere,
+        None,
+    ]
+
+
+async def test_a_worker_that_seemed_dead_loses_to_its_rescuer(store: Store) -> None:
+    """Once a rescuer has settled or paused a run, its worker's own outcome is dropped."""
+    errored, paused, again = await run(store, simple(), simple(), simple(name="again"))
+    rescue = [
+        end(errored, JobStatus.ERRORED, writer=OTHER_WORKER),
+        end(paused, JobStatus.PAUSED, writer=OTHER_WORKER, crashes=1, output=None),
+        end(again, JobStatus.PAUSED, writer=OTHER_WORKER, crashes=1, output=None),
+    ]
+    ids = {errored.id, paused.id, again.id}
+    assert await store.settle(rescue) == ids
+    (resumed,) = await store.claim(claim(1, "again", worker_id=OTHER_WORKER))
+    assert await store.settle([end(job) for job in (errored, paused, again)]) == set()
+    expected = [rescue[0].written(), rescue[1].written(), resumed]
+    assert await read(store, errored, paused, again) == expected
+
+
+async def test_a_rescuer_loses_to_the_worker(store: Store) -> None:
+    """Once a worker has settled its run, a rescuer that read it before is refused."""
+    job = await run_one(store)
+    await store.settle([end(job)])
+    rescue = end(job, JobStatus.ERRORED, writer=OTHER_WORKER, output=Output("--", error="crashed"))
+    assert await store.settle([rescue]) == set()
+    assert await read(store, job) == [end(job).written()]
+
+
+async def test_the_same_worker_cannot_end_a_later_attempt_by_an_earlier_one(store: Store) -> None:
+    """A retry that this worker runs again is fenced by its number against the first attempt."""
+    first = await run_one(store)
+    await store.settle([retry(first)])
+    (second,) = await store.claim(claim(now=NOW + timedelta(hours=1)))
+    assert (second.attempt, second.worker_id) == (2, WORKER)
+    assert await store.settle([end(first)]) == set()
+    assert await store.settle([retry(first)]) == set()
+    assert await read(store, second) == [second]
+    assert await store.settle([end(second)]) == {second.id}
+
+
+async def test_a_retry_waits_for_its_time(store: Store) -> None:
+    """A run put back is claimable at its new time, with its new number and the last output."""
+    again = NOW + timedelta(minutes=1)
+    (task,) = await run(store, occurrence())
+    await store.settle([retry(task)])
+    assert await store.claim(claim(now=again - MS)) == []
+    (second,) = await store.claim(claim(now=again))
+    assert isinstance(second, CronTask)
+    assert (second.scheduled_for, second.planned_for, second.attempt) == (again, NOW, 2)
+    assert second.output == Output("1 second", error="ValueError: no")
+    third = retry(second, scheduled_for=again + SECOND)
+    assert await store.settle([third]) == {task.id}
+    (stored,) = await read(store, task)
+    assert isinstance(stored, CronTask)
+    assert (stored.planned_for, stored.attempt) == (NOW, 3)
+
+
+async def test_an_output_stays_where_the_outcome_has_none(store: Store) -> None:
+    """A pause without an output keeps what an earlier run left."""
+    job = simple(status=JobStatus.PAUSED, output=Output("3 s", {"done": 1}))
+    await store.insert([job])
+    (running,) = await store.claim(claim())
+    await store.settle([end(running, JobStatus.PAUSED, output=None)])
+    (stored,) = await read(store, job)
+    assert stored is not None
+    assert stored.output == job.output
+
+
+async def test_a_count_of_crashes_ends_with_a_settlement(store: Store) -> None:
+    """Each rescue writes the count on, and an outcome of the worker sets it back."""
+    job = await run_one(store)
+    await store.settle([end(job, JobStatus.PAUSED, crashes=1, output=None, writer=OTHER_WORKER)])
+    (second,) = await store.claim(claim())
+    assert second.crashes == 1
+    assert await store.settle([end(second)]) == {job.id}
+    (stored,) = await read(store, job)
+    assert stored is not None
+    assert stored.crashes == 0
+
+
+async def test_an_exclusive_name_is_free_once_its_job_has_settled(store: Store) -> None:
+    """A paused run and a retry go on to exclude others; a settled one does not."""
+    (job,) = await run(store, simple(exclusive=True))
+    another = simple(exclusive=True)
+    for settle in (retry, lambda job: end(job, JobStatus.PAUSED)):
+        await store.settle([settle(job)])
+        assert await store.insert([another]) == [another]
+        (job,) = await store.claim(claim(now=NOW + timedelta(hours=1)))
+    await store.settle([end(job)])
+    assert await store.insert([another]) == []
+
+
+async def test_nothing_to_settle_and_unknown_jobs(store: Store) -> None:
+    """An empty batch and a job that is not there settle nothing."""
+    assert await store.settle([]) == set()
+    gone = simple(id=ObjectId(), status=JobStatus.RUNNING, worker_id=WORKER)
+    assert await store.settle([end(gone)]) == set()
+    assert await read(store, gone) == [None]

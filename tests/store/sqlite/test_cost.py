@@ -1,0 +1,104 @@
+"""What a statement costs does not grow with what lies around it, counted in SQLite's own steps."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from job_processor.models import Job, JobQuery, JobStatus
+from job_processor.store.sqlite import SqliteStore
+from tests.store.sqlite.samples import NOW, WORKER, claim, finished, job, settled_job
+
+FEW, MANY = 1_000, 20_000
+NAMES = ("work", "mail", "report")
+
+BACKLOGS: dict[str, Callable[[int], Job]] = {
+    "of its names": lambda i: job(NAMES[i % 3], due_in=-i),
+    "of other names": lambda i: job("other", due_in=-i),
+    "due later": lambda i: job(NAMES[i % 3], due_in=60 + i),
+    "in the history": lambda i: settled_job(NAMES[i % 3]),
+    "running elsewhere": lambda i: job(
+        NAMES[i % 3], status=JobStatus.RUNNING, worker_id=ObjectId(), started_at=NOW
+    ),
+}
+
+
+async def steps_of(store: SqliteStore, call: Callable[[], Awaitable[object]]) -> int:
+    """Return how many steps of its virtual machine SQLite makes for a call."""
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    for database in {store._writer, store._reader}:
+        await database.call(lambda connection: connection.set_progress_handler(count, 1))
+    await call()
+    for database in {store._writer, store._reader}:
+        await database.call(lambda connection: connection.set_progress_handler(None, 1))
+    return steps
+
+
+@pytest.mark.parametrize("backlog", BACKLOGS)
+async def test_a_claim_costs_the_same_whatever_waits(store: SqliteStore, backlog: str) -> None:
+    """Not the jobs of its names, of other names, those due later, nor the history count."""
+    make = BACKLOGS[backlog]
+    await store.insert([job(name, due_in=-1e6) for name in NAMES for _ in range(20)])
+    costs = []
+    for numbers in (range(FEW), range(FEW, MANY)):
+        await store.insert([make(i) for i in numbers])
+        costs.append(await steps_of(store, lambda: claimed(store, 10)))
+    few, many = costs
+    assert many <= few * 1.05
+
+
+async def claimed(store: SqliteStore, count: int) -> Sequence[Job]:
+    runs = await store.claim(claim(*NAMES, limit=count))
+    assert len(runs) == count
+    return runs
+
+
+async def test_a_claim_costs_as_much_as_it_takes(store: SqliteStore) -> None:
+    """What is counted here does grow, with what is claimed: a hundred cost more than ten."""
+    await store.insert([job(NAMES[i % 3]) for i in range(FEW)])
+    ten = await steps_of(store, lambda: claimed(store, 10))
+    hundred = await steps_of(store, lambda: claimed(store, 100))
+    assert ten * 4 < hundred < ten * 20
+
+
+async def test_no_other_verb_costs_more_with_a_long_history(store: SqliteStore) -> None:
+    """Whatever a worker does all the time, and a dashboard shows, is bounded by its limit."""
+    runs: list[Job] = []
+
+    async def settle() -> None:
+        await store.settle([finished(runs.pop()) for _ in range(5)])
+
+    verbs: dict[str, Callable[[], Awaitable[Any]]] = {
+        "settle": settle,
+        "insert": lambda: store.insert([job()]),
+        "next_due": lambda: store.next_due(NAMES),
+        "queue": lambda: store.queue(NOW, 10),
+        "runs_of": lambda: store.runs_of(WORKER, 10),
+        "running_worker_ids": store.running_worker_ids,
+        "find": lambda: store.find(JobQuery(limit=10)),
+        "find by name": lambda: store.find(JobQuery(name="work", limit=10)),
+        "find by state": lambda: store.find(JobQuery(status=JobStatus.FINISHED, limit=10)),
+        "find_active": lambda: store.find_active("simple", "mail"),
+        "names": lambda: store.names(10),
+        "count": lambda: store.count([("simple", name) for name in NAMES], 20),
+        "kill_waiting": lambda: store.kill_waiting(ObjectId(), NOW),
+        "kill_requests": lambda: store.kill_requests([ObjectId()]),
+        "prune": lambda: store.prune(NOW, 10),
+    }
+    costs: list[dict[str, int]] = []
+    for numbers in (range(FEW), range(FEW, MANY)):
+        await store.insert([BACKLOGS["of its names"](i) for i in numbers])
+        await store.insert([BACKLOGS["in the history"](i) for i in numbers])
+        runs += await claimed(store, 5)
+        costs.append({verb: await steps_of(store, call) for verb, call in verbs.items()})
+    few, many = costs
+    assert {verb: many[verb] for verb in verbs if many[verb] > few[verb] * 1.1 + 20} == {}

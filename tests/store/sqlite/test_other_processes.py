@@ -1,0 +1,112 @@
+"""Several processes on one file: they see each other's writes, and wait for each other."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from job_processor import StoreUnavailableError
+from job_processor.store.sqlite import SqliteStore, location
+from tests.store.sqlite.peer import Peer
+from tests.store.sqlite.samples import NOW, WORKER, claim, finished, job, worker
+
+MOMENT = 2.0
+"""Seconds for which another process keeps the write lock."""
+
+
+async def test_each_sees_what_the_other_acknowledged(store: SqliteStore, peer: Peer) -> None:
+    """An acknowledged write is there for every process, and a run is given to one of them."""
+    ours = [job() for _ in range(20)]
+    await store.insert(ours)
+    assert await peer.ask("has", ours[0].id) == "True"
+    await peer.ask("insert", "mail", 3)
+    assert len(await store.claim(claim("mail"))) == 3
+    runs = await store.claim(claim("work", limit=5))
+    theirs = (await peer.ask("work")).split(",")
+    assert {str(run.id) for run in runs}.isdisjoint(theirs)
+    assert len(runs) + len(theirs) == 20
+
+
+async def test_nothing_fails_while_another_process_keeps_the_lock(
+    store: SqliteStore, peer: Peer
+) -> None:
+    """A write waits for that of another process, a read does not, and nobody gets an error."""
+    waiting, running, killed, new = job(), job(), job("other", due_in=60), job("new", due_in=60)
+    await store.insert([running])
+    [run] = await store.claim(claim())
+    await store.insert([waiting, killed])
+    await store.register(worker())
+    pulse = store.open_pulse()
+    peer.order("lock", MOMENT)
+    assert await peer.answer() == "locked"
+    assert await store.get(run.id) == run
+    async with asyncio.TaskGroup() as together:
+        refused = together.create_task(store.insert([new]))
+        claimed = together.create_task(store.claim(claim()))
+        settled = together.create_task(store.settle([finished(run)]))
+        dead = together.create_task(store.kill_waiting(killed.id, NOW))
+        together.create_task(store.request_kill(run.id, WORKER, NOW))
+        pruned = together.create_task(store.prune(NOW - timedelta(days=1), 10))
+        beaten = together.create_task(asyncio.to_thread(pulse.beat, WORKER))
+    assert time.monotonic() >= float(await peer.answer())  # they did wait
+    assert refused.result() == []
+    assert [run.id for run in claimed.result()] == [waiting.id]
+    assert settled.result() == {run.id}
+    assert dead.result() is not None
+    assert pruned.result() == 0
+    assert beaten.result()
+    assert await store.get(new.id) == new
+    assert await store.kill_requests([run.id]) == {run.id}
+    pulse.close()
+
+
+async def test_a_lock_that_is_kept_for_too_long_is_told(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error is one for what may pass, names the path, and the same call succeeds later."""
+    monkeypatch.setattr(location, "BUSY_TIMEOUT", 0.05)
+    impatient = SqliteStore(path)
+    await impatient.setup()
+    ours = job()
+    await impatient.insert([ours])
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for call in (
+            lambda: impatient.insert([job()]),
+            lambda: impatient.claim(claim()),
+            lambda: impatient.register(worker()),
+        ):
+            with pytest.raises(StoreUnavailableError, match="locked for too long") as caught:
+                await call()
+            assert str(path) in str(caught.value)
+        assert await impatient.get(ours.id) == ours  # readers never wait
+        other.execute("COMMIT")
+    [run] = await impatient.claim(claim())
+    assert run.id == ours.id
+    await impatient.close()
+
+
+async def test_a_claim_never_misses_what_came_between_its_two_statements(
+    store: SqliteStore, peer: Peer
+) -> None:
+    """Two processes that claim and insert at once end with every job run once."""
+    theirs: set[str] = set()
+    ours: set[str] = set()
+    for _ in range(30):
+        peer.order("insert", "work", 4)
+        peer.order("work")
+        await store.insert([job() for _ in range(4)])
+        runs = await store.claim(claim(limit=1000))
+        ours |= {str(id) for id in await store.settle([finished(run) for run in runs])}
+        await peer.answer()
+        theirs |= set((await peer.answer()).split(",")) - {""}
+    runs = await store.claim(claim(limit=1000))
+    ours |= {str(id) for id in await store.settle([finished(run) for run in runs])}
+    assert ours.isdisjoint(theirs)
+    assert len(ours) + len(theirs) == 30 * 8

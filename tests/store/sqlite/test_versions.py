@@ -1,0 +1,108 @@
+"""Tables of an older version are brought up to date, those of a newer one are left alone."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from job_processor import StoreSetupError
+from job_processor.store.sqlite import SqliteStore, schema
+from tests.store.sqlite.samples import job
+
+STEP = ("ALTER TABLE job_processor_jobs ADD COLUMN mood TEXT DEFAULT 'good'",)
+
+
+async def make(path: Path) -> None:
+    store = SqliteStore(path)
+    await store.setup()
+    await store.close()
+
+
+def version(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        query = "SELECT value FROM job_processor_meta WHERE key='version'"
+        value: int = connection.execute(query).fetchone()[0]
+        return value
+
+
+def set_version(path: Path, value: int) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE job_processor_meta SET value=? WHERE key='version'", (value,))
+        connection.commit()
+
+
+def moods(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return [mood for (mood,) in connection.execute("SELECT mood FROM job_processor_jobs")]
+
+
+def come_to_version_2(monkeypatch: pytest.MonkeyPatch, *statements: str) -> None:
+    """Let this installation be one that knows a version more."""
+    monkeypatch.setattr(schema, "VERSION", 2)
+    monkeypatch.setitem(schema._MIGRATIONS, 2, statements)
+
+
+async def test_every_version_has_its_step() -> None:
+    """From each older version there is a way to the present one."""
+    assert sorted(schema._MIGRATIONS) == list(range(2, schema.VERSION + 1))
+
+
+async def test_a_newer_version_is_refused(path: Path) -> None:
+    """An old installation does not touch what a new one wrote; the error says what to do."""
+    await make(path)
+    set_version(path, schema.VERSION + 1)
+    before = path.read_bytes()
+    store = SqliteStore(path)
+    with pytest.raises(StoreSetupError, match="newer job-processor") as caught:
+        await store.setup()
+    await store.close()
+    assert str(path) in str(caught.value)
+    assert "update this installation" in str(caught.value)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+async def test_an_older_version_is_brought_up_to_date(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first to come makes the step, once, and nothing is lost."""
+    store = SqliteStore(path)
+    await store.setup()
+    ours = job()
+    await store.insert([ours])
+    await store.close()
+    come_to_version_2(monkeypatch, *STEP)
+    stores = [SqliteStore(path) for _ in range(5)]
+    await asyncio.gather(*(each.setup() for each in stores))
+    assert await stores[0].get(ours.id) == ours
+    for each in stores:
+        await each.close()
+    assert version(path) == 2
+    assert moods(path) == ["good"]
+
+
+async def test_new_tables_need_no_step(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new file is made as the present version has it."""
+    come_to_version_2(monkeypatch, "this is no statement")
+    await make(path)
+    assert version(path) == 2
+
+
+async def test_a_step_that_fails_leaves_all_as_it_was(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step happens whole or not at all, so the older installation can go on."""
+    await make(path)
+    come_to_version_2(monkeypatch, *STEP, "this is no statement")
+    store = SqliteStore(path)
+    with pytest.raises(StoreSetupError, match="syntax error") as caught:
+        await store.setup()
+    await store.close()
+    assert str(path) in str(caught.value)
+    assert version(path) == 1
+    with pytest.raises(sqlite3.OperationalError, match="no such column"):
+        moods(path)
