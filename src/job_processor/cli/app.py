@@ -5,12 +5,13 @@ What a command does is in a file of its own, imported only when it runs: `--help
 
 from __future__ import annotations
 
-from enum import StrEnum
+import sys
 from typing import Annotated
 
 import typer
 
 from job_processor.cli.failing import report_failures
+from job_processor.cli.streams import prepare_streams
 
 app = typer.Typer(
     name="job-processor",
@@ -21,15 +22,6 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-
-
-class LogLevel(StrEnum):
-    """The least severe log lines that are shown."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
 
 
 App = Annotated[
@@ -62,8 +54,12 @@ DEFAULT_PREFIX = "job_processor"
 
 def main() -> None:
     """Run the command that the arguments name and leave with its exit code."""
+    prepare_streams()
     with report_failures():
-        app(prog_name="job-processor")
+        try:
+            app(prog_name="job-processor")
+        finally:
+            sys.stdout.flush()
 
 
 def _print_version(wanted: bool) -> None:
@@ -98,15 +94,16 @@ def worker(
         ),
     ] = None,
     concurrency: Annotated[
-        int | None,
+        str | None,
         typer.Option(metavar="N", help="Jobs to run at a time. [default: as the application says]"),
     ] = None,
     burst: Annotated[bool, typer.Option("--burst", help="End when nothing is due.")] = False,
     log_level: Annotated[
-        LogLevel | None,
+        str | None,
         typer.Option(
-            case_sensitive=False,
-            help="[default: info; warning on a terminal, where a live view tells the rest]",
+            metavar="LEVEL",
+            help="Show log lines from this level on: debug, info, warning or error. "
+            "[default: info; warning on a terminal, where a live view tells the rest]",
         ),
     ] = None,
 ) -> None:
@@ -117,9 +114,8 @@ def worker(
     """
     from job_processor.cli import worker as command  # noqa: PLC0415  # only this command needs it
 
-    level = log_level.value if log_level is not None else None
     raise typer.Exit(
-        command.run(app, tags=tags, concurrency=concurrency, burst=burst, log_level=level)
+        command.run(app, tags=tags, concurrency=concurrency, burst=burst, log_level=log_level)
     )
 
 
@@ -172,7 +168,7 @@ def jobs(
     type: Annotated[
         str | None, typer.Option(metavar="TYPE", help="Only simple (jobs) or cron_task.")
     ] = None,
-    limit: Annotated[int, typer.Option(metavar="N", help="At most so many, up to 1000.")] = 50,
+    limit: Annotated[str, typer.Option(metavar="N", help="At most so many, up to 1000.")] = "50",
     after: Annotated[
         str | None, typer.Option(metavar="ID", help="The page that follows this job.")
     ] = None,

@@ -16,14 +16,16 @@ from job_processor.processor import JobProcessor
 def run(db: str | None, prefix: str, *, as_json: bool) -> None:
     """Print the crons."""
 
-    async def look(processor: JobProcessor) -> dict[str, Any]:
-        return await processor.get_status()
+    async def look(processor: JobProcessor) -> tuple[str, dict[str, Any]]:
+        return processor.address, await processor.get_status()
 
-    status = ask(db, prefix, look)
+    address, status = ask(db, prefix, look)
     crons = status["crons"]
     if as_json:
         print_json(crons)
     elif crons:
         console().print(tables.crons_table(crons, read_time(status["now"])))
     else:
-        console().print(Text("There are no crons: a worker that defines some adds them."))
+        console().print(
+            Text(f"There are no crons in {address}: a worker that defines some adds them.")
+        )

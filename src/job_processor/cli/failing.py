@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from job_processor.cli.streams import abandon_stdout
 from job_processor.errors import (
     InvalidArgumentError,
     JobNotFoundError,
@@ -34,23 +36,42 @@ _OPTIONS = {
 """What an argument of the Python API is called on the command line."""
 
 
+_TYPED = (
+    ("an AsyncDatabase of pymongo, ", ""),
+    (", or None ($JOB_PROCESSOR_DB, else 'sqlite:///job_processor.db')", ""),
+    ("an ObjectId or its 24 hex digits", "24 hex digits, as `jobs` shows them"),
+)
+"""What the Python API allows, and what of it can be typed."""
+
+
 class AppError(JobProcessorError):
     """APP names nothing that gives a JobProcessor; the message says why."""
 
 
 @contextmanager
 def report_failures() -> Iterator[None]:
-    """Turn the errors that we raise into one line on stderr and an exit code."""
+    """Turn errors of ours and of the system into a line on stderr and an exit code."""
     try:
         yield
     except JobProcessorError as error:
         fail(describe(error), exit_code(error))
+    except BrokenPipeError:  # whoever read us has seen enough, as `head` does
+        abandon_stdout()
+        sys.exit(FAILED)
+    except OSError as error:  # such as a full disk behind stdout
+        abandon_stdout()
+        fail(str(error), FAILED)
 
 
 def fail(message: str, code: int) -> None:
     """Print an error and leave with this exit code."""
-    sys.stderr.write(f"Error: {message}\n")
+    sys.stderr.write(f"Error: {_harmless(message)}\n")
     sys.exit(code)
+
+
+def _harmless(message: str) -> str:
+    """Return the message without what would steer the terminal."""
+    return "".join(char if char.isprintable() or char == "\n" else " " for char in message)
 
 
 def exit_code(error: JobProcessorError) -> int:
@@ -62,9 +83,14 @@ def exit_code(error: JobProcessorError) -> int:
 def describe(error: JobProcessorError) -> str:
     """Return the message, with the option named as on the command line."""
     text = str(error)
-    if isinstance(error, InvalidArgumentError) and text.startswith(error.argument):
-        for argument, option in _OPTIONS.items():
-            rest = text.removeprefix(argument)
-            if rest != text and rest[0] in ":.[":
-                return option + rest
+    if not isinstance(error, InvalidArgumentError):
+        return text
+    for ours, typed in _TYPED:
+        text = text.replace(ours, typed)
+    if error.argument == "db" and error.value == os.environ.get("JOB_PROCESSOR_DB"):
+        return "$JOB_PROCESSOR_DB" + text.removeprefix("db")
+    for argument, option in _OPTIONS.items():
+        rest = text.removeprefix(argument)
+        if rest != text and rest[0] in ":.[":
+            return option + rest
     return text

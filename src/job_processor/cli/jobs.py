@@ -10,6 +10,7 @@ from rich.text import Text
 
 from job_processor.cli import tables
 from job_processor.cli.output import console, plain, print_json
+from job_processor.cli.reading import read_number, read_text
 from job_processor.cli.watching import ask
 from job_processor.models import Job, JobPage, JobStatus
 from job_processor.monitoring import job_json
@@ -18,22 +19,25 @@ from job_processor.processor import JobProcessor
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which jobs to list, as given on the command line; the facade checks it."""
+    """Which jobs to list, as typed; the facade checks the most of it."""
 
     name: str | None
     status: str | None
     type: Any
-    limit: int
+    limit: str
     after: str | None
 
 
 def list_jobs(db: str | None, prefix: str, query: Query, *, as_json: bool) -> None:
     """Print a page of jobs and how to get the next."""
+    arguments = {**asdict(query), "limit": read_number("--limit", query.limit)}
+    if query.name is not None:
+        read_text("--name", query.name)
 
-    async def find(processor: JobProcessor) -> JobPage:
-        return await processor.find_jobs(**asdict(query))
+    async def find(processor: JobProcessor) -> tuple[str, JobPage]:
+        return processor.address, await processor.find_jobs(**arguments)
 
-    page = ask(db, prefix, find)
+    address, page = ask(db, prefix, find)
     jobs = [job_json(job) for job in page.jobs]
     if as_json:
         print_json({"jobs": jobs, "next": page.next})
@@ -42,7 +46,7 @@ def list_jobs(db: str | None, prefix: str, query: Query, *, as_json: bool) -> No
     if jobs:
         out.print(tables.jobs_table(jobs, datetime.now(UTC)))
     else:
-        out.print(Text("There are no such jobs."))
+        out.print(Text(f"There are no such jobs in {address}."))
     if page.next:
         out.print(Text(f"\nThere are more: --after {page.next}", style="dim"))
 

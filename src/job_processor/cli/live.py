@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -31,6 +31,7 @@ from job_processor.settings import STATUS_LIMIT
 _INTERVAL = 0.5  # seconds between two looks at the database
 _ENDED_ROWS = 8
 _RUNNING_ROWS = 12
+_FRAME_ROWS = 13  # header, meter, titles and heads of both tables, and the lines in between
 _RATE_WINDOW = 10.0  # seconds
 _BAR_WIDTH = 24
 _ENDS = {
@@ -55,10 +56,12 @@ class WorkerView:
         self._worker_id = ""
         self._health: Mapping[str, Any] = {"workers": [], "queue": []}
         self._note = ""
+        self._out = Console()
 
     @asynccontextmanager
     async def shown(self, out: Console) -> AsyncIterator[Live]:
         """Keep the view on the terminal for the time of the block."""
+        self._out = out
         forget = self._processor.listen(self._on_event)
         with Live(console=out, auto_refresh=False, transient=True) as live:
             task = asyncio.create_task(self._refresh(live), name="live view")
@@ -97,13 +100,17 @@ class WorkerView:
 
     def _render(self) -> RenderableType:
         now = datetime.now(UTC)
-        ended = [job_json(job) for job in reversed(self._ended)]
         running = self._running()
+        space = max(self._out.height - _FRAME_ROWS, 2)  # lines for the rows of both tables
+        shown = running[: min(_RUNNING_ROWS, max(space - _ENDED_ROWS, space // 2))]
+        lines = space - len(shown)
+        rows = lines if self._out.width >= tables.WIDE else lines // tables.NARROW_LINES
+        ended = [job_json(job) for job in list(self._ended)[-rows:][::-1]] if rows else []
         return tables.stacked(
             self._header(),
             self._meter(len(running)),
             Text(plain(self._note), style="bold red") if self._note else None,
-            _running_table(running[:_RUNNING_ROWS], now) if running else None,
+            _running_table(shown, len(running), now) if running else None,
             tables.jobs_table(ended, now, "Last ended here") if ended else None,
         )
 
@@ -114,14 +121,16 @@ class WorkerView:
         return []
 
     def _header(self) -> Text:
-        where = f"{socket.gethostname()}, pid {os.getpid()}"
         up = span(time.monotonic() - self._began)
-        return Text.assemble(
+        header = Text.assemble(
             ("worker ", "bold"),
             (self._worker_id, "bold cyan"),
-            f"  {where}  {self._processor.address}  up {up}",
-            ("  Ctrl-C stops", "dim"),
+            f"  up {up}  on {socket.gethostname()}, process {os.getpid()}",
+            ("  Ctrl-C stops\n", "dim"),
+            (self._processor.address, "dim"),
         )
+        header.no_wrap, header.overflow = True, "ellipsis"
+        return header
 
     def _meter(self, running: int) -> RenderableType:
         slots = self._processor.settings.concurrency
@@ -138,14 +147,16 @@ class WorkerView:
             Text(f"{amount(due, 'job', STATUS_LIMIT)} due"),
             Text(amount(workers, "worker")),
             Text(f"{rate:.1f} jobs/s"),
-            Text.assemble(*counts),
         )
-        return grid
+        return Group(grid, Text.assemble(*counts)) if counts else grid
 
 
-def _running_table(jobs: list[Mapping[str, Any]], now: datetime) -> Table:
-    made = tables.table("id", "name", "for", title="Running", numbers=["for"])
+def _running_table(jobs: list[Mapping[str, Any]], count: int, now: datetime) -> Table:
+    title = "Running" if len(jobs) == count else f"Running, {len(jobs)} of {count}"
+    made = tables.table("id", "name", "for", title=title, numbers=["for"])
     for job in jobs:
         started = read_time(job["started_at"])
-        made.add_row(job["_id"], plain(job["name"]), span((now - started).total_seconds()))
+        made.add_row(
+            job["_id"], tables.name_text(job["name"]), span((now - started).total_seconds())
+        )
     return made

@@ -5,15 +5,19 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import re
 import sys
 import traceback
 from dataclasses import dataclass
 from types import ModuleType
 
 from job_processor.cli.failing import AppError
+from job_processor.cli.output import plain
 from job_processor.errors import StoreError, shorten
 from job_processor.processor import JobProcessor
 
+_MODULE = re.compile(r"(?!.*\.py$)[^\s./\\]+(\.[^\s./\\]+)*")
+_ATTRIBUTE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _ALLOWED = "allowed is module:attribute, such as shop.jobs:processor"
 
 
@@ -54,13 +58,16 @@ def load_app(spec: str) -> App:
     Raises AppError that says what is wrong, with the user's own error where there is one.
     """
     module_name, _, path = spec.partition(":")
-    if not module_name or not path or "/" in module_name or module_name.endswith(".py"):
+    if not _MODULE.fullmatch(module_name) or not _ATTRIBUTE.fullmatch(path):
         raise AppError(f"APP: {spec!r} is not allowed; {_ALLOWED}")
     target: object = (module := _import(module_name))
     for name in path.split("."):
-        if not hasattr(target, name):
-            raise AppError(f"APP: {module_name!r} has no {path!r}; {_hint(module)}")
-        target = getattr(target, name)
+        try:
+            target = getattr(target, name)
+        except AttributeError as error:
+            raise AppError(f"APP: {module_name!r} has no {path!r}; {_hint(module)}") from error
+        except Exception as error:  # a property, or a module's own __getattr__
+            raise AppError(f"APP: reading {spec!r} failed: {_concisely(error)}") from error
     return App(spec, target)
 
 
@@ -85,8 +92,8 @@ def _failed(module: str, error: BaseException) -> AppError:
 
 
 def _concisely(error: BaseException) -> str:
-    """Return the type, the message and the place of a user's error, on one line where it fits."""
-    summary = traceback.format_exception_only(error)[-1].strip()
+    """Return the type, the message and the place of a user's error, on one line."""
+    summary = plain(traceback.format_exception_only(error)[-1])
     place = _place(error)
     return shorten(f"{summary} ({place})" if place else summary, 2000)
 

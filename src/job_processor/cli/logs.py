@@ -14,6 +14,7 @@ from job_processor.events import Event, EventKind
 from job_processor.processor import JobProcessor
 
 _FORMAT = "%(asctime)s %(levelname)-8s %(message)s"
+LEVELS = ("debug", "info", "warning", "error")
 _WARNINGS = frozenset({EventKind.ERRORED, EventKind.RETRIED})
 
 
@@ -27,10 +28,15 @@ def configure(level: str | None, live: Console | None) -> None:
         logger.setLevel(level.upper())
     if logging.getLogger().handlers:
         return
-    handler: logging.Handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(_FORMAT))
-    if live is not None:
-        handler = RichHandler(console=live, show_path=False, omit_repeated_times=False)
+    handler: logging.Handler
+    if live is None:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter(_FORMAT))
+    else:
+        handler = RichHandler(
+            console=live, show_path=False, omit_repeated_times=False, log_time_format="%H:%M:%S"
+        )
+        handler.setFormatter(logging.Formatter("%(message)s"))
     if level is None:
         logger.setLevel(logging.INFO if live is None else logging.WARNING)
     logging.basicConfig(level=logging.WARNING, handlers=[handler])

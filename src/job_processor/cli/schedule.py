@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 from datetime import datetime, timedelta
 from typing import Any
 
 from rich.text import Text
 
 from job_processor.cli import tables
+from job_processor.cli.failing import AppError
 from job_processor.cli.loading import App, load_app
 from job_processor.cli.output import console, plain, print_json
+from job_processor.cli.reading import read_payload
 from job_processor.cli.when import parse_when, relative
-from job_processor.errors import InvalidArgumentError
 from job_processor.models import JobStatus, SimpleJob
 from job_processor.monitoring import job_json
 
 
 def run(app: str, name: str, *, payload: str | None, at: str | None, as_json: bool) -> None:
     """Schedule a job and print how it was stored."""
-    content = _read_payload(payload) if payload is not None else None
+    content = read_payload(payload) if payload is not None else None
     when = parse_when(at) if at is not None else None
     job = asyncio.run(_schedule(load_app(app), name, content, when))
     if as_json:
@@ -31,23 +30,15 @@ def run(app: str, name: str, *, payload: str | None, at: str | None, as_json: bo
 
 
 async def _schedule(
-    app: App, name: str, payload: Any, when: datetime | timedelta | None
+    app: App, name: str, payload: dict[str, Any] | None, when: datetime | timedelta | None
 ) -> SimpleJob:
     async with await app.processor() as processor:
+        if processor.address.startswith("sqlite://"):  # a file has a path for its address
+            raise AppError(
+                f"APP: the database of {app.spec!r} is in memory, and the job would be gone at "
+                "once; allowed is a database that a worker can share"
+            )
         return await processor.schedule_job(name, payload, when)
-
-
-def _read_payload(text: str) -> Any:
-    """Return what the JSON says; whether it may be a payload is for the facade to judge."""
-    if text == "-":
-        text = sys.stdin.read()
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        reason = "it nests too deep" if isinstance(error, RecursionError) else str(error)
-        raise InvalidArgumentError(
-            "--payload", text, f'allowed is a JSON object such as {{"id": 1}}: {reason}'
-        ) from error
 
 
 def _tell(job: SimpleJob) -> str:

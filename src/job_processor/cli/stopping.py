@@ -57,11 +57,14 @@ class Stopper:
 
     def _on_signal(self, number: Signals) -> None:
         if not self.signal.aborted:
-            self.logger.warning(
-                "%s: stopping; running jobs get %g s to end, SIGINT (Ctrl-C) forces them",
-                number.name,
-                self.grace,
-            )
+            if self._work is None:
+                self.logger.warning("%s: stopping", number.name)
+            else:
+                self.logger.warning(
+                    "%s: stopping; running jobs get %g s to end, SIGINT (Ctrl-C) forces them",
+                    number.name,
+                    self.grace,
+                )
             self._controller.abort(number.name)
         elif number is SIGTERM:
             self.logger.warning("%s: stopping already", number.name)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -27,6 +27,9 @@ STYLES = {
     "skipped": "blue",
 }
 """Every status that a job can have, in the order of the columns, with its colour."""
+_FLEXIBLE = frozenset({"name", "host", "tags", "detail", "runs"})
+WIDE = 120  # columns of a terminal on which nothing has to go below something else
+NARROW_LINES = 2  # lines of a job, its detail included, on a narrower one
 _DETAIL = 90  # characters of an error or a result
 _ID_WIDTH = 24
 
@@ -36,8 +39,27 @@ def status_text(status: str) -> Text:
     return Text(status, style=STYLES.get(status, "default"))
 
 
+def name_text(name: str) -> Text:
+    """Return a name, or another text that a user chose, on one line that is cut where it must."""
+    return Text(plain(name), no_wrap=True, overflow="ellipsis")
+
+
+class ByWidth:
+    """One of two renderables: `wide`, or `narrow` where there are not so many columns."""
+
+    def __init__(self, wide: RenderableType, narrow: RenderableType) -> None:
+        self._wide = wide
+        self._narrow = narrow
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self._wide if options.max_width >= WIDE else self._narrow
+
+
 def table(*columns: str, title: str | None = None, numbers: Iterable[str] = ()) -> Table:
-    """Return an empty table; the columns in `numbers` are aligned right."""
+    """Return an empty table; the columns in `numbers` are aligned right.
+
+    Where the terminal is too narrow, what a user named gives way; an id, a status or a time stays.
+    """
     made = Table(
         box=box.SIMPLE_HEAD,
         title=title,
@@ -52,8 +74,8 @@ def table(*columns: str, title: str | None = None, numbers: Iterable[str] = ()) 
         made.add_column(
             column,
             justify="right" if column in numbers else "left",
-            no_wrap=column != "detail",
-            overflow="ellipsis",
+            no_wrap=column not in _FLEXIBLE,
+            overflow="fold" if column in _FLEXIBLE else "ellipsis",
             min_width=_ID_WIDTH if column == "id" else None,
         )
     return made
@@ -65,7 +87,7 @@ def counts_table(
     """Return one row a name, one column a status."""
     made = table("name", *STYLES, title=title, numbers=STYLES)
     for name, counts in groups:
-        made.add_row(plain(name), *(count_text(status, counts) for status in STYLES))
+        made.add_row(name_text(name), *(count_text(status, counts) for status in STYLES))
     return made
 
 
@@ -73,50 +95,45 @@ def count_text(status: str, counts: Mapping[str, int]) -> Text:
     """Return how many are in a status, `10000+` where counting stopped."""
     count = counts.get(status, 0)
     if not count:
-        return Text("·", style="dim")
+        return Text("-", style="dim")
     return Text(f"{count}+" if count >= COUNT_CAP else str(count), style=STYLES[status])
 
 
-def jobs_table(jobs: Iterable[Mapping[str, Any]], now: datetime, title: str | None = None) -> Table:
-    """Return jobs, one a row, as seen from `now`."""
-    made = table("id", "name", "status", "when", "took", "detail", title=title, numbers=["took"])
+def jobs_table(
+    jobs: Iterable[Mapping[str, Any]], now: datetime, title: str | None = None
+) -> ByWidth:
+    """Return jobs, one a row, as seen from `now`; the detail is below the name where it must."""
+    columns = ("status", "when", "took")
+    wide = table("id", "name", *columns, "detail", title=title, numbers=["took"])
+    narrow = table("id", "name", *columns, title=title, numbers=["took"])
     for job in jobs:
-        made.add_row(
-            job["_id"],
-            plain(job["name"]),
-            status_text(job["status"]),
-            when(job, now),
-            took(job, now),
-            detail(job),
-        )
-    return made
+        name, more = name_text(job["name"]), detail(job)
+        rest = (status_text(job["status"]), when(job, now), took(job, now))
+        wide.add_row(job["_id"], name, *rest, more)
+        narrow.add_row(job["_id"], Group(name, more) if more else name, *rest)
+    return ByWidth(wide, narrow)
 
 
 def crons_table(
     groups: Iterable[Mapping[str, Any]], now: datetime, title: str | None = None
-) -> Table:
+) -> ByWidth:
     """Return crons, one a row: the expression, the next occurrence, the last one, the counts."""
-    made = table(
-        "name",
-        "expression",
-        "next",
-        "last",
-        "when",
-        *STYLES,
-        title=title,
-        numbers=STYLES,
-    )
+    columns = ("next", "last", "when")
+    wide = table("name", "expression", *columns, *STYLES, title=title, numbers=STYLES)
+    narrow = table("name", *columns, "runs", title=title)
     for group in groups:
         cron, last = group["cron"], next(iter(group["history"]), None)
-        made.add_row(
-            plain(cron["name"]),
-            plain(cron["cron_string"]),
+        name, expression = name_text(cron["name"]), plain(cron["cron_string"])
+        times = (
             _relative(cron["scheduled_for"], now),
             status_text(last["status"]) if last else Text("never", style="dim"),
             when(last, now) if last else "",
-            *(count_text(status, group["counts"]) for status in STYLES),
         )
-    return made
+        counts = group["counts"]
+        wide.add_row(name, expression, *times, *(count_text(each, counts) for each in STYLES))
+        below = Text(expression, style="dim", no_wrap=True, overflow="ellipsis")
+        narrow.add_row(Group(name, below), *times, counts_text(counts))
+    return ByWidth(wide, narrow)
 
 
 def workers_table(groups: Iterable[Mapping[str, Any]], now: datetime) -> Table:
@@ -129,14 +146,24 @@ def workers_table(groups: Iterable[Mapping[str, Any]], now: datetime) -> Table:
         slots = worker["concurrency"]
         made.add_row(
             worker["_id"],
-            plain(worker["hostname"]),
+            name_text(worker["hostname"]),
             str(worker["pid"] or ""),
-            plain(", ".join(worker["tags"])) if worker["tags"] is not None else "all",
+            name_text(", ".join(worker["tags"])) if worker["tags"] is not None else "all",
             f"{len(group['tasks'])} of {slots}" if slots else str(len(group["tasks"])),
             _relative(worker["lastSeen"], now),
             between(worker["started_at"], now.isoformat()),
         )
     return made
+
+
+def counts_text(counts: Mapping[str, int]) -> Text:
+    """Return how many are in each status that occurs: `1 pending, 3 finished`."""
+    parts = [
+        Text.assemble(count_text(status, counts), f" {status}")
+        for status in STYLES
+        if counts.get(status)
+    ]
+    return Text(", ").join(parts)
 
 
 def when(job: Mapping[str, Any], now: datetime) -> str:
@@ -167,7 +194,7 @@ def detail(job: Mapping[str, Any]) -> Text:
     if output["result"] is None:
         return Text("")
     result = json.dumps(output["result"], ensure_ascii=False)
-    return Text(shorten(plain(result), _DETAIL), style="dim")
+    return Text(shorten(plain(result), _DETAIL), style="dim", no_wrap=True, overflow="ellipsis")
 
 
 def stacked(*parts: RenderableType | None) -> Group:

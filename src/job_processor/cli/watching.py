@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import warnings
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from job_processor.cli.reading import read_text
 from job_processor.processor import JobProcessor
 
 T = TypeVar("T")
@@ -21,4 +24,12 @@ def ask(db: str | None, prefix: str, question: Callable[[JobProcessor], Awaitabl
         async with JobProcessor(db or None, collection_prefix=prefix) as processor:
             return await question(processor)
 
-    return asyncio.run(answer())
+    read_text("--prefix", prefix)
+    with warnings.catch_warnings():
+        warnings.showwarning = _warn
+        return asyncio.run(answer())
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    """Print a warning, such as of an unknown option in a URL, without a place in the code."""
+    sys.stderr.write(f"Warning: {message}\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from job_processor.errors import InvalidArgumentError
 
@@ -20,13 +20,13 @@ def parse_when(text: str) -> datetime | timedelta:
     delay = _DELAY.fullmatch(text.strip())
     try:
         if delay is not None:
-            return timedelta(seconds=float(delay[1]) * _UNITS[delay[2]])
+            return _within_time(timedelta(seconds=float(delay[1]) * _UNITS[delay[2]]))
         moment = datetime.fromisoformat(text.strip())
+        if moment.utcoffset() is not None:
+            return moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise InvalidArgumentError("--at", text, _ALLOWED) from error
-    if moment.utcoffset() is None:
-        raise InvalidArgumentError("--at", text, f"it has no time zone; {_ALLOWED}")
-    return moment
+    raise InvalidArgumentError("--at", text, f"it has no time zone; {_ALLOWED}")
 
 
 def read_time(text: str) -> datetime:
@@ -64,6 +64,12 @@ def between(began: str | None, ended: str | None) -> str:
     if began is None or ended is None:
         return ""
     return span((read_time(ended) - read_time(began)).total_seconds())
+
+
+def _within_time(delay: timedelta) -> timedelta:
+    """Return the delay; raises OverflowError when it leads out of the years that Python knows."""
+    datetime.now(UTC) + delay  # computed for its error
+    return delay
 
 
 def _rough(seconds: float) -> str:

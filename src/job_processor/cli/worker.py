@@ -17,6 +17,7 @@ from job_processor.cli.failing import DONE, FAILED
 from job_processor.cli.live import WorkerView
 from job_processor.cli.loading import App, load_app
 from job_processor.cli.output import console, has_live_view
+from job_processor.cli.reading import read_choice, read_number, read_tags
 from job_processor.cli.stopping import Leaving, Stopper
 from job_processor.errors import StoreUnavailableError
 from job_processor.processor import JobProcessor
@@ -26,23 +27,26 @@ T = TypeVar("T")
 
 
 def run(
-    spec: str, *, tags: str | None, concurrency: int | None, burst: bool, log_level: str | None
+    spec: str, *, tags: str | None, concurrency: str | None, burst: bool, log_level: str | None
 ) -> int:
     """Run a worker; return the exit code."""
+    overrides = _overrides(tags, concurrency)
+    if log_level is not None:
+        log_level = read_choice("--log-level", log_level, logs.LEVELS)
     app = load_app(spec)
     out = console()
     logs_itself = bool(logging.getLogger().handlers)  # those lines would tear a live view
     live = out if has_live_view(out) and not logs_itself else None
     logs.configure(log_level, live)
-    return asyncio.run(_work(app, _overrides(tags, concurrency), burst, live))
+    return asyncio.run(_work(app, overrides, burst, live))
 
 
-def _overrides(tags: str | None, concurrency: int | None) -> dict[str, Any]:
+def _overrides(tags: str | None, concurrency: str | None) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     if tags is not None:
-        changes["worker_tags"] = [tag.strip() for tag in tags.split(",") if tag.strip()]
+        changes["worker_tags"] = read_tags(tags)
     if concurrency is not None:
-        changes["concurrency"] = concurrency
+        changes["concurrency"] = read_number("--concurrency", concurrency)
     return changes
 
 

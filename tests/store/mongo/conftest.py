@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeAlias
 
@@ -65,44 +66,71 @@ async def store(database: Database, mongo_db_url: str) -> AsyncIterator[MongoSto
 
 @pytest.fixture
 def commands() -> Commands:
-    """What the client of `watched_store` sends."""
+    """What the client of `watched_database` sends."""
     return Commands()
 
 
 @pytest.fixture
-async def watched_store(
+async def watched_database(
     database: Database, mongo_db_url: str, commands: Commands
+) -> AsyncIterator[Database]:
+    """The database of the test, through a client whose commands are recorded."""
+    async with AsyncMongoClient[dict[str, Any]](mongo_db_url, event_listeners=[commands]) as client:
+        yield client.get_default_database()
+
+
+@pytest.fixture
+async def watched_store(
+    watched_database: Database, commands: Commands
 ) -> AsyncIterator[MongoStore]:
     """A store that is set up, whose commands from then on are recorded."""
-    async with AsyncMongoClient[dict[str, Any]](mongo_db_url, event_listeners=[commands]) as client:
-        store = MongoStore.from_database(client.get_default_database())
-        await store.setup()
-        commands.sent.clear()
-        yield store
-        await store.close()
-
-
-@pytest.fixture
-def server() -> Iterator[MongoServer]:
-    """A server of the test's own, which it may kill, and whose commands it may make fail."""
-    reason = missing_server()
-    if reason is not None:
-        pytest.skip(reason)
-    with MongoServer(test_commands=True) as server:
-        yield server
-
-
-@pytest.fixture
-async def faulty_store(server: MongoServer) -> AsyncIterator[MongoStore]:
-    """A store on `server`; pymongo repeats nothing by itself, so that we see each failure."""
-    url = database_url(server.url, "faults") + "?retryWrites=false&retryReads=false"
-    store = open_mongo(url)
+    store = MongoStore.from_database(watched_database)
+    await store.setup()
+    commands.sent.clear()
     yield store
     await store.close()
 
 
 @pytest.fixture
-async def faults(server: MongoServer) -> AsyncIterator[Faults]:
-    """Makes commands of `server` fail."""
-    async with AsyncMongoClient[dict[str, Any]](server.url) as client:
-        yield Faults(client)
+def server() -> Iterator[MongoServer]:
+    """A server of the test's own, which it may kill and freeze."""
+    with _own_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def faulty_server() -> Iterator[MongoServer]:
+    """A server whose commands tests may make fail, one for the whole session."""
+    with _own_server(test_commands=True) as server:
+        yield server
+
+
+@pytest.fixture
+def faulty_url(faulty_server: MongoServer) -> str:
+    """A fresh database on `faulty_server`, whose clients look at it again every half second."""
+    url = database_url(faulty_server.url, f"faults_{secrets.token_hex(6)}")
+    return f"{url}?heartbeatFrequencyMS=500"
+
+
+@pytest.fixture
+async def faulty_store(faulty_url: str) -> AsyncIterator[MongoStore]:
+    """A store on `faulty_url`; pymongo repeats nothing by itself, so that we see each failure."""
+    store = open_mongo(f"{faulty_url}&retryWrites=false&retryReads=false")
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def faults(faulty_server: MongoServer) -> AsyncIterator[Faults]:
+    """Makes commands of `faulty_server` fail, until the end of the test."""
+    async with AsyncMongoClient[dict[str, Any]](faulty_server.url) as client:
+        faults = Faults(client)
+        yield faults
+        await faults.stop()
+
+
+def _own_server(**options: bool) -> MongoServer:
+    reason = missing_server()
+    if reason is not None:
+        pytest.skip(reason)
+    return MongoServer(**options)

@@ -101,8 +101,9 @@ def _interruptible(fleet: Fleet) -> Iterator[None]:
 
 
 def _tell_where(out: Console, db: str | None, address: str) -> None:
-    if db is None:
+    if not db:
         hint = "The database was temporary. job-processor demo --db sqlite:///demo.db keeps it."
     else:
-        hint = f"To look around: job-processor status --db {address} --prefix {PREFIX}"
+        url = db if db.startswith("sqlite:") else address  # the address shows no password
+        hint = f"To look around: job-processor status --db {url} --prefix {PREFIX}"
     out.print(Text(hint, style="dim"))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from job_processor.cli.demo.fleet import Fleet, WorkerProcess
-from job_processor.cli.demo.jobs import modules, rows_in
+from job_processor.cli.demo.jobs import TIMEOUT, modules, rows_in
 from job_processor.cli.demo.watcher import Snapshot, Watcher
 from job_processor.models import SETTLED, Job, JobStatus
 from job_processor.processor import JobProcessor
@@ -21,7 +21,7 @@ ROWS = 320
 DELAY = timedelta(seconds=5)
 _PASSWORDS = 130
 _RANGES = 60
-_AT_ONCE = 150
+_AT_ONCE = 60
 _SPREAD = 9.0  # seconds over which the other ordinary jobs fall due
 _CRASH_AFTER = ROWS // 3  # rows
 
@@ -140,7 +140,10 @@ class Story:
         await self._fleet.crash(worker)
         self._tell(f"{worker.name.capitalize()} is dead (SIGKILL), in the midst of its import.")
         replacement = await self._fleet.start()
-        self._tell(f"{replacement.name.capitalize()} takes its place: process {replacement.pid}.")
+        self._tell(
+            f"{replacement.name.capitalize()} takes its place; "
+            f"{TIMEOUT:g} s without a sign of life will show the crash."
+        )
         await self._watcher.until(lambda seen: _resumed(seen, cast))
         self._tell("The crash was noticed; the import goes on after the last row it wrote.")
 
@@ -177,7 +180,7 @@ def _ordinary() -> list[tuple[str, dict[str, Any]]]:
     words = [("count_words", {"module": module}) for module in modules()]
     sources = [("compress_source", {"module": module}) for module in modules()[::2]]
     passwords = [("hash_password", {"password": f"secret {i}"}) for i in range(_PASSWORDS)]
-    size = 400_000
+    size = 100_000
     primes = [
         ("find_primes", {"start": i * size + 2, "stop": (i + 1) * size, "slice": size // 4})
         for i in range(_RANGES)

@@ -116,12 +116,13 @@ class DemoView:
 
 def show_summary(out: Console, seen: Snapshot, checks: Sequence[Check], speed: str) -> None:
     """Print what the database holds at the end."""
+    good, bad = ("ok", "NO") if out.options.ascii_only else ("✓", "✗")
     made = tables.table("", "job", "expected", "happened")
     for column in made.columns[2:]:
         column.no_wrap = False
         column.overflow = "fold"
     for check in checks:
-        mark = Text("✓", style="green") if check.met else Text("✗", style="bold red")
+        mark = Text(good, style="green") if check.met else Text(bad, style="bold red")
         style = "default" if check.met else "bold red"
         made.add_row(mark, check.name, check.expected, Text(plain(check.happened), style=style))
     failed = sum(not check.met for check in checks)
@@ -143,13 +144,14 @@ def show_summary(out: Console, seen: Snapshot, checks: Sequence[Check], speed: s
 
 def _ended_table(jobs: Sequence[dict[str, Any]]) -> Table:
     grid = Table.grid(padding=(0, 2))
-    for _ in range(4):
-        grid.add_column(no_wrap=True, overflow="ellipsis")
+    for _ in range(3):
+        grid.add_column(no_wrap=True)
+    grid.add_column()  # only the detail gives way, on its one line
     for job in jobs:
         took = between(job["started_at"], job["ended_at"])
-        grid.add_row(
-            tables.status_text(job["status"]), plain(job["name"]), took, tables.detail(job)
-        )
+        more = tables.detail(job)
+        more.no_wrap, more.overflow = True, "ellipsis"
+        grid.add_row(tables.status_text(job["status"]), plain(job["name"]), took, more)
     return grid
 
 

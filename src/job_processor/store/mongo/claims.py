@@ -157,7 +157,8 @@ class Claims:
             "worker_id": claim.worker_id,
             "updated_at": claim.now,
         }
-        return await self._jobs.find(ours).batch_size(len(ids)).to_list()
+        found = self._jobs.find(ours, limit=len(ids))  # without it, one more request for the end
+        return await found.batch_size(len(ids)).to_list()
 
     async def _take_each(self, claim: Claim, ids: Iterable[ObjectId]) -> list[Document]:
         """Claim the candidates one by one; set aside what the validator refuses."""

@@ -16,6 +16,9 @@ from job_processor.store.mongo.documents import Document
 _SELECTION_TIMEOUT_MS = 5000
 """How long a call looks for the server, unless the URL says otherwise (`pymongo`'s is 30 s)."""
 
+CLOSE_TIMEOUT = 1.0
+"""Seconds that a server gets to let go of a client or a stream; one that hangs holds up nobody."""
+
 _NOT_FOR_PULSE = frozenset(
     {
         "auto_encryption_opts",  # names a client of the event loop; a beat holds no secret
@@ -55,7 +58,7 @@ def connect(url: str) -> Connection:
     address, name = _parts(url)
     allowed = "allowed is a URL that names a database: mongodb://host/name"
     if not name:
-        raise InvalidArgumentError("db", address, allowed)
+        raise InvalidArgumentError("db", _without_secrets(url), allowed)
     options: Document = {"host": url}
     if "serverselectiontimeoutms=" not in url.lower():
         options["serverSelectionTimeoutMS"] = _SELECTION_TIMEOUT_MS
@@ -65,7 +68,7 @@ def connect(url: str) -> Connection:
     except (PyMongoError, ValueError, TypeError) as error:
         # The reason may repeat a part of the URL: without credentials only.
         reason = "" if "@" in url else f" ({error})"
-        raise InvalidArgumentError("db", address, allowed + reason) from None
+        raise InvalidArgumentError("db", _without_secrets(url), allowed + reason) from None
     return Connection(database, address, options, owned=True)
 
 
@@ -111,6 +114,12 @@ def _parts(url: str) -> tuple[str, str]:
     hosts = authority.rpartition("@")[2]
     name = unquote(path)
     return f"{scheme}://{hosts}/{name}", name
+
+
+def _without_secrets(url: str) -> str:
+    """Return what follows the credentials, wherever a malformed URL has them; no options."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
 
 
 def _instead_of(database: object) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pymongo
 from bson import ObjectId
 from pymongo import MongoClient
 
 from job_processor.errors import StoreUnavailableError
 from job_processor.store.base import Pulse
+from job_processor.store.mongo.connection import CLOSE_TIMEOUT
 from job_processor.store.mongo.documents import Document
 from job_processor.store.mongo.errors import DRIVER_ERRORS, translate
 from job_processor.store.mongo.handles import WRITE_CONCERN
@@ -50,7 +52,8 @@ class ThreadPulse(Pulse):
 
     def close(self) -> None:
         """Close the client."""
-        self._client.close()
+        with pymongo.timeout(CLOSE_TIMEOUT):
+            self._client.close()
 
 
 class LoopPulse(Pulse):

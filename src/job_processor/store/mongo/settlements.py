@@ -82,8 +82,10 @@ class Settlements:
 
     async def _recognize(self, settlements: Sequence[Settlement]) -> set[ObjectId]:
         ids = [settlement.job.id for settlement in settlements]
-        cursor = self._jobs.find({"_id": {"$in": ids}}, _RECOGNIZED_BY).batch_size(len(ids))
-        there = {document["_id"]: document for document in await cursor.to_list()}
+        # Without the limit, a batch that is there in full costs one more request for the end.
+        cursor = self._jobs.find({"_id": {"$in": ids}}, _RECOGNIZED_BY, limit=len(ids))
+        found = await cursor.batch_size(len(ids)).to_list()
+        there = {document["_id"]: document for document in found}
         return {
             each.job.id
             for each in settlements

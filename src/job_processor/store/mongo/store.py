@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
 from typing import TypeVar
 
+import pymongo
 from bson import ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
 
@@ -28,7 +29,7 @@ from job_processor.models import (
 from job_processor.settings import MONGO_MAX_HISTORY_DAYS
 from job_processor.store.base import Hint, HintListener, NameCount, Pulse, Setting, Store
 from job_processor.store.mongo.claims import Claims
-from job_processor.store.mongo.connection import Connection, adopt, connect
+from job_processor.store.mongo.connection import CLOSE_TIMEOUT, Connection, adopt, connect
 from job_processor.store.mongo.crons import Crons
 from job_processor.store.mongo.documents import Document
 from job_processor.store.mongo.errors import DRIVER_ERRORS, translate
@@ -114,7 +115,8 @@ class MongoStore(Store):
         """Close the change stream, and the client unless it was passed in."""
         await self._watch.close()
         if self._connection.owned:
-            await self._connection.database.client.close()
+            with pymongo.timeout(CLOSE_TIMEOUT):
+                await self._connection.database.client.close()
 
     async def ping(self) -> datetime:
         """Return the database's present time."""

@@ -14,11 +14,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pymongo.asynchronous.change_stream import AsyncChangeStream
+from pymongo.asynchronous.command_cursor import AsyncCommandCursor
 from pymongo.errors import OperationFailure, PyMongoError
 
 from job_processor.settings import RETRY_DELAY_MAX, RETRY_DELAY_MIN
 from job_processor.store.base import ANYTHING, Hint, HintListener
+from job_processor.store.mongo.connection import CLOSE_TIMEOUT
 from job_processor.store.mongo.documents import (
     SETTLED_STATUSES,
     WAITING_STATUSES,
@@ -39,11 +40,11 @@ _LINGER = 5.0
 _SETTLED_AFTER = 10.0
 """Seconds after which an open stream counts as well, and the next error is a first one."""
 
-_CLOSE_TIMEOUT = 1.0
-"""Seconds that a server gets to let go of the stream."""
+_EARLY = 0.1
+"""Seconds; an answer without changes that comes sooner was not held by the server."""
 
-_EARLY = 0.01
-"""Seconds; a server that answers an idle request sooner does not hold it, and is asked gently."""
+_EARLY_IN_A_ROW = 3
+"""So many early answers are put down to changes that were filtered out; then we ask gently."""
 
 _UNSUPPORTED = {
     UNAUTHORIZED: "the user may not open one (the role read on the database allows it)",
@@ -65,6 +66,7 @@ class Watch:
         self._linger: asyncio.TimerHandle | None = None
         self._supported = True
         self._pending = Hint(0)
+        self._early = 0
 
     def subscribe(self, listener: HintListener) -> Callable[[], None]:
         """Call `listener` in the event loop with each hint; returns a function that ends it."""
@@ -140,8 +142,11 @@ class Watch:
 
     async def _follow(self) -> None:
         """Open a stream from now on and hand out what it brings, until it fails or ends."""
-        stream = await self._handles.database.watch(
-            _pipeline(self._handles), max_await_time_ms=AWAIT_MS, batch_size=_BATCH
+        # Not watch(), which goes on from its token after many an error, and tells nobody to look.
+        stream = await self._handles.database.aggregate(
+            [{"$changeStream": {}}, *_pipeline(self._handles)],
+            maxAwaitTimeMS=AWAIT_MS,
+            batchSize=_BATCH,
         )
         try:
             self.notify(ANYTHING)  # what happened while no stream was open
@@ -149,15 +154,17 @@ class Watch:
                 await self._next(stream)
         finally:
             with contextlib.suppress(PyMongoError, TimeoutError):
-                async with asyncio.timeout(_CLOSE_TIMEOUT):
+                async with asyncio.timeout(CLOSE_TIMEOUT):
                     await stream.close()
 
-    async def _next(self, stream: AsyncChangeStream[Document]) -> None:
+    async def _next(self, stream: AsyncCommandCursor[Document]) -> None:
         asked = time.monotonic()
         change = await stream.try_next()
+        early = change is None and time.monotonic() - asked < _EARLY
+        self._early = self._early + 1 if early else 0
         if change is not None:
             self._gather(_hint(change, self._handles.signals.name))
-        elif time.monotonic() - asked < _EARLY:
+        elif self._early > _EARLY_IN_A_ROW:
             await asyncio.sleep(RETRY_DELAY_MIN)
 
     def _gather(self, hint: Hint) -> None:

@@ -1,0 +1,70 @@
+"""Arguments of the command line, from text to values; each error names its option."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Collection
+from typing import Any
+
+from job_processor.errors import InvalidArgumentError
+
+_PAYLOAD = 'allowed is a JSON object such as {"id": 1}'
+
+
+def read_number(option: str, text: str) -> int:
+    """Return a whole number; which ones are allowed is for the facade to judge."""
+    try:
+        return int(text)
+    except ValueError as error:
+        raise InvalidArgumentError(option, text, "allowed is a whole number") from error
+
+
+def read_choice(option: str, text: str, allowed: Collection[str]) -> str:
+    """Return one of `allowed`, whatever its case."""
+    if text.lower() not in allowed:
+        raise InvalidArgumentError(option, text, f"allowed are {', '.join(allowed)}")
+    return text.lower()
+
+
+def read_tags(text: str) -> list[str]:
+    """Return the tags of `--tags`, at least one."""
+    tags = [tag.strip() for tag in text.split(",") if tag.strip()]
+    if not tags:
+        raise InvalidArgumentError(
+            "--tags", text, "allowed are tags with commas in between, such as mail,video"
+        )
+    return tags
+
+
+def read_text(option: str, text: str) -> str:
+    """Return text that a database can look for: bytes that are no UTF-8 come as lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidArgumentError(option, text, "allowed is text in UTF-8") from error
+    return text
+
+
+def read_payload(text: str) -> dict[str, Any] | None:
+    """Return the payload that the JSON of `--payload` says; `-` reads it from stdin.
+
+    Whether its values can be kept is for the facade to judge.
+    """
+    if text == "-":
+        text = _stdin()
+    try:
+        payload = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = "it nests too deep" if isinstance(error, RecursionError) else str(error)
+        raise InvalidArgumentError("--payload", text, f"{_PAYLOAD}: {reason}") from error
+    if payload is not None and not isinstance(payload, dict):
+        raise InvalidArgumentError("--payload", text, _PAYLOAD)
+    return payload
+
+
+def _stdin() -> str:
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise InvalidArgumentError("--payload", "-", f"{_PAYLOAD}; stdin: {error}") from error

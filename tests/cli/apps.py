@@ -1,0 +1,87 @@
+"""The applications of these tests; their database is that of $JOB_PROCESSOR_DB when they are made.
+
+Handlers that should go on for long do so until a file named `release` is in the working directory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+from job_processor import AbortSignal, JobProcessor
+from tests.processors import QUICK
+
+RELEASE = Path("release")
+number = 5
+
+
+async def until_released() -> str:
+    """Wait for the file, whatever the signal says."""
+    while not RELEASE.exists():  # noqa: ASYNC110  # another process makes it
+        await asyncio.sleep(0.01)
+    return "released"
+
+
+def until_released_in_a_thread() -> str:
+    """Occupy a thread until there is the file."""
+    while not RELEASE.exists():
+        time.sleep(0.01)
+    return "released"
+
+
+def greet(payload: dict[str, Any]) -> str:
+    """Succeed at once."""
+    return f"Hello, {payload['name']}!"
+
+
+def fail() -> None:
+    """Fail at once."""
+    raise ValueError("\x1b[31mno\nluck")
+
+
+async def only_one(signal: AbortSignal) -> None:
+    """Run until it is asked to stop."""
+    await signal.wait()
+
+
+def make(**options: Any) -> JobProcessor:
+    """Return a processor; a stop waits for its jobs, and is never forced by time."""
+    processor = JobProcessor(**{**QUICK, "shutdown_grace": 60, "kill_grace": 60, **options})
+    for handler in (until_released, until_released_in_a_thread, greet, fail):
+        processor.job(tag="tagged" if handler is fail else None)(handler)
+    processor.job(exclusive=True)(only_one)
+    processor.cron("0 0 1 1 *", "new_year")(lambda: None)
+    return processor
+
+
+async def make_async() -> JobProcessor:
+    """Return a processor from a coroutine."""
+    return make()
+
+
+def make_dying() -> JobProcessor:
+    """Return a processor whose worker dies of a bug at its first claim."""
+    processor = make()
+
+    async def claim(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("a bug")
+
+    processor._store.claim = claim  # type: ignore[method-assign]
+    return processor
+
+
+def make_nothing() -> None:
+    """Return what is no processor."""
+
+
+def make_failing() -> JobProcessor:
+    """Raise, as an application without its configuration does."""
+    raise KeyError("SHOP_KEY")
+
+
+def __getattr__(name: str) -> object:
+    if name == "lazy":
+        raise RuntimeError("not\ntoday")
+    raise AttributeError(name)

@@ -1,0 +1,61 @@
+"""`--help` and `--version`: what they list, and that they stay quick."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.conftest import Cli
+from tests.cli.processes import environment
+
+COMMANDS = ["worker", "schedule", "status", "jobs", "kill", "crons", "demo"]
+HEAVY = {"pydantic", "pymongo", "rich", "sqlite3"}
+"""Imports that --help can do without: each takes as long as all the rest."""
+
+
+def test_help_lists_every_command(cli: Cli) -> None:
+    """--help and -h show all commands and the exit codes; no command at all is bad input."""
+    text = cli("--help").text
+    assert re.findall(r"^  (\w+)  +[A-Z]", text, re.MULTILINE) == COMMANDS
+    assert "Exit codes: 0 done, 1 failed, 2 bad input." in text
+    assert cli("-h").text == text
+    assert cli().code == 2
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command(cli: Cli, command: str) -> None:
+    """Each command explains itself; all that list or return something print JSON on request."""
+    text = cli(command, "--help").text
+    assert f"Usage: job-processor {command}" in text
+    assert ("--json" in text) == (command not in {"worker", "demo"})
+    assert ("--db" in text) == (command not in {"worker", "schedule"})
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_version(cli: Cli) -> None:
+    """--version prints the version alone."""
+    assert re.fullmatch(r"job-processor \d+\.\d+.*\n", cli("--version").text)
+
+
+@pytest.mark.parametrize(
+    ("code", "without"),
+    [
+        ("import job_processor", HEAVY | {"typer"}),
+        ("import sys; sys.argv[1:] = ['--help']; import job_processor.cli as c; c.main()", HEAVY),
+    ],
+    ids=["import", "--help"],
+)
+def test_imports_stay_few(code: str, without: set[str]) -> None:
+    """Neither `import job_processor` nor --help imports what is slow and not needed for it."""
+    report = "import atexit, sys; atexit.register(lambda: sys.stderr.write(' '.join(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{report}; {code}"],
+        env=environment(None),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not without & set(done.stderr.split())

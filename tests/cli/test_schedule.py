@@ -1,0 +1,123 @@
+"""`schedule`: payloads and times from text, and what is said about what was stored."""
+
+from __future__ import annotations
+
+import io
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from job_processor.values import MAX_BYTES
+from tests.cli.conftest import Cli
+
+APP = "tests.cli.apps:make"
+
+
+@pytest.fixture
+def schedule(cli: Cli, monkeypatch: pytest.MonkeyPatch, sqlite_db_url: str) -> Cli:
+    """`schedule APP …` on a fresh file."""
+    monkeypatch.setenv("JOB_PROCESSOR_DB", sqlite_db_url)
+    return lambda *arguments: cli("schedule", APP, *arguments)
+
+
+def test_on_each_store(cli: Cli, monkeypatch: pytest.MonkeyPatch, db_url: str) -> None:
+    """A scheduled job is in the database."""
+    monkeypatch.setenv("JOB_PROCESSOR_DB", db_url)
+    job = cli("schedule", APP, "greet", "--payload", '{"name": "Ada"}', "--json").json
+    assert (job["status"], job["payload"]) == ("pending", {"name": "Ada"})
+    assert cli("jobs", "--json").json["jobs"] == [job]
+
+
+def test_says_what_it_stored(schedule: Cli) -> None:
+    """A person reads the name, the id and when it is due."""
+    assert schedule("greet").text.endswith("), due now.\n")
+    assert schedule("greet", "--at", "2h").text.endswith("), due in 2h 00m.\n")
+
+
+def test_says_that_it_was_skipped(schedule: Cli) -> None:
+    """A job that was stored as skipped is not told as scheduled; the one in its way is named."""
+    first = schedule("only_one", "--json").json["_id"]
+    assert f"as skipped: it is exclusive, and {first} is active" in schedule("only_one").text
+
+
+def test_payload_from_stdin(schedule: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--payload -` reads it from stdin, and null is no payload."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO('{"name": "é"}'))
+    assert schedule("greet", "--payload", "-", "--json").json["payload"] == {"name": "é"}
+    assert schedule("greet", "--payload", "null", "--json").json["payload"] is None
+
+
+@pytest.mark.parametrize(
+    ("payload", "problem"),
+    [
+        ("", "Expecting value"),
+        ("{", "--payload: '{'"),
+        ("[1]", 'allowed is a JSON object such as {"id": 1}'),
+        ('"text"', "allowed is a JSON object"),
+        ("5", "allowed is a JSON object"),
+        ("NaN", "allowed is a JSON object"),
+        ('{"a": NaN}', "--payload.a: nan is not allowed"),
+        ('{"a": 1e999}', "--payload.a: inf is not allowed"),
+        ('{"a": 99999999999999999999}', "whole numbers of 64 bits"),
+        ('{"a": "\\ud800"}', "--payload.a: "),
+        ("[" * 100_000, "it nests too deep"),
+        ('{"a":' * 200 + "1" + "}" * 200, "at most 90 levels"),
+        (f'{{"a": "{"x" * MAX_BYTES}"}}', f"at most {MAX_BYTES:,} bytes"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_payloads_that_are_not_allowed(schedule: Cli, payload: str, problem: str) -> None:
+    """A payload that is no JSON object, or cannot be kept, is refused; the message stays short."""
+    result = schedule("greet", "--payload", payload)
+    result.refused("--payload", "allowed", problem)
+    assert len(result.err) < 500
+
+
+def test_stdin_that_is_no_text(schedule: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes that are no UTF-8 are refused."""
+    stdin = io.TextIOWrapper(io.BytesIO(b"\xff{}"), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", stdin)
+    schedule("greet", "--payload", "-").refused("--payload", "can't decode byte 0xff")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("10s", 10), ("5m", 300), ("1.5h", 5400), ("1d", 86_400), (" 0s ", 0)]
+)
+def test_delays(schedule: Cli, text: str, seconds: int) -> None:
+    """`--at` takes a delay from now."""
+    job = schedule("greet", "--at", text, "--json").json
+    due, made = (datetime.fromisoformat(job[key]) for key in ("scheduled_for", "created_at"))
+    assert due - made == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["2030-01-31T08:00+01:00", "2030-01-31T07:00Z"])
+def test_times(schedule: Cli, text: str) -> None:
+    """`--at` takes a time with its zone."""
+    job = schedule("greet", "--at", text, "--json").json
+    assert datetime.fromisoformat(job["scheduled_for"]) == datetime(2030, 1, 31, 7, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "5", "5x", "-5m", "5 m", "tomorrow", "2030-13-01T00:00Z", "2030-01-01T00:00"),
+        *("2030-01-01", "999999999d", "9" * 400 + "d"),
+        *("0001-01-01T00:00+23:00", "9999-12-31T23:59-12:00"),
+    ],
+)
+def test_times_that_are_not_allowed(schedule: Cli, text: str) -> None:
+    """A time without a zone, out of range or in another form is refused as it was typed."""
+    schedule("greet", "--at", text).refused(f"--at: '{text[:20]}", "ISO 8601", "10s, 5m")
+
+
+@pytest.mark.parametrize("name", ["", "nope", "new_year", "\udcff"])
+def test_unknown_names(schedule: Cli, name: str) -> None:
+    """A name that is no job of APP is refused, and those that are, are listed."""
+    schedule(name).refused(f"NAME: {name!r}", "'fail', 'greet'")
+
+
+def test_a_database_in_memory(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that would be lost as soon as the command ends is refused."""
+    monkeypatch.setenv("JOB_PROCESSOR_DB", "sqlite://")
+    cli("schedule", APP, "greet").refused(f"the database of '{APP}' is in memory")

@@ -1,0 +1,125 @@
+"""`worker` as a process in a pipe: how signals stop it, how it leaves, what it logs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from signal import SIGINT, SIGTERM, Signals
+
+import pytest
+
+from job_processor import Job, JobProcessor
+from tests.cli import apps
+from tests.cli.conftest import Start
+from tests.cli.processes import Process
+from tests.mongo_server import free_port
+
+APP = "tests.cli.apps:make"
+Running = AbstractAsyncContextManager[tuple[Process, JobProcessor, Job]]
+
+
+@asynccontextmanager
+async def running(
+    start: Start, db: str, name: str
+) -> AsyncIterator[tuple[Process, JobProcessor, Job]]:
+    """A worker that runs a job of this name, the job, and a processor to look at it."""
+    async with apps.make(db=db) as processor:
+        job = await processor.schedule_job(name)
+        process = start("worker", APP, "--log-level", "debug", db=db)
+        process.until(f"claimed job '{name}' ({job.id})")
+        yield process, processor, job
+
+
+async def stored(processor: JobProcessor, job: Job) -> Job:
+    """The job as it stands."""
+    found = await processor.get_job(job.id)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("number", [SIGTERM, SIGINT])
+async def test_the_first_signal_lets_jobs_end(
+    start: Start, db_url: str, tmp_path: Path, number: Signals
+) -> None:
+    """After SIGTERM or SIGINT the running job ends, is stored, and the worker leaves with 0."""
+    async with running(start, db_url, "until_released") as (process, processor, job):
+        process.send(number)
+        process.until(f"{number.name}: stopping; running jobs get 60 s to end")
+        process.send(SIGTERM)
+        process.until("SIGTERM: stopping already")
+        (tmp_path / apps.RELEASE).touch()
+        assert process.wait() == 0
+        assert f"finished job 'until_released' ({job.id})" in process.output
+        assert (await stored(processor, job)).status == "finished"
+        assert not (await processor.get_healthcheck())["workers"]
+    assert "\x1b" not in process.output  # a pipe gets plain lines
+    assert "Traceback" not in process.output
+
+
+async def test_the_second_sigint_forces(start: Start, sqlite_db_url: str) -> None:
+    """A second SIGINT ends running jobs at once; the worker leaves with 1."""
+    async with running(start, sqlite_db_url, "until_released") as (process, processor, job):
+        process.send(SIGINT)
+        process.until("SIGINT: stopping")
+        process.send(SIGINT)
+        process.until("SIGINT: forcing the running jobs to stop")
+        assert process.wait() == 1
+        found = await stored(processor, job)
+        assert found.status == "errored"
+        assert found.output is not None
+        assert "Interrupted" in str(found.output.error)
+
+
+async def test_the_third_sigint_leaves_at_once(start: Start, sqlite_db_url: str) -> None:
+    """A third SIGINT leaves a thread that will not stop to the death of the process."""
+    async with running(start, sqlite_db_url, "until_released_in_a_thread") as (process, *_):
+        for says in ("stopping", "forcing the running jobs", "leaving at once"):
+            process.send(SIGINT)
+            process.until(f"SIGINT: {says}")
+        assert process.wait() == 1
+
+
+def test_a_worker_whose_task_dies(start: Start, sqlite_db_url: str) -> None:
+    """When a task of the worker dies of a bug, the worker says so and leaves with 1."""
+    process = start("worker", "tests.cli.apps:make_dying", db=sqlite_db_url)
+    assert process.wait() == 1
+    assert "CRITICAL the worker stopped: RuntimeError: a bug" in process.output
+
+
+async def test_burst(start: Start, sqlite_db_url: str) -> None:
+    """--burst runs what is due, whatever its end, and leaves with 0; a line tells each end."""
+    async with apps.make(db=sqlite_db_url) as processor:
+        greet = await processor.schedule_job("greet", {"name": "Ada"})
+        fail = await processor.schedule_job("fail")
+        process = start("worker", APP, "--burst", "--concurrency", "1", db=sqlite_db_url)
+        assert process.wait() == 0
+        statuses = [(await stored(processor, job)).status.value for job in (greet, fail)]
+    assert statuses == ["finished", "errored"]
+    assert f"INFO     finished job 'greet' ({greet.id}) after " in process.output
+    assert f"WARNING  errored job 'fail' ({fail.id}): ValueError:  [31mno" in process.output
+    assert "\x1b" not in process.output
+
+
+async def test_tags(start: Start, sqlite_db_url: str) -> None:
+    """--tags leaves jobs with other tags to other workers, and warns of a tag nobody has."""
+    async with apps.make(db=sqlite_db_url) as processor:
+        fail = await processor.schedule_job("fail")
+        process = start("worker", APP, "--burst", "--tags", "other, more", db=sqlite_db_url)
+        assert process.wait() == 0
+        assert (await stored(processor, fail)).status == "pending"
+    assert "worker tag 'other': no job and no cron has this tag" in process.output
+
+
+def test_a_database_that_is_away(start: Start) -> None:
+    """A worker goes on trying, says which address does not answer, and stops when it is told to."""
+    host = f"127.0.0.1:{free_port()}"
+    process = start("worker", APP, db=f"mongodb://{host}/app?serverSelectionTimeoutMS=100")
+    for _ in range(2):
+        process.until(f"mongodb://{host}/app does not answer")
+        process.until("trying again in ")
+    assert process.alive
+    process.send(SIGTERM)
+    assert process.wait() == 0
+    assert "SIGTERM: stopping\n" in process.output
+    assert "Traceback" not in process.output

@@ -1,0 +1,96 @@
+"""A server that cannot be reached for a while: every verb says so, and works again afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from job_processor.errors import StoreUnavailableError
+from job_processor.store.base import Store
+from job_processor.store.mongo import MongoStore, open_mongo
+from tests.mongo_server import MongoServer, database_url
+from tests.proxy import Proxy
+from tests.store.mongo.samples import worker
+from tests.store.mongo.verbs import LIFE, VERBS, Call
+
+pytestmark = pytest.mark.mongo
+
+SELECTION = 0.5
+"""Seconds that the stores here look for the server."""
+
+HANGING = 5.0
+"""Seconds within which everything must be closed though the server hangs; pymongo takes over 20."""
+
+
+async def failure(store: MongoStore, call: Call) -> str:
+    """Return the message of the error with which a call fails."""
+    with pytest.raises(StoreUnavailableError) as caught:
+        await call(store)
+    return str(caught.value)
+
+
+async def insist(store: MongoStore, call: Call) -> None:
+    """Make a call until the database answers."""
+    while True:
+        try:
+            await call(store)
+        except StoreUnavailableError:
+            continue  # it has looked for the server for a while
+        return
+
+
+def test_the_verbs_are_complete() -> None:
+    """What holds for every verb here holds for every verb of the interface."""
+    assert VERBS.keys() | LIFE == Store.__abstractmethods__
+
+
+async def test_every_verb_fails_with_the_address_and_works_afterwards(
+    store: MongoStore, mongo_server_url: str
+) -> None:
+    """While connections are cut each verb raises StoreUnavailableError; then it is as before."""
+    name = store.address.rpartition("/")[2]
+    async with Proxy(mongo_server_url) as proxy:
+        distant = open_mongo(proxy.url(name, serverSelectionTimeoutMS=int(SELECTION * 1000)))
+        await distant.ping()
+        await proxy.cut()
+        messages = await asyncio.gather(*(failure(distant, call) for call in VERBS.values()))
+        begin = f"{distant.address} does not answer: "
+        assert [each for each in messages if not each.startswith(begin)] == []
+        proxy.restore()
+        await asyncio.gather(*(insist(distant, call) for call in VERBS.values()))
+        await distant.close()
+
+
+async def test_a_cut_of_the_connections_alone_is_healed(
+    store: MongoStore, mongo_server_url: str
+) -> None:
+    """Connections that broke while idle cost at most one call, which can be made again."""
+    async with Proxy(mongo_server_url) as proxy:
+        distant = open_mongo(proxy.url(store.address.rpartition("/")[2]))
+        await distant.ping()
+        await proxy.cut()
+        proxy.restore()
+        for call in VERBS.values():
+            await insist(distant, call)
+        await distant.close()
+
+
+async def test_a_server_that_hangs_holds_up_no_close(server: MongoServer) -> None:
+    """Stream, client and heartbeat are closed within seconds, though the server answers nothing."""
+    store = open_mongo(database_url(server.url, "hanging"))
+    await store.setup()
+    opened = asyncio.Event()
+    store.subscribe(lambda _: opened.set())
+    await opened.wait()
+    registered = worker()
+    await store.register(registered)
+    pulse = store.open_pulse()
+    assert await asyncio.to_thread(pulse.beat, registered.id)
+    server.freeze()
+    started = time.monotonic()
+    await asyncio.to_thread(pulse.close)
+    await store.close()
+    assert time.monotonic() - started < HANGING
+    server.thaw()

@@ -1,0 +1,164 @@
+"""What each verb costs: the commands that it sends, however many jobs it is about."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from bson import ObjectId
+
+from job_processor import JobProcessor
+from job_processor.models import Job
+from job_processor.store.mongo import MongoStore
+from tests.processors import eventually, working
+from tests.store.mongo.conftest import Commands, Database
+from tests.store.mongo.samples import claim, end, simple
+from tests.store.mongo.verbs import READS, VERBS
+
+pytestmark = pytest.mark.mongo
+
+MANY = 50
+FIND_AND_MODIFY = ["findAndModify"]
+CLAIM_OF_MANY = ["find", "update", "find"]
+"""Candidates, the claim itself, and which of them it took."""
+
+COSTS: dict[str, list[str]] = {
+    "claim": FIND_AND_MODIFY,
+    "insert": ["insert"],
+    "settle": ["update", "find"],  # nothing matched
+    "move_runs": ["update", "distinct"],
+    "kill_waiting": FIND_AND_MODIFY,
+    "request_kill": ["insert"],
+    "acknowledge_kills": ["update"],
+    "register": ["update"],
+    "unregister": ["delete"],
+    "remove_dead": ["delete"],
+    "create_cron": ["update"],
+    "update_cron": ["update"],
+    "remove_cron": ["find", "delete"],
+    "remove_occurrences": ["find"],
+    "put_setting": ["insert"],
+    "remove_setting": ["delete"],
+    "prune": ["find"],
+    "ping": ["hello"],
+    "next_due": ["find"],
+    "runs_of": ["find"],
+    "kill_requests": ["find"],
+    "registrations": ["aggregate"],
+    "running_worker_ids": ["distinct"],
+    "crons": ["find"],
+    "settings": ["find"],
+    "get": ["find"],
+    "get_many": ["find"],
+    "find": ["find"],
+    "find_active": ["find", "find"],
+    "queue": ["find"],
+    "names": ["distinct", "distinct"],
+    "count": ["aggregate"],
+}
+
+WINDOW = 2.0
+"""Seconds over which the commands of an idle worker are counted."""
+
+POLL = 0.2
+MOST_IDLE = 15
+"""A look for work each `poll_interval`, and a few others."""
+
+
+async def running(store: MongoStore, count: int) -> list[Job]:
+    """Insert and claim jobs."""
+    await store.insert([simple() for _ in range(count)])
+    return await store.claim(claim(count))
+
+
+async def test_each_verb_has_its_cost(watched_store: MongoStore, commands: Commands) -> None:
+    """A verb that finds nothing to do costs one or two commands."""
+    sent = {}
+    for verb in COSTS:
+        commands.sent.clear()
+        await VERBS[verb](watched_store)
+        sent[verb] = commands.names
+    assert sent == COSTS
+
+
+@pytest.mark.parametrize("count", [2, MANY])
+async def test_many_cost_no_more_than_few(
+    watched_store: MongoStore, commands: Commands, count: int
+) -> None:
+    """An insert is one command, a claim three, a settlement one, for two jobs or for hundreds."""
+    await watched_store.insert([simple() for _ in range(count)])
+    assert commands.names == ["insert"]
+    commands.sent.clear()
+    jobs = await watched_store.claim(claim(count))
+    assert len(jobs) == count
+    assert commands.names == CLAIM_OF_MANY
+    commands.sent.clear()
+    won = await watched_store.settle([end(job) for job in jobs])
+    assert won == {job.id for job in jobs}
+    assert commands.names == ["update"]
+    commands.sent.clear()
+    assert await watched_store.claim(claim(count)) == []
+    assert commands.names == ["find"]
+
+
+async def test_one_job_costs_three_commands(watched_store: MongoStore, commands: Commands) -> None:
+    """Insert, claim and settlement of a lone job are one command each."""
+    (job,) = await running(watched_store, 1)
+    await watched_store.settle([end(job)])
+    assert commands.names == ["insert", "findAndModify", "update"]
+
+
+async def test_the_last_job_of_a_batch_costs_no_update_of_many(
+    watched_store: MongoStore, commands: Commands
+) -> None:
+    """A worker with free slots that finds one job claims it in two commands."""
+    await watched_store.insert([simple()])
+    commands.sent.clear()
+    assert len(await watched_store.claim(claim(10))) == 1
+    assert commands.names == ["find", "findAndModify"]
+
+
+@pytest.mark.parametrize("count", [2, MANY])
+async def test_a_settlement_reads_only_what_did_not_match(
+    watched_store: MongoStore, commands: Commands, count: int
+) -> None:
+    """One read more, of the whole batch, where a run was taken away; and none where none was."""
+    jobs = await running(watched_store, count)
+    foreign = [replace(jobs[0], worker_id=ObjectId()), *jobs[1:]]
+    commands.sent.clear()
+    won = await watched_store.settle([end(job) for job in foreign])
+    assert won == {job.id for job in jobs[1:]}
+    assert commands.names == ["update", "find"]
+
+
+async def test_an_idle_worker_is_cheap(watched_database: Database, commands: Commands) -> None:
+    """It looks for work each `poll_interval`, waits on its one stream, and writes nothing."""
+    async with JobProcessor(watched_database, poll_interval=POLL) as processor:
+
+        @processor.job()
+        async def work() -> None:
+            pass
+
+        async with working(processor):
+            await processor.wait_for_job((await processor.schedule_job("work")).id)
+
+            commands.sent.clear()
+
+            async def looks() -> bool:
+                return commands.names.count("find") > 3
+
+            await eventually(looks, "an idle worker")
+            commands.sent.clear()
+            await asyncio.sleep(WINDOW)  # the rate is what is tested
+            sent: Sequence[str] = list(commands.names)
+    assert set(sent) <= {"find", "getMore", "distinct", "aggregate"}, Counter(sent)
+    assert WINDOW / POLL / 2 < len(sent) <= MOST_IDLE, Counter(sent)
+
+
+def test_every_verb_has_a_cost() -> None:
+    """A new verb states its cost here."""
+    assert COSTS.keys() == VERBS.keys()
+    assert READS.keys() <= COSTS.keys()

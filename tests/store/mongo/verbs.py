@@ -1,0 +1,56 @@
+"""One harmless call of each verb of the store, for rules that hold for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+
+from bson import ObjectId
+
+from job_processor.models import JobQuery
+from job_processor.store.mongo import MongoStore
+from tests.store.mongo.samples import LATER, NOW, WORKER, claim, cron, end, simple, worker
+
+Call: TypeAlias = Callable[[MongoStore], Awaitable[Any]]
+
+_RUN = simple(worker_id=WORKER)
+
+WRITES: Mapping[str, Call] = {
+    "insert": lambda store: store.insert([simple(), simple()]),
+    "claim": lambda store: store.claim(claim(1)),
+    "settle": lambda store: store.settle([end(_RUN)]),
+    "move_runs": lambda store: store.move_runs(ObjectId(), ObjectId()),
+    "kill_waiting": lambda store: store.kill_waiting(ObjectId(), NOW),
+    "request_kill": lambda store: store.request_kill(ObjectId(), WORKER, NOW),
+    "acknowledge_kills": lambda store: store.acknowledge_kills([ObjectId()]),
+    "register": lambda store: store.register(worker()),
+    "unregister": lambda store: store.unregister(ObjectId()),
+    "remove_dead": lambda store: store.remove_dead(worker()),
+    "create_cron": lambda store: store.create_cron(cron()),
+    "update_cron": lambda store: store.update_cron(cron(), "0 * * * *", LATER, NOW),
+    "remove_cron": lambda store: store.remove_cron("unknown"),
+    "remove_occurrences": lambda store: store.remove_occurrences("unknown", NOW, ()),
+    "put_setting": lambda store: store.put_setting("kind", "name", {"a": 1}, None),
+    "remove_setting": lambda store: store.remove_setting("kind", "unknown"),
+    "prune": lambda store: store.prune(NOW, 10),
+}
+READS: Mapping[str, Call] = {
+    "ping": lambda store: store.ping(),
+    "next_due": lambda store: store.next_due(["resize"]),
+    "runs_of": lambda store: store.runs_of(WORKER, 10),
+    "kill_requests": lambda store: store.kill_requests([ObjectId()]),
+    "registrations": lambda store: store.registrations(),
+    "running_worker_ids": lambda store: store.running_worker_ids(),
+    "crons": lambda store: store.crons(),
+    "settings": lambda store: store.settings("kind"),
+    "get": lambda store: store.get(ObjectId()),
+    "get_many": lambda store: store.get_many([ObjectId()]),
+    "find": lambda store: store.find(JobQuery()),
+    "find_active": lambda store: store.find_active("simple", "resize"),
+    "queue": lambda store: store.queue(NOW, 10),
+    "names": lambda store: store.names(10),
+    "count": lambda store: store.count([("simple", "resize")], 10),
+}
+VERBS: Mapping[str, Call] = {**WRITES, **READS}
+LIFE = frozenset({"setup", "close", "subscribe", "open_pulse"})
+"""What is no verb."""
