@@ -14,6 +14,9 @@ ARGS ?=
 RUN_READY := $(VENV)/.ready-run
 DEV_READY := $(VENV)/.ready-dev
 
+# Also where it is turned off: the tests start hundreds of processes, and each would compile everything again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo setup test soak cover lint format types imports check package lock clean
 

@@ -39,12 +39,34 @@ def assert_gapless(times: list[float], step: float = 1.0) -> None:
     assert gaps == {step}, times
 
 
+POINTS = [("insert", 3), ("update_cron", 2), ("claim", 20)]
+"""Verbs of the store, and which call of each is the last."""
+
+
+@pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize(("verb", "call"), [("insert", 3), ("update_cron", 2), ("claim", 20)])
+@pytest.mark.parametrize(("verb", "call"), POINTS)
 async def test_a_scheduler_that_is_killed_at_any_point_loses_no_occurrence(
     site: Site, verb: str, call: int, when: str
 ) -> None:
     """SIGKILL before and after each write of a pass: the next worker goes on from there."""
+    await kill_at(site, verb, call, when)
+
+
+@pytest.mark.soak
+@pytest.mark.mongo
+@pytest.mark.parametrize("db_url", ["mongo"], indirect=True)
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(("verb", "call"), POINTS)
+async def test_a_scheduler_that_is_killed_on_mongodb_loses_no_occurrence(
+    site: Site, verb: str, call: int, when: str
+) -> None:
+    """The same on the other store."""
+    await kill_at(site, verb, call, when)
+
+
+async def kill_at(site: Site, verb: str, call: int, when: str) -> None:
+    """Let a worker die before or after a write, and look at what the next one makes of it."""
     victim = site.start_worker(crons=EACH_SECOND, die=[verb, when, call])
     assert await victim.wait() == -signal.SIGKILL
     site.start_worker(crons=EACH_SECOND)
@@ -57,7 +79,7 @@ async def test_a_scheduler_that_is_killed_at_any_point_loses_no_occurrence(
     assert len(ran) == len(set(ran))
 
 
-@pytest.mark.parametrize("seconds", [3, pytest.param(20, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("seconds", [2, pytest.param(20, marks=pytest.mark.soak)])
 async def test_two_versions_roll_over(site: Site, seconds: int) -> None:
     """Crons changed, added and removed between two versions that run at the same time."""
     names = ["plain", "resumable"]

@@ -28,7 +28,7 @@ asyncio.run(main())
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    ("processes", "each"), [(4, 25), pytest.param(20, 50, marks=pytest.mark.soak)]
+    ("processes", "each"), [(3, 12), pytest.param(20, 50, marks=pytest.mark.soak)]
 )
 async def test_exclusive_jobs_from_many_processes(site: Site, processes: int, each: int) -> None:
     """One is active, the others are skipped by it, and say so; with workers none overlaps."""

@@ -197,11 +197,11 @@ async def test_a_kill_reaches_a_job_in_every_state(site: Site, state: str) -> No
 async def test_a_thread_that_hangs_does_not_hold_up_the_end(site: Site) -> None:
     """At shutdown a hung resumable run is left to the rescue, and the process leaves anyway."""
     worker = site.start_worker(shutdown_grace=0.2, kill_grace=0.2)
-    stuck = await site.processor.schedule_job("thread_resumable", {"seconds": 8})
-    errored = await site.processor.schedule_job("thread", {"seconds": 8})
+    stuck = await site.processor.schedule_job("thread_resumable", {"seconds": 5})
+    errored = await site.processor.schedule_job("thread", {"seconds": 5})
     await site.until_started(2)
     worker.send(signal.SIGTERM)
-    await worker.wait(6)
+    await worker.wait(4)
     (settled,) = await site.settled([errored])
     assert settled.status is JobStatus.ERRORED
     found = await site.processor.get_job(stuck.id)

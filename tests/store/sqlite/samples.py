@@ -21,10 +21,11 @@ from job_processor.models import (
 )
 
 NOW = Clock().now()
+"""Of each process its own: what a job of one is to another is due long since."""
 WORKER = ObjectId()
 
 
-def job(name: str = "work", *, due_in: float = -60.0, **fields: Any) -> SimpleJob:
+def job(name: str = "work", *, due_in: float = -86_400.0, **fields: Any) -> SimpleJob:
     """Return a job that is due `due_in` seconds from `NOW`."""
     values: dict[str, Any] = {
         "id": ObjectId(),
