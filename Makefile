@@ -6,19 +6,25 @@ BIN := $(VENV)/bin
 # because the MongoDB server of the tests has no wheels for it.
 PYTHON ?=
 PYTHONS := python3 python3.13 python3.12 python3.11 python python3.14
-# Processes of the test suite: one for each core, up to 4. Each starts a MongoDB server of its own.
-TEST_WORKERS ?= auto
+# Processes of the test suite: more than two cores, since many tests wait for something in real time. Each starts a
+# MongoDB server of its own.
+TEST_WORKERS ?= 3
 # Passed on to the program that the target runs, as in: make test ARGS="tests/test_abort.py -x"
 ARGS ?=
 
 RUN_READY := $(VENV)/.ready-run
 DEV_READY := $(VENV)/.ready-dev
 
+# The benchmarks have an environment of their own: the package needs none of their peers.
+BENCH_VENV := .venv-bench
+BENCH_READY := $(BENCH_VENV)/.ready-bench
+BENCH_OVERLAYS := arq saq
+
 # Also where it is turned off: the tests start hundreds of processes, and each would compile everything again.
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test soak cover lint format types imports check package lock clean
+.PHONY: help demo setup test soak cover lint format types imports check package lock bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,13 +35,13 @@ demo: $(RUN_READY) ## see it work: two workers, a few hundred jobs, under a minu
 setup: $(DEV_READY) ## make .venv with all development tools
 
 test: $(DEV_READY) ## run the test suite on both stores
-	@$(BIN)/pytest -n $(TEST_WORKERS) --maxprocesses 4 --dist worksteal $(ARGS)
+	@$(BIN)/pytest -n $(TEST_WORKERS) --dist worksteal $(ARGS)
 
 soak: $(DEV_READY) ## run the long tests of load and faults
 	@$(BIN)/pytest -m soak --timeout 1800 $(ARGS) || { [ $$? -eq 5 ] && echo "There are no such tests."; }
 
 cover: $(DEV_READY) ## run the test suite and show what it does not reach
-	@$(BIN)/pytest -n $(TEST_WORKERS) --maxprocesses 4 --dist worksteal --cov $(ARGS)
+	@$(BIN)/pytest -n $(TEST_WORKERS) --dist worksteal --cov $(ARGS)
 
 lint: $(DEV_READY) ## check style and format
 	@$(BIN)/ruff check
@@ -62,10 +68,14 @@ lock: ## pin again what pyproject.toml asks for (needs uv)
 	@$(compile) --group dev --output-file constraints-dev.txt $(ARGS)
 	@$(compile) --group build --constraint constraints-dev.txt --output-file constraints.txt $(ARGS)
 
+# Scenarios and options go into ARGS, as in: make bench ARGS="drain --systems sqlite,bullmq --quick"
+bench: $(BENCH_READY) ## measure us beside our peers: takes hours and wants a quiet machine
+	@$(BENCH_VENV)/bin/python -m benchmarks $(ARGS)
+
 clean: ## remove all that was made here, .venv too
-	@rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
+	@rm -rf $(VENV) $(BENCH_VENV) benchmarks/node/node_modules build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
 		.pytest_cache .ruff_cache
-	@find src tests -type d -name __pycache__ -prune -exec rm -rf {} +
+	@find src tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # --- how .venv comes about -------------------------------------------------------------------------------------------
 
@@ -125,3 +135,29 @@ $(DEV_READY): constraints-dev.txt pyproject.toml | $(BIN)/python
 	@echo "Installing job-processor and its development tools in $(VENV) …"
 	@$(call install,constraints-dev.txt)
 	@touch $@ $(RUN_READY)
+
+# $(1): the options of the installer. The files list every dependency, but no hashes: a peer is measured, not shipped.
+define install_peers
+	if command -v uv >/dev/null 2>&1; then \
+		uv pip install --quiet --no-deps --python $(BENCH_VENV)/bin/python $(1); \
+	else \
+		$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps $(1); \
+	fi
+endef
+
+# Without npm the Node peers are "not measured".
+$(BENCH_READY): benchmarks/requirements.txt $(BENCH_OVERLAYS:%=benchmarks/overlays/%.txt) \
+		benchmarks/node/package.json constraints.txt pyproject.toml
+	@$(MAKE) --no-print-directory VENV=$(BENCH_VENV) $(BENCH_VENV)/.ready-run
+	@echo "Installing the peers in $(BENCH_VENV) …"
+	@$(call install_peers,--requirement benchmarks/requirements.txt)
+	@for overlay in $(BENCH_OVERLAYS); do \
+		rm -rf $(BENCH_VENV)/overlays/$$overlay; \
+		$(call install_peers,--target $(BENCH_VENV)/overlays/$$overlay \
+			--requirement benchmarks/overlays/$$overlay.txt) || exit 1; \
+	done
+	@if command -v npm >/dev/null 2>&1; then \
+		npm install --prefix benchmarks/node --no-package-lock --no-audit --no-fund --legacy-peer-deps \
+			--ignore-scripts --loglevel error; \
+	fi
+	@touch $@

@@ -14,6 +14,13 @@ from tests.acceptance.workers import Site, WorkerProcess
 
 pytestmark = pytest.mark.timeout(120)
 
+mongo_at_length = pytest.mark.parametrize(
+    "db_url",
+    ["sqlite", pytest.param("mongo", marks=[pytest.mark.mongo, pytest.mark.soak])],
+    indirect=True,
+)
+"""For what takes long and has little to do with the store."""
+
 
 async def test_sigkill_at_random_loses_nothing(site: Site, db_url: str) -> None:
     """Workers are killed while they work: all jobs settle, no run overlaps, hooks at most once."""
@@ -127,6 +134,7 @@ async def test_a_second_sigint_forces(site: Site) -> None:
     assert settled.status is JobStatus.ERRORED
 
 
+@mongo_at_length
 async def test_a_blocked_event_loop_is_not_a_death(site: Site) -> None:
     """A handler that blocks the loop for three timeouts is not run a second time."""
     site.start_worker()
@@ -157,6 +165,7 @@ async def test_a_frozen_worker_settles_nothing_when_it_wakes(site: Site) -> None
     assert await frozen.wait() == 0, frozen.log
 
 
+@mongo_at_length
 async def test_a_job_that_kills_its_worker_ends_after_three(site: Site) -> None:
     """A poison job takes three workers down and is errored then, though it is resumable."""
     job = await site.processor.schedule_job("poison")
@@ -194,6 +203,7 @@ async def test_a_kill_reaches_a_job_in_every_state(site: Site, state: str) -> No
     assert len(site.lines("start")) == 1
 
 
+@mongo_at_length
 async def test_a_thread_that_hangs_does_not_hold_up_the_end(site: Site) -> None:
     """At shutdown a hung resumable run is left to the rescue, and the process leaves anyway."""
     worker = site.start_worker(shutdown_grace=0.2, kill_grace=0.2)
@@ -213,6 +223,7 @@ async def test_a_thread_that_hangs_does_not_hold_up_the_end(site: Site) -> None:
     site.assert_no_overlap()
 
 
+@mongo_at_length
 async def test_a_worker_whose_clock_is_wrong_kills_nobody(site: Site) -> None:
     """Ten minutes off: no living worker is declared dead, jobs run."""
     site.start_worker()

@@ -126,7 +126,7 @@ async def test_more_names_than_one_claim_takes_are_all_served(processors: Proces
     async def handler(job: SimpleJob) -> None:
         ran.add(job.name)
 
-    names = [f"job {number}" for number in range(120)]
+    names = [f"job {number}" for number in range(60)]
     processor = await processors.make(jobs={name: JobDef(handler) for name in names})
     await processor.schedule_jobs((name,) for name in names)
     await processor.run_worker(burst=True)

@@ -75,7 +75,7 @@ class Heartbeat:
                 pulse = pulse or self._store.open_pulse()
                 self._beat(pulse)
             except StoreError as error:
-                if self._unbroken_since is not None:
+                if backoff.fresh:  # the first failure in a row
                     self._logger.warning("heartbeat: %s; trying again", error)
                 self._unbroken_since = None
                 delay = min(backoff.next(), self._interval)
