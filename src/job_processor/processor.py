@@ -31,7 +31,7 @@ from job_processor.models import (
     object_id,
 )
 from job_processor.producer import JobRequest, Producer, When
-from job_processor.settings import Settings, check_int, check_positive, check_tags
+from job_processor.settings import Settings, check_int, check_name, check_positive, check_tags
 from job_processor.store.opening import open_store
 from job_processor.waiting import wait_for_job
 from job_processor.worker.engine import Engine
@@ -281,6 +281,8 @@ class JobProcessor:
         check_int("limit", limit, minimum=1)
         if limit > PAGE_LIMIT:
             raise InvalidArgumentError("limit", limit, f"allowed are at most {PAGE_LIMIT}")
+        if name is not None:
+            check_name("name", name)
         query = JobQuery(
             name=name,
             status=_status(status),

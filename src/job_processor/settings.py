@@ -154,9 +154,14 @@ def check_int(argument: str, value: object, *, minimum: int) -> None:
 
 
 def check_name(argument: str, value: object) -> None:
-    """Raise InvalidArgumentError unless `value` is a non-empty str without null characters."""
+    """Raise InvalidArgumentError unless `value` is a non-empty str that a database can keep."""
     if not isinstance(value, str) or not value.strip() or "\0" in value or len(value) > 200:
         raise InvalidArgumentError(argument, value, "allowed is a str of 1 to 200 characters")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        allowed = "allowed is a str of Unicode text, without lone surrogates"
+        raise InvalidArgumentError(argument, value, allowed) from error
 
 
 def time_zone(name: str, argument: str = "timezone") -> tzinfo:
