@@ -339,7 +339,12 @@ async def test_bad_input_is_refused_and_nothing_is_stored(
     for bad in ("xyz", 3, None):
         with pytest.raises(InvalidArgumentError):
             await processor.get_job(bad)  # type: ignore[arg-type]
-    queries = [{"status": "lost"}, {"limit": 0}, {"limit": 10**6}, {"type": "cron"}]
+    queries: list[dict[str, Any]] = [
+        {"status": "lost"},
+        {"limit": 0},
+        {"limit": 10**6},
+        {"type": "cron"},
+    ]
     for query in [*queries, {"name": "\udcff"}]:
         with pytest.raises(InvalidArgumentError):
             await processor.find_jobs(**query)
