@@ -1,0 +1,1 @@
+"""Measures this package beside its peers, and beside what the databases can do."""

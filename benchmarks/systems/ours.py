@@ -1,0 +1,51 @@
+"""What our two stores have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from benchmarks.programs import PYTHON
+from benchmarks.systems.base import Producer, System, Task, Variant, concurrencies
+
+
+class OurSystem(System):
+    """Our worker, started from the command line as users do."""
+
+    kind: ClassVar[Literal["ours", "raw", "peer"]] = "ours"
+    packages = ("job-processor", "pymongo")
+    bulk = "schedule_jobs"
+    # The command line runs asyncio's own loop; an application may install uvloop.
+    variants = concurrencies(10, 100, 500, loops=("asyncio", "uvloop"))
+
+    def worker(self, variant: Variant) -> list[str]:
+        """Return `job-processor worker`."""
+        app = "benchmarks.systems.ours_app:make"
+        return [PYTHON, "-m", "job_processor", "worker", app, "--log-level", "error"]
+
+
+class OurProducer(Producer):
+    """Schedules jobs."""
+
+    async def open(self) -> None:
+        """Set the store up."""
+        from benchmarks.systems.ours_app import make
+
+        self._processor = make()
+        await self._processor.setup()
+
+    async def one(self, task: Task, value: int) -> None:
+        """Schedule one."""
+        await self._processor.schedule_job(task, {"n": value})
+
+    async def many(self, task: Task, values: Sequence[int]) -> None:
+        """Schedule many in one write."""
+        await self._processor.schedule_jobs([(task, {"n": value}) for value in values])
+
+    async def named(self, names: Sequence[str]) -> None:
+        """Schedule one of each name."""
+        await self._processor.schedule_jobs([(name, {"n": 0}) for name in names])
+
+    async def close(self) -> None:
+        """Close the store."""
+        await self._processor.close()
