@@ -21,6 +21,8 @@ class Bar:
     limit: float
     at_least: bool = False
     unit: str = ""
+    note: Callable[[Results], str] = lambda _: ""
+    """What has to be said beside the figure."""
 
     def line(self, results: Results) -> list[str]:
         """Return the bar, what was measured, and whether it was held."""
@@ -28,7 +30,8 @@ class Bar:
         if value is None:
             return [self.text, NOTHING, NOTHING]
         held = value >= self.limit if self.at_least else value <= self.limit
-        return [self.text, f"{value:,.3g}{self.unit}", "yes" if held else "no"]
+        measured = f"{value:,.3g}{self.unit}{self.note(results)}"
+        return [self.text, measured, "yes" if held else "no"]
 
 
 def table(results: Results) -> Cells:
@@ -92,6 +95,16 @@ _SHAPES = ("waiting", "later", "tag", "finished")
 _CLAIMS = [f"{shape}_{limit}" for shape in _SHAPES for limit in (1, 10)]
 
 
+def _backlog_note(system: str) -> Callable[[Results], str]:
+    """Return what says with how many more jobs it was, where they are not the million."""
+
+    def note(results: Results) -> str:
+        more = figure("backlog", system, "more")(results)
+        return f" ({more:,.0f} more)" if more and more < 1_000_000 else ""
+
+    return note
+
+
 def _for_each_store() -> list[Bar]:
     bars = []
     for system, store, idle in (("sqlite", "SQLite", 1.5), ("mongodb", "MongoDB", 3.0)):
@@ -135,6 +148,7 @@ def _for_each_store() -> list[Bar]:
                 _largest("backlog", system, *_CLAIMS),
                 1.2,
                 unit=" ×",
+                note=_backlog_note(system),
             ),
             Bar(
                 f"{store}: an idle worker asks at most {idle:g} {asked} a second",
@@ -194,6 +208,11 @@ BARS: list[Bar] = [
     _drain("MongoDB: drain at least 5 × Agenda", "mongodb", "agenda", 5),
     _drain("MongoDB: drain at least half of bare pymongo", "mongodb", "raw-mongodb", 0.5),
     *_for_each_store(),
+    Bar(
+        "SQLite: the same in statements, as a trace callback counts them (one for each row)",
+        figure("roundtrips", "sqlite", "statements"),
+        0.1,
+    ),
     *_for_processes(),
     Bar(
         "SQLite: an idle worker takes at most 45 MB",
