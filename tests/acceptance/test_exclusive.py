@@ -44,10 +44,11 @@ async def test_exclusive_jobs_from_many_processes(site: Site, processes: int, ea
             assert job.output.skip_metadata.reason == "noConcurrent_conflict"
             assert job.output.skip_metadata.conflicting_job_id == active.id
 
-    site.start_worker()
-    site.start_worker()
+    for _ in range(2):
+        site.start_worker()
+    await site.settled([active])
     await schedule_everywhere(processes, each)
-    later = (await site.processor.find_jobs(name="exclusive", limit=1000)).jobs  # the newest
+    later = (await site.processor.find_jobs(name="exclusive", limit=1000)).jobs
     settled = await site.settled(later)
     assert {job.status for job in settled} == {JobStatus.FINISHED, JobStatus.SKIPPED}
     spans = sorted(

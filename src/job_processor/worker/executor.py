@@ -63,8 +63,9 @@ class Executor:
     def skip(self, job: Job, definition: Definition) -> None:
         """Settle a missed occurrence that is `running` under our id as skipped, without a run."""
         run = Run(job, definition, of_worker=True)
-        run.begun = run.concluded = True
+        run.begun = True
         self._runs.add(run)
+        self._runs.conclude(run)
         self._settler.add(run, skipped("other", self._clock.now()))
 
     async def _execute(self, run: Run) -> None:
@@ -116,7 +117,7 @@ class Executor:
 
     def _conclude(self, run: Run, ending: Ending) -> None:
         """Decide the outcome, once, and hand it on to be written."""
-        run.concluded = True
+        self._runs.conclude(run)
         run.disarm()
         outcome = classify(
             run.job,

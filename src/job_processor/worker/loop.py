@@ -78,10 +78,11 @@ class ClaimLoop:
         groups = [names[i : i + CLAIM_NAMES] for i in range(0, len(names), CLAIM_NAMES)]
         self._rotation += 1
         for i in range(len(groups)):
-            free = engine.settings.concurrency - engine.runs.of_worker
+            group = groups[(i + self._rotation) % len(groups)]
+            free = engine.runs.free_slots(engine.settings.concurrency)
             if free <= 0:
                 return False
-            claimed = await self._claim(groups[(i + self._rotation) % len(groups)], free)
+            claimed = await self._claim(group, free)
             if claimed:
                 self._look_ahead = True
             if claimed == free:

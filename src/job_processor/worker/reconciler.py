@@ -50,7 +50,7 @@ class Reconciler:
             ]
             for job in unknown:
                 definition = engine.registry.get(job.name)
-                free = engine.settings.concurrency - engine.runs.of_worker
+                free = engine.runs.free_slots(engine.settings.concurrency)
                 if adopt and definition is not None and free > 0:
                     engine.logger.warning("adopting job %r (%s)", job.name, job.id)
                     engine.executor.start(job, definition)

@@ -12,6 +12,7 @@ from bson import ObjectId
 from job_processor.abort import AbortController, AbortReason
 from job_processor.definitions import Definition
 from job_processor.models import Job
+from job_processor.settings import SETTLE_BATCH
 
 
 class Run:
@@ -73,6 +74,7 @@ class Runs:
     def __init__(self) -> None:
         self._runs: dict[ObjectId, Run] = {}
         self._of_worker = 0
+        self._active = 0
         self._listeners: list[Callable[[], object]] = []
         self.held: set[ObjectId] = set()
         """Jobs that must not be claimed again yet: a settlement that would make them claimable is
@@ -92,8 +94,17 @@ class Runs:
 
     @property
     def of_worker(self) -> int:
-        """How many of the worker's slots are taken."""
+        """How many of the worker's runs it holds, those whose end is not yet confirmed too."""
         return self._of_worker
+
+    def free_slots(self, concurrency: int) -> int:
+        """Return how many runs the worker may begin.
+
+        A slot is free when its handler has ended, while that end is being written; but no more
+        than `SETTLE_BATCH` ends may wait to be written.
+        """
+        unwritten = self._of_worker - self._active
+        return min(concurrency - self._active, concurrency + SETTLE_BATCH - unwritten)
 
     def ids(self) -> list[ObjectId]:
         """Return the ids of all held jobs."""
@@ -107,13 +118,20 @@ class Runs:
         """Hold a run; its job must not be held yet."""
         self._runs[run.job.id] = run
         self._of_worker += run.of_worker
+        self._active += run.of_worker
 
-    def remove(self, run: Run) -> None:
-        """Let a run go, after its settlement is confirmed or it was taken away."""
-        if self._runs.get(run.job.id) is run:
-            del self._runs[run.job.id]
-            self._of_worker -= run.of_worker
-            self.changed()
+    def conclude(self, run: Run) -> None:
+        """Free the slot of a run whose outcome is decided, or that has none to decide."""
+        run.concluded = True
+        self._active -= run.of_worker
+
+    def remove(self, *runs: Run) -> None:
+        """Let runs go, after their settlement is confirmed or they were taken away."""
+        for run in runs:
+            if self._runs.get(run.job.id) is run:
+                del self._runs[run.job.id]
+                self._of_worker -= run.of_worker
+        self.changed()
 
     def changed(self) -> None:
         """Tell the listeners that a run was let go, or that its outcome is decided."""

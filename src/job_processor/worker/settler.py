@@ -61,6 +61,7 @@ class Settler:
 
     def drop(self, run: Run) -> None:
         """Let a run go of which nothing is to be written."""
+        self._end(run, None)
         self._release(run)
 
     async def drained(self) -> None:
@@ -130,7 +131,7 @@ class Settler:
             await self._report(winners)
             for run, written in winners:
                 self._end(run, written)
-                self._release(run)
+            self._release(*(run for run, _ in winners))
 
     def _refused(self, batch: list[_Pending], error: StoreError) -> list[_Pending]:
         """Find the outcome that the store refuses: one by one, then by what is next best."""
@@ -153,17 +154,18 @@ class Settler:
             run.job.name,
             run.job.id,
         )
+        self._end(run, None)
         self._release(run)
 
     def _end(self, run: Run, written: Job | None) -> None:
         if run.done is not None and not run.done.done():
             run.done.set_result(written)
 
-    def _release(self, run: Run) -> None:
-        self._end(run, None)
-        if not run.has_living_thread:
-            self._runs.held.discard(run.job.id)
-        self._runs.remove(run)
+    def _release(self, *runs: Run) -> None:
+        for run in runs:
+            if not run.has_living_thread:
+                self._runs.held.discard(run.job.id)
+        self._runs.remove(*runs)
 
 
 def _moved(pending: _Pending) -> bool:
