@@ -195,7 +195,7 @@ async def test_an_unreachable_server_is_named_without_the_password(
     processor = JobProcessor(f"{nobody}?serverSelectionTimeoutMS=300")
     with pytest.raises(StoreUnavailableError) as caught:
         await processor.setup()
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10  # pymongo's own default is 30
     address = nobody.replace(f"user:{PASSWORD}@", "")
     assert str(caught.value).startswith(f"{address} does not answer: ")
     assert len(str(caught.value)) < 300

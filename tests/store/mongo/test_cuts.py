@@ -20,7 +20,7 @@ pytestmark = pytest.mark.mongo
 SELECTION = 0.5
 """Seconds that the stores here look for the server."""
 
-HANGING = 5.0
+HANGING = 10.0
 """Seconds within which everything must be closed though the server hangs; pymongo takes over 20."""
 
 
