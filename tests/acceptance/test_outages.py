@@ -60,7 +60,8 @@ async def test_a_database_that_crashes_again_and_again_loses_nothing(
     """SIGKILL and restart under load: what was acknowledged runs once, by the same workers."""
     with MongoServer(sync_on_commit=True) as server:
         url = database_url(server.url, "crashes") + "?serverSelectionTimeoutMS=500"
-        site: Site = await make_site(url, worker_timeout=TIMEOUT)
+        # A restart takes a second or two, more on a busy machine: no worker is silent for this long.
+        site: Site = await make_site(url, worker_timeout=10)
         workers = [site.start_worker() for _ in range(2)]
         await site.until_workers(2)
         producer = Producer(site)
@@ -76,7 +77,7 @@ async def test_a_database_that_crashes_again_and_again_loses_nothing(
             producing.cancel()
         settled = await site.settled(producer.acknowledged, timeout=300)
     assert len(settled) >= kills * jobs_between
-    assert {job.status for job in settled} == {JobStatus.FINISHED}
+    assert [job for job in settled if job.status is not JobStatus.FINISHED] == []
     starts = [line["job"] for line in site.lines("start")]
     assert len(starts) == len(set(starts))
     assert set(starts) >= {str(job.id) for job in settled}
