@@ -60,7 +60,7 @@ async def test_a_database_that_crashes_again_and_again_loses_nothing(
     """SIGKILL and restart under load: what was acknowledged runs once, by the same workers."""
     with MongoServer(sync_on_commit=True) as server:
         url = database_url(server.url, "crashes") + "?serverSelectionTimeoutMS=500"
-        # A restart takes a second or two, more on a busy machine: no worker is silent for this long.
+        # A restart takes a second or two, more on a busy machine: no worker is silent so long.
         site: Site = await make_site(url, worker_timeout=10)
         workers = [site.start_worker() for _ in range(2)]
         await site.until_workers(2)
