@@ -70,6 +70,7 @@ class Engine:
             self.gate,
             self.executor.ladder,
             settings.heartbeat_interval,
+            settings.worker_timeout,
             logger,
         )
         self._kill_listener = KillListener(

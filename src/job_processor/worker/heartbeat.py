@@ -33,12 +33,16 @@ class Heartbeat:
         worker_id: Callable[[], ObjectId],
         on_lost: Callable[[ObjectId], object],
         interval: float,
+        worker_timeout: float,
         logger: logging.Logger,
     ) -> None:
         self._store = store
         self._worker_id = worker_id
         self._on_lost = on_lost
         self._interval = interval
+        # Seconds between two confirmed beats that are no break yet. After a longer outage another
+        # worker's last beat may be older than its timeout, though it lives.
+        self._longest_gap = min(2 * interval + 1, worker_timeout / 2)
         self._logger = logger
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -62,7 +66,7 @@ class Heartbeat:
     def unbroken_for(self) -> float:
         """Return for how many seconds all of our heartbeats have been confirmed in time."""
         since, last = self._unbroken_since, self._last
-        if since is None or last is None or time.monotonic() - last > 2 * self._interval + 1:
+        if since is None or last is None or time.monotonic() - last > self._longest_gap:
             return 0.0
         return last - since
 
@@ -96,7 +100,7 @@ class Heartbeat:
             self._call_in_loop(lambda: self._on_lost(worker_id))
             return
         now = time.monotonic()
-        late = self._last is not None and now - self._last > 2 * self._interval + 1
+        late = self._last is not None and now - self._last > self._longest_gap
         if self._unbroken_since is None or late:
             self._unbroken_since = now
         self._last = now

@@ -33,6 +33,7 @@ class Registration:
         gate: Gate,
         ladder: Ladder,
         heartbeat_interval: float,
+        worker_timeout: float,
         logger: logging.Logger,
     ) -> None:
         self._store = store
@@ -41,6 +42,7 @@ class Registration:
         self._gate = gate
         self._ladder = ladder
         self._interval = heartbeat_interval
+        self._timeout = worker_timeout
         self._logger = logger
         self._heartbeat: Heartbeat | None = None
         self._renewal: asyncio.Task[None] | None = None
@@ -54,7 +56,12 @@ class Registration:
         await self._store.register(self._info(self.id))
         if self._store.needs_heartbeat:
             self._heartbeat = Heartbeat(
-                self._store, lambda: self.id, self._on_lost, self._interval, self._logger
+                self._store,
+                lambda: self.id,
+                self._on_lost,
+                self._interval,
+                self._timeout,
+                self._logger,
             )
             self._heartbeat.start()
 
