@@ -1,36 +1,44 @@
-"""Background jobs and crons for Python applications, on MongoDB or an embedded SQLite file."""
+"""Background jobs and crons for Python applications, on MongoDB or an embedded SQLite file.
 
-from job_processor.abort import AbortController, AbortReason, AbortSignal
-from job_processor.clock import Clock
-from job_processor.definitions import CronDef, JobDef, Retry
-from job_processor.errors import (
-    AbortedError,
-    DefinitionError,
-    InvalidArgumentError,
-    JobConflictError,
-    JobNotFoundError,
-    JobProcessorError,
-    JobTimeoutError,
-    NotSetUpError,
-    PayloadError,
-    StoreError,
-    StoreSetupError,
-    StoreUnavailableError,
-    UnknownJobError,
-    WorkerStateError,
-)
-from job_processor.events import Event, EventKind
-from job_processor.models import (
-    Cron,
-    CronTask,
-    Job,
-    JobPage,
-    JobStatus,
-    Output,
-    SimpleJob,
-    SkipMetadata,
-)
-from job_processor.processor import JobProcessor, init_job_processor
+A name is loaded when it is first asked for, so that importing the package, and whatever imports it
+in passing, costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from job_processor.abort import AbortController, AbortReason, AbortSignal
+    from job_processor.clock import Clock
+    from job_processor.definitions import CronDef, JobDef, Retry
+    from job_processor.errors import (
+        AbortedError,
+        DefinitionError,
+        InvalidArgumentError,
+        JobConflictError,
+        JobNotFoundError,
+        JobProcessorError,
+        JobTimeoutError,
+        NotSetUpError,
+        PayloadError,
+        StoreError,
+        StoreSetupError,
+        StoreUnavailableError,
+        UnknownJobError,
+        WorkerStateError,
+    )
+    from job_processor.events import Event, EventKind
+    from job_processor.models import (
+        Cron,
+        CronTask,
+        Job,
+        JobPage,
+        JobStatus,
+        Output,
+        SimpleJob,
+        SkipMetadata,
+    )
+    from job_processor.processor import JobProcessor, init_job_processor
 
 __all__ = [
     "AbortController",
@@ -67,3 +75,27 @@ __all__ = [
     "WorkerStateError",
     "init_job_processor",
 ]
+
+_HOMES = {  # all others are errors
+    "abort": "AbortController AbortReason AbortSignal",
+    "clock": "Clock",
+    "definitions": "CronDef JobDef Retry",
+    "events": "Event EventKind",
+    "models": "Cron CronTask Job JobPage JobStatus Output SimpleJob SkipMetadata",
+    "processor": "JobProcessor init_job_processor",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from the module that has it."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"job_processor.{_HOME_OF.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names, loaded or not."""
+    return sorted({*globals(), *__all__})

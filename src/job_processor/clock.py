@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@lru_cache(maxsize=1024)  # jobs that come together share their times
 def from_ms(milliseconds: int) -> datetime:
     """Return the aware UTC datetime that lies `milliseconds` after the Unix epoch."""
     return EPOCH + timedelta(milliseconds=milliseconds)

@@ -25,6 +25,8 @@ class BoundHandler:
 
     def arguments(self, job: Any, signal: Any) -> tuple[list[Any], dict[str, Any]]:
         """Return the positional and the keyword arguments for a run."""
+        if not self.positional and not self.keywords:
+            return [], {}
         given = {"job": job, "signal": signal, "payload": getattr(job, "payload", None)}
         return [given[name] for name in self.positional], {
             name: given[name] for name in self.keywords

@@ -26,7 +26,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("processes", "each"), [(3, 12), pytest.param(20, 50, marks=pytest.mark.soak)]
 )

@@ -28,7 +28,7 @@ POISONOUS = f"crashed its worker {CRASH_LIMIT} times"
 _UNITS = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ending:
     """How a handler ended: with a result, or with what it raised."""
 
@@ -53,29 +53,30 @@ def classify(
     ends.
     """
     duration = format_duration(elapsed)
+    if ending.error is None and (reason is None or reason is AbortReason.SHUTDOWN):  # most runs
+        return Outcome(JobStatus.FINISHED, at, Output(duration, ending.result))
 
-    def ended(status: JobStatus, *, result: object = None, error: str | None = None) -> Outcome:
-        return Outcome(status=status, at=at, output=Output(duration, result, error))
+    def ended(status: JobStatus, error: str) -> Outcome:
+        return Outcome(status, at, Output(duration, None, error))
 
     def failed(error: str) -> Outcome:
         retry = None if living_thread else _retry_of(job, definition)
         if retry is None:
-            return ended(JobStatus.ERRORED, error=error)
+            return ended(JobStatus.ERRORED, error)
         return _again(job, retry, at, Output(duration, None, error))
 
     if reason is AbortReason.LOST:
         return None
     if reason is AbortReason.KILL:
-        return ended(JobStatus.KILLED, error="Killed")
+        return ended(JobStatus.KILLED, "Killed")
     if reason is AbortReason.MAX_RUNTIME:
         limit = definition.max_runtime_in_minutes
         return failed(f"max runtime of {limit:g} minutes exceeded" if limit else "max runtime")
-    if ending.error is None:
-        return ended(JobStatus.FINISHED, result=ending.result)
     if reason is AbortReason.SHUTDOWN:
         if not definition.resumable:
             return failed(INTERRUPTED)
         return None if living_thread else Outcome(status=JobStatus.PAUSED, at=at)
+    assert ending.error is not None  # noqa: S101  # the first case
     return failed(describe_error(ending.error))
 
 

@@ -60,11 +60,9 @@ def claim(*names: str, limit: int = 10, **fields: Any) -> Claim:
     return Claim(WORKER, names or ("work",), limit, NOW, **fields)
 
 
-def finished(run: Job) -> Settlement:
+def finished(run: Job, result: str | None = None) -> Settlement:
     """Return the settlement of a run that has finished."""
-    return Settlement(
-        run, Outcome(status=JobStatus.FINISHED, at=NOW, output=Output("1 ms")), WORKER
-    )
+    return Settlement(run, Outcome(JobStatus.FINISHED, NOW, Output("1 ms", result)), WORKER)
 
 
 def worker(id: ObjectId = WORKER) -> WorkerInfo:

@@ -70,6 +70,32 @@ async def test_a_claim_costs_as_much_as_it_takes(store: SqliteStore) -> None:
     assert ten * 4 < hundred < ten * 20
 
 
+async def test_a_job_under_load_is_a_tenth_of_a_statement(store: SqliteStore) -> None:
+    """As SQLite itself counts them, begin and commit too: one for each row would be one a job."""
+    statements: list[str] = []
+    await store.insert([job() for _ in range(100)])
+    await store._writer.call(lambda connection: connection.set_trace_callback(statements.append))
+    runs = await claimed(store, 100)
+    assert await store.settle([finished(run) for run in runs]) == {run.id for run in runs}
+    assert len(statements) <= 10
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 31, 127, 128, 129, 200, 500])
+async def test_a_batch_of_any_size_is_settled(store: SqliteStore, count: int) -> None:
+    """However it is cut into statements: each job gets its own end, and those taken away none."""
+    await store.insert([job() for _ in range(count)])
+    runs = await claimed(store, count)
+    taken = {run.id for run in runs[::7][1:]}
+    await store.settle([finished(run) for run in runs if run.id in taken])
+    ends = [finished(run, result=str(run.id)) for run in runs]
+    assert await store.settle(ends) == {run.id for run in runs} - taken
+    for run in runs:
+        found = await store.get(run.id)
+        assert found is not None
+        assert found.output is not None
+        assert found.output.result == (None if run.id in taken else str(run.id))
+
+
 async def test_no_other_verb_costs_more_with_a_long_history(store: SqliteStore) -> None:
     """Whatever a worker does all the time, and a dashboard shows, is bounded by its limit."""
     runs: list[Job] = []

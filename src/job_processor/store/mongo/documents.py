@@ -24,6 +24,7 @@ from job_processor.models import (
     Output,
     SimpleJob,
     SkipMetadata,
+    make,
 )
 
 Document: TypeAlias = dict[str, Any]
@@ -92,7 +93,7 @@ def output_document(output: Output) -> Document:
 def to_job(document: Mapping[str, Any]) -> Job:
     """Return the job or cron task of a document whose `type` and `status` are a job's."""
     created = _moment(document.get("created_at")) or document["_id"].generation_time
-    common: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "id": document["_id"],
         "name": document["name"],
         "status": JobStatus(document["status"]),
@@ -108,12 +109,12 @@ def to_job(document: Mapping[str, Any]) -> Job:
         "crashes": document.get("crashes") or 0,
     }
     if document["type"] == "simple":
-        return SimpleJob(**common, payload=document.get("payload"), sync=bool(document.get("sync")))
-    return CronTask(
-        **common,
-        sentry_id=document.get("sentry_id"),
-        planned_for=_moment(document.get("planned_for")),
-    )
+        fields["payload"] = document.get("payload")
+        fields["sync"] = bool(document.get("sync"))
+        return make(SimpleJob, fields)
+    fields["sentry_id"] = document.get("sentry_id")
+    fields["planned_for"] = _moment(document.get("planned_for"))
+    return make(CronTask, fields)
 
 
 def cron_document(cron: Cron) -> Document:

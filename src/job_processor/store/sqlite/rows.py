@@ -13,7 +13,15 @@ from typing import Any, TypeAlias
 from bson import ObjectId
 
 from job_processor.clock import from_ms, to_ms
-from job_processor.models import CronTask, Job, JobStatus, Output, SimpleJob, SkipMetadata
+from job_processor.models import (
+    CronTask,
+    Job,
+    JobStatus,
+    Output,
+    SimpleJob,
+    SkipMetadata,
+    make,
+)
 from job_processor.store.sqlite.codec import decode, encode
 
 Row: TypeAlias = tuple[Any, ...]
@@ -80,43 +88,28 @@ def to_job(row: Row) -> Job:
         planned_for,
         _,
     ) = row
-    created = from_ms(created_at)
-    updated = created if updated_at == created_at else from_ms(updated_at)
+    fields = {
+        "id": ObjectId(job_id),
+        "name": name,
+        "status": _STATUSES[status],
+        "scheduled_for": from_ms(scheduled_for),
+        "created_at": from_ms(created_at),
+        "updated_at": from_ms(updated_at),
+        "started_at": optional_time(started_at),
+        "ended_at": optional_time(ended_at),
+        "worker_id": None if worker_id is None else ObjectId(worker_id),
+        "output": None if output is None else decode_output(output),
+        "exclusive": exclusive == 1,
+        "attempt": attempt,
+        "crashes": crashes,
+    }
     if kind == "simple":
-        return SimpleJob(
-            id=ObjectId(job_id),
-            name=name,
-            status=_STATUSES[status],
-            scheduled_for=created if scheduled_for == created_at else from_ms(scheduled_for),
-            created_at=created,
-            updated_at=updated,
-            started_at=updated if started_at == updated_at else optional_time(started_at),
-            ended_at=updated if ended_at == updated_at else optional_time(ended_at),
-            worker_id=None if worker_id is None else ObjectId(worker_id),
-            output=None if output is None else decode_output(output),
-            exclusive=exclusive == 1,
-            attempt=attempt,
-            crashes=crashes,
-            payload=None if payload is None else decode(payload),
-            sync=sync == 1,
-        )
-    return CronTask(
-        id=ObjectId(job_id),
-        name=name,
-        status=_STATUSES[status],
-        scheduled_for=from_ms(scheduled_for),
-        created_at=created,
-        updated_at=updated,
-        started_at=optional_time(started_at),
-        ended_at=optional_time(ended_at),
-        worker_id=None if worker_id is None else ObjectId(worker_id),
-        output=None if output is None else decode_output(output),
-        exclusive=exclusive == 1,
-        attempt=attempt,
-        crashes=crashes,
-        sentry_id=sentry_id,
-        planned_for=optional_time(planned_for),
-    )
+        fields["payload"] = None if payload is None else decode(payload)
+        fields["sync"] = sync == 1
+        return make(SimpleJob, fields)
+    fields["sentry_id"] = sentry_id
+    fields["planned_for"] = optional_time(planned_for)
+    return make(CronTask, fields)
 
 
 def encode_output(output: Output | None) -> str | None:
