@@ -164,14 +164,14 @@ class Jobs:
 
 
 def _is_plain(settlement: Settlement) -> bool:
-    """Tell whether a run just ends: nothing but its state, its end and its output is written."""
+    """Tell whether a run just ends: nothing but its state, its end and its output is written.
+
+    The time and the attempt of the next run are changed only where there is one.
+    """
     job, outcome = settlement.job, settlement.outcome
     return (
         outcome.status in SETTLED
         and outcome.output is not None
-        and outcome.scheduled_for is None
-        and outcome.attempt is None
-        and outcome.started
         and outcome.crashes == job.crashes
         and settlement.writer == job.worker_id
     )
