@@ -27,6 +27,8 @@ class ClaimLoop:
         self._on_trouble = on_trouble
         self._wake = asyncio.Event()
         self._rotation = 0
+        self._wants_slots = True
+        """True when a free slot could be filled; False when nothing was due, and nothing new is."""
         self._look_ahead = True
         """True when the next due time may have changed since it was read."""
         self._next_due: datetime | None = None
@@ -35,7 +37,7 @@ class ClaimLoop:
         """Work until `stop` is aborted or, with `burst`, until nothing is due and nothing runs."""
         engine, backoff = self._engine, Backoff()
         forget_hints = engine.store.subscribe(self._on_hint)
-        forget_slots = engine.runs.on_changed(self._wake.set)
+        forget_slots = engine.runs.on_changed(self._on_slots)
         forget_stop = stop.on_abort(self._wake_from_any_thread())
         try:
             while not stop.aborted:
@@ -48,6 +50,7 @@ class ClaimLoop:
                     await asyncio.sleep(backoff.next())
                     continue
                 backoff.reset()
+                self._wants_slots = burst or not exhausted
                 if burst and exhausted and idle and engine.runs.of_worker == 0:
                     return
                 await self._wait(exhausted)
@@ -65,6 +68,10 @@ class ClaimLoop:
     def _wake_from_any_thread(self) -> Callable[[], object]:
         loop = asyncio.get_running_loop()
         return lambda: loop.call_soon_threadsafe(self._wake.set)
+
+    def _on_slots(self) -> None:
+        if self._wants_slots:
+            self._wake.set()
 
     def _on_hint(self, hint: Hint) -> None:
         if hint & Hint.WORK:
@@ -138,7 +145,8 @@ class ClaimLoop:
     async def _wait(self, exhausted: bool) -> None:
         """Wait for a free slot, or when nothing is due for a hint, the next due time, the sweep."""
         if not exhausted:
-            await self._wake.wait()
+            if self._engine.runs.free_slots(self._engine.settings.concurrency) <= 0:
+                await self._wake.wait()
             return
         if self._look_ahead and not self._wake.is_set():
             self._look_ahead = False
@@ -159,7 +167,7 @@ class ClaimLoop:
             return interval
         seconds = (self._next_due - self._engine.clock.now()).total_seconds()
         if seconds <= 0:  # due, and yet not ours to claim: others have it, or we must not yet
-            self._look_ahead = True
+            self._look_ahead = self._wants_slots = True
             seconds = _OVERDUE_PAUSE
         return min(seconds, interval)
 

@@ -40,8 +40,10 @@ class Database:
         self._address = address
         self._finalize = weakref.finalize(self, self._queue.put, None)
 
-    async def call(self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args) -> T:
-        """Return `function(connection, *args)`."""
+    def call(
+        self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args
+    ) -> asyncio.Future[T]:
+        """Return a future of `function(connection, *args)`, which stands in the queue already."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
@@ -50,17 +52,19 @@ class Database:
                 loop.call_soon_threadsafe(_resolve, future, result, error)
 
         self._put(function, args, deliver)
-        return await future
+        return future
 
-    async def transaction(
+    def transaction(
         self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args
-    ) -> T:
-        """Return `function(connection, *args)`, run as one immediate transaction."""
-        return await self.call(_transaction, function, args)
+    ) -> asyncio.Future[T]:
+        """Return a future of `function(connection, *args)`, run as one immediate transaction."""
+        return self.call(_transaction, function, args)
 
-    async def snapshot(self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args) -> T:
-        """Return `function(connection, *args)`, all of whose reads see the same moment."""
-        return await self.call(_snapshot, function, args)
+    def snapshot(
+        self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args
+    ) -> asyncio.Future[T]:
+        """Return a future of `function(connection, *args)`, whose reads see the same moment."""
+        return self.call(_snapshot, function, args)
 
     def call_from_thread(
         self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args

@@ -147,9 +147,10 @@ class SqliteStore(Store):
             return []
         # A single statement is an immediate transaction of its own.
         write = self._writer.call if len(jobs) == 1 else self._writer.transaction
-        refused = await write(self._jobs.insert, jobs)
+        written = write(self._jobs.insert, jobs)
+        # Before it is written: the claim that follows stands behind it in the thread's queue.
         self._listeners.emit(_hint(job.status for job in jobs))
-        return refused
+        return await written
 
     async def claim(self, claim: Claim) -> list[Job]:
         """Move what is due to running; one statement when nothing is, two when something is."""
