@@ -150,6 +150,22 @@ async def test_a_store_has_one_stream(watched_store: MongoStore, commands: Comma
     assert streams_opened(commands) == 1
 
 
+async def test_many_changes_come_with_few_requests(
+    watched_store: MongoStore, other: MongoStore, commands: Commands
+) -> None:
+    """Under load the stream is asked so many times a second at most, and not for each change."""
+    listener = Listener()
+    watched_store.subscribe(listener)
+    await listener.until(ANYTHING)
+    asked = commands.names.count("getMore")
+    began = time.monotonic()
+    for _ in range(300):
+        await other.insert([simple()])
+    pauses = (time.monotonic() - began) / watch._LONGEST_PAUSE
+    assert 1 < commands.names.count("getMore") - asked < pauses + 10
+    await listener.until(Hint.WORK)
+
+
 async def test_the_stream_ends_a_while_after_its_last_listener(
     watched_store: MongoStore, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,14 +7,14 @@ the last. After any error it is opened anew, without its token, and everybody is
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
 from collections.abc import Callable
+from functools import reduce
+from operator import or_
 from typing import Any
 
-from pymongo.asynchronous.command_cursor import AsyncCommandCursor
 from pymongo.errors import OperationFailure, PyMongoError
 
 from job_processor.settings import RETRY_DELAY_MAX, RETRY_DELAY_MIN
@@ -27,12 +27,12 @@ from job_processor.store.mongo.documents import (
 )
 from job_processor.store.mongo.errors import UNAUTHORIZED, reason
 from job_processor.store.mongo.handles import Handles
+from job_processor.store.mongo.stream import open_stream
 
-AWAIT_MS = 5000
-"""How long the server holds an idle request for changes."""
-
-_BATCH = 500
-"""Changes handled between two turns of the event loop."""
+_SHORTEST_PAUSE = 0.002
+_LONGEST_PAUSE = 0.02
+"""Seconds between two requests while changes keep coming: each then brings many. The pause grows up
+to the longest, and starts short again after a quiet moment."""
 
 _LINGER = 5.0
 """Seconds that the stream outlives its last listener: who waits for a job often waits again."""
@@ -65,8 +65,6 @@ class Watch:
         self._ending: set[asyncio.Task[None]] = set()
         self._linger: asyncio.TimerHandle | None = None
         self._supported = True
-        self._pending = Hint(0)
-        self._early = 0
 
     def subscribe(self, listener: HintListener) -> Callable[[], None]:
         """Call `listener` in the event loop with each hint; returns a function that ends it."""
@@ -142,40 +140,24 @@ class Watch:
 
     async def _follow(self) -> None:
         """Open a stream from now on and hand out what it brings, until it fails or ends."""
-        # Not watch(), which goes on from its token after many an error, and tells nobody to look.
-        stream = await self._handles.database.aggregate(
-            [{"$changeStream": {}}, *_pipeline(self._handles)],
-            maxAwaitTimeMS=AWAIT_MS,
-            batchSize=_BATCH,
-        )
-        try:
+        # Not the driver's watch(), which goes on from its token after many an error, and tells
+        # nobody to look.
+        pipeline, signals = _pipeline(self._handles), self._handles.signals.name
+        async with open_stream(self._handles.database, pipeline, CLOSE_TIMEOUT) as stream:
             self.notify(ANYTHING)  # what happened while no stream was open
+            pause, early = _SHORTEST_PAUSE, 0
             while stream.alive:
-                await self._next(stream)
-        finally:
-            with contextlib.suppress(PyMongoError, TimeoutError):
-                async with asyncio.timeout(CLOSE_TIMEOUT):
-                    await stream.close()
-
-    async def _next(self, stream: AsyncCommandCursor[Document]) -> None:
-        asked = time.monotonic()
-        change = await stream.try_next()
-        early = change is None and time.monotonic() - asked < _EARLY
-        self._early = self._early + 1 if early else 0
-        if change is not None:
-            self._gather(_hint(change, self._handles.signals.name))
-        elif self._early > _EARLY_IN_A_ROW:
-            await asyncio.sleep(RETRY_DELAY_MIN)
-
-    def _gather(self, hint: Hint) -> None:
-        """Hand out the changes of one batch as one hint: the loop turns only between batches."""
-        if not self._pending:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._pending |= hint
-
-    def _flush(self) -> None:
-        pending, self._pending = self._pending, Hint(0)
-        self.notify(pending)
+                asked = time.monotonic()
+                changes = await stream.next_batch()
+                waited = time.monotonic() - asked
+                if changes:
+                    self.notify(reduce(or_, (_hint(change, signals) for change in changes)))
+                    pause = _SHORTEST_PAUSE if waited > _LONGEST_PAUSE else pause
+                    await asyncio.sleep(pause)
+                    pause, early = min(2 * pause, _LONGEST_PAUSE), 0
+                elif waited < _EARLY:
+                    early += 1
+                    await asyncio.sleep(RETRY_DELAY_MIN if early > _EARLY_IN_A_ROW else 0)
 
     def _give_up(self, code: int | None) -> None:
         self._supported = False
