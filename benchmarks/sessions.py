@@ -146,8 +146,13 @@ class Session:
 
     def pause_workers(self) -> None:
         """Freeze all workers, so that none begins before the others."""
-        for worker in self.workers:
-            worker.send(signal.SIGSTOP)
+        while True:
+            for worker in self.workers:
+                worker.send(signal.SIGSTOP)
+            if not self.system.locked(self.environment):
+                return
+            self.resume_workers()  # one was frozen while it wrote
+            time.sleep(POLL_SECONDS)
 
     def resume_workers(self) -> None:
         """Let all workers go on."""

@@ -63,6 +63,10 @@ class System(ABC):
         """Tell whether its store says that nothing is left to do; None: it cannot be asked."""
         return None
 
+    def locked(self, environment: Mapping[str, str]) -> bool:
+        """Tell whether somebody holds its store, so that nobody else can write."""
+        return False
+
 
 class Producer(ABC):
     """Enqueues in a process of its own, as an application would."""

@@ -27,6 +27,17 @@ class OursOnSqlite(OurSystem):
         finally:
             connection.close()
 
+    def locked(self, environment: Mapping[str, str]) -> bool:
+        """Ask for the lock of a writer."""
+        connection = sqlite3.connect(environment["BENCH_FILE"], timeout=0, isolation_level=None)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        finally:
+            connection.close()
+        return False
+
 
 SYSTEMS = (OursOnSqlite(),)
 PRODUCERS = {"sqlite": OurProducer}

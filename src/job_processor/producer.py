@@ -11,7 +11,7 @@ from bson import ObjectId
 from job_processor.clock import Clock, truncate
 from job_processor.definitions import JobDef, Registry
 from job_processor.errors import InvalidArgumentError
-from job_processor.models import JobStatus, SimpleJob
+from job_processor.models import JobStatus, SimpleJob, make
 from job_processor.values import normalize_payload
 
 When: TypeAlias = datetime | timedelta | None
@@ -84,16 +84,24 @@ class Producer:
         scheduled_for: datetime,
         **run: Any,
     ) -> SimpleJob:
-        return SimpleJob(
-            id=ObjectId(),
-            name=name,
-            payload=normalize_payload(payload),
-            scheduled_for=scheduled_for,
-            created_at=now,
-            updated_at=now,
-            exclusive=definition.exclusive,
-            **{"status": JobStatus.PENDING, **run},
-        )
+        fields = {
+            "id": ObjectId(),
+            "name": name,
+            "status": JobStatus.PENDING,
+            "scheduled_for": scheduled_for,
+            "created_at": now,
+            "updated_at": now,
+            "started_at": None,
+            "ended_at": None,
+            "worker_id": None,
+            "output": None,
+            "exclusive": definition.exclusive,
+            "attempt": 1,
+            "crashes": 0,
+            "payload": normalize_payload(payload),
+            "sync": False,
+        }
+        return make(SimpleJob, {**fields, **run} if run else fields)
 
 
 def _moment(scheduled_for: When, now: datetime) -> datetime:

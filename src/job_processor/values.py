@@ -35,7 +35,7 @@ def normalize_payload(payload: object) -> dict[str, Any] | None:
     """
     if payload is None:
         return None
-    if not isinstance(payload, Mapping):
+    if type(payload) is not dict and not isinstance(payload, Mapping):
         raise PayloadError("payload", payload, "allowed is a mapping with str keys, or None")
     plain: dict[str, Any] = normalize(payload, "payload")
     return plain
@@ -71,6 +71,10 @@ def _plain(  # noqa: C901  # one branch a type
         return _text(value, path, size)  # type: ignore[arg-type]  # its type was just checked
     if value is None or kind is bool:
         return value
+    if kind is dict:  # sooner than the question whether it is a Mapping, which is a slow one
+        if depth >= MAX_DEPTH:
+            raise _too_deep(path)
+        return _mapping(value, path, depth, size)  # type: ignore[arg-type]  # just checked
     if isinstance(value, str):
         return _text(str.__str__(value), path, size)  # a str enum's value, not its name
     if isinstance(value, int):
@@ -82,13 +86,17 @@ def _plain(  # noqa: C901  # one branch a type
             raise PayloadError(path, value, "allowed are finite numbers")
         return float(value)
     if depth >= MAX_DEPTH:
-        raise PayloadError(path[:80], "…", f"allowed are at most {MAX_DEPTH} levels")
+        raise _too_deep(path)
     if isinstance(value, Mapping):
         return _mapping(value, path, depth, size)
     if isinstance(value, list | tuple):
         size[0] += 16 * len(value)
         return [_plain(item, f"{path}[{i}]", depth + 1, size) for i, item in enumerate(value)]
     return _special(value, path, size)
+
+
+def _too_deep(path: str) -> PayloadError:
+    return PayloadError(path[:80], "…", f"allowed are at most {MAX_DEPTH} levels")
 
 
 def _text(value: str, path: str, size: list[int]) -> str:

@@ -83,6 +83,9 @@ class Store(ABC):
     needs_heartbeat: bool = True
     """False where every worker lives in this process."""
 
+    claims_one_sooner: bool = False
+    """True where a claim of one job takes fewer round trips than a claim of several."""
+
     # --- life ---------------------------------------------------------------------------------
 
     @abstractmethod

@@ -29,6 +29,8 @@ class ClaimLoop:
         self._rotation = 0
         self._wants_slots = True
         """True when a free slot could be filled; False when nothing was due, and nothing new is."""
+        self._expects_one = False
+        """True when nothing was due until a hint came: there is probably a single job."""
         self._look_ahead = True
         """True when the next due time may have changed since it was read."""
         self._next_due: datetime | None = None
@@ -76,11 +78,13 @@ class ClaimLoop:
     def _on_hint(self, hint: Hint) -> None:
         if hint & Hint.WORK:
             self._look_ahead = True
+            self._expects_one = not self._wants_slots and self._engine.store.claims_one_sooner
             self._wake.set()
 
     async def _fill_slots(self) -> bool:
         """Claim for every free slot and start what came; True when nothing more is due."""
         engine = self._engine
+        expects_one, self._expects_one = self._expects_one, False
         names = engine.registry.served(engine.settings.worker_tags)
         groups = [names[i : i + CLAIM_NAMES] for i in range(0, len(names), CLAIM_NAMES)]
         self._rotation += 1
@@ -89,10 +93,11 @@ class ClaimLoop:
             free = engine.runs.free_slots(engine.settings.concurrency)
             if free <= 0:
                 return False
-            claimed = await self._claim(group, free)
+            limit = 1 if expects_one else free
+            claimed = await self._claim(group, limit)
             if claimed:
                 self._look_ahead = True
-            if claimed == free:
+            if claimed == limit:
                 return False
         return True
 

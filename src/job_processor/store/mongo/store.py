@@ -65,6 +65,8 @@ def open_mongo(
 class MongoStore(Store):
     """Jobs in the collections `<prefix>.jobs`, `.workers`, `.signals` and `.settings`."""
 
+    claims_one_sooner = True
+
     def __init__(self, connection: Connection, *, prefix: str, history_days: float) -> None:
         self.address = connection.address
         self._connection = connection

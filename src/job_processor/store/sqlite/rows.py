@@ -42,15 +42,17 @@ def to_row(job: Job) -> Row:
         payload, sync = job.payload, job.sync
     else:
         sentry_id, planned_for = job.sentry_id, job.planned_for
+    created, scheduled = job.created_at, job.scheduled_for
+    created_ms = to_ms(created)
     return (
         job.id.binary,
         job.type,
         job.name,
         job.status.value,
         None if payload is None else encode(payload),
-        to_ms(job.scheduled_for),
-        to_ms(job.created_at),
-        to_ms(job.updated_at),
+        created_ms if scheduled is created else to_ms(scheduled),
+        created_ms,
+        created_ms if job.updated_at is created else to_ms(job.updated_at),
         optional_ms(job.started_at),
         optional_ms(job.ended_at),
         optional_id(job.worker_id),
