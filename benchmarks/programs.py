@@ -87,6 +87,15 @@ class Program:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
 
+    def freeze(self) -> None:
+        """Stop the whole group where it is, and return once it stands still."""
+        self.send(signal.SIGSTOP)
+        deadline = time.monotonic() + STOP_SECONDS
+        while any(each.status() != psutil.STATUS_STOPPED for each in self.tree()):
+            if time.monotonic() > deadline:
+                raise ProgramError("a worker that was frozen goes on")
+            time.sleep(0.001)
+
     def stop(self, seconds: float = STOP_SECONDS) -> None:
         """End the whole group: politely, then by force."""
         self.send(signal.SIGCONT)

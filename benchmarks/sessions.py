@@ -148,7 +148,7 @@ class Session:
         """Freeze all workers, so that none begins before the others."""
         while True:
             for worker in self.workers:
-                worker.send(signal.SIGSTOP)
+                worker.freeze()
             if not self.system.locked(self.environment):
                 return
             self.resume_workers()  # one was frozen while it wrote

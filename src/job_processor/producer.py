@@ -31,7 +31,7 @@ class Producer:
         self._clock = clock
 
     def make(
-        self, name: str, payload: Mapping[str, Any] | None, scheduled_for: When = None
+        self, name: str, payload: Mapping[str, Any] | None = None, scheduled_for: When = None
     ) -> SimpleJob:
         """Return a pending job; raises InvalidArgumentError (unknown name, payload, time)."""
         definition = self._registry.job(name)
@@ -68,8 +68,7 @@ class Producer:
                     "allowed are (name,), (name, payload) and (name, payload, scheduled_for)",
                 )
             try:
-                name, payload, scheduled_for = (*parts, None, None)[:3]
-                jobs.append(self.make(name, payload, scheduled_for))
+                jobs.append(self.make(*parts))
             except InvalidArgumentError as error:
                 error.args = (f"jobs[{position}]: {error}",)
                 raise

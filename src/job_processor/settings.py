@@ -41,10 +41,10 @@ RETRY_DELAY_MIN = 0.1
 RETRY_DELAY_MAX = 5.0
 """Seconds between two tries of a call that the database did not answer (jittered)."""
 
-SCHEDULER_INTERVAL = 20.0
+SCHEDULER_INTERVAL = 30.0
 """Seconds between two passes of the scheduler when no cron is due earlier."""
 
-RECONCILE_INTERVAL = 15.0
+RECONCILE_INTERVAL = 30.0
 """Seconds between two looks at what runs under a worker's own id; at once after a failed claim."""
 
 LOOP_BLOCKED_SECONDS = 1.0

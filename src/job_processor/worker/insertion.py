@@ -17,11 +17,12 @@ async def insert_or_skip(store: Store, jobs: Sequence[Job], clock: Clock) -> lis
     The unique index decides who is refused. When the conflict has gone by the time we look, the job
     is inserted again.
     """
+    refused = await store.insert(jobs)
+    if not refused:
+        return list(jobs)
     stored = {job.id: job for job in jobs}
-    pending: Sequence[Job] = jobs
-    while pending:
-        refused = await store.insert(pending)
-        pending = []
+    while refused:
+        pending: list[Job] = []
         for job in refused:
             conflict = await store.find_active(job.type, job.name)
             if conflict is not None and conflict.id != job.id:
@@ -29,6 +30,7 @@ async def insert_or_skip(store: Store, jobs: Sequence[Job], clock: Clock) -> lis
                 pending.append(stored[job.id])
             elif conflict is None:
                 pending.append(job)
+        refused = await store.insert(pending)
     return [stored[job.id] for job in jobs]
 
 
