@@ -56,6 +56,17 @@ def make(**options: Any) -> JobProcessor:
     return processor
 
 
+def make_telling_its_loop(**options: Any) -> JobProcessor:
+    """Return a processor whose job returns where its event loop comes from."""
+    processor = JobProcessor(**QUICK, **options)
+
+    @processor.job()
+    async def tell() -> str:
+        return type(asyncio.get_running_loop()).__module__.partition(".")[0]
+
+    return processor
+
+
 async def make_async() -> JobProcessor:
     """Return a processor from a coroutine."""
     return make()

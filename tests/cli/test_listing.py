@@ -102,6 +102,7 @@ def _check_kill(cli: Cli, ids: dict[str, str]) -> None:
         (["kill", "\x1b[31m"], ["ID: '\\x1b[31m'"]),
         (["worker", "tests.cli.apps:make", "--concurrency", "x"], ["--concurrency: 'x'"]),
         (["worker", "tests.cli.apps:make", "--concurrency", "0"], ["--concurrency: 0"]),
+        (["worker", "tests.cli.apps:make", "--loop", "x"], ["--loop: 'x'", "auto, asyncio"]),
         (["worker", "tests.cli.apps:make", "--tags", " , "], ["--tags: ' , '", "mail,video"]),
         (["worker", "tests.cli.apps:make", "--log-level", "loud"], ["--log-level: 'loud'", "info"]),
     ],

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -12,7 +15,7 @@ import pytest
 from job_processor import Job, JobProcessor
 from tests.cli import apps
 from tests.cli.conftest import Start
-from tests.cli.processes import Process
+from tests.cli.processes import ROOT, Process
 from tests.mongo_server import free_port
 
 APP = "tests.cli.apps:make"
@@ -99,6 +102,45 @@ async def test_burst(start: Start, sqlite_db_url: str) -> None:
     assert f"INFO     finished job 'greet' ({greet.id}) after " in process.output
     assert f"WARNING  errored job 'fail' ({fail.id}): ValueError:  [31mno" in process.output
     assert "\x1b" not in process.output
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no uvloop for Windows")
+@pytest.mark.parametrize(
+    ("choice", "expected"), [([], "uvloop"), (["uvloop"], "uvloop"), (["asyncio"], "asyncio")]
+)
+async def test_the_event_loop(
+    start: Start, sqlite_db_url: str, choice: list[str], expected: str
+) -> None:
+    """--loop says which one runs the jobs; without it, uvloop does where it is installed."""
+    async with apps.make_telling_its_loop(db=sqlite_db_url) as processor:
+        job = await processor.schedule_job("tell")
+        options = [f"--loop={name}" for name in choice]
+        app = "tests.cli.apps:make_telling_its_loop"
+        process = start("worker", app, "--burst", *options, db=sqlite_db_url)
+        assert process.wait() == 0
+        output = (await stored(processor, job)).output
+    assert output is not None
+    assert output.result == expected
+
+
+def test_an_event_loop_that_is_not_installed(sqlite_db_url: str) -> None:
+    """Asked for by name it is refused, with what to install; else asyncio's own is taken."""
+    hidden = "import sys; sys.modules['uvloop'] = None; from job_processor.cli import main; main()"
+    command = [sys.executable, "-c", hidden, "worker", APP, "--burst"]
+    environment = {**os.environ, "JOB_PROCESSOR_DB": sqlite_db_url, "PYTHONPATH": str(ROOT)}
+    for loop, code, words in (
+        ("uvloop", 2, "uvloop is not installed; pip install 'job-processor[uvloop]'"),
+        ("auto", 0, "working on sqlite"),
+    ):
+        done = subprocess.run(
+            [*command, f"--loop={loop}"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code
+        assert words in done.stderr
 
 
 async def test_tags(start: Start, sqlite_db_url: str) -> None:

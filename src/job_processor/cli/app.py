@@ -106,6 +106,13 @@ def worker(
             "[default: info; warning on a terminal, where a live view tells the rest]",
         ),
     ] = None,
+    loop: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="The event loop: asyncio, uvloop, or auto, which is uvloop where it is installed.",
+        ),
+    ] = "auto",
 ) -> None:
     """Run the jobs and crons of APP until SIGTERM or SIGINT (Ctrl-C).
 
@@ -115,7 +122,14 @@ def worker(
     from job_processor.cli import worker as command  # noqa: PLC0415  # only this command needs it
 
     raise typer.Exit(
-        command.run(app, tags=tags, concurrency=concurrency, burst=burst, log_level=log_level)
+        command.run(
+            app,
+            tags=tags,
+            concurrency=concurrency,
+            burst=burst,
+            log_level=log_level,
+            loop=loop,
+        )
     )
 
 

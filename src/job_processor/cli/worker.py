@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 
-from job_processor.cli import logs
+from job_processor.cli import event_loop, logs
 from job_processor.cli.failing import DONE, FAILED
 from job_processor.cli.live import WorkerView
 from job_processor.cli.loading import App, load_app
@@ -27,10 +27,17 @@ T = TypeVar("T")
 
 
 def run(
-    spec: str, *, tags: str | None, concurrency: str | None, burst: bool, log_level: str | None
+    spec: str,
+    *,
+    tags: str | None,
+    concurrency: str | None,
+    burst: bool,
+    log_level: str | None,
+    loop: str,
 ) -> int:
     """Run a worker; return the exit code."""
     overrides = _overrides(tags, concurrency)
+    make_loop = event_loop.read_loop(loop)
     if log_level is not None:
         log_level = read_choice("--log-level", log_level, logs.LEVELS)
     app = load_app(spec)
@@ -38,7 +45,7 @@ def run(
     logs_itself = bool(logging.getLogger().handlers)  # those lines would tear a live view
     live = out if has_live_view(out) and not logs_itself else None
     logs.configure(log_level, live)
-    return asyncio.run(_work(app, overrides, burst, live))
+    return event_loop.run(_work(app, overrides, burst, live), make_loop)
 
 
 def _overrides(tags: str | None, concurrency: str | None) -> dict[str, Any]:
