@@ -1,0 +1,112 @@
+"""What the server plans for the statements of a busy worker.
+
+The server that comes with the tests names the index that it takes, but sorts in memory where
+MongoDB merges the scans of an index; so the rest is judged on a real server only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from job_processor.settings import CLAIM_NAMES
+from job_processor.store.mongo import MongoStore
+from tests.mongo_server import EXTERNAL_URL_VARIABLE
+from tests.store.mongo.conftest import Commands, Database
+from tests.store.mongo.samples import LATER, NOW, WORKER, claim, end, simple
+
+pytestmark = pytest.mark.mongo
+
+NAMES = [f"work_{number}" for number in range(CLAIM_NAMES)]
+IS_REAL = EXTERNAL_URL_VARIABLE in os.environ
+PLANNED = {"find", "findAndModify", "aggregate", "distinct"} | ({"update"} if IS_REAL else set())
+NOT_EXPLAINED = ("lsid", "txnNumber", "$db", "$clusterTime", "$readPreference", "writeConcern")
+
+
+class Plan:
+    """What the server would do, or did, for a command."""
+
+    def __init__(self, command: dict[str, Any], answer: dict[str, Any]) -> None:
+        self.command = command
+        self.stages = set(_values(answer["queryPlanner"]["winningPlan"], "stage"))
+        self.indexes = set(_values(answer["queryPlanner"]["winningPlan"], "indexName"))
+        self.keys = answer["executionStats"]["totalKeysExamined"]
+        self.documents = answer["executionStats"]["totalDocsExamined"]
+
+
+async def plans(database: Database, commands: Commands) -> list[Plan]:
+    """Ask the server to explain each command that the store has sent."""
+    answers = []
+    for name, sent in list(commands.sent):
+        if name in PLANNED:
+            command = {key: value for key, value in sent.items() if key not in NOT_EXPLAINED}
+            if name == "update":  # no more than one can be explained at a time
+                command["updates"] = sent["updates"][:1]
+            explain = {"explain": command, "verbosity": "executionStats"}
+            answers.append(Plan(command, await database.command(explain)))
+    return answers
+
+
+@pytest.fixture
+async def backlog(store: MongoStore) -> None:
+    """Jobs that wait, that are due later, that are of other names, and that have ended."""
+    await store.insert(
+        [
+            simple(name=name, scheduled_for=moment)
+            for name in (*NAMES, *(f"other_{number}" for number in range(CLAIM_NAMES)))
+            for moment in (NOW, LATER)
+            for _ in range(10)
+        ]
+    )
+    ended = await store.claim(claim(200, *NAMES, now=NOW))
+    await store.settle([end(job) for job in ended])
+
+
+@pytest.mark.usefixtures("backlog")
+@pytest.mark.parametrize("limit", [1, 10])
+async def test_a_claim_walks_the_index_that_is_made_for_it(
+    watched_store: MongoStore, database: Database, commands: Commands, limit: int
+) -> None:
+    """It reads the head of each name, sorts nothing, and looks at no document that it leaves."""
+    taken = await watched_store.claim(claim(limit, *NAMES, now=NOW))
+    assert len(taken) == limit
+    head, *_ = await plans(database, commands)
+    assert head.indexes == {"claim"}
+    if IS_REAL:
+        assert not head.stages & {"SORT", "COLLSCAN"}
+        assert head.documents <= limit
+        # Two states of each name, the key that ends each scan included.
+        assert head.keys <= 2 * (2 * CLAIM_NAMES) + limit
+
+
+@pytest.mark.usefixtures("backlog")
+async def test_nothing_reads_the_whole_collection(
+    watched_store: MongoStore, database: Database, commands: Commands
+) -> None:
+    """Not what a worker does all the time: claims, settlements, looks ahead and at its own runs."""
+    runs = await watched_store.claim(claim(10, *NAMES, now=NOW))
+    await watched_store.settle([end(run) for run in runs])
+    await watched_store.next_due(NAMES)
+    await watched_store.runs_of(WORKER, 10)
+    await watched_store.find_active("simple", NAMES[0])
+    await watched_store.kill_requests([run.id for run in runs])
+    found = await plans(database, commands)
+    assert len(found) >= 6
+    for plan in found:
+        assert "COLLSCAN" not in plan.stages, plan.command
+        assert plan.indexes or plan.stages & {"IDHACK", "EOF"}, plan.command
+
+
+def _values(node: object, key: str) -> Iterator[Any]:
+    """Give each value of a key in a tree."""
+    if isinstance(node, dict):
+        if key in node:
+            yield node[key]
+        for each in node.values():
+            yield from _values(each, key)
+    elif isinstance(node, list):
+        for each in node:
+            yield from _values(each, key)
