@@ -42,6 +42,7 @@ from job_processor.store.mongo.reading import Reading
 from job_processor.store.mongo.settings import Settings
 from job_processor.store.mongo.settlements import Settlements
 from job_processor.store.mongo.signals import Signals
+from job_processor.store.mongo.turns import Turns
 from job_processor.store.mongo.watch import Watch
 from job_processor.store.mongo.workers import Workers
 
@@ -73,7 +74,8 @@ class MongoStore(Store):
         self._logger = logging.getLogger("job_processor")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handles = handles = Handles.of(connection.database, prefix)
-        self._watch = Watch(handles, self._logger)
+        self._turns = Turns()
+        self._watch = Watch(handles, self._turns, self._logger)
         self._jobs = Jobs(handles)
         self._claims = Claims(handles, self._logger)
         self._settlements = Settlements(handles, self._logger)
@@ -207,14 +209,18 @@ class MongoStore(Store):
     async def register(self, worker: WorkerInfo) -> None:
         """Absent → registered, its `last_seen` the database's present time; or refresh it."""
         await self._answer(self._workers.register(worker))
+        self._turns.join(worker)
 
     async def unregister(self, worker_id: ObjectId) -> None:
         """Registered → absent; nothing when it is gone."""
+        self._turns.leave(worker_id)
         await self._answer(self._workers.unregister(worker_id))
 
     async def registrations(self) -> Registrations:
         """Return all registered workers with the database's present time."""
-        return await self._answer(self._workers.registrations())
+        registrations = await self._answer(self._workers.registrations())
+        self._turns.see(registrations.workers)
+        return registrations
 
     async def running_worker_ids(self) -> set[ObjectId]:
         """Return the worker ids of all running jobs."""

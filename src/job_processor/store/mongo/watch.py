@@ -10,11 +10,12 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import or_
 from typing import Any
 
+from bson import ObjectId
 from pymongo.errors import OperationFailure, PyMongoError
 
 from job_processor.settings import RETRY_DELAY_MAX, RETRY_DELAY_MIN
@@ -28,6 +29,7 @@ from job_processor.store.mongo.documents import (
 from job_processor.store.mongo.errors import UNAUTHORIZED, reason
 from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.stream import open_stream
+from job_processor.store.mongo.turns import Turns
 
 _SHORTEST_PAUSE = 0.002
 _LONGEST_PAUSE = 0.02
@@ -57,8 +59,10 @@ _UNSUPPORTED = {
 class Watch:
     """Tells listeners what may have changed."""
 
-    def __init__(self, handles: Handles, logger: logging.Logger) -> None:
+    def __init__(self, handles: Handles, turns: Turns, logger: logging.Logger) -> None:
         self._handles = handles
+        self._turns = turns
+        self._turn: asyncio.TimerHandle | None = None
         self._logger = logger
         self._listeners: dict[object, HintListener] = {}
         self._task: asyncio.Task[None] | None = None
@@ -93,6 +97,8 @@ class Watch:
     async def close(self) -> None:
         """End the stream and wait for its end."""
         self._listeners.clear()
+        if self._turn is not None:
+            self._turn.cancel()
         self._stop()
         if self._ending:
             await asyncio.wait(self._ending)
@@ -151,13 +157,35 @@ class Watch:
                 changes = await stream.next_batch()
                 waited = time.monotonic() - asked
                 if changes:
-                    self.notify(reduce(or_, (_hint(change, signals) for change in changes)))
+                    self._tell(changes, signals)
                     pause = _SHORTEST_PAUSE if waited > _LONGEST_PAUSE else pause
                     await asyncio.sleep(pause)
                     pause, early = min(2 * pause, _LONGEST_PAUSE), 0
                 elif waited < _EARLY:
                     early += 1
                     await asyncio.sleep(RETRY_DELAY_MIN if early > _EARLY_IN_A_ROW else 0)
+
+    def _tell(self, changes: Sequence[Document], signals: str) -> None:
+        """Hand out a batch: new work when it is our turn to try for it, all else at once."""
+        hint = reduce(or_, (_hint(change, signals) for change in changes))
+        delay = 0.0
+        if Hint.WORK in hint:
+            work = [change for change in changes if _hint(change, signals) is Hint.WORK]
+            delay = self._turns.delay([_job(change) for change in work])
+        if delay > 0:
+            hint &= ~Hint.WORK
+            self._tell_of_work_in(delay)
+        self.notify(hint)
+
+    def _tell_of_work_in(self, delay: float) -> None:
+        """Hand out one hint for all the work that is told of until then."""
+        loop = asyncio.get_running_loop()
+        timer = self._turn
+        if timer is not None and not timer.cancelled():
+            if loop.time() < timer.when() <= loop.time() + delay:
+                return
+            timer.cancel()
+        self._turn = loop.call_later(delay, self.notify, Hint.WORK)
 
     def _give_up(self, code: int | None) -> None:
         self._supported = False
@@ -173,7 +201,7 @@ class Watch:
 
 
 def _pipeline(handles: Handles) -> list[Document]:
-    """Select on the server what may matter, and of that no more than the new state."""
+    """Select on the server what may matter, and of that no more than is looked at."""
     told = WAITING_STATUSES + SETTLED_STATUSES
     return [
         {
@@ -190,11 +218,18 @@ def _pipeline(handles: Handles) -> list[Document]:
         {
             "$project": {
                 "ns.coll": 1,
+                "documentKey._id": 1,
+                "fullDocument.name": 1,
                 "fullDocument.status": 1,
                 "updateDescription.updatedFields.status": 1,
             }
         },
     ]
+
+
+def _job(change: Document) -> tuple[ObjectId, str | None]:
+    """Return the id of the job that changed and, of a new one, its name."""
+    return change["documentKey"]["_id"], change.get("fullDocument", {}).get("name")
 
 
 def _hint(change: Any, signals: str) -> Hint:
