@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from job_processor.abort import AbortController, AbortReason, AbortSignal
     from job_processor.clock import Clock
-    from job_processor.definitions import CronDef, JobDef, Retry
+    from job_processor.definitions import CronDef, JobDef
     from job_processor.errors import (
         AbortedError,
         DefinitionError,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         SkipMetadata,
     )
     from job_processor.processor import JobProcessor, init_job_processor
+    from job_processor.retries import Retry, RetryLater, Snooze
 
 __all__ = [
     "AbortController",
@@ -66,8 +67,10 @@ __all__ = [
     "Output",
     "PayloadError",
     "Retry",
+    "RetryLater",
     "SimpleJob",
     "SkipMetadata",
+    "Snooze",
     "StoreError",
     "StoreSetupError",
     "StoreUnavailableError",
@@ -79,10 +82,11 @@ __all__ = [
 _HOMES = {  # all others are errors
     "abort": "AbortController AbortReason AbortSignal",
     "clock": "Clock",
-    "definitions": "CronDef JobDef Retry",
+    "definitions": "CronDef JobDef",
     "events": "Event EventKind",
     "models": "Cron CronTask Job JobPage JobStatus Output SimpleJob SkipMetadata",
     "processor": "JobProcessor init_job_processor",
+    "retries": "Retry RetryLater Snooze",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -1,4 +1,4 @@
-"""What the user defines: jobs, crons, retries, and the registry of their names."""
+"""What the user defines: jobs, crons, and the registry of their names."""
 
 from __future__ import annotations
 
@@ -10,27 +10,12 @@ from typing import Any, Literal, TypeAlias
 from job_processor import schedule
 from job_processor.errors import DefinitionError, InvalidArgumentError, UnknownJobError
 from job_processor.handlers import BoundHandler, bind_handler
-from job_processor.settings import check_int, check_name, check_positive, time_zone
+from job_processor.retries import Retry, as_retry
+from job_processor.settings import check_name, check_positive, time_zone
 
 Handler: TypeAlias = Callable[..., Any]
 ExitHook: TypeAlias = Callable[[Any], Awaitable[object] | object]
 Misfire: TypeAlias = Literal["once", "skip", "all"]
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """How often, and how much later, a failed attempt is tried again.
-
-    `max_attempts` counts the first attempt too; `delay` is the time in seconds between the end of
-    a failed attempt and the next.
-    """
-
-    max_attempts: int = 3
-    delay: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_int("max_attempts", self.max_attempts, minimum=1)
-        check_positive("delay", self.delay, zero=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +30,7 @@ class JobDef:
     tag: only workers that serve this tag run it.
     exclusive: while one is pending, running or paused, a new one is stored as skipped.
     max_runtime_in_minutes: then it is interrupted, by force if need be, and errored.
-    retry: what follows a failed attempt; None: nothing.
+    retry: what follows a failed attempt: a `Retry`, a number of attempts, or None: nothing.
 
     Raises DefinitionError when one of these cannot work.
     """
@@ -56,8 +41,10 @@ class JobDef:
     tag: str | None = None
     exclusive: bool = False
     max_runtime_in_minutes: float | None = None
-    retry: Retry | None = None
+    retry: Retry | int | None = None
     bound: BoundHandler = field(init=False, repr=False, compare=False)
+    retries: Retry | None = field(init=False, repr=False, compare=False)
+    """What `retry` means."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bound", bind_handler(self.handler, ("job", "signal")))
@@ -89,8 +76,10 @@ class CronDef:
     exclusive: bool = False
     timezone: str | None = None
     misfire: Misfire = "once"
-    retry: Retry | None = None
+    retry: Retry | int | None = None
     bound: BoundHandler = field(init=False, repr=False, compare=False)
+    retries: Retry | None = field(init=False, repr=False, compare=False)
+    """What `retry` means."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bound", bind_handler(self.handler, ("signal", "job")))
@@ -200,8 +189,8 @@ def _check_common(definition: Definition) -> None:
     for flag in ("resumable", "exclusive"):
         if not isinstance(getattr(definition, flag), bool):
             raise DefinitionError(flag, getattr(definition, flag), "allowed are True and False")
-    if definition.retry is not None and not isinstance(definition.retry, Retry):
-        raise DefinitionError("retry", definition.retry, "allowed is None or a Retry")
+    with _as_definition_error():
+        object.__setattr__(definition, "retries", as_retry(definition.retry))
     if definition.max_runtime_in_minutes is not None:
         with _as_definition_error():
             check_positive("max_runtime_in_minutes", definition.max_runtime_in_minutes)

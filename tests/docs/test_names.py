@@ -93,6 +93,8 @@ def _default(parameter: inspect.Parameter, readme: str) -> str:
 
 
 def _literal(value: object) -> str:
+    if isinstance(value, tuple) and value:
+        return f"({', '.join(each.__name__ for each in value)},)"  # classes
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 

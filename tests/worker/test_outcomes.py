@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from job_processor import JobDef, JobStatus, Retry, SimpleJob
+from job_processor import JobDef, JobStatus, Retry, RetryLater, SimpleJob, Snooze
 from job_processor.abort import AbortReason
+from job_processor.clock import LAST_MOMENT
 from job_processor.models import Outcome, Settlement
 from job_processor.worker.outcomes import (
     Ending,
@@ -115,13 +116,67 @@ def test_nothing_is_written_for_what_is_not_ours() -> None:
 
 def test_a_retry_counts_attempts_and_waits() -> None:
     """The next attempt has the next number and comes after the delay; the last one errors."""
-    retry = Retry(max_attempts=2, delay=30)
+    retry = Retry(max_attempts=2, delay=30, jitter=False)
     first = end(BOOM, None, retry=retry)
     assert first is not None
     assert (first.attempt, first.scheduled_for) == (2, AT + timedelta(seconds=30))
     last = end(BOOM, None, running(attempt=2), retry=retry)
     assert last is not None
     assert last.status is JobStatus.ERRORED
+
+
+@pytest.mark.parametrize(
+    ("error", "options", "attempt", "status"),
+    [
+        (OSError(), {"retry": Retry(retry_on=(OSError,))}, 1, "pending"),
+        (ConnectionError(), {"retry": Retry(retry_on=(OSError,))}, 1, "pending"),
+        (KeyError(), {"retry": Retry(retry_on=(OSError,))}, 1, "errored"),
+        (ConnectionError(), {"retry": Retry(give_up_on=(ConnectionError,))}, 1, "errored"),
+        (asyncio.CancelledError(), {"retry": Retry()}, 1, "errored"),
+        (SystemExit(), {"retry": 5}, 1, "errored"),
+        (KeyError(), {"retry": 5}, 4, "pending"),
+        (KeyError(), {"retry": 5}, 5, "errored"),
+        (RetryLater(delay=90), {}, 2, "pending"),
+        (RetryLater(delay=90), {}, 3, "errored"),
+        (RetryLater(delay=90), {"retry": Retry(9, retry_on=(OSError,))}, 8, "pending"),
+        (RetryLater(delay=90), {"retry": Retry(9)}, 9, "errored"),
+    ],
+)
+def test_the_error_and_the_number_decide_whether_to_try_again(
+    error: BaseException, options: Any, attempt: int, status: str
+) -> None:
+    """Of the right kind, and not the last attempt; who asks for another one gets it sooner."""
+    outcome = end(Ending(error=error), None, running(attempt=attempt), **options)
+    assert outcome is not None
+    assert outcome.status == status
+    if isinstance(error, RetryLater) and status == "pending":
+        assert outcome.attempt == attempt + 1
+        assert outcome.scheduled_for == AT + timedelta(seconds=90)
+
+
+@pytest.mark.parametrize("reason", [None, AbortReason.SHUTDOWN])
+@pytest.mark.parametrize("attempt", [1, 7])
+def test_a_snooze_is_no_attempt(reason: AbortReason | None, attempt: int) -> None:
+    """The job waits until later, under the number that it had."""
+    outcome = end(Ending(error=Snooze(delay=60)), reason, running(attempt=attempt))
+    assert outcome is not None
+    assert (outcome.status, outcome.attempt) == (JobStatus.PENDING, None)
+    assert outcome.scheduled_for == AT + timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("error", [Snooze(delay=1), RetryLater("busy", delay=1)])
+def test_nobody_waits_for_a_job_of_run_job(error: Exception) -> None:
+    """Its caller gets the failure, here and now."""
+    outcome = end(Ending(error=error), None, running(sync=True))
+    assert outcome is not None
+    assert outcome.status is JobStatus.ERRORED
+
+
+def test_a_time_beyond_the_last_year_is_the_last_moment() -> None:
+    """A pause of a million years is one that nobody lives to see, not a failure of the worker."""
+    outcome = end(Ending(error=Snooze(delay=1e15)), None)
+    assert outcome is not None
+    assert outcome.scheduled_for == LAST_MOMENT
 
 
 def test_run_job_is_one_attempt() -> None:

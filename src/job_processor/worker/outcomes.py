@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from job_processor.abort import AbortReason
-from job_processor.definitions import Definition, Retry
+from job_processor.clock import LAST_MOMENT, truncate
+from job_processor.definitions import Definition
 from job_processor.errors import shorten
 from job_processor.models import (
     CronTask,
@@ -18,6 +19,7 @@ from job_processor.models import (
     SkipMetadata,
     SkipReason,
 )
+from job_processor.retries import Retry, RetryLater, Snooze
 from job_processor.settings import CRASH_LIMIT, ERROR_LIMIT
 from job_processor.values import describe
 
@@ -59,11 +61,11 @@ def classify(
     def ended(status: JobStatus, error: str) -> Outcome:
         return Outcome(status, at, Output(duration, None, error))
 
-    def failed(error: str) -> Outcome:
-        retry = None if living_thread else _retry_of(job, definition)
-        if retry is None:
-            return ended(JobStatus.ERRORED, error)
-        return _again(job, retry, at, Output(duration, None, error))
+    def failed(error: str, raised: BaseException | None = None) -> Outcome:
+        pause = None if living_thread else _pause(job, definition.retries, raised)
+        if pause is not None:
+            return _again(job, pause, at, Output(duration, None, error))
+        return ended(JobStatus.ERRORED, error)
 
     if reason is AbortReason.LOST:
         return None
@@ -72,12 +74,13 @@ def classify(
     if reason is AbortReason.MAX_RUNTIME:
         limit = definition.max_runtime_in_minutes
         return failed(f"max runtime of {limit:g} minutes exceeded" if limit else "max runtime")
-    if reason is AbortReason.SHUTDOWN:
-        if not definition.resumable:
-            return failed(INTERRUPTED)
-        return None if living_thread else Outcome(status=JobStatus.PAUSED, at=at)
-    assert ending.error is not None  # noqa: S101  # the first case
-    return failed(describe_error(ending.error))
+    raised = ending.error
+    assert raised is not None  # noqa: S101  # the first case
+    if isinstance(raised, Snooze) and not _is_called_here(job):
+        return Outcome(JobStatus.PENDING, at, scheduled_for=_later(at, raised.delay))
+    if reason is AbortReason.SHUTDOWN and not isinstance(raised, RetryLater):
+        return _paused(at, living_thread) if definition.resumable else failed(INTERRUPTED)
+    return failed(describe_error(raised), raised)
 
 
 def rescue(job: Job, definition: Definition | None, *, killed: bool, at: datetime) -> Outcome:
@@ -95,9 +98,9 @@ def rescue(job: Job, definition: Definition | None, *, killed: bool, at: datetim
         return ended(JobStatus.ERRORED, POISONOUS)
     if definition is not None and definition.resumable:
         return Outcome(status=JobStatus.PAUSED, at=at, crashes=crashes)
-    retry = _retry_of(job, definition) if definition is not None else None
-    if retry is not None:
-        return _again(job, retry, at, Output(duration, None, CRASHED), crashes=crashes)
+    pause = _pause(job, definition.retries) if definition is not None else None
+    if pause is not None:
+        return _again(job, pause, at, Output(duration, None, CRASHED), crashes=crashes)
     return ended(JobStatus.ERRORED, CRASHED)
 
 
@@ -162,20 +165,42 @@ def _is_short(result: object) -> bool:
     return result is None or (isinstance(result, str) and len(result) <= ERROR_LIMIT)
 
 
-def _retry_of(job: Job, definition: Definition) -> Retry | None:
-    retry = definition.retry
-    called_here = not isinstance(job, CronTask) and job.sync  # its caller gets the failure
-    if retry is None or called_here or job.attempt >= retry.max_attempts:
+def _paused(at: datetime, living_thread: bool) -> Outcome | None:
+    return None if living_thread else Outcome(JobStatus.PAUSED, at)
+
+
+def _pause(job: Job, retry: Retry | None, raised: BaseException | None = None) -> float | None:
+    """Return the seconds after which to try again what failed; None: it is not tried again."""
+    if isinstance(raised, RetryLater):
+        retry = retry or Retry()
+    if retry is None or _is_called_here(job) or job.attempt >= retry.max_attempts:
         return None
-    return retry
+    if isinstance(raised, RetryLater):
+        return raised.delay
+    if raised is not None and not retry.is_for(raised):
+        return None
+    return retry.pause(job.attempt)
 
 
-def _again(job: Job, retry: Retry, at: datetime, output: Output, crashes: int = 0) -> Outcome:
+def _is_called_here(job: Job) -> bool:
+    """True for a job of `run_job`: its caller gets the failure, nobody tries it again."""
+    return not isinstance(job, CronTask) and job.sync
+
+
+def _again(job: Job, pause: float, at: datetime, output: Output, crashes: int = 0) -> Outcome:
     return Outcome(
         status=JobStatus.PENDING,
         at=at,
         output=output,
-        scheduled_for=at + timedelta(seconds=retry.delay),
+        scheduled_for=_later(at, pause),
         attempt=job.attempt + 1,
         crashes=crashes,
     )
+
+
+def _later(at: datetime, seconds: float) -> datetime:
+    """Return the moment so much later, to the millisecond; the last one there is at most."""
+    try:
+        return truncate(at + timedelta(seconds=seconds))
+    except OverflowError:
+        return LAST_MOMENT

@@ -1,0 +1,116 @@
+"""When a failed attempt is tried again, and how much later."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from job_processor.errors import InvalidArgumentError
+from job_processor.settings import check_int, check_positive
+
+Backoff: TypeAlias = Literal["exponential", "linear", "constant"]
+Errors: TypeAlias = tuple[type[BaseException], ...]
+
+_BACKOFFS = ("exponential", "linear", "constant")
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a failed attempt is tried again, after which errors, and how much later.
+
+    max_attempts: how often it is tried, the first time included.
+    backoff: how the pause grows from attempt to attempt: `exponential` doubles it, `linear` adds
+        `delay` to it, `constant` keeps it.
+    delay: seconds from the end of the first failed attempt to the second.
+    max_delay: seconds that no pause exceeds.
+    jitter: take between half of the pause and all of it, at random, so that jobs which failed
+        together are not tried again together.
+    retry_on, give_up_on: classes of exceptions; an attempt that raised one of the first and none of
+        the second is tried again. A crash, an interruption and a max runtime always are.
+
+    Raises InvalidArgumentError when one of these cannot work.
+    """
+
+    max_attempts: int = 3
+    backoff: Backoff = "exponential"
+    delay: float = 1.0
+    max_delay: float = 3600.0
+    jitter: bool = True
+    retry_on: Errors = (Exception,)
+    give_up_on: Errors = ()
+
+    def __post_init__(self) -> None:
+        check_int("max_attempts", self.max_attempts, minimum=1)
+        check_positive("delay", self.delay, zero=True)
+        check_positive("max_delay", self.max_delay, zero=True)
+        if self.backoff not in _BACKOFFS:
+            allowed = "allowed are 'exponential', 'linear' and 'constant'"
+            raise InvalidArgumentError("backoff", self.backoff, allowed)
+        if not isinstance(self.jitter, bool):
+            raise InvalidArgumentError("jitter", self.jitter, "allowed are True and False")
+        for argument in ("retry_on", "give_up_on"):
+            object.__setattr__(self, argument, _errors(argument, getattr(self, argument)))
+
+    def is_for(self, error: BaseException) -> bool:
+        """Tell whether an attempt that raised this is to be tried again."""
+        return isinstance(error, self.retry_on) and not isinstance(error, self.give_up_on)
+
+    def pause(self, attempt: int) -> float:
+        """Return the seconds from the end of the attempt of this number, from 1, to the next."""
+        if self.backoff == "exponential":
+            # No more doublings than matter: from there on it is `max_delay`.
+            pause = self.delay * 2.0 ** min(attempt - 1, 1000)
+        elif self.backoff == "linear":
+            pause = self.delay * attempt
+        else:
+            pause = self.delay
+        pause = min(pause, self.max_delay)
+        return pause * random.uniform(0.5, 1.0) if self.jitter else pause
+
+
+class RetryLater(Exception):  # noqa: N818  # what a handler says, not what went wrong
+    """Raised by a handler: this attempt has failed, try again after `delay` seconds.
+
+    It counts as an attempt. Without a `Retry` of its own a job has as many as `Retry()` allows;
+    when none is left, it is errored with `message`.
+    """
+
+    def __init__(self, message: str = "", *, delay: float) -> None:
+        check_positive("delay", delay, zero=True)
+        super().__init__(message or f"to be tried again in {delay:g} s")
+        self.delay = delay
+
+
+class Snooze(Exception):  # noqa: N818  # see above
+    """Raised by a handler: it is too early, come back after `delay` seconds.
+
+    It counts as no attempt, however often it is raised.
+    """
+
+    def __init__(self, *, delay: float) -> None:
+        check_positive("delay", delay, zero=True)
+        super().__init__(f"snoozed for {delay:g} s")
+        self.delay = delay
+
+
+def as_retry(value: object) -> Retry | None:
+    """Return what `retry=` of a definition means; a number stands for so many attempts.
+
+    Raises InvalidArgumentError.
+    """
+    if value is None or isinstance(value, Retry):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        check_int("retry", value, minimum=1)
+        return Retry(max_attempts=value)
+    raise InvalidArgumentError("retry", value, "allowed are None, a Retry, a number of attempts")
+
+
+def _errors(argument: str, value: object) -> Errors:
+    """Return classes of exceptions; a single one stands for itself."""
+    classes = value if isinstance(value, tuple | list | set | frozenset) else (value,)
+    for each in classes:
+        if not (isinstance(each, type) and issubclass(each, BaseException)):
+            raise InvalidArgumentError(argument, value, "allowed are classes of exceptions")
+    return tuple(classes)
