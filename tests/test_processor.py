@@ -18,10 +18,12 @@ from job_processor import (
     JobDef,
     JobNotFoundError,
     JobProcessor,
+    JobStateError,
     JobStatus,
     JobTimeoutError,
     NotSetUpError,
     PayloadError,
+    Retry,
     SimpleJob,
     UnknownJobError,
     WorkerStateError,
@@ -495,3 +497,38 @@ async def test_two_processors_live_in_one_process() -> None:
     ):
         job = await one.schedule_job("double", {"value": 1})
         assert await other.get_job(job.id) is None
+
+
+async def test_a_settled_job_is_retried_by_hand(processors: Processors) -> None:
+    """It goes round again with all its attempts; one that is not settled is not touched."""
+    calls = 0
+
+    async def flaky() -> int:
+        nonlocal calls
+        calls += 1
+        if calls < 4:
+            raise ValueError(f"no {calls}")
+        return calls
+
+    retry = Retry(max_attempts=2, delay=0)
+    processor = await processors.make(jobs={"flaky": JobDef(flaky, retry=retry)})
+    job = await processor.schedule_job("flaky")
+    with pytest.raises(JobStateError, match="is pending; only a settled one"):
+        await processor.retry_job(job.id)
+    await processor.run_worker(burst=True)
+    assert (await processor.wait_for_job(job.id)).status is JobStatus.ERRORED
+    waiting = await processor.retry_job(str(job.id))
+    assert (waiting.status, waiting.attempt, waiting.output) == (JobStatus.PENDING, 1, None)
+    await processor.run_worker(burst=True)
+    done = await processor.wait_for_job(job.id)
+    assert done.status is JobStatus.FINISHED
+    assert [(each.number, (each.error or "")[:16]) for each in done.attempts] == [
+        (1, "ValueError: no 1"),
+        (1, "ValueError: no 3"),
+    ]
+    assert done.ended_at is not None
+    for each in done.attempts:
+        assert job.created_at <= each.started_at <= each.ended_at <= done.ended_at
+        assert each.worker_id is not None
+    with pytest.raises(JobNotFoundError):
+        await processor.retry_job(ObjectId())

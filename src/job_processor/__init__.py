@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         JobConflictError,
         JobNotFoundError,
         JobProcessorError,
+        JobStateError,
         JobTimeoutError,
         NotSetUpError,
         PayloadError,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     )
     from job_processor.events import Event, EventKind
     from job_processor.models import (
+        Attempt,
         Cron,
         CronTask,
         Job,
@@ -46,6 +48,7 @@ __all__ = [
     "AbortReason",
     "AbortSignal",
     "AbortedError",
+    "Attempt",
     "Clock",
     "Cron",
     "CronDef",
@@ -61,6 +64,7 @@ __all__ = [
     "JobPage",
     "JobProcessor",
     "JobProcessorError",
+    "JobStateError",
     "JobStatus",
     "JobTimeoutError",
     "NotSetUpError",
@@ -84,7 +88,7 @@ _HOMES = {  # all others are errors
     "clock": "Clock",
     "definitions": "CronDef JobDef",
     "events": "Event EventKind",
-    "models": "Cron CronTask Job JobPage JobStatus Output SimpleJob SkipMetadata",
+    "models": "Attempt Cron CronTask Job JobPage JobStatus Output SimpleJob SkipMetadata",
     "processor": "JobProcessor init_job_processor",
     "retries": "Retry RetryLater Snooze",
 }

@@ -49,6 +49,15 @@ class JobTimeoutError(JobProcessorError, TimeoutError):
 class JobConflictError(JobProcessorError):
     """An exclusive job of this name is already pending, running or paused."""
 
+    @classmethod
+    def of(cls, job_id: object) -> JobConflictError:
+        """Return the error for a job that would have to wait beside the active one."""
+        return cls(f"job {job_id} is exclusive, and another one of its name is active")
+
+
+class JobStateError(JobProcessorError):
+    """A job is not in a state in which this can be done with it; the message tells both."""
+
 
 class AbortedError(JobProcessorError):
     """Raised by `AbortSignal.raise_if_aborted()`; `reason` says why the run should stop."""

@@ -50,9 +50,15 @@ TRANSITIONS: frozenset[tuple[JobStatus | None, JobStatus]] = frozenset(
         (JobStatus.RUNNING, JobStatus.SKIPPED),  # settle a missed cron task
         (JobStatus.RUNNING, JobStatus.PAUSED),  # settle, rescue
         (JobStatus.RUNNING, JobStatus.PENDING),  # retry later, give back
+        (JobStatus.FINISHED, JobStatus.PENDING),  # retry by hand
+        (JobStatus.ERRORED, JobStatus.PENDING),  # retry by hand
+        (JobStatus.KILLED, JobStatus.PENDING),  # retry by hand
+        (JobStatus.SKIPPED, JobStatus.PENDING),  # retry by hand
     }
 )
 """Each change of state that a store verb makes; None is the state before the insert."""
+
+ATTEMPTS_KEPT = 20
 
 JobType = Literal["simple", "cron_task"]
 SkipReason = Literal["noConcurrent_conflict", "other"]
@@ -77,6 +83,18 @@ class Output:
     skip_metadata: SkipMetadata | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt that failed and was followed by another."""
+
+    number: int
+    started_at: datetime
+    ended_at: datetime
+    error: str | None
+    worker_id: ObjectId | None
+    """Whose it was; of a crash, the worker that died."""
+
+
 @dataclass(frozen=True, kw_only=True)  # without slots: see `make`
 class BaseJob:
     """What a simple job and a cron task have in common."""
@@ -99,6 +117,8 @@ class BaseJob:
     """Number of the present attempt, from 1; kept in the document from the second on."""
     crashes: int = 0
     """Workers that this job took down since its last settlement."""
+    attempts: tuple[Attempt, ...] = ()
+    """The failed attempts before the present one, the oldest first; the last 20 of them."""
 
     @property
     def settled(self) -> bool:
@@ -197,6 +217,8 @@ class Outcome:
     """When to run again (retry); None leaves the time as it is."""
     attempt: int | None = None
     """The number of the attempt to come (retry); None leaves it as it is."""
+    failed: Attempt | None = None
+    """The attempt that ended with it (retry), for the history of attempts."""
     crashes: int = 0
     started: bool = True
     """False when the handler never began: a job given back has no `started_at`."""
@@ -237,6 +259,8 @@ class Settlement:
                 changes["planned_for"] = job.scheduled_for
         if outcome.attempt is not None:
             changes["attempt"] = outcome.attempt
+        if outcome.failed is not None:
+            changes["attempts"] = (*job.attempts, outcome.failed)[-ATTEMPTS_KEPT:]
         if not outcome.started:
             changes["started_at"] = None
         return make(type(job), {**job.__dict__, **changes})

@@ -16,6 +16,8 @@ from job_processor.clock import Clock
 from job_processor.definitions import CronDef, JobDef, Registry
 from job_processor.errors import (
     InvalidArgumentError,
+    JobNotFoundError,
+    JobStateError,
     NotSetUpError,
     WorkerStateError,
 )
@@ -302,6 +304,24 @@ class JobProcessor:
         """
         self._ready()
         return await kill_job(self._store, object_id(job_id), self._clock)
+
+    async def retry_job(self, job_id: ObjectId | str) -> Job:
+        """Send a settled job round again, now, with all its attempts; return it pending.
+
+        Raises JobNotFoundError, JobStateError when it is not settled, and JobConflictError when it
+        is exclusive and another one of its name is active.
+        """
+        self._ready()
+        id = object_id(job_id)
+        while True:
+            waiting = await self._store.requeue(id, self._clock.now())
+            if waiting is not None:
+                return waiting
+            job = await self._store.get(id)
+            if job is None:
+                raise JobNotFoundError(id)
+            if not job.settled:
+                raise JobStateError(f"job {id} is {job.status}; only a settled one can be retried")
 
     # --- worker ---------------------------------------------------------------------------------
 

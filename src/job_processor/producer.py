@@ -97,6 +97,7 @@ class Producer:
             "exclusive": definition.exclusive,
             "attempt": 1,
             "crashes": 0,
+            "attempts": (),
             "payload": normalize_payload(payload),
             "sync": False,
         }

@@ -37,6 +37,9 @@ MISFIRE_LIMIT = 100
 ERROR_LIMIT = 10_000
 """Characters kept of an error's text, the traceback included."""
 
+HISTORY_ERROR_LIMIT = 1000
+"""Characters kept of it in the history of attempts."""
+
 RETRY_DELAY_MIN = 0.1
 RETRY_DELAY_MAX = 5.0
 """Seconds between two tries of a call that the database did not answer (jittered)."""

@@ -148,6 +148,14 @@ class Store(ABC):
         """
 
     @abstractmethod
+    async def requeue(self, job_id: ObjectId, now: datetime) -> Job | None:
+        """Settled → pending, due now, as if it had never run; its history of attempts stays.
+
+        None when it is not settled, or there is none. Raises JobConflictError when it is exclusive
+        and another one of its name is active.
+        """
+
+    @abstractmethod
     async def runs_of(self, worker_id: ObjectId, limit: int) -> list[Job]:
         """Return what is running under this worker's id, at most `limit` of it."""
 

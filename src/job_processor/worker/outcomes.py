@@ -11,6 +11,7 @@ from job_processor.clock import LAST_MOMENT, truncate
 from job_processor.definitions import Definition
 from job_processor.errors import shorten
 from job_processor.models import (
+    Attempt,
     CronTask,
     Job,
     JobStatus,
@@ -20,7 +21,7 @@ from job_processor.models import (
     SkipReason,
 )
 from job_processor.retries import Retry, RetryLater, Snooze
-from job_processor.settings import CRASH_LIMIT, ERROR_LIMIT
+from job_processor.settings import CRASH_LIMIT, ERROR_LIMIT, HISTORY_ERROR_LIMIT
 from job_processor.values import describe
 
 INTERRUPTED = "Interrupted"
@@ -64,7 +65,8 @@ def classify(
     def failed(error: str, raised: BaseException | None = None) -> Outcome:
         pause = None if living_thread else _pause(job, definition.retries, raised)
         if pause is not None:
-            return _again(job, pause, at, Output(duration, None, error))
+            began = at - timedelta(seconds=elapsed)
+            return _again(job, pause, began, at, Output(duration, None, error))
         return ended(JobStatus.ERRORED, error)
 
     if reason is AbortReason.LOST:
@@ -100,7 +102,8 @@ def rescue(job: Job, definition: Definition | None, *, killed: bool, at: datetim
         return Outcome(status=JobStatus.PAUSED, at=at, crashes=crashes)
     pause = _pause(job, definition.retries) if definition is not None else None
     if pause is not None:
-        return _again(job, pause, at, Output(duration, None, CRASHED), crashes=crashes)
+        # What is running was last written when it was claimed.
+        return _again(job, pause, job.updated_at, at, Output(duration, None, CRASHED), crashes)
     return ended(JobStatus.ERRORED, CRASHED)
 
 
@@ -119,7 +122,7 @@ def next_best(outcome: Outcome, refusal: object) -> Outcome | None:
     """
     output = outcome.output
     if outcome.attempt is not None:
-        return replace(outcome, status=JobStatus.ERRORED, scheduled_for=None, attempt=None)
+        return Outcome(JobStatus.ERRORED, outcome.at, output, crashes=outcome.crashes)
     if output is not None and outcome.status is JobStatus.FINISHED and not _is_short(output.result):
         return replace(outcome, output=replace(output, result=describe(output.result)))
     if output is not None and output.error is not None and output.error.startswith(UNSTORABLE):
@@ -187,13 +190,17 @@ def _is_called_here(job: Job) -> bool:
     return not isinstance(job, CronTask) and job.sync
 
 
-def _again(job: Job, pause: float, at: datetime, output: Output, crashes: int = 0) -> Outcome:
+def _again(
+    job: Job, pause: float, began: datetime, at: datetime, output: Output, crashes: int = 0
+) -> Outcome:
+    error = shorten(output.error or "", HISTORY_ERROR_LIMIT)
     return Outcome(
         status=JobStatus.PENDING,
         at=at,
         output=output,
         scheduled_for=_later(at, pause),
         attempt=job.attempt + 1,
+        failed=Attempt(job.attempt, truncate(began), at, error, job.worker_id),
         crashes=crashes,
     )
 

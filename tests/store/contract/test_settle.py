@@ -9,7 +9,16 @@ from datetime import timedelta
 import pytest
 from bson import ObjectId
 
-from job_processor.models import CronTask, Job, JobStatus, Output, Settlement, SkipMetadata
+from job_processor.models import (
+    ATTEMPTS_KEPT,
+    Attempt,
+    CronTask,
+    Job,
+    JobStatus,
+    Output,
+    Settlement,
+    SkipMetadata,
+)
 from job_processor.store import Store
 from tests.store.contract.samples import (
     MS,
@@ -173,6 +182,22 @@ async def test_a_retry_waits_for_its_time(store: Store) -> None:
     (stored,) = await read(store, task)
     assert isinstance(stored, CronTask)
     assert (stored.planned_for, stored.attempt) == (NOW, 3)
+
+
+async def test_a_retry_keeps_the_history_of_attempts(store: Store) -> None:
+    """Each failed attempt is added as it was, up to the last twenty; the end leaves them."""
+    (job,) = await run(store, simple())
+    failed = []
+    for number in range(1, 24):
+        moment = NOW + number * SECOND
+        failed.append(Attempt(number, moment, moment + MS, f"no {number}", WORKER))
+        await store.settle([retry(job, scheduled_for=NOW, failed=failed[-1])])
+        (job,) = await store.claim(claim())
+        assert job.attempts == tuple(failed[-ATTEMPTS_KEPT:])
+    await store.settle([end(job)])
+    (stored,) = await read(store, job)
+    assert stored is not None
+    assert stored.attempts == tuple(failed[-ATTEMPTS_KEPT:])
 
 
 async def test_an_output_stays_where_the_outcome_has_none(store: Store) -> None:

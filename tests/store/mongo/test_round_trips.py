@@ -30,6 +30,7 @@ COSTS: dict[str, list[str]] = {
     "insert": ["insert"],
     "settle": ["update", "find"],  # nothing matched
     "move_runs": ["update", "distinct"],
+    "requeue": FIND_AND_MODIFY,
     "kill_waiting": FIND_AND_MODIFY,
     "request_kill": ["insert"],
     "acknowledge_kills": ["update"],

@@ -20,6 +20,7 @@ WRITES: Mapping[str, Call] = {
     "claim": lambda store: store.claim(claim(1)),
     "settle": lambda store: store.settle([end(_RUN)]),
     "move_runs": lambda store: store.move_runs(ObjectId(), ObjectId()),
+    "requeue": lambda store: store.requeue(ObjectId(), NOW),
     "kill_waiting": lambda store: store.kill_waiting(ObjectId(), NOW),
     "request_kill": lambda store: store.request_kill(ObjectId(), WORKER, NOW),
     "acknowledge_kills": lambda store: store.acknowledge_kills([ObjectId()]),

@@ -1,12 +1,13 @@
 """Documents to models and back. A plain job has exactly the fields that the Node package writes.
 
-Fields of ours beyond those (`attempt`, `crashes`, `planned_for`) appear only on a job that uses
-them. Reading is lenient: a document of another writer may lack what is not essential.
+Fields of ours beyond those (`attempt`, `attempts`, `crashes`, `planned_for`) appear only on a job
+that uses them. Reading is lenient: a document of another writer may lack what is not essential.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -17,6 +18,7 @@ from job_processor.models import (
     ACTIVE,
     SETTLED,
     WAITING,
+    Attempt,
     Cron,
     CronTask,
     Job,
@@ -69,6 +71,8 @@ def own_fields(job: Job) -> Document:
         fields["attempt"] = job.attempt
     if job.crashes > 0:
         fields["crashes"] = job.crashes
+    if job.attempts:
+        fields["attempts"] = [asdict(attempt) for attempt in job.attempts]
     if isinstance(job, CronTask) and job.planned_for is not None:
         fields["planned_for"] = job.planned_for
     return fields
@@ -107,6 +111,7 @@ def to_job(document: Mapping[str, Any]) -> Job:
         "exclusive": (document.get("concurrency") or {}).get("mode") == "exclusive",
         "attempt": document.get("attempt") or 1,
         "crashes": document.get("crashes") or 0,
+        "attempts": tuple(_to_attempt(each) for each in document.get("attempts") or ()),
     }
     if document["type"] == "simple":
         fields["payload"] = document.get("payload")
@@ -115,6 +120,16 @@ def to_job(document: Mapping[str, Any]) -> Job:
     fields["sentry_id"] = document.get("sentry_id")
     fields["planned_for"] = _moment(document.get("planned_for"))
     return make(CronTask, fields)
+
+
+def _to_attempt(document: Mapping[str, Any]) -> Attempt:
+    return Attempt(
+        number=document.get("number") or 1,
+        started_at=_moment(document.get("started_at")) or EPOCH,
+        ended_at=_moment(document.get("ended_at")) or EPOCH,
+        error=document.get("error"),
+        worker_id=document.get("worker_id"),
+    )
 
 
 def cron_document(cron: Cron) -> Document:

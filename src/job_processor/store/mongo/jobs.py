@@ -1,27 +1,37 @@
-"""New jobs, in one bulk write."""
+"""New jobs, in one bulk write, and settled ones that are to wait again."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from pymongo.errors import BulkWriteError, WriteError
+from bson import ObjectId
+from pymongo import ReturnDocument
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, WriteError
 
-from job_processor.errors import StoreError
+from job_processor.errors import JobConflictError, StoreError
 from job_processor.models import Job
-from job_processor.store.mongo.documents import job_document
+from job_processor.store.mongo.documents import (
+    JOB_TYPES,
+    SETTLED_STATUSES,
+    Document,
+    job_document,
+    to_job,
+)
 from job_processor.store.mongo.errors import (
     DOCUMENT_VALIDATION_FAILURE,
     DUPLICATE_KEY,
     VALIDATOR_ADVICE,
     is_away,
+    is_refused_by_validator,
     write_errors,
 )
 from job_processor.store.mongo.handles import Handles
 
 
 class Jobs:
-    """Inserts jobs."""
+    """Inserts jobs, and lets settled ones wait again."""
 
     def __init__(self, handles: Handles) -> None:
         self._jobs = handles.jobs
@@ -42,6 +52,25 @@ class Jobs:
         except (BulkWriteError, WriteError) as error:
             return await self._refused(jobs, error)
         return []
+
+    async def requeue(self, job_id: ObjectId, now: datetime) -> Job | None:
+        """Settled → pending, due now; None when it is not settled."""
+        settled = {
+            "_id": job_id,
+            "type": {"$in": JOB_TYPES},
+            "status": {"$in": SETTLED_STATUSES},
+        }
+        try:
+            document = await self._jobs.find_one_and_update(
+                settled, _to_waiting(now), return_document=ReturnDocument.AFTER
+            )
+        except DuplicateKeyError as error:
+            raise JobConflictError.of(job_id) from error
+        except OperationFailure as error:
+            if is_refused_by_validator(error):
+                raise StoreError(f"job {job_id} cannot be retried: {VALIDATOR_ADVICE}") from error
+            raise
+        return None if document is None else to_job(document)
 
     async def _refused(self, jobs: Sequence[Job], error: BulkWriteError | WriteError) -> list[Job]:
         if is_away(error):
@@ -65,6 +94,28 @@ class Jobs:
             )
         }
         return [job for job in duplicates if job.id not in there]
+
+
+def _to_waiting(now: datetime) -> list[Document]:
+    """Return what makes a settled job as new; the planned time of an occurrence is kept."""
+    is_occurrence = {"$eq": ["$type", "cron_task"]}
+    planned = {"$ifNull": ["$planned_for", "$scheduled_for"]}
+    return [
+        {
+            "$set": {
+                "status": "pending",
+                "updated_at": now,
+                "scheduled_for": now,
+                "started_at": None,
+                "ended_at": None,
+                "worker_id": None,
+                "output": None,
+                "planned_for": {"$cond": [is_occurrence, planned, "$$REMOVE"]},
+                "sync": {"$cond": [is_occurrence, "$$REMOVE", False]},
+            }
+        },
+        {"$unset": ["attempt", "crashes"]},
+    ]
 
 
 def _is_duplicate_id(error: Mapping[str, Any]) -> bool:

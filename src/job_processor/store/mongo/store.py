@@ -174,6 +174,13 @@ class MongoStore(Store):
             self._watch.notify(_hint({each.outcome.status for each in settlements}))
         return won
 
+    async def requeue(self, job_id: ObjectId, now: datetime) -> Job | None:
+        """Settled → pending, due now; None when it is not settled."""
+        job = await self._answer(self._jobs.requeue(job_id, now))
+        if job is not None:
+            self._watch.notify(Hint.WORK)
+        return job
+
     async def runs_of(self, worker_id: ObjectId, limit: int) -> list[Job]:
         """Return what is running under this worker's id, at most `limit` of it."""
         return await self._answer(self._workers.runs_of(worker_id, limit))

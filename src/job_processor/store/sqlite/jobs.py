@@ -14,19 +14,22 @@ from typing import Any
 
 from bson import ObjectId
 
+from job_processor import models
 from job_processor.clock import to_ms
-from job_processor.models import SETTLED, CronTask, Job, Settlement
+from job_processor.errors import JobConflictError
+from job_processor.models import CronTask, Job, Settlement
 from job_processor.store.sqlite.revision import Revision
 from job_processor.store.sqlite.rows import (
     COLUMNS,
     Row,
+    encode_extra,
     encode_output,
     optional_id,
     optional_ms,
     to_job,
     to_row,
 )
-from job_processor.store.sqlite.tables import RUNNING, WAITING, Tables
+from job_processor.store.sqlite.tables import RUNNING, SETTLED, WAITING, Tables
 
 _END_VALUES = 6  # of each plain end
 _LARGEST_PART = 128
@@ -45,7 +48,7 @@ class Jobs:
         self._end_many = lru_cache(self._end_statement)
         self._settle = f"""
             UPDATE {jobs} SET status=?, updated_at=?, ended_at=?, output=?, worker_id=?, attempt=?,
-                crashes=?, scheduled_for=?, planned_for=?, started_at=?
+                crashes=?, scheduled_for=?, planned_for=?, started_at=?, extra=?
             WHERE id=? AND {RUNNING} AND worker_id=? AND attempt=?"""
         self._written = f"""
             SELECT status, updated_at, ended_at, output, worker_id, attempt
@@ -53,6 +56,11 @@ class Jobs:
         self._kill_waiting = f"""
             UPDATE {jobs} SET status='killed', updated_at=?1, ended_at=?1
             WHERE id=?2 AND {WAITING} RETURNING {COLUMNS}"""
+        self._requeue = f"""
+            UPDATE {jobs} SET status='pending', updated_at=?1, scheduled_for=?1, started_at=NULL,
+                ended_at=NULL, worker_id=NULL, output=NULL, attempt=1, crashes=0, sync=0,
+                planned_for=CASE type WHEN 'cron_task' THEN coalesce(planned_for, scheduled_for) END
+            WHERE id=?2 AND {SETTLED} RETURNING {COLUMNS}"""
         self._runs_of = f"""
             SELECT {COLUMNS} FROM {jobs} INDEXED BY {tables.running}
             WHERE {RUNNING} AND worker_id=? LIMIT ?"""
@@ -142,6 +150,19 @@ class Jobs:
         self._revision.bump(connection)
         return to_job(rows[0])
 
+    def requeue(
+        self, connection: sqlite3.Connection, job_id: ObjectId, now: datetime
+    ) -> Job | None:
+        """Let a settled job wait again; None when it is not settled, or there is none."""
+        try:
+            rows = connection.execute(self._requeue, (to_ms(now), job_id.binary)).fetchall()
+        except sqlite3.IntegrityError as error:
+            raise JobConflictError.of(job_id) from error
+        if not rows:
+            return None
+        self._revision.bump(connection)
+        return to_job(rows[0])
+
     def runs_of(self, connection: sqlite3.Connection, worker_id: ObjectId, limit: int) -> list[Job]:
         """Return what runs under a worker's id."""
         rows = connection.execute(self._runs_of, (worker_id.binary, limit)).fetchall()
@@ -170,7 +191,7 @@ def _is_plain(settlement: Settlement) -> bool:
     """
     job, outcome = settlement.job, settlement.outcome
     return (
-        outcome.status in SETTLED
+        outcome.status in models.SETTLED
         and outcome.output is not None
         and outcome.crashes == job.crashes
         and settlement.writer == job.worker_id
@@ -191,6 +212,7 @@ def _changes(settlement: Settlement) -> Row:
         to_ms(job.scheduled_for),
         optional_ms(job.planned_for) if isinstance(job, CronTask) else None,
         optional_ms(job.started_at),
+        encode_extra(job),
     )
 
 

@@ -6,6 +6,7 @@ Rows are read by position, since a claim under load does little else.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from json.encoder import encode_basestring
 from typing import Any, TypeAlias
@@ -14,6 +15,7 @@ from bson import ObjectId
 
 from job_processor.clock import from_ms, to_ms
 from job_processor.models import (
+    Attempt,
     CronTask,
     Job,
     JobStatus,
@@ -28,7 +30,7 @@ Row: TypeAlias = tuple[Any, ...]
 
 COLUMNS = (
     "id,type,name,status,payload,scheduled_for,created_at,updated_at,started_at,ended_at,"
-    "worker_id,output,exclusive,attempt,crashes,sync,sentry_id,planned_for,priority"
+    "worker_id,output,exclusive,attempt,crashes,sync,sentry_id,planned_for,extra,priority"
 )
 """Those of a job, in the order of its row. The model has no priority yet: every job has 0."""
 
@@ -63,6 +65,7 @@ def to_row(job: Job) -> Row:
         sync,
         sentry_id,
         optional_ms(planned_for),
+        encode_extra(job),
         0,
     )
 
@@ -88,6 +91,7 @@ def to_job(row: Row) -> Job:
         sync,
         sentry_id,
         planned_for,
+        extra,
         _,
     ) = row
     fields = {
@@ -104,7 +108,10 @@ def to_job(row: Row) -> Job:
         "exclusive": exclusive == 1,
         "attempt": attempt,
         "crashes": crashes,
+        "attempts": (),
     }
+    if extra is not None:
+        fields |= _decode_extra(extra)
     if kind == "simple":
         fields["payload"] = None if payload is None else decode(payload)
         fields["sync"] = sync == 1
@@ -112,6 +119,17 @@ def to_job(row: Row) -> Job:
     fields["sentry_id"] = sentry_id
     fields["planned_for"] = optional_time(planned_for)
     return make(CronTask, fields)
+
+
+def encode_extra(job: Job) -> str | None:
+    """Return the fields of features that few jobs use as JSON text; None for a plain job."""
+    if not job.attempts:
+        return None
+    return encode({"attempts": [asdict(attempt) for attempt in job.attempts]})
+
+
+def _decode_extra(text: str) -> dict[str, Any]:
+    return {"attempts": tuple(Attempt(**each) for each in decode(text)["attempts"])}
 
 
 def encode_output(output: Output | None) -> str | None:

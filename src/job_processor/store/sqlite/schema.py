@@ -39,7 +39,8 @@ _COLUMNS = {
         priority INTEGER NOT NULL DEFAULT 0,
         sync INTEGER NOT NULL DEFAULT 0,
         sentry_id TEXT,
-        planned_for INTEGER""",
+        planned_for INTEGER,
+        extra TEXT""",
     "crons": """
         name TEXT NOT NULL PRIMARY KEY,
         id BLOB NOT NULL,

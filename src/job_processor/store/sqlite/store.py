@@ -168,6 +168,13 @@ class SqliteStore(Store):
         self._listeners.emit(_hint(each.outcome.status for each in settlements))
         return written
 
+    async def requeue(self, job_id: ObjectId, now: datetime) -> Job | None:
+        """Let a settled job wait again; None when it is not settled."""
+        job = await self._writer.transaction(self._jobs.requeue, job_id, now)
+        if job is not None:
+            self._listeners.emit(Hint.WORK)
+        return job
+
     async def runs_of(self, worker_id: ObjectId, limit: int) -> list[Job]:
         """Return what runs under a worker's id."""
         return await self._writer.call(self._jobs.runs_of, worker_id, limit)

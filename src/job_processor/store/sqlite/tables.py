@@ -9,6 +9,7 @@ from job_processor.errors import InvalidArgumentError
 WAITING = "status IN ('pending','paused')"
 RUNNING = "status='running'"
 AT_REST = "status<>'running'"
+SETTLED = "status IN ('finished','errored','killed','skipped')"
 ACTIVE = "status IN ('pending','running','paused')"
 """Conditions of partial indexes. SQLite uses such an index only for a statement that says the very
 same, so they are written once, here."""
