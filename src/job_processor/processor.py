@@ -314,14 +314,15 @@ class JobProcessor:
         self._ready()
         id = object_id(job_id)
         while True:
-            waiting = await self._store.requeue(id, self._clock.now())
-            if waiting is not None:
-                return waiting
             job = await self._store.get(id)
             if job is None:
                 raise JobNotFoundError(id)
             if not job.settled:
                 raise JobStateError(f"job {id} is {job.status}; only a settled one can be retried")
+            await self._store.acknowledge_kills([id])  # they were meant for the run that has ended
+            waiting = await self._store.requeue(id, self._clock.now())
+            if waiting is not None:
+                return waiting
 
     # --- worker ---------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from job_processor import JobDef, JobStatus, Retry
+from job_processor import JobConflictError, JobDef, JobStatus, Retry
 from job_processor.models import (
     ACTIVE,
     SETTLED,
@@ -228,6 +228,37 @@ class StoreMachine(RuleBasedStateMachine):
             assert job.worker_id is not None
             self.run(self.store.request_kill(job.id, job.worker_id, self.now))
             self.kills.add(job.id)
+
+    @rule(which=JOBS)
+    @precondition(lambda self: self.model)
+    def requeue(self, which: int) -> None:
+        """Somebody sends a job round again: what is settled waits, as if it had never run."""
+        job = list(self.model.values())[which % len(self.model)]
+        active = any(
+            each.name == job.name and each.status in ACTIVE for each in self.model.values()
+        )
+        if job.status in SETTLED and job.exclusive and active:
+            with pytest.raises(JobConflictError):
+                self.run(self.store.requeue(job.id, self.now))
+            return
+        waiting = self.run(self.store.requeue(job.id, self.now))
+        if job.status not in SETTLED:
+            assert waiting is None
+            return
+        assert waiting == replace(
+            job,
+            status=JobStatus.PENDING,
+            scheduled_for=self.now,
+            updated_at=self.now,
+            started_at=None,
+            ended_at=None,
+            worker_id=None,
+            output=None,
+            attempt=1,
+            crashes=0,
+        )
+        self.model[job.id] = waiting
+        self.settled.discard(job.id)
 
     @rule(worker=WORKERS)
     def lose_registration(self, worker: int) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
+from bson import ObjectId
 
 from job_processor import (
     AbortSignal,
@@ -20,8 +22,9 @@ from job_processor import (
     RetryLater,
     SimpleJob,
     Snooze,
+    StoreUnavailableError,
 )
-from job_processor.models import Job
+from job_processor.models import Job, Settlement
 from tests.processors import WAIT, Processors, eventually
 
 
@@ -421,3 +424,44 @@ async def test_a_job_for_an_idle_worker_starts_soon(processors: Processors) -> N
     done = await ended(processor, job)
     assert done.started_at is not None
     assert (done.started_at - job.scheduled_for).total_seconds() < 5
+
+
+async def test_a_repeated_settlement_spares_the_next_run(
+    processors: Processors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job is sent round again while its worker still repeats the settlement of its last run."""
+    begun, release = [0], asyncio.Event()
+    written, answers, confirmed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        begun[0] += 1
+        if begun[0] > 1:
+            await release.wait()
+
+    processor, _ = await processors.start(jobs={"work": JobDef(work)})
+    settle = processor._store.settle
+
+    async def losing(settlements: Sequence[Settlement]) -> set[ObjectId]:
+        won = await settle(settlements)
+        written.set()
+        if not answers.is_set():
+            raise StoreUnavailableError("the reply was lost")
+        confirmed.set()
+        return won
+
+    monkeypatch.setattr(processor._store, "settle", losing)
+    job = await processor.schedule_job("work")
+    await written.wait()
+    await processor.retry_job(job.id)
+    answers.set()
+    await confirmed.wait()
+
+    async def runs_again() -> bool:
+        return begun[0] == 2
+
+    await eventually(runs_again)
+    running = await processor.get_job(job.id)
+    assert running is not None
+    assert running.status is JobStatus.RUNNING
+    release.set()
+    assert (await processor.wait_for_job(job.id, WAIT)).status is JobStatus.FINISHED

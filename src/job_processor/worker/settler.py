@@ -88,6 +88,9 @@ class Settler:
             try:
                 batch = await self._try(batch)
             except StoreUnavailableError as error:
+                # Whether it is written or not: if somebody lets it wait again meanwhile, what we
+                # repeat must not meet a new run of our own.
+                self._runs.held.update(pending.run.job.id for pending in batch)
                 if not failed:
                     self._logger.warning(
                         "settlement of %d: %s; trying again until it succeeds",
