@@ -14,7 +14,14 @@ from tests.examples.programs import EXAMPLES, run
 def test_every_example_is_tested() -> None:
     """A new program gets a test here."""
     programs = {path.name for path in EXAMPLES.glob("*.py")}
-    assert programs == {"quickstart.py", "crons.py", "tags.py", "csv_import.py", "fastapi_app.py"}
+    assert programs == {
+        "quickstart.py",
+        "crons.py",
+        "tags.py",
+        "csv_import.py",
+        "fastapi_app.py",
+        "retries.py",
+    }
 
 
 def test_quickstart(tmp_path: Path) -> None:
@@ -40,6 +47,17 @@ def test_crons(tmp_path: Path) -> None:
     assert len(set(ticks)) == 3
     assert rest[0] == "kept: 3 finished ticks"
     assert re.fullmatch(r"in the queue: nightly_report for 0[01]:30 UTC", rest[1])
+
+
+def test_retries(tmp_path: Path) -> None:
+    """A job is put off, tried again, and told when to come back; another is sent round again."""
+    assert run("retries.py", tmp_path) == [
+        "order: answered at attempt 3",
+        "  attempt 1 failed: ConnectionError: connection refused",
+        "  attempt 2 failed: too many requests",
+        "pay: errored at attempt 1",
+        "pay, sent round again: paid 7",
+    ]
 
 
 def test_tags(tmp_path: Path) -> None:

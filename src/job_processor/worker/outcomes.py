@@ -82,7 +82,8 @@ def classify(
         return Outcome(JobStatus.PENDING, at, scheduled_for=_later(at, raised.delay))
     if reason is AbortReason.SHUTDOWN and not isinstance(raised, RetryLater):
         return _paused(at, living_thread) if definition.resumable else failed(INTERRUPTED)
-    return failed(describe_error(raised), raised)
+    told = str(raised) if isinstance(raised, RetryLater) else describe_error(raised)
+    return failed(told, raised)
 
 
 def rescue(job: Job, definition: Definition | None, *, killed: bool, at: datetime) -> Outcome:

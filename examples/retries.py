@@ -1,0 +1,60 @@
+"""A service that fails, asks for patience and then answers; and a job that is sent round again.
+
+pip install job-processor
+python retries.py
+"""
+
+import asyncio
+
+from job_processor import AbortController, JobProcessor, Retry, RetryLater, SimpleJob, Snooze
+
+processor = JobProcessor("sqlite://")  # in memory
+shop = {"open": False}
+card = {"accepted": False}
+answers = iter([ConnectionError("connection refused"), 429, 200])
+
+
+@processor.job(retry=Retry(max_attempts=5, delay=0.1, give_up_on=PermissionError))
+async def order(job: SimpleJob) -> str:
+    if not shop["open"]:
+        shop["open"] = True
+        raise Snooze(delay=0.2)  # too early: this is no attempt
+    answer = next(answers)
+    if answer == 429:
+        raise RetryLater("too many requests", delay=0.3)  # the other side says when
+    if answer != 200:
+        raise answer  # after a pause of 0.05 to 0.1 s
+    return f"answered at attempt {job.attempt}"
+
+
+@processor.job(retry=Retry(max_attempts=5, delay=0.1, give_up_on=PermissionError))
+async def pay(payload: dict) -> str:
+    if not card["accepted"]:
+        raise PermissionError("the card was refused")  # trying again would not help
+    return f"paid {payload['amount']}"
+
+
+async def main() -> None:
+    stop = AbortController()
+    async with processor:
+        jobs = [
+            await processor.schedule_job("order"),
+            await processor.schedule_job("pay", {"amount": 7}),
+        ]
+        worker = asyncio.create_task(processor.run_worker(stop.signal))
+        ordered, refused = [await processor.wait_for_job(job.id) for job in jobs]
+        print(f"order: {ordered.output.result}")
+        for attempt in ordered.attempts:
+            print(f"  attempt {attempt.number} failed: {attempt.error.splitlines()[0]}")
+        print(f"pay: {refused.status} at attempt {refused.attempt}")
+
+        card["accepted"] = True  # the customer has called
+        await processor.retry_job(refused.id)
+        paid = await processor.wait_for_job(refused.id)
+        print(f"pay, sent round again: {paid.output.result}")
+        stop.abort()
+        await worker
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
