@@ -18,6 +18,7 @@ from job_processor import (
     JobDef,
     JobNotFoundError,
     JobProcessor,
+    JobRequest,
     JobStateError,
     JobStatus,
     JobTimeoutError,
@@ -532,3 +533,32 @@ async def test_a_settled_job_is_retried_by_hand(processors: Processors) -> None:
         assert each.worker_id is not None
     with pytest.raises(JobNotFoundError):
         await processor.retry_job(ObjectId())
+
+
+async def test_the_highest_priority_runs_first(processors: Processors) -> None:
+    """One by one and in bulk; the job keeps its priority to the end."""
+    order: list[int] = []
+
+    async def note(job: SimpleJob) -> None:
+        order.append(job.priority)
+
+    processor = await processors.make(jobs={"note": JobDef(note)}, concurrency=1)
+    await processor.schedule_jobs([("note",), JobRequest("note", priority=9), JobRequest("note")])
+    job = await processor.schedule_job("note", priority=4)
+    assert job.priority == 4
+    await processor.run_worker(burst=True)
+    assert order == [9, 4, 0, 0]
+    done = await processor.get_job(job.id)
+    assert done is not None
+    assert (done.status, done.priority) == (JobStatus.FINISHED, 4)
+
+
+@pytest.mark.parametrize("priority", [-1, 10, 1.0, "high", None, True])
+async def test_a_priority_that_is_none_is_refused(processors: Processors, priority: Any) -> None:
+    """Nothing is stored, and the error says what is allowed."""
+    processor = await processors.make(jobs={"double": JobDef(double)})
+    with pytest.raises(InvalidArgumentError, match=r"priority: .* from 0 to 9"):
+        await processor.schedule_job("double", priority=priority)
+    with pytest.raises(InvalidArgumentError, match=r"jobs\[1\]: priority"):
+        await processor.schedule_jobs(["double", JobRequest("double", priority=priority)])
+    assert (await processor.find_jobs()).jobs == ()

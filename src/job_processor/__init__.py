@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         SkipMetadata,
     )
     from job_processor.processor import JobProcessor, init_job_processor
+    from job_processor.producer import JobRequest
     from job_processor.retries import Retry, RetryLater, Snooze
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "JobPage",
     "JobProcessor",
     "JobProcessorError",
+    "JobRequest",
     "JobStateError",
     "JobStatus",
     "JobTimeoutError",
@@ -90,6 +92,7 @@ _HOMES = {  # all others are errors
     "events": "Event EventKind",
     "models": "Attempt Cron CronTask Job JobPage JobStatus Output SimpleJob SkipMetadata",
     "processor": "JobProcessor init_job_processor",
+    "producer": "JobRequest",
     "retries": "Retry RetryLater Snooze",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -119,6 +119,8 @@ class BaseJob:
     """Workers that this job took down since its last settlement."""
     attempts: tuple[Attempt, ...] = ()
     """The failed attempts before the present one, the oldest first; the last 20 of them."""
+    priority: int = 0
+    """0 to 9; those with a higher one are claimed first, those with the same in order of time."""
 
     @property
     def settled(self) -> bool:

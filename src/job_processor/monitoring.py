@@ -139,6 +139,8 @@ def job_json(job: Job) -> dict[str, Any]:
         fields["sentry_id"] = job.sentry_id
     if job.attempt > 1:
         fields["attempt"] = job.attempt
+    if job.priority > 0:
+        fields["priority"] = job.priority
     return fields
 
 

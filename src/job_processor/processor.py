@@ -32,7 +32,7 @@ from job_processor.models import (
     SimpleJob,
     object_id,
 )
-from job_processor.producer import JobRequest, Producer, When
+from job_processor.producer import JobRequest, Producer, ShortRequest, When
 from job_processor.settings import Settings, check_int, check_name, check_positive, check_tags
 from job_processor.store.opening import open_store
 from job_processor.waiting import wait_for_job
@@ -212,19 +212,25 @@ class JobProcessor:
         name: str,
         payload: Mapping[str, Any] | None = None,
         scheduled_for: When = None,
+        priority: int = 0,
     ) -> SimpleJob:
         """Store a job to run at `scheduled_for` (aware datetime, timedelta from now, None: now).
 
+        Of those that are due, workers take the ones with the highest priority first, 0 to 9.
+
         Returns it as stored: pending, or skipped when it is exclusive and one is active. Raises
-        InvalidArgumentError for an unknown name, a payload that cannot be stored or a naive time.
+        InvalidArgumentError for an unknown name, a payload that cannot be stored, a naive time or
+        another priority.
         """
         self._ready()
-        job = self._producer.make(name, payload, scheduled_for)
+        job = self._producer.make(name, payload, scheduled_for, priority)
         (stored,) = await insert_or_skip(self._store, [job], self._clock)
         return _simple(stored)
 
-    async def schedule_jobs(self, jobs: Iterable[JobRequest]) -> list[SimpleJob]:
-        """Store many jobs in one bulk write: `(name, payload)` or `(name, payload, scheduled_for)`.
+    async def schedule_jobs(self, jobs: Iterable[JobRequest | ShortRequest]) -> list[SimpleJob]:
+        """Store many jobs in one bulk write.
+
+        Each is a `JobRequest`, `(name, payload)` or `(name, payload, scheduled_for)`.
 
         Returns them as stored, in order. Raises as `schedule_job` does, before any is stored.
         """

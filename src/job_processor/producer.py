@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -15,12 +16,26 @@ from job_processor.models import JobStatus, SimpleJob, make
 from job_processor.values import normalize_payload
 
 When: TypeAlias = datetime | timedelta | None
-JobRequest: TypeAlias = (
+HIGHEST_PRIORITY = 9
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """A job for `schedule_jobs`, with everything that `schedule_job` takes."""
+
+    name: str
+    payload: Mapping[str, Any] | None = None
+    scheduled_for: When = None
+    priority: int = 0
+
+
+ShortRequest: TypeAlias = (
     str
     | tuple[str]
     | tuple[str, Mapping[str, Any] | None]
     | tuple[str, Mapping[str, Any] | None, When]
 )
+"""What may stand for a `JobRequest` without further options."""
 
 
 class Producer:
@@ -31,12 +46,20 @@ class Producer:
         self._clock = clock
 
     def make(
-        self, name: str, payload: Mapping[str, Any] | None = None, scheduled_for: When = None
+        self,
+        name: str,
+        payload: Mapping[str, Any] | None = None,
+        scheduled_for: When = None,
+        priority: int = 0,
     ) -> SimpleJob:
-        """Return a pending job; raises InvalidArgumentError (unknown name, payload, time)."""
+        """Return a pending job; raises InvalidArgumentError (unknown name, payload, time …)."""
         definition = self._registry.job(name)
         now = self._clock.now()
-        return self._job(name, definition, payload, now, _moment(scheduled_for, now))
+        moment = _moment(scheduled_for, now)
+        if priority == 0 and type(priority) is int:
+            return self._job(name, definition, payload, now, moment)
+        _check_priority(priority)
+        return self._job(name, definition, payload, now, moment, priority=priority)
 
     def make_running(
         self, name: str, payload: Mapping[str, Any] | None, worker_id: ObjectId
@@ -56,16 +79,17 @@ class Producer:
             sync=True,
         )
 
-    def make_all(self, requests: Iterable[JobRequest]) -> list[SimpleJob]:
+    def make_all(self, requests: Iterable[JobRequest | ShortRequest]) -> list[SimpleJob]:
         """Return pending jobs, all or none; the error names the position of the bad one."""
         jobs = []
         for position, request in enumerate(requests):
-            parts = (request,) if isinstance(request, str) else request
-            if not isinstance(parts, tuple | list) or not 1 <= len(parts) <= 3:
+            parts = _parts(request)
+            if not isinstance(parts, tuple | list) or not 1 <= len(parts) <= 4:
                 raise InvalidArgumentError(
                     f"jobs[{position}]",
                     request,
-                    "allowed are (name,), (name, payload) and (name, payload, scheduled_for)",
+                    "allowed are (name,), (name, payload), (name, payload, scheduled_for) and a "
+                    "JobRequest",
                 )
             try:
                 jobs.append(self.make(*parts))
@@ -98,10 +122,27 @@ class Producer:
             "attempt": 1,
             "crashes": 0,
             "attempts": (),
+            "priority": 0,
             "payload": normalize_payload(payload),
             "sync": False,
         }
         return make(SimpleJob, {**fields, **run} if run else fields)
+
+
+def _parts(request: object) -> object:
+    """Return the arguments of `make` that a request stands for, if it is one."""
+    if isinstance(request, JobRequest):
+        return request.name, request.payload, request.scheduled_for, request.priority
+    if isinstance(request, tuple | list):
+        return request if len(request) <= 3 else None  # its longest form
+    return (request,) if isinstance(request, str) else None
+
+
+def _check_priority(priority: object) -> None:
+    whole = isinstance(priority, int) and not isinstance(priority, bool)
+    if not whole or priority not in range(HIGHEST_PRIORITY + 1):
+        allowed = f"allowed is a whole number from 0 to {HIGHEST_PRIORITY}, the most urgent"
+        raise InvalidArgumentError("priority", priority, allowed)
 
 
 def _moment(scheduled_for: When, now: datetime) -> datetime:

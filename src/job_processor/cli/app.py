@@ -151,12 +151,16 @@ def schedule(
             "such as 10s, 5m, 2h, 1d. [default: now]",
         ),
     ] = None,
+    priority: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="0 to 9, the highest is run first. [default: 0]"),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Schedule the job NAME of APP, to be run by a worker."""
     from job_processor.cli import schedule as command  # noqa: PLC0415  # only it needs it
 
-    command.run(app, name, payload=payload, at=at, as_json=json)
+    command.run(app, name, payload=payload, at=at, priority=priority, as_json=json)
 
 
 @app.command()

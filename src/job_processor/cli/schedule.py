@@ -12,17 +12,28 @@ from job_processor.cli import tables
 from job_processor.cli.failing import AppError
 from job_processor.cli.loading import App, load_app
 from job_processor.cli.output import console, plain, print_json
-from job_processor.cli.reading import read_payload
+from job_processor.cli.reading import read_number, read_payload
 from job_processor.cli.when import parse_when, relative
 from job_processor.models import JobStatus, SimpleJob
 from job_processor.monitoring import job_json
 
 
-def run(app: str, name: str, *, payload: str | None, at: str | None, as_json: bool) -> None:
+def run(
+    app: str,
+    name: str,
+    *,
+    payload: str | None,
+    at: str | None,
+    priority: str | None,
+    as_json: bool,
+) -> None:
     """Schedule a job and print how it was stored."""
     content = read_payload(payload) if payload is not None else None
     when = parse_when(at) if at is not None else None
-    job = asyncio.run(_schedule(load_app(app), name, content, when))
+    urgency = 0
+    if priority is not None:
+        urgency = read_number("--priority", priority)
+    job = asyncio.run(_schedule(load_app(app), name, content, when, urgency))
     if as_json:
         print_json(job_json(job))
     else:
@@ -30,7 +41,11 @@ def run(app: str, name: str, *, payload: str | None, at: str | None, as_json: bo
 
 
 async def _schedule(
-    app: App, name: str, payload: dict[str, Any] | None, when: datetime | timedelta | None
+    app: App,
+    name: str,
+    payload: dict[str, Any] | None,
+    when: datetime | timedelta | None,
+    priority: int,
 ) -> SimpleJob:
     async with await app.processor() as processor:
         if processor.address.startswith("sqlite://"):  # a file has a path for its address
@@ -38,7 +53,7 @@ async def _schedule(
                 f"APP: the database of {app.spec!r} is in memory, and the job would be gone at "
                 "once; allowed is a database that a worker can share"
             )
-        return await processor.schedule_job(name, payload, when)
+        return await processor.schedule_job(name, payload, when, priority)
 
 
 def _tell(job: SimpleJob) -> str:

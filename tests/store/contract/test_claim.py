@@ -142,6 +142,25 @@ async def test_the_earliest_come_first(store: Store) -> None:
 
 
 @one_or_many
+async def test_the_most_urgent_come_first(store: Store, limit: int) -> None:
+    """Whatever their names; those of the same priority in order of time."""
+    jobs: list[Job] = [
+        simple(priority=5, scheduled_for=NOW - SECOND),
+        simple(priority=5),
+        occurrence(priority=3),
+        simple(priority=1, scheduled_for=NOW - 9 * SECOND),
+        simple(name="nightly", scheduled_for=NOW - 2 * SECOND),
+        simple(scheduled_for=NOW - SECOND),
+    ]
+    await store.insert([simple(priority=9, scheduled_for=NOW + 9 * SECOND), *reversed(jobs)])
+    claimed: list[Job] = []
+    while batch := await store.claim(claim(limit)):
+        claimed += batch
+    assert [job.id for job in claimed] == [job.id for job in jobs]
+    assert [job.priority for job in claimed] == [5, 5, 3, 1, 0, 0]
+
+
+@one_or_many
 async def test_as_many_names_as_a_claim_may_hold(store: Store, limit: int) -> None:
     """A claim may ask for `CLAIM_NAMES` names; the earliest of all comes first."""
     jobs = [simple(name=f"name {i}", scheduled_for=NOW - i * SECOND) for i in range(CLAIM_NAMES)]

@@ -15,7 +15,7 @@ from job_processor.cli.demo.jobs import TIMEOUT, modules, rows_in
 from job_processor.cli.demo.watcher import Snapshot, Watcher
 from job_processor.models import SETTLED, Job, JobStatus
 from job_processor.processor import JobProcessor
-from job_processor.producer import JobRequest
+from job_processor.producer import ShortRequest
 
 ROWS = 320
 DELAY = timedelta(seconds=5)
@@ -189,7 +189,7 @@ def _ordinary() -> list[tuple[str, dict[str, Any]]]:
     return [job for each in rounds for job in each if job is not None]
 
 
-def _spread(jobs: list[tuple[str, dict[str, Any]]]) -> list[JobRequest]:
+def _spread(jobs: list[tuple[str, dict[str, Any]]]) -> list[ShortRequest]:
     return [
         (name, payload, timedelta(seconds=i * _SPREAD / len(jobs)))
         for i, (name, payload) in enumerate(jobs)

@@ -1,7 +1,8 @@
 """Documents to models and back. A plain job has exactly the fields that the Node package writes.
 
-Fields of ours beyond those (`attempt`, `attempts`, `crashes`, `planned_for`) appear only on a job
-that uses them. Reading is lenient: a document of another writer may lack what is not essential.
+Fields of ours beyond those (`attempt`, `attempts`, `crashes`, `planned_for`, `priority`) appear
+only on a job that uses them. Reading is lenient: a document of another writer may lack what is not
+essential.
 """
 
 from __future__ import annotations
@@ -71,6 +72,8 @@ def own_fields(job: Job) -> Document:
         fields["attempt"] = job.attempt
     if job.crashes > 0:
         fields["crashes"] = job.crashes
+    if job.priority > 0:
+        fields["priority"] = job.priority
     if job.attempts:
         fields["attempts"] = [asdict(attempt) for attempt in job.attempts]
     if isinstance(job, CronTask) and job.planned_for is not None:
@@ -111,6 +114,7 @@ def to_job(document: Mapping[str, Any]) -> Job:
         "exclusive": (document.get("concurrency") or {}).get("mode") == "exclusive",
         "attempt": document.get("attempt") or 1,
         "crashes": document.get("crashes") or 0,
+        "priority": document.get("priority") or 0,
         "attempts": tuple(_to_attempt(each) for each in document.get("attempts") or ()),
     }
     if document["type"] == "simple":

@@ -32,7 +32,7 @@ COLUMNS = (
     "id,type,name,status,payload,scheduled_for,created_at,updated_at,started_at,ended_at,"
     "worker_id,output,exclusive,attempt,crashes,sync,sentry_id,planned_for,extra,priority"
 )
-"""Those of a job, in the order of its row. The model has no priority yet: every job has 0."""
+"""Those of a job, in the order of its row."""
 
 _STATUSES: Mapping[str, JobStatus] = {status.value: status for status in JobStatus}
 
@@ -66,7 +66,7 @@ def to_row(job: Job) -> Row:
         sentry_id,
         optional_ms(planned_for),
         encode_extra(job),
-        0,
+        job.priority,
     )
 
 
@@ -92,7 +92,7 @@ def to_job(row: Row) -> Job:
         sentry_id,
         planned_for,
         extra,
-        _,
+        priority,
     ) = row
     fields = {
         "id": ObjectId(job_id),
@@ -109,6 +109,7 @@ def to_job(row: Row) -> Job:
         "attempt": attempt,
         "crashes": crashes,
         "attempts": (),
+        "priority": priority,
     }
     if extra is not None:
         fields |= _decode_extra(extra)
