@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from job_processor import CronDef, DefinitionError, JobDef
+from job_processor import CronDef, DefinitionError, JobDef, JobStatus
 from job_processor import UnknownJobError as Unknown
 from job_processor.definitions import Registry
+from tests.processors import Processors
 
 
 def handler() -> None:
@@ -18,7 +19,7 @@ def handler() -> None:
 @pytest.mark.parametrize(
     ("options", "argument"),
     [
-        ({"handler": None}, "handler"),
+        ({"handler": 3}, "handler"),
         ({"on_job_exited": 3}, "on_job_exited"),
         ({"tag": ""}, "tag"),
         ({"tag": 3}, "tag"),
@@ -98,3 +99,25 @@ def test_a_fingerprint_depends_on_expression_and_zone_only() -> None:
     assert one == CronDef("@hourly", handler, timezone="UTC").fingerprint("Europe/Paris")
     assert one != CronDef("@hourly", handler).fingerprint("Europe/Paris")
     assert one != CronDef("1 * * * *", handler).fingerprint("UTC")
+
+
+async def test_a_job_without_a_handler_is_only_scheduled(processors: Processors) -> None:
+    """Its process makes such jobs, with their tag and exclusivity, and never claims one."""
+    jobs = {"work": JobDef(None, exclusive=True, tag="far"), "mine": JobDef(handler)}
+    processor = await processors.make(jobs=jobs)
+    assert processor.registry.served(None) == ("mine",)
+    assert processor.registry.unknown_tags(("far",)) == []
+    first = await processor.schedule_job("work", {"a": 1})
+    second = await processor.schedule_job("work", {"a": 2})
+    assert (first.status, second.status) == (JobStatus.PENDING, JobStatus.SKIPPED)
+    await processor.run_worker(burst=True)
+    waiting = await processor.get_job(first.id)
+    assert waiting == first
+    with pytest.raises(Unknown, match="'work' is not allowed; it has no handler here"):
+        await processor.run_job("work")
+    with pytest.raises(DefinitionError):
+        processor.job("work")(handler)
+
+    elsewhere = await processors.make(jobs={"work": JobDef(handler, exclusive=True, tag="far")})
+    await elsewhere.run_worker(burst=True)
+    assert (await processor.wait_for_job(first.id)).status is JobStatus.FINISHED

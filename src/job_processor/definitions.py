@@ -23,7 +23,8 @@ class JobDef:
     """A job by name: what runs it and how.
 
     handler: async or plain function; gets what its parameters are named after (`job`, `signal`,
-        `payload`), others by position `(job, signal)`. A plain one runs in a thread.
+        `payload`), others by position `(job, signal)`. A plain one runs in a thread. None: this
+        process only schedules such jobs, others run them.
     on_job_exited: called once with the job as last written when it has finished, errored or was
         killed while it ran, a crash included.
     resumable: after a shutdown or a crash it is paused and taken up again, else it is errored.
@@ -35,7 +36,7 @@ class JobDef:
     Raises DefinitionError when one of these cannot work.
     """
 
-    handler: Handler
+    handler: Handler | None
     on_job_exited: ExitHook | None = None
     resumable: bool = False
     tag: str | None = None
@@ -47,7 +48,8 @@ class JobDef:
     """What `retry` means."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "bound", bind_handler(self.handler, ("job", "signal")))
+        handler = _elsewhere if self.handler is None else self.handler
+        object.__setattr__(self, "bound", bind_handler(handler, ("job", "signal")))
         _check_common(self)
 
 
@@ -102,7 +104,11 @@ Definition: TypeAlias = JobDef | CronDef
 
 
 class Registry:
-    """The jobs and crons of one processor, by name."""
+    """The jobs and crons of one processor, by name.
+
+    `jobs` holds those that are only scheduled here, too; whatever else asks, asks for those that
+    can be run here.
+    """
 
     def __init__(self, jobs: Mapping[str, JobDef], crons: Mapping[str, CronDef]) -> None:
         self.jobs: dict[str, JobDef] = {}
@@ -133,8 +139,9 @@ class Registry:
         self.crons[name] = definition
 
     def get(self, name: str) -> Definition | None:
-        """Return the definition of a job or cron, None when there is none of this name."""
-        return self.jobs.get(name) or self.crons.get(name)
+        """Return the definition of a job or cron that can be run here; None: there is none."""
+        definition = self.jobs.get(name) or self.crons.get(name)
+        return definition if definition is not None and definition.handler is not None else None
 
     def job(self, name: str) -> JobDef:
         """Return the definition of a job; raise UnknownJobError when there is none."""
@@ -142,6 +149,13 @@ class Registry:
         if definition is None:
             known = ", ".join(repr(known) for known in sorted(self.jobs)) or "none yet"
             raise UnknownJobError("name", name, f"the jobs defined here are: {known}")
+        return definition
+
+    def runnable(self, name: str) -> JobDef:
+        """Return the definition of a job that can be run here; raise UnknownJobError."""
+        definition = self.job(name)
+        if definition.handler is None:
+            raise UnknownJobError("name", name, "it has no handler here, it can only be scheduled")
         return definition
 
     def served(self, tags: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -156,19 +170,23 @@ class Registry:
 
     def unknown_tags(self, tags: tuple[str, ...]) -> list[str]:
         """Return those of `tags` that no definition has."""
-        known = {each.tag for _, each in self}
+        known = {job.tag for job in self.jobs.values()} | {c.tag for c in self.crons.values()}
         return [tag for tag in tags if tag not in known]
 
     def __iter__(self) -> Iterator[tuple[str, Definition]]:
-        yield from self.jobs.items()
+        yield from ((name, job) for name, job in self.jobs.items() if job.handler is not None)
         yield from self.crons.items()
 
     def _check_new(self, name: str) -> None:
         with _as_definition_error():
             check_name("name", name)
-        if self.get(name) is not None:
+        if name in self.jobs or name in self.crons:
             raise DefinitionError("name", name, "allowed is a name that no job or cron has yet")
         self._served.clear()
+
+
+def _elsewhere() -> None:
+    """Stand in for a handler that another process has."""
 
 
 class _as_definition_error:  # noqa: N801  # reads as a statement: with _as_definition_error()

@@ -246,12 +246,13 @@ class JobProcessor:
         sends heartbeats meanwhile, so that its crash is noticed.
         """
         engine = self._ready()
+        definition = self.registry.runnable(name)
         async with engine:
             job = self._producer.make_running(name, payload, engine.worker_id)
             (stored,) = await insert_or_skip(self._store, [job], self._clock)
             if stored.settled:
                 return _simple(stored)
-            run = engine.executor.start(stored, self.registry.job(name), of_worker=False)
+            run = engine.executor.start(stored, definition, of_worker=False)
             run.done = asyncio.get_running_loop().create_future()
             written = await engine.finish(run)
             await engine.reporter.hooks_ended()
