@@ -16,6 +16,7 @@ from job_processor import (
     CronDef,
     InvalidArgumentError,
     JobDef,
+    JobFailed,
     JobNotFoundError,
     JobProcessor,
     JobRequest,
@@ -562,3 +563,47 @@ async def test_a_priority_that_is_none_is_refused(processors: Processors, priori
     with pytest.raises(InvalidArgumentError, match=r"jobs\[1\]: priority"):
         await processor.schedule_jobs(["double", JobRequest("double", priority=priority)])
     assert (await processor.find_jobs()).jobs == ()
+
+
+async def test_a_job_has_a_result_or_a_failure(processors: Processors) -> None:
+    """What its handler returned, or an error with what went wrong, and where."""
+
+    async def divide(payload: dict[str, int]) -> float:
+        return payload["a"] / payload["b"]
+
+    processor = await processors.make(jobs={"divide": JobDef(divide)})
+    good = await processor.schedule_job("divide", {"a": 6, "b": 2})
+    with pytest.raises(JobStateError, match="is pending; only a settled one has a result"):
+        good.result()
+    bad = await processor.schedule_job("divide", {"a": 6, "b": 0})
+    killed = await processor.schedule_job("divide", scheduled_for=timedelta(hours=1))
+    await processor.kill_job(killed.id)
+    await processor.run_worker(burst=True)
+    assert (await processor.wait_for_job(good.id)).result() == 3
+    with pytest.raises(JobFailed) as caught:
+        (await processor.wait_for_job(bad.id)).result()
+    message = str(caught.value)
+    assert message.startswith(f"job 'divide' ({bad.id}) errored: ZeroDivisionError: division by")
+    assert "in divide\n" in message
+    assert (caught.value.status, caught.value.job_id) == ("errored", bad.id)
+    with pytest.raises(JobFailed, match=r"killed$"):
+        (await processor.wait_for_job(killed.id)).result()
+
+
+async def test_a_result_that_nobody_reads_is_not_kept(processors: Processors) -> None:
+    """Nor is one that could not be stored complained of; a failure is kept all the same."""
+    results = iter([{"large": "x" * 1000}, object()])
+
+    def produce() -> object:
+        return next(results)
+
+    processor = await processors.make(jobs={"produce": JobDef(produce, discard_result=True)})
+    jobs = [await processor.schedule_job("produce") for _ in range(3)]
+    await processor.run_worker(burst=True)
+    ended = [await processor.wait_for_job(job.id) for job in jobs]
+    finished = [job for job in ended if job.status is JobStatus.FINISHED]
+    assert [job.result() for job in finished] == [None, None]
+    (failed,) = (job for job in ended if job not in finished)
+    assert failed.output is not None
+    assert failed.output.error is not None
+    assert "StopIteration" in failed.output.error

@@ -32,6 +32,7 @@ class JobDef:
     exclusive: while one is pending, running or paused, a new one is stored as skipped.
     max_runtime_in_minutes: then it is interrupted, by force if need be, and errored.
     retry: what follows a failed attempt: a `Retry`, a number of attempts, or None: nothing.
+    discard_result: what the handler returns is not kept.
 
     Raises DefinitionError when one of these cannot work.
     """
@@ -43,6 +44,7 @@ class JobDef:
     exclusive: bool = False
     max_runtime_in_minutes: float | None = None
     retry: Retry | int | None = None
+    discard_result: bool = False
     bound: BoundHandler = field(init=False, repr=False, compare=False)
     retries: Retry | None = field(init=False, repr=False, compare=False)
     """What `retry` means."""
@@ -63,7 +65,8 @@ class CronDef:
     timezone: IANA name; None: the processor's.
     misfire: what follows missed occurrences: `once` runs the standing one, `skip` settles it as
         skipped, `all` adds the others, at most 100.
-    on_job_exited, resumable, max_runtime_in_minutes, tag, exclusive, retry: as a job's.
+    on_job_exited, resumable, max_runtime_in_minutes, tag, exclusive, retry, discard_result: as a
+        job's.
 
     Raises DefinitionError when one of these cannot work.
     """
@@ -79,6 +82,7 @@ class CronDef:
     timezone: str | None = None
     misfire: Misfire = "once"
     retry: Retry | int | None = None
+    discard_result: bool = False
     bound: BoundHandler = field(init=False, repr=False, compare=False)
     retries: Retry | None = field(init=False, repr=False, compare=False)
     """What `retry` means."""
@@ -204,7 +208,7 @@ def _check_common(definition: Definition) -> None:
         raise DefinitionError("on_job_exited", hook, "allowed is a function of one argument")
     if tag is not None and (not isinstance(tag, str) or not tag.strip()):
         raise DefinitionError("tag", tag, "allowed is None or a non-empty str")
-    for flag in ("resumable", "exclusive"):
+    for flag in ("resumable", "exclusive", "discard_result"):
         if not isinstance(getattr(definition, flag), bool):
             raise DefinitionError(flag, getattr(definition, flag), "allowed are True and False")
     with _as_definition_error():

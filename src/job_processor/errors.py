@@ -46,6 +46,17 @@ class JobTimeoutError(JobProcessorError, TimeoutError):
     """A job was not settled within the time given to `wait_for_job`."""
 
 
+class JobFailed(JobProcessorError):  # noqa: N818  # the name by which its users know it
+    """A job ended without a result: `status` says how, `error` has its failure and traceback."""
+
+    def __init__(self, name: str, job_id: object, status: str, error: str | None) -> None:
+        super().__init__(f"job {name!r} ({job_id}) {status}" + (f": {error}" if error else ""))
+        self.name = name
+        self.job_id = job_id
+        self.status = status
+        self.error = error
+
+
 class JobConflictError(JobProcessorError):
     """An exclusive job of this name is already pending, running or paused."""
 

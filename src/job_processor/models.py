@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 from bson import ObjectId
 
 from job_processor.clock import to_ms
-from job_processor.errors import InvalidArgumentError
+from job_processor.errors import InvalidArgumentError, JobFailed, JobStateError
 
 
 class JobStatus(StrEnum):
@@ -121,6 +121,19 @@ class BaseJob:
     """The failed attempts before the present one, the oldest first; the last 20 of them."""
     priority: int = 0
     """0 to 9; those with a higher one are claimed first, those with the same in order of time."""
+
+    def result(self) -> Any:
+        """Return what the handler returned.
+
+        Raises JobFailed when it ended otherwise, with its error and the traceback of the process
+        that ran it, and JobStateError when it has not ended.
+        """
+        if not self.settled:
+            raise JobStateError(f"job {self.id} is {self.status}; only a settled one has a result")
+        output = self.output or Output("--")
+        if self.status is not JobStatus.FINISHED:
+            raise JobFailed(self.name, self.id, self.status.value, output.error)
+        return output.result
 
     @property
     def settled(self) -> bool:

@@ -57,7 +57,8 @@ def classify(
     """
     duration = format_duration(elapsed)
     if ending.error is None and (reason is None or reason is AbortReason.SHUTDOWN):  # most runs
-        return Outcome(JobStatus.FINISHED, at, Output(duration, ending.result))
+        result = None if definition.discard_result else ending.result
+        return Outcome(JobStatus.FINISHED, at, Output(duration, result))
 
     def ended(status: JobStatus, error: str) -> Outcome:
         return Outcome(status, at, Output(duration, None, error))

@@ -148,9 +148,12 @@ class SqliteStore(Store):
         # A single statement is an immediate transaction of its own.
         write = self._writer.call if len(jobs) == 1 else self._writer.transaction
         written = write(self._jobs.insert, jobs)
+        hint = _hint(job.status for job in jobs)
         # Before it is written: the claim that follows stands behind it in the thread's queue.
-        self._listeners.emit(_hint(job.status for job in jobs))
-        return await written
+        self._listeners.emit(hint & Hint.WORK)
+        refused = await written
+        self._listeners.emit(hint & ~Hint.WORK)
+        return refused
 
     async def claim(self, claim: Claim) -> list[Job]:
         """Move what is due to running; one statement when nothing is, two when something is."""
