@@ -607,3 +607,47 @@ async def test_a_result_that_nobody_reads_is_not_kept(processors: Processors) ->
     assert failed.output is not None
     assert failed.output.error is not None
     assert "StopIteration" in failed.output.error
+
+
+async def test_a_job_that_expires_does_not_begin(processors: Processors) -> None:
+    """It is skipped, and says why; one that is in time runs; by hand it may go round after all."""
+    ran: list[ObjectId] = []
+
+    async def work(job: SimpleJob) -> None:
+        ran.append(job.id)
+
+    processor = await processors.make(jobs={"work": JobDef(work)})
+    soon = timedelta(milliseconds=1)
+    late = await processor.schedule_job("work", expires_at=soon)
+    in_time, also_late = await processor.schedule_jobs(
+        [JobRequest("work", expires_at=timedelta(hours=1)), JobRequest("work", expires_at=soon)]
+    )
+    assert in_time.expires_at == in_time.created_at + timedelta(hours=1)
+    await asyncio.sleep(0.01)  # time has to pass
+    await processor.run_worker(burst=True)
+    assert ran == [in_time.id]
+    for job in (late, also_late):
+        skipped = await processor.wait_for_job(job.id)
+        assert skipped.status is JobStatus.SKIPPED
+        assert skipped.output is not None
+        assert skipped.output.error == "expired before a worker was free"
+        assert skipped.output.skip_metadata is not None
+        assert skipped.output.skip_metadata.reason == "other"
+    await processor.retry_job(late.id)
+    await processor.run_worker(burst=True)
+    assert ran == [in_time.id, late.id]
+
+
+@pytest.mark.parametrize(
+    "expires_at",
+    [datetime(2030, 1, 1), timedelta(0), timedelta(hours=1), "soon", 5],  # noqa: DTZ001  # naive
+)
+async def test_an_expiry_that_is_none_is_refused(processors: Processors, expires_at: Any) -> None:
+    """It is a time with a zone, or a delay, that lies after the planned time."""
+    processor = await processors.make(jobs={"double": JobDef(double)})
+    with pytest.raises(InvalidArgumentError) as caught:
+        await processor.schedule_job(
+            "double", scheduled_for=timedelta(hours=1), expires_at=expires_at
+        )
+    assert caught.value.argument == "expires_at"
+    assert (await processor.find_jobs()).jobs == ()

@@ -157,6 +157,8 @@ class SimpleJob(BaseJob):
     payload: Mapping[str, Any] | None = None
     sync: bool = False
     """True when `run_job` made it, to run at once in the caller's process."""
+    expires_at: datetime | None = None
+    """From then on it does not begin any more, but is skipped; None: never."""
 
 
 @dataclass(frozen=True, kw_only=True)

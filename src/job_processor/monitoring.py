@@ -135,6 +135,8 @@ def job_json(job: Job) -> dict[str, Any]:
     }
     if isinstance(job, SimpleJob):
         fields |= {"sync": job.sync, "payload": to_json(job.payload)}
+        if job.expires_at is not None:
+            fields["expires_at"] = to_json(job.expires_at)
     if isinstance(job, CronTask) and job.sentry_id is not None:
         fields["sentry_id"] = job.sentry_id
     if job.attempt > 1:

@@ -213,17 +213,19 @@ class JobProcessor:
         payload: Mapping[str, Any] | None = None,
         scheduled_for: When = None,
         priority: int = 0,
+        expires_at: When = None,
     ) -> SimpleJob:
         """Store a job to run at `scheduled_for` (aware datetime, timedelta from now, None: now).
 
-        Of those that are due, workers take the ones with the highest priority first, 0 to 9.
+        Of those that are due, workers take the ones with the highest priority first, 0 to 9. One
+        that has not begun by `expires_at` (as `scheduled_for`) is skipped.
 
         Returns it as stored: pending, or skipped when it is exclusive and one is active. Raises
-        InvalidArgumentError for an unknown name, a payload that cannot be stored, a naive time or
-        another priority.
+        InvalidArgumentError for an unknown name, a payload that cannot be stored, a naive time,
+        another priority or an expiry that comes too early.
         """
         self._ready()
-        job = self._producer.make(name, payload, scheduled_for, priority)
+        job = self._producer.make(name, payload, scheduled_for, priority, expires_at)
         (stored,) = await insert_or_skip(self._store, [job], self._clock)
         return _simple(stored)
 

@@ -27,6 +27,7 @@ class JobRequest:
     payload: Mapping[str, Any] | None = None
     scheduled_for: When = None
     priority: int = 0
+    expires_at: When = None
 
 
 ShortRequest: TypeAlias = (
@@ -51,15 +52,19 @@ class Producer:
         payload: Mapping[str, Any] | None = None,
         scheduled_for: When = None,
         priority: int = 0,
+        expires_at: When = None,
     ) -> SimpleJob:
         """Return a pending job; raises InvalidArgumentError (unknown name, payload, time …)."""
         definition = self._registry.job(name)
         now = self._clock.now()
         moment = _moment(scheduled_for, now)
-        if priority == 0 and type(priority) is int:
-            return self._job(name, definition, payload, now, moment)
-        _check_priority(priority)
-        return self._job(name, definition, payload, now, moment, priority=priority)
+        options: dict[str, Any] = {}
+        if priority != 0 or type(priority) is not int:
+            _check_priority(priority)
+            options["priority"] = priority
+        if expires_at is not None:
+            options["expires_at"] = _expiry(expires_at, now, moment)
+        return self._job(name, definition, payload, now, moment, **options)
 
     def make_running(
         self, name: str, payload: Mapping[str, Any] | None, worker_id: ObjectId
@@ -84,7 +89,7 @@ class Producer:
         jobs = []
         for position, request in enumerate(requests):
             parts = _parts(request)
-            if not isinstance(parts, tuple | list) or not 1 <= len(parts) <= 4:
+            if not isinstance(parts, tuple | list) or not 1 <= len(parts) <= 5:
                 raise InvalidArgumentError(
                     f"jobs[{position}]",
                     request,
@@ -125,6 +130,7 @@ class Producer:
             "priority": 0,
             "payload": normalize_payload(payload),
             "sync": False,
+            "expires_at": None,
         }
         return make(SimpleJob, {**fields, **run} if run else fields)
 
@@ -132,7 +138,13 @@ class Producer:
 def _parts(request: object) -> object:
     """Return the arguments of `make` that a request stands for, if it is one."""
     if isinstance(request, JobRequest):
-        return request.name, request.payload, request.scheduled_for, request.priority
+        return (
+            request.name,
+            request.payload,
+            request.scheduled_for,
+            request.priority,
+            request.expires_at,
+        )
     if isinstance(request, tuple | list):
         return request if len(request) <= 3 else None  # its longest form
     return (request,) if isinstance(request, str) else None
@@ -145,7 +157,16 @@ def _check_priority(priority: object) -> None:
         raise InvalidArgumentError("priority", priority, allowed)
 
 
-def _moment(scheduled_for: When, now: datetime) -> datetime:
+def _expiry(expires_at: When, now: datetime, scheduled_for: datetime) -> datetime:
+    """Return the moment from which on a job does not begin any more."""
+    moment = _moment(expires_at, now, "expires_at")
+    if moment <= scheduled_for:
+        allowed = f"allowed is a time after scheduled_for, {scheduled_for.isoformat()}"
+        raise InvalidArgumentError("expires_at", expires_at, allowed)
+    return moment
+
+
+def _moment(scheduled_for: When, now: datetime, argument: str = "scheduled_for") -> datetime:
     """Return the moment that is meant; a naive datetime is refused, it would be a guess."""
     allowed = "allowed are an aware datetime, a timedelta from now, or None (now)"
     if scheduled_for is None:
@@ -156,7 +177,7 @@ def _moment(scheduled_for: When, now: datetime) -> datetime:
         if isinstance(scheduled_for, datetime) and scheduled_for.utcoffset() is not None:
             return truncate(scheduled_for)
     except OverflowError as error:
-        raise InvalidArgumentError("scheduled_for", scheduled_for, allowed) from error
+        raise InvalidArgumentError(argument, scheduled_for, allowed) from error
     if isinstance(scheduled_for, datetime):
         allowed = "it has no time zone; " + allowed
-    raise InvalidArgumentError("scheduled_for", scheduled_for, allowed)
+    raise InvalidArgumentError(argument, scheduled_for, allowed)

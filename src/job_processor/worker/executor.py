@@ -60,13 +60,13 @@ class Executor:
         run.task = asyncio.get_running_loop().create_task(self._execute(run))
         return run
 
-    def skip(self, job: Job, definition: Definition) -> None:
-        """Settle a missed occurrence that is `running` under our id as skipped, without a run."""
+    def skip(self, job: Job, definition: Definition, told: str | None = None) -> None:
+        """Settle a job that is `running` under our id, and too late, as skipped, without a run."""
         run = Run(job, definition, of_worker=True)
         run.begun = True
         self._runs.add(run)
         self._runs.conclude(run)
-        self._settler.add(run, skipped("other", self._clock.now()))
+        self._settler.add(run, skipped("other", self._clock.now(), told=told))
 
     async def _execute(self, run: Run) -> None:
         ending = await self._call(run) if self._begin(run) else _NOT_BEGUN

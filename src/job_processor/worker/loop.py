@@ -14,6 +14,7 @@ from job_processor.settings import CLAIM_NAMES
 from job_processor.store.base import Hint
 from job_processor.worker.engine import Engine
 from job_processor.worker.misfire import is_skipped
+from job_processor.worker.outcomes import is_expired
 from job_processor.worker.persistence import Backoff
 
 _OVERDUE_PAUSE = 0.05  # seconds
@@ -130,6 +131,8 @@ class ClaimLoop:
             engine.events.emit(Event(EventKind.CLAIMED, engine.worker_id, job))
         if is_skipped(job, definition, engine.settings.timezone):
             engine.executor.skip(job, definition)
+        elif is_expired(job):
+            engine.executor.skip(job, definition, told="expired before a worker was free")
         else:
             engine.executor.start(job, definition)
 

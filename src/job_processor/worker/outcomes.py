@@ -109,10 +109,19 @@ def rescue(job: Job, definition: Definition | None, *, killed: bool, at: datetim
     return ended(JobStatus.ERRORED, CRASHED)
 
 
-def skipped(reason: SkipReason, at: datetime, conflict: Job | None = None) -> Outcome:
-    """Return what to write for a job that is not to run at all."""
+def skipped(
+    reason: SkipReason, at: datetime, conflict: Job | None = None, told: str | None = None
+) -> Outcome:
+    """Return what to write for a job that is not to run at all; `told` says more than `reason`."""
     metadata = SkipMetadata(reason, conflict.id if conflict is not None else None, at)
-    return Outcome(status=JobStatus.SKIPPED, at=at, output=Output("--", None, None, metadata))
+    return Outcome(status=JobStatus.SKIPPED, at=at, output=Output("--", None, told, metadata))
+
+
+def is_expired(job: Job) -> bool:
+    """True for a claimed job that comes too late to begin; one that began before goes on."""
+    if isinstance(job, CronTask) or job.expires_at is None or job.ran_before:
+        return False
+    return job.updated_at >= job.expires_at
 
 
 def next_best(outcome: Outcome, refusal: object) -> Outcome | None:

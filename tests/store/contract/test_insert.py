@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from job_processor.models import ACTIVE, SETTLED, Job, JobStatus, Output, SkipMetadata
+from job_processor.models import ACTIVE, SETTLED, Attempt, Job, JobStatus, Output, SkipMetadata
 from job_processor.store import Store
 from tests.store.contract.samples import NOW, SECOND, WORKER, end, occurrence, read, run, simple
 
@@ -126,6 +126,20 @@ async def test_an_exclusive_cron_task_is_refused_like_a_job(store: Store) -> Non
     second = occurrence(exclusive=True, scheduled_for=NOW + SECOND)
     assert await store.insert([first]) == []
     assert await store.insert([second]) == [second]
+
+
+async def test_what_few_jobs_have_is_kept(store: Store) -> None:
+    """A priority, an expiry, a history of attempts: each alone, and all together."""
+    attempt = Attempt(1, NOW, NOW + SECOND, "no", WORKER)
+    jobs: list[Job] = [
+        simple(priority=3),
+        simple(expires_at=NOW + SECOND),
+        simple(attempts=(attempt,)),
+        simple(priority=9, expires_at=NOW + SECOND, attempts=(attempt, attempt)),
+        occurrence(priority=1, attempts=(attempt,)),
+    ]
+    assert await store.insert(jobs) == []
+    assert await read(store, *jobs) == jobs
 
 
 async def test_a_mixed_batch_is_refused_only_where_it_conflicts(store: Store) -> None:

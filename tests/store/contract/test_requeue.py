@@ -41,6 +41,7 @@ async def test_a_settled_job_waits_again(store: Store, status: JobStatus) -> Non
         "crashes": 2,
         "attempts": (FAILED,),
         "sync": True,
+        "expires_at": NOW,
         "payload": {"a": 1},
     }
     job = simple(**fields)

@@ -1,8 +1,7 @@
 """Documents to models and back. A plain job has exactly the fields that the Node package writes.
 
-Fields of ours beyond those (`attempt`, `attempts`, `crashes`, `planned_for`, `priority`) appear
-only on a job that uses them. Reading is lenient: a document of another writer may lack what is not
-essential.
+Fields of ours beyond those (see `own_fields`) appear only on a job that uses them. Reading is
+lenient: a document of another writer may lack what is not essential.
 """
 
 from __future__ import annotations
@@ -72,6 +71,8 @@ def own_fields(job: Job) -> Document:
         fields["attempt"] = job.attempt
     if job.crashes > 0:
         fields["crashes"] = job.crashes
+    if isinstance(job, SimpleJob) and job.expires_at is not None:
+        fields["expires_at"] = job.expires_at
     if job.priority > 0:
         fields["priority"] = job.priority
     if job.attempts:
@@ -120,6 +121,7 @@ def to_job(document: Mapping[str, Any]) -> Job:
     if document["type"] == "simple":
         fields["payload"] = document.get("payload")
         fields["sync"] = bool(document.get("sync"))
+        fields["expires_at"] = _moment(document.get("expires_at"))
         return make(SimpleJob, fields)
     fields["sentry_id"] = document.get("sentry_id")
     fields["planned_for"] = _moment(document.get("planned_for"))

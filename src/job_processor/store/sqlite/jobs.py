@@ -59,6 +59,7 @@ class Jobs:
         self._requeue = f"""
             UPDATE {jobs} SET status='pending', updated_at=?1, scheduled_for=?1, started_at=NULL,
                 ended_at=NULL, worker_id=NULL, output=NULL, attempt=1, crashes=0, sync=0,
+                extra=json_remove(extra, '$.expires_at'),
                 planned_for=CASE type WHEN 'cron_task' THEN coalesce(planned_for, scheduled_for) END
             WHERE id=?2 AND {SETTLED} RETURNING {COLUMNS}"""
         self._runs_of = f"""

@@ -111,26 +111,34 @@ def to_job(row: Row) -> Job:
         "attempts": (),
         "priority": priority,
     }
-    if extra is not None:
-        fields |= _decode_extra(extra)
     if kind == "simple":
+        fields["expires_at"] = None
         fields["payload"] = None if payload is None else decode(payload)
         fields["sync"] = sync == 1
+        if extra is not None:
+            fields |= _decode_extra(extra)
         return make(SimpleJob, fields)
     fields["sentry_id"] = sentry_id
     fields["planned_for"] = optional_time(planned_for)
+    if extra is not None:
+        fields |= _decode_extra(extra)
     return make(CronTask, fields)
 
 
 def encode_extra(job: Job) -> str | None:
     """Return the fields of features that few jobs use as JSON text; None for a plain job."""
-    if not job.attempts:
-        return None
-    return encode({"attempts": [asdict(attempt) for attempt in job.attempts]})
+    extra: dict[str, Any] = {}
+    if job.attempts:
+        extra["attempts"] = [asdict(attempt) for attempt in job.attempts]
+    if isinstance(job, SimpleJob) and job.expires_at is not None:
+        extra["expires_at"] = job.expires_at
+    return encode(extra) if extra else None
 
 
 def _decode_extra(text: str) -> dict[str, Any]:
-    return {"attempts": tuple(Attempt(**each) for each in decode(text)["attempts"])}
+    extra: dict[str, Any] = decode(text)
+    extra["attempts"] = tuple(Attempt(**each) for each in extra.get("attempts", ()))
+    return extra
 
 
 def encode_output(output: Output | None) -> str | None:
