@@ -55,13 +55,13 @@ async def backlog(store: MongoStore) -> None:
     """Jobs that wait, that are due later, that are of other names, and that have ended."""
     await store.insert(
         [
-            simple(name=name, scheduled_for=moment)
+            simple(name=name, scheduled_for=moment, priority=urgency % 3)
             for name in (*NAMES, *(f"other_{number}" for number in range(CLAIM_NAMES)))
             for moment in (NOW, LATER)
-            for _ in range(10)
+            for urgency in range(4)
         ]
     )
-    ended = await store.claim(claim(200, *NAMES, now=NOW))
+    ended = await store.claim(claim(100, *NAMES, now=NOW))
     await store.settle([end(job) for job in ended])
 
 

@@ -17,6 +17,7 @@ NAMES = ("work", "mail", "report")
 
 BACKLOGS: dict[str, Callable[[int], Job]] = {
     "of its names": lambda i: job(NAMES[i % 3], due_in=-i),
+    "of its names, of all priorities": lambda i: job(NAMES[i % 3], due_in=-i, priority=i % 10),
     "of other names": lambda i: job("other", due_in=-i),
     "due later": lambda i: job(NAMES[i % 3], due_in=60 + i),
     "in the history": lambda i: settled_job(NAMES[i % 3]),

@@ -49,6 +49,13 @@ async def settle_again(store: SqliteStore) -> None:
     await store.settle([finished(run) for run in runs])
 
 
+async def claim_by_priority(store: SqliteStore) -> None:
+    await store.insert([job(name, priority=i % 10) for i in range(30) for name in ("work", "mail")])
+    Recorder.statements.clear()
+    taken = await store.claim(claim("work", "mail", limit=20))
+    assert {run.priority for run in taken} == {6, 7, 8, 9}
+
+
 async def insert_into_conflict(store: SqliteStore) -> None:
     await store.insert([job("alone", exclusive=True)])
     Recorder.statements.clear()
@@ -61,6 +68,7 @@ VERBS: dict[str, tuple[Verb, set[str]]] = {
         lambda s: s.claim(claim("work", "mail", "none", limit=2)),
         {DUE, BY_ROW},
     ),
+    "claim of several priorities": (claim_by_priority, {DUE, BY_ROW}),
     "claim without some": (
         lambda s: s.claim(claim("work", "mail", exclude=frozenset({ObjectId()}))),
         {DUE, BY_ROW},
@@ -95,6 +103,7 @@ VERBS: dict[str, tuple[Verb, set[str]]] = {
     ),
     "names": (lambda s: s.names(100), {HISTORY, RUNNING}),
     "count": (lambda s: s.count([("simple", "work")], 100), {HISTORY, RUNNING}),
+    "requeue": (lambda s: s.requeue(ObjectId(), NOW), {BY_ID}),
     "kill_waiting": (lambda s: s.kill_waiting(ObjectId(), NOW), {BY_ID}),
     "kill_requests": (lambda s: s.kill_requests([ObjectId()]), {OPEN_KILLS}),
     "acknowledge_kills": (lambda s: s.acknowledge_kills([ObjectId()]), {OPEN_KILLS}),
