@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from bson import ObjectId
@@ -65,6 +66,25 @@ async def test_every_other_end_of_a_plain_job_is_accepted(store: MongoStore) -> 
     (waiting,) = await store.find(JobQuery(status=JobStatus.PENDING))
     assert waiting.started_at is None
     assert await store.kill_waiting(waiting.id, LATER)
+
+
+@pytest.mark.parametrize("feature", [{"priority": 1}, {"expires_at": LATER}])
+async def test_what_node_does_not_know_is_refused(store: MongoStore, feature: Any) -> None:
+    """With an error that names the job, and nothing is stored."""
+    job = simple(**feature)
+    with pytest.raises(StoreError, match=str(job.id)):
+        await store.insert([job])
+    assert await store.get(job.id) is None
+
+
+async def test_a_plain_job_is_sent_round_again(store: MongoStore) -> None:
+    """By hand, which leaves it as plain as it was."""
+    await store.insert([simple()])
+    (run,) = await store.claim(claim())
+    await store.settle([end(run)])
+    assert await store.requeue(run.id, LATER) == replace(
+        simple(id=run.id), scheduled_for=LATER, updated_at=LATER
+    )
 
 
 async def test_a_cron_and_a_skipped_insert_are_accepted(store: MongoStore) -> None:
