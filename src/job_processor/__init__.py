@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from job_processor.definitions import CronDef, JobDef
     from job_processor.errors import (
         AbortedError,
+        BulkError,
         DefinitionError,
         InvalidArgumentError,
         JobConflictError,
@@ -51,6 +52,7 @@ __all__ = [
     "AbortSignal",
     "AbortedError",
     "Attempt",
+    "BulkError",
     "Clock",
     "Cron",
     "CronDef",

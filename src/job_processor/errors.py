@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -58,12 +59,29 @@ class JobFailed(JobProcessorError):  # noqa: N818  # the name by which its users
 
 
 class JobConflictError(JobProcessorError):
-    """An exclusive job of this name is already pending, running or paused."""
+    """Another job is in the way: an exclusive one is active, or a unique key is held."""
 
     @classmethod
     def of(cls, job_id: object) -> JobConflictError:
         """Return the error for a job that would have to wait beside the active one."""
-        return cls(f"job {job_id} is exclusive, and another one of its name is active")
+        return cls(
+            f"job {job_id} is exclusive and another one of its name is active, or another one "
+            "holds its unique key"
+        )
+
+    @classmethod
+    def in_transaction(cls, jobs: Sequence[Any]) -> JobConflictError:
+        """Return the error for jobs of a caller's transaction, one of which may not be active."""
+        names = ", ".join(sorted({repr(job.name) for job in jobs}))
+        return cls(
+            f"{names}: an exclusive job of this name is active, or the unique key is held; roll "
+            "the transaction back"
+        )
+
+    @classmethod
+    def held(cls, name: str, unique_key: str, holder_id: object) -> JobConflictError:
+        """Return the error for a job whose unique key another one holds."""
+        return cls(f"unique_key: {unique_key!r} of {name!r} is held by the job {holder_id}")
 
 
 class JobStateError(JobProcessorError):
@@ -88,6 +106,31 @@ class WorkerStateError(JobProcessorError):
 
 class StoreError(JobProcessorError):
     """The database refused something and would refuse it again."""
+
+
+class BulkError(StoreError):
+    """A part of many jobs could not be stored; the cause says why.
+
+    Positions count from 0 in the order in which the jobs were given. What follows the last of them
+    was not taken from the iterable any more.
+    """
+
+    def __init__(
+        self, written: int, not_written: tuple[int, ...], unknown: tuple[int, ...]
+    ) -> None:
+        super().__init__(written, not_written, unknown)
+        self.written = written
+        """How many were stored."""
+        self.not_written = not_written
+        """Positions of those that were not stored."""
+        self.unknown = unknown
+        """Positions of those that may be stored or not: the database does not answer."""
+
+    def __str__(self) -> str:
+        told = f"{self.written} jobs were stored, {len(self.not_written)} were not"
+        if self.unknown:
+            told += f", of {len(self.unknown)} nobody knows"
+        return f"{told}: {self.__cause__}" if self.__cause__ is not None else told
 
 
 class StoreSetupError(StoreError):

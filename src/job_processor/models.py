@@ -62,6 +62,8 @@ ATTEMPTS_KEPT = 20
 
 JobType = Literal["simple", "cron_task"]
 SkipReason = Literal["noConcurrent_conflict", "other"]
+OnConflict = Literal["return", "skip", "replace", "error"]
+"""What follows when the unique key of a new job is held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,10 @@ class SimpleJob(BaseJob):
     """True when `run_job` made it, to run at once in the caller's process."""
     expires_at: datetime | None = None
     """From then on it does not begin any more, but is skipped; None: never."""
+    unique_key: str | None = None
+    """Held by one job of its name at a time: until it is settled or `unique_until` has come."""
+    unique_until: datetime | None = None
+    """Until when it holds its key, settled or not; None: while it is active."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 from bson import ObjectId
 
 from job_processor.clock import Clock, truncate
 from job_processor.definitions import JobDef, Registry
 from job_processor.errors import InvalidArgumentError
-from job_processor.models import JobStatus, SimpleJob, make
+from job_processor.models import JobStatus, OnConflict, SimpleJob, make
+from job_processor.settings import check_name, check_positive
 from job_processor.values import normalize_payload
 
 When: TypeAlias = datetime | timedelta | None
@@ -28,6 +29,9 @@ class JobRequest:
     scheduled_for: When = None
     priority: int = 0
     expires_at: When = None
+    unique_key: str | None = None
+    on_conflict: OnConflict | None = None
+    unique_for: float | None = None
 
 
 ShortRequest: TypeAlias = (
@@ -53,6 +57,9 @@ class Producer:
         scheduled_for: When = None,
         priority: int = 0,
         expires_at: When = None,
+        unique_key: str | None = None,
+        on_conflict: OnConflict | None = None,
+        unique_for: float | None = None,
     ) -> SimpleJob:
         """Return a pending job; raises InvalidArgumentError (unknown name, payload, time …)."""
         definition = self._registry.job(name)
@@ -64,6 +71,9 @@ class Producer:
             options["priority"] = priority
         if expires_at is not None:
             options["expires_at"] = _expiry(expires_at, now, moment)
+        if (unique_key, on_conflict, unique_for) != (None, None, None):
+            options["unique_until"] = _unique_until(unique_key, on_conflict, unique_for, now)
+            options["unique_key"] = unique_key
         return self._job(name, definition, payload, now, moment, **options)
 
     def make_running(
@@ -84,24 +94,21 @@ class Producer:
             sync=True,
         )
 
-    def make_all(self, requests: Iterable[JobRequest | ShortRequest]) -> list[SimpleJob]:
-        """Return pending jobs, all or none; the error names the position of the bad one."""
-        jobs = []
-        for position, request in enumerate(requests):
-            parts = _parts(request)
-            if not isinstance(parts, tuple | list) or not 1 <= len(parts) <= 5:
-                raise InvalidArgumentError(
-                    f"jobs[{position}]",
-                    request,
-                    "allowed are (name,), (name, payload), (name, payload, scheduled_for) and a "
-                    "JobRequest",
-                )
-            try:
-                jobs.append(self.make(*parts))
-            except InvalidArgumentError as error:
-                error.args = (f"jobs[{position}]: {error}",)
-                raise
-        return jobs
+    def make_of(self, request: JobRequest | ShortRequest, position: int) -> SimpleJob:
+        """Return a pending job; the error names the position of the request."""
+        parts = _parts(request)
+        if not parts:
+            raise InvalidArgumentError(
+                f"jobs[{position}]",
+                request,
+                "allowed are (name,), (name, payload), (name, payload, scheduled_for) and a "
+                "JobRequest",
+            )
+        try:
+            return self.make(*parts)
+        except InvalidArgumentError as error:
+            error.args = (f"jobs[{position}]: {error}",)
+            raise
 
     def _job(
         self,
@@ -131,12 +138,14 @@ class Producer:
             "payload": normalize_payload(payload),
             "sync": False,
             "expires_at": None,
+            "unique_key": None,
+            "unique_until": None,
         }
         return make(SimpleJob, {**fields, **run} if run else fields)
 
 
-def _parts(request: object) -> object:
-    """Return the arguments of `make` that a request stands for, if it is one."""
+def _parts(request: object) -> tuple[Any, ...]:
+    """Return the arguments of `make` that a request stands for; none when it is no request."""
     if isinstance(request, JobRequest):
         return (
             request.name,
@@ -144,10 +153,36 @@ def _parts(request: object) -> object:
             request.scheduled_for,
             request.priority,
             request.expires_at,
+            request.unique_key,
+            request.on_conflict,
+            request.unique_for,
         )
     if isinstance(request, tuple | list):
-        return request if len(request) <= 3 else None  # its longest form
-    return (request,) if isinstance(request, str) else None
+        return tuple(request) if len(request) <= 3 else ()
+    return (request,) if isinstance(request, str) else ()
+
+
+def _unique_until(
+    unique_key: object, on_conflict: object, unique_for: object, now: datetime
+) -> datetime | None:
+    """Return until when a key is held whatever becomes of its job; None: while it is active."""
+    if unique_key is None:
+        argument, value = (
+            ("on_conflict", on_conflict) if on_conflict else ("unique_for", unique_for)
+        )
+        raise InvalidArgumentError(argument, value, "it says more about a unique_key; give one")
+    check_name("unique_key", unique_key)
+    if on_conflict is not None and on_conflict not in get_args(OnConflict):
+        allowed = "allowed are 'return' (the default), 'skip', 'replace' and 'error'"
+        raise InvalidArgumentError("on_conflict", on_conflict, allowed)
+    if unique_for is None:
+        return None
+    check_positive("unique_for", unique_for)
+    try:
+        return truncate(now + timedelta(seconds=unique_for))  # type: ignore[arg-type]  # checked
+    except OverflowError as error:
+        allowed = "allowed is a number of seconds that ends before the year 10000"
+        raise InvalidArgumentError("unique_for", unique_for, allowed) from error
 
 
 def _check_priority(priority: object) -> None:

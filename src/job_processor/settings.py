@@ -16,6 +16,9 @@ CLAIM_NAMES = 50
 SETTLE_BATCH = 500
 """Outcomes in one write."""
 
+SCHEDULE_BATCH = 1000
+"""Jobs that `schedule_jobs` takes and writes at a time."""
+
 CRASH_LIMIT = 3
 """Workers that a job may take down, without a settlement in between, before it is errored."""
 

@@ -26,6 +26,7 @@ from job_processor.models import (
     JobType,
     Registrations,
     Settlement,
+    SimpleJob,
     WorkerInfo,
 )
 
@@ -122,8 +123,33 @@ class Store(ABC):
         """Absent → as given, in one bulk write; return those refused.
 
         Refused is an exclusive job while another of its type and name is pending, running or
-        paused (the unique index decides). A job whose id is there already counts as inserted:
-        it was our own first attempt, or another scheduler's same occurrence.
+        paused, and one whose unique key another of its name holds (unique indexes decide). A job
+        whose id is there already counts as inserted: it was our own first attempt, or another
+        scheduler's same occurrence.
+        """
+
+    @abstractmethod
+    async def insert_in(self, session: Any, jobs: Sequence[Job]) -> None:
+        """Absent → as given, as a part of the caller's transaction.
+
+        Raises InvalidArgumentError when `session` is none of this database, and JobConflictError
+        where `insert` would refuse one. Errors of the caller's driver are not translated: it may
+        have to repeat the transaction.
+        """
+
+    @abstractmethod
+    async def find_holder(self, name: str, unique_key: str) -> SimpleJob | None:
+        """Return the job that holds a unique key of a name."""
+
+    @abstractmethod
+    async def release_key(self, holder: SimpleJob) -> None:
+        """Holding its unique key in the very state that was read → without it, else unchanged."""
+
+    @abstractmethod
+    async def replace(self, holder: SimpleJob, job: SimpleJob) -> SimpleJob | None:
+        """Pending and holding its unique key → with payload, times and priority of `job`.
+
+        Returns it as it then stands, None when it did not wait any more.
         """
 
     @abstractmethod

@@ -17,6 +17,7 @@ from job_processor.models import Claim, JobStatus, Outcome, Settlement, SimpleJo
 from job_processor.settings import Settings
 from job_processor.store import Store
 from job_processor.store.opening import open_store
+from job_processor.worker.insertion import Rules, insert_or_skip
 
 
 class Actor:
@@ -44,6 +45,24 @@ class Actor:
         )
         await self._store.insert([job])
         return str(job.id)
+
+    async def schedule_unique(self, name: str, keys: list[str]) -> list[str]:
+        """Schedule a job for each key; return whose jobs hold them."""
+        now, ids = self._clock.now(), []
+        for key in keys:
+            job = SimpleJob(
+                id=ObjectId(),
+                name=name,
+                status=JobStatus.PENDING,
+                scheduled_for=now,
+                created_at=now,
+                updated_at=now,
+                unique_key=key,
+            )
+            rules: Rules = {job.id: "return"}
+            (stored,) = await insert_or_skip(self._store, [job], self._clock, rules)
+            ids.append(str(stored.id))
+        return ids
 
     async def claim_all(self, name: str, limit: int) -> list[str]:
         """Claim again and again, as much as `limit` at once, until nothing is left."""

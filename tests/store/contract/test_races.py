@@ -226,3 +226,15 @@ async def test_kill_requests_from_many_are_acknowledged_together(stores: Stores)
     assert await everyone[0].kill_requests([job_id]) == {job_id}
     await everyone[1].acknowledge_kills([job_id])
     assert await everyone[0].kill_requests([job_id]) == set()
+
+
+async def test_each_key_is_held_by_one_job(store: Store, others: OtherProcesses) -> None:
+    """Five processes ask for the same ten keys at once: one job a key, the same for all."""
+    everyone = await asyncio.gather(*(others.start() for _ in range(5)))
+    keys = [f"k{n}" for n in range(10)]
+    answers = await asyncio.gather(
+        *(each.ask("schedule_unique", "resize", keys) for each in everyone)
+    )
+    made = [str(job.id) for job in await store.find(JobQuery(limit=100))]
+    assert len(made) == len(keys)
+    assert all(sorted(answer) == sorted(made) for answer in answers)

@@ -61,11 +61,18 @@ def job_document(job: Job) -> Document:
     }
     if isinstance(job, CronTask):
         document["sentry_id"] = job.sentry_id
+    if isinstance(job, SimpleJob) and job.unique_key is not None:
+        document["unique_key"] = job.unique_key
+        if job.unique_until is not None:
+            document["unique_until"] = job.unique_until
     return document | own_fields(job)
 
 
 def own_fields(job: Job) -> Document:
-    """Return the fields beyond the Node package's, of which a plain job has none."""
+    """Return the fields beyond the Node package's that a run or its end may change.
+
+    A plain job has none of them.
+    """
     fields: Document = {}
     if job.attempt > 1:
         fields["attempt"] = job.attempt
@@ -122,6 +129,8 @@ def to_job(document: Mapping[str, Any]) -> Job:
         fields["payload"] = document.get("payload")
         fields["sync"] = bool(document.get("sync"))
         fields["expires_at"] = _moment(document.get("expires_at"))
+        fields["unique_key"] = document.get("unique_key")
+        fields["unique_until"] = _moment(document.get("unique_until"))
         return make(SimpleJob, fields)
     fields["sentry_id"] = document.get("sentry_id")
     fields["planned_for"] = _moment(document.get("planned_for"))

@@ -92,6 +92,23 @@ CLAIM = Index(
 )
 """What a claim walks: per name and state the most urgent first, then the earliest."""
 
+UNIQUE_KEY = Index(
+    "unique_key",
+    (("name", 1), ("unique_key", 1)),
+    {
+        "unique": True,
+        "partialFilterExpression": {
+            "unique_key": {"$exists": True},
+            "$or": [
+                {"status": {"$in": ["pending", "running", "paused"]}},
+                {"unique_until": {"$exists": True}},
+            ],
+        },
+    },
+    critical=True,
+)
+"""At most one job of a name holds a key: while it is active, or has a time until when."""
+
 JOBS = (
     _exclusive("simple"),
     _exclusive("cron_task"),
@@ -106,6 +123,7 @@ JOBS = (
     Index("type_1_status_1_scheduled_for_1", (("type", 1), ("status", 1), ("scheduled_for", 1))),
     # From here on ours.
     CLAIM,
+    UNIQUE_KEY,
     Index(
         "running_by_worker",
         (("worker_id", 1), ("status", 1)),

@@ -68,6 +68,8 @@ _PROPERTIES: Document = {
     "crashes": {"bsonType": _WHOLE, "minimum": 0},
     "planned_for": _DATE,
     "priority": {"bsonType": _WHOLE},
+    "unique_key": {"bsonType": "string"},
+    "unique_until": {"bsonType": "date"},
 }
 
 Found = Literal["none", "older", "newer or ours", "node", "foreign"]

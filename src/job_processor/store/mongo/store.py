@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pymongo
 from bson import ObjectId
@@ -24,6 +24,7 @@ from job_processor.models import (
     JobType,
     Registrations,
     Settlement,
+    SimpleJob,
     WorkerInfo,
 )
 from job_processor.settings import MONGO_MAX_HISTORY_DAYS
@@ -42,7 +43,9 @@ from job_processor.store.mongo.reading import Reading
 from job_processor.store.mongo.settings import Settings
 from job_processor.store.mongo.settlements import Settlements
 from job_processor.store.mongo.signals import Signals
+from job_processor.store.mongo.transactions import Transactions
 from job_processor.store.mongo.turns import Turns
+from job_processor.store.mongo.unique_keys import UniqueKeys
 from job_processor.store.mongo.watch import Watch
 from job_processor.store.mongo.workers import Workers
 
@@ -77,6 +80,8 @@ class MongoStore(Store):
         self._turns = Turns()
         self._watch = Watch(handles, self._turns, self._logger)
         self._jobs = Jobs(handles)
+        self._transactions = Transactions(handles, self.address)
+        self._unique_keys = UniqueKeys(handles)
         self._claims = Claims(handles, self._logger)
         self._settlements = Settlements(handles, self._logger)
         self._signals = Signals(handles)
@@ -158,6 +163,25 @@ class MongoStore(Store):
         if len(refused) < len(jobs):
             self._watch.notify(_hint({job.status for job in jobs}))
         return refused
+
+    async def insert_in(self, session: Any, jobs: Sequence[Job]) -> None:
+        """Absent → as given, as a part of the caller's transaction."""
+        await self._transactions.insert(session, jobs)
+
+    async def find_holder(self, name: str, unique_key: str) -> SimpleJob | None:
+        """Return the job that holds a unique key of a name."""
+        return await self._answer(self._unique_keys.find_holder(name, unique_key))
+
+    async def release_key(self, holder: SimpleJob) -> None:
+        """Holding its unique key in the very state that was read → without it."""
+        await self._answer(self._unique_keys.release(holder))
+
+    async def replace(self, holder: SimpleJob, job: SimpleJob) -> SimpleJob | None:
+        """Pending and holding its unique key → with payload, times and priority of `job`."""
+        replaced = await self._answer(self._unique_keys.replace(holder, job))
+        if replaced is not None:
+            self._watch.notify(Hint.WORK)
+        return replaced
 
     async def claim(self, claim: Claim) -> list[Job]:
         """Pending or paused, due, of these names, not excluded → running under the worker."""

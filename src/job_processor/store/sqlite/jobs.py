@@ -17,7 +17,8 @@ from bson import ObjectId
 from job_processor import models
 from job_processor.clock import to_ms
 from job_processor.errors import JobConflictError
-from job_processor.models import CronTask, Job, Settlement
+from job_processor.models import CronTask, Job, Settlement, SimpleJob
+from job_processor.store.sqlite.codec import encode
 from job_processor.store.sqlite.revision import Revision
 from job_processor.store.sqlite.rows import (
     COLUMNS,
@@ -29,7 +30,7 @@ from job_processor.store.sqlite.rows import (
     to_job,
     to_row,
 )
-from job_processor.store.sqlite.tables import RUNNING, SETTLED, WAITING, Tables
+from job_processor.store.sqlite.tables import HOLDING, RUNNING, SETTLED, WAITING, Tables
 
 _END_VALUES = 6  # of each plain end
 _LARGEST_PART = 128
@@ -45,6 +46,17 @@ class Jobs:
         marks = ",".join("?" * len(COLUMNS.split(",")))
         self._insert = f"INSERT INTO {jobs} ({COLUMNS}) VALUES ({marks}) ON CONFLICT DO NOTHING"
         self._exists = f"SELECT 1 FROM {jobs} WHERE id=?"
+        self._holder = f"""
+            SELECT {COLUMNS} FROM {jobs} INDEXED BY {tables.unique_key}
+            WHERE name=? AND unique_key=? AND {HOLDING}"""
+        self._release_key = f"""
+            UPDATE {jobs} SET unique_key=NULL, unique_until=NULL
+            WHERE id=? AND status=? AND unique_key=? AND unique_until IS ?"""
+        self._replace = f"""
+            UPDATE {jobs} SET payload=?, scheduled_for=?, priority=?, updated_at=?, extra=CASE
+                WHEN ?5 IS NULL THEN json_remove(extra, '$.expires_at')
+                ELSE json_patch(coalesce(extra, '{{}}'), ?5) END
+            WHERE id=? AND status='pending' AND unique_key=? AND {HOLDING} RETURNING {COLUMNS}"""
         self._end_many = lru_cache(self._end_statement)
         self._settle = f"""
             UPDATE {jobs} SET status=?, updated_at=?, ended_at=?, output=?, worker_id=?, attempt=?,
@@ -83,13 +95,52 @@ class Jobs:
         if connection.executemany(self._insert, rows).rowcount == len(rows):
             return []
         # Whatever has its id in the table is there: by us, by our first attempt, or by another
-        # scheduler. What is missing met an active one of its name.
+        # scheduler. What is missing met an active one of its name, or the holder of its key.
         return [
             job
             for job in jobs
-            if job.exclusive
+            if (job.exclusive or (isinstance(job, SimpleJob) and job.unique_key is not None))
             and connection.execute(self._exists, (job.id.binary,)).fetchone() is None
         ]
+
+    def insert_statement(self, jobs: Sequence[Job]) -> tuple[str, list[Row]]:
+        """Return the statement of `insert` and its parameters, for a connection of the caller."""
+        return self._insert, [to_row(job) for job in jobs]
+
+    def find_holder(
+        self, connection: sqlite3.Connection, name: str, unique_key: str
+    ) -> SimpleJob | None:
+        """Return the job that holds a unique key of a name."""
+        rows = connection.execute(self._holder, (name, unique_key)).fetchall()
+        return _simple(rows[0]) if rows else None
+
+    def release_key(self, connection: sqlite3.Connection, holder: SimpleJob) -> None:
+        """Take its key from a job that still stands as it was read."""
+        until = optional_ms(holder.unique_until)
+        arguments = (holder.id.binary, holder.status.value, holder.unique_key, until)
+        connection.execute(self._release_key, arguments)
+
+    def replace(
+        self, connection: sqlite3.Connection, holder: SimpleJob, job: SimpleJob
+    ) -> SimpleJob | None:
+        """Give a job that waits with its unique key what another one asks for."""
+        expiry = encode_extra(job)
+        rows = connection.execute(
+            self._replace,
+            (
+                None if job.payload is None else encode(job.payload),
+                to_ms(job.scheduled_for),
+                job.priority,
+                to_ms(job.updated_at),
+                expiry,
+                holder.id.binary,
+                job.unique_key,
+            ),
+        ).fetchall()
+        if not rows:
+            return None
+        self._revision.bump(connection)
+        return _simple(rows[0])
 
     def settle(
         self, connection: sqlite3.Connection, settlements: Sequence[Settlement]
@@ -183,6 +234,12 @@ class Jobs:
     def prune(self, connection: sqlite3.Connection, before: datetime, limit: int) -> int:
         """Remove what was settled before a time, the oldest first."""
         return connection.execute(self._prune, (to_ms(before), limit)).rowcount
+
+
+def _simple(row: Row) -> SimpleJob:
+    job = to_job(row)
+    assert isinstance(job, SimpleJob)  # noqa: S101  # no other has a unique key
+    return job
 
 
 def _is_plain(settlement: Settlement) -> bool:

@@ -30,7 +30,8 @@ Row: TypeAlias = tuple[Any, ...]
 
 COLUMNS = (
     "id,type,name,status,payload,scheduled_for,created_at,updated_at,started_at,ended_at,"
-    "worker_id,output,exclusive,attempt,crashes,sync,sentry_id,planned_for,extra,priority"
+    "worker_id,output,exclusive,attempt,crashes,sync,sentry_id,planned_for,extra,priority,"
+    "unique_key,unique_until"
 )
 """Those of a job, in the order of its row."""
 
@@ -40,8 +41,10 @@ _STATUSES: Mapping[str, JobStatus] = {status.value: status for status in JobStat
 def to_row(job: Job) -> Row:
     """Return the values of `COLUMNS`."""
     payload, sync, sentry_id, planned_for = None, False, None, None
+    unique_key, unique_until = None, None
     if isinstance(job, SimpleJob):
         payload, sync = job.payload, job.sync
+        unique_key, unique_until = job.unique_key, job.unique_until
     else:
         sentry_id, planned_for = job.sentry_id, job.planned_for
     created, scheduled = job.created_at, job.scheduled_for
@@ -67,6 +70,8 @@ def to_row(job: Job) -> Row:
         optional_ms(planned_for),
         encode_extra(job),
         job.priority,
+        unique_key,
+        optional_ms(unique_until),
     )
 
 
@@ -93,6 +98,8 @@ def to_job(row: Row) -> Job:
         planned_for,
         extra,
         priority,
+        unique_key,
+        unique_until,
     ) = row
     fields = {
         "id": ObjectId(job_id),
@@ -115,6 +122,8 @@ def to_job(row: Row) -> Job:
         fields["expires_at"] = None
         fields["payload"] = None if payload is None else decode(payload)
         fields["sync"] = sync == 1
+        fields["unique_key"] = unique_key
+        fields["unique_until"] = optional_time(unique_until)
         if extra is not None:
             fields |= _decode_extra(extra)
         return make(SimpleJob, fields)

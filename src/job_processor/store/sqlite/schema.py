@@ -12,7 +12,7 @@ import time
 from job_processor.errors import StoreSetupError
 from job_processor.store.sqlite.failures import is_busy
 from job_processor.store.sqlite.location import BUSY_TIMEOUT
-from job_processor.store.sqlite.tables import ACTIVE, AT_REST, RUNNING, WAITING, Tables
+from job_processor.store.sqlite.tables import ACTIVE, AT_REST, HOLDING, RUNNING, WAITING, Tables
 
 VERSION = 1
 """Of the schema below. A step to a later one is added to `_MIGRATIONS`."""
@@ -40,7 +40,9 @@ _COLUMNS = {
         sync INTEGER NOT NULL DEFAULT 0,
         sentry_id TEXT,
         planned_for INTEGER,
-        extra TEXT""",
+        extra TEXT,
+        unique_key TEXT,
+        unique_until INTEGER""",
     "crons": """
         name TEXT NOT NULL PRIMARY KEY,
         id BLOB NOT NULL,
@@ -84,6 +86,7 @@ _INDEXES = {
     "running": ("", "jobs", f"(worker_id) WHERE {RUNNING}"),
     "ended": ("", "jobs", "(ended_at) WHERE ended_at IS NOT NULL"),
     "exclusive": ("UNIQUE ", "jobs", f"(type, name) WHERE exclusive=1 AND {ACTIVE}"),
+    "unique_key": ("UNIQUE ", "jobs", f"(name, unique_key) WHERE {HOLDING}"),
     "open_kills": ("UNIQUE ", "signals", "(job_id, worker_id) WHERE ack=0"),
 }
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bson import ObjectId
 
-from job_processor.errors import StoreError
+from job_processor.errors import JobConflictError, StoreError
 from job_processor.models import (
     SETTLED,
     WAITING,
@@ -21,6 +22,7 @@ from job_processor.models import (
     JobType,
     Registrations,
     Settlement,
+    SimpleJob,
     WorkerInfo,
 )
 from job_processor.store.base import (
@@ -34,6 +36,7 @@ from job_processor.store.base import (
 )
 from job_processor.store.hints import HintListeners
 from job_processor.store.sqlite import schema
+from job_processor.store.sqlite.callers import write_in
 from job_processor.store.sqlite.claims import Claims
 from job_processor.store.sqlite.crons import Crons
 from job_processor.store.sqlite.database import Database
@@ -154,6 +157,27 @@ class SqliteStore(Store):
         refused = await written
         self._listeners.emit(hint & ~Hint.WORK)
         return refused
+
+    async def insert_in(self, session: Any, jobs: Sequence[Job]) -> None:
+        """Insert jobs in the transaction of the caller's connection to the same file."""
+        statement, rows = self._jobs.insert_statement(jobs)
+        if await write_in(session, self._location.path, statement, rows) < len(rows):
+            raise JobConflictError.in_transaction(jobs)
+
+    async def find_holder(self, name: str, unique_key: str) -> SimpleJob | None:
+        """Return the job that holds a unique key of a name."""
+        return await self._writer.call(self._jobs.find_holder, name, unique_key)
+
+    async def release_key(self, holder: SimpleJob) -> None:
+        """Take its key from a job that still stands as it was read."""
+        await self._writer.call(self._jobs.release_key, holder)
+
+    async def replace(self, holder: SimpleJob, job: SimpleJob) -> SimpleJob | None:
+        """Give a job that waits with its unique key what another one asks for."""
+        replaced = await self._writer.transaction(self._jobs.replace, holder, job)
+        if replaced is not None:
+            self._listeners.emit(Hint.WORK)
+        return replaced
 
     async def claim(self, claim: Claim) -> list[Job]:
         """Move what is due to running; one statement when nothing is, two when something is."""

@@ -11,6 +11,7 @@ RUNNING = "status='running'"
 AT_REST = "status<>'running'"
 SETTLED = "status IN ('finished','errored','killed','skipped')"
 ACTIVE = "status IN ('pending','running','paused')"
+HOLDING = f"unique_key IS NOT NULL AND (unique_until IS NOT NULL OR {ACTIVE})"
 """Conditions of partial indexes. SQLite uses such an index only for a statement that says the very
 same, so they are written once, here."""
 
@@ -38,6 +39,8 @@ class Tables:
     """Index: the settled jobs by their end."""
     exclusive: str
     """Unique index: at most one active job of a type and name where those are exclusive."""
+    unique_key: str
+    """Unique index: at most one holder of a name and unique key."""
     open_kills: str
     """Unique index: the kill requests that are not acknowledged, by job."""
 
@@ -62,5 +65,6 @@ _NAMES = {
     "running": "jobs_running",
     "ended": "jobs_ended",
     "exclusive": "jobs_exclusive",
+    "unique_key": "jobs_unique_key",
     "open_kills": "signals_open",
 }

@@ -1,0 +1,47 @@
+"""Jobs and crons, defined by decorating their handlers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from job_processor.definitions import CronDef, JobDef
+from job_processor.errors import InvalidArgumentError
+from job_processor.facade.base import Base
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Defining(Base):
+    """The decorators."""
+
+    def job(self, name: str | None = None, **options: Any) -> Callable[[F], F]:
+        """Define a job by decorating its handler; `options` are those of `JobDef`.
+
+        Without a name it gets the function's. Raises DefinitionError.
+        """
+
+        def define(handler: F) -> F:
+            self.registry.add_job(_name(name, handler), JobDef(handler, **options))
+            return handler
+
+        return define
+
+    def cron(self, cron_string: str, name: str | None = None, **options: Any) -> Callable[[F], F]:
+        """Define a cron by decorating its handler; `options` are those of `CronDef`.
+
+        Without a name it gets the function's. Raises DefinitionError.
+        """
+
+        def define(handler: F) -> F:
+            definition = CronDef(cron_string, handler, **options)
+            self.registry.add_cron(_name(name, handler), definition)
+            return handler
+
+        return define
+
+
+def _name(name: str | None, handler: Callable[..., Any]) -> str:
+    if callable(name):
+        raise InvalidArgumentError("name", name, "write @processor.job() with parentheses")
+    return name if name is not None else getattr(handler, "__name__", type(handler).__name__)

@@ -1,0 +1,110 @@
+"""Jobs that are made: for later, for now, many at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from job_processor.facade.reading import Reading
+from job_processor.models import OnConflict, SimpleJob
+from job_processor.producer import When
+from job_processor.scheduling import OnProgress, Requests, Scheduling, as_simple
+from job_processor.worker.insertion import insert_or_skip
+
+
+class Producing(Reading):
+    """Scheduling, and running here and now."""
+
+    _scheduling: Scheduling
+
+    async def schedule_job(
+        self,
+        name: str,
+        payload: Mapping[str, Any] | None = None,
+        scheduled_for: When = None,
+        priority: int = 0,
+        expires_at: When = None,
+        *,
+        unique_key: str | None = None,
+        on_conflict: OnConflict | None = None,
+        unique_for: float | None = None,
+        session: Any = None,
+    ) -> SimpleJob:
+        """Store a job to run at `scheduled_for` (aware datetime, timedelta from now, None: now).
+
+        Of those that are due, workers take the ones with the highest priority first, 0 to 9. One
+        that has not begun by `expires_at` (as `scheduled_for`) is skipped.
+
+        unique_key: only one job of this name holds a key, while it is pending, running or paused.
+        on_conflict: what follows when it is held. `return` (the default): the job that holds it is
+            returned; `skip`: this one is stored as skipped; `replace`: the one that holds it gets
+            this payload, time, priority and expiry if it waits, and if it has begun this one is
+            stored beside it; `error`: JobConflictError.
+        unique_for: seconds from now during which the key is held, whatever becomes of the job.
+        session: of a transaction, which then decides whether there is a job: an
+            `AsyncClientSession` of the client that the database is of, or a `sqlite3` or
+            `aiosqlite` connection to the same file. A conflict in it is an error.
+
+        Returns it as stored: pending, or skipped when it is exclusive and one is active. Raises
+        InvalidArgumentError for an unknown name, a payload that cannot be stored, a naive time,
+        another priority, an expiry that comes too early, a key or session that cannot be one.
+        """
+        self._ready()
+        return await self._scheduling.schedule(
+            self._store,
+            on_conflict,
+            session,
+            name=name,
+            payload=payload,
+            scheduled_for=scheduled_for,
+            priority=priority,
+            expires_at=expires_at,
+            unique_key=unique_key,
+            unique_for=unique_for,
+        )
+
+    async def schedule_jobs(
+        self,
+        jobs: Requests,
+        *,
+        session: Any = None,
+        on_progress: OnProgress | None = None,
+        return_jobs: bool = True,
+    ) -> list[SimpleJob]:
+        """Store many jobs, 1,000 in one bulk write.
+
+        jobs: an iterable, plain or async, of names, `(name, payload)`, `(name, payload,
+            scheduled_for)` and `JobRequest`, which has all that `schedule_job` takes.
+        session: as in `schedule_job`.
+        on_progress: called, or awaited, after each write with the number of jobs stored so far.
+        return_jobs: False returns an empty list, so that memory is bounded however many there are.
+
+        Returns them as stored, in order. Raises as `schedule_job` does when nothing was stored, and
+        BulkError, which tells exactly what was not, when a part of them was.
+        """
+        self._ready()
+        return await self._scheduling.schedule_all(
+            self._store, jobs, session, on_progress, return_jobs
+        )
+
+    async def run_job(self, name: str, payload: Mapping[str, Any] | None = None) -> SimpleJob:
+        """Run a job here and now, whatever its tag; return it settled.
+
+        It is one attempt: its failure is returned, not retried. This process is registered and
+        sends heartbeats meanwhile, so that its crash is noticed.
+        """
+        engine = self._ready()
+        definition = self.registry.runnable(name)
+        async with engine:
+            job = self._scheduling.producer.make_running(name, payload, engine.worker_id)
+            (stored,) = await insert_or_skip(self._store, [job], self._clock)
+            if stored.settled:
+                return as_simple(stored)
+            run = engine.executor.start(stored, definition, of_worker=False)
+            run.done = asyncio.get_running_loop().create_future()
+            written = await engine.finish(run)
+            await engine.reporter.hooks_ended()
+        if written is None or not written.settled:  # taken away, or paused by its worker's end
+            written = await self.wait_for_job(stored.id)
+        return as_simple(written)

@@ -1,0 +1,171 @@
+"""What callers schedule: one job, or many in chunks, in a transaction of theirs if they want."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from itertools import count, islice
+from typing import Any, TypeAlias
+
+from job_processor.clock import Clock
+from job_processor.definitions import Registry
+from job_processor.errors import (
+    BulkError,
+    InvalidArgumentError,
+    StoreError,
+)
+from job_processor.models import Job, OnConflict, SimpleJob
+from job_processor.producer import JobRequest, Producer, ShortRequest
+from job_processor.settings import SCHEDULE_BATCH
+from job_processor.store import Store
+from job_processor.worker.insertion import Rules, insert_or_skip, insert_refused, is_over
+
+Request: TypeAlias = JobRequest | ShortRequest
+Requests: TypeAlias = Iterable[Request] | AsyncIterable[Request]
+OnProgress: TypeAlias = Callable[[int], Awaitable[object] | object]
+
+
+class Scheduling:
+    """Puts the jobs of callers into a store."""
+
+    def __init__(self, registry: Registry, clock: Clock) -> None:
+        self.producer = Producer(registry, clock)
+        self._clock = clock
+
+    async def schedule(
+        self, store: Store, on_conflict: OnConflict | None, session: Any, **request: Any
+    ) -> SimpleJob:
+        """Store one job; return it as stored, or the one that is there in its place."""
+        job = self.producer.make(on_conflict=on_conflict, **request)
+        if session is not None:
+            await self._schedule_in(session, store, [job], [on_conflict])
+            return job
+        rules = {} if job.unique_key is None else {job.id: on_conflict or "return"}
+        (stored,) = await insert_or_skip(store, [job], self._clock, rules)
+        return as_simple(stored)
+
+    async def schedule_all(
+        self,
+        store: Store,
+        requests: Requests,
+        session: Any,
+        on_progress: OnProgress | None,
+        return_jobs: bool,
+    ) -> list[SimpleJob]:
+        """Store many jobs, a chunk at a time."""
+        kept: list[SimpleJob] = []
+        written = 0
+        async for start, chunk in _chunks(requests):
+            try:
+                stored = await self._schedule_chunk(store, chunk, start, session)
+            except BulkError as error:
+                error.written += written
+                raise
+            except InvalidArgumentError as error:
+                if written == 0:
+                    raise
+                raise BulkError(written, _positions(start, chunk), ()) from error
+            written += len(stored)
+            if return_jobs:
+                kept += stored
+            if on_progress is not None:
+                answer = on_progress(written)
+                if inspect.isawaitable(answer):
+                    await answer
+        return kept
+
+    async def _schedule_chunk(
+        self, store: Store, requests: list[Request], start: int, session: Any
+    ) -> list[SimpleJob]:
+        jobs = [self.producer.make_of(each, start + i) for i, each in enumerate(requests)]
+        given = {
+            job.id: request.on_conflict
+            for job, request in zip(jobs, requests, strict=True)
+            if isinstance(request, JobRequest) and request.unique_key is not None
+        }
+        if session is not None:
+            await self._schedule_in(session, store, jobs, list(given.values()))
+            return jobs
+        rules: Rules = {job_id: rule or "return" for job_id, rule in given.items()}
+        try:
+            return await self._insert_chunk(store, jobs, rules, start)
+        except BulkError:
+            raise
+        except StoreError as error:
+            partial = await _partial(store, jobs, start)
+            if start == 0 and partial.written == 0 and not partial.unknown:
+                raise
+            raise partial from error
+
+    async def _insert_chunk(
+        self, store: Store, jobs: list[SimpleJob], rules: Rules, start: int
+    ) -> list[SimpleJob]:
+        refused = await store.insert(jobs)
+        if not refused:
+            return jobs
+        insertion = await insert_refused(store, jobs, refused, self._clock, rules)
+        if not insertion.conflicts:
+            return [as_simple(insertion.stored[job.id]) for job in jobs]
+        held = tuple(start + i for i, job in enumerate(jobs) if job.id in insertion.conflicts)
+        conflict = next(iter(insertion.conflicts.values()))
+        raise BulkError(len(jobs) - len(held), held, ()) from conflict
+
+    async def _schedule_in(
+        self, session: Any, store: Store, jobs: list[SimpleJob], rules: list[OnConflict | None]
+    ) -> None:
+        """Store jobs in a caller's transaction, where a conflict can only be an error."""
+        for rule in rules:
+            if rule not in (None, "error"):
+                allowed = "allowed in a transaction is 'error': a conflict ends it"
+                raise InvalidArgumentError("on_conflict", rule, allowed)
+        for job in jobs:
+            if job.unique_key is not None:
+                await self._release_what_is_over(store, job.name, job.unique_key)
+        await store.insert_in(session, jobs)
+
+    async def _release_what_is_over(self, store: Store, name: str, unique_key: str) -> None:
+        holder = await store.find_holder(name, unique_key)
+        if holder is not None and is_over(holder, self._clock.now()):
+            await store.release_key(holder)
+
+
+async def _chunks(requests: Requests) -> AsyncIterator[tuple[int, list[Request]]]:
+    """Give the requests in lists, each with the position of its first."""
+    if isinstance(requests, AsyncIterable):
+        start, chunk = 0, []
+        async for request in requests:
+            chunk.append(request)
+            if len(chunk) == SCHEDULE_BATCH:
+                yield start, chunk
+                start, chunk = start + len(chunk), []
+        if chunk:
+            yield start, chunk
+        return
+    if not isinstance(requests, Iterable):
+        raise InvalidArgumentError("jobs", requests, "allowed is an iterable, plain or async")
+    iterator = iter(requests)
+    for start in count(step=SCHEDULE_BATCH):
+        chunk = list(islice(iterator, SCHEDULE_BATCH))
+        if not chunk:
+            return
+        yield start, chunk
+
+
+async def _partial(store: Store, jobs: list[SimpleJob], start: int) -> BulkError:
+    """Return the error that tells which jobs of a chunk that failed are stored all the same."""
+    try:
+        there: set[Any] = {job.id for job in await store.get_many([job.id for job in jobs])}
+    except StoreError:
+        return BulkError(0, (), _positions(start, jobs))
+    missing = tuple(start + i for i, job in enumerate(jobs) if job.id not in there)
+    return BulkError(len(there), missing, ())
+
+
+def _positions(start: int, chunk: list[Any]) -> tuple[int, ...]:
+    return tuple(range(start, start + len(chunk)))
+
+
+def as_simple(job: Job) -> SimpleJob:
+    """Return a job of a caller as what it is."""
+    assert isinstance(job, SimpleJob)  # noqa: S101  # made as one by the producer
+    return job

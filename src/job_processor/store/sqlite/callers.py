@@ -1,0 +1,52 @@
+"""A caller's own connection to the same file: our jobs are written in its transaction.
+
+It is a `sqlite3.Connection`, or one of `aiosqlite`, whose methods have the same names and are
+awaited.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from job_processor.errors import InvalidArgumentError
+from job_processor.store.sqlite.rows import Row
+
+_ALLOWED = "allowed is a connection of sqlite3 or aiosqlite to the file of this processor"
+
+
+async def write_in(connection: Any, path: Path | None, statement: str, rows: Sequence[Row]) -> int:
+    """Run a statement with each of the rows in the caller's transaction; return what it changed.
+
+    Raises InvalidArgumentError when the connection is none, is one to another file, or commits each
+    statement by itself.
+    """
+    if not hasattr(connection, "executemany") or not hasattr(connection, "in_transaction"):
+        raise InvalidArgumentError("session", connection, _ALLOWED)
+    if path is None:
+        refused = "a database in memory has no other connection; use a file"
+        raise InvalidArgumentError("session", connection, refused)
+    cursor = await _answer(connection.execute("PRAGMA database_list"))
+    files = [row[2] for row in await _answer(cursor.fetchall()) if row[1] == "main"]
+    if not files or not _is_same(path, files[0]):
+        raise InvalidArgumentError("session", connection, f"{_ALLOWED}: {path}")
+    if connection.isolation_level is None and not connection.in_transaction:
+        refused = "it commits each statement by itself; execute BEGIN IMMEDIATE first"
+        raise InvalidArgumentError("session", connection, refused)
+    cursor = await _answer(connection.executemany(statement, rows))
+    changed: int = cursor.rowcount
+    return changed
+
+
+def _is_same(path: Path, other: str) -> bool:
+    """True when the two are one file, by whatever name."""
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False
+
+
+async def _answer(call: Any) -> Any:
+    return await call if inspect.isawaitable(call) else call

@@ -1,0 +1,158 @@
+"""Many jobs at once: any iterable, in chunks, with progress; a failure says what is not stored."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from job_processor import (
+    BulkError,
+    InvalidArgumentError,
+    JobDef,
+    JobProcessor,
+    JobRequest,
+    StoreUnavailableError,
+    UnknownJobError,
+)
+from job_processor.models import Job
+from job_processor.settings import SCHEDULE_BATCH
+from tests.processors import Processors
+
+
+def echo(payload: Any) -> Any:
+    """Return what it was given."""
+    return payload
+
+
+@pytest.fixture
+async def processor(processors: Processors) -> JobProcessor:
+    """A processor with one job."""
+    return await processors.make(jobs={"echo": JobDef(echo)})
+
+
+async def count(processor: JobProcessor) -> int:
+    """Return how many jobs are stored."""
+    total, after = 0, None
+    while True:
+        page = await processor.find_jobs(limit=1000, after=after)
+        total, after = total + len(page.jobs), page.next
+        if after is None:
+            return total
+
+
+async def test_more_than_one_chunk(processor: JobProcessor) -> None:
+    """All are stored, in order; progress is told after each write."""
+    told: list[int] = []
+    wanted = 2 * SCHEDULE_BATCH + 500
+    jobs = await processor.schedule_jobs(
+        (("echo", {"n": n}) for n in range(wanted)), on_progress=told.append
+    )
+    assert [job.payload for job in jobs] == [{"n": n} for n in range(wanted)]
+    assert told == [1000, 2000, 2500]
+    assert await count(processor) == wanted
+
+
+async def test_an_async_iterable(processor: JobProcessor) -> None:
+    """A source that has to be waited for, and a progress that is awaited."""
+    told: list[int] = []
+
+    async def source() -> AsyncIterator[JobRequest]:
+        for n in range(SCHEDULE_BATCH + 1):
+            yield JobRequest("echo", {"n": n}, priority=n % 10)
+
+    async def tell(written: int) -> None:
+        told.append(await count(processor))
+        assert told[-1] == written
+
+    jobs = await processor.schedule_jobs(source(), on_progress=tell)
+    assert [job.priority for job in jobs[:12]] == [*range(10), 0, 1]
+    assert told == [1000, 1001]
+
+
+async def test_chunks_are_taken_one_after_the_other(processor: JobProcessor) -> None:
+    """No more of the source is taken than is written next, and nothing need be kept."""
+    taken = 0
+    ahead: list[int] = []
+
+    def source() -> Iterator[str]:
+        nonlocal taken
+        for _ in range(3 * SCHEDULE_BATCH):
+            taken += 1
+            yield "echo"
+
+    jobs = await processor.schedule_jobs(
+        source(), on_progress=lambda written: ahead.append(taken - written), return_jobs=False
+    )
+    assert jobs == []
+    assert ahead == [0, 0, 0]
+    assert await count(processor) == 3 * SCHEDULE_BATCH
+
+
+async def test_nothing_at_all(processor: JobProcessor) -> None:
+    """Is no error, and no progress."""
+    told: list[int] = []
+    assert await processor.schedule_jobs([], on_progress=told.append) == []
+    assert told == []
+    with pytest.raises(InvalidArgumentError, match="jobs: 7"):
+        await processor.schedule_jobs(7)  # type: ignore[arg-type]  # what is tested
+
+
+async def test_a_bad_one_in_a_later_chunk(processor: JobProcessor) -> None:
+    """What was stored before stays; the error tells where it stopped, and why."""
+    requests = [("echo",)] * 1200 + [("nothing",)] + [("echo",)] * 900
+    with pytest.raises(BulkError, match=r"1000 jobs were stored, 1000 were not: jobs\[1200\]") as e:
+        await processor.schedule_jobs(requests)
+    assert (e.value.written, e.value.unknown) == (1000, ())
+    assert e.value.not_written == tuple(range(1000, 2000))
+    assert isinstance(e.value.__cause__, UnknownJobError)
+    assert await count(processor) == 1000
+    with pytest.raises(UnknownJobError, match=r"jobs\[3\]"):  # in the first one: nothing is stored
+        await processor.schedule_jobs(["echo"] * 3 + ["nothing"])
+    assert await count(processor) == 1000
+
+
+class Faulty:
+    """A store's insert that fails at the second chunk, after a part of it."""
+
+    def __init__(self, processor: JobProcessor, *, stays_away: bool) -> None:
+        self._store = processor._store
+        self._insert = self._store.insert
+        self._stays_away = stays_away
+        self._calls = 0
+
+    async def insert(self, jobs: Sequence[Job]) -> list[Job]:
+        """Do as the store does, but fail the second time."""
+        self._calls += 1
+        if self._calls != 2:
+            return await self._insert(jobs)
+        await self._insert(jobs[:300])
+        raise StoreUnavailableError("it does not answer")
+
+    async def get_many(self, job_ids: Any) -> list[Job]:
+        """Do as the store does, unless it stays away."""
+        if self._stays_away:
+            raise StoreUnavailableError("it does not answer")
+        return await type(self._store).get_many(self._store, job_ids)
+
+
+@pytest.mark.parametrize("stays_away", [False, True])
+async def test_a_chunk_that_fails_in_part(
+    processor: JobProcessor, monkeypatch: pytest.MonkeyPatch, stays_away: bool
+) -> None:
+    """Its jobs are looked up: exactly those that are not there are named, if anybody knows."""
+    faulty = Faulty(processor, stays_away=stays_away)
+    monkeypatch.setattr(processor._store, "insert", faulty.insert)
+    monkeypatch.setattr(processor._store, "get_many", faulty.get_many)
+    with pytest.raises(BulkError, match="it does not answer") as caught:
+        await processor.schedule_jobs(["echo"] * 2500)
+    error = caught.value
+    assert isinstance(error.__cause__, StoreUnavailableError)
+    if stays_away:
+        assert (error.written, error.not_written) == (1000, ())
+        assert error.unknown == tuple(range(1000, 2000))
+    else:
+        assert (error.written, error.unknown) == (1300, ())
+        assert error.not_written == tuple(range(1300, 2000))
+    assert await count(processor) == 1300

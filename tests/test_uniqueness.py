@@ -1,0 +1,214 @@
+"""Unique keys through the facade: what follows a conflict, and races for a key."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from job_processor import (
+    BulkError,
+    Clock,
+    InvalidArgumentError,
+    JobConflictError,
+    JobDef,
+    JobProcessor,
+    JobRequest,
+    JobStatus,
+)
+from tests.processors import Processors
+
+HOUR = timedelta(hours=1)
+
+
+class LateClock(Clock):
+    """A clock that a test moves on."""
+
+    late = timedelta()
+
+    def now(self) -> datetime:
+        """Return the time, so much later."""
+        return super().now() + self.late
+
+
+def echo(payload: Any) -> Any:
+    """Return what it was given."""
+    return payload
+
+
+@pytest.fixture
+async def processor(processors: Processors) -> JobProcessor:
+    """A processor with jobs of three kinds."""
+    jobs = {"echo": JobDef(echo), "other": JobDef(echo), "alone": JobDef(echo, exclusive=True)}
+    return await processors.make(jobs=jobs)
+
+
+async def test_the_job_that_holds_the_key_is_returned(processor: JobProcessor) -> None:
+    """By default, unchanged; a key is of one name, and free when its job has ended."""
+    first = await processor.schedule_job("echo", {"n": 1}, unique_key="k")
+    assert first.unique_key == "k"
+    again = await processor.schedule_job("echo", {"n": 2}, HOUR, 3, unique_key="k")
+    assert again == first
+    assert await processor.schedule_job("other", unique_key="k") != first
+    await processor.run_worker(burst=True)
+    assert (await processor.schedule_job("echo", {"n": 3}, unique_key="k")).payload == {"n": 3}
+
+
+async def test_a_job_is_skipped(processor: JobProcessor) -> None:
+    """It is stored, and tells by whom."""
+    first = await processor.schedule_job("echo", unique_key="k")
+    job = await processor.schedule_job("echo", {"n": 2}, unique_key="k", on_conflict="skip")
+    assert await processor.get_job(job.id) == job
+    assert (job.status, job.payload, job.ended_at is not None) == ("skipped", {"n": 2}, True)
+    assert job.output is not None
+    assert job.output.skip_metadata is not None
+    assert job.output.skip_metadata.conflicting_job_id == first.id
+    assert job.output.error == "unique_key 'k' is held"
+
+
+async def test_a_job_that_waits_is_replaced(processor: JobProcessor) -> None:
+    """Each call moves it, so that only the last of many runs: a debounce."""
+    jobs = [
+        await processor.schedule_job(
+            "echo", {"n": n}, HOUR * (4 - n), n, unique_key="k", on_conflict="replace"
+        )
+        for n in range(5)
+    ]
+    assert len({job.id for job in jobs}) == 1
+    job = jobs[-1]
+    assert (job.payload, job.priority) == ({"n": 4}, 4)
+    await processor.run_worker(burst=True)
+    assert (await processor.wait_for_job(job.id)).result() == {"n": 4}
+
+
+async def test_what_has_begun_is_followed_by_a_new_one(processors: Processors) -> None:
+    """With `replace` nothing is lost: the run keeps its payload, the new one runs after it."""
+    begun, go_on, seen = asyncio.Event(), asyncio.Event(), []
+
+    async def held(payload: Any) -> None:
+        seen.append(payload["n"])
+        begun.set()
+        await go_on.wait()
+
+    processor, _ = await processors.start(jobs={"held": JobDef(held)})
+    options: dict[str, Any] = {"unique_key": "k", "on_conflict": "replace"}
+    first = await processor.schedule_job("held", {"n": 1}, **options)
+    await begun.wait()
+    second = await processor.schedule_job("held", {"n": 2}, HOUR, **options)
+    assert second.id != first.id
+    third = await processor.schedule_job("held", {"n": 3}, **options)
+    assert third.id == second.id
+    go_on.set()
+    await processor.wait_for_job(first.id)
+    await processor.wait_for_job(third.id)
+    assert seen == [1, 3]
+
+
+async def test_a_conflict_is_an_error(processor: JobProcessor) -> None:
+    """It names key and holder; of many jobs it tells exactly which were not stored."""
+    first = await processor.schedule_job("echo", unique_key="k")
+    with pytest.raises(JobConflictError, match=f"'k' of 'echo' is held by the job {first.id}"):
+        await processor.schedule_job("echo", unique_key="k", on_conflict="error")
+    strict = JobRequest("echo", unique_key="k", on_conflict="error")
+    with pytest.raises(BulkError, match="3 jobs were stored, 2 were not") as caught:
+        await processor.schedule_jobs(["echo", strict, JobRequest("echo"), strict, "other"])
+    error = caught.value
+    assert (error.written, error.not_written, error.unknown) == (3, (1, 3), ())
+    assert isinstance(error.__cause__, JobConflictError)
+    assert len((await processor.find_jobs()).jobs) == 4
+
+
+async def test_many_jobs_with_keys(processor: JobProcessor) -> None:
+    """Each follows its own rule, those of one call among each other too."""
+    waiting = await processor.schedule_job("echo", {"n": 0}, HOUR, unique_key="b")
+    requests = [
+        JobRequest("echo", {"n": 1}, unique_key="a"),
+        JobRequest("echo", {"n": 2}, unique_key="a"),
+        JobRequest("echo", {"n": 3}, unique_key="b", on_conflict="replace"),
+        JobRequest("echo", {"n": 4}, unique_key="a", on_conflict="skip"),
+        JobRequest("echo", {"n": 5}),
+    ]
+    jobs = await processor.schedule_jobs(requests)
+    assert [job.payload and job.payload["n"] for job in jobs] == [1, 1, 3, 4, 5]
+    assert jobs[2].id == waiting.id
+    assert [job.status.value for job in jobs] == ["pending"] * 3 + ["skipped", "pending"]
+
+
+@pytest.mark.parametrize("rule", ["return", "skip", "replace", "error"])
+async def test_a_key_is_held_for_a_time(processors: Processors, rule: Any) -> None:
+    """Whatever becomes of its job: until then it meets its holder, then it is free."""
+    clock = LateClock()
+    processor = await processors.make(jobs={"echo": JobDef(echo)}, clock=clock)
+    options: dict[str, Any] = {"unique_key": "k", "unique_for": 60, "on_conflict": rule}
+    first = await processor.schedule_job("echo", {"n": 1}, **options)
+    assert first.unique_until == first.created_at + timedelta(seconds=60)
+    await processor.run_worker(burst=True)
+    clock.late = timedelta(seconds=59)
+    if rule == "error":
+        with pytest.raises(JobConflictError):
+            await processor.schedule_job("echo", {"n": 2}, **options)
+    else:
+        met = await processor.schedule_job("echo", {"n": 2}, **options)
+        assert (met.id == first.id) == (rule != "skip")
+        assert met.status == (JobStatus.SKIPPED if rule == "skip" else JobStatus.FINISHED)
+    plain = await processor.schedule_job("echo", unique_key="k")
+    assert plain.id == first.id  # the holder's time counts, not the newcomer's
+    clock.late = timedelta(seconds=60)
+    new = await processor.schedule_job("echo", {"n": 3}, **options)
+    assert (new.status, new.payload) == (JobStatus.PENDING, {"n": 3})
+    clock.late = timedelta(seconds=130)  # that one waits yet: its time is over all the same
+    assert (await processor.schedule_job("echo", {"n": 4}, **options)).payload == {"n": 4}
+
+
+async def test_a_key_and_an_exclusive_name(processor: JobProcessor) -> None:
+    """The key is looked at first; one that is free does not help where another is active."""
+    first = await processor.schedule_job("alone", unique_key="a")
+    assert (await processor.schedule_job("alone", unique_key="a")).id == first.id
+    other = await processor.schedule_job("alone", unique_key="b")
+    assert other.status is JobStatus.SKIPPED
+    assert other.output is not None
+    assert other.output.skip_metadata is not None
+    assert other.output.skip_metadata.reason == "noConcurrent_conflict"
+
+
+@pytest.mark.parametrize(
+    ("options", "argument"),
+    [
+        ({"unique_key": ""}, "unique_key"),
+        ({"unique_key": 7}, "unique_key"),
+        ({"unique_key": "k" * 201}, "unique_key"),
+        ({"unique_key": "k", "on_conflict": "ignore"}, "on_conflict"),
+        ({"unique_key": "k", "unique_for": 0}, "unique_for"),
+        ({"unique_key": "k", "unique_for": "1h"}, "unique_for"),
+        ({"unique_key": "k", "unique_for": 1e12}, "unique_for"),
+        ({"on_conflict": "skip"}, "on_conflict"),
+        ({"unique_for": 5}, "unique_for"),
+    ],
+)
+async def test_bad_input(processor: JobProcessor, options: Any, argument: str) -> None:
+    """The error names the argument, and nothing is stored."""
+    with pytest.raises(InvalidArgumentError) as caught:
+        await processor.schedule_job("echo", **options)
+    assert caught.value.argument == argument
+    assert (await processor.find_jobs()).jobs == ()
+
+
+@pytest.mark.parametrize("rule", ["return", "skip", "replace", "error"])
+async def test_fifty_producers(processors: Processors, rule: Any) -> None:
+    """Of 50 that race for a key, on ten connections, exactly one makes a job that runs."""
+    jobs = {"echo": JobDef(echo)}
+    producers = [await processors.make(jobs=jobs) for _ in range(10)]
+
+    async def produce(n: int) -> None:
+        try:
+            await producers[n % 10].schedule_job("echo", {"n": n}, unique_key="k", on_conflict=rule)
+        except JobConflictError:
+            assert rule == "error"
+
+    await asyncio.gather(*(produce(n) for n in range(50)))
+    page = await producers[0].find_jobs(limit=100)
+    statuses = [job.status.value for job in page.jobs]
+    assert statuses.count("pending") == 1
+    assert len(statuses) == (50 if rule == "skip" else 1)
