@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from job_processor.abort import AbortController, AbortReason, AbortSignal
     from job_processor.clock import Clock
+    from job_processor.crons import CronInfo
     from job_processor.definitions import CronDef, JobDef
     from job_processor.errors import (
         AbortedError,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         SimpleJob,
         SkipMetadata,
     )
+    from job_processor.pauses import Pauses
     from job_processor.processor import JobProcessor, init_job_processor
     from job_processor.producer import JobRequest
     from job_processor.retries import Retry, RetryLater, Snooze
@@ -56,6 +58,7 @@ __all__ = [
     "Clock",
     "Cron",
     "CronDef",
+    "CronInfo",
     "CronTask",
     "DefinitionError",
     "Event",
@@ -75,6 +78,7 @@ __all__ = [
     "JobTimeoutError",
     "NotSetUpError",
     "Output",
+    "Pauses",
     "PayloadError",
     "Retry",
     "RetryLater",
@@ -92,11 +96,13 @@ __all__ = [
 _HOMES = {  # all others are errors
     "abort": "AbortController AbortReason AbortSignal",
     "clock": "Clock",
+    "crons": "CronInfo",
     "definitions": "CronDef JobDef",
     "events": "Event EventKind",
     "models": "Attempt Cron CronTask Job JobPage JobStatus Output SimpleJob SkipMetadata",
     "processor": "JobProcessor init_job_processor",
     "producer": "JobRequest",
+    "pauses": "Pauses",
     "retries": "Retry RetryLater Snooze",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -22,6 +22,7 @@ from job_processor.models import (
     SimpleJob,
     WorkerInfo,
 )
+from job_processor.pauses import KIND, Pauses
 from job_processor.settings import COUNT_CAP, STATUS_LIMIT, STATUS_NAMES, STATUS_TASKS
 from job_processor.store import Store
 
@@ -33,7 +34,10 @@ async def get_status(store: Store) -> dict[str, Any]:
     """
     registrations = await store.registrations()
     now = registrations.now
-    names, crons = await asyncio.gather(store.names(STATUS_NAMES), store.crons())
+    names, crons, pauses = await asyncio.gather(
+        store.names(STATUS_NAMES), store.crons(), store.settings(KIND)
+    )
+    paused = Pauses.of(pauses)
     workers, queue, jobs, cron_groups = await asyncio.gather(
         _workers(store, registrations),
         store.queue(now, STATUS_LIMIT),
@@ -46,6 +50,7 @@ async def get_status(store: Store) -> dict[str, Any]:
         "queue": [job_json(job) for job in queue],
         "jobs": jobs,
         "crons": cron_groups,
+        "paused": {"names": sorted(paused.names), "tags": sorted(paused.tags)},
     }
 
 

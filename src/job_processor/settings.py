@@ -59,6 +59,12 @@ LOOP_BLOCKED_SECONDS = 1.0
 RESCUE_BATCH = 500
 """Runs of one dead worker that are read at a time."""
 
+PAUSES_INTERVAL = 0.5
+"""Seconds between two looks at what is paused, at least."""
+
+PAUSES_SWEEP = 30.0
+"""Seconds between two of them where changes of other processes are told."""
+
 HISTORY_BATCH = 1000
 """Settled jobs removed in one write, so that claims get in between."""
 

@@ -12,6 +12,7 @@ from job_processor import Clock, CronDef, CronTask, JobProcessor, JobStatus
 from job_processor.models import JobQuery, occurrence_id
 from job_processor.worker.engine import Engine
 from job_processor.worker.ownership import Ownership
+from job_processor.worker.pauses import PauseWatch
 from job_processor.worker.scheduler import Scheduler
 from tests.processors import WAIT, Processors, eventually
 
@@ -47,6 +48,11 @@ async def engine_of(processors: Processors, clock: Clock, **options: Any) -> Eng
     return engine
 
 
+def scheduler_of(engine: Engine) -> Scheduler:
+    """Return a scheduler that knows of no pause."""
+    return Scheduler(engine, PauseWatch(engine))
+
+
 async def tasks(processor_or_engine: Engine) -> list[CronTask]:
     """Return all cron tasks, the earliest first."""
     found = await processor_or_engine.store.find(JobQuery(type="cron_task", limit=1000))
@@ -64,7 +70,7 @@ async def test_the_next_occurrence_stands_in_the_queue(processors: Processors) -
     """Ahead of its time, pending, with an id derived from name and time; the pointer at it."""
     clock = SetClock()
     engine = await engine_of(processors, clock, crons={"tick": CronDef("* * * * *", nothing)})
-    scheduler = Scheduler(engine)
+    scheduler = scheduler_of(engine)
     assert await scheduler.schedule() == at(1)[0]
     (task,) = await tasks(engine)
     assert (task.scheduled_for, task.status) == (at(1)[0], "pending")
@@ -81,7 +87,7 @@ async def test_ten_racing_schedulers_make_each_occurrence_once(processors: Proce
     """Any worker may schedule; together they make no more and no fewer."""
     clock = SetClock()
     crons = {"tick": CronDef("* * * * *", nothing), "tock": CronDef("*/2 * * * *", nothing)}
-    schedulers = [Scheduler(await engine_of(processors, clock, crons=crons)) for _ in range(10)]
+    schedulers = [scheduler_of(await engine_of(processors, clock, crons=crons)) for _ in range(10)]
     engine = schedulers[0]._engine
     for _ in range(4):
         await asyncio.gather(*(each.schedule() for each in schedulers))
@@ -98,7 +104,7 @@ async def test_a_crash_between_insert_and_advance_loses_and_doubles_nothing(
     """The occurrence is inserted before the pointer moves; the next pass finds it there."""
     clock = SetClock()
     engine = await engine_of(processors, clock, crons={"tick": CronDef("* * * * *", nothing)})
-    scheduler = Scheduler(engine)
+    scheduler = scheduler_of(engine)
     await scheduler.schedule()
     clock.forward(minutes=1)
 
@@ -109,7 +115,7 @@ async def test_a_crash_between_insert_and_advance_loses_and_doubles_nothing(
         patch.setattr(type(engine.store), "update_cron", crash)
         with pytest.raises(RuntimeError):
             await scheduler.schedule()
-    await Scheduler(engine).schedule()
+    await scheduler_of(engine).schedule()
     assert [task.scheduled_for for task in await tasks(engine)] == at(1, 2)
 
 
@@ -127,9 +133,9 @@ async def test_a_crash_before_a_new_cron_is_complete_loses_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(Ownership, "mark_applied", crash)
         with pytest.raises(RuntimeError):
-            await Scheduler(engine).schedule()
+            await scheduler_of(engine).schedule()
     clock.forward(minutes=3)
-    await Scheduler(engine).schedule()
+    await scheduler_of(engine).schedule()
     assert [task.scheduled_for for task in await tasks(engine)] == at(1, 2, 3, 4)
 
 
@@ -148,9 +154,9 @@ async def test_what_an_outage_of_a_day_leaves_to_do(
     clock = SetClock()
     crons = {"tick": CronDef("* * * * *", nothing, misfire=misfire)}
     engine = await engine_of(processors, clock, crons=crons)
-    await Scheduler(engine).schedule()
+    await scheduler_of(engine).schedule()
     clock.forward(days=1)
-    await Scheduler(engine).schedule()
+    await scheduler_of(engine).schedule()
     assert [task.scheduled_for for task in await tasks(engine)] == at(*expected)
 
 
@@ -177,15 +183,15 @@ async def test_a_changed_cron_drops_its_old_occurrence(processors: Processors) -
     """A new expression moves the pointer and removes the pending occurrence of the old one."""
     clock = SetClock()
     old = await engine_of(processors, clock, crons={"tick": CronDef("0 13 * * *", nothing)})
-    await Scheduler(old).schedule()
+    await scheduler_of(old).schedule()
     assert [task.scheduled_for for task in await tasks(old)] == at(60)
     new = await engine_of(processors, clock, crons={"tick": CronDef("*/5 * * * *", nothing)})
-    await Scheduler(new).schedule()
+    await scheduler_of(new).schedule()
     assert [task.scheduled_for for task in await tasks(new)] == at(5)
     (cron,) = await new.store.crons()
     assert (cron.cron_string, cron.scheduled_for) == ("*/5 * * * *", at(5)[0])
-    await Scheduler(old).schedule()  # an older worker never writes back
-    await Scheduler(new).schedule()
+    await scheduler_of(old).schedule()  # an older worker never writes back
+    await scheduler_of(new).schedule()
     assert [task.scheduled_for for task in await tasks(new)] == at(5)
 
 
@@ -195,11 +201,11 @@ async def test_a_rollback_takes_over_when_the_newer_version_is_gone(
     """A definition seen before counts again once no living worker lists the newer one."""
     clock = SetClock()
     old_crons = {"tick": CronDef("0 13 * * *", nothing)}
-    await Scheduler(await engine_of(processors, clock, crons=old_crons)).schedule()
+    await scheduler_of(await engine_of(processors, clock, crons=old_crons)).schedule()
     newer = await processors.make(clock=clock, crons={"tick": CronDef("*/5 * * * *", nothing)})
     await newer.run_worker(burst=True)
     rolled_back = await engine_of(processors, clock, crons=old_crons)
-    await Scheduler(rolled_back).schedule()
+    await scheduler_of(rolled_back).schedule()
     assert [task.scheduled_for for task in await tasks(rolled_back)] == at(60)
 
 
@@ -214,7 +220,7 @@ async def test_a_cron_that_no_worker_lists_is_removed(processors: Processors) ->
     )
     await other.run_worker(burst=True)
     engine = await engine_of(processors, clock, crons={"b": both["b"]})
-    await Scheduler(engine).schedule()
+    await scheduler_of(engine).schedule()
     assert [task.name for task in await tasks(engine)] == ["b", "c"]
     assert sorted(cron.name for cron in await engine.store.crons()) == ["b", "c"]
 
@@ -225,11 +231,11 @@ async def test_a_cron_belongs_to_one_service(
     """A second service that defines the same name does not schedule it, and says so."""
     clock = SetClock()
     first = await engine_of(processors, clock, crons={"a": CronDef("0 13 * * *", nothing)})
-    await Scheduler(first).schedule()
+    await scheduler_of(first).schedule()
     second = await engine_of(
         processors, clock, crons={"a": CronDef("0 14 * * *", nothing)}, service="other"
     )
-    await Scheduler(second).schedule()
+    await scheduler_of(second).schedule()
     assert [task.scheduled_for for task in await tasks(first)] == at(60)
     assert "belongs to service 'default'" in caplog.text
 
@@ -249,7 +255,7 @@ async def test_an_exclusive_cron_waits_for_the_one_before(processors: Processors
     assert engine is not None
     await engine.start()
     processors.at_the_end(engine.stop)
-    scheduler = Scheduler(engine)
+    scheduler = scheduler_of(engine)
     await scheduler.schedule()
     clock.forward(minutes=1)
     await scheduler.schedule()

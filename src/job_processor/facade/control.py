@@ -1,17 +1,19 @@
-"""What is done to jobs that are there already."""
+"""What is done to jobs and crons that are there already."""
 
 from __future__ import annotations
 
 from bson import ObjectId
 
+from job_processor.crons import CronInfo, get_crons, run_cron
 from job_processor.errors import JobNotFoundError, JobStateError
 from job_processor.facade.base import Base
 from job_processor.killing import kill_job
-from job_processor.models import Job, object_id
+from job_processor.models import CronTask, Job, object_id
+from job_processor.pauses import KIND, Pauses, setting_key
 
 
 class Control(Base):
-    """Killing and sending round again."""
+    """Killing, sending round again, pausing, and crons by hand."""
 
     async def kill_job(self, job_id: ObjectId | str) -> Job:
         """Kill a waiting job at once, ask the worker of a running one to stop it.
@@ -40,3 +42,42 @@ class Control(Base):
             waiting = await self._store.requeue(id, self._clock.now())
             if waiting is not None:
                 return waiting
+
+    async def pause(self, name: str | None = None, *, tag: str | None = None) -> None:
+        """Let no worker begin anything of a name of jobs or crons, or of a tag; until `resume`.
+
+        It is kept in the database and seen by all workers within a second; what runs already goes
+        on. A paused cron plans nothing; what it missed is judged by its `misfire` when it goes on.
+        Twice is harmless. Raises InvalidArgumentError unless it is one name or one tag.
+        """
+        self._ready()
+        key = setting_key(name, tag)
+        await self._store.put_setting(KIND, key, {"since": self._clock.now()}, None)
+
+    async def resume(self, name: str | None = None, *, tag: str | None = None) -> None:
+        """End a pause, as it was made: by name or by tag; harmless when there is none.
+
+        Raises InvalidArgumentError unless it is one name or one tag.
+        """
+        self._ready()
+        await self._store.remove_setting(KIND, setting_key(name, tag))
+
+    async def get_pauses(self) -> Pauses:
+        """Return the names and tags that are paused."""
+        self._ready()
+        return Pauses.of(await self._store.settings(KIND))
+
+    async def get_crons(self) -> list[CronInfo]:
+        """Return all crons of the database by name, each with its next five times."""
+        self._ready()
+        return await get_crons(self._store, self.registry, self._clock)
+
+    async def run_cron(self, name: str) -> CronTask:
+        """Let a cron run now, once, beside its schedule; return the task as it is stored.
+
+        Pending, or skipped when the cron is exclusive and one is active. A worker that serves it
+        runs it; one that is paused waits. Raises UnknownJobError when the database has no such
+        cron.
+        """
+        self._ready()
+        return await run_cron(self._store, self.registry, self._clock, name)

@@ -40,9 +40,11 @@ class Hint(Flag):
     """A kill request may have arrived."""
     SETTLED = auto()
     """A job may have been settled."""
+    SETTINGS = auto()
+    """A setting may have changed."""
 
 
-ANYTHING = Hint.WORK | Hint.KILL | Hint.SETTLED
+ANYTHING = Hint.WORK | Hint.KILL | Hint.SETTLED | Hint.SETTINGS
 
 HintListener: TypeAlias = Callable[[Hint], object]
 
@@ -83,6 +85,9 @@ class Store(ABC):
 
     needs_heartbeat: bool = True
     """False where every worker lives in this process."""
+
+    hints_of_others: bool = True
+    """False where changes of other processes are found by polling only."""
 
     claims_one_sooner: bool = False
     """True where a claim of one job takes fewer round trips than a claim of several."""

@@ -15,6 +15,7 @@ from job_processor.store.base import Hint
 from job_processor.worker.engine import Engine
 from job_processor.worker.misfire import is_skipped
 from job_processor.worker.outcomes import is_expired
+from job_processor.worker.pauses import PauseWatch
 from job_processor.worker.persistence import Backoff
 
 _OVERDUE_PAUSE = 0.05  # seconds
@@ -23,8 +24,12 @@ _OVERDUE_PAUSE = 0.05  # seconds
 class ClaimLoop:
     """The worker's main loop; `on_trouble` is called when a claim's fate is unknown."""
 
-    def __init__(self, engine: Engine, on_trouble: Callable[[], object]) -> None:
+    def __init__(
+        self, engine: Engine, pauses: PauseWatch, on_trouble: Callable[[], object]
+    ) -> None:
         self._engine = engine
+        self._pauses = pauses
+        pauses.on_changed(self._on_names_changed)
         self._on_trouble = on_trouble
         self._wake = asyncio.Event()
         self._rotation = 0
@@ -82,11 +87,20 @@ class ClaimLoop:
             self._expects_one = not self._wants_slots and self._engine.store.claims_one_sooner
             self._wake.set()
 
+    def _on_names_changed(self) -> None:
+        self._look_ahead = True
+        self._wake.set()
+
+    def _names(self) -> tuple[str, ...]:
+        """Return the names that this worker may claim at present."""
+        engine = self._engine
+        return self._pauses.without_paused(engine.registry.served(engine.settings.worker_tags))
+
     async def _fill_slots(self) -> bool:
         """Claim for every free slot and start what came; True when nothing more is due."""
         engine = self._engine
         expects_one, self._expects_one = self._expects_one, False
-        names = engine.registry.served(engine.settings.worker_tags)
+        names = self._names()
         groups = [names[i : i + CLAIM_NAMES] for i in range(0, len(names), CLAIM_NAMES)]
         self._rotation += 1
         for i in range(len(groups)):
@@ -165,7 +179,7 @@ class ClaimLoop:
         await self._pause(self._until_next_due())
 
     async def _find_next_due(self) -> datetime | None:
-        names = self._engine.registry.served(self._engine.settings.worker_tags)
+        names = self._names()
         return await self._engine.store.next_due(names) if names else None
 
     def _until_next_due(self) -> float:

@@ -21,6 +21,7 @@ from job_processor.worker.engine import Engine
 from job_processor.worker.insertion import insert_or_skip
 from job_processor.worker.misfire import missed_between
 from job_processor.worker.ownership import Owner, Ownership
+from job_processor.worker.pauses import PauseWatch
 
 _JITTER = 0.1  # seconds; the occurrence that is due stands in the queue already
 
@@ -28,13 +29,15 @@ _JITTER = 0.1  # seconds; the occurrence that is due stands in the queue already
 class Scheduler:
     """Makes a pass when a cron's pointer is due, an exclusive one has settled, or time passed."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, pauses: PauseWatch) -> None:
         self._engine = engine
+        self._pauses = pauses
         self._timezone = engine.settings.timezone
         self._ownership = Ownership(
             engine.store, engine.settings.service, self._timezone, engine.logger
         )
         self._wake = asyncio.Event()
+        pauses.on_changed(self._wake.set)
 
     async def run(self) -> None:
         """Schedule until cancelled."""
@@ -59,6 +62,8 @@ class Scheduler:
         crons = {cron.name: cron for cron in await engine.store.crons()}
         pointers = []
         for name, definition in list(definitions.items()):
+            if self._pauses.is_paused(name, definition):
+                continue  # its pointer stays, so that what it misses is judged when it goes on
             cron = crons.get(name)
             if cron is not None and name not in owners and cron.id != cron_id(name):
                 self._ownership.complain_of_node(name)

@@ -11,6 +11,7 @@ from job_processor.events import Event, EventKind
 from job_processor.worker.engine import Engine
 from job_processor.worker.history import HistoryKeeper
 from job_processor.worker.loop import ClaimLoop
+from job_processor.worker.pauses import PauseWatch
 from job_processor.worker.persistence import persist
 from job_processor.worker.reconciler import Reconciler
 from job_processor.worker.rescuer import Rescuer
@@ -22,11 +23,12 @@ class Worker:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._scheduler = Scheduler(engine)
+        self._pauses = PauseWatch(engine)
+        self._scheduler = Scheduler(engine, self._pauses)
         self._rescuer = Rescuer(engine)
         self._reconciler = Reconciler(engine)
         self._history = HistoryKeeper(engine)
-        self._loop = ClaimLoop(engine, self._reconciler.look_soon)
+        self._loop = ClaimLoop(engine, self._pauses, self._reconciler.look_soon)
 
     async def run(self, stop: AbortSignal, *, burst: bool) -> None:
         """Work until `stop` is aborted (then stop gracefully) or, with `burst`, nothing is due.
@@ -39,6 +41,7 @@ class Worker:
         self._emit(EventKind.WORKER_STARTED)
         upkeep: list[asyncio.Task[None]] = []
         try:
+            await persist(self._pauses.look, engine.logger, "pauses")
             if burst:
                 await persist(self._scheduler.schedule, engine.logger, "scheduling crons")
             upkeep = self._start_upkeep(burst)
@@ -59,6 +62,7 @@ class Worker:
         tasks = [
             self._task("engine watch", self._engine.died()),
             self._task("reconciler", self._reconciler.run()),
+            self._task("pauses", self._pauses.run()),
         ]
         if not burst:
             tasks += [

@@ -106,6 +106,11 @@ class MongoStore(Store):
         """
         return cls(adopt(database), prefix=prefix, history_days=history_days)
 
+    @property
+    def hints_of_others(self) -> bool:  # type: ignore[override]  # it is found out when asked
+        """False on a standalone server, and without the right to open a change stream."""
+        return self._watch.supported
+
     # --- life ---------------------------------------------------------------------------------
 
     async def setup(self) -> None:
@@ -297,11 +302,14 @@ class MongoStore(Store):
         self, kind: str, name: str, value: Setting, expected: Setting | None
     ) -> bool:
         """Replace a setting if it still equals `expected` (None: if absent); False if it lost."""
-        return await self._answer(self._settings.put(kind, name, value, expected))
+        done = await self._answer(self._settings.put(kind, name, value, expected))
+        self._watch.notify(Hint.SETTINGS)
+        return done
 
     async def remove_setting(self, kind: str, name: str) -> None:
         """Present → absent; nothing when it is gone."""
         await self._answer(self._settings.remove(kind, name))
+        self._watch.notify(Hint.SETTINGS)
 
     # --- reading --------------------------------------------------------------------------------
 

@@ -68,7 +68,7 @@ class Watch:
         self._task: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._linger: asyncio.TimerHandle | None = None
-        self._supported = True
+        self.supported = True
 
     def subscribe(self, listener: HintListener) -> Callable[[], None]:
         """Call `listener` in the event loop with each hint; returns a function that ends it."""
@@ -107,7 +107,7 @@ class Watch:
         if self._linger is not None:
             self._linger.cancel()
             self._linger = None
-        if self._supported and (self._task is None or self._task.done()):
+        if self.supported and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(
                 self._run(), name="job-processor change stream"
             )
@@ -148,7 +148,7 @@ class Watch:
         """Open a stream from now on and hand out what it brings, until it fails or ends."""
         # Not the driver's watch(), which goes on from its token after many an error, and tells
         # nobody to look.
-        pipeline, signals = _pipeline(self._handles), self._handles.signals.name
+        pipeline = _pipeline(self._handles)
         async with open_stream(self._handles.database, pipeline, CLOSE_TIMEOUT) as stream:
             self.notify(ANYTHING)  # what happened while no stream was open
             pause, early = _SHORTEST_PAUSE, 0
@@ -157,7 +157,7 @@ class Watch:
                 changes = await stream.next_batch()
                 waited = time.monotonic() - asked
                 if changes:
-                    self._tell(changes, signals)
+                    self._tell(changes)
                     pause = _SHORTEST_PAUSE if waited > _LONGEST_PAUSE else pause
                     await asyncio.sleep(pause)
                     pause, early = min(2 * pause, _LONGEST_PAUSE), 0
@@ -165,17 +165,27 @@ class Watch:
                     early += 1
                     await asyncio.sleep(RETRY_DELAY_MIN if early > _EARLY_IN_A_ROW else 0)
 
-    def _tell(self, changes: Sequence[Document], signals: str) -> None:
+    def _tell(self, changes: Sequence[Document]) -> None:
         """Hand out a batch: new work when it is our turn to try for it, all else at once."""
-        hint = reduce(or_, (_hint(change, signals) for change in changes))
+        hint = reduce(or_, map(self._hint, changes))
         delay = 0.0
         if Hint.WORK in hint:
-            work = [change for change in changes if _hint(change, signals) is Hint.WORK]
+            work = [change for change in changes if self._hint(change) is Hint.WORK]
             delay = self._turns.delay([_job(change) for change in work])
         if delay > 0:
             hint &= ~Hint.WORK
             self._tell_of_work_in(delay)
         self.notify(hint)
+
+    def _hint(self, change: Any) -> Hint:
+        """Return what a change may mean to a listener."""
+        collection = change["ns"]["coll"]
+        if collection == self._handles.signals.name:
+            return Hint.KILL
+        if collection == self._handles.settings.name:
+            return Hint.SETTINGS
+        document = change.get("fullDocument") or change["updateDescription"]["updatedFields"]
+        return Hint.WORK if document["status"] in WAITING_STATUSES else Hint.SETTLED
 
     def _tell_of_work_in(self, delay: float) -> None:
         """Hand out one hint for all the work that is told of until then."""
@@ -188,7 +198,7 @@ class Watch:
         self._turn = loop.call_later(delay, self.notify, Hint.WORK)
 
     def _give_up(self, code: int | None) -> None:
-        self._supported = False
+        self.supported = False
         self._logger.info(
             "%s: no change stream, so changes of other processes are found by polling: %s",
             self._handles.database.name,
@@ -203,13 +213,15 @@ class Watch:
 def _pipeline(handles: Handles) -> list[Document]:
     """Select on the server what may matter, and of that no more than is looked at."""
     told = WAITING_STATUSES + SETTLED_STATUSES
+    collections = [handles.jobs.name, handles.signals.name, handles.settings.name]
     return [
         {
             "$match": {
-                "ns.coll": {"$in": [handles.jobs.name, handles.signals.name]},
-                "operationType": {"$in": ["insert", "update", "replace"]},
+                "ns.coll": {"$in": collections},
+                "operationType": {"$in": ["insert", "update", "replace", "delete"]},
                 "$or": [
                     {"ns.coll": handles.signals.name, "operationType": "insert"},
+                    {"ns.coll": handles.settings.name},
                     {"fullDocument.status": {"$in": told}},
                     {"updateDescription.updatedFields.status": {"$in": told}},
                 ],
@@ -230,10 +242,3 @@ def _pipeline(handles: Handles) -> list[Document]:
 def _job(change: Document) -> tuple[ObjectId, str | None]:
     """Return the id of the job that changed and, of a new one, its name."""
     return change["documentKey"]["_id"], change.get("fullDocument", {}).get("name")
-
-
-def _hint(change: Any, signals: str) -> Hint:
-    if change["ns"]["coll"] == signals:
-        return Hint.KILL
-    document = change.get("fullDocument") or change["updateDescription"]["updatedFields"]
-    return Hint.WORK if document["status"] in WAITING_STATUSES else Hint.SETTLED

@@ -293,11 +293,14 @@ class SqliteStore(Store):
         self, kind: str, name: str, value: Setting, expected: Setting | None
     ) -> bool:
         """Replace a setting that still equals `expected`."""
-        return await self._writer.transaction(self._settings.put, kind, name, value, expected)
+        done = await self._writer.transaction(self._settings.put, kind, name, value, expected)
+        self._listeners.emit(Hint.SETTINGS)
+        return done
 
     async def remove_setting(self, kind: str, name: str) -> None:
         """Remove a setting."""
         await self._writer.transaction(self._settings.remove, kind, name)
+        self._listeners.emit(Hint.SETTINGS)
 
     # --- reading --------------------------------------------------------------------------------
 

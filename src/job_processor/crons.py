@@ -1,0 +1,115 @@
+"""Crons as they stand in the database, and one run of one of them by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+
+from job_processor.clock import Clock
+from job_processor.definitions import Registry
+from job_processor.errors import InvalidArgumentError, UnknownJobError
+from job_processor.models import Cron, CronTask, JobQuery, JobStatus
+from job_processor.pauses import KIND, Pauses
+from job_processor.schedule import next_occurrence
+from job_processor.store import Store
+from job_processor.worker.insertion import insert_or_skip
+from job_processor.worker.ownership import KIND as OWNERS
+from job_processor.worker.ownership import Owner
+
+UPCOMING = 5
+"""Occurrences that `get_crons()` tells of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class CronInfo:
+    """A cron of the database, whoever defines it."""
+
+    name: str
+    cron_string: str
+    timezone: str
+    service: str | None
+    """Whose it is; None: the Node package's."""
+    paused: bool
+    """True when it is paused by its name or, where this process defines it, by its tag."""
+    scheduled_for: datetime
+    """The occurrence that stands next in the queue."""
+    upcoming: tuple[datetime, ...]
+    """The next five occurrences, in UTC; fewer when the expression has no more."""
+
+
+async def get_crons(store: Store, registry: Registry, clock: Clock) -> list[CronInfo]:
+    """Return all crons by name."""
+    owners = await store.settings(OWNERS)
+    pauses = Pauses.of(await store.settings(KIND))
+    now = clock.now()
+    return [_info(cron, owners, registry, pauses, now) for cron in await store.crons()]
+
+
+async def run_cron(store: Store, registry: Registry, clock: Clock, name: str) -> CronTask:
+    """Put an occurrence into the queue, due now, beside those that are planned.
+
+    Raises UnknownJobError when the database has no cron of this name.
+    """
+    crons = {cron.name for cron in await store.crons()}
+    if name not in crons:
+        known = ", ".join(map(repr, sorted(crons))) or "none yet"
+        raise UnknownJobError("name", name, f"the crons of this database are: {known}")
+    now = clock.now()
+    exclusive = await _is_exclusive(store, registry, name)
+    if exclusive:  # the one that stands in the queue would be in the way; it comes again after this
+        await store.remove_occurrences(name, now, ())
+    task = CronTask(
+        id=ObjectId(),
+        name=name,
+        status=JobStatus.PENDING,
+        scheduled_for=now,
+        created_at=now,
+        updated_at=now,
+        exclusive=exclusive,
+    )
+    (stored,) = await insert_or_skip(store, [task], clock)
+    assert isinstance(stored, CronTask)  # noqa: S101  # as it was made
+    return stored
+
+
+async def _is_exclusive(store: Store, registry: Registry, name: str) -> bool:
+    """Return what the definition says or, where it is not here, what its last occurrence did."""
+    definition = registry.crons.get(name)
+    if definition is not None:
+        return definition.exclusive
+    last = await store.find(JobQuery(name=name, type="cron_task", limit=1))
+    return bool(last) and last[0].exclusive
+
+
+def _info(
+    cron: Cron, owners: Mapping[str, Any], registry: Registry, pauses: Pauses, now: datetime
+) -> CronInfo:
+    setting = owners.get(cron.name)
+    owner = None if setting is None else Owner.from_setting(setting)
+    definition = registry.crons.get(cron.name)
+    zone = "UTC" if owner is None else owner.timezone
+    return CronInfo(
+        name=cron.name,
+        cron_string=cron.cron_string,
+        timezone=zone,
+        service=None if owner is None else owner.service,
+        paused=pauses.include(cron.name, None if definition is None else definition.tag),
+        scheduled_for=cron.scheduled_for,
+        upcoming=_upcoming(cron.cron_string, zone, now),
+    )
+
+
+def _upcoming(cron_string: str, zone: str, after: datetime) -> tuple[datetime, ...]:
+    """Return the next occurrences; none of an expression that only Node's parser takes."""
+    moments: list[datetime] = []
+    try:
+        for _ in range(UPCOMING):
+            after = next_occurrence(cron_string, zone, after)
+            moments.append(after)
+    except InvalidArgumentError:
+        pass
+    return tuple(moments)

@@ -1,0 +1,50 @@
+"""What is paused for all workers: names and tags, as the settings keep them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from job_processor.errors import InvalidArgumentError
+from job_processor.settings import check_name
+
+KIND = "pause"
+"""Kind of the settings; the key of each is that of `setting_key`."""
+
+_Group = Literal["name", "tag"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """Names of jobs and crons, and tags, that no worker begins anything of."""
+
+    names: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, keys: Iterable[str]) -> Pauses:
+        """Return what the keys of the settings say."""
+        groups: Mapping[str, set[str]] = {"name": set(), "tag": set()}
+        for key in keys:
+            group, _, value = key.partition(":")
+            groups.get(group, set()).add(value)
+        return cls(frozenset(groups["name"]), frozenset(groups["tag"]))
+
+    def __bool__(self) -> bool:
+        return bool(self.names or self.tags)
+
+    def include(self, name: str, tag: str | None) -> bool:
+        """True when a definition of this name and tag is paused."""
+        return name in self.names or (tag is not None and tag in self.tags)
+
+
+def setting_key(name: Any, tag: Any) -> str:
+    """Return the key of a pause; raises InvalidArgumentError unless it is one name or one tag."""
+    if (name is None) == (tag is None):
+        allowed = "allowed is one of the two: the name of a job or cron, or tag="
+        raise InvalidArgumentError("name", name, allowed)
+    group: _Group = "name" if tag is None else "tag"
+    value = name if tag is None else tag
+    check_name(group, value)
+    return f"{group}:{value}"
