@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from job_processor.abort import AbortController, AbortReason, AbortSignal
     from job_processor.clock import Clock
+    from job_processor.context import Context
     from job_processor.crons import CronInfo
     from job_processor.definitions import CronDef, JobDef
     from job_processor.errors import (
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         SimpleJob,
         SkipMetadata,
     )
+    from job_processor.notes import LogLine, Notes, Progress
     from job_processor.pauses import Pauses
     from job_processor.processor import JobProcessor, init_job_processor
     from job_processor.producer import JobRequest
@@ -56,6 +58,7 @@ __all__ = [
     "Attempt",
     "BulkError",
     "Clock",
+    "Context",
     "Cron",
     "CronDef",
     "CronInfo",
@@ -76,10 +79,13 @@ __all__ = [
     "JobStateError",
     "JobStatus",
     "JobTimeoutError",
+    "LogLine",
     "NotSetUpError",
+    "Notes",
     "Output",
     "Pauses",
     "PayloadError",
+    "Progress",
     "Retry",
     "RetryLater",
     "SimpleJob",
@@ -96,12 +102,14 @@ __all__ = [
 _HOMES = {  # all others are errors
     "abort": "AbortController AbortReason AbortSignal",
     "clock": "Clock",
+    "context": "Context",
     "crons": "CronInfo",
     "definitions": "CronDef JobDef",
     "events": "Event EventKind",
     "models": "Attempt Cron CronTask Job JobPage JobStatus Output SimpleJob SkipMetadata",
     "processor": "JobProcessor init_job_processor",
     "producer": "JobRequest",
+    "notes": "LogLine Notes Progress",
     "pauses": "Pauses",
     "retries": "Retry RetryLater Snooze",
 }

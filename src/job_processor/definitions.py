@@ -23,8 +23,8 @@ class JobDef:
     """A job by name: what runs it and how.
 
     handler: async or plain function; gets what its parameters are named after (`job`, `signal`,
-        `payload`), others by position `(job, signal)`. A plain one runs in a thread. None: this
-        process only schedules such jobs, others run them.
+        `payload`, `context`), others by position `(job, signal)`. A plain one runs in a thread.
+        None: this process only schedules such jobs, others run them.
     on_job_exited: called once with the job as last written when it has finished, errored or was
         killed while it ran, a crash included.
     resumable: after a shutdown or a crash it is paused and taken up again, else it is errored.

@@ -9,8 +9,8 @@ from typing import Any, Literal, TypeAlias
 
 from job_processor.errors import DefinitionError
 
-Argument: TypeAlias = Literal["job", "signal", "payload"]
-NAMES: tuple[Argument, ...] = ("job", "signal", "payload")
+Argument: TypeAlias = Literal["job", "signal", "payload", "context"]
+NAMES: tuple[Argument, ...] = ("job", "signal", "payload", "context")
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -23,11 +23,23 @@ class BoundHandler:
     keywords: tuple[Argument, ...]
     is_async: bool
 
-    def arguments(self, job: Any, signal: Any) -> tuple[list[Any], dict[str, Any]]:
+    @property
+    def wants_context(self) -> bool:
+        """True when a parameter gets the context."""
+        return "context" in self.positional or "context" in self.keywords
+
+    def arguments(
+        self, job: Any, signal: Any, context: Any = None
+    ) -> tuple[list[Any], dict[str, Any]]:
         """Return the positional and the keyword arguments for a run."""
         if not self.positional and not self.keywords:
             return [], {}
-        given = {"job": job, "signal": signal, "payload": getattr(job, "payload", None)}
+        given = {
+            "job": job,
+            "signal": signal,
+            "payload": getattr(job, "payload", None),
+            "context": context,
+        }
         return [given[name] for name in self.positional], {
             name: given[name] for name in self.keywords
         }
@@ -36,9 +48,9 @@ class BoundHandler:
 def bind_handler(function: Callable[..., Any], by_position: tuple[Argument, ...]) -> BoundHandler:
     """Decide what each parameter of `function` gets.
 
-    Parameters named `job`, `signal` or `payload` get that; required positional ones of other names
-    are filled by their position from `by_position`. Raises DefinitionError when it is not callable
-    or a required parameter cannot be filled.
+    Parameters named `job`, `signal`, `payload` or `context` get that; required positional ones of
+    other names are filled by their position from `by_position`. Raises DefinitionError when it is
+    not callable or a required parameter cannot be filled.
     """
     if not callable(function):
         raise DefinitionError("handler", function, "allowed is a function, async or plain")
@@ -116,8 +128,8 @@ def _cannot_fill(function: Callable[..., Any], parameter: inspect.Parameter) -> 
         "handler",
         function,
         f"its parameter {parameter.name!r} cannot be filled: allowed are parameters named job, "
-        "signal and payload, up to two required positional ones of other names, and others "
-        "with a default",
+        "signal, payload and context, up to two required positional ones of other names, and "
+        "others with a default",
     )
 
 

@@ -16,6 +16,7 @@ from bson import ObjectId
 
 from job_processor.clock import to_ms
 from job_processor.errors import InvalidArgumentError, JobFailed, JobStateError
+from job_processor.notes import LogLine, Notes, Progress
 
 
 class JobStatus(StrEnum):
@@ -123,6 +124,18 @@ class BaseJob:
     """The failed attempts before the present one, the oldest first; the last 20 of them."""
     priority: int = 0
     """0 to 9; those with a higher one are claimed first, those with the same in order of time."""
+    notes: Notes | None = None
+    """What its runs have told of themselves; None when nothing."""
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far its run has come, as far as it tells."""
+        return self.notes.progress if self.notes is not None else None
+
+    @property
+    def log(self) -> tuple[LogLine, ...]:
+        """The last lines that its runs have logged."""
+        return self.notes.log if self.notes is not None else ()
 
     def result(self) -> Any:
         """Return what the handler returned.
@@ -243,6 +256,8 @@ class Outcome:
     failed: Attempt | None = None
     """The attempt that ended with it (retry), for the history of attempts."""
     crashes: int = 0
+    notes: Notes | None = None
+    """What the run has told of itself; None leaves what is there."""
     started: bool = True
     """False when the handler never began: a job given back has no `started_at`."""
 
@@ -284,6 +299,8 @@ class Settlement:
             changes["attempt"] = outcome.attempt
         if outcome.failed is not None:
             changes["attempts"] = (*job.attempts, outcome.failed)[-ATTEMPTS_KEPT:]
+        if outcome.notes is not None:
+            changes["notes"] = outcome.notes
         if not outcome.started:
             changes["started_at"] = None
         return make(type(job), {**job.__dict__, **changes})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -148,6 +149,10 @@ def job_json(job: Job) -> dict[str, Any]:
         fields["attempt"] = job.attempt
     if job.priority > 0:
         fields["priority"] = job.priority
+    if job.progress is not None:
+        fields["progress"] = to_json(asdict(job.progress))
+    if job.log:
+        fields["log"] = [to_json(asdict(line)) for line in job.log]
     return fields
 
 

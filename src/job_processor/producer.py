@@ -135,6 +135,7 @@ class Producer:
             "crashes": 0,
             "attempts": (),
             "priority": 0,
+            "notes": None,
             "payload": normalize_payload(payload),
             "sync": False,
             "expires_at": None,

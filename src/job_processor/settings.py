@@ -59,6 +59,18 @@ LOOP_BLOCKED_SECONDS = 1.0
 RESCUE_BATCH = 500
 """Runs of one dead worker that are read at a time."""
 
+NOTES_INTERVAL = 1.0
+"""Seconds between two writes of what running handlers tell of their progress."""
+
+MESSAGE_LIMIT = 200
+"""Characters kept of a progress's message."""
+
+LOG_LINES = 100
+"""Lines kept of a job's log."""
+
+LOG_LINE_LIMIT = 500
+"""Characters kept of a line."""
+
 PAUSES_INTERVAL = 0.5
 """Seconds between two looks at what is paused, at least."""
 

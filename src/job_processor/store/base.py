@@ -29,6 +29,7 @@ from job_processor.models import (
     SimpleJob,
     WorkerInfo,
 )
+from job_processor.notes import Notes
 
 
 class Hint(Flag):
@@ -179,8 +180,28 @@ class Store(ABC):
         """
 
     @abstractmethod
+    async def save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> None:
+        """Running, under the job's worker and at its attempt → the same, with these notes.
+
+        Each is guarded on its own; one that was taken away stays as it is.
+        """
+
+    @abstractmethod
+    async def save_state(self, job: Job, state: Any) -> bool:
+        """Running, under the job's worker and at its attempt → the same, with this state.
+
+        False when it was taken away. The state stays until the job is sent round again by hand.
+        """
+
+    @abstractmethod
+    async def state(self, job_id: ObjectId) -> Any:
+        """Return the state that was saved last; None when none was, or there is no such job."""
+
+    @abstractmethod
     async def requeue(self, job_id: ObjectId, now: datetime) -> Job | None:
         """Settled → pending, due now, as if it had never run; its history of attempts stays.
+
+        Its notes and its saved state go.
 
         None when it is not settled, or there is none. Raises JobConflictError when it is exclusive
         and another one of its name is active.

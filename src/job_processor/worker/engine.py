@@ -27,6 +27,7 @@ from job_processor.worker.executor import Executor
 from job_processor.worker.gate import Gate
 from job_processor.worker.kill_listener import KillListener
 from job_processor.worker.loop_watch import LoopWatch
+from job_processor.worker.notebook import Scribe
 from job_processor.worker.registration import Registration
 from job_processor.worker.reporter import Reporter
 from job_processor.worker.runs import Run, Runs
@@ -55,9 +56,11 @@ class Engine:
         self.gate = Gate()
         self.reporter = Reporter(store, events, clock, logger)
         self.settler = Settler(store, self.gate, self.runs, self._report, logger)
+        self.scribe = Scribe(store, self.gate, clock, logger)
         self.executor = Executor(
             self.runs,
             self.settler,
+            self.scribe,
             clock,
             logger,
             concurrency=settings.concurrency,
@@ -100,6 +103,7 @@ class Engine:
                 self._died = asyncio.get_running_loop().create_future()
                 self._tasks = [
                     self._watched("settler", self.settler.run()),
+                    self._watched("scribe", self.scribe.run()),
                     self._watched("kill listener", self._kill_listener.run()),
                 ]
             self._users += 1

@@ -21,6 +21,7 @@ from job_processor.errors import PayloadError
 from job_processor.models import Job, JobStatus, Outcome
 from job_processor.values import describe, normalize
 from job_processor.worker.ladder import Ladder
+from job_processor.worker.notebook import Scribe
 from job_processor.worker.outcomes import Ending, classify, skipped
 from job_processor.worker.runs import Run, Runs
 from job_processor.worker.settler import Settler
@@ -36,6 +37,7 @@ class Executor:
         self,
         runs: Runs,
         settler: Settler,
+        scribe: Scribe,
         clock: Clock,
         logger: logging.Logger,
         *,
@@ -45,6 +47,7 @@ class Executor:
         self.ladder = Ladder(kill_grace, self._give_up, logger)
         self._runs = runs
         self._settler = settler
+        self._scribe = scribe
         self._clock = clock
         self._logger = logger
         self._threads = ThreadPoolExecutor(concurrency + _SPARE_THREADS, "job")
@@ -90,7 +93,8 @@ class Executor:
         """Call the handler. Whatever it raises is its ending, SystemExit and the like included."""
         bound = run.definition.bound
         try:
-            arguments, keywords = bound.arguments(run.job, run.controller.signal)
+            context = await self._scribe.context(run) if bound.wants_context else None
+            arguments, keywords = bound.arguments(run.job, run.controller.signal, context)
             if bound.is_async:
                 return Ending(await bound.function(*arguments, **keywords))
             answer = await self._in_thread(run, partial(bound.function, *arguments, **keywords))
@@ -137,7 +141,12 @@ class Executor:
         self._runs.changed()
 
     def _storable(self, run: Run, outcome: Outcome) -> Outcome:
-        """Return the outcome with a result that the store can hold: itself, or its description."""
+        """Return the outcome with what the run told, and a result that the store can hold.
+
+        A result that it cannot hold gives way to its description.
+        """
+        if run.notebook is not None:
+            outcome = replace(outcome, notes=run.notebook.news())
         output = outcome.output
         if output is None or output.result is None or outcome.status is not JobStatus.FINISHED:
             return outcome

@@ -129,8 +129,11 @@ def next_best(outcome: Outcome, refusal: object) -> Outcome | None:
 
     A retry that cannot be counted (the Node package's validator knows no attempts) ends errored
     with the handler's own error. A result that has no room beside its payload gives way to its
-    description, and whatever else cannot be stored to the refusal.
+    description, and whatever else cannot be stored to the refusal. What the run told of itself goes
+    first.
     """
+    if outcome.notes is not None:
+        return replace(outcome, notes=None)
     output = outcome.output
     if outcome.attempt is not None:
         return Outcome(JobStatus.ERRORED, outcome.at, output, crashes=outcome.crashes)

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from bson import ObjectId
 
@@ -13,6 +14,9 @@ from job_processor.abort import AbortController, AbortReason
 from job_processor.definitions import Definition
 from job_processor.models import Job
 from job_processor.settings import SETTLE_BATCH
+
+if TYPE_CHECKING:  # a notebook is of a run
+    from job_processor.worker.notebook import Notebook
 
 
 class Run:
@@ -26,6 +30,7 @@ class Run:
         "definition",
         "done",
         "job",
+        "notebook",
         "of_worker",
         "reason",
         "started",
@@ -52,6 +57,8 @@ class Run:
         self.task: asyncio.Task[None] | None = None
         self.thread: concurrent.futures.Future[object] | None = None
         self.thread_id: int | None = None
+        self.notebook: Notebook | None = None
+        """What its handler tells, where it has a context."""
         self.timers: list[asyncio.TimerHandle] = []
         self.done: asyncio.Future[Job | None] | None = None
         """Resolved with the job as this run wrote it (None: it was taken away), for `run_job`."""

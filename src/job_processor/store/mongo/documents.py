@@ -28,6 +28,7 @@ from job_processor.models import (
     SkipMetadata,
     make,
 )
+from job_processor.notes import LogLine, Notes, Progress
 
 Document: TypeAlias = dict[str, Any]
 
@@ -86,7 +87,18 @@ def own_fields(job: Job) -> Document:
         fields["attempts"] = [asdict(attempt) for attempt in job.attempts]
     if isinstance(job, CronTask) and job.planned_for is not None:
         fields["planned_for"] = job.planned_for
+    if job.notes is not None:
+        fields["notes"] = notes_document(job.notes)
     return fields
+
+
+def notes_document(notes: Notes) -> Document:
+    """Return the sub-document of what runs have told."""
+    progress = notes.progress
+    return {
+        "progress": None if progress is None else asdict(progress),
+        "log": [asdict(line) for line in notes.log],
+    }
 
 
 def output_document(output: Output) -> Document:
@@ -124,6 +136,7 @@ def to_job(document: Mapping[str, Any]) -> Job:
         "crashes": document.get("crashes") or 0,
         "priority": document.get("priority") or 0,
         "attempts": tuple(_to_attempt(each) for each in document.get("attempts") or ()),
+        "notes": _to_notes(document.get("notes")),
     }
     if document["type"] == "simple":
         fields["payload"] = document.get("payload")
@@ -144,6 +157,16 @@ def _to_attempt(document: Mapping[str, Any]) -> Attempt:
         ended_at=_moment(document.get("ended_at")) or EPOCH,
         error=document.get("error"),
         worker_id=document.get("worker_id"),
+    )
+
+
+def _to_notes(document: Any) -> Notes | None:
+    if document is None:
+        return None
+    progress = document.get("progress")
+    return Notes(
+        progress=None if progress is None else Progress(**progress),
+        log=tuple(LogLine(**line) for line in document.get("log") or ()),
     )
 
 

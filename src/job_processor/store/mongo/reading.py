@@ -23,6 +23,9 @@ _TYPES: tuple[JobType, ...] = ("cron_task", "simple")
 _IS_JOB: Document = {"type": {"$in": JOB_TYPES}, "status": {"$in": JOB_STATUSES}}
 """Leaves out crons, and states of a later version."""
 
+_WHAT_IS_SHOWN = {"state": 0}
+"""A saved state may be large, and is for the next run only."""
+
 _NAMES_IN_COUNT = 50
 """Names in one pipeline, of 7 stages each: MongoDB takes at most 1000 stages."""
 
@@ -36,14 +39,14 @@ class Reading:
 
     async def get(self, job_id: ObjectId) -> Job | None:
         """Return a job or cron task, None when there is none of this id."""
-        document = await self._jobs.find_one({"_id": job_id, **_IS_JOB})
+        document = await self._jobs.find_one({"_id": job_id, **_IS_JOB}, _WHAT_IS_SHOWN)
         return None if document is None else to_job(document)
 
     async def get_many(self, job_ids: Collection[ObjectId]) -> list[Job]:
         """Return those of the jobs and cron tasks that exist, in no order."""
         if not job_ids:
             return []
-        found = self._jobs.find({"_id": {"$in": list(job_ids)}, **_IS_JOB})
+        found = self._jobs.find({"_id": {"$in": list(job_ids)}, **_IS_JOB}, _WHAT_IS_SHOWN)
         return [to_job(document) async for document in found]
 
     async def find(self, query: JobQuery) -> list[Job]:
@@ -62,7 +65,7 @@ class Reading:
             selection["name"] = query.name
         if query.after is not None:
             selection["_id"] = {"$lt": query.after}
-        found = self._jobs.find(selection, sort=[("_id", -1)], limit=query.limit)
+        found = self._jobs.find(selection, _WHAT_IS_SHOWN, sort=[("_id", -1)], limit=query.limit)
         return [to_job(document) async for document in found]
 
     async def find_active(self, type: JobType, name: str) -> Job | None:
@@ -87,6 +90,7 @@ class Reading:
                 "status": {"$in": WAITING_STATUSES},
                 "scheduled_for": {"$lte": now},
             },
+            _WHAT_IS_SHOWN,
             sort=[("scheduled_for", 1)],
             limit=limit,
         )

@@ -68,6 +68,7 @@ _PROPERTIES: Document = {
     "crashes": {"bsonType": _WHOLE, "minimum": 0},
     "planned_for": _DATE,
     "priority": {"bsonType": _WHOLE},
+    "notes": {"bsonType": "object"},
     "unique_key": {"bsonType": "string"},
     "unique_until": {"bsonType": "date"},
 }

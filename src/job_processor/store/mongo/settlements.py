@@ -11,7 +11,7 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from job_processor.errors import StoreError
-from job_processor.models import Settlement
+from job_processor.models import Job, Settlement
 from job_processor.store.mongo.documents import Document, output_document, own_fields
 from job_processor.store.mongo.errors import (
     DOCUMENT_VALIDATION_FAILURE,
@@ -58,7 +58,7 @@ class Settlements:
     async def _write(self, settlements: Sequence[Settlement]) -> int:
         """Write all; return how many matched their guard."""
         operations = [
-            UpdateOne(_fence(each), _change(each, crashes=self._counts_crashes))
+            UpdateOne(fence(each.job), _change(each, crashes=self._counts_crashes))
             for each in settlements
         ]
         try:
@@ -93,8 +93,8 @@ class Settlements:
         }
 
 
-def _fence(settlement: Settlement) -> Document:
-    job = settlement.job
+def fence(job: Job) -> Document:
+    """Return what a run's document has for as long as the run is ours."""
     return {
         "_id": job.id,
         "status": "running",

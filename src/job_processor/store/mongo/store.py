@@ -27,6 +27,7 @@ from job_processor.models import (
     SimpleJob,
     WorkerInfo,
 )
+from job_processor.notes import Notes
 from job_processor.settings import MONGO_MAX_HISTORY_DAYS
 from job_processor.store.base import Hint, HintListener, NameCount, Pulse, Setting, Store
 from job_processor.store.mongo.claims import Claims
@@ -40,6 +41,7 @@ from job_processor.store.mongo.jobs import Jobs
 from job_processor.store.mongo.preparation import prepare
 from job_processor.store.mongo.pulse import LoopPulse, ThreadPulse
 from job_processor.store.mongo.reading import Reading
+from job_processor.store.mongo.records import Records
 from job_processor.store.mongo.settings import Settings
 from job_processor.store.mongo.settlements import Settlements
 from job_processor.store.mongo.signals import Signals
@@ -84,6 +86,7 @@ class MongoStore(Store):
         self._unique_keys = UniqueKeys(handles)
         self._claims = Claims(handles, self._logger)
         self._settlements = Settlements(handles, self._logger)
+        self._records = Records(handles)
         self._signals = Signals(handles)
         self._workers = Workers(handles)
         self._crons = Crons(handles)
@@ -202,6 +205,19 @@ class MongoStore(Store):
         if won:
             self._watch.notify(_hint({each.outcome.status for each in settlements}))
         return won
+
+    async def save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> None:
+        """Running, under its worker and at its attempt → the same, with these notes."""
+        if noted:
+            await self._answer(self._records.save_notes(noted))
+
+    async def save_state(self, job: Job, state: Any) -> bool:
+        """Running, under its worker and at its attempt → the same, with this state."""
+        return await self._answer(self._records.save_state(job, state))
+
+    async def state(self, job_id: ObjectId) -> Any:
+        """Return the state that was saved last."""
+        return await self._answer(self._records.state(job_id))
 
     async def requeue(self, job_id: ObjectId, now: datetime) -> Job | None:
         """Settled → pending, due now; None when it is not settled."""

@@ -18,12 +18,14 @@ from job_processor import models
 from job_processor.clock import to_ms
 from job_processor.errors import JobConflictError
 from job_processor.models import CronTask, Job, Settlement, SimpleJob
-from job_processor.store.sqlite.codec import encode
+from job_processor.notes import Notes
+from job_processor.store.sqlite.codec import decode, encode
 from job_processor.store.sqlite.revision import Revision
 from job_processor.store.sqlite.rows import (
     COLUMNS,
     Row,
     encode_extra,
+    encode_notes,
     encode_output,
     optional_id,
     optional_ms,
@@ -58,10 +60,14 @@ class Jobs:
                 ELSE json_patch(coalesce(extra, '{{}}'), ?5) END
             WHERE id=? AND status='pending' AND unique_key=? AND {HOLDING} RETURNING {COLUMNS}"""
         self._end_many = lru_cache(self._end_statement)
+        fence = f"id=? AND {RUNNING} AND worker_id=? AND attempt=?"
         self._settle = f"""
             UPDATE {jobs} SET status=?, updated_at=?, ended_at=?, output=?, worker_id=?, attempt=?,
-                crashes=?, scheduled_for=?, planned_for=?, started_at=?, extra=?
-            WHERE id=? AND {RUNNING} AND worker_id=? AND attempt=?"""
+                crashes=?, scheduled_for=?, planned_for=?, started_at=?, extra=?, notes=?
+            WHERE {fence}"""
+        self._save_notes = f"UPDATE {jobs} SET notes=? WHERE {fence}"
+        self._save_state = f"UPDATE {jobs} SET state=? WHERE {fence}"
+        self._state = f"SELECT state FROM {jobs} WHERE id=?"
         self._written = f"""
             SELECT status, updated_at, ended_at, output, worker_id, attempt
             FROM {jobs} WHERE id=?"""
@@ -71,6 +77,7 @@ class Jobs:
         self._requeue = f"""
             UPDATE {jobs} SET status='pending', updated_at=?1, scheduled_for=?1, started_at=NULL,
                 ended_at=NULL, worker_id=NULL, output=NULL, attempt=1, crashes=0, sync=0,
+                notes=NULL, state=NULL,
                 extra=json_remove(extra, '$.expires_at'),
                 planned_for=CASE type WHEN 'cron_task' THEN coalesce(planned_for, scheduled_for) END
             WHERE id=?2 AND {SETTLED} RETURNING {COLUMNS}"""
@@ -150,7 +157,7 @@ class Jobs:
         written = self._end(connection, plain) if plain else 0
         if len(plain) < len(settlements):
             others = [
-                (*_changes(each), *_fence(each)) for each in settlements if not _is_plain(each)
+                (*_changes(each), *_fence(each.job)) for each in settlements if not _is_plain(each)
             ]
             written += connection.executemany(self._settle, others).rowcount
         if written:
@@ -167,7 +174,7 @@ class Jobs:
         for settlement in settlements:
             outcome = settlement.outcome
             values += (outcome.status.value, to_ms(outcome.at), encode_output(outcome.output))
-            values += _fence(settlement)
+            values += _fence(settlement.job)
         written, start = 0, 0
         while start < len(values):
             left = (len(values) - start) // _END_VALUES
@@ -191,6 +198,22 @@ class Jobs:
         """Tell whether a job holds what a settlement writes: by now, or since a lost reply."""
         row = connection.execute(self._written, (settlement.job.id.binary,)).fetchone()
         return row is not None and row == _changes(settlement)[: len(row)]
+
+    def save_notes(
+        self, connection: sqlite3.Connection, noted: Sequence[tuple[Job, Notes]]
+    ) -> None:
+        """Write what runs have told; one that was taken away is left."""
+        rows = [(encode_notes(notes), *_fence(job)) for job, notes in noted]
+        connection.executemany(self._save_notes, rows)
+
+    def save_state(self, connection: sqlite3.Connection, job: Job, state: Any) -> bool:
+        """Write the state of a run; False when it was taken away."""
+        return connection.execute(self._save_state, (encode(state), *_fence(job))).rowcount == 1
+
+    def state(self, connection: sqlite3.Connection, job_id: ObjectId) -> Any:
+        """Return the state that was saved last."""
+        row = connection.execute(self._state, (job_id.binary,)).fetchone()
+        return None if row is None or row[0] is None else decode(row[0])
 
     def kill_waiting(
         self, connection: sqlite3.Connection, job_id: ObjectId, now: datetime
@@ -251,6 +274,7 @@ def _is_plain(settlement: Settlement) -> bool:
     return (
         outcome.status in models.SETTLED
         and outcome.output is not None
+        and outcome.notes is None
         and outcome.crashes == job.crashes
         and settlement.writer == job.worker_id
     )
@@ -271,9 +295,9 @@ def _changes(settlement: Settlement) -> Row:
         optional_ms(job.planned_for) if isinstance(job, CronTask) else None,
         optional_ms(job.started_at),
         encode_extra(job),
+        encode_notes(job.notes),
     )
 
 
-def _fence(settlement: Settlement) -> Row:
-    job = settlement.job
+def _fence(job: Job) -> Row:
     return job.id.binary, optional_id(job.worker_id), job.attempt

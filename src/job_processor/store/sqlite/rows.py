@@ -24,6 +24,7 @@ from job_processor.models import (
     SkipMetadata,
     make,
 )
+from job_processor.notes import LogLine, Notes, Progress
 from job_processor.store.sqlite.codec import decode, encode
 
 Row: TypeAlias = tuple[Any, ...]
@@ -31,7 +32,7 @@ Row: TypeAlias = tuple[Any, ...]
 COLUMNS = (
     "id,type,name,status,payload,scheduled_for,created_at,updated_at,started_at,ended_at,"
     "worker_id,output,exclusive,attempt,crashes,sync,sentry_id,planned_for,extra,priority,"
-    "unique_key,unique_until"
+    "unique_key,unique_until,notes"
 )
 """Those of a job, in the order of its row."""
 
@@ -72,6 +73,7 @@ def to_row(job: Job) -> Row:
         job.priority,
         unique_key,
         optional_ms(unique_until),
+        encode_notes(job.notes),
     )
 
 
@@ -100,6 +102,7 @@ def to_job(row: Row) -> Job:
         priority,
         unique_key,
         unique_until,
+        notes,
     ) = row
     fields = {
         "id": ObjectId(job_id),
@@ -117,6 +120,7 @@ def to_job(row: Row) -> Job:
         "crashes": crashes,
         "attempts": (),
         "priority": priority,
+        "notes": None if notes is None else _decode_notes(notes),
     }
     if kind == "simple":
         fields["expires_at"] = None
@@ -148,6 +152,28 @@ def _decode_extra(text: str) -> dict[str, Any]:
     extra: dict[str, Any] = decode(text)
     extra["attempts"] = tuple(Attempt(**each) for each in extra.get("attempts", ()))
     return extra
+
+
+def encode_notes(notes: Notes | None) -> str | None:
+    """Return what a run has told as JSON text; None when it told nothing."""
+    if notes is None:
+        return None
+    progress = notes.progress
+    return encode(
+        {
+            "progress": None if progress is None else asdict(progress),
+            "log": [asdict(line) for line in notes.log],
+        }
+    )
+
+
+def _decode_notes(text: str) -> Notes:
+    fields: dict[str, Any] = decode(text)
+    progress = fields["progress"]
+    return Notes(
+        progress=None if progress is None else Progress(**progress),
+        log=tuple(LogLine(**line) for line in fields["log"]),
+    )
 
 
 def encode_output(output: Output | None) -> str | None:

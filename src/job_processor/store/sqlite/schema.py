@@ -42,7 +42,9 @@ _COLUMNS = {
         planned_for INTEGER,
         extra TEXT,
         unique_key TEXT,
-        unique_until INTEGER""",
+        unique_until INTEGER,
+        notes TEXT,
+        state TEXT""",
     "crons": """
         name TEXT NOT NULL PRIMARY KEY,
         id BLOB NOT NULL,

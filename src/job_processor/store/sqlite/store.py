@@ -25,6 +25,7 @@ from job_processor.models import (
     SimpleJob,
     WorkerInfo,
 )
+from job_processor.notes import Notes
 from job_processor.store.base import (
     ANYTHING,
     Hint,
@@ -194,6 +195,19 @@ class SqliteStore(Store):
         written = await self._writer.transaction(self._jobs.settle, settlements)
         self._listeners.emit(_hint(each.outcome.status for each in settlements))
         return written
+
+    async def save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> None:
+        """Write what runs have told, in one transaction, each guarded."""
+        if noted:
+            await self._writer.transaction(self._jobs.save_notes, noted)
+
+    async def save_state(self, job: Job, state: Any) -> bool:
+        """Write the state of a run; False when it was taken away."""
+        return await self._writer.call(self._jobs.save_state, job, state)
+
+    async def state(self, job_id: ObjectId) -> Any:
+        """Return the state that was saved last."""
+        return await self._writer.call(self._jobs.state, job_id)
 
     async def requeue(self, job_id: ObjectId, now: datetime) -> Job | None:
         """Let a settled job wait again; None when it is not settled."""

@@ -1,0 +1,140 @@
+"""Collects what the handlers of this process tell, and writes it at most once a second."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from functools import partial
+from typing import Any
+
+from job_processor.abort import AbortReason
+from job_processor.clock import Clock
+from job_processor.context import Context, Recorder
+from job_processor.errors import AbortedError, StoreError, StoreUnavailableError, shorten
+from job_processor.notes import LogLine, Notes, Progress
+from job_processor.settings import LOG_LINE_LIMIT, LOG_LINES, MESSAGE_LIMIT, NOTES_INTERVAL
+from job_processor.store import Store
+from job_processor.values import normalize
+from job_processor.worker.gate import Gate
+from job_processor.worker.persistence import persist
+from job_processor.worker.runs import Run
+
+
+class Scribe:
+    """Gives runs their notebooks, and writes what is in them."""
+
+    def __init__(self, store: Store, gate: Gate, clock: Clock, logger: logging.Logger) -> None:
+        self.store = store
+        self.gate = gate
+        self.clock = clock
+        self.logger = logger
+        self._changed: set[Notebook] = set()
+        self._wake = asyncio.Event()
+
+    async def context(self, run: Run) -> Context:
+        """Return the context of a run that begins, with the state that an earlier one saved."""
+        notebook = Notebook(self, run, asyncio.get_running_loop())
+        run.notebook = notebook
+        state = None
+        if run.job.ran_before:
+            read = partial(self.store.state, run.job.id)
+            state = await persist(read, self.logger, "saved state")
+        return Context(run.job, run.controller.signal, state, notebook)
+
+    def touch(self, notebook: Notebook) -> None:
+        """Write a notebook soon."""
+        self._changed.add(notebook)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            changed, self._changed = self._changed, set()
+            try:
+                await self._write(changed)
+            except StoreUnavailableError as error:
+                self.logger.debug("progress and logs: %s", error)
+                self._changed |= changed
+                self._wake.set()
+            await asyncio.sleep(NOTES_INTERVAL)
+
+    async def _write(self, notebooks: set[Notebook]) -> None:
+        """Write the notes of runs that go on; those of a run that has ended go with its end."""
+        noted = [(each.run.job, each.turn()) for each in notebooks if not each.run.concluded]
+        try:
+            await self.store.save_notes(noted)
+        except StoreUnavailableError:
+            raise
+        except StoreError as error:  # told once a batch, and not again before they tell more
+            self.logger.warning("progress and logs cannot be written: %s", error)
+
+
+class Notebook(Recorder):
+    """What one run has told. Everything but `save` may be called from any thread."""
+
+    def __init__(self, scribe: Scribe, run: Run, loop: asyncio.AbstractEventLoop) -> None:
+        self.run = run
+        self._scribe = scribe
+        self._loop = loop
+        before = run.job.notes or Notes()
+        self._progress = before.progress
+        self._log = deque(before.log, maxlen=LOG_LINES)
+        self._unwritten = False
+
+    def progress(self, fraction: float, message: str | None) -> None:
+        """Take how far the run has come."""
+        told = None if message is None else _clean(message, MESSAGE_LIMIT)
+        self._progress = Progress(fraction, told, self._scribe.clock.now())
+        self._touch()
+
+    def log(self, text: str) -> None:
+        """Take a line."""
+        self._log.append(LogLine(self._scribe.clock.now(), _clean(text, LOG_LINE_LIMIT)))
+        self._touch()
+
+    def turn(self) -> Notes:
+        """Return what is told so far; the next thing told makes it worth writing again."""
+        self._unwritten = False
+        return self.notes()
+
+    def news(self) -> Notes | None:
+        """Return what is told so far; None when it is what the job had when it was claimed."""
+        notes = self.notes()
+        return None if notes == (self.run.job.notes or Notes()) else notes
+
+    def notes(self) -> Notes:
+        """Return what is told so far."""
+        while True:
+            try:
+                return Notes(self._progress, tuple(self._log))
+            except RuntimeError:  # another thread has added a line
+                continue
+
+    async def save(self, state: Any) -> None:
+        """Write a state; return once it is in the database."""
+        plain = normalize(state, "state")
+
+        async def write() -> bool:
+            async with self._scribe.gate.shared():
+                return await self._scribe.store.save_state(self.run.job, plain)
+
+        if self.run.concluded or not await persist(write, self._scribe.logger, "saved state"):
+            raise AbortedError(AbortReason.LOST)
+
+    def save_sync(self, state: Any) -> None:
+        """Write a state from another thread."""
+        asyncio.run_coroutine_threadsafe(self.save(state), self._loop).result()
+
+    def _touch(self) -> None:
+        if not self._unwritten:
+            self._unwritten = True
+            with contextlib.suppress(RuntimeError):  # the loop is closed: a thread outlives its run
+                self._loop.call_soon_threadsafe(self._scribe.touch, self)
+
+
+def _clean(text: str, limit: int) -> str:
+    return shorten(text, limit).encode("utf-8", "replace").decode()
