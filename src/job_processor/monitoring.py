@@ -23,7 +23,6 @@ from job_processor.models import (
     SimpleJob,
     WorkerInfo,
 )
-from job_processor.pauses import KIND, Pauses
 from job_processor.settings import COUNT_CAP, STATUS_LIMIT, STATUS_NAMES, STATUS_TASKS
 from job_processor.store import Store
 
@@ -35,10 +34,7 @@ async def get_status(store: Store) -> dict[str, Any]:
     """
     registrations = await store.registrations()
     now = registrations.now
-    names, crons, pauses = await asyncio.gather(
-        store.names(STATUS_NAMES), store.crons(), store.settings(KIND)
-    )
-    paused = Pauses.of(pauses)
+    names, crons = await asyncio.gather(store.names(STATUS_NAMES), store.crons())
     workers, queue, jobs, cron_groups = await asyncio.gather(
         _workers(store, registrations),
         store.queue(now, STATUS_LIMIT),
@@ -51,7 +47,6 @@ async def get_status(store: Store) -> dict[str, Any]:
         "queue": [job_json(job) for job in queue],
         "jobs": jobs,
         "crons": cron_groups,
-        "paused": {"names": sorted(paused.names), "tags": sorted(paused.tags)},
     }
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.conftest import Cli
 from tests.cli.processes import environment
 
-COMMANDS = ["worker", "schedule", "status", "jobs", "kill", "crons", "demo"]
+COMMANDS = ["worker", "schedule", "status", "kill", "pause", "resume", "demo", "jobs", "crons"]
 HEAVY = {"pydantic", "pymongo", "rich", "sqlite3"}
 """Imports that --help can do without: each takes as long as all the rest."""
 

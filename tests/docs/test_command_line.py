@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from typing import Any
 
 import pytest
 import typer
@@ -15,8 +16,16 @@ HEADERS = {
     "README.md": ("command", "what it does"),
     "README.fr.md": ("commande", "ce qu'elle fait"),
 }
+
+
+def options_of(command: Any) -> set[str]:
+    """Return the options of a command and of those below it."""
+    own = {option for each in command.params for option in each.opts}
+    return own.union(*map(options_of, getattr(command, "commands", {}).values()))
+
+
 COMMANDS = {
-    name: {option for each in command.params for option in each.opts}
+    name: options_of(command)
     for name, command in vars(typer.main.get_command(app))["commands"].items()
 }
 """The options and arguments of each command."""

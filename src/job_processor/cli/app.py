@@ -10,7 +10,10 @@ from typing import Annotated
 
 import typer
 
+from job_processor.cli.crons_app import crons_app
 from job_processor.cli.failing import report_failures
+from job_processor.cli.jobs_app import jobs_app
+from job_processor.cli.options import DEFAULT_PREFIX, App, Db, JobId, Json, Paused, Prefix, Tag
 from job_processor.cli.streams import prepare_streams
 
 app = typer.Typer(
@@ -22,34 +25,6 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-
-
-App = Annotated[
-    str,
-    typer.Argument(
-        metavar="APP",
-        help="module:attribute, such as shop.jobs:processor. The attribute is a JobProcessor, or "
-        "a function without arguments, sync or async, that returns one.",
-    ),
-]
-Db = Annotated[
-    str | None,
-    typer.Option(
-        "--db",
-        metavar="URL",
-        envvar="JOB_PROCESSOR_DB",
-        show_envvar=False,
-        help="mongodb://host/name, sqlite:///file.db (relative) or sqlite:////abs/file.db. "
-        "[default: $JOB_PROCESSOR_DB, else sqlite:///job_processor.db]",
-    ),
-]
-Prefix = Annotated[
-    str,
-    typer.Option("--prefix", metavar="NAME", help="The collection_prefix of the application."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
-JobId = Annotated[str, typer.Argument(metavar="ID", help="The id of a job or cron task.")]
-DEFAULT_PREFIX = "job_processor"
 
 
 def main() -> None:
@@ -171,32 +146,7 @@ def status(db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False) -
     command.run(db, prefix, as_json=json)
 
 
-@app.command()
-def jobs(
-    db: Db = None,
-    prefix: Prefix = DEFAULT_PREFIX,
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this name.")] = None,
-    status: Annotated[
-        str | None,
-        typer.Option(
-            metavar="STATUS",
-            help="Only pending, running, finished, errored, paused, killed or skipped.",
-        ),
-    ] = None,
-    type: Annotated[
-        str | None, typer.Option(metavar="TYPE", help="Only simple (jobs) or cron_task.")
-    ] = None,
-    limit: Annotated[str, typer.Option(metavar="N", help="At most so many, up to 1000.")] = "50",
-    after: Annotated[
-        str | None, typer.Option(metavar="ID", help="The page that follows this job.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """List jobs and cron tasks, the newest first."""
-    from job_processor.cli import jobs as command  # noqa: PLC0415  # only this command needs it
-
-    query = command.Query(name=name, status=status, type=type, limit=limit, after=after)
-    command.list_jobs(db, prefix, query, as_json=json)
+app.add_typer(jobs_app, name="jobs")
 
 
 @app.command()
@@ -207,12 +157,38 @@ def kill(id: JobId, db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json =
     command.kill(db, prefix, id, as_json=json)
 
 
-@app.command()
-def crons(db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False) -> None:
-    """List crons: when they fire next, and how they went."""
-    from job_processor.cli import crons as command  # noqa: PLC0415  # only this command needs it
+app.add_typer(crons_app, name="crons")
 
-    command.run(db, prefix, as_json=json)
+
+@app.command()
+def pause(
+    name: Paused = None,
+    tag: Tag = None,
+    db: Db = None,
+    prefix: Prefix = DEFAULT_PREFIX,
+    json: Json = False,
+) -> None:
+    """Pause NAME, or a tag, for all workers.
+
+    None of them begins anything of it, within a second; what runs goes on.
+    """
+    from job_processor.cli import pauses as command  # noqa: PLC0415  # only this command needs it
+
+    command.pause(db, prefix, name, tag, as_json=json)
+
+
+@app.command()
+def resume(
+    name: Paused = None,
+    tag: Tag = None,
+    db: Db = None,
+    prefix: Prefix = DEFAULT_PREFIX,
+    json: Json = False,
+) -> None:
+    """End the pause of NAME, or of a tag."""
+    from job_processor.cli import pauses as command  # noqa: PLC0415  # only this command needs it
+
+    command.resume(db, prefix, name, tag, as_json=json)
 
 
 @app.command()

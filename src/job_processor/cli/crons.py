@@ -1,19 +1,26 @@
-"""`crons`: when they fire next, and how they went."""
+"""`crons`: when they fire next, and how they went; one of them in detail, and run by hand."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.text import Text
 
 from job_processor.cli import tables
-from job_processor.cli.output import console, print_json
+from job_processor.cli.output import console, plain, print_json
+from job_processor.cli.reading import read_text
 from job_processor.cli.watching import ask
-from job_processor.cli.when import read_time
+from job_processor.cli.when import read_time, relative
+from job_processor.crons import CronInfo
+from job_processor.errors import UnknownJobError
+from job_processor.models import CronTask
+from job_processor.monitoring import job_json, to_json
 from job_processor.processor import JobProcessor
 
 
-def run(db: str | None, prefix: str, *, as_json: bool) -> None:
+def list_crons(db: str | None, prefix: str, *, as_json: bool) -> None:
     """Print the crons."""
 
     async def look(processor: JobProcessor) -> tuple[str, dict[str, Any]]:
@@ -29,3 +36,47 @@ def run(db: str | None, prefix: str, *, as_json: bool) -> None:
         console().print(
             Text(f"There are no crons in {address}: a worker that defines some adds them.")
         )
+
+
+def show(db: str | None, prefix: str, name: str, *, as_json: bool) -> None:
+    """Print one cron with its next times."""
+
+    async def look(processor: JobProcessor) -> list[CronInfo]:
+        return await processor.get_crons()
+
+    read_text("NAME", name)
+    crons = {cron.name: cron for cron in ask(db, prefix, look)}
+    if name not in crons:
+        known = ", ".join(map(repr, crons)) or "none yet"
+        raise UnknownJobError("NAME", name, f"the crons of this database are: {known}")
+    cron = crons[name]
+    if as_json:
+        print_json(to_json({**asdict(cron), "upcoming": list(cron.upcoming)}))
+        return
+    now = datetime.now(UTC)
+    rows = {
+        "name": plain(cron.name),
+        "expression": f"{plain(cron.cron_string)}  in {plain(cron.timezone)}",
+        "service": "of the Node package" if cron.service is None else plain(cron.service),
+        "paused": "yes" if cron.paused else "no",
+    }
+    made = tables.fields_table(rows)
+    for label, moment in zip(["next", "", "", "", ""], cron.upcoming, strict=False):
+        told = f"{moment:%Y-%m-%d %H:%M:%S} UTC, {relative(moment, now)}"
+        made.add_row(label, told)
+    console().print(made)
+
+
+def run(db: str | None, prefix: str, name: str, *, as_json: bool) -> None:
+    """Run a cron now and print the task."""
+
+    async def begin(processor: JobProcessor) -> CronTask:
+        return await processor.run_cron(name)
+
+    read_text("NAME", name)
+    task = ask(db, prefix, begin)
+    if as_json:
+        print_json(job_json(task))
+        return
+    told = "skipped, since one is active" if task.settled else "in the queue, due now"
+    console().print(Text(f"Cron {plain(name)!r}: task {task.id} is {told}."))

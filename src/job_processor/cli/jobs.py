@@ -1,4 +1,4 @@
-"""`jobs` and `kill`: single jobs, from the database."""
+"""`jobs`, and what is done to one of them by its id."""
 
 from __future__ import annotations
 
@@ -64,6 +64,19 @@ def kill(db: str | None, prefix: str, job_id: str, *, as_json: bool) -> None:
         print_json(job_json(after))
     else:
         console().print(Text(_tell_kill(before, after)))
+
+
+def retry(db: str | None, prefix: str, job_id: str, *, as_json: bool) -> None:
+    """Send a settled job round again and print how it then stands."""
+
+    async def again(processor: JobProcessor) -> Job:
+        return await processor.retry_job(job_id)
+
+    job = ask(db, prefix, again)
+    if as_json:
+        print_json(job_json(job))
+    else:
+        console().print(Text(f"Job {plain(job.name)!r} ({job.id}) waits to be run again."))
 
 
 def _tell_kill(before: Job, job: Job) -> str:

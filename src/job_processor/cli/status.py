@@ -9,8 +9,10 @@ from rich.text import Text
 
 from job_processor.cli import tables
 from job_processor.cli.output import amount, console, print_json
+from job_processor.cli.pauses import paused_text
 from job_processor.cli.watching import ask
 from job_processor.cli.when import read_time
+from job_processor.pauses import Pauses
 from job_processor.processor import JobProcessor
 from job_processor.settings import STATUS_LIMIT
 
@@ -20,23 +22,24 @@ _QUEUE_ROWS = 10
 def run(db: str | None, prefix: str, *, as_json: bool) -> None:
     """Print the status."""
 
-    async def look(processor: JobProcessor) -> tuple[str, dict[str, Any]]:
-        return processor.address, await processor.get_status()
+    async def look(processor: JobProcessor) -> tuple[str, dict[str, Any], Pauses]:
+        return processor.address, await processor.get_status(), await processor.get_pauses()
 
-    address, status = ask(db, prefix, look)
+    address, status, paused = ask(db, prefix, look)
     if as_json:
         print_json(status)
     else:
-        console().print(_report(address, status))
+        console().print(_report(address, status, paused))
 
 
-def _report(address: str, status: dict[str, Any]) -> RenderableType:
+def _report(address: str, status: dict[str, Any], paused: Pauses) -> RenderableType:
     now = read_time(status["now"])
     workers, queue, jobs, crons = (status[key] for key in ("workers", "queue", "jobs", "crons"))
     summary = f"{amount(len(workers), 'worker')}, {amount(len(queue), 'job', STATUS_LIMIT)} due"
     counts = ((group["name"], group["counts"]) for group in jobs)
     return tables.stacked(
         Text.assemble((address, "bold"), "  ", summary),
+        Text(f"Paused: {paused_text(paused)}", style="yellow") if paused else None,
         tables.workers_table(workers, now) if workers else None,
         tables.counts_table(counts) if jobs else Text("There are no jobs yet.", style="dim"),
         tables.crons_table(crons, now, "Crons") if crons else None,

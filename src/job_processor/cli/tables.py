@@ -81,6 +81,16 @@ def table(*columns: str, title: str | None = None, numbers: Iterable[str] = ()) 
     return made
 
 
+def fields_table(rows: Mapping[str, str]) -> Table:
+    """Return labels with what they are of, one a row."""
+    made = Table.grid(padding=(0, 2))
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for label, value in rows.items():
+        made.add_row(label, Text(value))
+    return made
+
+
 def counts_table(
     groups: Iterable[tuple[str, Mapping[str, int]]], *, title: str | None = "Jobs"
 ) -> Table:
