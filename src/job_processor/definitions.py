@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from importlib.util import find_spec
 from typing import Any, Literal, TypeAlias
 
 from job_processor import schedule
@@ -16,6 +17,7 @@ from job_processor.settings import check_name, check_positive, time_zone
 Handler: TypeAlias = Callable[..., Any]
 ExitHook: TypeAlias = Callable[[Any], Awaitable[object] | object]
 Misfire: TypeAlias = Literal["once", "skip", "all"]
+Executor: TypeAlias = Literal["async", "thread", "process"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,9 @@ class JobDef:
     exclusive: while one is pending, running or paused, a new one is stored as skipped.
     max_runtime_in_minutes: then it is interrupted, by force if need be, and errored.
     retry: what follows a failed attempt: a `Retry`, a number of attempts, or None: nothing.
+    executor: where it runs: `async` in the worker's event loop, `thread` in a thread, `process` in
+        a process of its own, which can be stopped by force, gives its memory back, and takes
+        nothing else down with it; None: `async` or `thread`, as the handler is.
     discard_result: what the handler returns is not kept.
 
     Raises DefinitionError when one of these cannot work.
@@ -45,6 +50,7 @@ class JobDef:
     max_runtime_in_minutes: float | None = None
     retry: Retry | int | None = None
     discard_result: bool = False
+    executor: Executor | None = None
     bound: BoundHandler = field(init=False, repr=False, compare=False)
     retries: Retry | None = field(init=False, repr=False, compare=False)
     """What `retry` means."""
@@ -65,8 +71,8 @@ class CronDef:
     timezone: IANA name; None: the processor's.
     misfire: what follows missed occurrences: `once` runs the standing one, `skip` settles it as
         skipped, `all` adds the others, at most 100.
-    on_job_exited, resumable, max_runtime_in_minutes, tag, exclusive, retry, discard_result: as a
-        job's.
+    on_job_exited, resumable, max_runtime_in_minutes, tag, exclusive, retry, discard_result,
+        executor: as a job's.
 
     Raises DefinitionError when one of these cannot work.
     """
@@ -83,6 +89,7 @@ class CronDef:
     misfire: Misfire = "once"
     retry: Retry | int | None = None
     discard_result: bool = False
+    executor: Executor | None = None
     bound: BoundHandler = field(init=False, repr=False, compare=False)
     retries: Retry | None = field(init=False, repr=False, compare=False)
     """What `retry` means."""
@@ -211,8 +218,26 @@ def _check_common(definition: Definition) -> None:
     for flag in ("resumable", "exclusive", "discard_result"):
         if not isinstance(getattr(definition, flag), bool):
             raise DefinitionError(flag, getattr(definition, flag), "allowed are True and False")
+    _check_executor(definition)
     with _as_definition_error():
         object.__setattr__(definition, "retries", as_retry(definition.retry))
     if definition.max_runtime_in_minutes is not None:
         with _as_definition_error():
             check_positive("max_runtime_in_minutes", definition.max_runtime_in_minutes)
+
+
+def _check_executor(definition: Definition) -> None:
+    executor, function = definition.executor, definition.bound.function
+    usual = "async" if definition.bound.is_async else "thread"
+    if executor in (None, usual):
+        return
+    if executor != "process":
+        allowed = f"allowed for this handler are {usual!r} and 'process'"
+        raise DefinitionError("executor", executor, allowed)
+    if find_spec("pebble") is None:
+        missing = "it needs pebble: pip install 'job-processor[processes]'"
+        raise DefinitionError("executor", executor, missing)
+    name = getattr(function, "__qualname__", "<no name>")
+    if "<" in name or getattr(function, "__module__", None) is None:
+        allowed = "allowed in a process is a function at the top of a module, which imports it"
+        raise DefinitionError("handler", function, allowed)

@@ -96,6 +96,10 @@ class AbortedError(JobProcessorError):
         self.reason = reason
 
 
+class ProcessDiedError(JobProcessorError):
+    """The process of a handler with `executor="process"` died; the message says how."""
+
+
 class NotSetUpError(JobProcessorError):
     """The processor was used before `setup()` or after `close()`."""
 

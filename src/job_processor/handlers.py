@@ -23,6 +23,10 @@ class BoundHandler:
     keywords: tuple[Argument, ...]
     is_async: bool
 
+    def as_values(self) -> tuple[Any, ...]:
+        """Return all but the function, for another process: `BoundHandler(function, *values)`."""
+        return self.positional, self.keywords, self.is_async
+
     @property
     def wants_context(self) -> bool:
         """True when a parameter gets the context."""

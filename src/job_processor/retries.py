@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from functools import partial
+from typing import Any, Literal, TypeAlias
 
 from job_processor.errors import InvalidArgumentError
 from job_processor.settings import check_int, check_positive
@@ -81,6 +82,10 @@ class RetryLater(Exception):  # noqa: N818  # what a handler says, not what went
         super().__init__(message or f"to be tried again in {delay:g} s")
         self.delay = delay
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Tell pickle how it is made: it may be raised in a process of its own."""
+        return partial(type(self), delay=self.delay), self.args
+
 
 class Snooze(Exception):  # noqa: N818  # see above
     """Raised by a handler: it is too early, come back after `delay` seconds.
@@ -92,6 +97,10 @@ class Snooze(Exception):  # noqa: N818  # see above
         check_positive("delay", delay, zero=True)
         super().__init__(f"snoozed for {delay:g} s")
         self.delay = delay
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Tell pickle how it is made: it may be raised in a process of its own."""
+        return partial(type(self), delay=self.delay), ()
 
 
 def as_retry(value: object) -> Retry | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from job_processor.abort import AbortReason
 from job_processor.clock import Clock
@@ -25,6 +25,9 @@ from job_processor.worker.notebook import Scribe
 from job_processor.worker.outcomes import Ending, classify, skipped
 from job_processor.worker.runs import Run, Runs
 from job_processor.worker.settler import Settler
+
+if TYPE_CHECKING:  # imported with the first that needs it
+    from job_processor.worker.processes import Processes
 
 _NOT_BEGUN = Ending(error=asyncio.CancelledError())
 _SPARE_THREADS = 1000  # hung threads keep theirs; the slots are what bounds the living ones
@@ -50,6 +53,7 @@ class Executor:
         self._scribe = scribe
         self._clock = clock
         self._logger = logger
+        self._processes: Processes | None = None
         self._threads = ThreadPoolExecutor(concurrency + _SPARE_THREADS, "job")
 
     def close(self) -> None:
@@ -94,6 +98,8 @@ class Executor:
         bound = run.definition.bound
         try:
             context = await self._scribe.context(run) if bound.wants_context else None
+            if run.definition.executor == "process":
+                return await self._in_process(run, None if context is None else context.state)
             arguments, keywords = bound.arguments(run.job, run.controller.signal, context)
             if bound.is_async:
                 return Ending(await bound.function(*arguments, **keywords))
@@ -103,6 +109,13 @@ class Executor:
             raise  # the loop is being closed under us: there is nobody left to settle for
         except BaseException as error:  # noqa: BLE001  # see above
             return Ending(error=error)
+
+    async def _in_process(self, run: Run, state: Any) -> Ending:
+        if self._processes is None:  # few need them, and importing the pool takes a while
+            from job_processor.worker.processes import Processes  # noqa: PLC0415  # see above
+
+            self._processes = Processes(self._logger)
+        return await self._processes.run(run, state)
 
     async def _in_thread(self, run: Run, function: Callable[[], Any]) -> Any:
         context = contextvars.copy_context()

@@ -21,6 +21,7 @@ _STRENGTH = {
     AbortReason.KILL: 2,
     AbortReason.LOST: 3,
 }
+_PROCESS_PAUSE = 10.0  # seconds; its process gets 3 of them before it is killed
 _UNBEGUN_PAUSE = 0.01  # seconds; a task that never ran a step would be cancelled unseen
 
 
@@ -61,7 +62,9 @@ class Ladder:
             self._give_up(run)
             return
         run.task.cancel()
-        self._later(max(self._grace, _UNBEGUN_PAUSE), self._abandon, run)
+        in_process = run.definition.executor == "process"
+        least = _PROCESS_PAUSE if in_process else _UNBEGUN_PAUSE
+        self._later(max(self._grace, least), self._abandon, run)
 
     def _abandon(self, run: Run) -> None:
         if not run.concluded:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -94,6 +95,12 @@ class Notebook(Recorder):
     def log(self, text: str) -> None:
         """Take a line."""
         self._log.append(LogLine(self._scribe.clock.now(), _clean(text, LOG_LINE_LIMIT)))
+        self._touch()
+
+    def take(self, progress: Progress | None, lines: Iterable[LogLine]) -> None:
+        """Take what a handler in another process has told; from the event loop's thread."""
+        self._progress = progress or self._progress
+        self._log.extend(lines)
         self._touch()
 
     def turn(self) -> Notes:

@@ -37,6 +37,8 @@ class Ending:
 
     result: object = None
     error: BaseException | None = None
+    told: str | None = None
+    """The error as text, where its traceback is of another process."""
 
 
 def classify(
@@ -83,7 +85,7 @@ def classify(
         return Outcome(JobStatus.PENDING, at, scheduled_for=_later(at, raised.delay))
     if reason is AbortReason.SHUTDOWN and not isinstance(raised, RetryLater):
         return _paused(at, living_thread) if definition.resumable else failed(INTERRUPTED)
-    told = str(raised) if isinstance(raised, RetryLater) else describe_error(raised)
+    told = str(raised) if isinstance(raised, RetryLater) else ending.told or describe_error(raised)
     return failed(told, raised)
 
 

@@ -1,0 +1,190 @@
+"""Handlers in processes of their own: one process a run, which really can be stopped.
+
+The process comes from pebble, which starts it, brings the result and, when the run is cancelled,
+ends it: SIGTERM, and SIGKILL three seconds later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import multiprocessing
+import pickle
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from multiprocessing.connection import Connection
+from typing import Any
+
+from pebble import ProcessExpired, concurrent
+
+from job_processor.errors import JobProcessorError, ProcessDiedError
+from job_processor.worker import child
+from job_processor.worker.outcomes import Ending
+from job_processor.worker.runs import Run
+
+_PRELOADED = (
+    "__main__",
+    "pebble",
+    child.__name__,
+    # Each process imports the program's main module again, and with it what that imports.
+    "job_processor.cli",
+    "job_processor.processor",
+)
+
+_START_METHOD = "spawn" if sys.platform == "win32" else "forkserver"
+"""Never `fork`: a copy of a process with threads may hang for good."""
+
+
+class Processes:
+    """Runs handlers, each in a process of its own."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._context = multiprocessing.get_context(_START_METHOD)
+        # Pebble 5 documents `context` and declares `mp_context`.
+        options: dict[str, Any] = dict.fromkeys(("context", "mp_context"), self._context)
+        process: Any = concurrent.process
+        self._launch: Callable[..., Future[child.Answer]] = process(**options)(child.run)
+
+    async def run(self, run: Run, state: Any) -> Ending:
+        """Run a handler; return how it ended. Cancelling this ends its process first."""
+        call = _Call(run, asyncio.get_running_loop())
+        starting = asyncio.get_running_loop().run_in_executor(None, self._start, call, state)
+        try:
+            future = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            (await starting).cancel()
+            await call.ended.wait()
+            raise
+        forget = run.controller.signal.on_abort(call.abort)
+        try:
+            answer = await asyncio.wrap_future(future)
+        except ProcessExpired as error:
+            return Ending(error=ProcessDiedError(_how(error.exitcode)))
+        finally:
+            forget()
+            await asyncio.shield(call.ended.wait())  # what it told is all here
+            call.close()
+        return self._ending(run, answer)
+
+    def _start(self, call: _Call, state: Any) -> Future[child.Answer]:
+        """Start the process; in a thread, since the first of all takes a while."""
+        run = call.run
+        bound = run.definition.bound
+        # The server that forks has imported the handlers' modules: each run begins in milliseconds.
+        self._context.set_forkserver_preload([*_PRELOADED, bound.function.__module__])
+        ours, theirs = self._context.Pipe()
+        theirs_alive, ours_alive = self._context.Pipe(duplex=False)
+        task = child.Task(
+            bound.function.__module__,
+            bound.function.__qualname__,
+            bound.as_values(),
+            run.job,
+            state,
+        )
+        try:
+            future = self._launch(task, theirs, theirs_alive)
+        except BaseException:
+            ours.close()
+            ours_alive.close()
+            call.loop.call_soon_threadsafe(call.ended.set)
+            raise
+        finally:
+            theirs.close()
+            theirs_alive.close()
+        call.listen(ours, ours_alive)
+        return future
+
+    def _ending(self, run: Run, answer: child.Answer) -> Ending:
+        if answer.error is None:
+            if answer.unstorable is not None:
+                self._logger.warning(
+                    "job %r (%s) returned what cannot be stored (%s); stored is its description",
+                    run.job.name,
+                    run.job.id,
+                    answer.unstorable,
+                )
+            return Ending(answer.result)
+        error = _unpickled(answer.error) or JobProcessorError(answer.told.partition("\n")[0])
+        return Ending(error=error, told=answer.told)
+
+
+class _Call:
+    """The worker's end of a channel."""
+
+    def __init__(self, run: Run, loop: asyncio.AbstractEventLoop) -> None:
+        self.run = run
+        self.loop = loop
+        self.ended = asyncio.Event()
+        """Set once the process has closed its end: it has no more to tell, or is no more."""
+        self._channel: Connection | None = None
+        self._lifeline: Connection | None = None
+
+    def listen(self, channel: Connection, lifeline: Connection) -> None:
+        """Take what comes, in a thread of its own; the process lives while the lifeline is open."""
+        self._channel, self._lifeline = channel, lifeline
+        threading.Thread(target=self._listen, args=(channel,), daemon=True).start()
+
+    def abort(self) -> None:
+        """Pass on that the run is to stop, and why."""
+        self._send("abort", str(self.run.controller.signal.reason))
+
+    def close(self) -> None:
+        """Let the channel go."""
+        if self._channel is not None and self._lifeline is not None:
+            self._channel.close()
+            self._lifeline.close()
+
+    def _listen(self, channel: Connection) -> None:
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                kind, value = channel.recv()
+                if kind == "save":
+                    self._save(value)
+                else:
+                    self.loop.call_soon_threadsafe(self._note, *value)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self.loop.call_soon_threadsafe(self.ended.set)
+
+    def _note(self, progress: Any, lines: Any) -> None:
+        if self.run.notebook is not None:
+            self.run.notebook.take(progress, lines)
+
+    def _save(self, state: Any) -> None:
+        """Write a state and tell the process so."""
+        notebook = self.run.notebook
+        assert notebook is not None  # noqa: S101  # only a handler with a context saves
+        saving = asyncio.run_coroutine_threadsafe(notebook.save(state), self.loop)
+        error = saving.exception()
+        self._send("saved", None if error is None else str(error))
+
+    def _send(self, kind: str, value: Any) -> None:
+        if self._channel is not None:
+            with contextlib.suppress(OSError):  # the process is gone
+                self._channel.send((kind, value))
+
+
+def _unpickled(pickled: bytes) -> BaseException | None:
+    """Return an exception that our own process has pickled; None when it cannot be read here."""
+    if not pickled:
+        return None
+    try:
+        error = pickle.loads(pickled)  # noqa: S301  # it comes from a process of ours
+    except Exception:  # noqa: BLE001  # its module may be missing here, its __init__ differ
+        return None
+    return error if isinstance(error, BaseException) else None
+
+
+def _how(exitcode: int | None) -> str:
+    """Return how a process died, for people."""
+    if exitcode is None:
+        return "its process died"
+    if exitcode < 0:
+        name = signal.Signals(-exitcode).name
+        hint = ", as the kernel does when memory runs out" if name == "SIGKILL" else ""
+        return f"its process was ended by {name}{hint}"
+    return f"its process left with exit code {exitcode}"

@@ -1,0 +1,137 @@
+"""Handlers for processes of their own: another process finds them here by their names."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from job_processor import AbortSignal, Context, RetryLater
+
+
+class OddError(Exception):
+    """An error that cannot be read back from its pickle."""
+
+    def __init__(self, code: int, *, detail: str) -> None:
+        super().__init__(f"odd {code}: {detail}")
+
+
+def add(payload: dict[str, int]) -> dict[str, int]:
+    """Return a sum, and where it was made."""
+    return {"sum": payload["a"] + payload["b"], "pid": os.getpid()}
+
+
+async def add_later(payload: dict[str, int], job: Any) -> dict[str, Any]:
+    """Do the same in an event loop."""
+    await asyncio.sleep(0)
+    return {**add(payload), "id": job.id}
+
+
+def unstorable() -> object:
+    """Return what no store keeps."""
+    return object()
+
+
+def fail() -> None:
+    """Raise an ordinary error."""
+    raise ValueError("not this way")
+
+
+def fail_oddly() -> None:
+    """Raise an error that cannot be read back."""
+    raise OddError(7, detail="of the process")
+
+
+def leave() -> None:
+    """Raise SystemExit."""
+    sys.exit(3)
+
+
+def later() -> None:
+    """Ask for another try."""
+    raise RetryLater("not yet", delay=0)
+
+
+def exit_hard(payload: Any) -> None:
+    """Leave without a word."""
+    os._exit(payload["code"])
+
+
+def segfault() -> None:
+    """Read where nothing is."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.string_at(0)
+
+
+def kill_itself() -> None:
+    """Die as the kernel kills what takes all memory."""
+    os.kill(os.getpid(), 9)
+
+
+def spin(payload: dict[str, str]) -> None:
+    """Compute for ever; say who does, first."""
+    Path(payload["file"]).write_text(str(os.getpid()))
+    while True:
+        pass
+
+
+def spin_with_child(payload: dict[str, str]) -> None:
+    """Do the same beside a process of its own."""
+    with subprocess.Popen(["sleep", "60"]) as other:
+        Path(payload["file"]).write_text(f"{os.getpid()} {other.pid}")
+        while True:
+            pass
+
+
+def hold_on(payload: dict[str, str]) -> None:
+    """Be deaf to SIGTERM: a call into C that does not come back."""
+    Path(payload["file"]).write_text(str(os.getpid()))
+    ctypes.PyDLL(None).sleep(60)  # holds the interpreter's lock, too
+
+
+def polite(signal: AbortSignal, context: Context) -> str:
+    """Stop when asked to."""
+    context.progress(0.1)
+    while not signal.aborted:
+        time.sleep(0.01)
+    return f"stopped: {signal.reason}"
+
+
+async def polite_async(signal: AbortSignal, context: Context) -> str:
+    """Stop when asked to, in an event loop."""
+    context.progress(0.1)
+    await signal.wait()
+    return f"stopped: {signal.reason}"
+
+
+def tell(context: Context) -> list[Any]:
+    """Tell, and save, and return what was saved before."""
+    before = context.state
+    context.log(f"attempt {context.attempt}")
+    context.progress(0.5, "half")
+    context.save_sync({"n": 1, "blob": b"x" * 100_000})
+    context.log("saved")
+    if context.attempt == 1:
+        raise ValueError("again")
+    return [before["n"], context.state["n"]]
+
+
+async def tell_async(context: Context) -> None:
+    """Tell, and save, in an event loop."""
+    for n in range(1000):
+        context.log(n)
+    await context.save([1, 2, 3])
+    context.progress(1)
+
+
+def take_memory() -> int:
+    """Take 200 MB; return the process's id."""
+    block = bytearray(200_000_000)
+    block[::4096] = b"x" * len(block[::4096])
+    return os.getpid()
