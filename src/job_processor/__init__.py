@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         BulkError,
         DefinitionError,
         InvalidArgumentError,
+        InvalidPayloadError,
         JobConflictError,
         JobFailed,
         JobNotFoundError,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         WorkerStateError,
     )
     from job_processor.events import Event, EventKind
+    from job_processor.facade.handles import JobHandle
     from job_processor.models import (
         Attempt,
         Cron,
@@ -68,10 +70,12 @@ __all__ = [
     "Event",
     "EventKind",
     "InvalidArgumentError",
+    "InvalidPayloadError",
     "Job",
     "JobConflictError",
     "JobDef",
     "JobFailed",
+    "JobHandle",
     "JobNotFoundError",
     "JobPage",
     "JobProcessor",
@@ -108,6 +112,7 @@ _HOMES = {  # all others are errors
     "crons": "CronInfo",
     "definitions": "CronDef JobDef",
     "events": "Event EventKind",
+    "facade.handles": "JobHandle",
     "models": "Attempt Cron CronTask Job JobPage JobStatus Output SimpleJob SkipMetadata",
     "processor": "JobProcessor init_job_processor",
     "producer": "JobRequest",

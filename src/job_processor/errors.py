@@ -22,6 +22,10 @@ class InvalidArgumentError(JobProcessorError, ValueError):
         self.value = value
         self.allowed = allowed
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Tell pickle how it is made: it may be raised in another process."""
+        return type(self), (self.argument, self.value, self.allowed)
+
 
 class DefinitionError(InvalidArgumentError):
     """A JobDef or CronDef cannot work: its handler, expression, time zone, tag or limits."""
@@ -33,6 +37,10 @@ class UnknownJobError(InvalidArgumentError):
 
 class PayloadError(InvalidArgumentError):
     """A payload cannot be stored: its type, one of its values, or its size."""
+
+
+class InvalidPayloadError(PayloadError):
+    """A payload is not of the class that its handler names; the message is its library's."""
 
 
 class JobNotFoundError(JobProcessorError, LookupError):

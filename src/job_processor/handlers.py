@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from job_processor.errors import DefinitionError
+from job_processor.payloads import PARAMETER, PayloadType, payload_type
 
 Argument: TypeAlias = Literal["job", "signal", "payload", "context"]
 NAMES: tuple[Argument, ...] = ("job", "signal", "payload", "context")
@@ -22,10 +23,20 @@ class BoundHandler:
     positional: tuple[Argument, ...]
     keywords: tuple[Argument, ...]
     is_async: bool
+    payload_type: PayloadType | None = None
+    """The class of its payload; None: any mapping."""
 
     def as_values(self) -> tuple[Any, ...]:
-        """Return all but the function, for another process: `BoundHandler(function, *values)`."""
+        """Return what another process cannot tell: `BoundHandler(function, *values, type)`."""
         return self.positional, self.keywords, self.is_async
+
+    def _payload(self, job: Any) -> Any:
+        """Return what the handler gets; raises InvalidPayloadError."""
+        payload = getattr(job, "payload", None)
+        wanted = PARAMETER in self.positional or PARAMETER in self.keywords
+        if self.payload_type is None or not wanted:
+            return payload
+        return self.payload_type.convert(payload)
 
     @property
     def wants_context(self) -> bool:
@@ -41,7 +52,7 @@ class BoundHandler:
         given = {
             "job": job,
             "signal": signal,
-            "payload": getattr(job, "payload", None),
+            "payload": self._payload(job),
             "context": context,
         }
         return [given[name] for name in self.positional], {
@@ -70,6 +81,7 @@ def bind_handler(function: Callable[..., Any], by_position: tuple[Argument, ...]
         positional=positional,
         keywords=_keywords(function, parameters),
         is_async=_is_async(function),
+        payload_type=payload_type(function),
     )
 
 

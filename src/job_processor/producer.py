@@ -13,10 +13,12 @@ from job_processor.clock import Clock, truncate
 from job_processor.definitions import JobDef, Registry
 from job_processor.errors import InvalidArgumentError
 from job_processor.models import JobStatus, OnConflict, SimpleJob, make
+from job_processor.payloads import TypedPayload
 from job_processor.settings import check_name, check_positive
 from job_processor.values import normalize_payload
 
 When: TypeAlias = datetime | timedelta | None
+Payload: TypeAlias = Mapping[str, Any] | TypedPayload | None
 HIGHEST_PRIORITY = 9
 
 
@@ -25,7 +27,7 @@ class JobRequest:
     """A job for `schedule_jobs`, with everything that `schedule_job` takes."""
 
     name: str
-    payload: Mapping[str, Any] | None = None
+    payload: Payload = None
     scheduled_for: When = None
     priority: int = 0
     expires_at: When = None
@@ -34,12 +36,7 @@ class JobRequest:
     unique_for: float | None = None
 
 
-ShortRequest: TypeAlias = (
-    str
-    | tuple[str]
-    | tuple[str, Mapping[str, Any] | None]
-    | tuple[str, Mapping[str, Any] | None, When]
-)
+ShortRequest: TypeAlias = str | tuple[str] | tuple[str, Payload] | tuple[str, Payload, When]
 """What may stand for a `JobRequest` without further options."""
 
 
@@ -53,7 +50,7 @@ class Producer:
     def make(
         self,
         name: str,
-        payload: Mapping[str, Any] | None = None,
+        payload: Payload = None,
         scheduled_for: When = None,
         priority: int = 0,
         expires_at: When = None,
@@ -76,9 +73,7 @@ class Producer:
             options["unique_key"] = unique_key
         return self._job(name, definition, payload, now, moment, **options)
 
-    def make_running(
-        self, name: str, payload: Mapping[str, Any] | None, worker_id: ObjectId
-    ) -> SimpleJob:
+    def make_running(self, name: str, payload: Payload, worker_id: ObjectId) -> SimpleJob:
         """Return a job that begins under the hand of its caller."""
         definition = self._registry.job(name)
         now = self._clock.now()
@@ -114,7 +109,7 @@ class Producer:
         self,
         name: str,
         definition: JobDef,
-        payload: Mapping[str, Any] | None,
+        payload: Payload,
         now: datetime,
         scheduled_for: datetime,
         **run: Any,
@@ -136,7 +131,11 @@ class Producer:
             "attempts": (),
             "priority": 0,
             "notes": None,
-            "payload": normalize_payload(payload),
+            "payload": normalize_payload(
+                payload
+                if definition.bound.payload_type is None
+                else definition.bound.payload_type.check(payload)
+            ),
             "sync": False,
             "expires_at": None,
             "unique_key": None,

@@ -9,6 +9,7 @@ import resource
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,18 @@ class OddError(Exception):
 
     def __init__(self, code: int, *, detail: str) -> None:
         super().__init__(f"odd {code}: {detail}")
+
+
+@dataclass
+class Data:
+    """A payload."""
+
+    width: int
+
+
+def take_data(payload: Data) -> str:
+    """Return what came."""
+    return repr(payload)
 
 
 def add(payload: dict[str, int]) -> dict[str, int]:

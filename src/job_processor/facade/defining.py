@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from job_processor.definitions import CronDef, JobDef
 from job_processor.errors import InvalidArgumentError
 from job_processor.facade.base import Base
+from job_processor.facade.handles import Define, JobHandle, PlainJobHandle
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -15,17 +16,23 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Defining(Base):
     """The decorators."""
 
-    def job(self, name: str | None = None, **options: Any) -> Callable[[F], F]:
+    def job(self, name: str | None = None, **options: Any) -> Define:
         """Define a job by decorating its handler; `options` are those of `JobDef`.
 
-        Without a name it gets the function's. Raises DefinitionError.
+        Without a name it gets the function's. The function becomes a `JobHandle`, whose `schedule`
+        takes a payload of the class that the parameter `payload` is annotated with; called, it is
+        still the function. Raises DefinitionError.
         """
 
-        def define(handler: F) -> F:
-            self.registry.add_job(_name(name, handler), JobDef(handler, **options))
-            return handler
+        def define(handler: Any) -> JobHandle[Any]:
+            function = handler.handler if isinstance(handler, JobHandle) else handler
+            definition, called = JobDef(function, **options), _name(name, handler)
+            self.registry.add_job(called, definition)
+            plain = definition.bound.payload_type is None
+            return (PlainJobHandle if plain else JobHandle)(called, function, self)
 
-        return define
+        typed: Any = define
+        return typed  # type: ignore[no-any-return]  # its overloads say what it returns
 
     def cron(self, cron_string: str, name: str | None = None, **options: Any) -> Callable[[F], F]:
         """Define a cron by decorating its handler; `options` are those of `CronDef`.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 from job_processor.facade.reading import Reading
 from job_processor.models import OnConflict, SimpleJob
-from job_processor.producer import When
+from job_processor.producer import Payload, When
 from job_processor.scheduling import OnProgress, Requests, Scheduling, as_simple
 from job_processor.worker.insertion import insert_or_skip
 
@@ -21,7 +20,7 @@ class Producing(Reading):
     async def schedule_job(
         self,
         name: str,
-        payload: Mapping[str, Any] | None = None,
+        payload: Payload = None,
         scheduled_for: When = None,
         priority: int = 0,
         expires_at: When = None,
@@ -32,6 +31,9 @@ class Producing(Reading):
         session: Any = None,
     ) -> SimpleJob:
         """Store a job to run at `scheduled_for` (aware datetime, timedelta from now, None: now).
+
+        payload: a mapping or, where the handler says so, an instance of its payload's class; either
+            is checked against that class.
 
         Of those that are due, workers take the ones with the highest priority first, 0 to 9. One
         that has not begun by `expires_at` (as `scheduled_for`) is skipped.
@@ -88,7 +90,7 @@ class Producing(Reading):
             self._store, jobs, session, on_progress, return_jobs
         )
 
-    async def run_job(self, name: str, payload: Mapping[str, Any] | None = None) -> SimpleJob:
+    async def run_job(self, name: str, payload: Payload = None) -> SimpleJob:
         """Run a job here and now, whatever its tag; return it settled.
 
         It is one attempt: its failure is returned, not retried. This process is registered and

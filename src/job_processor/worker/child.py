@@ -31,6 +31,7 @@ from job_processor.errors import AbortedError, PayloadError, shorten
 from job_processor.handlers import BoundHandler
 from job_processor.models import Job
 from job_processor.notes import LogLine, Progress
+from job_processor.payloads import payload_type
 from job_processor.settings import LOG_LINE_LIMIT, LOG_LINES, MESSAGE_LIMIT
 from job_processor.values import describe, normalize
 from job_processor.worker.outcomes import describe_error
@@ -90,7 +91,8 @@ def find(module: str, qualname: str) -> Callable[..., Any]:
 
 def _call(task: Task, controller: AbortController, context: Context) -> Any:
     function = find(task.module, task.qualname)
-    bound = BoundHandler(function, *task.bound)
+    positional, keywords, is_async = task.bound
+    bound = BoundHandler(function, positional, keywords, is_async, payload_type(function))
     arguments, keywords = bound.arguments(task.job, controller.signal, context)
     answer = function(*arguments, **keywords)
     return asyncio.run(_awaited(answer)) if inspect.isawaitable(answer) else answer

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from job_processor.abort import AbortReason
 from job_processor.clock import LAST_MOMENT, truncate
 from job_processor.definitions import Definition
-from job_processor.errors import shorten
+from job_processor.errors import InvalidPayloadError, shorten
 from job_processor.models import (
     Attempt,
     CronTask,
@@ -196,7 +196,7 @@ def _pause(job: Job, retry: Retry | None, raised: BaseException | None = None) -
         return None
     if isinstance(raised, RetryLater):
         return raised.delay
-    if raised is not None and not retry.is_for(raised):
+    if raised is not None and (isinstance(raised, InvalidPayloadError) or not retry.is_for(raised)):
         return None
     return retry.pause(job.attempt)
 
