@@ -8,7 +8,9 @@ import contextlib
 import inspect
 import io
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -26,7 +28,9 @@ class Session:
 
     def __init__(self, runner: asyncio.Runner) -> None:
         self._runner = runner
-        self._namespace: dict[str, Any] = {"__name__": "page"}
+        module = ModuleType("page")
+        sys.modules["page"] = module  # a dataclass looks for the module that it is in
+        self._namespace: dict[str, Any] = vars(module)
         self._output = io.StringIO()
 
     def run(self, block: Block) -> None:
@@ -52,7 +56,9 @@ class Session:
 def compile_block(block: Block) -> Any:
     """Return the block as code whose line numbers are those of its page."""
     source = "\n" * (block.line - 1) + block.text
-    return compile(source, block.page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    return compile(
+        source, block.page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
+    )
 
 
 def _parameters() -> list[Any]:

@@ -16,6 +16,8 @@ def test_every_example_is_tested() -> None:
     programs = {path.name for path in EXAMPLES.glob("*.py")}
     assert programs == {
         "quickstart.py",
+        "checkout.py",
+        "processes.py",
         "crons.py",
         "tags.py",
         "csv_import.py",
@@ -57,6 +59,25 @@ def test_retries(tmp_path: Path) -> None:
         "  attempt 2 failed: too many requests",
         "pay: errored at attempt 1",
         "pay, sent round again: paid 7",
+    ]
+
+
+def test_processes(tmp_path: Path) -> None:
+    """They compute, are ended, and crash, each for itself."""
+    primes, for_ever, crash, again = run("processes.py", tmp_path)
+    assert primes == again == "count_primes: finished, 2262"
+    assert for_ever == "for_ever: errored, max runtime of 0.01 minutes exceeded"
+    assert "SIGABRT" in crash
+
+
+def test_checkout(tmp_path: Path) -> None:
+    """What is rolled back has no job; the stock is counted once, for the last order."""
+    assert run("checkout.py", tmp_path) == [
+        "rolled back: order 2 costs nothing",
+        "refused: Expected `int`, got `str` - at `$.number`",
+        "counted after order 3",
+        "order 1: thank you, Ada",
+        "order 3: thank you, Ada",
     ]
 
 

@@ -24,6 +24,7 @@ NODE_INDEXES: dict[str, list[dict[str, Any]]] = fixture("node_indexes.json")
 OURS = {
     "jobs": {
         "claim": {"name": 1, "status": 1, "priority": -1, "scheduled_for": 1},
+        "unique_key": {"name": 1, "unique_key": 1},
         "running_by_worker": {"worker_id": 1, "status": 1},
         "newest_by_name": {"name": 1, "status": 1, "_id": -1},
         "newest_by_type": {"type": 1, "status": 1, "_id": -1},

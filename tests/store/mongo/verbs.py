@@ -8,18 +8,24 @@ from typing import Any, TypeAlias
 from bson import ObjectId
 
 from job_processor.models import JobQuery
+from job_processor.notes import Notes
 from job_processor.store.mongo import MongoStore
 from tests.store.mongo.samples import LATER, NOW, WORKER, claim, cron, end, simple, worker
 
 Call: TypeAlias = Callable[[MongoStore], Awaitable[Any]]
 
 _RUN = simple(worker_id=WORKER)
+_KEYED = simple(unique_key="key")
 
 WRITES: Mapping[str, Call] = {
     "insert": lambda store: store.insert([simple(), simple()]),
     "claim": lambda store: store.claim(claim(1)),
     "settle": lambda store: store.settle([end(_RUN)]),
     "move_runs": lambda store: store.move_runs(ObjectId(), ObjectId()),
+    "release_key": lambda store: store.release_key(_KEYED),
+    "replace": lambda store: store.replace(_KEYED, simple()),
+    "save_notes": lambda store: store.save_notes([(_RUN, Notes())]),
+    "save_state": lambda store: store.save_state(_RUN, 1),
     "requeue": lambda store: store.requeue(ObjectId(), NOW),
     "kill_waiting": lambda store: store.kill_waiting(ObjectId(), NOW),
     "request_kill": lambda store: store.request_kill(ObjectId(), WORKER, NOW),
@@ -47,11 +53,13 @@ READS: Mapping[str, Call] = {
     "get": lambda store: store.get(ObjectId()),
     "get_many": lambda store: store.get_many([ObjectId()]),
     "find": lambda store: store.find(JobQuery()),
+    "find_holder": lambda store: store.find_holder("resize", "key"),
+    "state": lambda store: store.state(ObjectId()),
     "find_active": lambda store: store.find_active("simple", "resize"),
     "queue": lambda store: store.queue(NOW, 10),
     "names": lambda store: store.names(10),
     "count": lambda store: store.count([("simple", "resize")], 10),
 }
 VERBS: Mapping[str, Call] = {**WRITES, **READS}
-LIFE = frozenset({"setup", "close", "subscribe", "open_pulse"})
-"""What is no verb."""
+LIFE = frozenset({"setup", "close", "subscribe", "open_pulse", "insert_in"})
+"""What is no verb, or belongs to the caller's own client."""
