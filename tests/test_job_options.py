@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -177,3 +177,29 @@ async def test_an_expiry_that_is_none_is_refused(processors: Processors, expires
         )
     assert caught.value.argument == "expires_at"
     assert (await processor.find_jobs()).jobs == ()
+
+
+async def test_low_priorities_do_not_starve(processors: Processors) -> None:
+    """With `ageing`, what has waited longer is taken before what has a higher priority."""
+    ran: list[int] = []
+
+    async def note(job: SimpleJob) -> None:
+        ran.append(job.priority)
+
+    ago = datetime.now(UTC) - timedelta(minutes=10)
+    requests = [JobRequest("note", priority=9) for _ in range(5)]
+    requests += [
+        JobRequest(
+            "note", scheduled_for=ago - (1 - priority) * timedelta(minutes=1), priority=priority
+        )
+        for priority in (0, 1)
+    ]
+    for ageing, expected in ((None, [9] * 5 + [1, 0]), (300, [0] + [9] * 5 + [1])):
+        ran.clear()
+        processor = await processors.make(jobs={"note": JobDef(note)}, concurrency=1, ageing=ageing)
+        await processor.schedule_jobs(requests)
+        await processor.run_worker(burst=True)
+        assert ran[:1] == expected[:1]
+        assert sorted(ran) == sorted(expected)
+    with pytest.raises(InvalidArgumentError, match="ageing"):
+        await processors.make(ageing=0)

@@ -317,6 +317,13 @@ class Claim:
     now: datetime
     exclude: frozenset[ObjectId] = frozenset()
     """Jobs of which it still holds an unconfirmed settlement or a living thread."""
+    overdue_since: datetime | None = None
+    """Take only what was due by then, the longest wait first, whatever its priority."""
+
+    @property
+    def due_by(self) -> datetime:
+        """What was due by then may be taken."""
+        return self.now if self.overdue_since is None else self.overdue_since
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,8 @@ class JobProcessor(Defining, Producing, Control):
     service: owner of its crons; several services may share one database.
     collection_prefix: collections (tables) are named `<prefix>.jobs` and so on.
     clock: tells the time; tests give their own.
+    ageing: seconds; what has waited longer for a worker is taken before what has a higher priority;
+        None: never.
 
     Raises InvalidArgumentError for a value that is not allowed.
     """
@@ -66,6 +68,7 @@ class JobProcessor(Defining, Producing, Control):
         service: str = "default",
         collection_prefix: str = "job_processor",
         clock: Clock | None = None,
+        ageing: float | None = None,
     ) -> None:
         self.settings = Settings(
             worker_tags=check_tags(worker_tags),
@@ -79,6 +82,7 @@ class JobProcessor(Defining, Producing, Control):
             history_days=history_days,
             service=service,
             collection_prefix=collection_prefix,
+            ageing=ageing,
         )
         self.registry = Registry(
             jobs if jobs is not None else {}, crons if crons is not None else {}

@@ -19,6 +19,9 @@ SETTLE_BATCH = 500
 SCHEDULE_BATCH = 1000
 """Jobs that `schedule_jobs` takes and writes at a time."""
 
+AGEING_INTERVAL = 1.0
+"""Seconds between two claims of what has waited for too long, where there is a limit for that."""
+
 CRASH_LIMIT = 3
 """Workers that a job may take down, without a settlement in between, before it is errored."""
 
@@ -111,12 +114,15 @@ class Settings:
     history_days: float = 90
     service: str = "default"
     collection_prefix: str = "job_processor"
+    ageing: float | None = None
 
     def __post_init__(self) -> None:
         check_int("concurrency", self.concurrency, minimum=1)
         time_zone(self.timezone)
         for name in ("poll_interval", "heartbeat_interval", "worker_timeout", "history_days"):
             check_positive(name, getattr(self, name))
+        if self.ageing is not None:
+            check_positive("ageing", self.ageing)
         for name in ("shutdown_grace", "kill_grace"):
             check_positive(name, getattr(self, name), zero=True)
         if self.worker_timeout < 2 * self.heartbeat_interval:

@@ -162,7 +162,8 @@ class Store(ABC):
     async def claim(self, claim: Claim) -> list[Job]:
         """Pending or paused, due, of these names, not excluded → running under the worker.
 
-        Takes at most `limit`, by priority and then by `scheduled_for`; sets `started_at` where it
+        Takes at most `limit`, by priority and then by `scheduled_for` (of a claim of what is
+        overdue, by that alone); sets `started_at` where it
         is empty and `updated_at` always. Returns what is now ours, in that order; [] when there is
         nothing. After a lost reply the claimed runs stand under the worker's id: see `runs_of`.
         """

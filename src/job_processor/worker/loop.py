@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from job_processor.abort import AbortReason, AbortSignal
 from job_processor.errors import StoreError, StoreUnavailableError
 from job_processor.events import Event, EventKind
 from job_processor.models import Claim, Job
-from job_processor.settings import CLAIM_NAMES
+from job_processor.settings import AGEING_INTERVAL, CLAIM_NAMES
 from job_processor.store.base import Hint
 from job_processor.worker.engine import Engine
 from job_processor.worker.misfire import is_skipped
@@ -33,6 +34,7 @@ class ClaimLoop:
         self._on_trouble = on_trouble
         self._wake = asyncio.Event()
         self._rotation = 0
+        self._next_look_for_the_overdue = 0.0
         self._wants_slots = True
         """True when a free slot could be filled; False when nothing was due, and nothing new is."""
         self._expects_one = False
@@ -109,23 +111,37 @@ class ClaimLoop:
             if free <= 0:
                 return False
             limit = 1 if expects_one else free
-            claimed = await self._claim(group, limit)
+            if self._looks_for_the_overdue():
+                limit -= await self._claim(group, limit, engine.settings.ageing)
+            claimed = await self._claim(group, limit) if limit else 0
             if claimed:
                 self._look_ahead = True
             if claimed == limit:
                 return False
         return True
 
-    async def _claim(self, names: tuple[str, ...], limit: int) -> int:
+    def _looks_for_the_overdue(self) -> bool:
+        """True now and then, where there is a limit to waiting."""
+        now = time.monotonic()
+        if self._engine.settings.ageing is None or now < self._next_look_for_the_overdue:
+            return False
+        self._next_look_for_the_overdue = now + AGEING_INTERVAL
+        return True
+
+    async def _claim(
+        self, names: tuple[str, ...], limit: int, waiting_for: float | None = None
+    ) -> int:
         """Claim and start; return how many. No change of our id gets in between."""
         engine = self._engine
         async with engine.gate.shared():
+            now = engine.clock.now()
             claim = Claim(
                 worker_id=engine.worker_id,
                 names=names,
                 limit=limit,
-                now=engine.clock.now(),
+                now=now,
                 exclude=frozenset(engine.runs.held),
+                overdue_since=now - timedelta(seconds=waiting_for) if waiting_for else None,
             )
             try:
                 jobs = await engine.store.claim(claim)

@@ -230,3 +230,26 @@ async def test_what_was_taken_away_does_not_move(store: Store) -> None:
     assert await store.move_runs(WORKER, new) == {kept.id}
     assert await read(store, settled, paused) == [each.written() for each in taken]
     assert await store.move_runs(WORKER, ObjectId()) == set()
+
+
+@pytest.mark.parametrize("limit", [1, 2, 10])
+async def test_the_overdue_come_first(store: Store, limit: int) -> None:
+    """A claim of what has waited since before a moment: by time alone, and nothing later."""
+    waits = [40, 30, 20, 10]
+    priorities = [0, 9, 0, 5]
+    jobs = [
+        simple(scheduled_for=NOW - wait * SECOND, priority=priority)
+        for wait, priority in zip(waits, priorities, strict=True)
+    ]
+    await store.insert(jobs[::-1])
+    overdue = claim(limit, overdue_since=NOW - 15 * SECOND)
+    taken = await store.claim(overdue)
+    assert [job.id for job in taken] == [job.id for job in jobs[:3][:limit]]
+    assert {(job.status, job.started_at, job.updated_at) for job in taken} == {
+        (JobStatus.RUNNING, overdue.now, overdue.now)
+    }
+    rest = await store.claim(claim(10))
+    left = jobs[min(limit, 3) :]
+    assert [job.id for job in rest] == [
+        job.id for job in sorted(left, key=lambda job: (-job.priority, job.scheduled_for))
+    ]

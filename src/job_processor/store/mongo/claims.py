@@ -91,12 +91,12 @@ class Claims:
 
     async def _claim(self, claim: Claim) -> list[Job]:
         if claim.limit == 1:
-            return _ordered(await self._take_first(claim))
+            return _ordered(await self._take_first(claim), claim)
         for _ in range(_TRIES):
             candidates = await self._candidates(claim)
             taken = await self._take(claim, candidates) if candidates else []
             if taken or not candidates:
-                return _ordered(taken)
+                return _ordered(taken, claim)
         return []
 
     async def _take_first(self, claim: Claim) -> list[Document]:
@@ -107,8 +107,8 @@ class Claims:
                 document = await self._jobs.find_one_and_update(
                     due,
                     _to_running(claim),
-                    sort=_ORDER,
-                    hint=self._hint,
+                    sort=_order(claim),
+                    hint=self._hint_for(claim),
                     return_document=ReturnDocument.AFTER,
                 )
             except OperationFailure as error:
@@ -116,7 +116,7 @@ class Claims:
                     raise
                 failing = failing_document_id(error)
                 if failing is None:
-                    head = await self._latest.find_one(due, {"_id": 1}, sort=_ORDER)
+                    head = await self._latest.find_one(due, {"_id": 1}, sort=_order(claim))
                     if head is None:
                         continue
                     failing = head["_id"]
@@ -127,9 +127,10 @@ class Claims:
     async def _candidates(self, claim: Claim) -> list[ObjectId]:
         """Return ids from the head of the queue, spread over it when others claim there too."""
         wanted = claim.limit * self._spread
-        cursor = self._latest.find(self._due(claim), {"_id": 1}, sort=_ORDER, limit=wanted)
-        if self._hint is not None:
-            cursor = cursor.hint(self._hint)
+        cursor = self._latest.find(self._due(claim), {"_id": 1}, sort=_order(claim), limit=wanted)
+        hint = self._hint_for(claim)
+        if hint is not None:
+            cursor = cursor.hint(hint)
         ids = [document["_id"] for document in await cursor.batch_size(wanted).to_list()]
         if len(ids) <= claim.limit:
             return ids
@@ -179,12 +180,18 @@ class Claims:
         return taken
 
     def _due(self, claim: Claim) -> Document:
+        leading = {} if claim.overdue_since is None else {"type": {"$in": JOB_TYPES}}
         return {
+            **leading,
             "name": {"$in": list(claim.names)},
             "status": {"$in": WAITING_STATUSES},
-            "scheduled_for": {"$lte": claim.now},
+            "scheduled_for": {"$lte": claim.due_by},
             **_without([*claim.exclude, *self._set_aside()]),
         }
+
+    def _hint_for(self, claim: Claim) -> list[tuple[str, int]] | None:
+        """Name the index whose order is the claim's; the server chooses one that is its own."""
+        return self._hint if claim.overdue_since is None else None
 
     def _put_aside(self, job_id: ObjectId) -> None:
         self._aside[job_id] = time.monotonic() + _ASIDE_SECONDS
@@ -227,10 +234,16 @@ def _without(ids: Sequence[ObjectId]) -> Document:
     return {"_id": {"$nin": list(ids)}} if ids else {}
 
 
-def _ordered(documents: Iterable[Mapping[str, Any]]) -> list[Job]:
+def _order(claim: Claim) -> list[tuple[str, int]]:
+    return _ORDER if claim.overdue_since is None else _ORDER[1:]
+
+
+def _ordered(documents: Iterable[Mapping[str, Any]], claim: Claim) -> list[Job]:
     """Return the jobs in the order of the queue, which an update does not keep."""
-    ordered = sorted(
-        documents,
-        key=lambda each: (-(each.get("priority") or 0), each["scheduled_for"], each["_id"]),
-    )
-    return [to_job(each) for each in ordered]
+    by_time = claim.overdue_since is not None
+
+    def place(document: Mapping[str, Any]) -> tuple[int, datetime, ObjectId]:
+        priority = 0 if by_time else document.get("priority") or 0
+        return -priority, document["scheduled_for"], document["_id"]
+
+    return [to_job(each) for each in sorted(documents, key=place)]

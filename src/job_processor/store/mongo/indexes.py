@@ -92,6 +92,12 @@ CLAIM = Index(
 )
 """What a claim walks: per name and state the most urgent first, then the earliest."""
 
+BY_TIME = Index(
+    "type_1_name_1_status_1_scheduled_for_1",
+    (("type", 1), ("name", 1), ("status", 1), ("scheduled_for", 1)),
+)
+"""What a claim of the overdue walks: per type, name and state the earliest first."""
+
 UNIQUE_KEY = Index(
     "unique_key",
     (("name", 1), ("unique_key", 1)),
@@ -115,10 +121,7 @@ JOBS = (
     ENDED_AT,
     Index("status_1", (("status", 1),)),
     Index("type_1_name_1", (("type", 1), ("name", 1))),
-    Index(
-        "type_1_name_1_status_1_scheduled_for_1",
-        (("type", 1), ("name", 1), ("status", 1), ("scheduled_for", 1)),
-    ),
+    BY_TIME,
     Index("type_1_scheduled_for_1", (("type", 1), ("scheduled_for", 1))),
     Index("type_1_status_1_scheduled_for_1", (("type", 1), ("status", 1), ("scheduled_for", 1))),
     # From here on ours.

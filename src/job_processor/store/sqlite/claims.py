@@ -72,18 +72,22 @@ class Claims:
 
     def claim(self, connection: sqlite3.Connection, claim: Claim) -> list[Job]:
         """Move what is due to running; writes nothing when there is nothing."""
-        now = to_ms(claim.now)
-        lines = self._due_lines(connection, _as_json(claim.names), now)[:MERGED_LINES]
+        now, due_by = to_ms(claim.now), to_ms(claim.due_by)
+        by_time = claim.overdue_since is not None
+        lines = self._due_lines(connection, _as_json(claim.names), due_by)
+        if by_time:
+            lines.sort(key=lambda line: line.head)
+        lines = lines[:MERGED_LINES]
         if not lines or claim.limit <= 0:
             return []
         excluded = json.dumps([id.binary.hex().upper() for id in claim.exclude])
         merged = _rounded(len(lines))
         # A single statement is an immediate transaction of its own.
         rows: list[Row] = connection.execute(
-            self._claim(merged, bool(claim.exclude)),
-            (now, claim.limit, claim.worker_id.binary, excluded, *_flat(lines, merged)),
+            self._claim(merged, bool(claim.exclude), by_time),
+            (due_by, claim.limit, claim.worker_id.binary, excluded, now, *_flat(lines, merged)),
         ).fetchall()
-        rows.sort(key=_claim_order)
+        rows.sort(key=_time_order if by_time else _claim_order)
         return [to_job(row) for row in rows]
 
     def next_due(self, connection: sqlite3.Connection, names: Collection[str]) -> datetime | None:
@@ -101,7 +105,7 @@ class Claims:
         for start in range(0, len(lines), MERGED_LINES):
             part = lines[start : start + MERGED_LINES]
             merged = _rounded(len(part))
-            arguments = (to_ms(now), limit, None, None, *_flat(part, merged))
+            arguments = (to_ms(now), limit, None, None, None, *_flat(part, merged))
             found += connection.execute(self._peek(merged), arguments).fetchall()
         jobs = []
         for _, rowid in nsmallest(limit, found):
@@ -118,12 +122,13 @@ class Claims:
             lines.sort(key=lambda line: (-line.priority, line.head))
         return lines
 
-    def _claim_statement(self, lines: int, excluding: bool) -> str:
-        merged = self._merge(lines, "priority DESC, scheduled_for", excluding=excluding)
+    def _claim_statement(self, lines: int, excluding: bool, by_time: bool) -> str:
+        order = "scheduled_for" if by_time else "priority DESC, scheduled_for"
+        merged = self._merge(lines, order, excluding=excluding)
         # Not indexed: by its row alone, even where an application's ANALYZE found few jobs.
         return f"""
             UPDATE {self._tables.jobs} NOT INDEXED
-            SET status='running', worker_id=?3, started_at=coalesce(started_at, ?1), updated_at=?1
+            SET status='running', worker_id=?3, started_at=coalesce(started_at, ?5), updated_at=?5
             WHERE rowid IN (SELECT number FROM ({merged})) AND {WAITING}
             RETURNING {COLUMNS}"""
 
@@ -134,15 +139,15 @@ class Claims:
     def _merge(self, lines: int, order: str, *, excluding: bool) -> str:
         """Return what merges lines, each read in the order of the index and only as far as needed.
 
-        Parameters: ?1 now, ?2 limit, ?3 the worker (of a claim), ?4 the excluded ids as JSON, then
-        name and priority of each line.
+        Parameters: ?1 until when it was due, ?2 limit, and of a claim ?3 the worker, ?4 the
+        excluded ids as JSON, ?5 now; then name and priority of each line.
         """
         # hex(): JSON holds no bytes.
         excluded = "AND hex(id) NOT IN (SELECT value FROM json_each(?4))" if excluding else ""
         terms = [
             f"SELECT rowid AS number, priority, scheduled_for "
             f"FROM {self._tables.jobs} INDEXED BY {self._tables.due} "
-            f"WHERE name=?{5 + 2 * i} AND priority=?{6 + 2 * i} AND scheduled_for<=?1 "
+            f"WHERE name=?{6 + 2 * i} AND priority=?{7 + 2 * i} AND scheduled_for<=?1 "
             f"AND {WAITING} {excluded}"
             for i in range(lines)
         ]
@@ -156,6 +161,10 @@ def _as_json(names: tuple[str, ...]) -> str:
 
 def _claim_order(row: Row) -> tuple[int, int, bytes]:
     return -row[_PRIORITY], row[_SCHEDULED_FOR], row[_ID]
+
+
+def _time_order(row: Row) -> tuple[int, bytes]:
+    return row[_SCHEDULED_FOR], row[_ID]
 
 
 def _rounded(count: int) -> int:
