@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from job_processor.abort import AbortController, AbortReason, AbortSignal
+    from job_processor.acting import Acted
     from job_processor.clock import Clock
     from job_processor.context import Context
     from job_processor.crons import CronInfo
@@ -52,12 +53,14 @@ if TYPE_CHECKING:
     from job_processor.processor import JobProcessor, init_job_processor
     from job_processor.producer import JobRequest
     from job_processor.retries import Retry, RetryLater, Snooze
+    from job_processor.rollups import Rollup
 
 __all__ = [
     "AbortController",
     "AbortReason",
     "AbortSignal",
     "AbortedError",
+    "Acted",
     "Attempt",
     "BulkError",
     "Clock",
@@ -94,6 +97,7 @@ __all__ = [
     "Progress",
     "Retry",
     "RetryLater",
+    "Rollup",
     "SimpleJob",
     "SkipMetadata",
     "Snooze",
@@ -106,6 +110,7 @@ __all__ = [
 ]
 
 _HOMES = {  # all others are errors
+    "acting": "Acted",
     "abort": "AbortController AbortReason AbortSignal",
     "clock": "Clock",
     "context": "Context",
@@ -118,6 +123,7 @@ _HOMES = {  # all others are errors
     "producer": "JobRequest",
     "notes": "LogLine Notes Progress",
     "pauses": "Pauses",
+    "rollups": "Rollup",
     "retries": "Retry RetryLater Snooze",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

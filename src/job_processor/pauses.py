@@ -21,15 +21,17 @@ class Pauses:
 
     names: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
+    workers: frozenset[str] = frozenset()
+    """Ids of workers that are asked to stop, as hex."""
 
     @classmethod
     def of(cls, keys: Iterable[str]) -> Pauses:
         """Return what the keys of the settings say."""
-        groups: Mapping[str, set[str]] = {"name": set(), "tag": set()}
+        groups: Mapping[str, set[str]] = {"name": set(), "tag": set(), "worker": set()}
         for key in keys:
             group, _, value = key.partition(":")
             groups.get(group, set()).add(value)
-        return cls(frozenset(groups["name"]), frozenset(groups["tag"]))
+        return cls(*map(frozenset, (groups["name"], groups["tag"], groups["worker"])))
 
     def __bool__(self) -> bool:
         return bool(self.names or self.tags)
@@ -37,6 +39,11 @@ class Pauses:
     def include(self, name: str, tag: str | None) -> bool:
         """True when a definition of this name and tag is paused."""
         return name in self.names or (tag is not None and tag in self.tags)
+
+
+def worker_key(worker_id: object) -> str:
+    """Return the key by which a worker is asked to stop."""
+    return f"worker:{worker_id}"
 
 
 def setting_key(name: Any, tag: Any) -> str:

@@ -86,6 +86,12 @@ HISTORY_BATCH = 1000
 HISTORY_INTERVAL = 3600.0
 """Seconds between two passes that remove old history (SQLite)."""
 
+LOOK_THROUGH = 50_000
+"""Jobs that are looked at, where no index tells which are meant."""
+
+ROLLUP_INTERVAL = 10.0
+"""Seconds between two writes of what a worker has counted, while it counts anything."""
+
 STATUS_LIMIT = 100
 """Entries in each list of `get_status()`."""
 

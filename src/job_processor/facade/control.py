@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any, get_args
+
 from bson import ObjectId
 
+from job_processor.acting import Acted, Acting, Action
 from job_processor.crons import CronInfo, get_crons, run_cron
-from job_processor.errors import JobNotFoundError, JobStateError
+from job_processor.errors import InvalidArgumentError, JobNotFoundError, JobStateError
 from job_processor.facade.base import Base
 from job_processor.killing import kill_job
 from job_processor.models import CronTask, Job, object_id
-from job_processor.pauses import KIND, Pauses, setting_key
+from job_processor.pauses import KIND, Pauses, setting_key, worker_key
+from job_processor.selecting import query_of
 
 
 class Control(Base):
@@ -81,3 +86,50 @@ class Control(Base):
         """
         self._ready()
         return await run_cron(self._store, self.registry, self._clock, name)
+
+    async def stop_worker(self, worker_id: ObjectId | str) -> None:
+        """Ask a worker, wherever it is, to stop gracefully; it sees it within a second.
+
+        Raises InvalidArgumentError when no worker of this id is registered.
+        """
+        self._ready()
+        id = object_id(worker_id, "worker_id")
+        registrations = await self._store.registrations()
+        if all(worker.id != id for worker in registrations.workers):
+            raise InvalidArgumentError("worker_id", worker_id, "allowed is one that is registered")
+        await self._store.put_setting(KIND, worker_key(id), {"since": self._clock.now()}, None)
+
+    async def delete_job(self, job_id: ObjectId | str) -> None:
+        """Remove a job that does not run, for good.
+
+        Raises JobNotFoundError, and JobStateError while it runs: kill it first.
+        """
+        self._ready()
+        id = object_id(job_id)
+        if not await self._store.delete([id]):
+            if await self._store.get(id) is None:
+                raise JobNotFoundError(id)
+            raise JobStateError(f"job {id} is running; kill it before you delete it")
+
+    async def act_on_jobs(
+        self, action: Action, job_ids: Iterable[ObjectId | str] | None = None, **selection: Any
+    ) -> Acted:
+        """Retry, kill or delete many jobs: those of `job_ids`, or those of a selection.
+
+        action: `retry`, `kill` or `delete`.
+        selection: what `find_jobs` takes to select. Jobs that come meanwhile are left alone.
+
+        Returns what was done. Jobs to which it cannot be done (to retry what waits, to delete what
+        runs) are left as they are and counted. Raises InvalidArgumentError.
+        """
+        self._ready()
+        if action not in get_args(Action):
+            allowed = "allowed are 'retry', 'kill' and 'delete'"
+            raise InvalidArgumentError("action", action, allowed)
+        if (job_ids is None) == (not selection):
+            allowed = "allowed is one of the two: job_ids, or what find_jobs takes"
+            raise InvalidArgumentError("job_ids", job_ids, allowed)
+        acting = Acting(self._store, self._clock, action)
+        if job_ids is not None:
+            return await acting.on([object_id(each, "job_ids") for each in job_ids])
+        return await acting.on_all(query_of(self.registry, **selection))

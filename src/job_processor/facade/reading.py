@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
@@ -9,9 +12,15 @@ from bson import ObjectId
 from job_processor import monitoring
 from job_processor.errors import InvalidArgumentError
 from job_processor.facade.base import Base
-from job_processor.models import Job, JobPage, JobQuery, JobStatus, JobType, object_id
-from job_processor.settings import check_int, check_name, check_positive
+from job_processor.models import Job, JobPage, JobStatus, JobType, object_id
+from job_processor.paging import find_page
+from job_processor.rollups import SPANS, Rollup
+from job_processor.selecting import query_of
+from job_processor.settings import check_int, check_positive
 from job_processor.waiting import wait_for_job
+
+COUNT_CAP_OF_SELECTIONS = 50_000
+"""Where `count_jobs` stops counting unless it is told otherwise."""
 
 PAGE_LIMIT = 1000
 """Jobs in one page of `find_jobs` at the most."""
@@ -32,24 +41,62 @@ class Reading(Base):
         type: JobType | None = None,
         limit: int = 50,
         after: ObjectId | str | None = None,
+        *,
+        before: ObjectId | str | None = None,
+        oldest_first: bool = False,
+        **selection: Any,
     ) -> JobPage:
-        """Return a page of jobs and cron tasks, newest first; pass its `next` as `after`."""
+        """Return a page of jobs and cron tasks, newest first.
+
+        Pass its `next` as `after` for the page that follows, its `previous` as `before` for the one
+        before. `selection` may hold
+
+        tag: only names that have this tag here.
+        created_from, created_to: aware datetimes; only made from then on, until then.
+        worker: the id of the worker that runs it, or that wrote its end.
+        error: only with this text in its error, whatever the case.
+        payload: only with this value at this path, such as `{"user.id": 7}`.
+
+        The last three look through the first 50,000 of the rest of the selection. Raises
+        InvalidArgumentError.
+        """
         self._ready()
         check_int("limit", limit, minimum=1)
         if limit > PAGE_LIMIT:
             raise InvalidArgumentError("limit", limit, f"allowed are at most {PAGE_LIMIT}")
-        if name is not None:
-            check_name("name", name)
-        query = JobQuery(
-            name=name,
-            status=_status(status),
-            type=_type(type),
-            limit=limit + 1,
-            after=object_id(after, "after") if after is not None else None,
+        query = query_of(self.registry, name=name, status=status, type=type, **selection)
+        return await find_page(
+            self._store,
+            replace(query, limit=limit, oldest_first=oldest_first),
+            after=None if after is None else object_id(after, "after"),
+            before=None if before is None else object_id(before, "before"),
         )
-        jobs = await self._store.find(query)
-        more = len(jobs) > limit
-        return JobPage(tuple(jobs[:limit]), str(jobs[limit - 1].id) if more else None)
+
+    async def count_jobs(self, cap: int = COUNT_CAP_OF_SELECTIONS, **selection: Any) -> int:
+        """Return how many jobs and cron tasks a selection of `find_jobs` has, exact up to `cap`."""
+        self._ready()
+        check_int("cap", cap, minimum=1)
+        return await self._store.count_matching(query_of(self.registry, **selection), cap)
+
+    async def get_rollups(self, seconds: int, since: datetime) -> list[Rollup]:
+        """Return how runs ended in spans of 60 seconds (kept for 3 hours) or of 600 (3 days).
+
+        The earliest first, from `since` on; a span in which nothing ended is left out. Workers
+        write them every 10 seconds. Raises InvalidArgumentError.
+        """
+        self._ready()
+        if seconds not in SPANS:
+            raise InvalidArgumentError("seconds", seconds, f"allowed are {SPANS}")
+        return await self._store.rollups(seconds, since)
+
+    def subscribe(self, listener: Callable[[], object]) -> Callable[[], None]:
+        """Call `listener` in the event loop when jobs may have changed; returns what ends it.
+
+        By whomever, as far as the database tells; it may be called too often. All who subscribe
+        share one watch of the database.
+        """
+        self._ready()
+        return self._store.subscribe(lambda _: listener())
 
     async def wait_for_job(self, job_id: ObjectId | str, timeout: float | None = None) -> Job:
         """Return a job once it is settled.
@@ -72,17 +119,3 @@ class Reading(Base):
         """Return `{now, workers, queue}` in plain JSON values."""
         self._ready()
         return await monitoring.get_healthcheck(self._store)
-
-
-def _status(status: JobStatus | str | None) -> JobStatus | None:
-    try:
-        return JobStatus(status) if status is not None else None
-    except ValueError as error:
-        allowed = ", ".join(repr(each.value) for each in JobStatus)
-        raise InvalidArgumentError("status", status, f"allowed are {allowed}") from error
-
-
-def _type(type: JobType | None) -> JobType | None:
-    if type not in (None, "simple", "cron_task"):
-        raise InvalidArgumentError("type", type, "allowed are 'simple' and 'cron_task'")
-    return type

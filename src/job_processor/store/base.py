@@ -30,6 +30,7 @@ from job_processor.models import (
     WorkerInfo,
 )
 from job_processor.notes import Notes
+from job_processor.rollups import Rollup
 
 
 class Hint(Flag):
@@ -314,7 +315,18 @@ class Store(ABC):
 
     @abstractmethod
     async def find(self, query: JobQuery) -> list[Job]:
-        """Return a selection of jobs and cron tasks by id, newest first, at most its `limit`."""
+        """Return a selection of jobs and cron tasks by id, newest first, at most its `limit`.
+
+        Where it looks through jobs, it is among the first `LOOK_THROUGH` of the rest of it.
+        """
+
+    @abstractmethod
+    async def count_matching(self, query: JobQuery, cap: int) -> int:
+        """Return how many jobs a selection has, exact up to `cap`, whatever its `limit`."""
+
+    @abstractmethod
+    async def delete(self, job_ids: Collection[ObjectId]) -> set[ObjectId]:
+        """Present and not running → absent; return which are gone now and were there."""
 
     @abstractmethod
     async def find_active(self, type: JobType, name: str) -> Job | None:
@@ -336,8 +348,20 @@ class Store(ABC):
         """Count the jobs of each name in each state, each count exact up to `cap`."""
 
     @abstractmethod
+    async def add_rollups(self, rollups: Sequence[Rollup]) -> None:
+        """Absent or present → with these counts added.
+
+        A repetition after a lost reply may count twice: they are for charts.
+        """
+
+    @abstractmethod
+    async def rollups(self, seconds: int, since: datetime) -> list[Rollup]:
+        """Return the rollups of a span that begin at this time or later, the earliest first."""
+
+    @abstractmethod
     async def prune(self, before: datetime, limit: int) -> int:
         """Settled before this time → absent; at most `limit`, return how many.
 
-        Also drops kill requests of over an hour. MongoDB does both by itself (TTL): 0.
+        Also drops kill requests of over an hour. MongoDB does both by itself (TTL): 0. And rollups
+        that are too old.
         """

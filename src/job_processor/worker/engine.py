@@ -32,6 +32,7 @@ from job_processor.worker.registration import Registration
 from job_processor.worker.reporter import Reporter
 from job_processor.worker.runs import Run, Runs
 from job_processor.worker.settler import Settled, Settler
+from job_processor.worker.tally import Tally
 
 
 class Engine:
@@ -54,7 +55,8 @@ class Engine:
         self.logger = logger
         self.runs = Runs()
         self.gate = Gate()
-        self.reporter = Reporter(store, events, clock, logger)
+        self.tally = Tally(store, logger)
+        self.reporter = Reporter(store, self.tally, events, clock, logger)
         self.settler = Settler(store, self.gate, self.runs, self._report, logger)
         self.scribe = Scribe(store, self.gate, clock, logger)
         self.executor = Executor(
@@ -104,6 +106,7 @@ class Engine:
                 self._tasks = [
                     self._watched("settler", self.settler.run()),
                     self._watched("scribe", self.scribe.run()),
+                    self._watched("tally", self.tally.run()),
                     self._watched("kill listener", self._kill_listener.run()),
                 ]
             self._users += 1
@@ -156,6 +159,7 @@ class Engine:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        await self.tally.flush()
         if self._died is not None and self._died.done():
             self._died.exception()  # it was reported; without a look it would be logged again
         try:  # a job that others may take up may still be run by a thread of this process

@@ -27,6 +27,11 @@ class PauseWatch:
         """Call `listener` whenever something was paused or resumed."""
         self._listeners.append(listener)
 
+    @property
+    def stops_us(self) -> bool:
+        """True when this worker is asked to stop."""
+        return str(self._engine.worker_id) in self._pauses.workers
+
     def is_paused(self, name: str, definition: Definition) -> bool:
         """True when nothing of this name may begin."""
         return self._pauses.include(name, definition.tag)

@@ -17,6 +17,7 @@ from job_processor.events import Event, EventBus, EventKind
 from job_processor.models import WAITING, Job, JobStatus
 from job_processor.store import Store
 from job_processor.worker.persistence import persist
+from job_processor.worker.tally import Tally
 
 T = TypeVar("T")
 
@@ -35,9 +36,10 @@ class Reporter:
     """Tells about settlements, each once: only who won a settlement calls it."""
 
     def __init__(
-        self, store: Store, events: EventBus, clock: Clock, logger: logging.Logger
+        self, store: Store, tally: Tally, events: EventBus, clock: Clock, logger: logging.Logger
     ) -> None:
         self._store = store
+        self._tally = tally
         self._events = events
         self._clock = clock
         self._logger = logger
@@ -49,7 +51,9 @@ class Reporter:
         self, settled: Sequence[tuple[Definition | None, Job]], worker_id: ObjectId
     ) -> None:
         """Report jobs as last written."""
-        await self._obey_late_kills([job for _, job in settled])
+        jobs = [job for _, job in settled]
+        await self._obey_late_kills(jobs)
+        self._tally.add(jobs)
         for definition, job in settled:
             if self._events.has_listeners:
                 self._events.emit(Event(_KINDS[job.status], worker_id, job))

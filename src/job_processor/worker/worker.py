@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
-from job_processor.abort import AbortReason, AbortSignal
+from job_processor.abort import AbortController, AbortReason, AbortSignal
+from job_processor.errors import StoreError
 from job_processor.events import Event, EventKind
+from job_processor.pauses import KIND, worker_key
 from job_processor.worker.engine import Engine
 from job_processor.worker.history import HistoryKeeper
 from job_processor.worker.loop import ClaimLoop
@@ -36,6 +39,20 @@ class Worker:
         Cancelling this is a forced stop: handlers are cancelled at once, their ends still written.
         Raises WorkerStateError when a background task died.
         """
+        asked = AbortController()
+        forget_stop = stop.on_abort(lambda: asked.abort(stop.reason))
+
+        def look() -> None:
+            if self._pauses.stops_us:
+                asked.abort("asked to stop")
+
+        self._pauses.on_changed(look)
+        try:
+            await self._run(asked.signal, burst=burst)
+        finally:
+            forget_stop()
+
+    async def _run(self, stop: AbortSignal, *, burst: bool) -> None:
         engine = self._engine
         await persist(engine.start, engine.logger, "registration")
         self._emit(EventKind.WORKER_STARTED)
@@ -56,6 +73,8 @@ class Worker:
         finally:
             await self._cancel(upkeep)
             self._emit(EventKind.WORKER_STOPPED)
+            if self._pauses.stops_us:
+                await self._forget_the_request()
             await engine.stop()
 
     def _start_upkeep(self, burst: bool) -> list[asyncio.Task[None]]:
@@ -139,6 +158,11 @@ class Worker:
                 error,
                 ", ".join(unsettled[:20]),
             )
+
+    async def _forget_the_request(self) -> None:
+        """Remove what asked us to stop; left behind it harms nobody, ids do not come again."""
+        with contextlib.suppress(StoreError):
+            await self._engine.store.remove_setting(KIND, worker_key(self._engine.worker_id))
 
     def _emit(self, kind: EventKind) -> None:
         self._engine.events.emit(Event(kind, self._engine.worker_id))

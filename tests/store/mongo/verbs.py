@@ -9,6 +9,7 @@ from bson import ObjectId
 
 from job_processor.models import JobQuery
 from job_processor.notes import Notes
+from job_processor.rollups import Rollup
 from job_processor.store.mongo import MongoStore
 from tests.store.mongo.samples import LATER, NOW, WORKER, claim, cron, end, simple, worker
 
@@ -39,6 +40,8 @@ WRITES: Mapping[str, Call] = {
     "remove_occurrences": lambda store: store.remove_occurrences("unknown", NOW, ()),
     "put_setting": lambda store: store.put_setting("kind", "name", {"a": 1}, None),
     "remove_setting": lambda store: store.remove_setting("kind", "unknown"),
+    "delete": lambda store: store.delete([ObjectId()]),
+    "add_rollups": lambda store: store.add_rollups([Rollup(60, NOW, {"killed": 1})]),
     "prune": lambda store: store.prune(NOW, 10),
 }
 READS: Mapping[str, Call] = {
@@ -55,6 +58,8 @@ READS: Mapping[str, Call] = {
     "find": lambda store: store.find(JobQuery()),
     "find_holder": lambda store: store.find_holder("resize", "key"),
     "state": lambda store: store.state(ObjectId()),
+    "count_matching": lambda store: store.count_matching(JobQuery(), 10),
+    "rollups": lambda store: store.rollups(60, NOW),
     "find_active": lambda store: store.find_active("simple", "resize"),
     "queue": lambda store: store.queue(NOW, 10),
     "names": lambda store: store.names(10),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -71,6 +71,22 @@ class Jobs:
                 raise StoreError(f"job {job_id} cannot be retried: {VALIDATOR_ADVICE}") from error
             raise
         return None if document is None else to_job(document)
+
+    async def delete(self, job_ids: Collection[ObjectId]) -> set[ObjectId]:
+        """Present and not running → absent; return which are gone now and were there."""
+        if not job_ids:
+            return set()
+        at_rest = {
+            "_id": {"$in": list(job_ids)},
+            "type": {"$in": JOB_TYPES},
+            "status": {"$ne": "running"},
+        }
+        there = {document["_id"] async for document in self._latest.find(at_rest, {"_id": 1})}
+        if not there:
+            return set()
+        await self._jobs.delete_many({**at_rest, "_id": {"$in": list(there)}})
+        left = self._latest.find({"_id": {"$in": list(there)}}, {"_id": 1})
+        return there - {document["_id"] async for document in left}
 
     async def _refused(self, jobs: Sequence[Job], error: BulkWriteError | WriteError) -> list[Job]:
         if is_away(error):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from bson import ObjectId
 
 from job_processor.models import Job, JobQuery, JobStatus, JobType
+from job_processor.settings import LOOK_THROUGH
 from job_processor.store.base import NameCount
 from job_processor.store.mongo.documents import (
     ACTIVE_STATUSES,
@@ -57,16 +61,25 @@ class Reading:
         """
         if query.limit < 1:
             return []
-        selection: Document = {
-            "type": query.type or _IS_JOB["type"],
-            "status": query.status.value if query.status else _IS_JOB["status"],
-        }
-        if query.name is not None:
-            selection["name"] = query.name
-        if query.after is not None:
-            selection["_id"] = {"$lt": query.after}
-        found = self._jobs.find(selection, _WHAT_IS_SHOWN, sort=[("_id", -1)], limit=query.limit)
-        return [to_job(document) async for document in found]
+        order = [("_id", 1 if query.oldest_first else -1)]
+        if not query.looks_through:
+            found = self._jobs.find(
+                _selection(query), _WHAT_IS_SHOWN, sort=order, limit=query.limit
+            )
+            return [to_job(document) async for document in found]
+        looked_through = await self._jobs.aggregate(
+            [*_look_through(query), {"$limit": query.limit}, {"$project": _WHAT_IS_SHOWN}]
+        )
+        return [to_job(document) async for document in looked_through]
+
+    async def count_matching(self, query: JobQuery, cap: int) -> int:
+        """Count a selection, up to `cap`."""
+        if not query.looks_through:
+            return await self._jobs.count_documents(_selection(query), limit=cap)
+        counted = await self._jobs.aggregate(
+            [*_look_through(query), {"$limit": cap}, {"$count": "count"}]
+        )
+        return sum([document["count"] async for document in counted])
 
     async def find_active(self, type: JobType, name: str) -> Job | None:
         """Return a pending, running or paused one of this name; an exclusive one before others.
@@ -132,3 +145,51 @@ def _count_pipelines(names: Sequence[tuple[JobType, str]], cap: int) -> Iterator
                 {"$limit": cap},
                 {"$group": {"_id": {"$literal": key}, "count": {"$sum": 1}}},
             ]
+
+
+def _selection(query: JobQuery) -> Document:
+    """Return what indexes tell: a field that is not asked for stands as all of its values."""
+    selection: Document = {
+        "type": query.type or _IS_JOB["type"],
+        "status": query.status.value if query.status else _IS_JOB["status"],
+    }
+    if query.name is not None:
+        selection["name"] = query.name
+    elif query.names is not None:
+        selection["name"] = {"$in": list(query.names)}
+    between: Document = {}
+    if query.after is not None:
+        between["$lt"] = query.after
+    if query.above is not None:
+        between["$gt"] = query.above
+    return {**selection, "_id": between} if between else selection
+
+
+def _look_through(query: JobQuery) -> list[Document]:
+    """Return the stages that look at the first jobs of a selection, one by one."""
+    condition: Document = {}
+    if query.worker_id is not None:
+        condition["worker_id"] = query.worker_id
+    if query.error is not None:
+        condition["output.error"] = {"$regex": re.escape(query.error), "$options": "i"}
+    if query.payload is not None:
+        path, value = query.payload
+        condition[".".join(("payload", *path))] = {"$in": _values(value)}
+    order = {"_id": 1 if query.oldest_first else -1}
+    return [
+        {"$match": _selection(query)},
+        {"$sort": order},
+        {"$limit": LOOK_THROUGH},
+        {"$match": condition},
+    ]
+
+
+def _values(text: str) -> list[Any]:
+    """Return the values that one may mean by a text."""
+    values: list[Any] = [text]
+    try:
+        values.append(json.loads(text))
+    except ValueError:
+        if ObjectId.is_valid(text):
+            values.append(ObjectId(text))
+    return values

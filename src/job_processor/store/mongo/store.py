@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import pymongo
@@ -28,6 +28,7 @@ from job_processor.models import (
     WorkerInfo,
 )
 from job_processor.notes import Notes
+from job_processor.rollups import Rollup
 from job_processor.settings import MONGO_MAX_HISTORY_DAYS
 from job_processor.store.base import Hint, HintListener, NameCount, Pulse, Setting, Store
 from job_processor.store.mongo.claims import Claims
@@ -42,6 +43,7 @@ from job_processor.store.mongo.preparation import prepare
 from job_processor.store.mongo.pulse import LoopPulse, ThreadPulse
 from job_processor.store.mongo.reading import Reading
 from job_processor.store.mongo.records import Records
+from job_processor.store.mongo.rollups import Rollups
 from job_processor.store.mongo.settings import Settings
 from job_processor.store.mongo.settlements import Settlements
 from job_processor.store.mongo.signals import Signals
@@ -92,6 +94,7 @@ class MongoStore(Store):
         self._crons = Crons(handles)
         self._settings = Settings(handles)
         self._reading = Reading(handles)
+        self._rollups = Rollups(handles)
         self._history = History(handles, history_days)
 
     @classmethod
@@ -357,8 +360,26 @@ class MongoStore(Store):
         """Count the jobs of each name in each state, each count exact up to `cap`."""
         return await self._answer(self._reading.count(names, cap))
 
+    async def count_matching(self, query: JobQuery, cap: int) -> int:
+        """Return how many jobs a selection has, exact up to `cap`."""
+        return await self._answer(self._reading.count_matching(query, cap))
+
+    async def delete(self, job_ids: Collection[ObjectId]) -> set[ObjectId]:
+        """Present and not running → absent; return which are gone now and were there."""
+        return await self._answer(self._jobs.delete(job_ids))
+
+    async def add_rollups(self, rollups: Sequence[Rollup]) -> None:
+        """Absent or present → with these counts added."""
+        if rollups:
+            await self._answer(self._rollups.add(rollups))
+
+    async def rollups(self, seconds: int, since: datetime) -> list[Rollup]:
+        """Return the rollups of a span that begin at this time or later."""
+        return await self._answer(self._rollups.since(seconds, since))
+
     async def prune(self, before: datetime, limit: int) -> int:
         """Settled before this time → absent; at most `limit`, return how many."""
+        await self._answer(self._rollups.prune(datetime.now(UTC)))
         return await self._answer(self._history.prune(before, limit))
 
     async def _answer(self, call: Awaitable[T]) -> T:

@@ -221,7 +221,11 @@ def _pipeline(handles: Handles) -> list[Document]:
                 "operationType": {"$in": ["insert", "update", "replace", "delete"]},
                 "$or": [
                     {"ns.coll": handles.signals.name, "operationType": "insert"},
-                    {"ns.coll": handles.settings.name},
+                    # Counts and the like change all the time.
+                    {
+                        "ns.coll": handles.settings.name,
+                        "documentKey._id": {"$gte": "pause:", "$lt": "pause;"},
+                    },
                     {"fullDocument.status": {"$in": told}},
                     {"updateDescription.updatedFields.status": {"$in": told}},
                 ],

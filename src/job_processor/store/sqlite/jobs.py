@@ -7,7 +7,7 @@ transaction of its caller (`Database.transaction`); each statement carries its o
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -32,7 +32,7 @@ from job_processor.store.sqlite.rows import (
     to_job,
     to_row,
 )
-from job_processor.store.sqlite.tables import HOLDING, RUNNING, SETTLED, WAITING, Tables
+from job_processor.store.sqlite.tables import AT_REST, HOLDING, RUNNING, SETTLED, WAITING, Tables
 
 _END_VALUES = 6  # of each plain end
 _LARGEST_PART = 128
@@ -90,6 +90,7 @@ class Jobs:
         self._running_workers = f"""
             SELECT DISTINCT worker_id FROM {jobs} INDEXED BY {tables.running}
             WHERE {RUNNING} AND worker_id IS NOT NULL"""
+        self._delete = f"DELETE FROM {jobs} WHERE id=? AND {AT_REST}"
         self._prune = f"""
             DELETE FROM {jobs} WHERE rowid IN (
                 SELECT rowid FROM {jobs} INDEXED BY {tables.ended}
@@ -253,6 +254,19 @@ class Jobs:
     def running_worker_ids(self, connection: sqlite3.Connection) -> set[ObjectId]:
         """Return the worker ids of all running jobs."""
         return {ObjectId(id) for (id,) in connection.execute(self._running_workers)}
+
+    def delete(
+        self, connection: sqlite3.Connection, job_ids: Collection[ObjectId]
+    ) -> set[ObjectId]:
+        """Remove jobs that do not run; return which."""
+        gone = {
+            job_id
+            for job_id in job_ids
+            if connection.execute(self._delete, (job_id.binary,)).rowcount
+        }
+        if gone:
+            self._revision.bump(connection)
+        return gone
 
     def prune(self, connection: sqlite3.Connection, before: datetime, limit: int) -> int:
         """Remove what was settled before a time, the oldest first."""

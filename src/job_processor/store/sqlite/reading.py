@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
-from heapq import nlargest
-from typing import TypeAlias, get_args
+from heapq import nlargest, nsmallest
+from typing import Any, TypeAlias, get_args
 
 from bson import ObjectId
 
 from job_processor.models import Job, JobQuery, JobStatus, JobType
+from job_processor.settings import LOOK_THROUGH
 from job_processor.store.base import NameCount
 from job_processor.store.sqlite.rows import COLUMNS, to_job
 from job_processor.store.sqlite.tables import ACTIVE, AT_REST, RUNNING, Tables
@@ -43,11 +45,12 @@ class Reading:
         self._at_rest = f"{jobs} AS job INDEXED BY {tables.history}"
         self._running = f"{jobs} AS job INDEXED BY {tables.running}"
         self._get = f"SELECT {COLUMNS} FROM {jobs} WHERE id=?"
-        self._newest = f"SELECT {COLUMNS} FROM {jobs} WHERE id<? ORDER BY id DESC LIMIT ?"
+        self._table = jobs
         self._running_ids = f"""
             SELECT id FROM {self._running}
             WHERE {RUNNING} AND id<?1 AND (?2 IS NULL OR type=?2) AND (?3 IS NULL OR name=?3)
-            ORDER BY id DESC LIMIT ?4"""
+                AND id>?5
+            ORDER BY id {{order}} LIMIT ?4"""
         self._exclusive_id = f"""
             SELECT id FROM {jobs} INDEXED BY {tables.exclusive}
             WHERE type=? AND name=? AND exclusive=1 AND {ACTIVE}"""
@@ -79,29 +82,58 @@ class Reading:
         return self._rows(connection, (job_id.binary for job_id in job_ids))
 
     def find(self, connection: sqlite3.Connection, query: JobQuery) -> list[Job]:
-        """Return the newest jobs of a selection."""
-        after = _BEHIND_EVERY_ID if query.after is None else query.after.binary
-        if query.name is None and query.status is None and query.type is None:
-            rows = connection.execute(self._newest, (after, query.limit)).fetchall()
-            return [to_job(row) for row in rows]
+        """Return the newest jobs of a selection, or the oldest."""
+        if not query.looks_through:
+            return self._rows(connection, self._ids(connection, query, query.limit))
+        ids = self._ids(connection, query, LOOK_THROUGH)
+        jobs: list[Job] = []
+        condition, values = _condition(query)
+        statement = f"{self._get} AND {condition}"
+        for id in ids:
+            row = connection.execute(statement, (id, *values)).fetchone()
+            if row is not None:
+                jobs.append(to_job(row))
+            if len(jobs) == query.limit:
+                break
+        return jobs
+
+    def count_matching(self, connection: sqlite3.Connection, query: JobQuery, cap: int) -> int:
+        """Count a selection, up to `cap`."""
+        if query.looks_through:
+            return len(self.find(connection, replace(query, limit=cap)))
+        return len(self._ids(connection, query, cap))
+
+    def _ids(self, connection: sqlite3.Connection, query: JobQuery, limit: int) -> list[bytes]:
+        """Return the first ids of a selection, in its order."""
+        order = "ASC" if query.oldest_first else "DESC"
+        below = _BEHIND_EVERY_ID if query.after is None else query.after.binary
+        above = b"" if query.above is None else query.above.binary
+        if (query.name, query.names, query.status, query.type) == (None, None, None, None):
+            statement = (
+                f"SELECT id FROM {self._table} WHERE id<? AND id>? ORDER BY id {order} LIMIT ?"
+            )
+            return [id for (id,) in connection.execute(statement, (below, above, limit))]
         ids: list[bytes] = []
         if query.status in (None, JobStatus.RUNNING):
-            arguments = (after, query.type, query.name, query.limit)
-            ids += [id for (id,) in connection.execute(self._running_ids, arguments)]
+            statement = self._running_ids.format(order=order)
+            for name in query.names if query.names is not None else (query.name,):
+                arguments = (below, query.type, name, limit, above)
+                ids += [id for (id,) in connection.execute(statement, arguments)]
         branches = self._branches_of(connection, query)
         for start in range(0, len(branches), MERGED_BRANCHES):
             part = branches[start : start + MERGED_BRANCHES]
-            ids += self._newest_of(connection, part, after, query.limit)
-        return self._rows(connection, nlargest(query.limit, ids))
+            ids += self._first_of(connection, part, (below, above), limit, order)
+        return nsmallest(limit, ids) if query.oldest_first else nlargest(limit, ids)
 
     def find_active(self, connection: sqlite3.Connection, type: JobType, name: str) -> Job | None:
         """Return a pending, running or paused job; an exclusive one before others."""
         branches = [(type, name, status) for status in (JobStatus.PENDING, JobStatus.PAUSED)]
-        arguments = (_BEHIND_EVERY_ID, type, name, 1)
+        arguments = (_BEHIND_EVERY_ID, type, name, 1, b"")
         ids = [id for (id,) in connection.execute(self._exclusive_id, (type, name))]
         if not ids:
-            ids += [id for (id,) in connection.execute(self._running_ids, arguments)]
-            ids += self._newest_of(connection, branches, _BEHIND_EVERY_ID, 1)
+            statement = self._running_ids.format(order="DESC")
+            ids += [id for (id,) in connection.execute(statement, arguments)]
+            ids += self._first_of(connection, branches, (_BEHIND_EVERY_ID, b""), 1, "DESC")
         return next(iter(self._rows(connection, ids)), None)
 
     def names(self, connection: sqlite3.Connection, limit: int) -> list[tuple[JobType, str]]:
@@ -133,8 +165,9 @@ class Reading:
         if query.status is JobStatus.RUNNING:
             return []
         statuses = STATUSES_AT_REST if query.status is None else (query.status,)
-        if query.name is not None:
-            kinds = [(type, query.name) for type in TYPES]
+        names = (query.name,) if query.name is not None else query.names
+        if names is not None:
+            kinds = [(type, name) for type in TYPES for name in names]
         else:
             kinds = connection.execute(self._names, (-1,)).fetchall()
         return [
@@ -144,27 +177,51 @@ class Reading:
             if query.type in (None, type)
         ]
 
-    def _newest_of(
-        self, connection: sqlite3.Connection, branches: Sequence[Branch], after: bytes, limit: int
+    def _first_of(
+        self,
+        connection: sqlite3.Connection,
+        branches: Sequence[Branch],
+        between: tuple[bytes, bytes],
+        limit: int,
+        order: str,
     ) -> list[bytes]:
-        """Return the newest ids of at most `MERGED_BRANCHES` branches."""
+        """Return the first ids of at most `MERGED_BRANCHES` branches, between two ids."""
         if not branches:
             return []
         merged = 1 << (len(branches) - 1).bit_length()  # few sizes, so few statements
         values: list[str | None] = [value for branch in branches for value in branch]
         values += _NO_BRANCH * (merged - len(branches))
-        found = connection.execute(self._branches(merged), (after, limit, *values))
+        below, above = between
+        found = connection.execute(self._branches(merged, order), (below, limit, above, *values))
         return [id for (id,) in found]
 
-    def _branches_statement(self, merged: int) -> str:
+    def _branches_statement(self, merged: int, order: str) -> str:
         terms = [
             f"SELECT id FROM {self._at_rest} "
-            f"WHERE type=?{3 + 3 * i} AND name=?{4 + 3 * i} AND status=?{5 + 3 * i} "
-            f"AND {AT_REST} AND id<?1"
+            f"WHERE type=?{4 + 3 * i} AND name=?{5 + 3 * i} AND status=?{6 + 3 * i} "
+            f"AND {AT_REST} AND id<?1 AND id>?3"
             for i in range(merged)
         ]
-        return f"{' UNION ALL '.join(terms)} ORDER BY id DESC LIMIT ?2"
+        return f"{' UNION ALL '.join(terms)} ORDER BY id {order} LIMIT ?2"
 
     def _rows(self, connection: sqlite3.Connection, ids: Iterable[bytes]) -> list[Job]:
         rows = (connection.execute(self._get, (id,)).fetchone() for id in ids)
         return [to_job(row) for row in rows if row is not None]
+
+
+def _condition(query: JobQuery) -> tuple[str, list[Any]]:
+    """Return what no index tells as a condition, with its values."""
+    terms: list[str] = []
+    values: list[Any] = []
+    if query.worker_id is not None:
+        terms.append("worker_id=?")
+        values.append(query.worker_id.binary)
+    if query.error is not None:
+        terms.append("instr(lower(json_extract(output, '$.error')), lower(?))>0")
+        values.append(query.error)
+    if query.payload is not None:
+        path, value = query.payload
+        names = "".join('."' + name.replace('"', "") + '"' for name in path)
+        terms.append("CAST(json_extract(payload, ?) AS TEXT)=?")
+        values += [f"${names}", value]
+    return " AND ".join(terms), values

@@ -75,6 +75,11 @@ _COLUMNS = {
         name TEXT NOT NULL,
         value TEXT NOT NULL,
         PRIMARY KEY (kind, name)""",
+    "rollups": """
+        seconds INTEGER NOT NULL,
+        start INTEGER NOT NULL,
+        data TEXT NOT NULL,
+        PRIMARY KEY (seconds, start)""",
     "meta": """
         key TEXT NOT NULL PRIMARY KEY,
         value INTEGER NOT NULL""",

@@ -26,6 +26,7 @@ from job_processor.models import (
     WorkerInfo,
 )
 from job_processor.notes import Notes
+from job_processor.rollups import Rollup
 from job_processor.store.base import (
     ANYTHING,
     Hint,
@@ -48,6 +49,7 @@ from job_processor.store.sqlite.location import Location
 from job_processor.store.sqlite.pulse import FilePulse, MemoryPulse
 from job_processor.store.sqlite.reading import Reading
 from job_processor.store.sqlite.revision import Revision
+from job_processor.store.sqlite.rollups import Rollups
 from job_processor.store.sqlite.settings import Settings
 from job_processor.store.sqlite.signals import Signals
 from job_processor.store.sqlite.tables import Tables
@@ -94,6 +96,7 @@ class SqliteStore(Store):
         self._workers = Workers(tables)
         self._crons = Crons(tables)
         self._settings = Settings(tables, self._revision)
+        self._rollups = Rollups(tables)
         self._listeners = HintListeners()
         self._watch: Watch | None = None
 
@@ -347,9 +350,29 @@ class SqliteStore(Store):
         """Count jobs by name and state, each count up to `cap`; what is 0 is left out."""
         return await self._reader.snapshot(self._reading.count, names, cap)
 
+    async def count_matching(self, query: JobQuery, cap: int) -> int:
+        """Return how many jobs a selection has, exact up to `cap`."""
+        return await self._reader.snapshot(self._reading.count_matching, query, cap)
+
+    async def delete(self, job_ids: Collection[ObjectId]) -> set[ObjectId]:
+        """Remove jobs that do not run; return which."""
+        if not job_ids:
+            return set()
+        return await self._writer.transaction(self._jobs.delete, job_ids)
+
+    async def add_rollups(self, rollups: Sequence[Rollup]) -> None:
+        """Add counts to those of their spans."""
+        if rollups:
+            await self._writer.transaction(self._rollups.add, rollups)
+
+    async def rollups(self, seconds: int, since: datetime) -> list[Rollup]:
+        """Return the rollups of a span from a time on."""
+        return await self._reader.call(self._rollups.since, seconds, since)
+
     async def prune(self, before: datetime, limit: int) -> int:
         """Remove what was settled before a time, in small transactions; return how many."""
         await self._writer.call(self._signals.prune)
+        await self._writer.call(self._rollups.prune)
         removed = 0
         while removed < limit:
             wanted = min(PRUNE_BATCH, limit - removed)

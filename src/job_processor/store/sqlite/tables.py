@@ -28,6 +28,7 @@ class Tables:
     workers: str
     signals: str
     settings: str
+    rollups: str
     meta: str
     due: str
     """Index: the waiting jobs of a name in the order in which they are claimed."""
@@ -59,6 +60,7 @@ _NAMES = {
     "workers": "workers",
     "signals": "signals",
     "settings": "settings",
+    "rollups": "rollups",
     "meta": "meta",
     "due": "jobs_due",
     "history": "jobs_history",

@@ -1,0 +1,95 @@
+"""From what a caller asks of `find_jobs` to a query of the store, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+
+from job_processor.definitions import Definition, Registry
+from job_processor.errors import InvalidArgumentError
+from job_processor.models import JobQuery, JobStatus, JobType, object_id
+from job_processor.settings import check_name
+
+
+def query_of(
+    registry: Registry,
+    *,
+    name: str | None = None,
+    status: JobStatus | str | None = None,
+    type: JobType | None = None,
+    tag: str | None = None,
+    worker: ObjectId | str | None = None,
+    created_from: datetime | None = None,
+    created_to: datetime | None = None,
+    error: str | None = None,
+    payload: Mapping[str, Any] | None = None,
+) -> JobQuery:
+    """Return a query without page and limit; raises InvalidArgumentError."""
+    if name is not None:
+        check_name("name", name)
+    return JobQuery(
+        name=name if tag is None else None,
+        status=_status(status),
+        type=_type(type),
+        names=None if tag is None else _names_of(registry, tag, name),
+        worker_id=None if worker is None else object_id(worker, "worker"),
+        above=_bound("created_from", created_from),
+        after=_bound("created_to", created_to),
+        error=_text("error", error),
+        payload=_field(payload),
+    )
+
+
+def _status(status: JobStatus | str | None) -> JobStatus | None:
+    try:
+        return JobStatus(status) if status is not None else None
+    except ValueError as error:
+        allowed = ", ".join(repr(each.value) for each in JobStatus)
+        raise InvalidArgumentError("status", status, f"allowed are {allowed}") from error
+
+
+def _type(type: JobType | None) -> JobType | None:
+    if type not in (None, "simple", "cron_task"):
+        raise InvalidArgumentError("type", type, "allowed are 'simple' and 'cron_task'")
+    return type
+
+
+def _names_of(registry: Registry, tag: str, name: str | None) -> tuple[str, ...]:
+    """Return the names that have a tag here; the database does not keep it."""
+    definitions: list[tuple[str, Definition]] = [*registry.jobs.items(), *registry.crons.items()]
+    return tuple(each for each, its in definitions if its.tag == tag and name in (None, each))
+
+
+def _bound(argument: str, moment: datetime | None) -> ObjectId | None:
+    """Return the id that stands at a moment: ids begin with the time at which they were made."""
+    if moment is None:
+        return None
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:
+        raise InvalidArgumentError(argument, moment, "allowed is an aware datetime")
+    seconds = min(max(int(moment.timestamp()), 0), 0xFFFFFFFF)
+    return ObjectId(seconds.to_bytes(4, "big") + bytes(8))
+
+
+def _text(argument: str, text: object) -> str | None:
+    if text is not None and (not isinstance(text, str) or not text or len(text) > 200):
+        raise InvalidArgumentError(argument, text, "allowed is a text of 1 to 200 characters")
+    return text
+
+
+def _field(payload: Mapping[str, Any] | None) -> tuple[tuple[str, ...], str] | None:
+    if payload is None:
+        return None
+    if not isinstance(payload, Mapping) or len(payload) != 1:
+        allowed = "allowed is one field with its value, such as {'user.id': 7}"
+        raise InvalidArgumentError("payload", payload, allowed)
+    ((path, value),) = payload.items()
+    names = tuple(str(path).split("."))
+    if not all(names) or any(name.startswith("$") or "\0" in name for name in names):
+        allowed = "allowed are names of fields, with dots in between"
+        raise InvalidArgumentError("payload", payload, allowed)
+    if isinstance(value, bool):
+        value = "true" if value else "false"
+    return names, str(value)

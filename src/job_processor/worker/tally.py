@@ -1,0 +1,93 @@
+"""Counts how the runs of this process end, and adds that to the rollups now and then."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from job_processor.errors import StoreError
+from job_processor.models import Job, JobStatus
+from job_processor.rollups import NAMES_KEPT, SPANS, Rollup, delay_index, start_of
+from job_processor.settings import ROLLUP_INTERVAL
+from job_processor.store import Store
+
+_ENDS = {
+    JobStatus.FINISHED: "finished",
+    JobStatus.ERRORED: "errored",
+    JobStatus.KILLED: "killed",
+    JobStatus.SKIPPED: "skipped",
+    JobStatus.PAUSED: "paused",
+    JobStatus.PENDING: "retried",
+}
+_OTHERS = "…"
+
+
+class _Minute:
+    """What was counted since the last write, in one minute."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+        self.delays: Counter[int] = Counter()
+
+    def add(self, job: Job) -> None:
+        """Count a run as it was written."""
+        status = job.status
+        self.counts[_ENDS[status]] += 1
+        if status is JobStatus.ERRORED or (status is JobStatus.PENDING and job.attempts):
+            known = job.name in self.failures or len(self.failures) < NAMES_KEPT
+            self.failures[job.name if known else _OTHERS] += 1
+        if job.started_at is not None and job.attempt == 1 and status is not JobStatus.PENDING:
+            waited = (job.started_at - job.scheduled_for).total_seconds()
+            self.delays[delay_index(waited)] += 1
+
+
+class Tally:
+    """Counts in memory; each write adds what is new."""
+
+    def __init__(self, store: Store, logger: logging.Logger) -> None:
+        self._store = store
+        self._logger = logger
+        self._minutes: dict[int, _Minute] = {}
+
+    def add(self, jobs: Sequence[Job]) -> None:
+        """Count runs that have just been written."""
+        if not jobs:
+            return
+        number = int(jobs[0].updated_at.timestamp()) // 60
+        minute = self._minutes.get(number)
+        if minute is None:
+            minute = self._minutes[number] = _Minute()
+        for job in jobs:
+            minute.add(job)
+
+    async def run(self) -> None:
+        """Write now and then, until cancelled."""
+        while True:
+            await asyncio.sleep(ROLLUP_INTERVAL)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what is new; what cannot be written is forgotten, it is for charts only."""
+        minutes, self._minutes = self._minutes, {}
+        if not minutes:
+            return
+        try:
+            await self._store.add_rollups(_rollups(minutes))
+        except StoreError as error:
+            self._logger.debug("rollups: %s", error)
+
+
+def _rollups(minutes: dict[int, _Minute]) -> list[Rollup]:
+    """Return the counts of each minute for each span that it is in."""
+    sums: dict[tuple[int, object], Rollup] = {}
+    for number, minute in minutes.items():
+        for seconds in SPANS:
+            start = start_of(datetime.fromtimestamp(number * 60, UTC), seconds)
+            rollup = Rollup(seconds, start, minute.counts, minute.failures, minute.delays)
+            key = (seconds, start)
+            sums[key] = sums[key].plus(rollup) if key in sums else rollup
+    return list(sums.values())

@@ -1,0 +1,165 @@
+"""Selections of jobs for people: in both directions, looked through, counted, deleted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from itertools import product
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from job_processor.models import (
+    ACTIVE,
+    SETTLED,
+    Job,
+    JobQuery,
+    JobStatus,
+    JobType,
+    Output,
+    SimpleJob,
+)
+from job_processor.rollups import KEPT, MINUTE, TEN_MINUTES, Rollup, start_of
+from job_processor.store import Store
+from tests.store.contract.samples import (
+    NOW,
+    OTHER_WORKER,
+    WORKER,
+    cron,
+    occurrence,
+    read,
+    run,
+    simple,
+)
+
+STATUSES = sorted(ACTIVE | SETTLED)
+TYPES: tuple[JobType | None, ...] = (None, "simple")
+
+
+def one_of_each() -> list[Job]:
+    """Return jobs of three names, both types and every state, the oldest first."""
+    jobs: list[Job] = []
+    for name, make, status in product("abc", (simple, occurrence), STATUSES):
+        ended_at = NOW if status in SETTLED else None
+        jobs.append(make(id=ObjectId(), name=name, status=status, ended_at=ended_at))
+    return sorted(jobs, key=lambda job: job.id)
+
+
+def selected(jobs: list[Job], query: JobQuery) -> list[Job]:
+    """Return what a query has to find, without its limit."""
+    found = [
+        job
+        for job in jobs
+        if query.name in (None, job.name)
+        and (query.names is None or job.name in query.names)
+        and query.status in (None, job.status)
+        and query.type in (None, job.type)
+        and (query.after is None or job.id < query.after)
+        and (query.above is None or job.id > query.above)
+    ]
+    return found if query.oldest_first else found[::-1]
+
+
+async def test_both_directions(store: Store) -> None:
+    """Each combination of name, names, state and type, between two ids, counted as well."""
+    jobs = one_of_each()
+    await store.insert([*jobs[::2], *jobs[1::2]])
+    names: list[dict[str, Any]] = [{}, {"name": "a"}, {"names": ("a", "c")}, {"names": ("x",)}]
+    betweens: list[dict[str, Any]] = [{}, {"after": jobs[30].id, "above": jobs[9].id}]
+    statuses = (None, JobStatus.RUNNING, JobStatus.PENDING, JobStatus.FINISHED)
+    for name, between, status, type, oldest in product(
+        names, betweens, statuses, TYPES, (True, False)
+    ):
+        query = JobQuery(
+            status=status,
+            type=type,
+            oldest_first=oldest,
+            limit=4,
+            **name,
+            **between,
+        )
+        expected = selected(jobs, query)
+        assert await store.find(query) == expected[:4], query
+        assert await store.count_matching(query, 100) == len(expected), query
+        assert await store.count_matching(query, 2) == min(len(expected), 2)
+
+
+async def test_what_no_index_tells(store: Store) -> None:
+    """The worker, a text in the error, a value in the payload: looked for one by one."""
+    failed = Output("1 s", None, "ValueError: No such FILE (a.b*)")
+    ended: dict[str, Any] = {"status": JobStatus.ERRORED, "ended_at": NOW}
+    jobs: list[Job] = [
+        simple(worker_id=WORKER, output=failed, **ended),
+        simple(worker_id=OTHER_WORKER, output=Output("1 s", None, "no such file"), **ended),
+        simple(payload={"user": {"id": 7, "na.me": "x"}, "tag": "7"}),
+        simple(payload={"user": {"id": "7"}, "ok": True}),
+        simple(),
+        occurrence(worker_id=WORKER, output=failed, **ended),
+    ]
+    await store.insert(jobs)
+    cases: list[tuple[dict[str, Any], set[int]]] = [
+        ({"worker_id": WORKER}, {0, 5}),
+        ({"error": "no such file"}, {0, 1, 5}),
+        ({"error": "(A.B*)"}, {0, 5}),
+        ({"error": "%_"}, set()),
+        ({"payload": (("user", "id"), "7")}, {2, 3}),
+        ({"payload": (("tag",), "7")}, {2}),
+        ({"payload": (("user", "x"), "7")}, set()),
+        ({"worker_id": WORKER, "error": "file", "type": "simple"}, {0}),
+        ({"error": "file", "status": JobStatus.FINISHED}, set()),
+    ]
+    for fields, expected in cases:
+        query = JobQuery(**fields)
+        found = await store.find(query)
+        assert {jobs.index(job) for job in found} == expected, fields
+        assert await store.count_matching(query, 100) == len(expected)
+        assert len(await store.find(replace(query, limit=1))) == min(len(expected), 1)
+
+
+async def test_jobs_are_deleted(store: Store) -> None:
+    """Whatever does not run; which are gone is told."""
+    jobs: list[Job] = [simple(status=s, ended_at=NOW) for s in sorted(SETTLED)]
+    jobs += [simple(), occurrence(), simple(status=JobStatus.PAUSED)]
+    await store.insert(jobs)
+    (running,) = await run(store, simple(name="running"))
+    wanted = [*(job.id for job in jobs), running.id, ObjectId()]
+    assert await store.delete(wanted) == {job.id for job in jobs}
+    assert await store.delete(wanted) == set()
+    assert await store.delete([]) == set()
+    assert await read(store, *jobs, running) == [*[None] * len(jobs), running]
+
+
+@pytest.mark.parametrize("name", ["a", "a.b", "$a", "ü %2E", "x" * 200])
+async def test_rollups_add_up(store: Store, name: str) -> None:
+    """Counts of one span are added, whatever a name holds; spans are read from a time on."""
+    start = start_of(NOW, MINUTE)
+    first = Rollup(MINUTE, start, {"finished": 2, "errored": 1}, {name: 1}, {0: 2, 5: 1})
+    more = Rollup(MINUTE, start, {"finished": 3}, {name: 2, "other": 1}, {5: 1, 23: 4})
+    long = Rollup(TEN_MINUTES, start_of(NOW, TEN_MINUTES), {"killed": 1})
+    await store.add_rollups([first, long])
+    await store.add_rollups([more])
+    await store.add_rollups([])
+    assert await store.rollups(MINUTE, start) == [first.plus(more)]
+    assert await store.rollups(TEN_MINUTES, long.start) == [long]
+    assert await store.rollups(MINUTE, start_of(NOW, 1).replace(year=2100)) == []
+    assert await store.settings("pause") == {}
+
+
+async def test_old_rollups_go(store: Store) -> None:
+    """With the history, by the database's clock."""
+    old = Rollup(MINUTE, start_of(NOW - KEPT[MINUTE] - timedelta(minutes=5), MINUTE), {"killed": 1})
+    kept = Rollup(MINUTE, start_of(NOW, MINUTE), {"killed": 1})
+    await store.add_rollups([old, kept])
+    await store.prune(NOW, 10)
+    assert await store.rollups(MINUTE, old.start) == [kept]
+
+
+async def test_simple_jobs_only(store: Store) -> None:
+    """A cron's own document is no job: neither found, nor counted, nor deleted."""
+    await store.create_cron(cron())
+    assert await store.find(JobQuery(oldest_first=True)) == []
+    assert await store.count_matching(JobQuery(), 10) == 0
+    assert await store.delete([cron().id]) == set()
+    assert await store.crons() == [cron()]
+    assert isinstance(simple(), SimpleJob)
