@@ -192,6 +192,35 @@ def resume(
 
 
 @app.command()
+def web(
+    app: App,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Others than 127.0.0.1 need a login.")
+    ] = "127.0.0.1",
+    port: Annotated[str, typer.Option(metavar="N", help="The port.")] = "8000",
+    token: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TOKEN",
+            help="Who gives it may come in: as a bearer token, or as the password of any user. "
+            "[default: $JOB_PROCESSOR_WEB_TOKEN]",
+        ),
+    ] = None,
+    login: Annotated[
+        str | None,
+        typer.Option(metavar="NAME:PASSWORD", help="Who gives these may come in."),
+    ] = None,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Show everything, change nothing.")
+    ] = False,
+) -> None:
+    """Serve the dashboard of APP until it is stopped."""
+    from job_processor.cli import web as command  # noqa: PLC0415  # only this command needs it
+
+    command.run(app, host=host, port=port, token=token, user=login, read_only=read_only)
+
+
+@app.command()
 def demo(
     db: Annotated[
         str | None,

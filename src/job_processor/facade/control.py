@@ -7,7 +7,9 @@ from typing import Any, get_args
 
 from bson import ObjectId
 
+from job_processor import audit
 from job_processor.acting import Acted, Acting, Action
+from job_processor.audit import AuditEntry
 from job_processor.crons import CronInfo, get_crons, run_cron
 from job_processor.errors import InvalidArgumentError, JobNotFoundError, JobStateError
 from job_processor.facade.base import Base
@@ -133,3 +135,13 @@ class Control(Base):
         if job_ids is not None:
             return await acting.on([object_id(each, "job_ids") for each in job_ids])
         return await acting.on_all(query_of(self.registry, **selection))
+
+    async def add_audit(self, who: str, action: str, subject: str) -> None:
+        """Note that somebody did something, for `get_audit`; the last thousand notes are kept."""
+        self._ready()
+        await audit.add(self._store, self._clock, who, action, subject)
+
+    async def get_audit(self) -> list[AuditEntry]:
+        """Return who did what by the dashboard, the latest first."""
+        self._ready()
+        return await audit.entries(self._store)

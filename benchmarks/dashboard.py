@@ -1,0 +1,174 @@
+"""How long the dashboard takes for a page, with few and with many jobs: `benchmarks.dashboard`.
+
+Time is that of the server: from the request to the last byte of the answer, without a network.
+`python -m benchmarks.dashboard [--jobs 1000000] [--runs 15]`
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+from bson import ObjectId
+
+from benchmarks.page import PAGE, between
+from benchmarks.servers import MissingServer, MongoServer
+from job_processor import JobDef, JobProcessor
+from job_processor.models import JobStatus, Output, SimpleJob
+from job_processor.rollups import MINUTE, TEN_MINUTES, Rollup, start_of
+from job_processor.web import create_app
+
+FEW = 10_000
+CHUNK = 5000
+NAMES = [f"job_{n:02}" for n in range(30)]
+STATUSES = [JobStatus.FINISHED] * 90 + [JobStatus.ERRORED] * 5 + [JobStatus.PENDING] * 5
+PATHS = {
+    "overview": "/",
+    "jobs": "/jobs",
+    "jobs of a state": "/jobs?status=errored",
+    "jobs of a name": "/jobs?name=job_07",
+    "jobs of a name and a state": "/jobs?name=job_07&status=finished",
+    "jobs of a tag": "/jobs?tag=tag_3",
+    "jobs of a time": "/jobs?from=2020-01-01&to=2100-01-01",
+    "oldest first": "/jobs?order=oldest&status=pending",
+    "a text in the error (rare)": "/jobs?status=errored&error=rare",
+    "a text in the error (often)": "/jobs?error=refused",
+    "a payload field": "/jobs?payload=n%3D77",
+    "one job": "/jobs/{id}",
+    "crons": "/crons",
+    "workers": "/workers",
+    "API: a page of jobs": "/api/jobs?limit=100",
+    "API: status": "/api/status",
+}
+
+
+def main() -> None:
+    """Measure, print and put the tables into the page."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--jobs", type=int, default=1_000_000)
+    parser.add_argument("--mongo-jobs", type=int, default=100_000)
+    parser.add_argument("--runs", type=int, default=15)
+    arguments = parser.parse_args()
+    parts = []
+    for store, urls, jobs in _stores(arguments):
+        few = asyncio.run(_measure(next(urls), FEW, arguments.runs))
+        many = asyncio.run(_measure(next(urls), jobs, arguments.runs))
+        parts.append(f"{store}:\n\n{_table(few, many, jobs)}")
+    tables = "\n\n".join(parts)
+    print(tables)
+    PAGE.write_text(between(PAGE.read_text(), "dashboard", tables))
+
+
+async def _measure(url: str, jobs: int, runs: int) -> dict[str, float]:
+    definitions = {name: JobDef(None, tag=f"tag_{n % 10}") for n, name in enumerate(NAMES)}
+    async with JobProcessor(url, jobs=definitions) as processor:
+        some = await _fill(processor, jobs)
+        transport = httpx.ASGITransport(app=create_app(processor))
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://dashboard", timeout=120
+        ) as client:
+            times: dict[str, list[float]] = {title: [] for title in PATHS}
+            for run in range(runs + 1):
+                for title, path in PATHS.items():
+                    began = time.perf_counter()
+                    answer = await client.get(path.format(id=some))
+                    assert answer.status_code == 200, path
+                    if run:  # the first one warms up
+                        times[title].append((time.perf_counter() - began) * 1000)
+            before = _memory()
+            for _ in range(10):
+                for path in PATHS.values():
+                    await client.get(path.format(id=some))
+            medians = {title: statistics.median(each) for title, each in times.items()}
+            return {**medians, "memory": _memory(), "growth": _memory() - before}
+
+
+async def _fill(processor: JobProcessor, jobs: int) -> ObjectId:
+    store = processor._store  # noqa: SLF001  # settled jobs cannot be scheduled
+    chosen = ObjectId()
+    for start in range(0, jobs, CHUNK):
+        made = list(_made(min(CHUNK, jobs - start)))
+        await store.insert(made)
+        chosen = made[0].id
+        print(f"dashboard: {start + len(made):,} of {jobs:,} jobs", end="\r", file=sys.stderr)
+    now = datetime.now(UTC)
+    for seconds, count in ((MINUTE, 60), (TEN_MINUTES, 144)):
+        await store.add_rollups(
+            [
+                Rollup(
+                    seconds,
+                    start_of(now - timedelta(seconds=seconds * n), seconds),
+                    {"finished": 100 + n, "errored": n},
+                    {NAMES[n % 30]: n},
+                    {n % 12: 50},
+                )
+                for n in range(count)
+            ]
+        )
+    return chosen
+
+
+def _made(count: int) -> Iterator[SimpleJob]:
+    now = datetime.now(UTC).replace(microsecond=0)
+    for _ in range(count):
+        status = random.choice(STATUSES)
+        errored, waiting = status is JobStatus.ERRORED, status is JobStatus.PENDING
+        told = "ConnectionError: refused\n" + "  in a traceback\n" * 10
+        yield SimpleJob(
+            id=ObjectId(),
+            name=random.choice(NAMES),
+            status=status,
+            scheduled_for=now + timedelta(hours=1) if waiting else now,
+            created_at=now,
+            updated_at=now,
+            started_at=None if waiting else now,
+            ended_at=None if waiting else now,
+            output=None if waiting else Output("12ms", {"ok": True}, told if errored else None),
+            payload={"n": random.randrange(1000), "text": "x" * 100},
+        )
+
+
+def _stores(arguments: argparse.Namespace) -> Iterator[tuple[str, Iterator[str], int]]:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        yield "SQLite", (f"sqlite:///{folder}/{n}.db" for n in range(9)), arguments.jobs
+        server = MongoServer(Path(folder))
+        try:
+            server.start()
+        except MissingServer as missing:
+            print(f"MongoDB is not measured: {missing}", file=sys.stderr)
+            return
+        try:
+            urls = (server.fresh()["BENCH_MONGODB_URL"] for _ in range(9))
+            yield f"MongoDB ({server.version})", urls, arguments.mongo_jobs
+        finally:
+            server.stop()
+
+
+def _table(few: Mapping[str, float], many: Mapping[str, float], jobs: int) -> str:
+    lines = [f"| page | {FEW:,} jobs, ms | {jobs:,} jobs, ms |", "| --- | ---: | ---: |"]
+    lines += [f"| {title} | {few[title]:.1f} | {many[title]:.1f} |" for title in PATHS]
+    lines.append(f"| memory of the process, MB | {few['memory']:.0f} | {many['memory']:.0f} |")
+    lines.append(f"| more of it after 160 pages, MB | {few['growth']:.1f} | {many['growth']:.1f} |")
+    return "\n".join(lines)
+
+
+def _memory() -> Any:
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_text().split()[1]) * resource.getpagesize() / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""What the buttons of the pages do: one form, whose field `do` says what."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from job_processor.errors import InvalidArgumentError, JobProcessorError
+from job_processor.processor import JobProcessor
+from job_processor.web import texts
+from job_processor.web.access import who
+from job_processor.web.guard import form_of
+from job_processor.web.problems import problem
+from job_processor.web.reading import FILTERS, selection_of
+
+Fields: TypeAlias = Mapping[str, str]
+Do: TypeAlias = Callable[[JobProcessor, Fields], Awaitable[str]]
+
+
+async def act(request: Request) -> Response:
+    """Do what a form asks for, note who did it, and go back to where it was asked."""
+    pairs = await form_of(request)
+    if pairs is None:
+        return problem(403, "the form has expired; load the page again")
+    fields = dict(pairs)
+    processor: JobProcessor = request.app.state.processor
+    try:
+        ids = [value for name, value in pairs if name == "ids"]
+        if ids or fields.get("all"):
+            told = await _act_on_many(processor, fields, ids)
+        else:
+            told = await _act_on_one(processor, fields)
+        await processor.add_audit(who(request), fields.get("do", ""), told)
+    except JobProcessorError as error:
+        return _back(request, fields, error=str(error)[:500])
+    return _back(request, fields, done=told)
+
+
+async def language(request: Request) -> Response:
+    """Keep the language that somebody has chosen."""
+    pairs = await form_of(request)
+    if pairs is None:
+        return problem(403, "the form has expired; load the page again")
+    fields = dict(pairs)
+    response = _back(request, fields)
+    if fields.get("language") in texts.LANGUAGES:
+        path = request.scope.get("root_path") or "/"
+        response.set_cookie(
+            texts.COOKIE, fields["language"], path=path, max_age=31_536_000, samesite="strict"
+        )
+    return response
+
+
+async def _act_on_many(processor: JobProcessor, fields: Fields, ids: list[str]) -> str:
+    action: Any = fields["do"]
+    if fields.get("all"):
+        selection = selection_of({key: fields.get(f"filter_{key}", "") for key in FILTERS})
+        acted = await processor.act_on_jobs(action, **(selection or {"type": None}))
+    else:
+        acted = await processor.act_on_jobs(action, ids)
+    return f"{acted.done} done, {acted.left} left as they were"
+
+
+async def _act_on_one(processor: JobProcessor, fields: Fields) -> str:
+    do = _ACTIONS.get(fields.get("do", ""))
+    if do is None:
+        raise InvalidArgumentError("do", fields.get("do"), f"allowed are {', '.join(_ACTIONS)}")
+    return await do(processor, fields)
+
+
+async def _kill(processor: JobProcessor, fields: Fields) -> str:
+    return str((await processor.kill_job(fields.get("id", ""))).id)
+
+
+async def _retry(processor: JobProcessor, fields: Fields) -> str:
+    return str((await processor.retry_job(fields.get("id", ""))).id)
+
+
+async def _delete(processor: JobProcessor, fields: Fields) -> str:
+    await processor.delete_job(fields.get("id", ""))
+    return fields.get("id", "")
+
+
+async def _schedule(processor: JobProcessor, fields: Fields) -> str:
+    """Schedule a job, with a payload that somebody has edited."""
+    text = fields.get("payload", "").strip()
+    try:
+        payload = json.loads(text) if text else None
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgumentError("payload", text, f"allowed is JSON: {error}") from error
+    return str((await processor.schedule_job(fields.get("name", ""), payload)).id)
+
+
+async def _run_cron(processor: JobProcessor, fields: Fields) -> str:
+    return str((await processor.run_cron(fields.get("name", ""))).id)
+
+
+async def _pause(processor: JobProcessor, fields: Fields) -> str:
+    await processor.pause(fields.get("name") or None, tag=fields.get("tag") or None)
+    return fields.get("name") or f"tag {fields.get('tag')}"
+
+
+async def _resume(processor: JobProcessor, fields: Fields) -> str:
+    await processor.resume(fields.get("name") or None, tag=fields.get("tag") or None)
+    return fields.get("name") or f"tag {fields.get('tag')}"
+
+
+async def _stop(processor: JobProcessor, fields: Fields) -> str:
+    await processor.stop_worker(fields.get("id", ""))
+    return fields.get("id", "")
+
+
+_ACTIONS: Mapping[str, Do] = {
+    "kill": _kill,
+    "retry": _retry,
+    "delete": _delete,
+    "schedule": _schedule,
+    "run_cron": _run_cron,
+    "pause": _pause,
+    "resume": _resume,
+    "stop": _stop,
+}
+
+
+def _back(request: Request, fields: Fields, *, done: str = "", error: str = "") -> RedirectResponse:
+    """Lead back to a page of ours, with what there is to say."""
+    root = request.scope.get("root_path", "")
+    path, _, query = fields.get("back", "/").partition("?")
+    if not path.startswith("/") or path.startswith("//") or "\\" in path:
+        path = "/"
+    kept = [part for part in query.split("&") if part and not part.startswith(("done=", "error="))]
+    told = {key: value for key, value in (("done", done), ("error", error)) if value}
+    search = "&".join([*kept, urlencode({f"{key}": value for key, value in told.items()})])
+    return RedirectResponse(f"{root}{path}?{search}".rstrip("?&"), status_code=303)

@@ -1,0 +1,138 @@
+"""The JSON API: what the pages show and do, for programs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from job_processor.errors import InvalidArgumentError, JobNotFoundError, StoreError
+from job_processor.models import Job
+from job_processor.monitoring import job_json, to_json
+from job_processor.processor import JobProcessor
+from job_processor.web.access import who
+from job_processor.web.guard import body_of
+from job_processor.web.problems import problem
+from job_processor.web.reading import number_of, selection_of, time_of
+
+
+async def healthz(request: Request) -> Response:
+    """Return 200 while a worker is alive and the store answers, else 503."""
+    try:
+        health = await _processor(request).get_healthcheck()
+    except StoreError as error:
+        return problem(503, str(error))
+    if not health["workers"]:
+        return problem(503, "no worker is alive")
+    return JSONResponse({"status": "ok", "workers": len(health["workers"])})
+
+
+async def status(request: Request) -> Response:
+    """Return `get_status()`, in the shape of the Node package's `ProcessorStatusJson`."""
+    return JSONResponse(request.app.state.redact(await _processor(request).get_status()))
+
+
+async def jobs(request: Request) -> Response:
+    """Return a page of jobs."""
+    page = await _processor(request).find_jobs(
+        limit=number_of(request.query_params, "limit", 50),
+        after=request.query_params.get("after") or None,
+        before=request.query_params.get("before") or None,
+        **selection_of(request.query_params),
+    )
+    listed = [_shown(request, job) for job in page.jobs]
+    return JSONResponse({"jobs": listed, "next": page.next, "previous": page.previous})
+
+
+async def job(request: Request) -> Response:
+    """Return a job."""
+    return JSONResponse(_shown(request, await _job(request)))
+
+
+async def create(request: Request) -> Response:
+    """Schedule a job; its payload is checked as `schedule_job` checks it."""
+    fields = await _json_of(request)
+    allowed = {"name", "payload", "scheduled_for", "priority"}
+    if not isinstance(fields, dict) or not fields.keys() <= allowed or "name" not in fields:
+        told = f"allowed is an object with name and, if need be, {', '.join(sorted(allowed))}"
+        raise InvalidArgumentError("body", fields, told)
+    moment = fields.get("scheduled_for")
+    if moment is not None:
+        moment = time_of(str(moment), "scheduled_for")
+    processor = _processor(request)
+    made = await processor.schedule_job(
+        fields["name"], fields.get("payload"), moment, fields.get("priority") or 0
+    )
+    await processor.add_audit(who(request), "schedule", str(made.id))
+    return JSONResponse(_shown(request, made), status_code=201)
+
+
+async def kill(request: Request) -> Response:
+    """Kill a job."""
+    processor = _processor(request)
+    killed = await processor.kill_job(request.path_params["id"])
+    await processor.add_audit(who(request), "kill", str(killed.id))
+    return JSONResponse(_shown(request, killed))
+
+
+async def retry(request: Request) -> Response:
+    """Send a settled job round again."""
+    processor = _processor(request)
+    waiting = await processor.retry_job(request.path_params["id"])
+    await processor.add_audit(who(request), "retry", str(waiting.id))
+    return JSONResponse(_shown(request, waiting))
+
+
+async def delete(request: Request) -> Response:
+    """Remove a job that does not run."""
+    processor = _processor(request)
+    await processor.delete_job(request.path_params["id"])
+    await processor.add_audit(who(request), "delete", request.path_params["id"])
+    return Response(status_code=204)
+
+
+async def crons(request: Request) -> Response:
+    """Return all crons with their next times."""
+    listed = await _processor(request).get_crons()
+    return JSONResponse(
+        {"crons": [to_json({**asdict(cron), "upcoming": list(cron.upcoming)}) for cron in listed]}
+    )
+
+
+async def workers(request: Request) -> Response:
+    """Return the workers with what they run."""
+    health = await _processor(request).get_healthcheck()
+    return JSONResponse({"workers": request.app.state.redact(health["workers"])})
+
+
+def _processor(request: Request) -> JobProcessor:
+    processor: JobProcessor = request.app.state.processor
+    return processor
+
+
+async def _job(request: Request) -> Job:
+    found = await _processor(request).get_job(request.path_params["id"])
+    if found is None:
+        raise JobNotFoundError(request.path_params["id"])
+    return found
+
+
+def _shown(request: Request, job: Job) -> dict[str, Any]:
+    """Return a job in plain JSON, with what nobody is to read left out."""
+    shown: dict[str, Any] = request.app.state.redact(job_json(job))
+    return shown
+
+
+async def _json_of(request: Request) -> Any:
+    body = await body_of(request)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise InvalidArgumentError("content-type", kind, "allowed is application/json")
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        text = body[:100].decode("utf-8", "replace")
+        raise InvalidArgumentError("body", text, f"allowed is JSON: {error}") from error

@@ -1,0 +1,130 @@
+"""The dashboard as an ASGI application: by itself, or mounted in another one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from job_processor.errors import InvalidArgumentError, JobProcessorError
+from job_processor.processor import JobProcessor
+from job_processor.web import actions, api, openapi, pages
+from job_processor.web.access import Check
+from job_processor.web.guard import Guard
+from job_processor.web.live import Hub
+from job_processor.web.problems import problem, status_of
+from job_processor.web.redaction import PATTERN, Redaction
+from job_processor.web.views import Views
+
+_STATIC = Path(__file__).with_name("static")
+
+
+def create_app(
+    processor: JobProcessor, access: Check | None = None, *, redact: str | None = PATTERN
+) -> Starlette:
+    """Return the dashboard of a processor.
+
+    access: called with each request, plain or async; returns `"all"`, `"read_only"` or
+        `"forbidden"`. None: everybody may do all, which is for a page that only its host can reach.
+    redact: regular expression; payload and result fields whose names it matches are hidden. None:
+        none is.
+
+    A processor that is not set up is set up with the first request, and stays so. Raises
+    InvalidArgumentError.
+    """
+    if not isinstance(processor, JobProcessor):
+        raise InvalidArgumentError("processor", processor, "allowed is a JobProcessor")
+    if access is not None and not callable(access):
+        raise InvalidArgumentError("access", access, "allowed is a function of a request, or None")
+    app = Starlette(
+        routes=_routes(),
+        middleware=[Middleware(Guard, check=access)],
+        exception_handlers={HTTPException: _on_http_error, JobProcessorError: _on_error},
+        lifespan=_lifespan,
+    )
+    app.state.processor = processor
+    app.state.ready = asyncio.Lock()
+    app.state.hub = Hub(processor)
+    app.state.redact = Redaction(redact)
+    app.state.views = Views()
+    return app
+
+
+def _routes() -> list[Route | Mount]:
+    return [
+        Route("/", _page(pages.overview), name="overview"),
+        Route("/jobs", _page(pages.jobs), name="jobs"),
+        Route("/jobs/{id}", _page(pages.job), name="job"),
+        Route("/crons", _page(pages.crons), name="crons"),
+        Route("/workers", _page(pages.workers), name="workers"),
+        Route("/audit", _page(pages.audit), name="audit"),
+        Route("/act", _page(actions.act), methods=["POST"], name="act"),
+        Route("/language", _page(actions.language), methods=["POST"], name="language"),
+        Route("/live", _page(pages.live), name="live"),
+        Route("/healthz", _page(api.healthz)),
+        Route("/api/openapi.json", openapi.document),
+        Route("/api/status", _page(api.status)),
+        Route("/api/processor-status", _page(api.status)),
+        Route("/api/jobs", _page(api.jobs), methods=["GET"]),
+        Route("/api/jobs", _page(api.create), methods=["POST"]),
+        Route("/api/jobs/{id}", _page(api.job), methods=["GET"]),
+        Route("/api/jobs/{id}", _page(api.delete), methods=["DELETE"]),
+        Route("/api/jobs/{id}/kill", _page(api.kill), methods=["POST"]),
+        Route("/api/jobs/{id}/retry", _page(api.retry), methods=["POST"]),
+        Route("/api/crons", _page(api.crons)),
+        Route("/api/workers", _page(api.workers)),
+        Mount("/static", StaticFiles(directory=_STATIC), name="static"),
+    ]
+
+
+def _page(handler: Callable[..., Any]) -> Callable[[Request], Any]:
+    """Return a handler that finds the processor set up; a store that is away is an answer, too."""
+
+    async def answer(request: Request) -> Response:
+        state = request.app.state
+        async with state.ready:
+            await state.processor.setup()
+        response: Response = await handler(request)
+        return response
+
+    return answer
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    """Close what the first request has set up, where the dashboard runs by itself."""
+    try:
+        yield
+    finally:
+        await app.state.processor.close()
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, JobProcessorError)  # noqa: S101  # what it is registered for
+    status = status_of(error)
+    if _is_api(request):
+        return problem(status, str(error))
+    return pages.error_page(request, status, str(error))
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  # what it is registered for
+    if _is_api(request):
+        return problem(error.status_code, error.detail, error.headers)
+    return pages.error_page(request, error.status_code, error.detail)
+
+
+def _is_api(request: Request) -> bool:
+    root = request.scope.get("root_path", "")
+    path: str = request.scope["path"]
+    return path.removeprefix(root).startswith(("/api/", "/healthz"))

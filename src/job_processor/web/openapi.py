@@ -1,0 +1,140 @@
+"""The API as an OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from job_processor.models import JobStatus
+from job_processor.version import version
+
+_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+_PROBLEM = {
+    "description": "a problem document",
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+
+
+async def document(request: Request) -> Response:
+    """Return the document, for where this application is mounted."""
+    return JSONResponse(describe(request.scope.get("root_path") or "/"))
+
+
+def describe(root: str) -> dict[str, Any]:
+    """Return the document."""
+    job, jobs = {"$ref": "#/components/schemas/Job"}, {"$ref": "#/components/schemas/Jobs"}
+    anything: dict[str, Any] = {"type": "object"}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "job-processor", "version": version()},
+        "servers": [{"url": root}],
+        "paths": {
+            "/healthz": {"get": _operation("whether a worker is alive", anything, 503)},
+            "/api/status": {"get": _operation("workers, queue, jobs and crons", anything)},
+            "/api/processor-status": {"get": _operation("the same", anything)},
+            "/api/jobs": {
+                "get": {
+                    **_operation("a page of jobs, newest first", jobs, 400),
+                    "parameters": _query_parameters(),
+                },
+                "post": {
+                    **_operation("schedule a job", job, 400, 422, 409, success=201),
+                    "requestBody": {
+                        "required": True,
+                        "content": {
+                            "application/json": {"schema": {"$ref": "#/components/schemas/New"}}
+                        },
+                    },
+                },
+            },
+            "/api/jobs/{id}": {
+                "parameters": [_ID],
+                "get": _operation("a job", job, 400, 404),
+                "delete": _operation("remove it", None, 400, 404, 409, success=204),
+            },
+            "/api/jobs/{id}/kill": {
+                "parameters": [_ID],
+                "post": _operation("kill it", job, 400, 404),
+            },
+            "/api/jobs/{id}/retry": {
+                "parameters": [_ID],
+                "post": _operation("send it round again", job, 400, 404, 409),
+            },
+            "/api/crons": {"get": _operation("all crons with their next times", anything)},
+            "/api/workers": {"get": _operation("workers with what they run", anything)},
+        },
+        "components": {"schemas": _schemas()},
+    }
+
+
+def _operation(
+    summary: str, schema: dict[str, Any] | None, *problems: int, success: int = 200
+) -> dict[str, Any]:
+    content = {} if schema is None else {"content": {"application/json": {"schema": schema}}}
+    responses: dict[str, Any] = {str(success): {"description": "done", **content}}
+    for status in (*problems, 401, 403, 503):
+        responses[str(status)] = _PROBLEM
+    return {"summary": summary, "responses": responses}
+
+
+def _query_parameters() -> list[dict[str, Any]]:
+    def parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+        return {"name": name, "in": "query", "schema": schema}
+
+    text = {"type": "string"}
+    return [
+        parameter("name", text),
+        parameter("status", {"enum": [status.value for status in JobStatus]}),
+        parameter("type", {"enum": ["simple", "cron_task"]}),
+        parameter("limit", {"type": "integer", "minimum": 1, "maximum": 1000}),
+        *(parameter(name, text) for name in ("after", "before", "tag", "worker")),
+        *(parameter(name, text) for name in ("error", "payload", "from", "to")),
+    ]
+
+
+def _schemas() -> dict[str, Any]:
+    nullable = {"type": ["string", "null"]}
+    return {
+        "Problem": {
+            "type": "object",
+            "required": ["type", "title", "status", "detail"],
+            "properties": {
+                "type": {"type": "string"},
+                "title": {"type": "string"},
+                "status": {"type": "integer"},
+                "detail": {"type": "string"},
+            },
+        },
+        "Job": {
+            "type": "object",
+            "required": ["_id", "name", "type", "status"],
+            "properties": {
+                "_id": {"type": "string"},
+                "name": {"type": "string"},
+                "type": {"enum": ["simple", "cron_task"]},
+                "status": {"enum": [status.value for status in JobStatus]},
+            },
+        },
+        "Jobs": {
+            "type": "object",
+            "required": ["jobs", "next", "previous"],
+            "properties": {
+                "jobs": {"type": "array", "items": {"$ref": "#/components/schemas/Job"}},
+                "next": nullable,
+                "previous": nullable,
+            },
+        },
+        "New": {
+            "type": "object",
+            "required": ["name"],
+            "additionalProperties": False,
+            "properties": {
+                "name": {"type": "string"},
+                "payload": {"type": ["object", "null"]},
+                "scheduled_for": nullable,
+                "priority": {"type": "integer", "minimum": 0, "maximum": 9},
+            },
+        },
+    }

@@ -1,0 +1,220 @@
+"""The pages, one for each noun; they read through the facade and change nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response, StreamingResponse
+
+from job_processor.definitions import Definition
+from job_processor.errors import InvalidArgumentError, JobNotFoundError
+from job_processor.models import Job, JobStatus
+from job_processor.monitoring import job_json, to_json
+from job_processor.processor import JobProcessor
+from job_processor.rollups import MINUTE, TEN_MINUTES, total
+from job_processor.web import attention
+from job_processor.web.charts import chart
+from job_processor.web.reading import filters_of, selection_of
+from job_processor.web.views import Views
+
+COUNT_CAP = 50_000
+PAGE = 50
+_LAST_RUNS = 20
+
+
+async def overview(request: Request) -> Response:
+    """How everything stands."""
+    processor, now = _processor(request), datetime.now(UTC)
+    status, counts, running = await asyncio.gather(
+        processor.get_status(),
+        _counts(processor),
+        processor.find_jobs(status=JobStatus.RUNNING, limit=20),
+    )
+    hour, day, crons, pauses = await asyncio.gather(
+        processor.get_rollups(MINUTE, now - timedelta(hours=1)),
+        processor.get_rollups(TEN_MINUTES, now - timedelta(days=1)),
+        processor.get_crons(),
+        processor.get_pauses(),
+    )
+    last_hour = total(hour)
+    return _views(request).page(
+        request,
+        "overview.html",
+        status=status,
+        counts=counts,
+        running=[_shown(request, job) for job in running.jobs],
+        hour=chart(hour, MINUTE, timedelta(hours=1), now),
+        day=chart(day, TEN_MINUTES, timedelta(days=1), now),
+        median=last_hour.delay(0.5),
+        most=last_hour.delay(0.95),
+        crons=sorted(crons, key=lambda cron: cron.scheduled_for)[:8],
+        attention=attention.of(status, last_hour, pauses, processor.registry, now),
+    )
+
+
+async def jobs(request: Request) -> Response:
+    """A page of a selection of jobs; what selects stands in the address."""
+    processor, parameters = _processor(request), request.query_params
+    filters = filters_of(parameters)
+    oldest_first = parameters.get("order") == "oldest"
+    refused, selection = "", {}
+    try:
+        selection = selection_of(parameters)
+        page, count = await asyncio.gather(
+            processor.find_jobs(
+                limit=PAGE,
+                after=parameters.get("after") or None,
+                before=parameters.get("before") or None,
+                oldest_first=oldest_first,
+                **selection,
+            ),
+            processor.count_jobs(COUNT_CAP, **selection),
+        )
+    except InvalidArgumentError as error:
+        refused = str(error)
+        return _views(request).page(
+            request,
+            "jobs.html",
+            400,
+            jobs=[],
+            count=0,
+            cap=COUNT_CAP,
+            filters=filters,
+            wrong=refused,
+            looks_through=False,
+            next=None,
+            previous=None,
+            order="",
+            tags=[],
+        )
+    if oldest_first:
+        filters["order"] = "oldest"
+    return _views(request).page(
+        request,
+        "jobs.html",
+        jobs=[_shown(request, job) for job in page.jobs],
+        count=count,
+        cap=COUNT_CAP,
+        filters=filters,
+        wrong="",
+        looks_through=bool({"worker", "error", "payload"} & selection.keys()),
+        next=page.next,
+        previous=page.previous,
+        order="oldest" if oldest_first else "",
+        tags=_tags(processor),
+    )
+
+
+async def job(request: Request) -> Response:
+    """One job with all there is to know of it."""
+    processor = _processor(request)
+    found = await processor.get_job(request.path_params["id"])
+    if found is None:
+        raise JobNotFoundError(request.path_params["id"])
+    shown = _shown(request, found)
+    return _views(request).page(
+        request,
+        "job.html",
+        job=shown,
+        attempts=[to_json(_attempt(each)) for each in found.attempts],
+        settled=found.settled,
+        defined=found.name in processor.registry.jobs,
+        unique_key=getattr(found, "unique_key", None),
+    )
+
+
+async def crons(request: Request) -> Response:
+    """All crons of the database."""
+    processor = _processor(request)
+    listed = await processor.get_crons()
+
+    async def last_runs(name: str) -> list[dict[str, Any]]:
+        page = await processor.find_jobs(name=name, type="cron_task", limit=_LAST_RUNS + 1)
+        return [_run(job) for job in page.jobs if job.status is not JobStatus.PENDING][::-1]
+
+    runs = await asyncio.gather(*(last_runs(cron.name) for cron in listed[:200]))
+    return _views(request).page(
+        request, "crons.html", crons=list(zip(listed[:200], runs, strict=True))
+    )
+
+
+async def workers(request: Request) -> Response:
+    """The registered workers."""
+    processor = _processor(request)
+    health, pauses = await asyncio.gather(processor.get_healthcheck(), processor.get_pauses())
+    groups = request.app.state.redact(health["workers"])
+    return _views(request).page(
+        request, "workers.html", groups=groups, pauses=pauses, tags=_tags(processor)
+    )
+
+
+async def audit(request: Request) -> Response:
+    """Who did what."""
+    entries = await _processor(request).get_audit()
+    return _views(request).page(request, "audit.html", entries=entries[:200])
+
+
+async def live(request: Request) -> Response:
+    """Tell a page that something changed, for as long as it listens."""
+    return StreamingResponse(
+        request.app.state.hub.messages(),
+        media_type="text/event-stream",
+        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+    )
+
+
+def error_page(request: Request, status: int, detail: str) -> HTMLResponse:
+    """Return a page that says what is wrong."""
+    return _views(request).page(request, "error.html", status, detail=detail, code=status)
+
+
+async def _counts(processor: JobProcessor) -> Mapping[str, int]:
+    counted = await asyncio.gather(
+        *(processor.count_jobs(COUNT_CAP, status=status) for status in _STATUSES)
+    )
+    return dict(zip((status.value for status in _STATUSES), counted, strict=True))
+
+
+_STATUSES = tuple(status for status in JobStatus if status is not JobStatus.ACTIVE)
+
+
+def _run(job: Job) -> dict[str, Any]:
+    """Return what a mark of a cron's last runs shows."""
+    return {
+        "id": str(job.id),
+        "status": job.status.value,
+        "duration": job.output.duration if job.output else "",
+        "at": job.started_at or job.scheduled_for,
+    }
+
+
+def _attempt(attempt: Any) -> dict[str, Any]:
+    return {name: getattr(attempt, name) for name in ("number", "started_at", "ended_at", "error")}
+
+
+def _tags(processor: JobProcessor) -> list[str]:
+    definitions: list[Definition] = [
+        *processor.registry.jobs.values(),
+        *processor.registry.crons.values(),
+    ]
+    return sorted({each.tag for each in definitions if each.tag})
+
+
+def _shown(request: Request, job: Job) -> dict[str, Any]:
+    """Return a job in plain JSON, with what nobody is to read left out."""
+    shown: dict[str, Any] = request.app.state.redact(job_json(job))
+    return shown
+
+
+def _views(request: Request) -> Views:
+    views: Views = request.app.state.views
+    return views
+
+
+def _processor(request: Request) -> JobProcessor:
+    processor: JobProcessor = request.app.state.processor
+    return processor

@@ -1,0 +1,45 @@
+"""Errors as problem documents (RFC 9457), and which error has which status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from starlette.responses import JSONResponse
+
+from job_processor.errors import (
+    InvalidArgumentError,
+    JobConflictError,
+    JobNotFoundError,
+    JobProcessorError,
+    JobStateError,
+    PayloadError,
+    StoreUnavailableError,
+    UnknownJobError,
+)
+
+_STATUSES: tuple[tuple[type[JobProcessorError], int], ...] = (
+    (JobNotFoundError, 404),
+    (UnknownJobError, 422),
+    (PayloadError, 422),
+    (InvalidArgumentError, 400),
+    (JobConflictError, 409),
+    (JobStateError, 409),
+    (StoreUnavailableError, 503),
+)
+
+
+def status_of(error: JobProcessorError) -> int:
+    """Return the status of an answer to a request that raised this."""
+    return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
+
+
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """Return a problem document."""
+    title = HTTPStatus(status).phrase
+    return JSONResponse(
+        {"type": "about:blank", "title": title, "status": status, "detail": detail},
+        status_code=status,
+        headers=headers,
+        media_type="application/problem+json",
+    )

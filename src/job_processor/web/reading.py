@@ -1,0 +1,57 @@
+"""What a request asks for: filters and forms, from text to what the facade takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from job_processor.errors import InvalidArgumentError
+
+FILTERS = ("name", "status", "type", "tag", "worker", "error", "payload", "from", "to")
+"""Those of the jobs page, as they stand in its address."""
+
+_TEXTS = ("name", "status", "type", "tag", "worker", "error")
+
+
+def selection_of(parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Return what `find_jobs` takes to select; empty fields are left out.
+
+    Raises InvalidArgumentError.
+    """
+    given = {key: parameters.get(key, "").strip() for key in FILTERS}
+    selection: dict[str, Any] = {key: given[key] for key in _TEXTS if given[key]}
+    if given["payload"]:
+        path, equals, value = given["payload"].partition("=")
+        if not equals:
+            allowed = "allowed is a field with its value, such as user.id=7"
+            raise InvalidArgumentError("payload", given["payload"], allowed)
+        selection["payload"] = {path.strip(): value.strip()}
+    for key, argument in (("from", "created_from"), ("to", "created_to")):
+        if given[key]:
+            selection[argument] = time_of(given[key], key)
+    return selection
+
+
+def filters_of(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Return the filters that are set, as they stand in the address."""
+    return {key: parameters[key] for key in FILTERS if parameters.get(key, "").strip()}
+
+
+def time_of(text: str, argument: str) -> datetime:
+    """Return a time of ISO 8601; without a zone it is in UTC, as the page says."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        allowed = "allowed is a time in ISO 8601, such as 2030-01-31T08:00Z"
+        raise InvalidArgumentError(argument, text, allowed) from error
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def number_of(parameters: Mapping[str, str], name: str, default: int) -> int:
+    """Return a whole number; which ones are allowed is for the facade to judge."""
+    text = parameters.get(name, "")
+    try:
+        return int(text) if text else default
+    except ValueError as error:
+        raise InvalidArgumentError(name, text, "allowed is a whole number") from error

@@ -1,0 +1,197 @@
+"""The words of the pages, in English and in French."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.requests import Request
+
+LANGUAGES = {"en": "English", "fr": "Français"}
+COOKIE = "job_processor_language"
+
+_STATUSES = {
+    "pending": "Programmé",
+    "queued": "En attente",
+    "running": "En cours",
+    "finished": "Terminé",
+    "errored": "Erreur",
+    "paused": "En pause",
+    "killed": "Annulé",
+    "skipped": "Ignoré",
+    "retried": "Repris",
+}
+"""As the French pages of the Node package name them."""
+
+FRENCH: Mapping[str, str] = {
+    **_STATUSES,
+    "Overview": "Vue d'ensemble",
+    "Jobs": "Jobs",
+    "Job": "Job",
+    "Crons": "Crons",
+    "Workers": "Workers",
+    "Audit": "Journal",
+    "Skip to the content": "Aller au contenu",
+    "Pages": "Pages",
+    "Language": "Langue",
+    "live": "en direct",
+    "not connected": "déconnecté",
+    "read only": "lecture seule",
+    "Now": "Maintenant",
+    "waiting": "en attente",
+    "due": "dus",
+    "Running now": "En cours",
+    "Nothing is running.": "Rien n'est en cours.",
+    "Needs attention": "À regarder",
+    "Nothing needs attention.": "Rien à signaler.",
+    "The last hour": "La dernière heure",
+    "The last day": "Les dernières 24 heures",
+    "finished runs and failed attempts": "exécutions terminées et tentatives manquées",
+    "a minute": "par minute",
+    "in ten minutes": "par dix minutes",
+    "done": "terminées",
+    "failed": "manquées",
+    "Queue delay": "Délai d'attente",
+    "half begin within": "la moitié commence en",
+    "95 of 100 begin within": "95 sur 100 commencent en",
+    "Nothing began in the last hour.": "Rien n'a commencé dans la dernière heure.",
+    "Due next": "Bientôt dus",
+    "No crons.": "Pas de crons.",
+    "No worker is alive.": "Aucun worker en vie.",
+    "paused by hand": "mis en pause",
+    "failures in the last hour": "échecs dans la dernière heure",
+    "no worker defines this name": "aucun worker ne définit ce nom",
+    "runs for a long time": "tourne depuis longtemps",
+    "name": "nom",
+    "status": "état",
+    "type": "type",
+    "tag": "tag",
+    "worker": "worker",
+    "error": "erreur",
+    "payload": "charge",
+    "payload field": "champ de la charge",
+    "from": "de",
+    "to": "à",
+    "any": "tous",
+    "Filter": "Filtrer",
+    "Clear": "Effacer",
+    "More": "Plus",
+    "jobs": "jobs",
+    "over": "plus de",
+    "newest first": "plus récents d'abord",
+    "oldest first": "plus anciens d'abord",
+    "looked through are the newest 50,000 of the selection": (
+        "seuls les 50 000 plus récents de la sélection sont parcourus"
+    ),
+    "There are no such jobs.": "Aucun job de ce genre.",
+    "select": "choisir",
+    "Select all on this page": "Tout choisir sur cette page",
+    "With the selected": "Avec les jobs choisis",
+    "With all that match": "Avec tous ceux qui correspondent",
+    "Retry": "Relancer",
+    "Kill": "Arrêter",
+    "Delete": "Supprimer",
+    "Run again": "Exécuter à nouveau",
+    "with this payload": "avec cette charge",
+    "Previous page": "Page précédente",
+    "Next page": "Page suivante",
+    "id": "id",
+    "when": "quand",
+    "took": "durée",
+    "detail": "détail",
+    "progress": "avancement",
+    "Timeline": "Chronologie",
+    "created": "créé",
+    "scheduled": "prévu",
+    "started": "démarré",
+    "ended": "terminé",
+    "expires": "expire",
+    "attempt": "tentative",
+    "priority": "priorité",
+    "unique key": "clé unique",
+    "Result": "Résultat",
+    "Error": "Erreur",
+    "Log": "Journal d'exécution",
+    "Payload": "Charge",
+    "Actions": "Actions",
+    "in words": "en clair",
+    "expression": "expression",
+    "zone": "fuseau",
+    "service": "service",
+    "next five": "cinq prochaines",
+    "last runs": "dernières exécutions",
+    "Run now": "Exécuter maintenant",
+    "Pause": "Mettre en pause",
+    "Resume": "Reprendre",
+    "host": "machine",
+    "process": "processus",
+    "version": "version",
+    "tags": "tags",
+    "all": "tous",
+    "slots": "places",
+    "last seen": "vu",
+    "runs": "exécute",
+    "Stop": "Arrêter proprement",
+    "who": "qui",
+    "what": "quoi",
+    "on": "sur",
+    "Nobody has done anything yet.": "Personne n'a encore rien fait.",
+    "Something is not right": "Quelque chose ne va pas",
+    "Back to the overview": "Retour à la vue d'ensemble",
+    "never": "jamais",
+    "now": "maintenant",
+    "ago": "il y a",
+    "in": "dans",
+    "Pause a name or a tag": "Mettre en pause un nom ou un tag",
+}
+
+_MONTHS = "January February March April May June July August September October November December"
+_MOIS = "janvier février mars avril mai juin juillet août septembre octobre novembre décembre"
+_DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday"
+_JOURS = "lundi mardi mercredi jeudi vendredi samedi dimanche"
+_CALENDAR = dict(zip(f"{_MONTHS} {_DAYS}".split(), f"{_MOIS} {_JOURS}".split(), strict=True))
+
+
+def language_of(request: Request) -> str:
+    """Return what somebody has chosen, else what the browser prefers, else English."""
+    chosen = request.cookies.get(COOKIE, "")
+    if chosen in LANGUAGES:
+        return chosen
+    best, weight = "en", 0.0
+    for part in request.headers.get("accept-language", "").split(","):
+        tag, _, quality = part.strip().partition(";q=")
+        try:
+            wanted = float(quality) if quality else 1.0
+        except ValueError:
+            continue
+        language = tag.partition("-")[0].lower()
+        if language in LANGUAGES and wanted > weight:
+            best, weight = language, wanted
+    return best
+
+
+def translate(text: str, language: str) -> str:
+    """Return a text of the pages in a language; one that is missing stays English."""
+    return FRENCH.get(text, text) if language == "fr" else text
+
+
+def cron_in_words(expression: str, language: str) -> str:
+    """Return what a cron expression says; nothing when the library cannot read it."""
+    from cron_descriptor import (  # noqa: PLC0415  # only the page of crons needs it
+        FormatException,
+        MissingFieldException,
+        Options,
+        WrongArgumentException,
+        get_description,
+    )
+
+    options = Options()
+    options.use_24hour_time_format = True
+    options.locale_code = "fr_FR" if language == "fr" else "en_US"
+    try:
+        told = str(get_description(expression, options))
+    except (FormatException, MissingFieldException, WrongArgumentException, ValueError):
+        return ""
+    if language == "fr":
+        for english, french in _CALENDAR.items():
+            told = told.replace(english, french)
+    return told

@@ -1,0 +1,107 @@
+"""From a template and what it shows to a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+
+from jinja2 import Environment, PackageLoader, select_autoescape
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from job_processor.web import texts
+
+STATUSES = ("pending", "running", "paused", "finished", "errored", "killed", "skipped")
+_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+class Views:
+    """The templates; every value in them is escaped."""
+
+    def __init__(self) -> None:
+        self._templates = Environment(
+            loader=PackageLoader("job_processor.web"),
+            autoescape=select_autoescape(default=True, default_for_string=True),
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.globals.update(STATUSES=STATUSES, LANGUAGES=texts.LANGUAGES)
+        self._templates.filters.update(pretty=pretty, span=span, link=link)
+
+    def page(
+        self, request: Request, template: str, answer: int = 200, **shown: Any
+    ) -> HTMLResponse:
+        """Return a page in the language of who asks."""
+        language = texts.language_of(request)
+        now = datetime.now(UTC)
+        root = request.scope.get("root_path", "")
+        here = request.scope["path"].removeprefix(root) or "/"
+        query = request.scope.get("query_string", b"").decode("latin-1")
+        text = self._templates.get_template(template).render(
+            t=partial(texts.translate, language=language),
+            words=partial(texts.cron_in_words, language=language),
+            time=partial(time_tag, now=now, language=language),
+            language=language,
+            root=root,
+            here=here,
+            back=f"{here}?{query}" if query else here,
+            csrf=request.scope.get("job_processor.csrf", ""),
+            may_act=request.scope.get("job_processor.access") == "all",
+            told=request.query_params.get("done", ""),
+            refused=request.query_params.get("error", ""),
+            now=now,
+            **shown,
+        )
+        return HTMLResponse(text, answer)
+
+
+def pretty(value: Any) -> str:
+    """Return plain JSON values as text for people."""
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def span(seconds: float | None) -> str:
+    """Return a span of time in its two largest units."""
+    if seconds is None:
+        return ""
+    if seconds < 1:
+        return f"{round(seconds * 1000)} ms"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    rest, parts = int(seconds), []
+    for size, unit in _UNITS:
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2])
+
+
+def link(parameters: Mapping[str, str], **changes: str | None) -> str:
+    """Return a query of an address with some of its parameters changed; None removes one."""
+    merged = {**parameters, **changes}
+    kept = {key: value for key, value in merged.items() if value}
+    return f"?{urlencode(kept)}" if kept else "?"
+
+
+def time_tag(moment: datetime | str | None, *, now: datetime, language: str) -> Markup | str:
+    """Return a time as seen from now; the script shows the reader's own zone in its title."""
+    if not moment:
+        return ""
+    if isinstance(moment, str):
+        moment = datetime.fromisoformat(moment)
+    seconds = (moment - now).total_seconds()
+    if abs(seconds) < 1:
+        told = texts.translate("now", language)
+    else:
+        word = texts.translate("in" if seconds > 0 else "ago", language)
+        length = span(abs(seconds)) if abs(seconds) >= 10 else f"{int(abs(seconds))} s"
+        told = f"{length} {word}" if word == "ago" else f"{word} {length}"
+    utc = moment.astimezone(UTC)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        utc.isoformat(timespec="milliseconds"), f"{utc:%Y-%m-%d %H:%M:%S} UTC", told
+    )

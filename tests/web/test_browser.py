@@ -1,0 +1,275 @@
+"""The dashboard in a real browser: live, by keyboard, without JavaScript, on a phone, in French."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, expect
+
+from job_processor import JobProcessor, JobRequest
+from tests.processors import Processors, eventually
+from tests.web.conftest import HOSTILE, Watched
+
+PATHS = ("", "jobs", "crons", "workers", "audit")
+SHOTS = "JOB_PROCESSOR_SCREENSHOTS"
+"""A folder into which the pictures of the documentation are put."""
+
+
+@pytest.fixture
+def db_url(sqlite_db_url: str) -> str:
+    """On one store: what a browser sees does not depend on it."""
+    return sqlite_db_url
+
+
+@pytest.fixture
+async def watched(browser: Browser, address: str) -> AsyncIterator[Watched]:
+    """A page of the dashboard; whatever it complains of fails the test."""
+    context = await browser.new_context(base_url=address)
+    page = Watched(await context.new_page())
+    yield page
+    await context.close()
+    assert page.complaints == []
+
+
+async def go(page: Page, path: str) -> None:
+    """Open a page that works when it is live."""
+    await page.goto(f"/{path}")
+    await expect(page.locator("#state.on")).to_be_visible()
+
+
+async def test_a_change_shows_by_itself(
+    watched: Watched, processor: JobProcessor, processors: Processors
+) -> None:
+    """Counts, rows and a running bar; what other processes do, too."""
+    page = watched.page
+    await go(page, "jobs")
+    other = await processors.make(jobs=dict(processor.registry.jobs))
+    job = await other.schedule_job("echo", {"n": 1})
+    row = page.locator("tbody tr", has_text=str(job.id))
+    await expect(row).to_contain_text("pending", timeout=3000)
+    await other.run_worker(burst=True)
+    await expect(row).to_contain_text("finished", timeout=3000)
+    worker = await processors.worker(other)
+    slow = await other.schedule_job("slow")
+    await page.goto(f"/jobs/{slow.id}")
+    bar = page.locator("progress").first
+    await expect(bar).to_be_visible(timeout=5000)
+    before = await bar.get_attribute("value")
+    await expect(bar).not_to_have_attribute("value", before or "", timeout=5000)
+    await page.get_by_role("button", name="Kill").click()
+    await expect(page.locator("h1 .status")).to_have_text("killed", timeout=10_000)
+    await worker.stop()
+
+
+async def test_a_reconnect_heals(watched: Watched, processor: JobProcessor) -> None:
+    """What happened while the page was cut off is there when it is back."""
+    page = watched.page
+    await go(page, "jobs")
+    await page.context.set_offline(True)
+    await page.evaluate("listen()")  # a new connection, which cannot be had
+    await expect(page.locator("#state")).to_have_text("not connected")
+    job = await processor.schedule_job("echo")
+    await page.context.set_offline(False)
+    await expect(page.locator("tbody")).to_contain_text(str(job.id), timeout=10_000)
+    watched.forgive("ERR_INTERNET_DISCONNECTED")
+
+
+async def test_every_action(watched: Watched, processor: JobProcessor) -> None:
+    """From the buttons to the database, with a question where something is lost."""
+    page = watched.page
+    jobs = await processor.schedule_jobs(["echo"] * 3 + ["fail"])
+    await go(page, "jobs?name=echo")
+    await page.get_by_label(f"select {jobs[0].id}").check()
+    await page.get_by_role("button", name="Kill").click()
+    await expect(page.locator(".told")).to_contain_text("1 done, 0 left")
+    await page.get_by_label("With all that match").check()
+    await page.get_by_role("button", name="Kill").click()
+    await expect(page.locator(".told")).to_contain_text("2 done, 1 left")
+    await page.goto(f"/jobs/{jobs[0].id}")
+    await page.get_by_role("button", name="Retry").click()
+    await expect(page.locator("h1 .status")).to_have_text("pending")
+    await page.get_by_label("with this payload").fill('{"edited": true}')
+    await page.get_by_role("button", name="Run again").click()
+    await expect(page.locator(".told")).to_be_visible()
+    (newest,) = (await processor.find_jobs(limit=1)).jobs
+    assert getattr(newest, "payload", None) == {"edited": True}
+    await page.get_by_role("button", name="Delete").click()
+    await expect(page).to_have_url(re.compile("/jobs"))
+    assert await processor.get_job(jobs[0].id) is None
+    watched.forgive("dialog: Delete?", "404")  # the page of what is deleted asks for it again
+    await processor.run_worker(burst=True)
+    await page.goto("/crons")
+    await page.get_by_role("button", name="Run now").click()
+    await page.get_by_role("button", name="Pause").click()
+    await page.get_by_role("button", name="Resume").click()
+    await expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    actions = [entry.action for entry in await processor.get_audit()][::-1]
+    assert actions == [
+        *("kill", "kill", "retry", "schedule", "delete", "run_cron", "pause", "resume"),
+    ]
+
+
+async def test_without_javascript(browser: Browser, address: str, processor: JobProcessor) -> None:
+    """It is less lively, and all of it works."""
+    job = await processor.schedule_job("echo")
+    context = await browser.new_context(base_url=address, java_script_enabled=False)
+    page = await context.new_page()
+    for path in PATHS:
+        answer = await page.goto(f"/{path}")
+        assert answer is not None
+        assert answer.status == 200
+    await page.goto("/jobs")
+    await page.get_by_label("status").select_option("pending")
+    await page.get_by_role("button", name="Filter").click()
+    await page.get_by_role("link", name=str(job.id)).click()
+    await page.get_by_role("button", name="Kill").click()
+    await expect(page.locator("h1 .status")).to_have_text("killed")
+    await page.get_by_role("button", name="Français").click()
+    await expect(page.locator("h1 .status")).to_have_text("Annulé")
+    await context.close()
+
+
+async def test_by_keyboard(watched: Watched, processor: JobProcessor) -> None:
+    """The first stop leads to the content; a filter is set and sent without a mouse."""
+    await processor.schedule_jobs(["echo", "fail"])
+    page = watched.page
+    await go(page, "jobs")
+    await page.keyboard.press("Tab")
+    await expect(page.locator(".skip")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await page.get_by_label("name").first.focus()
+    await page.keyboard.type("fail")
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(re.compile("name=fail"))
+    await expect(page.locator("tbody tr")).to_have_count(1)
+
+
+async def test_a_reader_s_zone(browser: Browser, address: str, processor: JobProcessor) -> None:
+    """Times are told in it."""
+    await processor.schedule_job("echo")
+    context = await browser.new_context(
+        base_url=address, locale="fr-FR", timezone_id="Pacific/Kiritimati"
+    )
+    page = await context.new_page()
+    await go(page, "jobs")
+    shown = await page.locator("tbody time").first.get_attribute("title")
+    utc = await page.locator("tbody time").first.get_attribute("datetime")
+    assert shown is not None
+    assert utc is not None
+    local = await page.evaluate(
+        "t => new Date(t).toLocaleString('fr', {dateStyle: 'medium', timeStyle: 'medium'})", utc
+    )
+    assert shown == local
+    assert "UTC" not in shown
+    await context.close()
+
+
+async def fill(processor: JobProcessor) -> str:
+    """Make jobs of every kind, hostile ones among them; return the id of one that failed."""
+    requests = [JobRequest("echo", {"n": n, "password": "x"}, priority=n % 3) for n in range(40)]
+    requests += [JobRequest("fail", {"text": "no disk left"})] * 5
+    requests += [JobRequest(HOSTILE, {HOSTILE: HOSTILE, "text": HOSTILE})]
+    made = await processor.schedule_jobs(requests)
+    await processor.run_worker(burst=True)
+    await processor.schedule_jobs(["echo"] * 3)
+    await processor.pause(tag="light")
+    return str(made[40].id)
+
+
+@pytest.mark.parametrize(("scheme", "language"), [("light", "en"), ("dark", "fr")])
+async def test_it_can_be_read_by_everybody(
+    browser: Browser, address: str, processor: JobProcessor, scheme: Any, language: str
+) -> None:
+    """Axe finds nothing serious on any page, nor does a script of a payload run."""
+    id = await fill(processor)
+    context = await browser.new_context(base_url=address, color_scheme=scheme, locale=language)
+    page = Watched(await context.new_page())
+    found = []
+    for path in (*PATHS, f"jobs/{id}", "jobs?status=done"):
+        await page.page.goto(f"/{path}")
+        results = await Axe().run(page.page, options={"resultTypes": ["violations"]})
+        serious = [
+            (path, each["id"], [node["html"][:200] for node in each["nodes"]][:2])
+            for each in results.response["violations"]
+            if each["impact"] in ("serious", "critical")
+        ]
+        found += serious
+    assert found == []
+    await context.close()
+    assert [each for each in page.complaints if "400" not in each] == []
+
+
+async def test_on_a_phone(browser: Browser, address: str, processor: JobProcessor) -> None:
+    """Nothing sticks out of a narrow screen."""
+    id = await fill(processor)
+    context = await browser.new_context(
+        base_url=address, viewport={"width": 360, "height": 740}, is_mobile=True
+    )
+    page = await context.new_page()
+    for path in (*PATHS, f"jobs/{id}"):
+        await page.goto(f"/{path}")
+        width = await page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 360, path
+    await context.close()
+
+
+async def test_fifty_tabs_cost_one_watch(address: str, app: Any, processor: JobProcessor) -> None:
+    """However many listen, each hears of a change; and none is left when all are closed."""
+    subscribe, watches = processor.subscribe, []
+
+    def counted(listener: Any) -> Any:
+        watches.append(listener)
+        return subscribe(listener)
+
+    processor.subscribe = counted  # type: ignore[method-assign]  # to count
+    listening = asyncio.Semaphore(0)
+
+    async def listen(client: httpx.AsyncClient) -> None:
+        async with client.stream("GET", "/live") as answer:
+            heard = 0
+            async for line in answer.aiter_lines():
+                heard += line == "event: change"
+                if heard == 1 and line == "":
+                    listening.release()
+                if heard == 2:
+                    return
+
+    limits = httpx.Limits(max_connections=60)
+    async with httpx.AsyncClient(base_url=address, limits=limits, timeout=30) as client:
+        tabs = [asyncio.create_task(listen(client)) for _ in range(50)]
+        for _ in tabs:
+            await listening.acquire()
+        assert app.state.hub.listeners == 50
+        assert len(watches) == 1
+        await processor.schedule_job("echo")
+        await asyncio.gather(*tabs)
+
+    async def nobody_listens() -> bool:
+        return bool(app.state.hub.listeners == 0)
+
+    await eventually(nobody_listens)
+
+
+@pytest.mark.skipif(SHOTS not in os.environ, reason=f"pictures are made with ${SHOTS}")
+async def test_pictures(browser: Browser, address: str, processors: Processors) -> None:
+    """The pictures of the documentation, in both languages."""
+    folder = Path(os.environ[SHOTS])
+    folder.mkdir(parents=True, exist_ok=True)
+    assert folder.is_dir()
+    for language in ("en", "fr"):
+        context = await browser.new_context(
+            base_url=address, locale=language, viewport={"width": 1280, "height": 800}
+        )
+        page = await context.new_page()
+        for path in PATHS:
+            await go(page, path)
+            await page.screenshot(path=folder / f"{path or 'overview'}.{language}.png")
+        await context.close()

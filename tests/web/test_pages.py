@@ -1,0 +1,236 @@
+"""The pages without a browser: what they show, what their forms do, in both languages."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from job_processor import JobProcessor
+from job_processor.rollups import MINUTE, Rollup, start_of
+from job_processor.web import create_app
+from job_processor.web.charts import HEIGHT, chart
+from job_processor.web.texts import FRENCH, cron_in_words
+from job_processor.web.views import span
+from tests.processors import Processors
+from tests.web.conftest import JOBS, client_of
+from tests.web.test_security import token_of
+
+TEMPLATES = Path(__file__).parents[2] / "src" / "job_processor" / "web" / "templates"
+
+
+class Forms:
+    """Sends the forms of the pages."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def send(self, path: str = "/act", **fields: Any) -> str:
+        """Return the page to which a form leads."""
+        fields = {"csrf": await token_of(self._client), "back": "/jobs", **fields}
+        answer = await self._client.post(path, data=fields)
+        assert answer.status_code == 200
+        return answer.text
+
+
+@pytest.fixture
+def forms(client: httpx.AsyncClient) -> Forms:
+    """Sends the forms of the pages."""
+    return Forms(client)
+
+
+async def test_the_overview(client: httpx.AsyncClient, processor: JobProcessor) -> None:
+    """Counts, charts, what needs attention."""
+    await processor.schedule_jobs([("echo", {"n": n}) for n in range(3)] + [("fail",)] * 2)
+    await processor.run_worker(burst=True)
+    await processor.pause(tag="light")
+    text = (await client.get("/")).text
+    assert re.search(r'status=finished"[^>]*><strong>3</strong>', text)
+    assert re.search(r'status=errored"[^>]*><strong>2</strong>', text)
+    for part in ("No worker is alive.", "#light", "4 failures in the last hour", "nightly"):
+        assert part in text
+    assert 'aria-label="The last hour: 3 done, 4 failed"' in text
+
+
+async def test_the_jobs(client: httpx.AsyncClient, processor: JobProcessor) -> None:
+    """Filters stand in the address; pages lead both ways; what looks through says so."""
+    jobs = await processor.schedule_jobs([("echo", {"n": n}) for n in range(120)])
+    ids = [str(job.id) for job in jobs]
+    first = (await client.get("/jobs?name=echo&status=pending")).text
+    assert "<strong>120</strong> jobs" in first
+    assert ids[-1] in first
+    following = re.search(r'rel="next"[^>]*href="([^"]+)"', first)
+    assert following is not None
+    second = (await client.get(following[1].replace("&amp;", "&"))).text
+    assert ids[-51] in second
+    assert ids[-1] not in second
+    before = re.search(r'rel="prev"[^>]*href="([^"]+)"', second)
+    assert before is not None
+    assert ids[-1] in (await client.get(before[1].replace("&amp;", "&"))).text
+    oldest = (await client.get("/jobs?order=oldest")).text
+    assert ids[0] in oldest
+    found = (await client.get("/jobs?payload=n%3D7")).text
+    assert "<strong>1</strong> jobs" in found
+    assert "looked through are the newest 50,000" in found
+    wrong = await client.get("/jobs?status=done")
+    assert wrong.status_code == 400
+    assert "is not allowed" in wrong.text
+
+
+async def test_many_are_acted_on(forms: Forms, processor: JobProcessor) -> None:
+    """The selected ones, or all that match the filter."""
+    jobs = await processor.schedule_jobs(["echo"] * 3 + ["fail"] * 2)
+    ids = [str(job.id) for job in jobs]
+    assert "2 done, 0 left" in await forms.send(do="kill", ids=ids[:2])
+    assert "1 done, 2 left" in await forms.send(do="kill", all="1", filter_name="echo")
+    assert "2 done" in await forms.send(do="retry", ids=[ids[0], ids[1]])
+    assert "5 done" in await forms.send(do="delete", all="1")
+    assert await processor.count_jobs() == 0
+
+
+async def test_one_is_acted_on(forms: Forms, processor: JobProcessor) -> None:
+    """Killed, retried, run again with another payload, deleted; errors are told."""
+    job = await processor.schedule_job("echo", {"a": 1})
+    id = str(job.id)
+    assert "only a settled one" in await forms.send(do="retry", id=id)
+    assert id in await forms.send(do="kill", id=id, back=f"/jobs/{id}")
+    assert "pending" in await forms.send(do="retry", id=id, back=f"/jobs/{id}")
+    assert "allowed is JSON" in await forms.send(do="schedule", name="echo", payload="{")
+    await forms.send(do="schedule", name="echo", payload='{"a": 2}')
+    newest = (await processor.find_jobs(limit=1)).jobs[0]
+    assert getattr(newest, "payload", None) == {"a": 2}
+    await forms.send(do="delete", id=id)
+    assert await processor.get_job(job.id) is None
+    assert "do: &#39;eat&#39; is not allowed" in await forms.send(do="eat")
+
+
+async def test_crons_and_pauses(
+    client: httpx.AsyncClient, forms: Forms, processor: JobProcessor
+) -> None:
+    """In words, with the next times; run, paused and resumed by their forms."""
+    await processor.run_worker(burst=True)
+    text = (await client.get("/crons")).text
+    for part in ("At 02:00", "Europe/Paris", "next five", "service default"):
+        assert part in text
+    await forms.send(do="run_cron", name="nightly", back="/crons")
+    await processor.run_worker(burst=True)
+    assert 'class="mark finished"' in (await client.get("/crons")).text
+    assert "Resume" in await forms.send(do="pause", name="nightly", back="/crons")
+    await forms.send(do="pause", tag="light", back="/workers")
+    assert (await processor.get_pauses()).tags == {"light"}
+    await forms.send(do="resume", tag="light")
+    await forms.send(do="resume", name="nightly")
+    assert not await processor.get_pauses()
+
+
+async def test_workers(processors: Processors) -> None:
+    """What each is and does; it is asked to stop."""
+    processor, worker = await processors.start(jobs=JOBS)
+    job = await processor.schedule_job("slow")
+    async with client_of(create_app(processor)) as client:
+        forms = Forms(client)
+        text = ""
+        while f"/jobs/{job.id}" not in text:
+            text = (await client.get("/workers")).text
+        id = re.search(r'name="id" value="([0-9a-f]{24})"', text)
+        assert id is not None
+        assert "1 / 10" in text
+        await processor.kill_job(job.id)
+        await forms.send(do="stop", id=id[1], back="/workers")
+        await worker.task
+
+
+async def test_an_edited_language(client: httpx.AsyncClient, forms: Forms) -> None:
+    """By what the browser prefers, and by the switch, which stays."""
+    for accept, title in (("fr-FR,fr;q=0.9", "Vue d&#39;ensemble"), ("de,en;q=0.5", "Overview")):
+        text = (await client.get("/", headers={"accept-language": accept})).text
+        assert f"<h1>{title}</h1>" in text
+    await forms.send("/language", language="fr", back="/")
+    text = (await client.get("/", headers={"accept-language": "en"})).text
+    assert '<html lang="fr">' in text
+    for status in ("Programmé", "En cours", "Terminé", "Erreur", "En pause", "Annulé", "Ignoré"):
+        assert status in text
+
+
+async def test_under_another_application(processor: JobProcessor) -> None:
+    """Mounted, every link, form and cookie stays below its path."""
+    host = Starlette(routes=[Mount("/admin/queue", create_app(processor))])
+    await processor.schedule_job("echo")
+    async with client_of(host) as client:
+        for path in ("/", "/jobs", "/crons", "/workers", "/audit", "/nothing"):
+            text = (await client.get(f"/admin/queue{path}")).text
+            links = re.findall(r'(?:href|src|action|data-live)="(/[^"]*)"', text)
+            assert links
+            assert [link for link in links if not link.startswith("/admin/queue/")] == []
+        assert (await client.get("/admin/queue/static/app.css")).status_code == 200
+        assert (await client.get("/admin/queue/api/jobs")).json()["jobs"]
+        token = re.search(
+            r'name="csrf" value="([^"]+)"', (await client.get("/admin/queue/jobs")).text
+        )
+        assert token is not None
+        form = {"csrf": token[1], "do": "pause", "name": "echo", "back": "/crons"}
+        answer = await client.post("/admin/queue/act", data=form)
+        assert answer.url.path == "/admin/queue/crons"
+
+
+async def test_it_sets_the_processor_up() -> None:
+    """With the first request, where nobody did."""
+    processor = JobProcessor("sqlite://", jobs=JOBS)
+    async with client_of(create_app(processor)) as client:
+        assert (await client.get("/")).status_code == 200
+    await processor.close()
+
+
+def test_every_text_is_translated() -> None:
+    """Each text of the templates has its French."""
+    used = set()
+    for template in TEMPLATES.glob("*.html"):
+        used |= set(re.findall(r'\bt\("([^"]+)"\)', template.read_text()))
+    assert used - FRENCH.keys() == set()
+
+
+def test_crons_in_words() -> None:
+    """In English and in French; nothing of what cannot be read."""
+    assert cron_in_words("0 2 * * *", "en") == "At 02:00"
+    assert "janvier" in cron_in_words("0 0 1 1 *", "fr")
+    assert "lundi" in cron_in_words("30 8 * * 1", "fr")
+    assert cron_in_words("every day", "en") == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (None, ""),
+        (0.0004, "0 ms"),
+        (0.25, "250 ms"),
+        (4.2, "4.2 s"),
+        (75, "1 min 15 s"),
+        (90_061, "1 d 1 h"),
+    ],
+)
+def test_spans(seconds: float | None, told: str) -> None:
+    """In the two largest units."""
+    assert span(seconds) == told
+
+
+def test_a_chart() -> None:
+    """A bar for each span, as high as its share of the highest, failures on top."""
+    now = datetime(2026, 3, 2, 12, 30, 15, tzinfo=UTC)
+    start = start_of(now, MINUTE)
+    rollups = [
+        Rollup(MINUTE, start, {"finished": 6}, {"a": 2}),
+        Rollup(MINUTE, start - timedelta(minutes=2), {"finished": 4}),
+        Rollup(MINUTE, start - timedelta(hours=2), {"finished": 100}),
+    ]
+    drawn = chart(rollups, MINUTE, timedelta(hours=1), now)
+    assert (len(drawn.bars), drawn.highest, drawn.done, drawn.failed) == (60, 8, 10, 2)
+    assert (drawn.bars[-1].done, drawn.bars[-1].failed) == (HEIGHT * 6 / 8, HEIGHT * 2 / 8)
+    assert (drawn.bars[-3].done, drawn.bars[0].done) == (HEIGHT * 4 / 8, 0)
+    assert drawn.bars[-1].title == "12:30 UTC: 6 / 2"
+    assert chart([], MINUTE, timedelta(hours=1), now).highest == 0

@@ -1,0 +1,205 @@
+"""Who may do what, forged requests, headers, hostile strings, the audit log."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import re
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+
+from job_processor import InvalidArgumentError, JobProcessor
+from job_processor.web import Login, create_app
+from job_processor.web.guard import COOKIE
+from tests.web.conftest import HOSTILE, client_of
+
+PAGES = ["/", "/jobs", "/crons", "/workers", "/audit"]
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    """Return the header of HTTP Basic."""
+    return {"authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}
+
+
+async def token_of(client: httpx.AsyncClient) -> str:
+    """Return the token of a form, as a page holds it."""
+    found = re.search(r'name="csrf" value="([^"]+)"', (await client.get("/jobs")).text)
+    assert found is not None
+    return found[1]
+
+
+async def test_access_is_asked_for_each_request(processor: JobProcessor) -> None:
+    """All, read only, forbidden, plain or async; what is something else is no access."""
+    job = await processor.schedule_job("echo")
+    answers: list[Any] = []
+
+    async def ask(request: Any) -> Any:
+        return answers[0]
+
+    async with client_of(create_app(processor, ask)) as client:
+        answers[:] = ["all"]
+        token = await token_of(client)
+        form = {"csrf": token, "do": "kill", "id": str(job.id), "back": "/jobs"}
+        answers[:] = ["forbidden"]
+        for path in [*PAGES, f"/jobs/{job.id}", "/api/jobs", "/live", "/static/app.css"]:
+            assert (await client.get(path)).status_code == 403, path
+        answers[:] = ["read_only"]
+        page = await client.get(f"/jobs/{job.id}")
+        assert page.status_code == 200
+        assert 'name="do"' not in page.text
+        for answer in (
+            await client.post("/act", data=form),
+            await client.post(f"/api/jobs/{job.id}/kill"),
+            await client.post("/api/jobs", json={"name": "echo"}),
+            await client.delete(f"/api/jobs/{job.id}"),
+        ):
+            assert answer.status_code == 403
+        answers[:] = ["everything"]
+        assert (await client.get("/jobs")).status_code != 200
+        unchanged = await processor.get_job(job.id)
+        assert unchanged == job
+        answers[:] = ["all"]
+        assert (await client.post("/act", data=form)).status_code == 200
+    assert (await processor.wait_for_job(job.id)).status == "killed"
+
+
+async def test_a_login(processor: JobProcessor) -> None:
+    """By token or by name and password; anything else is asked to log in."""
+    login = Login("a-token", "ada", "secret word", "read_only")
+    async with client_of(create_app(processor, login)) as client:
+        refused = [{}, {"authorization": "Bearer other"}, basic("ada", "wrong"), basic("", "")]
+        refused += [basic("bob", "secret word"), {"authorization": "Basic %%%"}]
+        for headers in refused:
+            answer = await client.get("/jobs", headers=headers)
+            assert answer.status_code == 401
+            assert answer.headers["www-authenticate"].startswith("Basic realm")
+        right = [{"authorization": "Bearer a-token"}, basic("ada", "secret word")]
+        for headers in [*right, basic("whoever", "a-token")]:
+            assert (await client.get("/jobs", headers=headers)).status_code == 200
+            answer = await client.post("/api/jobs", json={"name": "echo"}, headers=headers)
+            assert answer.status_code == 403
+
+
+async def test_forged_requests(client: httpx.AsyncClient, processor: JobProcessor) -> None:
+    """A form without the token of the cookie, and what another site sends, change nothing."""
+    job = await processor.schedule_job("echo")
+    token = await token_of(client)
+    form = {"do": "kill", "id": str(job.id), "back": "/"}
+    for csrf in ({}, {"csrf": ""}, {"csrf": "x" * 32}):
+        assert (await client.post("/act", data={**form, **csrf})).status_code == 403
+    others = [{"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}]
+    others += [{"origin": "http://evil.example"}, {"origin": "null"}]
+    for headers in others:
+        answer = await client.post("/act", data={**form, "csrf": token}, headers=headers)
+        assert answer.status_code == 403
+        answer = await client.post(f"/api/jobs/{job.id}/kill", headers=headers)
+        assert answer.status_code == 403
+    client.cookies.delete(COOKIE)
+    assert (await client.post("/act", data={**form, "csrf": token})).status_code == 403
+    assert await processor.get_job(job.id) == job
+
+
+async def test_headers(client: httpx.AsyncClient) -> None:
+    """No script but ours, no framing, nothing kept, a cookie that stays here."""
+    for path in (*PAGES, "/api/jobs", "/nothing", "/static/app.js"):
+        headers = (await client.get(path)).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src 'self';" in policy
+        assert "unsafe" not in policy
+        assert (headers["x-frame-options"], headers["x-content-type-options"]) == (
+            "DENY",
+            "nosniff",
+        )
+    assert (await client.get("/jobs")).headers["cache-control"] == "no-store"
+    async with client_of(client._transport.app) as fresh:  # type: ignore[attr-defined]  # it has no cookie yet
+        cookie = (await fresh.get("/jobs")).headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+
+
+async def test_no_inline_script_and_no_other_host(client: httpx.AsyncClient) -> None:
+    """The pages work under their own policy."""
+    for path in PAGES:
+        text = (await client.get(path)).text
+        assert re.findall(r"<script(?![^>]* src=)", text) == []
+        assert re.findall(r"\son\w+=|\sstyle=|javascript:", text) == []
+        assert re.findall(r'(?:src|href|action)="(?:https?:)?//', text) == []
+
+
+async def test_hostile_strings(client: httpx.AsyncClient, processor: JobProcessor) -> None:
+    """Names, payloads, results and errors are text wherever they are shown."""
+    await processor.schedule_job(HOSTILE, {HOSTILE: HOSTILE, "text": HOSTILE})
+    job = await processor.schedule_job("echo", {"a": HOSTILE})
+    await processor.run_worker(burst=True)
+    pages = [*PAGES, f"/jobs/{job.id}", "/jobs?status=errored", "/jobs?error=%3Cscript%3E"]
+    pages += [f"/jobs?name={HOSTILE.replace('&', '%26')}", "/?done=%3Cscript%3Ealert(1)"]
+    pages += ["/jobs?status=%3Cscript%3Ealert(1)", "/%3Cscript%3Ealert(1)"]
+    for path in pages:
+        text = (await client.get(path)).text
+        assert "<script>alert" not in text, path
+        assert "49" not in re.findall(r"&lt;/script&gt;\S*", text), path
+    listed = (await client.get(f"/jobs/{job.id}")).text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in listed
+
+
+async def test_a_way_back_stays_here(client: httpx.AsyncClient, processor: JobProcessor) -> None:
+    """No form leads to another site."""
+    token = await token_of(client)
+    for back in ("//evil.example", "https://evil.example", "/\\evil.example", "javascript:1", ""):
+        form = {"csrf": token, "do": "pause", "name": "echo", "back": back}
+        answer = await client.post("/act", data=form, follow_redirects=False)
+        assert answer.status_code == 303
+        assert answer.headers["location"].startswith("/?")
+
+
+async def test_who_did_what(processor: JobProcessor, caplog: pytest.LogCaptureFixture) -> None:
+    """Is kept, with a login's name; what was looked for, and payloads, stand in no log."""
+    job = await processor.schedule_job("echo", {"note": "private-words"})
+    with caplog.at_level(logging.DEBUG, "job_processor"):
+        async with client_of(create_app(processor, Login(None, "ada", "s"))) as client:
+            client.headers.update(basic("ada", "s"))
+            token = await token_of(client)
+            form = {"csrf": token, "do": "kill", "id": str(job.id), "back": "/jobs"}
+            answer = await client.post("/act", data=form)
+            assert str(job.id) in answer.text
+            await client.get("/jobs?payload=note%3Dprivate-words")
+            page = (await client.get("/audit")).text
+    (entry,) = await processor.get_audit()
+    assert (entry.who, entry.action, entry.subject) == ("ada", "kill", str(job.id))
+    assert "ada" in page
+    assert "private-words" not in caplog.text
+
+
+async def test_what_is_hidden(processor: JobProcessor) -> None:
+    """By a pattern of one's own, by none; on pages and in the API, at any depth."""
+    payload = {"user": [{"PassWord": "p1", "iban": "DE1"}], "api_key": "k1"}
+    job = await processor.schedule_job("echo", payload)
+    expected: list[tuple[dict[str, Any], set[str]]] = [
+        ({}, {"DE1"}),
+        ({"redact": "iban"}, {"p1", "k1"}),
+        ({"redact": None}, {"p1", "k1", "DE1"}),
+    ]
+    for options, shown in expected:
+        async with client_of(create_app(processor, **options)) as client:
+            for path in (f"/jobs/{job.id}", f"/api/jobs/{job.id}", "/api/jobs", "/api/status"):
+                text = (await client.get(path)).text
+                assert {each for each in ("p1", "k1", "DE1") if each in text} == shown, path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "argument"),
+    [
+        ({"processor": "mine"}, "processor"),
+        ({"access": "all"}, "access"),
+        ({"redact": "("}, "redact"),
+        ({"redact": 7}, "redact"),
+    ],
+)
+def test_bad_arguments(arguments: Any, argument: str) -> None:
+    """The error names the argument."""
+    with pytest.raises(InvalidArgumentError) as caught:
+        create_app(**{"processor": JobProcessor("sqlite://"), **arguments})
+    assert caught.value.argument == argument
