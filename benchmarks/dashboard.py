@@ -142,6 +142,8 @@ def _made(count: int) -> Iterator[SimpleJob]:
 def _stores(arguments: argparse.Namespace) -> Iterator[tuple[str, Iterator[str], int]]:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         yield "SQLite", (f"sqlite:///{folder}/{n}.db" for n in range(9)), arguments.jobs
+        if arguments.mongo_jobs == 0:
+            return
         server = MongoServer(Path(folder))
         try:
             server.start()

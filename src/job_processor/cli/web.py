@@ -49,8 +49,13 @@ async def _serve(
         _check_loopback(host)
     check: Any = login or (lambda _: may)
     processor = await load_app(app).processor()
-    print(f"The dashboard of {processor.address} is at http://{host}:{port}/ (Ctrl-C ends it)")  # noqa: T201  # what the command says
-    await serve(create_app(processor, check), host, port)
+
+    def tell(address: str) -> None:
+        print(  # noqa: T201  # what the command says
+            f"The dashboard of {processor.address} is at {address} (Ctrl-C ends it)", flush=True
+        )
+
+    await serve(create_app(processor, check), host, port, tell)
 
 
 def _named(user: str | None) -> tuple[str | None, str | None]:
