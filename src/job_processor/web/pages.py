@@ -30,7 +30,7 @@ async def overview(request: Request) -> Response:
     """How everything stands."""
     processor, now = _processor(request), datetime.now(UTC)
     status, counts, running = await asyncio.gather(
-        processor.get_status(),
+        processor.get_healthcheck(),
         _counts(processor),
         processor.find_jobs(status=JobStatus.RUNNING, limit=20),
     )

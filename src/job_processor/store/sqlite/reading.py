@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from heapq import nlargest, nsmallest
@@ -48,9 +48,8 @@ class Reading:
         self._table = jobs
         self._running_ids = f"""
             SELECT id FROM {self._running}
-            WHERE {RUNNING} AND id<?1 AND (?2 IS NULL OR type=?2) AND (?3 IS NULL OR name=?3)
-                AND id>?5
-            ORDER BY id {{order}} LIMIT ?4"""
+            WHERE {RUNNING} AND id<? AND id>? AND (? IS NULL OR type=?) AND (? IS NULL OR name=?)
+            ORDER BY id {{order}} LIMIT ?"""
         self._exclusive_id = f"""
             SELECT id FROM {jobs} INDEXED BY {tables.exclusive}
             WHERE type=? AND name=? AND exclusive=1 AND {ACTIVE}"""
@@ -85,26 +84,38 @@ class Reading:
         """Return the newest jobs of a selection, or the oldest."""
         if not query.looks_through:
             return self._rows(connection, self._ids(connection, query, query.limit))
-        ids = self._ids(connection, query, LOOK_THROUGH)
-        jobs: list[Job] = []
-        condition, values = _condition(query)
-        statement = f"{self._get} AND {condition}"
-        for id in ids:
-            row = connection.execute(statement, (id, *values)).fetchone()
-            if row is not None:
-                jobs.append(to_job(row))
-            if len(jobs) == query.limit:
-                break
-        return jobs
+        rows = list(self._looked_through(connection, query))
+        place = COLUMNS.split(",").index("id")
+        rows.sort(key=lambda row: row[place], reverse=not query.oldest_first)
+        return [to_job(row) for row in rows[: query.limit]]
 
     def count_matching(self, connection: sqlite3.Connection, query: JobQuery, cap: int) -> int:
         """Count a selection, up to `cap`."""
         if query.looks_through:
-            return len(self.find(connection, replace(query, limit=cap)))
-        return len(self._ids(connection, query, cap))
+            return len(list(self._looked_through(connection, replace(query, limit=cap))))
+        counted = 0
+        for source, values in self._sources(connection, query, cap):
+            statement = f"SELECT count(*) FROM ({source})"
+            counted += connection.execute(statement, values).fetchone()[0]
+        return min(counted, cap)
 
-    def _ids(self, connection: sqlite3.Connection, query: JobQuery, limit: int) -> list[bytes]:
-        """Return the first ids of a selection, in its order."""
+    def _looked_through(
+        self, connection: sqlite3.Connection, query: JobQuery
+    ) -> Iterator[tuple[Any, ...]]:
+        """Give the rows of a selection that no index tells, from each source up to its limit."""
+        condition, conditions = _condition(query)
+        columns = ",".join(f"job.{name}" for name in COLUMNS.split(","))
+        for source, values in self._sources(connection, query, LOOK_THROUGH):
+            statement = f"""
+                SELECT {columns} FROM ({source}) AS picked
+                CROSS JOIN {self._table} AS job ON job.id=picked.id
+                WHERE {condition} LIMIT ?"""
+            yield from connection.execute(statement, (*values, *conditions, query.limit))
+
+    def _sources(
+        self, connection: sqlite3.Connection, query: JobQuery, limit: int
+    ) -> Iterator[tuple[str, list[Any]]]:
+        """Give statements that select the first ids of a selection, each in its order."""
         order = "ASC" if query.oldest_first else "DESC"
         below = _BEHIND_EVERY_ID if query.after is None else query.after.binary
         above = b"" if query.above is None else query.above.binary
@@ -112,28 +123,33 @@ class Reading:
             statement = (
                 f"SELECT id FROM {self._table} WHERE id<? AND id>? ORDER BY id {order} LIMIT ?"
             )
-            return [id for (id,) in connection.execute(statement, (below, above, limit))]
-        ids: list[bytes] = []
+            yield statement, [below, above, limit]
+            return
         if query.status in (None, JobStatus.RUNNING):
-            statement = self._running_ids.format(order=order)
             for name in query.names if query.names is not None else (query.name,):
-                arguments = (below, query.type, name, limit, above)
-                ids += [id for (id,) in connection.execute(statement, arguments)]
+                values = [below, above, query.type, query.type, name, name, limit]
+                yield self._running_ids.format(order=order), values
         branches = self._branches_of(connection, query)
         for start in range(0, len(branches), MERGED_BRANCHES):
             part = branches[start : start + MERGED_BRANCHES]
-            ids += self._first_of(connection, part, (below, above), limit, order)
+            merged = 1 << (len(part) - 1).bit_length()  # few sizes, so few statements
+            values = []
+            for branch in part + [_NO_BRANCH] * (merged - len(part)):
+                values += [*branch, below, above]
+            yield self._branches(merged, order), [*values, limit]
+
+    def _ids(self, connection: sqlite3.Connection, query: JobQuery, limit: int) -> list[bytes]:
+        """Return the first ids of a selection, in its order."""
+        ids: list[bytes] = []
+        for source, values in self._sources(connection, query, limit):
+            ids += [id for (id,) in connection.execute(source, values)]
         return nsmallest(limit, ids) if query.oldest_first else nlargest(limit, ids)
 
     def find_active(self, connection: sqlite3.Connection, type: JobType, name: str) -> Job | None:
         """Return a pending, running or paused job; an exclusive one before others."""
-        branches = [(type, name, status) for status in (JobStatus.PENDING, JobStatus.PAUSED)]
-        arguments = (_BEHIND_EVERY_ID, type, name, 1, b"")
         ids = [id for (id,) in connection.execute(self._exclusive_id, (type, name))]
-        if not ids:
-            statement = self._running_ids.format(order="DESC")
-            ids += [id for (id,) in connection.execute(statement, arguments)]
-            ids += self._first_of(connection, branches, (_BEHIND_EVERY_ID, b""), 1, "DESC")
+        for status in () if ids else (JobStatus.RUNNING, JobStatus.PENDING, JobStatus.PAUSED):
+            ids += self._ids(connection, JobQuery(name=name, type=type, status=status), 1)
         return next(iter(self._rows(connection, ids)), None)
 
     def names(self, connection: sqlite3.Connection, limit: int) -> list[tuple[JobType, str]]:
@@ -177,32 +193,12 @@ class Reading:
             if query.type in (None, type)
         ]
 
-    def _first_of(
-        self,
-        connection: sqlite3.Connection,
-        branches: Sequence[Branch],
-        between: tuple[bytes, bytes],
-        limit: int,
-        order: str,
-    ) -> list[bytes]:
-        """Return the first ids of at most `MERGED_BRANCHES` branches, between two ids."""
-        if not branches:
-            return []
-        merged = 1 << (len(branches) - 1).bit_length()  # few sizes, so few statements
-        values: list[str | None] = [value for branch in branches for value in branch]
-        values += _NO_BRANCH * (merged - len(branches))
-        below, above = between
-        found = connection.execute(self._branches(merged, order), (below, limit, above, *values))
-        return [id for (id,) in found]
-
     def _branches_statement(self, merged: int, order: str) -> str:
-        terms = [
+        term = (
             f"SELECT id FROM {self._at_rest} "
-            f"WHERE type=?{4 + 3 * i} AND name=?{5 + 3 * i} AND status=?{6 + 3 * i} "
-            f"AND {AT_REST} AND id<?1 AND id>?3"
-            for i in range(merged)
-        ]
-        return f"{' UNION ALL '.join(terms)} ORDER BY id {order} LIMIT ?2"
+            f"WHERE type=? AND name=? AND status=? AND {AT_REST} AND id<? AND id>?"
+        )
+        return f"{' UNION ALL '.join([term] * merged)} ORDER BY id {order} LIMIT ?"
 
     def _rows(self, connection: sqlite3.Connection, ids: Iterable[bytes]) -> list[Job]:
         rows = (connection.execute(self._get, (id,)).fetchone() for id in ids)
@@ -214,10 +210,13 @@ def _condition(query: JobQuery) -> tuple[str, list[Any]]:
     terms: list[str] = []
     values: list[Any] = []
     if query.worker_id is not None:
-        terms.append("worker_id=?")
+        terms.append("job.worker_id=?")
         values.append(query.worker_id.binary)
     if query.error is not None:
-        terms.append("instr(lower(json_extract(output, '$.error')), lower(?))>0")
+        terms.append(
+            "instr(output, '\"error\":')>0 "
+            "AND instr(lower(json_extract(output, '$.error')), lower(?))>0"
+        )
         values.append(query.error)
     if query.payload is not None:
         path, value = query.payload
