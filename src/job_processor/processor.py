@@ -10,15 +10,16 @@ from typing import Any, Self
 from job_processor.abort import AbortController, AbortSignal
 from job_processor.clock import Clock
 from job_processor.definitions import CronDef, JobDef, Registry
-from job_processor.errors import (
-    WorkerStateError,
-)
+from job_processor.errors import InvalidArgumentError, WorkerStateError
 from job_processor.events import EventBus, Listener
 from job_processor.facade.control import Control
 from job_processor.facade.defining import Defining
 from job_processor.facade.scheduling import Producing
+from job_processor.host import Host, Integration
 from job_processor.scheduling import Scheduling
+from job_processor.scopes import Scopes
 from job_processor.settings import Settings, check_tags
+from job_processor.stamps import Stamps
 from job_processor.store.opening import open_store
 from job_processor.worker.engine import Engine
 from job_processor.worker.worker import Worker
@@ -46,6 +47,7 @@ class JobProcessor(Defining, Producing, Control):
     clock: tells the time; tests give their own.
     ageing: seconds; what has waited longer for a worker is taken before what has a higher priority;
         None: never.
+    integrations: what ties it to something outside, such as those of `job_processor.integrations`.
 
     Raises InvalidArgumentError for a value that is not allowed.
     """
@@ -69,6 +71,7 @@ class JobProcessor(Defining, Producing, Control):
         collection_prefix: str = "job_processor",
         clock: Clock | None = None,
         ageing: float | None = None,
+        integrations: Iterable[Integration] = (),
     ) -> None:
         self.settings = Settings(
             worker_tags=check_tags(worker_tags),
@@ -90,12 +93,15 @@ class JobProcessor(Defining, Producing, Control):
         self.logger = logger if logger is not None else logging.getLogger("job_processor")
         self._clock = clock or Clock()
         self._events = EventBus(self.logger)
+        self._scopes = Scopes(self.logger)
+        self._stamps = Stamps(self.logger)
         self._db = db
         self._store = open_store(db, self.settings)
         self._closed = False
-        self._scheduling = Scheduling(self.registry, self._clock)
+        self._scheduling = self._make_scheduling()
         self._engine = None
         self._working = False
+        self.install(*integrations)
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -161,6 +167,17 @@ class JobProcessor(Defining, Producing, Control):
         """Call `listener` with each event of this process; returns a function that ends it."""
         return self._events.listen(listener)
 
+    def install(self, *integrations: Integration) -> None:
+        """Install integrations, as `integrations=` does when it is made.
+
+        Raises InvalidArgumentError for what is none.
+        """
+        for integration in integrations:
+            if isinstance(integration, type) or not isinstance(integration, Integration):
+                allowed = "allowed are integrations: objects with a method install(host)"
+                raise InvalidArgumentError("integrations", integration, allowed)
+            integration.install(self._host())
+
     # --- worker ---------------------------------------------------------------------------------
 
     async def run_worker(self, signal: AbortSignal | None = None, burst: bool = False) -> None:
@@ -182,7 +199,28 @@ class JobProcessor(Defining, Producing, Control):
 
     def _make_engine(self) -> Engine:
         return Engine(
-            self._store, self.registry, self.settings, self._clock, self._events, self.logger
+            self._store,
+            self.registry,
+            self.settings,
+            self._clock,
+            self._events,
+            self._scopes,
+            self._stamps,
+            self.logger,
+        )
+
+    def _make_scheduling(self) -> Scheduling:
+        return Scheduling(self.registry, self._clock, self._events, self._stamps)
+
+    def _host(self) -> Host:
+        return Host(
+            logger=self.logger,
+            settings=self.settings,
+            listen=self._events.listen,
+            around_handlers=self._scopes.add,
+            stamp=self._stamps.add,
+            definition=self.registry.get,
+            get_status=self.get_status,
         )
 
 

@@ -22,7 +22,7 @@ class Control(Base):
         JobNotFoundError.
         """
         self._ready()
-        return await kill_job(self._store, object_id(job_id), self._clock)
+        return await kill_job(self._store, object_id(job_id), self._clock, self._events)
 
     async def retry_job(self, job_id: ObjectId | str) -> Job:
         """Send a settled job round again, now, with all its attempts; return it pending.
@@ -41,6 +41,7 @@ class Control(Base):
             await self._store.acknowledge_kills([id])  # they were meant for the run that has ended
             waiting = await self._store.requeue(id, self._clock.now())
             if waiting is not None:
+                self._events.tell_stored([waiting])
                 return waiting
 
     async def pause(self, name: str | None = None, *, tag: str | None = None) -> None:
@@ -80,4 +81,6 @@ class Control(Base):
         cron.
         """
         self._ready()
-        return await run_cron(self._store, self.registry, self._clock, name)
+        task = await run_cron(self._store, self.registry, self._clock, self._stamps, name)
+        self._events.tell_stored([task])
+        return task
