@@ -126,18 +126,39 @@ class JobProcessor(Defining, Producing, Control):
             self.logger.warning("worker tag %r: no job and no cron has this tag", tag)
 
     def override(
-        self, *, worker_tags: Iterable[str] | None = None, concurrency: int | None = None
-    ) -> None:
+        self,
+        *,
+        worker_tags: Iterable[str] | None = None,
+        concurrency: int | None = None,
+        db: Any = None,
+        clock: Clock | None = None,
+    ) -> Callable[[], None]:
         """Change what was given when this was made, before anything runs; None leaves it.
 
-        Raises InvalidArgumentError.
+        Returns a function that changes it back. Raises InvalidArgumentError, and WorkerStateError
+        for another `db` or `clock` while it is set up.
         """
         changes: dict[str, Any] = {}
         if worker_tags is not None:
             changes["worker_tags"] = check_tags(worker_tags)
         if concurrency is not None:
             changes["concurrency"] = concurrency
-        self.settings = replace(self.settings, **changes)
+        before = self.settings, self._db, self._clock
+        self._become(
+            replace(self.settings, **changes),
+            self._db if db is None else db,
+            self._clock if clock is None else clock,
+        )
+        return lambda: self._become(*before)
+
+    def _become(self, settings: Settings, db: Any, clock: Clock) -> None:
+        if db is not self._db or clock is not self._clock:
+            if self._engine is not None:
+                raise WorkerStateError("close the processor before its db or clock is changed")
+            self._store, self._closed = open_store(db, settings), False
+            self._db, self._clock = db, clock
+            self._scheduling = self._make_scheduling()
+        self.settings = settings
         if self._engine is not None:
             self._engine.close()
             self._engine = self._make_engine()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import job_processor
-from job_processor import CronDef, JobDef, JobProcessor, JobStatus, Retry
+from job_processor import CronDef, JobDef, JobProcessor, JobStatus, Retry, testing
 from job_processor.integrations import base
 from tests.docs.markdown import PAGES, blocks, code, codes, section, table
 
@@ -75,6 +75,7 @@ def test_pages_import_public_names_only() -> None:
         "job_processor": set(job_processor.__all__),
         "job_processor.schedule": {"next_occurrence"},
         "job_processor.integrations.base": set(base.__all__),
+        "job_processor.testing": set(testing.__all__),
     }
     for page in PAGES:
         for block in blocks(page, "python"):
