@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -162,6 +163,21 @@ class JobProcessor(Defining, Producing, Control):
         if self._engine is not None:
             self._engine.close()
             self._engine = self._make_engine()
+
+    def twin(self) -> JobProcessor:
+        """Return another processor of the same definitions and integrations on the same database.
+
+        It is not set up, and belongs to the event loop that sets it up: one for each loop. Raises
+        InvalidArgumentError where two cannot share the database: an `AsyncDatabase` belongs to one
+        loop, one in memory to one processor.
+        """
+        if not self._store.needs_heartbeat or not isinstance(self._db, str | None):
+            allowed = "allowed for several event loops is the address of a server or a file"
+            raise InvalidArgumentError("db", self._db, allowed)
+        twin = copy.copy(self)
+        store = open_store(self._db, self.settings)
+        vars(twin).update(_store=store, _closed=False, _engine=None, _working=False)
+        return twin
 
     async def close(self) -> None:
         """Close what `setup` opened; a database that was passed in stays open.

@@ -75,6 +75,7 @@ def test_pages_import_public_names_only() -> None:
         "job_processor": set(job_processor.__all__),
         "job_processor.schedule": {"next_occurrence"},
         "job_processor.integrations.base": set(base.__all__),
+        "job_processor.sync": {"JobClient"},
         "job_processor.testing": set(testing.__all__),
     }
     for page in PAGES:
