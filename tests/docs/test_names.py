@@ -75,6 +75,13 @@ def test_pages_import_public_names_only() -> None:
         "job_processor": set(job_processor.__all__),
         "job_processor.schedule": {"next_occurrence"},
         "job_processor.integrations.base": set(base.__all__),
+        "job_processor.integrations.logs": {
+            "JobFilter",
+            "JsonFormatter",
+            "Logs",
+            "add_job",
+            "current_job",
+        },
         "job_processor.sync": {"JobClient"},
         "job_processor.testing": set(testing.__all__),
     }

@@ -20,6 +20,7 @@ from job_processor.cli.output import console, has_live_view
 from job_processor.cli.reading import read_choice, read_number, read_tags
 from job_processor.cli.stopping import Leaving, Stopper
 from job_processor.errors import StoreUnavailableError
+from job_processor.integrations.logs import Logs
 from job_processor.processor import JobProcessor
 from job_processor.settings import RETRY_DELAY_MAX, RETRY_DELAY_MIN
 
@@ -33,6 +34,7 @@ def run(
     concurrency: str | None,
     burst: bool,
     log_level: str | None,
+    log_format: str | None,
     loop: str,
 ) -> int:
     """Run a worker; return the exit code."""
@@ -40,11 +42,13 @@ def run(
     make_loop = event_loop.read_loop(loop)
     if log_level is not None:
         log_level = read_choice("--log-level", log_level, logs.LEVELS)
+    if log_format is not None:
+        log_format = read_choice("--log-format", log_format, logs.FORMATS)
     app = load_app(spec)
     out = console()
     logs_itself = bool(logging.getLogger().handlers)  # those lines would tear a live view
-    live = out if has_live_view(out) and not logs_itself else None
-    logs.configure(log_level, live)
+    live = out if has_live_view(out) and not logs_itself and log_format is None else None
+    logs.configure(log_level, live, log_format)
     return event_loop.run(_work(app, overrides, burst, live), make_loop)
 
 
@@ -80,6 +84,7 @@ async def _connect(app: App, overrides: Mapping[str, Any], stopper: Stopper) -> 
         return None
     try:
         processor.override(**overrides)
+        processor.install(Logs())
         stopper.grace = processor.settings.shutdown_grace
         await _until_reached(processor.setup, stopper)
     except BaseException:
