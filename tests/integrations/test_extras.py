@@ -7,7 +7,10 @@ import sys
 
 import pytest
 
-EXTRAS = [("sentry", "sentry_sdk", "sentry")]
+EXTRAS = [
+    ("prometheus", "prometheus_client", "prometheus"),
+    ("sentry", "sentry_sdk", "sentry"),
+]
 
 
 @pytest.mark.parametrize(("module", "missing", "extra"), EXTRAS)

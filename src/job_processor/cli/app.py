@@ -89,6 +89,10 @@ def worker(
             "the application has set up. [default: console, or as the application says]",
         ),
     ] = None,
+    metrics_port: Annotated[
+        str | None,
+        typer.Option(metavar="PORT", help="Serve metrics for Prometheus on this port."),
+    ] = None,
     loop: Annotated[
         str,
         typer.Option(
@@ -112,6 +116,7 @@ def worker(
             burst=burst,
             log_level=log_level,
             log_format=log_format,
+            metrics_port=metrics_port,
             loop=loop,
         )
     )
