@@ -142,6 +142,7 @@ class Producer:
             "expires_at": None,
             "unique_key": None,
             "unique_until": None,
+            "traceparent": None,
         }
         job = make(SimpleJob, {**fields, **run} if run else fields)
         return self._stamps.on(job) if self._stamps else job

@@ -82,6 +82,7 @@ def test_pages_import_public_names_only() -> None:
             "add_job",
             "current_job",
         },
+        "job_processor.integrations.otel": {"OpenTelemetry"},
         "job_processor.integrations.prometheus": {"Prometheus"},
         "job_processor.integrations.sentry": {"Sentry"},
         "job_processor.sync": {"JobClient"},

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 EXTRAS = [
+    ("otel", "opentelemetry", "otel"),
     ("prometheus", "prometheus_client", "prometheus"),
     ("sentry", "sentry_sdk", "sentry"),
 ]
