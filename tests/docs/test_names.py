@@ -85,6 +85,7 @@ def test_pages_import_public_names_only() -> None:
         "job_processor.integrations.otel": {"OpenTelemetry"},
         "job_processor.integrations.prometheus": {"Prometheus"},
         "job_processor.integrations.sentry": {"Sentry"},
+        "job_processor.integrations.starlette": {"get_processor", "lifespan", "running"},
         "job_processor.sync": {"JobClient"},
         "job_processor.testing": set(testing.__all__),
     }

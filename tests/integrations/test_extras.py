@@ -11,6 +11,7 @@ EXTRAS = [
     ("otel", "opentelemetry", "otel"),
     ("prometheus", "prometheus_client", "prometheus"),
     ("sentry", "sentry_sdk", "sentry"),
+    ("starlette", "starlette", "starlette"),
 ]
 
 
