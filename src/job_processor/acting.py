@@ -10,6 +10,7 @@ from bson import ObjectId
 
 from job_processor.clock import Clock
 from job_processor.errors import JobConflictError, JobNotFoundError
+from job_processor.events import EventBus
 from job_processor.killing import kill_job
 from job_processor.models import JobQuery
 from job_processor.store import Store
@@ -31,8 +32,9 @@ class Acted:
 class Acting:
     """Does one action to jobs; each is guarded on its own."""
 
-    def __init__(self, store: Store, clock: Clock, action: Action) -> None:
+    def __init__(self, store: Store, clock: Clock, events: EventBus, action: Action) -> None:
         self._store = store
+        self._events = events
         self._clock = clock
         self._action = action
 
@@ -66,7 +68,7 @@ class Acting:
             before = await self._store.get(job_id)
             if before is None or before.settled:
                 return False
-            await kill_job(self._store, job_id, self._clock)
+            await kill_job(self._store, job_id, self._clock, self._events)
         except JobNotFoundError:
             return False
         return True

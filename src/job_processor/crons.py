@@ -15,6 +15,7 @@ from job_processor.errors import InvalidArgumentError, UnknownJobError
 from job_processor.models import Cron, CronTask, JobQuery, JobStatus
 from job_processor.pauses import KIND, Pauses
 from job_processor.schedule import next_occurrence
+from job_processor.stamps import Stamps
 from job_processor.store import Store
 from job_processor.worker.insertion import insert_or_skip
 from job_processor.worker.ownership import KIND as OWNERS
@@ -49,7 +50,9 @@ async def get_crons(store: Store, registry: Registry, clock: Clock) -> list[Cron
     return [_info(cron, owners, registry, pauses, now) for cron in await store.crons()]
 
 
-async def run_cron(store: Store, registry: Registry, clock: Clock, name: str) -> CronTask:
+async def run_cron(
+    store: Store, registry: Registry, clock: Clock, stamps: Stamps, name: str
+) -> CronTask:
     """Put an occurrence into the queue, due now, beside those that are planned.
 
     Raises UnknownJobError when the database has no cron of this name.
@@ -71,7 +74,7 @@ async def run_cron(store: Store, registry: Registry, clock: Clock, name: str) ->
         updated_at=now,
         exclusive=exclusive,
     )
-    (stored,) = await insert_or_skip(store, [task], clock)
+    (stored,) = await insert_or_skip(store, [stamps.on(task)], clock)
     assert isinstance(stored, CronTask)  # noqa: S101  # as it was made
     return stored
 

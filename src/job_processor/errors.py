@@ -108,6 +108,14 @@ class ProcessDiedError(JobProcessorError):
     """The process of a handler with `executor="process"` died; the message says how."""
 
 
+class MissingExtraError(JobProcessorError, ImportError):
+    """Something is imported that an optional part of the package needs; the message names it."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs more packages: pip install 'job-processor[{extra}]'")
+        self.extra = extra
+
+
 class NotSetUpError(JobProcessorError):
     """The processor was used before `setup()` or after `close()`."""
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
 from bson import ObjectId
 
-from job_processor.models import Job
+from job_processor.errors import InvalidArgumentError
+from job_processor.models import Job, JobStatus
 
 
 class EventKind(StrEnum):
     """What an event tells."""
 
+    SCHEDULED = "scheduled"
     CLAIMED = "claimed"
+    STARTED = "started"
+    PROGRESSED = "progressed"
     FINISHED = "finished"
     ERRORED = "errored"
     RETRIED = "retried"
@@ -24,17 +29,25 @@ class EventKind(StrEnum):
     KILLED = "killed"
     SKIPPED = "skipped"
     RESCUED = "rescued"
+    CRON_FIRED = "cron fired"
     WORKER_STARTED = "worker started"
     WORKER_STOPPED = "worker stopped"
+    WORKER_LOST = "worker lost"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened; `job` is the job as last written, None for a worker's events."""
+    """One thing that happened, in this process or noticed by it."""
 
     kind: EventKind
-    worker_id: ObjectId
+    worker_id: ObjectId | None = None
+    """The worker that did it; of WORKER_LOST the one that is dead; None: no worker had a hand in
+    it."""
     job: Job | None = None
+    """The job as last written, None for a worker's events."""
+    error: BaseException | None = None
+    """What the handler raised, of ERRORED and RETRIED; None where it was something else that ended
+    the attempt: a crash, an interruption, a maximum runtime."""
 
 
 Listener: TypeAlias = Callable[[Event], object]
@@ -53,7 +66,13 @@ class EventBus:
         return bool(self._listeners)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with each event, in the event loop; returns a function that ends it."""
+        """Call `listener` with each event, in the event loop; returns a function that ends it.
+
+        Raises InvalidArgumentError unless it is a plain function of one argument.
+        """
+        if not callable(listener) or inspect.iscoroutinefunction(listener):
+            allowed = "allowed is a plain function of one argument, the event"
+            raise InvalidArgumentError("listener", listener, allowed)
         self._listeners = (*self._listeners, listener)
 
         def forget() -> None:
@@ -68,3 +87,10 @@ class EventBus:
                 listener(event)
             except Exception:
                 self._logger.exception("a listener failed on the event %r", event.kind.value)
+
+    def tell_stored(self, jobs: Iterable[Job]) -> None:
+        """Tell of jobs that were put into the database to wait there, or as skipped."""
+        for job in jobs:
+            skipped = job.status is JobStatus.SKIPPED
+            kind = EventKind.SKIPPED if skipped else EventKind.SCHEDULED
+            self.emit(Event(kind, None, job))

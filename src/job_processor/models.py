@@ -178,6 +178,8 @@ class SimpleJob(BaseJob):
     """Held by one job of its name at a time: until it is settled or `unique_until` has come."""
     unique_until: datetime | None = None
     """Until when it holds its key, settled or not; None: while it is active."""
+    traceparent: str | None = None
+    """Where it was made, in the trace of whoever made it, as W3C's header; None: not traced."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -10,15 +11,16 @@ from typing import Any, Self
 from job_processor.abort import AbortController, AbortSignal
 from job_processor.clock import Clock
 from job_processor.definitions import CronDef, JobDef, Registry
-from job_processor.errors import (
-    WorkerStateError,
-)
+from job_processor.errors import InvalidArgumentError, WorkerStateError
 from job_processor.events import EventBus, Listener
 from job_processor.facade.control import Control
 from job_processor.facade.defining import Defining
 from job_processor.facade.scheduling import Producing
+from job_processor.host import Host, Integration
 from job_processor.scheduling import Scheduling
+from job_processor.scopes import Scopes
 from job_processor.settings import Settings, check_tags
+from job_processor.stamps import Stamps
 from job_processor.store.opening import open_store
 from job_processor.worker.engine import Engine
 from job_processor.worker.worker import Worker
@@ -46,6 +48,7 @@ class JobProcessor(Defining, Producing, Control):
     clock: tells the time; tests give their own.
     ageing: seconds; what has waited longer for a worker is taken before what has a higher priority;
         None: never.
+    integrations: what ties it to something outside, such as those of `job_processor.integrations`.
 
     Raises InvalidArgumentError for a value that is not allowed.
     """
@@ -69,6 +72,7 @@ class JobProcessor(Defining, Producing, Control):
         collection_prefix: str = "job_processor",
         clock: Clock | None = None,
         ageing: float | None = None,
+        integrations: Iterable[Integration] = (),
     ) -> None:
         self.settings = Settings(
             worker_tags=check_tags(worker_tags),
@@ -90,12 +94,15 @@ class JobProcessor(Defining, Producing, Control):
         self.logger = logger if logger is not None else logging.getLogger("job_processor")
         self._clock = clock or Clock()
         self._events = EventBus(self.logger)
+        self._scopes = Scopes(self.logger)
+        self._stamps = Stamps(self.logger)
         self._db = db
         self._store = open_store(db, self.settings)
         self._closed = False
-        self._scheduling = Scheduling(self.registry, self._clock)
+        self._scheduling = self._make_scheduling()
         self._engine = None
         self._working = False
+        self.install(*integrations)
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -120,21 +127,57 @@ class JobProcessor(Defining, Producing, Control):
             self.logger.warning("worker tag %r: no job and no cron has this tag", tag)
 
     def override(
-        self, *, worker_tags: Iterable[str] | None = None, concurrency: int | None = None
-    ) -> None:
+        self,
+        *,
+        worker_tags: Iterable[str] | None = None,
+        concurrency: int | None = None,
+        db: Any = None,
+        clock: Clock | None = None,
+    ) -> Callable[[], None]:
         """Change what was given when this was made, before anything runs; None leaves it.
 
-        Raises InvalidArgumentError.
+        Returns a function that changes it back. Raises InvalidArgumentError, and WorkerStateError
+        for another `db` or `clock` while it is set up.
         """
         changes: dict[str, Any] = {}
         if worker_tags is not None:
             changes["worker_tags"] = check_tags(worker_tags)
         if concurrency is not None:
             changes["concurrency"] = concurrency
-        self.settings = replace(self.settings, **changes)
+        before = self.settings, self._db, self._clock
+        self._become(
+            replace(self.settings, **changes),
+            self._db if db is None else db,
+            self._clock if clock is None else clock,
+        )
+        return lambda: self._become(*before)
+
+    def _become(self, settings: Settings, db: Any, clock: Clock) -> None:
+        if db is not self._db or clock is not self._clock:
+            if self._engine is not None:
+                raise WorkerStateError("close the processor before its db or clock is changed")
+            self._store, self._closed = open_store(db, settings), False
+            self._db, self._clock = db, clock
+            self._scheduling = self._make_scheduling()
+        self.settings = settings
         if self._engine is not None:
             self._engine.close()
             self._engine = self._make_engine()
+
+    def twin(self) -> JobProcessor:
+        """Return another processor of the same definitions and integrations on the same database.
+
+        It is not set up, and belongs to the event loop that sets it up: one for each loop. Raises
+        InvalidArgumentError where two cannot share the database: an `AsyncDatabase` belongs to one
+        loop, one in memory to one processor.
+        """
+        if not self._store.needs_heartbeat or not isinstance(self._db, str | None):
+            allowed = "allowed for several event loops is the address of a server or a file"
+            raise InvalidArgumentError("db", self._db, allowed)
+        twin = copy.copy(self)
+        store = open_store(self._db, self.settings)
+        vars(twin).update(_store=store, _closed=False, _engine=None, _working=False)
+        return twin
 
     async def close(self) -> None:
         """Close what `setup` opened; a database that was passed in stays open.
@@ -161,6 +204,17 @@ class JobProcessor(Defining, Producing, Control):
         """Call `listener` with each event of this process; returns a function that ends it."""
         return self._events.listen(listener)
 
+    def install(self, *integrations: Integration) -> None:
+        """Install integrations, as `integrations=` does when it is made.
+
+        Raises InvalidArgumentError for what is none.
+        """
+        for integration in integrations:
+            if isinstance(integration, type) or not isinstance(integration, Integration):
+                allowed = "allowed are integrations: objects with a method install(host)"
+                raise InvalidArgumentError("integrations", integration, allowed)
+            integration.install(self._host())
+
     # --- worker ---------------------------------------------------------------------------------
 
     async def run_worker(self, signal: AbortSignal | None = None, burst: bool = False) -> None:
@@ -182,7 +236,28 @@ class JobProcessor(Defining, Producing, Control):
 
     def _make_engine(self) -> Engine:
         return Engine(
-            self._store, self.registry, self.settings, self._clock, self._events, self.logger
+            self._store,
+            self.registry,
+            self.settings,
+            self._clock,
+            self._events,
+            self._scopes,
+            self._stamps,
+            self.logger,
+        )
+
+    def _make_scheduling(self) -> Scheduling:
+        return Scheduling(self.registry, self._clock, self._events, self._stamps)
+
+    def _host(self) -> Host:
+        return Host(
+            logger=self.logger,
+            settings=self.settings,
+            listen=self._events.listen,
+            around_handlers=self._scopes.add,
+            stamp=self._stamps.add,
+            definition=self.registry.get,
+            get_status=self.get_status,
         )
 
 

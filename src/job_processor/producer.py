@@ -15,6 +15,7 @@ from job_processor.errors import InvalidArgumentError
 from job_processor.models import JobStatus, OnConflict, SimpleJob, make
 from job_processor.payloads import TypedPayload
 from job_processor.settings import check_name, check_positive
+from job_processor.stamps import Stamps
 from job_processor.values import normalize_payload
 
 When: TypeAlias = datetime | timedelta | None
@@ -43,9 +44,10 @@ ShortRequest: TypeAlias = str | tuple[str] | tuple[str, Payload] | tuple[str, Pa
 class Producer:
     """Makes jobs of the registry's names."""
 
-    def __init__(self, registry: Registry, clock: Clock) -> None:
+    def __init__(self, registry: Registry, clock: Clock, stamps: Stamps) -> None:
         self._registry = registry
         self._clock = clock
+        self._stamps = stamps
 
     def make(
         self,
@@ -140,8 +142,10 @@ class Producer:
             "expires_at": None,
             "unique_key": None,
             "unique_until": None,
+            "traceparent": None,
         }
-        return make(SimpleJob, {**fields, **run} if run else fields)
+        job = make(SimpleJob, {**fields, **run} if run else fields)
+        return self._stamps.on(job) if self._stamps else job
 
 
 def _parts(request: object) -> tuple[Any, ...]:

@@ -14,9 +14,11 @@ from job_processor.errors import (
     InvalidArgumentError,
     StoreError,
 )
+from job_processor.events import EventBus
 from job_processor.models import Job, OnConflict, SimpleJob
 from job_processor.producer import JobRequest, Producer, ShortRequest
 from job_processor.settings import SCHEDULE_BATCH
+from job_processor.stamps import Stamps
 from job_processor.store import Store
 from job_processor.worker.insertion import Rules, insert_or_skip, insert_refused, is_over
 
@@ -28,9 +30,10 @@ OnProgress: TypeAlias = Callable[[int], Awaitable[object] | object]
 class Scheduling:
     """Puts the jobs of callers into a store."""
 
-    def __init__(self, registry: Registry, clock: Clock) -> None:
-        self.producer = Producer(registry, clock)
+    def __init__(self, registry: Registry, clock: Clock, events: EventBus, stamps: Stamps) -> None:
+        self.producer = Producer(registry, clock, stamps)
         self._clock = clock
+        self._events = events
 
     async def schedule(
         self, store: Store, on_conflict: OnConflict | None, session: Any, **request: Any
@@ -39,9 +42,13 @@ class Scheduling:
         job = self.producer.make(on_conflict=on_conflict, **request)
         if session is not None:
             await self._schedule_in(session, store, [job], [on_conflict])
+            if self._events.has_listeners:
+                self._events.tell_stored([job])
             return job
         rules = {} if job.unique_key is None else {job.id: on_conflict or "return"}
         (stored,) = await insert_or_skip(store, [job], self._clock, rules)
+        if self._events.has_listeners and stored.id == job.id:
+            self._events.tell_stored([stored])
         return as_simple(stored)
 
     async def schedule_all(
@@ -85,6 +92,8 @@ class Scheduling:
         }
         if session is not None:
             await self._schedule_in(session, store, jobs, list(given.values()))
+            if self._events.has_listeners:
+                self._events.tell_stored(jobs)
             return jobs
         rules: Rules = {job_id: rule or "return" for job_id, rule in given.items()}
         try:
@@ -102,8 +111,16 @@ class Scheduling:
     ) -> list[SimpleJob]:
         refused = await store.insert(jobs)
         if not refused:
+            if self._events.has_listeners:
+                self._events.tell_stored(jobs)
             return jobs
         insertion = await insert_refused(store, jobs, refused, self._clock, rules)
+        if self._events.has_listeners:
+            self._events.tell_stored(
+                insertion.stored[job.id]
+                for job in jobs
+                if job.id not in insertion.conflicts and insertion.stored[job.id].id == job.id
+            )
         if not insertion.conflicts:
             return [as_simple(insertion.stored[job.id]) for job in jobs]
         held = tuple(start + i for i, job in enumerate(jobs) if job.id in insertion.conflicts)

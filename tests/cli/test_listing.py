@@ -105,6 +105,9 @@ def _check_kill(cli: Cli, ids: dict[str, str]) -> None:
         (["worker", "tests.cli.apps:make", "--loop", "x"], ["--loop: 'x'", "auto, asyncio"]),
         (["worker", "tests.cli.apps:make", "--tags", " , "], ["--tags: ' , '", "mail,video"]),
         (["worker", "tests.cli.apps:make", "--log-level", "loud"], ["--log-level: 'loud'", "info"]),
+        (["worker", "tests.cli.apps:make", "--log-format", "x"], ["--log-format: 'x'", "json"]),
+        (["worker", "tests.cli.apps:make", "--metrics-port", "x"], ["--metrics-port: 'x'"]),
+        (["worker", "tests.cli.apps:make", "--metrics-port", "70000"], ["--metrics-port: '70000'"]),
     ],
 )
 def test_options_that_are_not_allowed(cli: Cli, arguments: list[str], parts: list[str]) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import job_processor
-from job_processor import CronDef, JobDef, JobProcessor, JobStatus, Retry
+from job_processor import CronDef, JobDef, JobProcessor, JobStatus, Retry, testing
+from job_processor.integrations import base
 from tests.docs.markdown import PAGES, blocks, code, codes, section, table
 
 READMES = ("README.md", "README.fr.md")
@@ -74,6 +75,20 @@ def test_pages_import_public_names_only() -> None:
         "job_processor": set(job_processor.__all__),
         "job_processor.schedule": {"next_occurrence"},
         "job_processor.web": {"create_app", "Login"},
+        "job_processor.integrations.base": set(base.__all__),
+        "job_processor.integrations.logs": {
+            "JobFilter",
+            "JsonFormatter",
+            "Logs",
+            "add_job",
+            "current_job",
+        },
+        "job_processor.integrations.otel": {"OpenTelemetry"},
+        "job_processor.integrations.prometheus": {"Prometheus"},
+        "job_processor.integrations.sentry": {"Sentry"},
+        "job_processor.integrations.starlette": {"get_processor", "lifespan", "running"},
+        "job_processor.sync": {"JobClient"},
+        "job_processor.testing": set(testing.__all__),
     }
     for page in PAGES:
         for block in blocks(page, "python"):

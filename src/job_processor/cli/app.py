@@ -81,6 +81,18 @@ def worker(
             "[default: info; warning on a terminal, where a live view tells the rest]",
         ),
     ] = None,
+    log_format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT",
+            help="Write log lines as console or json, each with the job that it is of, whatever "
+            "the application has set up. [default: console, or as the application says]",
+        ),
+    ] = None,
+    metrics_port: Annotated[
+        str | None,
+        typer.Option(metavar="PORT", help="Serve metrics for Prometheus on this port."),
+    ] = None,
     loop: Annotated[
         str,
         typer.Option(
@@ -103,6 +115,8 @@ def worker(
             concurrency=concurrency,
             burst=burst,
             log_level=log_level,
+            log_format=log_format,
+            metrics_port=metrics_port,
             loop=loop,
         )
     )

@@ -11,27 +11,42 @@ from rich.logging import RichHandler
 from job_processor.cli.output import plain
 from job_processor.cli.when import span
 from job_processor.events import Event, EventKind
+from job_processor.integrations.logs import ConsoleFormatter, JobFilter, JsonFormatter, of_job
 from job_processor.processor import JobProcessor
 
 _FORMAT = "%(asctime)s %(levelname)-8s %(message)s"
 LEVELS = ("debug", "info", "warning", "error")
 _WARNINGS = frozenset({EventKind.ERRORED, EventKind.RETRIED})
+_DETAILS = frozenset(
+    {
+        EventKind.SCHEDULED,
+        EventKind.CLAIMED,
+        EventKind.STARTED,
+        EventKind.PROGRESSED,
+        EventKind.CRON_FIRED,
+    }
+)
 
 
-def configure(level: str | None, live: Console | None) -> None:
+FORMATS = ("console", "json")
+
+
+def configure(level: str | None, live: Console | None, format: str | None = None) -> None:
     """Send log lines to stderr, or above the live view of `live`.
 
-    Handlers that the application configured itself stay; `level` then only sets ours.
+    Handlers that the application configured itself stay, unless a `format` is asked for; `level`
+    then only sets ours.
     """
     logger = logging.getLogger("job_processor")
     if level is not None:
         logger.setLevel(level.upper())
-    if logging.getLogger().handlers:
+    if logging.getLogger().handlers and format is None:
         return
     handler: logging.Handler
     if live is None:
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter(_FORMAT))
+        handler.setFormatter(JsonFormatter() if format == "json" else ConsoleFormatter(_FORMAT))
+        handler.addFilter(JobFilter())
     else:
         handler = RichHandler(
             console=live, show_path=False, omit_repeated_times=False, log_time_format="%H:%M:%S"
@@ -39,7 +54,7 @@ def configure(level: str | None, live: Console | None) -> None:
         handler.setFormatter(logging.Formatter("%(message)s"))
     if level is None:
         logger.setLevel(logging.INFO if live is None else logging.WARNING)
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=format is not None)
 
 
 def log_events(processor: JobProcessor) -> Callable[[], None]:
@@ -47,11 +62,17 @@ def log_events(processor: JobProcessor) -> Callable[[], None]:
     logger = processor.logger
 
     def on_event(event: Event) -> None:
+        with of_job(event.job):
+            tell(event)
+
+    def tell(event: Event) -> None:
         job = event.job
-        if job is None:
+        if event.kind is EventKind.WORKER_LOST:
+            pass  # logged by the rescuer
+        elif job is None:
             logger.info("%s %s", event.kind, event.worker_id)
-        elif event.kind is EventKind.CLAIMED:
-            logger.debug("claimed job %r (%s)", job.name, job.id)
+        elif event.kind in _DETAILS:
+            logger.debug("%s job %r (%s)", event.kind, job.name, job.id)
         elif event.kind is EventKind.RESCUED:
             pass  # logged by the rescuer, and another event tells what became of it
         elif event.kind in _WARNINGS:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -20,6 +20,8 @@ from job_processor.cli.output import console, has_live_view
 from job_processor.cli.reading import read_choice, read_number, read_tags
 from job_processor.cli.stopping import Leaving, Stopper
 from job_processor.errors import StoreUnavailableError
+from job_processor.host import Integration
+from job_processor.integrations.logs import Logs
 from job_processor.processor import JobProcessor
 from job_processor.settings import RETRY_DELAY_MAX, RETRY_DELAY_MIN
 
@@ -33,6 +35,8 @@ def run(
     concurrency: str | None,
     burst: bool,
     log_level: str | None,
+    log_format: str | None,
+    metrics_port: str | None,
     loop: str,
 ) -> int:
     """Run a worker; return the exit code."""
@@ -40,12 +44,24 @@ def run(
     make_loop = event_loop.read_loop(loop)
     if log_level is not None:
         log_level = read_choice("--log-level", log_level, logs.LEVELS)
+    if log_format is not None:
+        log_format = read_choice("--log-format", log_format, logs.FORMATS)
     app = load_app(spec)
     out = console()
     logs_itself = bool(logging.getLogger().handlers)  # those lines would tear a live view
-    live = out if has_live_view(out) and not logs_itself else None
-    logs.configure(log_level, live)
-    return event_loop.run(_work(app, overrides, burst, live), make_loop)
+    live = out if has_live_view(out) and not logs_itself and log_format is None else None
+    logs.configure(log_level, live, log_format)
+    with _metrics(metrics_port) as integrations:
+        work = _work(app, overrides, burst, live, [Logs(), *integrations])
+        return event_loop.run(work, make_loop)
+
+
+def _metrics(port: str | None) -> AbstractContextManager[list[Integration]]:
+    if port is None:
+        return contextlib.nullcontext([])
+    from job_processor.cli.metrics import served  # noqa: PLC0415  # it needs an extra
+
+    return served(port)
 
 
 def _overrides(tags: str | None, concurrency: str | None) -> dict[str, Any]:
@@ -57,13 +73,20 @@ def _overrides(tags: str | None, concurrency: str | None) -> dict[str, Any]:
     return changes
 
 
-async def _work(app: App, overrides: Mapping[str, Any], burst: bool, live: Console | None) -> int:
+async def _work(
+    app: App,
+    overrides: Mapping[str, Any],
+    burst: bool,
+    live: Console | None,
+    integrations: list[Integration],
+) -> int:
     leaving = Leaving()
     stopper = Stopper(logging.getLogger("job_processor"))
     code = DONE
     with stopper.listening():
         processor = await _connect(app, overrides, stopper)
         if processor is not None:
+            processor.install(*integrations)
             try:
                 async with _watched(processor, stopper, live):
                     code = await _run_worker(processor, stopper, burst)

@@ -8,7 +8,9 @@ from typing import Any
 from job_processor.clock import Clock
 from job_processor.definitions import Registry
 from job_processor.errors import NotSetUpError
+from job_processor.events import EventBus
 from job_processor.settings import Settings
+from job_processor.stamps import Stamps
 from job_processor.store import Store
 from job_processor.worker.engine import Engine
 
@@ -20,6 +22,8 @@ class Base:
     registry: Registry
     logger: logging.Logger | Any
     _clock: Clock
+    _events: EventBus
+    _stamps: Stamps
     _store: Store
     _engine: Engine | None
 

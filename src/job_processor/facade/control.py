@@ -29,7 +29,7 @@ class Control(Base):
         JobNotFoundError.
         """
         self._ready()
-        return await kill_job(self._store, object_id(job_id), self._clock)
+        return await kill_job(self._store, object_id(job_id), self._clock, self._events)
 
     async def retry_job(self, job_id: ObjectId | str) -> Job:
         """Send a settled job round again, now, with all its attempts; return it pending.
@@ -48,6 +48,7 @@ class Control(Base):
             await self._store.acknowledge_kills([id])  # they were meant for the run that has ended
             waiting = await self._store.requeue(id, self._clock.now())
             if waiting is not None:
+                self._events.tell_stored([waiting])
                 return waiting
 
     async def pause(self, name: str | None = None, *, tag: str | None = None) -> None:
@@ -87,7 +88,9 @@ class Control(Base):
         cron.
         """
         self._ready()
-        return await run_cron(self._store, self.registry, self._clock, name)
+        task = await run_cron(self._store, self.registry, self._clock, self._stamps, name)
+        self._events.tell_stored([task])
+        return task
 
     async def stop_worker(self, worker_id: ObjectId | str) -> None:
         """Ask a worker, wherever it is, to stop gracefully; it sees it within a second.
@@ -131,7 +134,7 @@ class Control(Base):
         if (job_ids is None) == (not selection):
             allowed = "allowed is one of the two: job_ids, or what find_jobs takes"
             raise InvalidArgumentError("job_ids", job_ids, allowed)
-        acting = Acting(self._store, self._clock, action)
+        acting = Acting(self._store, self._clock, self._events, action)
         if job_ids is not None:
             return await acting.on([object_id(each, "job_ids") for each in job_ids])
         return await acting.on_all(query_of(self.registry, **selection))

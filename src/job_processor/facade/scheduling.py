@@ -102,6 +102,7 @@ class Producing(Reading):
             job = self._scheduling.producer.make_running(name, payload, engine.worker_id)
             (stored,) = await insert_or_skip(self._store, [job], self._clock)
             if stored.settled:
+                self._events.tell_stored([stored])
                 return as_simple(stored)
             run = engine.executor.start(stored, definition, of_worker=False)
             run.done = asyncio.get_running_loop().create_future()

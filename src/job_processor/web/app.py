@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,26 +19,29 @@ from starlette.staticfiles import StaticFiles
 
 from job_processor.errors import InvalidArgumentError, JobProcessorError
 from job_processor.processor import JobProcessor
+from job_processor.redaction import Redaction
 from job_processor.web import actions, api, openapi, pages
 from job_processor.web.access import Check
 from job_processor.web.guard import Guard
 from job_processor.web.live import Hub
 from job_processor.web.problems import problem, status_of
-from job_processor.web.redaction import PATTERN, Redaction
 from job_processor.web.views import Views
 
 _STATIC = Path(__file__).with_name("static")
 
 
 def create_app(
-    processor: JobProcessor, access: Check | None = None, *, redact: str | None = PATTERN
+    processor: JobProcessor,
+    access: Check | None = None,
+    *,
+    redact: str | re.Pattern[str] | None = None,
 ) -> Starlette:
     """Return the dashboard of a processor.
 
     access: called with each request, plain or async; returns `"all"`, `"read_only"` or
         `"forbidden"`. None: everybody may do all, which is for a page that only its host can reach.
     redact: regular expression; payload and result fields whose names it matches are hidden. None:
-        none is.
+        those that tell of passwords, tokens and the like.
 
     A processor that is not set up is set up with the first request, and stays so. Raises
     InvalidArgumentError.
@@ -55,7 +59,7 @@ def create_app(
     app.state.processor = processor
     app.state.ready = asyncio.Lock()
     app.state.hub = Hub(processor)
-    app.state.redact = Redaction(redact)
+    app.state.redact = Redaction(redact).fields
     app.state.views = Views()
     return app
 

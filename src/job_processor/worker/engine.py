@@ -20,7 +20,9 @@ from job_processor.definitions import Registry
 from job_processor.errors import StoreUnavailableError, WorkerStateError
 from job_processor.events import EventBus
 from job_processor.models import Job, WorkerInfo
+from job_processor.scopes import Scopes
 from job_processor.settings import Settings
+from job_processor.stamps import Stamps
 from job_processor.store import Store
 from job_processor.version import version
 from job_processor.worker.executor import Executor
@@ -45,6 +47,8 @@ class Engine:
         settings: Settings,
         clock: Clock,
         events: EventBus,
+        scopes: Scopes,
+        stamps: Stamps,
         logger: logging.Logger,
     ) -> None:
         self.store = store
@@ -52,17 +56,20 @@ class Engine:
         self.settings = settings
         self.clock = clock
         self.events = events
+        self.stamps = stamps
         self.logger = logger
         self.runs = Runs()
         self.gate = Gate()
         self.tally = Tally(store, logger)
         self.reporter = Reporter(store, self.tally, events, clock, logger)
         self.settler = Settler(store, self.gate, self.runs, self._report, logger)
-        self.scribe = Scribe(store, self.gate, clock, logger)
+        self.scribe = Scribe(store, self.gate, events, clock, logger)
         self.executor = Executor(
             self.runs,
             self.settler,
             self.scribe,
+            events,
+            scopes,
             clock,
             logger,
             concurrency=settings.concurrency,
@@ -182,7 +189,10 @@ class Engine:
         self._died.set_exception(failure)
 
     async def _report(self, settled: Sequence[Settled]) -> None:
-        await self.reporter.report([(run.definition, job) for run, job in settled], self.worker_id)
+        reported = [(run.definition, job, run.error) for run, job in settled]
+        await self.reporter.report(reported, self.worker_id)
+        for run, _ in settled:
+            run.error = None  # its traceback holds the run, which holds it
 
     def _worker_info(self, worker_id: ObjectId) -> WorkerInfo:
         settings, now = self.settings, self.clock.now()

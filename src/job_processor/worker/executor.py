@@ -18,7 +18,9 @@ from job_processor.abort import AbortReason
 from job_processor.clock import Clock
 from job_processor.definitions import Definition
 from job_processor.errors import PayloadError
+from job_processor.events import Event, EventBus, EventKind
 from job_processor.models import Job, JobStatus, Outcome
+from job_processor.scopes import Scopes
 from job_processor.values import describe, normalize
 from job_processor.worker.ladder import Ladder
 from job_processor.worker.notebook import Scribe
@@ -41,6 +43,8 @@ class Executor:
         runs: Runs,
         settler: Settler,
         scribe: Scribe,
+        events: EventBus,
+        scopes: Scopes,
         clock: Clock,
         logger: logging.Logger,
         *,
@@ -51,6 +55,8 @@ class Executor:
         self._runs = runs
         self._settler = settler
         self._scribe = scribe
+        self._events = events
+        self._scopes = scopes
         self._clock = clock
         self._logger = logger
         self._processes: Processes | None = None
@@ -76,7 +82,17 @@ class Executor:
         self._settler.add(run, skipped("other", self._clock.now(), told=told))
 
     async def _execute(self, run: Run) -> None:
-        ending = await self._call(run) if self._begin(run) else _NOT_BEGUN
+        if not self._begin(run):
+            self._end(run, _NOT_BEGUN)
+        elif self._scopes:
+            entered = self._scopes.enter(run.job)
+            ending = await self._call(run)
+            self._end(run, ending)
+            entered.leave(run.ends_as, ending.error, run.error)
+        else:
+            self._end(run, await self._call(run))
+
+    def _end(self, run: Run, ending: Ending) -> None:
         if run.abandoned:
             self._drop_late(run, ending)
         else:
@@ -91,6 +107,8 @@ class Executor:
         if limit is not None:
             abort = partial(self.ladder.abort, run, AbortReason.MAX_RUNTIME)
             run.timers.append(asyncio.get_running_loop().call_later(limit * 60, abort))
+        if self._events.has_listeners:
+            self._events.emit(Event(EventKind.STARTED, run.job.worker_id, run.job))
         return True
 
     async def _call(self, run: Run) -> Ending:
@@ -136,6 +154,8 @@ class Executor:
         """Decide the outcome, once, and hand it on to be written."""
         self._runs.conclude(run)
         run.disarm()
+        if ending.error is not None and run.reason is None:
+            run.error = ending.error
         outcome = classify(
             run.job,
             run.definition,
@@ -150,6 +170,7 @@ class Executor:
                 self._runs.left_running.add(run.job.id)
             self._settler.drop(run)
         else:
+            run.ends_as = outcome.status
             self._settler.add(run, self._storable(run, outcome))
         self._runs.changed()
 

@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from job_processor.abort import AbortReason
 from job_processor.clock import Clock
 from job_processor.context import Context, Recorder
 from job_processor.errors import AbortedError, StoreError, StoreUnavailableError, shorten
+from job_processor.events import Event, EventBus, EventKind
 from job_processor.notes import LogLine, Notes, Progress
 from job_processor.settings import LOG_LINE_LIMIT, LOG_LINES, MESSAGE_LIMIT, NOTES_INTERVAL
 from job_processor.store import Store
@@ -26,9 +28,17 @@ from job_processor.worker.runs import Run
 class Scribe:
     """Gives runs their notebooks, and writes what is in them."""
 
-    def __init__(self, store: Store, gate: Gate, clock: Clock, logger: logging.Logger) -> None:
+    def __init__(
+        self,
+        store: Store,
+        gate: Gate,
+        events: EventBus,
+        clock: Clock,
+        logger: logging.Logger,
+    ) -> None:
         self.store = store
         self.gate = gate
+        self._events = events
         self.clock = clock
         self.logger = logger
         self._changed: set[Notebook] = set()
@@ -72,6 +82,10 @@ class Scribe:
             raise
         except StoreError as error:  # told once a batch, and not again before they tell more
             self.logger.warning("progress and logs cannot be written: %s", error)
+        if self._events.has_listeners:
+            for job, notes in noted:
+                told = replace(job, notes=notes)
+                self._events.emit(Event(EventKind.PROGRESSED, job.worker_id, told))
 
 
 class Notebook(Recorder):

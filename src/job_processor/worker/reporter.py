@@ -7,7 +7,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from bson import ObjectId
 
@@ -29,6 +29,8 @@ _KINDS = {
     JobStatus.PAUSED: EventKind.PAUSED,
     JobStatus.PENDING: EventKind.RETRIED,
 }
+Reported: TypeAlias = tuple[Definition | None, Job, BaseException | None]
+"""A job as last written, and what its handler raised where that was why it failed."""
 _HOOKED = frozenset({JobStatus.FINISHED, JobStatus.ERRORED, JobStatus.KILLED})
 
 
@@ -44,23 +46,25 @@ class Reporter:
         self._clock = clock
         self._logger = logger
         self._hooks: set[asyncio.Task[None]] = set()
+        self._late_kills: list[Job] = []
         self.on_settled: Callable[[Job], object] | None = None
         """Called with each job that this process settled; the scheduler waits for some."""
 
-    async def report(
-        self, settled: Sequence[tuple[Definition | None, Job]], worker_id: ObjectId
-    ) -> None:
+    async def report(self, settled: Sequence[Reported], worker_id: ObjectId) -> None:
         """Report jobs as last written."""
-        jobs = [job for _, job in settled]
+        jobs = [job for _, job, _ in settled]
         await self._obey_late_kills(jobs)
         self._tally.add(jobs)
-        for definition, job in settled:
+        for definition, job, error in settled:
             if self._events.has_listeners:
-                self._events.emit(Event(_KINDS[job.status], worker_id, job))
+                self._events.emit(Event(_KINDS[job.status], worker_id, job, error))
             if self.on_settled is not None and job.settled:
                 self.on_settled(job)
             if definition is not None and definition.on_job_exited and job.status in _HOOKED:
                 self._start_hook(definition.on_job_exited, job)
+        killed, self._late_kills = self._late_kills, []
+        for job in killed:
+            self._events.emit(Event(EventKind.KILLED, worker_id, job))
 
     async def hooks_ended(self) -> None:
         """Return when every hook that was started has ended."""
@@ -80,7 +84,9 @@ class Reporter:
             await self._persist(lambda: self._store.acknowledge_kills(killed))
 
     async def _kill_waiting(self, job_id: ObjectId) -> None:
-        await self._store.kill_waiting(job_id, self._clock.now())
+        killed = await self._store.kill_waiting(job_id, self._clock.now())
+        if killed is not None and self._events.has_listeners:
+            self._late_kills.append(killed)
 
     async def _persist(self, call: Callable[[], Awaitable[T]]) -> T:
         return await persist(call, self._logger, "kill requests")

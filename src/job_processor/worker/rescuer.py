@@ -80,6 +80,8 @@ class Rescuer:
                     worker.last_seen.isoformat(),
                 )
                 removed.add(worker.id)
+                if self._engine.events.has_listeners:
+                    self._engine.events.emit(Event(EventKind.WORKER_LOST, worker.id))
         return removed
 
     async def _rescue_runs_of(self, worker_id: ObjectId, registrations: Registrations) -> int:
@@ -115,7 +117,7 @@ class Rescuer:
             if engine.events.has_listeners:
                 engine.events.emit(Event(EventKind.RESCUED, engine.worker_id, job))
         await engine.reporter.report(
-            [(engine.registry.get(job.name), job) for job in written], engine.worker_id
+            [(engine.registry.get(job.name), job, None) for job in written], engine.worker_id
         )
         return len(written)
 

@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from job_processor.abort import AbortController, AbortReason
 from job_processor.definitions import Definition
-from job_processor.models import Job
+from job_processor.models import Job, JobStatus
 from job_processor.settings import SETTLE_BATCH
 
 if TYPE_CHECKING:  # a notebook is of a run
@@ -29,6 +29,8 @@ class Run:
         "controller",
         "definition",
         "done",
+        "ends_as",
+        "error",
         "job",
         "notebook",
         "of_worker",
@@ -48,6 +50,10 @@ class Run:
         self.controller = AbortController()
         self.reason: AbortReason | None = None
         """Why it was asked to stop; a kill or a max runtime overrides a shutdown."""
+        self.ends_as: JobStatus | None = None
+        """The state that its outcome writes; None while it has none, or nothing is written."""
+        self.error: BaseException | None = None
+        """What its handler raised, where that is why it failed, until it is reported."""
         self.begun = False
         self.concluded = False
         """True once its outcome is decided: nothing may change it any more."""

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from job_processor.definitions import CronDef
 from job_processor.errors import StoreError
+from job_processor.events import Event, EventKind
 from job_processor.models import Cron, CronTask, Job, JobStatus, cron_id, occurrence_id
 from job_processor.schedule import next_occurrence, parse
 from job_processor.settings import SCHEDULER_INTERVAL
@@ -95,7 +96,9 @@ class Scheduler:
         if cron is None:
             await store.create_cron(_new_cron(name, definition, pointer, now))
         elif pointer != cron.scheduled_for or parse(definition.cron_string) != cron.cron_string:
-            await store.update_cron(cron, parse(definition.cron_string), pointer, now)
+            moved = await store.update_cron(cron, parse(definition.cron_string), pointer, now)
+            if moved and self._engine.events.has_listeners:
+                self._tell_fired(name, definition, planned, now)
         if fresh:
             await self._ownership.mark_applied(name, owner)
         keep = {occurrence_id(name, each) for each in planned}
@@ -111,11 +114,25 @@ class Scheduler:
             if definition.exclusive and moment > now:
                 if await store.find_active("cron_task", name) is not None:
                     continue
-                await store.insert([_occurrence(name, definition, moment, now)])
+                await store.insert([self._occurrence(name, definition, moment, now)])
             else:
-                await insert_or_skip(
-                    store, [_occurrence(name, definition, moment, now)], self._engine.clock
-                )
+                task = self._occurrence(name, definition, moment, now)
+                await insert_or_skip(store, [task], self._engine.clock)
+
+    def _tell_fired(
+        self, name: str, definition: CronDef, planned: Iterable[datetime], now: datetime
+    ) -> None:
+        """Tell of what has come due; whoever moves the pointer does, so it is told once."""
+        for moment in planned:
+            if moment <= now:
+                task = self._occurrence(name, definition, moment, now)
+                self._engine.events.emit(Event(EventKind.CRON_FIRED, self._engine.worker_id, task))
+
+    def _occurrence(
+        self, name: str, definition: CronDef, planned_for: datetime, now: datetime
+    ) -> CronTask:
+        task = _occurrence(name, definition, planned_for, now)
+        return self._engine.stamps.on(task) if self._engine.stamps else task
 
     def _made_the_pointer(self, definition: CronDef, cron: Cron) -> bool:
         """True when this very definition made the pointer, and a crash kept it from saying so."""

@@ -62,6 +62,8 @@ def job_document(job: Job) -> Document:
     }
     if isinstance(job, CronTask):
         document["sentry_id"] = job.sentry_id
+    if isinstance(job, SimpleJob) and job.traceparent is not None:
+        document["traceparent"] = job.traceparent
     if isinstance(job, SimpleJob) and job.unique_key is not None:
         document["unique_key"] = job.unique_key
         if job.unique_until is not None:
@@ -142,6 +144,7 @@ def to_job(document: Mapping[str, Any]) -> Job:
         fields["payload"] = document.get("payload")
         fields["sync"] = bool(document.get("sync"))
         fields["expires_at"] = _moment(document.get("expires_at"))
+        fields["traceparent"] = document.get("traceparent")
         fields["unique_key"] = document.get("unique_key")
         fields["unique_until"] = _moment(document.get("unique_until"))
         return make(SimpleJob, fields)

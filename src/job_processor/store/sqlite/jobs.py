@@ -132,7 +132,7 @@ class Jobs:
         self, connection: sqlite3.Connection, holder: SimpleJob, job: SimpleJob
     ) -> SimpleJob | None:
         """Give a job that waits with its unique key what another one asks for."""
-        expiry = encode_extra(job)
+        expiry = None if job.expires_at is None else encode({"expires_at": job.expires_at})
         rows = connection.execute(
             self._replace,
             (

@@ -124,6 +124,7 @@ def to_job(row: Row) -> Job:
     }
     if kind == "simple":
         fields["expires_at"] = None
+        fields["traceparent"] = None
         fields["payload"] = None if payload is None else decode(payload)
         fields["sync"] = sync == 1
         fields["unique_key"] = unique_key
@@ -145,6 +146,8 @@ def encode_extra(job: Job) -> str | None:
         extra["attempts"] = [asdict(attempt) for attempt in job.attempts]
     if isinstance(job, SimpleJob) and job.expires_at is not None:
         extra["expires_at"] = job.expires_at
+    if isinstance(job, SimpleJob) and job.traceparent is not None:
+        extra["traceparent"] = job.traceparent
     return encode(extra) if extra else None
 
 

@@ -1,0 +1,41 @@
+"""What an integration is, and what it sees of the processor that it is installed in."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from job_processor.definitions import Definition
+from job_processor.events import Listener
+from job_processor.scopes import Scope
+from job_processor.settings import Settings
+from job_processor.stamps import Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A processor, for an integration. All that it hands out is safe to call in the event loop."""
+
+    logger: logging.Logger | Any
+    settings: Settings
+    listen: Callable[[Listener], Callable[[], None]]
+    """Calls a listener with each event; returns a function that ends it."""
+    around_handlers: Callable[[Scope], Callable[[], None]]
+    """Puts a context manager around each handler; returns a function that ends it."""
+    stamp: Callable[[Stamp], Callable[[], None]]
+    """Lets a function add fields to each job before it is stored; returns a function that ends
+    it."""
+    definition: Callable[[str], Definition | None]
+    """Returns the definition of a job or cron that can be run here; None: there is none."""
+    get_status: Callable[[], Awaitable[dict[str, Any]]]
+    """As that of the processor, which must be set up."""
+
+
+@runtime_checkable
+class Integration(Protocol):
+    """Ties a processor to something outside, by its events and what its host hands out."""
+
+    def install(self, host: Host) -> None:
+        """Begin; called once for each processor, when it is made."""

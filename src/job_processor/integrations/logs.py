@@ -1,0 +1,113 @@
+"""Ties log lines to the job whose handler writes them, of the standard library and of structlog.
+
+The fields are `job_id`, `job_name`, `attempt` and `worker_id`. They follow the handler wherever its
+context variables go: into its tasks, into the thread of a plain one, through `asyncio.to_thread`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+from job_processor.host import Host
+from job_processor.models import Job
+
+FIELDS = ("job_id", "job_name", "attempt", "worker_id")
+"""What a line of a run has beyond other lines; as text, but for the number of the attempt."""
+
+_CURRENT: ContextVar[Job | None] = ContextVar("job_processor_current_job", default=None)
+
+
+class Logs:
+    """The integration: lets `JobFilter`, `add_job` and `current_job` know what runs."""
+
+    def install(self, host: Host) -> None:
+        """Begin; twice is harmless."""
+        host.around_handlers(lambda run: of_job(run.job))
+
+
+class JobFilter(logging.Filter):
+    """Gives each record the fields of the job that is running, None outside of one.
+
+    Add it to a handler, not to a logger, so that it sees the records of every logger.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record through."""
+        for field, value in zip(FIELDS, _values(_CURRENT.get()), strict=True):
+            if not hasattr(record, field):
+                setattr(record, field, value)
+        return True
+
+
+def add_job(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Add the fields of the job that is running, as a processor of structlog; none outside."""
+    job = _CURRENT.get()
+    if job is not None:
+        for field, value in zip(FIELDS, _values(job), strict=True):
+            event.setdefault(field, value)
+    return event
+
+
+def current_job() -> Job | None:
+    """Return the job whose handler calls this, None outside of one."""
+    return _CURRENT.get()
+
+
+class ConsoleFormatter(logging.Formatter):
+    """Lines for people; one of a run ends with its job."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
+        """Return the line without its traceback."""
+        line = super().formatMessage(record)
+        if getattr(record, "job_id", None) is None or record.__dict__["job_id"] in line:
+            return line
+        job: dict[str, Any] = record.__dict__
+        again = f" #{job['attempt']}" if job["attempt"] > 1 else ""
+        return f"{line} [{job['job_name']} {job['job_id']}{again}]"
+
+
+class JsonFormatter(logging.Formatter):
+    """A JSON object a line: time, level, logger, message, the job's fields, the exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        fields: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        for field in FIELDS:
+            value = getattr(record, field, None)
+            if value is not None:
+                fields[field] = value
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            fields["stack"] = self.formatStack(record.stack_info)
+        return json.dumps(fields, ensure_ascii=False, default=str)
+
+
+@contextmanager
+def of_job(job: Job | None) -> Iterator[None]:
+    """Let the lines that are written in the block be of a job."""
+    token = _CURRENT.set(job)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
+def _values(job: Job | None) -> tuple[Any, ...]:
+    if job is None:
+        return None, None, None, None
+    worker = None if job.worker_id is None else str(job.worker_id)
+    return str(job.id), job.name, job.attempt, worker

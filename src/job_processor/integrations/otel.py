@@ -1,0 +1,126 @@
+"""OpenTelemetry: a span where a job is made, one where it runs, linked across processes; metrics.
+
+Needs the extra `otel`. Names and attributes are those of its semantic conventions for messaging.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from job_processor.errors import MissingExtraError
+from job_processor.events import Event, EventKind
+from job_processor.host import Host
+from job_processor.models import Job, JobStatus, SimpleJob
+from job_processor.retries import Snooze
+from job_processor.scopes import HandlerRun
+from job_processor.version import version
+
+try:
+    from opentelemetry import metrics, trace
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+except ModuleNotFoundError as error:
+    raise MissingExtraError("job_processor.integrations.otel", "otel") from error
+
+_SCOPE = "job_processor"
+_SYSTEM = "job_processor"
+
+
+class OpenTelemetry:
+    """The integration.
+
+    tracer_provider, meter_provider: None: those that the application has set.
+    """
+
+    def __init__(
+        self,
+        tracer_provider: trace.TracerProvider | None = None,
+        meter_provider: metrics.MeterProvider | None = None,
+    ) -> None:
+        self._tracer = trace.get_tracer(_SCOPE, version(), tracer_provider)
+        self._propagator = TraceContextTextMapPropagator()
+        meter = metrics.get_meter(_SCOPE, version(), meter_provider)
+        self._sent = meter.create_counter(
+            "messaging.client.sent.messages", "{message}", "Jobs that were stored to wait"
+        )
+        self._consumed = meter.create_counter(
+            "messaging.client.consumed.messages", "{message}", "Jobs that were claimed"
+        )
+        self._duration = meter.create_histogram(
+            "messaging.process.duration", "s", "How long handlers ran"
+        )
+
+    def install(self, host: Host) -> None:
+        """Begin."""
+        host.stamp(self._stamp)
+        host.around_handlers(self._scope)
+        host.listen(self._count)
+
+    def _stamp(self, job: Job) -> Mapping[str, Any] | None:
+        """Note on a caller's job where in which trace it was made, if that is recorded at all."""
+        if not isinstance(job, SimpleJob):
+            return None
+        span = self._tracer.start_span(
+            f"create {job.name}",
+            kind=trace.SpanKind.PRODUCER,
+            attributes=_attributes(job, "create"),
+        )
+        with trace.use_span(span, end_on_exit=True):
+            if not span.get_span_context().trace_flags.sampled:
+                return None
+            carrier: dict[str, str] = {}
+            self._propagator.inject(carrier)
+        return {"traceparent": carrier["traceparent"]}
+
+    @contextmanager
+    def _scope(self, run: HandlerRun) -> Iterator[None]:
+        job, began = run.job, time.monotonic()
+        with self._tracer.start_as_current_span(
+            f"process {job.name}",
+            kind=trace.SpanKind.CONSUMER,
+            links=self._links(job),
+            attributes={**_attributes(job, "process"), "job_processor.attempt": job.attempt},
+        ) as span:
+            with suppress(BaseException):  # it is raised to whoever else is around the handler
+                yield
+            attributes = _attributes(job, "process")
+            if run.status is not None:
+                span.set_attribute("job_processor.status", run.status.value)
+            if run.error is not None and not isinstance(run.error, Snooze):
+                span.record_exception(run.error)
+                attributes["error.type"] = type(run.error).__qualname__
+            elif run.status is JobStatus.ERRORED:
+                attributes["error.type"] = "_OTHER"
+            if "error.type" in attributes:
+                span.set_attribute("error.type", attributes["error.type"])
+                span.set_status(trace.StatusCode.ERROR, str(run.error or run.status))
+        attributes.pop("messaging.message.id")  # one series for each job would be too many
+        self._duration.record(time.monotonic() - began, attributes)
+
+    def _links(self, job: Job) -> list[trace.Link]:
+        traceparent = getattr(job, "traceparent", None)
+        if traceparent is None:
+            return []
+        context = self._propagator.extract({"traceparent": traceparent})
+        made = trace.get_current_span(context).get_span_context()
+        return [trace.Link(made)] if made.is_valid else []
+
+    def _count(self, event: Event) -> None:
+        if event.job is None or event.kind not in (EventKind.SCHEDULED, EventKind.CLAIMED):
+            return
+        scheduled = event.kind is EventKind.SCHEDULED
+        attributes = _attributes(event.job, "send" if scheduled else "receive")
+        attributes.pop("messaging.message.id")
+        (self._sent if scheduled else self._consumed).add(1, attributes)
+
+
+def _attributes(job: Job, operation: str) -> dict[str, str]:
+    return {
+        "messaging.system": _SYSTEM,
+        "messaging.destination.name": job.name,
+        "messaging.operation.name": operation,
+        "messaging.operation.type": operation,
+        "messaging.message.id": str(job.id),
+    }

@@ -1,0 +1,201 @@
+"""Prometheus: counters, histograms and gauges of a worker and of its database.
+
+Needs the extra `prometheus`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import Any
+
+from job_processor.errors import MissingExtraError, StoreError
+from job_processor.events import Event, EventKind
+from job_processor.host import Host
+from job_processor.scopes import HandlerRun
+from job_processor.settings import check_int, check_positive
+
+try:
+    from prometheus_client import (
+        REGISTRY,
+        CollectorRegistry,
+        Counter,
+        Gauge,
+        Histogram,
+        start_http_server,
+    )
+except ModuleNotFoundError as error:
+    raise MissingExtraError("job_processor.integrations.prometheus", "prometheus") from error
+
+OTHER = "(other)"
+"""Stands for the names beyond `max_names`."""
+
+_LAG_INTERVAL = 0.5  # seconds
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
+_ENDS = frozenset(
+    {
+        EventKind.FINISHED,
+        EventKind.ERRORED,
+        EventKind.RETRIED,
+        EventKind.PAUSED,
+        EventKind.KILLED,
+        EventKind.SKIPPED,
+    }
+)
+
+
+class Prometheus:
+    """The integration; one may serve several processors.
+
+    registry: where its metrics are kept; None: the usual one of `prometheus_client`.
+    max_names: job names that get a label of their own; those that come later share one.
+    interval: seconds between two looks at the database, for queue and workers.
+
+    Raises InvalidArgumentError, and ValueError (from the client) when its registry has one already.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry | None = None,
+        *,
+        max_names: int = 100,
+        interval: float = 15.0,
+    ) -> None:
+        check_int("max_names", max_names, minimum=1)
+        check_positive("interval", interval)
+        self.registry = REGISTRY if registry is None else registry
+        self._interval = interval
+        self._max_names = max_names
+        self._names: set[str] = set()
+        self._tasks: dict[int, list[asyncio.Task[None]]] = {}
+        self._make()
+
+    def _make(self) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"job_processor_{name}", text, labels, registry=self.registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"job_processor_{name}", text, labels, registry=self.registry)
+
+        def histogram(name: str, text: str, *labels: str) -> Histogram:
+            full = f"job_processor_{name}"
+            return Histogram(full, text, labels, buckets=_SECONDS, registry=self.registry)
+
+        self._scheduled = counter("scheduled", "Jobs that were stored to wait", "name")
+        self._ended = counter("ended", "Runs by how they ended", "name", "status")
+        self._fired = counter("cron_fired", "Occurrences that came due", "name")
+        self._rescued = counter("rescued", "Runs of dead workers that were taken care of", "name")
+        self._lost = counter("workers_lost", "Workers that died")
+        self._run_time = histogram("run_seconds", "From start to end", "name", "status")
+        self._wait_time = histogram("wait_seconds", "From its time to its start", "name")
+        self._running = gauge("running", "Handlers that run here")
+        self._slots = gauge("slots", "Handlers that may run here at a time")
+        self._lag = gauge("loop_lag_seconds", "By how much the event loop was late last")
+        self._waiting = gauge("waiting", "Jobs in the database that are to run", "name")
+        self._delay = gauge("queue_delay_seconds", "For how long the first due job has waited")
+        self._workers = gauge("workers", "Workers that are registered")
+
+    def install(self, host: Host) -> None:
+        """Begin."""
+        host.around_handlers(self._scope)
+        host.listen(lambda event: self._on_event(host, event))
+
+    @contextmanager
+    def _scope(self, run: HandlerRun) -> Iterator[None]:
+        began = time.monotonic()
+        self._running.inc()
+        try:
+            with suppress(BaseException):  # it is raised to whoever else is around the handler
+                yield
+        finally:
+            self._running.dec()
+            status = "lost" if run.status is None else run.status.value
+            took = time.monotonic() - began
+            self._run_time.labels(self._label(run.job.name), status).observe(took)
+
+    def _on_event(self, host: Host, event: Event) -> None:
+        kind = event.kind
+        if event.job is None:
+            self._on_worker(host, kind)
+            return
+        name = self._label(event.job.name)
+        if kind is EventKind.SCHEDULED:
+            self._scheduled.labels(name).inc()
+        elif kind is EventKind.STARTED:
+            waited = (event.job.updated_at - event.job.scheduled_for).total_seconds()
+            self._wait_time.labels(name).observe(max(waited, 0.0))
+        elif kind is EventKind.CRON_FIRED:
+            self._fired.labels(name).inc()
+        elif kind is EventKind.RESCUED:
+            self._rescued.labels(name).inc()
+        elif kind in _ENDS:
+            self._ended.labels(name, kind.value).inc()
+
+    def _on_worker(self, host: Host, kind: EventKind) -> None:
+        if kind is EventKind.WORKER_STARTED:
+            self._slots.inc(host.settings.concurrency)
+            self._tasks[id(host)] = [_task(self._measure_lag()), _task(self._look(host))]
+        elif kind is EventKind.WORKER_STOPPED:
+            self._slots.dec(host.settings.concurrency)
+            for task in self._tasks.pop(id(host), ()):
+                task.cancel()
+        elif kind is EventKind.WORKER_LOST:
+            self._lost.inc()
+
+    async def _measure_lag(self) -> None:
+        while True:
+            asked = time.monotonic()
+            await asyncio.sleep(_LAG_INTERVAL)
+            self._lag.set(max(time.monotonic() - asked - _LAG_INTERVAL, 0.0))
+
+    async def _look(self, host: Host) -> None:
+        """Look at the database now and then; while it is away the last numbers stand."""
+        while True:
+            try:
+                self._take(await host.get_status())
+            except StoreError as error:
+                host.logger.debug("metrics: %s", error)
+            await asyncio.sleep(self._interval)
+
+    def _take(self, status: Mapping[str, Any]) -> None:
+        self._workers.set(len(status["workers"]))
+        now = datetime.fromisoformat(status["now"])
+        due = [datetime.fromisoformat(job["scheduled_for"]) for job in status["queue"]]
+        self._delay.set((now - min(due, default=now)).total_seconds())
+        waiting: dict[str, int] = {}
+        for group in (*status["jobs"], *status["crons"]):
+            name = self._label(group["name"] if "name" in group else group["cron"]["name"])
+            counts = group["counts"]
+            count = counts.get("pending", 0) + counts.get("paused", 0)
+            waiting[name] = waiting.get(name, 0) + count
+        for name, count in waiting.items():
+            self._waiting.labels(name).set(count)
+
+    def _label(self, name: str) -> str:
+        if name not in self._names:
+            if len(self._names) >= self._max_names:
+                return OTHER
+            self._names.add(name)
+        return name
+
+
+@contextmanager
+def serve(port: int, registry: CollectorRegistry = REGISTRY) -> Iterator[int]:
+    """Serve a registry on a port (0: any) for the time of the block; give the port.
+
+    Raises OSError when it is taken.
+    """
+    server, thread = start_http_server(port, registry=registry)
+    try:
+        yield int(server.server_port)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    return asyncio.get_running_loop().create_task(work, name="metrics")

@@ -1,0 +1,189 @@
+"""Sentry: failures with their job, a transaction a run, check-ins of crons.
+
+Needs the extra `sentry`. It uses the client that the application's `sentry_sdk.init` has made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from typing import Any
+
+from job_processor.definitions import CronDef
+from job_processor.errors import MissingExtraError
+from job_processor.events import Event, EventKind
+from job_processor.host import Host
+from job_processor.integrations.sentry_monitors import monitor_config
+from job_processor.models import CronTask, Job, JobStatus, SimpleJob
+from job_processor.redaction import Redaction, without
+from job_processor.retries import Snooze
+from job_processor.scopes import HandlerRun
+
+try:
+    import sentry_sdk
+    from sentry_sdk.crons import capture_checkin
+except ModuleNotFoundError as error:
+    raise MissingExtraError("job_processor.integrations.sentry", "sentry") from error
+
+_OPERATION = "queue.process"
+_ORIGIN = "auto.queue.job_processor"
+_ENDS = {
+    EventKind.FINISHED: "ok",
+    EventKind.ERRORED: "error",
+    EventKind.KILLED: "error",
+}
+_STATUSES = {
+    JobStatus.FINISHED: "ok",
+    JobStatus.ERRORED: "internal_error",
+    JobStatus.PENDING: "internal_error",
+    JobStatus.KILLED: "cancelled",
+    JobStatus.PAUSED: "aborted",
+}
+
+
+class Sentry:
+    """The integration.
+
+    redact: a regular expression for names of payload fields whose values are not sent; None: the
+        one that is used everywhere here (passwords, tokens, keys and their like).
+    report_retries: report failed attempts that are followed by another, too.
+    monitor_crons: send check-ins of crons, which make and update monitors of the cron's name.
+    failure_threshold, recovery_threshold: occurrences in a row that have to fail before Sentry
+        makes an issue of it, and to succeed before it closes it; None: as in Sentry.
+
+    Raises InvalidArgumentError.
+    """
+
+    def __init__(
+        self,
+        *,
+        redact: str | re.Pattern[str] | None = None,
+        report_retries: bool = False,
+        monitor_crons: bool = True,
+        failure_threshold: int | None = None,
+        recovery_threshold: int | None = None,
+    ) -> None:
+        self._redaction = Redaction(redact)
+        self._report_retries = report_retries
+        self._monitor_crons = monitor_crons
+        self._thresholds = {
+            "failure_issue_threshold": failure_threshold,
+            "recovery_threshold": recovery_threshold,
+        }
+
+    def install(self, host: Host) -> None:
+        """Begin."""
+        host.around_handlers(self._scope)
+        host.listen(self._report_what_has_no_exception)
+        if self._monitor_crons:
+            host.stamp(_stamp)
+            host.listen(lambda event: self._check_in(host, event))
+
+    @contextmanager
+    def _scope(self, run: HandlerRun) -> Iterator[None]:
+        """Let whatever the handler sends to Sentry be of its job, and send what it raised."""
+        with sentry_sdk.isolation_scope() as scope:
+            self._describe(scope, run.job)
+            with sentry_sdk.start_transaction(
+                op=_OPERATION, name=run.job.name, source="task", origin=_ORIGIN
+            ) as transaction:
+                _describe_span(transaction, run.job)
+                with suppress(BaseException):  # it is raised to whoever else is around the handler
+                    yield
+                transaction.set_status(_STATUSES.get(run.status, "aborted"))  # type: ignore[arg-type]
+                if run.error is not None and self._reports(run):
+                    sentry_sdk.capture_exception(run.error)
+
+    def _reports(self, run: HandlerRun) -> bool:
+        if run.status is JobStatus.PENDING:
+            return self._report_retries and not isinstance(run.error, Snooze)
+        return run.status is JobStatus.ERRORED
+
+    def _report_what_has_no_exception(self, event: Event) -> None:
+        """Report a crash, a maximum runtime, an interruption: whatever no handler raised."""
+        job = event.job
+        if event.kind is not EventKind.ERRORED or event.error is not None or job is None:
+            return
+        told = job.output.error if job.output is not None else None
+        with sentry_sdk.isolation_scope() as scope:
+            self._describe(scope, job)
+            scope.fingerprint = ["job-processor", job.name, told or ""]
+            sentry_sdk.capture_message(f"{job.name}: {told or 'errored'}", level="error")
+
+    def _describe(self, scope: Any, job: Job) -> None:
+        scope.set_transaction_name(job.name, source="task")
+        scope.set_tag("job.name", job.name)
+        scope.set_tag("job.type", job.type)
+        scope.set_context(
+            "job",
+            {
+                "id": str(job.id),
+                "name": job.name,
+                "attempt": job.attempt,
+                "scheduled_for": job.scheduled_for.isoformat(),
+                "worker_id": None if job.worker_id is None else str(job.worker_id),
+                "payload": self._redaction.fields(getattr(job, "payload", None)),
+            },
+        )
+        secrets = self._redaction.secrets(getattr(job, "payload", None))
+        scope.add_event_processor(lambda event, _hint: _cleaned(event, secrets))
+
+    def _check_in(self, host: Host, event: Event) -> None:
+        job = event.job
+        if not isinstance(job, CronTask) or job.started_at is None:
+            return
+        began = event.kind is EventKind.STARTED
+        status = "in_progress" if began else _ENDS.get(event.kind)
+        if status is None:
+            return
+        cron = host.definition(job.name)
+        config = None
+        if began and isinstance(cron, CronDef):
+            config = monitor_config(cron, host.settings.timezone, self._thresholds)
+        capture_checkin(
+            monitor_slug=job.name,
+            check_in_id=job.sentry_id or _check_in_id(job),
+            status=status,
+            duration=None if began else _seconds(job),
+            monitor_config=config,  # type: ignore[arg-type]  # its type is private to the kit
+        )
+
+
+def _stamp(job: Job) -> dict[str, str] | None:
+    """Keep the id of its check-in on a cron task, for whoever ends it."""
+    return {"sentry_id": _check_in_id(job)} if isinstance(job, CronTask) else None
+
+
+def _check_in_id(job: Job) -> str:
+    """Return the id of an occurrence's check-in, the same in every process."""
+    return sha256(f"sentry\n{job.id}".encode()).hexdigest()[:32]
+
+
+def _seconds(job: Job) -> float | None:
+    if job.started_at is None or job.ended_at is None:
+        return None
+    return (job.ended_at - job.started_at).total_seconds()
+
+
+def _describe_span(span: Any, job: Job) -> None:
+    span.set_data("messaging.system", "job-processor")
+    span.set_data("messaging.message.id", str(job.id))
+    span.set_data("messaging.destination.name", job.name)
+    span.set_data("messaging.message.retry.count", job.attempt - 1)
+    if isinstance(job, SimpleJob) and job.started_at is not None:
+        latency = (job.started_at - job.scheduled_for).total_seconds() * 1000
+        span.set_data("messaging.message.receive.latency", latency)
+
+
+def _cleaned(event: Any, secrets: list[str]) -> Any:
+    """Return an event without the values of our own frames, and without secrets anywhere."""
+    for exception in (event.get("exception") or {}).get("values") or ():
+        for frame in (exception.get("stacktrace") or {}).get("frames") or ():
+            if str(frame.get("module")).partition(".")[0] == "job_processor":
+                frame.pop("vars", None)  # they hold the payload, under any name
+    for part in ("exception", "message", "logentry", "extra") if secrets else ():
+        if part in event:
+            event[part] = without(event[part], secrets)
+    return event

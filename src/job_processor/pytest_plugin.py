@@ -1,0 +1,48 @@
+"""Fixtures for pytest, there wherever this package is installed; see docs/testing.md.
+
+Nothing of the package is imported before a test asks for a fixture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from job_processor.processor import JobProcessor
+    from job_processor.testing import JobTester, MovableClock
+
+
+def _async_fixture() -> Callable[..., Any]:
+    """Return pytest-asyncio's decorator where it is; anyio's plugin takes pytest's own."""
+    if find_spec("pytest_asyncio") is None:
+        return pytest.fixture
+    import pytest_asyncio  # noqa: PLC0415  # see above
+
+    return pytest_asyncio.fixture
+
+
+@pytest.fixture
+def job_processor() -> JobProcessor:
+    """The processor under test. Override it in your conftest.py to return your application's."""
+    from job_processor.processor import JobProcessor  # noqa: PLC0415  # see above
+
+    return JobProcessor("sqlite://")
+
+
+@_async_fixture()
+async def job_tester(job_processor: JobProcessor) -> AsyncIterator[JobTester]:
+    """The processor under test in memory: `.drain()`, `.clock`, `.assert_scheduled(…)`."""
+    from job_processor.testing import in_memory  # noqa: PLC0415  # see above
+
+    async with in_memory(job_processor) as tester:
+        yield tester
+
+
+@pytest.fixture
+def job_clock(job_tester: JobTester) -> MovableClock:
+    """The clock of `job_tester`."""
+    return job_tester.clock

@@ -1,0 +1,182 @@
+"""OpenTelemetry, with its own SDK: spans and metrics as they would be exported."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+
+from job_processor import CronDef, JobDef, JobStatus, SimpleJob
+from job_processor.integrations.otel import OpenTelemetry
+from tests.processors import Processors
+
+
+class Telemetry:
+    """Providers of a test's own, and what they were told."""
+
+    def __init__(self, **options: Any) -> None:
+        self.tracers = TracerProvider(**options)
+        self._spans = InMemorySpanExporter()
+        self.tracers.add_span_processor(SimpleSpanProcessor(self._spans))
+        self._metrics = InMemoryMetricReader()
+        self.meters = MeterProvider([self._metrics])
+        self.integration = OpenTelemetry(self.tracers, self.meters)
+
+    def spans(self, name: str) -> list[ReadableSpan]:
+        """Return the spans of a name that have ended."""
+        return [span for span in self._spans.get_finished_spans() if span.name == name]
+
+    def points(self, name: str) -> list[Any]:
+        """Return the data points of a metric."""
+        data = self._metrics.get_metrics_data()
+        return [
+            point
+            for resource in (data.resource_metrics if data else ())
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            if metric.name == name
+            for point in metric.data.data_points
+        ]
+
+    def close(self) -> None:
+        """Stop exporting."""
+        self.tracers.shutdown()
+        self.meters.shutdown()
+
+
+@pytest.fixture
+def telemetry() -> Any:
+    """Fresh providers."""
+    made = Telemetry()
+    yield made
+    made.close()
+
+
+async def nothing() -> None:
+    """Do nothing."""
+
+
+async def test_producer_and_consumer_are_linked(
+    processors: Processors, telemetry: Telemetry
+) -> None:
+    """From the caller's span through the database to another processor, threads included."""
+    tracer = telemetry.tracers.get_tracer("test")
+
+    def plain() -> None:
+        with tracer.start_as_current_span("inside"):
+            pass
+
+    web = await processors.make(jobs={"a": JobDef(None)}, integrations=[telemetry.integration])
+    worker = await processors.make(jobs={"a": JobDef(plain)}, integrations=[telemetry.integration])
+    with tracer.start_as_current_span("request") as request:
+        job = await web.schedule_job("a")
+    await worker.run_worker(burst=True)
+    (create,), (process,) = telemetry.spans("create a"), telemetry.spans("process a")
+    (inside,) = telemetry.spans("inside")
+    assert create.parent is not None
+    assert create.parent.span_id == request.get_span_context().span_id
+    assert (create.kind, process.kind) == (trace.SpanKind.PRODUCER, trace.SpanKind.CONSUMER)
+    assert [link.context.span_id for link in process.links] == [create.context.span_id]
+    assert process.parent is None
+    assert inside.parent is not None
+    assert inside.parent.span_id == process.context.span_id
+    told = process.attributes or {}
+    assert told["messaging.message.id"] == str(job.id)
+    assert told["messaging.destination.name"] == "a"
+    assert (told["job_processor.status"], told["job_processor.attempt"]) == ("finished", 1)
+    ended = await web.wait_for_job(job.id)
+    assert isinstance(ended, SimpleJob)
+    assert ended.traceparent == job.traceparent
+    assert ended.traceparent is not None
+
+
+async def test_failures(processors: Processors, telemetry: Telemetry) -> None:
+    """The span is an error with what was raised; its metric tells the type."""
+
+    async def fail() -> None:
+        raise ValueError("as told")
+
+    jobs = {"fail": JobDef(fail)}
+    processor = await processors.make(jobs=jobs, integrations=[telemetry.integration])
+    assert (await processor.run_job("fail")).status is JobStatus.ERRORED
+    (span,) = telemetry.spans("process fail")
+    assert (span.status.status_code, span.status.description) == (
+        trace.StatusCode.ERROR,
+        "as told",
+    )
+    assert [event.name for event in span.events] == ["exception"]
+    (point,) = telemetry.points("messaging.process.duration")
+    assert point.attributes["error.type"] == "ValueError"
+    assert "messaging.message.id" not in point.attributes
+
+
+async def test_metrics(processors: Processors, telemetry: Telemetry) -> None:
+    """Jobs that were stored, claimed and run."""
+    processor = await processors.make(
+        jobs={"a": JobDef(nothing)}, integrations=[telemetry.integration]
+    )
+    await processor.schedule_jobs(["a", "a", "a"])
+    await processor.run_worker(burst=True)
+    for name in ("messaging.client.sent.messages", "messaging.client.consumed.messages"):
+        (point,) = telemetry.points(name)
+        assert point.value == 3
+    (point,) = telemetry.points("messaging.process.duration")
+    assert point.count == 3
+
+
+@pytest.mark.parametrize("sampler", [ALWAYS_OFF, None])
+async def test_a_job_carries_nothing_when_nothing_is_recorded(
+    processors: Processors, sampler: Any
+) -> None:
+    """Without an SDK, and in a trace that is not sampled; nor does a cron task ever."""
+    telemetry = Telemetry(sampler=sampler) if sampler is not None else None
+    integration = telemetry.integration if telemetry is not None else OpenTelemetry()
+    processor = await processors.make(
+        jobs={"a": JobDef(nothing)},
+        crons={"yearly": CronDef("@yearly", nothing)},
+        integrations=[integration],
+    )
+    assert (await processor.schedule_job("a")).traceparent is None
+    await processor.run_worker(burst=True)
+    await processor.run_cron("yearly")
+    if telemetry is not None:
+        telemetry.close()
+
+
+async def test_a_job_whose_trace_is_garbage_runs(
+    processors: Processors, telemetry: Telemetry
+) -> None:
+    """What another program wrote there makes no link, and no harm."""
+
+    class Garbage:
+        def install(self, host: Any) -> None:
+            host.stamp(lambda job: {"traceparent": "garbage"})
+
+    integrations = [telemetry.integration, Garbage()]
+    processor = await processors.make(jobs={"a": JobDef(nothing)}, integrations=integrations)
+    await processor.schedule_job("a")
+    await processor.run_worker(burst=True)
+    (span,) = telemetry.spans("process a")
+    assert list(span.links) == []
+
+
+async def test_a_replaced_job_keeps_its_trace_and_gets_the_new_expiry(
+    processors: Processors, telemetry: Telemetry
+) -> None:
+    """The one that waits stays the job that it is; an expiry that is gone is gone."""
+    processor = await processors.make(
+        jobs={"a": JobDef(nothing)}, integrations=[telemetry.integration]
+    )
+    later = timedelta(hours=1)
+    first = await processor.schedule_job("a", expires_at=later, unique_key="k")
+    second = await processor.schedule_job("a", unique_key="k", on_conflict="replace")
+    assert (second.id, second.traceparent) == (first.id, first.traceparent)
+    assert second.expires_at is None

@@ -1,0 +1,149 @@
+"""Prometheus, with its own client: what a scrape would find."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from job_processor import InvalidArgumentError, JobDef, JobProcessor, Retry
+from job_processor.integrations.prometheus import OTHER, Prometheus, serve
+from tests.docs.markdown import ROOT, codes, table
+from tests.processors import Processors, eventually
+from tests.worker.test_crashes import die_holding
+
+PREFIX = "job_processor_"
+
+
+class Scrape:
+    """An integration with a registry of its own, and what it holds."""
+
+    def __init__(self, **options: Any) -> None:
+        self.integration = Prometheus(CollectorRegistry(), **options)
+
+    def __call__(self, metric: str, /, **labels: str) -> float | None:
+        """Return a value, None when it is not there."""
+        return self.integration.registry.get_sample_value(PREFIX + metric, labels)
+
+    def labels(self, name: str) -> set[str]:
+        """Return the names for which a metric has a value."""
+        return {
+            sample.labels["name"]
+            for metric in self.integration.registry.collect()
+            for sample in metric.samples
+            if sample.name == PREFIX + name
+        }
+
+
+async def nothing() -> None:
+    """Do nothing."""
+
+
+async def fail() -> None:
+    """Fail."""
+    raise ValueError
+
+
+async def test_runs_are_counted_and_timed(processors: Processors) -> None:
+    """By name and status, with the time that they took and that they waited."""
+    scrape = Scrape()
+    jobs = {"a": JobDef(nothing), "b": JobDef(fail, retry=Retry(max_attempts=2, delay=0))}
+    processor = await processors.make(jobs=jobs, integrations=[scrape.integration])
+    await processor.schedule_jobs(["a", "a", "b"])
+    late = await processor.schedule_job("a", None, timedelta(hours=1))
+    await processor.run_worker(burst=True)
+    await processor.run_worker(burst=True)
+    assert scrape("scheduled_total", name="a") == 3
+    assert scrape("ended_total", name="a", status="finished") == 2
+    assert scrape("ended_total", name="b", status="retried") == 1
+    assert scrape("ended_total", name="b", status="errored") == 1
+    assert scrape("run_seconds_count", name="a", status="finished") == 2
+    assert scrape("run_seconds_count", name="b", status="errored") == 1
+    assert scrape("wait_seconds_count", name="a") == 2
+    assert (scrape("running"), scrape("slots")) == (0, 0)
+    await processor.kill_job(late.id)
+    assert scrape("ended_total", name="a", status="killed") == 1
+
+
+async def test_what_the_database_holds(processors: Processors) -> None:
+    """Waiting jobs, the delay of the first, workers and slots, while a worker runs; a dead one."""
+    scrape = Scrape(interval=0.01)
+    jobs = {"a": JobDef(nothing), "never": JobDef(nothing, tag="never")}
+    processor = await processors.make(
+        jobs=jobs, integrations=[scrape.integration], worker_tags=["x"], concurrency=7
+    )
+    await processor.schedule_jobs(["never", "never", "a"])
+    await die_holding(processor, ["a"])
+    await processors.worker(processor)
+
+    async def looked() -> bool:
+        delay = scrape("queue_delay_seconds")
+        return scrape("rescued_total", name="a") == 1 and delay is not None and delay > 0
+
+    await eventually(looked)
+    assert scrape("waiting", name="never") == 2
+    assert scrape("workers_lost_total") == 1
+    assert scrape("slots") == 7
+
+    async def measured() -> bool:
+        return scrape("workers") == 1
+
+    await eventually(measured)
+    assert scrape("loop_lag_seconds") is not None
+
+
+async def test_the_number_of_series_is_bounded(processors: Processors) -> None:
+    """Names beyond the limit share one label."""
+    scrape = Scrape(max_names=2)
+    jobs = {name: JobDef(nothing) for name in "abcd"}
+    processor = await processors.make(jobs=jobs, integrations=[scrape.integration])
+    await processor.schedule_jobs(["a", "b", "c", "d", "a"])
+    assert scrape.labels("scheduled_total") == {"a", "b", OTHER}
+    assert scrape("scheduled_total", name=OTHER) == 2
+
+
+def test_page_and_dashboard_are_those_of_the_code() -> None:
+    """The page lists each metric; the dashboard asks for nothing that is not there."""
+    metrics = {
+        metric.name + ("_total" if metric.type == "counter" else "")
+        for metric in Scrape().integration.registry.collect()
+    }
+    listed = table("docs/prometheus.md", ("metric", "labels", "what it is"))
+    assert {name for row in listed for name in codes(row[0])} == metrics
+    board = json.loads((ROOT / "docs" / "grafana.json").read_text())
+    asked = set(re.findall(r"job_processor_\w+", json.dumps(board["panels"])))
+    assert {re.sub(r"_bucket$", "", name) for name in asked} == metrics
+
+
+def test_it_is_served() -> None:
+    """Over HTTP, for the time of the block; a port that is taken is an error of the system."""
+    scrape = Scrape()
+    registry = scrape.integration.registry
+    with serve(0, registry) as port:
+        url = f"http://127.0.0.1:{port}/metrics"
+        with urllib.request.urlopen(url) as answer:  # our own server
+            assert b"job_processor_slots 0.0" in answer.read()
+        with pytest.raises(OSError, match="in use"), serve(port, registry):
+            pass
+
+
+@pytest.mark.parametrize(("option", "value"), [("max_names", 0), ("interval", "often")])
+def test_options_that_are_not_allowed(option: str, value: Any) -> None:
+    """The error names the option and the value."""
+    with pytest.raises(InvalidArgumentError, match=f"{option}: {value!r}"):
+        Prometheus(CollectorRegistry(), **{option: value})
+
+
+async def test_two_processors_share_one(processors: Processors) -> None:
+    """Both count in the same registry."""
+    scrape = Scrape()
+    options: dict[str, Any] = {"jobs": {"a": JobDef(nothing)}, "integrations": [scrape.integration]}
+    made: list[JobProcessor] = [await processors.make(**options) for _ in range(2)]
+    for processor in made:
+        await processor.run_job("a")
+    assert scrape("ended_total", name="a", status="finished") == 2

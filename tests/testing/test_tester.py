@@ -1,0 +1,164 @@
+"""The test kit: an application's processor in memory, drained, with a clock to move."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from job_processor import (
+    InvalidArgumentError,
+    JobDef,
+    JobProcessor,
+    JobStatus,
+    JobTimeoutError,
+    Retry,
+    WorkerStateError,
+)
+from job_processor.testing import MovableClock, in_memory
+
+START = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+async def nothing() -> str:
+    """Do next to nothing."""
+    return "done"
+
+
+@pytest.fixture
+def processor() -> JobProcessor:
+    """An application's processor, whose database nobody reaches."""
+    return JobProcessor("mongodb://127.0.0.1:1/app", jobs={"a": JobDef(nothing)})
+
+
+async def test_it_gets_its_own_back(processor: JobProcessor) -> None:
+    """In memory for the time of the block, then with its own database and clock, nothing kept."""
+    address, clock = processor.address, processor._clock
+    for _ in range(2):
+        async with in_memory(processor, START) as tester:
+            assert processor.address != address
+            job = await processor.schedule_job("a")
+            assert job.scheduled_for == START
+            assert [each.id for each in await tester.drain()] == [job.id]
+            assert len((await processor.find_jobs()).jobs) == 1
+        assert processor.address == address
+        assert processor._clock is clock
+        assert processor._events.has_listeners is False
+
+
+async def test_it_gets_its_own_back_after_a_failure(processor: JobProcessor) -> None:
+    """A test that fails leaves nothing behind."""
+    address = processor.address
+    with pytest.raises(ZeroDivisionError):
+        async with in_memory(processor):
+            raise ZeroDivisionError
+    assert processor.address == address
+
+
+async def test_drain_runs_what_is_due_and_what_comes_of_it(processor: JobProcessor) -> None:
+    """A job that schedules another: both; one for later, or a retry: when the clock has come."""
+    tries: list[datetime] = []
+
+    @processor.job()
+    async def parent() -> None:
+        await processor.schedule_job("a")
+        await processor.schedule_job("a", None, timedelta(hours=1))
+
+    @processor.job(retry=Retry(max_attempts=2, delay=60, jitter=False))
+    async def shaky() -> None:
+        tries.append(tester.clock.now())
+        raise ValueError("as told")
+
+    async with in_memory(processor, START) as tester:
+        await processor.schedule_job("parent")
+        assert [job.name for job in await tester.drain()] == ["parent", "a"]
+        await processor.schedule_job("shaky")
+        assert await tester.drain() == []
+        assert tester.clock.move(seconds=60) == START + timedelta(seconds=60)
+        (failed,) = await tester.drain()
+        assert failed.status is JobStatus.ERRORED
+        assert tries == [START, START + timedelta(seconds=60)]
+        tester.clock.move(timedelta(minutes=58), seconds=59)
+        assert await tester.drain() == []
+        tester.clock.move(seconds=1)
+        assert [job.name for job in await tester.drain()] == ["a"]
+
+
+async def test_crons_fire_when_the_clock_has_come(processor: JobProcessor) -> None:
+    """Each occurrence once, without a first drain by hand."""
+    processor.cron("0 2 * * *", "nightly")(nothing)
+    async with in_memory(processor, START) as tester:
+        tester.clock.move_to(datetime(2026, 5, 2, 1, 59, 59, tzinfo=UTC))
+        assert await tester.drain() == []
+        for day in (2, 3):
+            tester.clock.move_to(datetime(2026, 5, day, 2, tzinfo=UTC))
+            (task,) = await tester.drain()
+            assert (task.name, task.scheduled_for) == ("nightly", tester.clock.now())
+
+
+async def test_what_was_scheduled(processor: JobProcessor) -> None:
+    """By name, payload, moment or delay, and number; a failure lists what was scheduled."""
+    async with in_memory(processor, START) as tester:
+        tester.assert_not_scheduled()
+        with pytest.raises(AssertionError, match=r"0 jobs .* 'a', at least one .* nothing was"):
+            tester.assert_scheduled("a")
+        first = await processor.schedule_job("a", {"n": 1})
+        second = await processor.schedule_job("a", {"n": 2}, timedelta(hours=1))
+        assert tester.scheduled("a") == tester.scheduled() == [first, second]
+        assert tester.assert_scheduled("a", count=2) == second
+        assert tester.assert_scheduled("a", {"n": 1}) == first
+        assert tester.assert_scheduled("a", scheduled_for=timedelta(hours=1), count=1) == second
+        assert tester.assert_scheduled("a", scheduled_for=START) == first
+        tester.assert_not_scheduled("b")
+        for wrong in ({"payload": None}, {"scheduled_for": START + timedelta(1)}, {"count": 3}):
+            with pytest.raises(AssertionError, match=r"'a', payload {'n': 2}, for 2026-05-01T13"):
+                tester.assert_scheduled("a", **wrong)
+        with pytest.raises(AssertionError, match="no job 'a' was to be scheduled"):
+            tester.assert_not_scheduled("a")
+
+
+async def test_what_never_ends_is_told() -> None:
+    """A drain that takes too long names the job that does not end, and leaves nothing running."""
+
+    async def long() -> None:
+        await asyncio.Event().wait()
+
+    async with in_memory(JobProcessor("sqlite://", jobs={"long": JobDef(long)})) as tester:
+        await tester.processor.schedule_job("long")
+        with pytest.raises(JobTimeoutError, match=r"within 0\.1 s: 'long' did not end"):
+            await tester.drain(timeout=0.1)
+
+
+async def test_one_that_is_in_use_is_refused(sqlite_db_url: str) -> None:
+    """A processor that is set up works on its own database: that is no place for tests."""
+    async with JobProcessor(sqlite_db_url) as processor:
+        with pytest.raises(WorkerStateError, match="close the processor"):
+            async with in_memory(processor):
+                pass
+        assert await processor.get_healthcheck()
+
+
+async def test_without_a_processor() -> None:
+    """It makes one."""
+    async with in_memory() as tester:
+        tester.processor.job("a")(nothing)
+        await tester.processor.schedule_job("a")
+        assert [job.result() for job in await tester.drain()] == ["done"]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda clock: MovableClock(datetime(2026, 1, 1)), "start: .* aware"),  # noqa: DTZ001
+        (lambda clock: clock.move(lightyears=1), "by: .* timedelta"),
+        (lambda clock: clock.move(5), "by: 5 .* timedelta"),
+        (lambda clock: clock.move(hours=-1), "moment: .* from 2026-05-01T12"),
+        (lambda clock: clock.move_to("noon"), "moment: 'noon' .* aware"),
+    ],
+)
+def test_a_clock_goes_ahead_only(call: Any, message: str) -> None:
+    """What is no time, and what lies behind, is refused with what is allowed."""
+    with pytest.raises(InvalidArgumentError, match=message):
+        call(MovableClock(START))
