@@ -12,9 +12,10 @@ from bson import ObjectId
 from job_processor.clock import Clock
 from job_processor.definitions import Registry
 from job_processor.errors import InvalidArgumentError, UnknownJobError
-from job_processor.models import Cron, CronTask, JobQuery, JobStatus
+from job_processor.models import Cron, CronTask, JobQuery, JobStatus, cron_id
 from job_processor.pauses import KIND, Pauses
 from job_processor.schedule import next_occurrence
+from job_processor.sharing import check_timezone
 from job_processor.store import Store
 from job_processor.worker.insertion import insert_or_skip
 from job_processor.worker.ownership import KIND as OWNERS
@@ -47,6 +48,15 @@ async def get_crons(store: Store, registry: Registry, clock: Clock) -> list[Cron
     pauses = Pauses.of(await store.settings(KIND))
     now = clock.now()
     return [_info(cron, owners, registry, pauses, now) for cron in await store.crons()]
+
+
+async def check_node_crons(store: Store, registry: Registry, timezone: str) -> None:
+    """Raise SharedDatabaseError for a cron that Node schedules too and that has another zone."""
+    owners = await store.settings(OWNERS)
+    for cron in await store.crons():
+        definition = registry.crons.get(cron.name)
+        if definition is not None and cron.name not in owners and cron.id != cron_id(cron.name):
+            check_timezone(cron.name, definition.timezone or timezone)
 
 
 async def run_cron(store: Store, registry: Registry, clock: Clock, name: str) -> CronTask:

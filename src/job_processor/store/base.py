@@ -43,9 +43,11 @@ class Hint(Flag):
     """A job may have been settled."""
     SETTINGS = auto()
     """A setting may have changed."""
+    NODE = auto()
+    """A worker of the Node package may have begun, which rearranges what we share with it."""
 
 
-ANYTHING = Hint.WORK | Hint.KILL | Hint.SETTLED | Hint.SETTINGS
+ANYTHING = Hint.WORK | Hint.KILL | Hint.SETTLED | Hint.SETTINGS | Hint.NODE
 
 HintListener: TypeAlias = Callable[[Hint], object]
 
@@ -90,6 +92,10 @@ class Store(ABC):
     hints_of_others: bool = True
     """False where changes of other processes are found by polling only."""
 
+    refuses_own_fields: bool = False
+    """True where the Node package's validator refuses what a plain job does not have: retries and
+    the like. As `setup` or `look_at_validator` saw it last."""
+
     claims_one_sooner: bool = False
     """True where a claim of one job takes fewer round trips than a claim of several."""
 
@@ -101,6 +107,10 @@ class Store(ABC):
 
         Raises StoreSetupError when the database cannot serve as it is.
         """
+
+    async def look_at_validator(self) -> None:
+        """Bring `refuses_own_fields` up to date; by default there is nobody who refuses any."""
+        self.refuses_own_fields = False
 
     @abstractmethod
     async def close(self) -> None:
@@ -285,6 +295,14 @@ class Store(ABC):
         Leaves those in `keep`, those that a retry put back, and those started by hand (their id is
         not derived from name and time).
         """
+
+    async def planned_by_node(self, name: str, moments: Collection[datetime]) -> set[datetime]:
+        """Return those of the moments for which the Node package has made an occurrence.
+
+        Whatever became of it since; its id is not derived from name and time, as ours are.
+        """
+        del name, moments
+        return set()
 
     # --- settings -------------------------------------------------------------------------------
 

@@ -42,6 +42,7 @@ from job_processor.store.mongo.preparation import prepare
 from job_processor.store.mongo.pulse import LoopPulse, ThreadPulse
 from job_processor.store.mongo.reading import Reading
 from job_processor.store.mongo.records import Records
+from job_processor.store.mongo.schema import is_of_node
 from job_processor.store.mongo.settings import Settings
 from job_processor.store.mongo.settlements import Settlements
 from job_processor.store.mongo.signals import Signals
@@ -127,6 +128,11 @@ class MongoStore(Store):
         except StoreError as error:
             raise StoreSetupError(str(error)) from error
         self._history.database_days = days
+        await self.look_at_validator()
+
+    async def look_at_validator(self) -> None:
+        """Bring `refuses_own_fields` up to date."""
+        self.refuses_own_fields = await self._answer(is_of_node(self._handles))
 
     async def close(self) -> None:
         """Close the change stream, and the client unless it was passed in."""
@@ -307,6 +313,10 @@ class MongoStore(Store):
     ) -> int:
         """Pending cron tasks later than `after` → absent; return how many."""
         return await self._answer(self._crons.remove_occurrences(name, after, keep))
+
+    async def planned_by_node(self, name: str, moments: Collection[datetime]) -> set[datetime]:
+        """Return those of the moments for which the Node package has made an occurrence."""
+        return await self._answer(self._crons.planned_by_node(name, moments))
 
     # --- settings -------------------------------------------------------------------------------
 
