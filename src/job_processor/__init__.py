@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         JobProcessorError,
         JobStateError,
         JobTimeoutError,
+        MigrationError,
         NotSetUpError,
         PayloadError,
         ProcessDiedError,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     )
     from job_processor.events import Event, EventKind
     from job_processor.facade.handles import JobHandle
+    from job_processor.migration import MigrationReport
     from job_processor.models import (
         Attempt,
         Cron,
@@ -86,6 +88,8 @@ __all__ = [
     "JobStatus",
     "JobTimeoutError",
     "LogLine",
+    "MigrationError",
+    "MigrationReport",
     "NotSetUpError",
     "Notes",
     "Output",
@@ -115,6 +119,7 @@ _HOMES = {  # all others are errors
     "definitions": "CronDef JobDef",
     "events": "Event EventKind",
     "facade.handles": "JobHandle",
+    "migration": "MigrationReport",
     "models": "Attempt Cron CronTask Job JobPage JobStatus Output SimpleJob SkipMetadata",
     "processor": "JobProcessor init_job_processor",
     "producer": "JobRequest",

@@ -15,7 +15,7 @@ from job_processor.errors import InvalidArgumentError, UnknownJobError
 from job_processor.models import Cron, CronTask, JobQuery, JobStatus, cron_id
 from job_processor.pauses import KIND, Pauses
 from job_processor.schedule import next_occurrence
-from job_processor.sharing import check_timezone
+from job_processor.sharing import NODE_TIMEZONE, check_timezone
 from job_processor.store import Store
 from job_processor.worker.insertion import insert_or_skip
 from job_processor.worker.ownership import KIND as OWNERS
@@ -101,7 +101,7 @@ def _info(
     setting = owners.get(cron.name)
     owner = None if setting is None else Owner.from_setting(setting)
     definition = registry.crons.get(cron.name)
-    zone = "UTC" if owner is None else owner.timezone
+    zone = NODE_TIMEZONE if owner is None else owner.timezone
     return CronInfo(
         name=cron.name,
         cron_string=cron.cron_string,

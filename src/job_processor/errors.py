@@ -38,6 +38,10 @@ class SharedDatabaseError(InvalidArgumentError):
     """
 
 
+class MigrationError(JobProcessorError):
+    """Something stands in the way of a move from the Node package; the message says what to do."""
+
+
 class UnknownJobError(InvalidArgumentError):
     """A job was asked for by a name that this processor does not define."""
 

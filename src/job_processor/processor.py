@@ -17,6 +17,7 @@ from job_processor.errors import (
 from job_processor.events import EventBus, Listener
 from job_processor.facade.control import Control
 from job_processor.facade.defining import Defining
+from job_processor.facade.moving import Moving
 from job_processor.facade.scheduling import Producing
 from job_processor.scheduling import Scheduling
 from job_processor.settings import Settings, check_tags
@@ -26,7 +27,7 @@ from job_processor.worker.engine import Engine
 from job_processor.worker.worker import Worker
 
 
-class JobProcessor(Defining, Producing, Control):
+class JobProcessor(Defining, Producing, Control, Moving):
     """Schedules, runs and watches jobs and crons in one database.
 
     db: an `AsyncDatabase` of pymongo, "mongodb://host/name", "sqlite:///file.db" (relative),

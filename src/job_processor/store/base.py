@@ -13,10 +13,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Flag, auto
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bson import ObjectId
 
+from job_processor.errors import InvalidArgumentError
 from job_processor.models import (
     Claim,
     Cron,
@@ -30,6 +31,9 @@ from job_processor.models import (
     WorkerInfo,
 )
 from job_processor.notes import Notes
+
+if TYPE_CHECKING:
+    from job_processor.store.node_side import NodeSide
 
 
 class Hint(Flag):
@@ -127,6 +131,15 @@ class Store(ABC):
         Writes of this process and, as far as the database tells, those of others. Returns a
         function that ends it. Hints may be missing or spurious.
         """
+
+    def node_side(self) -> NodeSide:
+        """Return what a move away from the Node package looks at and changes.
+
+        Raises InvalidArgumentError where there is no such side.
+        """
+        raise InvalidArgumentError(
+            "db", self.address, "allowed is MongoDB, the only database of the Node package"
+        )
 
     @abstractmethod
     def open_pulse(self) -> Pulse:

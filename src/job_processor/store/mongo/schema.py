@@ -136,13 +136,7 @@ async def ensure_validator(database: Database, jobs: Collection, logger: logging
             logger.warning("%s has a validator of another program; it is left alone", jobs.name)
         if found not in {"none", "older"}:
             return
-        await database.command(
-            "collMod",
-            jobs.name,
-            validator=validator(jobs.name),
-            validationLevel="moderate",
-            validationAction="error",
-        )
+        await install(database, jobs.name, validator(jobs.name))
     except OperationFailure as error:
         if not is_unauthorized(error):
             raise
@@ -152,6 +146,15 @@ async def ensure_validator(database: Database, jobs: Collection, logger: logging
             jobs.name,
             reason(error),
         )
+
+
+async def install(
+    database: Database, name: str, rules: Mapping[str, Any], *, level: str = "moderate"
+) -> None:
+    """Put a validator on the jobs, in place of what is there."""
+    await database.command(
+        "collMod", name, validator=rules, validationLevel=level, validationAction="error"
+    )
 
 
 async def current_validator(database: Database, name: str) -> Mapping[str, Any] | None:

@@ -38,6 +38,7 @@ from job_processor.store.mongo.errors import DRIVER_ERRORS, translate
 from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.history import History
 from job_processor.store.mongo.jobs import Jobs
+from job_processor.store.mongo.node_side import MongoNodeSide
 from job_processor.store.mongo.preparation import prepare
 from job_processor.store.mongo.pulse import LoopPulse, ThreadPulse
 from job_processor.store.mongo.reading import Reading
@@ -51,6 +52,7 @@ from job_processor.store.mongo.turns import Turns
 from job_processor.store.mongo.unique_keys import UniqueKeys
 from job_processor.store.mongo.watch import Watch
 from job_processor.store.mongo.workers import Workers
+from job_processor.store.node_side import NodeSide
 
 T = TypeVar("T")
 
@@ -148,6 +150,10 @@ class MongoStore(Store):
     def subscribe(self, listener: HintListener) -> Callable[[], None]:
         """Call `listener` after our own writes and, as the change stream tells, those of others."""
         return self._watch.subscribe(listener)
+
+    def node_side(self) -> NodeSide:
+        """Return what a move away from the Node package looks at and changes."""
+        return MongoNodeSide(self._handles, self.address)
 
     def open_pulse(self) -> Pulse:
         """Open a client of its own for the heartbeat.
