@@ -43,30 +43,15 @@ class NodeDatabase:
         """Write what Node writes."""
         await self.database.create_collection("job_processor.jobs")
         times = {"created_at": NOW, "updated_at": NOW, "scheduled_for": TOMORROW}
-        task: dict[str, Any] = {
-            "type": "cron_task",
-            "status": "pending",
-            "worker_id": None,
-            "started_at": None,
-        }
-        killed: dict[str, Any] = {
-            "type": "simple",
-            "status": "killed",
-            "worker_id": None,
-            "payload": {},
-        }
+        job: dict[str, Any] = {"worker_id": None, "started_at": None, **times}
+        cron = {"type": "cron", "status": "active", "cron_string": "0 3 * * *", **times}
+        task = {"type": "cron_task", "status": "pending", **job}
+        killed = {"type": "simple", "status": "killed", "payload": {}, "sync": False, **job}
         await self.jobs.insert_many(
             [
-                {
-                    "_id": self.cron_id,
-                    "name": "nightly",
-                    "type": "cron",
-                    "status": "active",
-                    **times,
-                    "cron_string": "0 3 * * *",
-                },
-                {"_id": self.task_id, "name": "nightly", **task, **times},
-                {"_id": ObjectId(), "name": "mail", **killed, **times, "sync": False},
+                {"_id": self.cron_id, "name": "nightly", **cron},
+                {"_id": self.task_id, "name": "nightly", **task},
+                {"_id": ObjectId(), "name": "mail", **killed},
             ]
         )
         await self.database.command(

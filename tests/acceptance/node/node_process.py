@@ -14,6 +14,7 @@ from tests.acceptance.node.peers import PROGRAM
 from tests.processors import WAIT
 
 _OPTIONS = json_util.JSONOptions(json_mode=json_util.JSONMode.CANONICAL, tz_aware=True)
+_START_TIMEOUT = 60.0  # seconds; on a busy machine Node takes long to load its packages
 _LONGEST_LINE = 64 * 1024 * 1024  # bytes; a status has all jobs in one line
 
 
@@ -49,7 +50,7 @@ class NodeProcess:
                 stderr=errors,
                 limit=_LONGEST_LINE,
             )
-        await self._answer()
+        await self._answer(_START_TIMEOUT)
         return self
 
     @property
@@ -86,10 +87,10 @@ class NodeProcess:
         """What it wrote on stderr."""
         return self._errors.read_text(encoding="utf-8", errors="replace")
 
-    async def _answer(self) -> Any:
+    async def _answer(self, timeout: float = WAIT) -> Any:
         stdout = self._running().stdout
         assert stdout is not None
-        async with asyncio.timeout(WAIT):
+        async with asyncio.timeout(timeout):
             line = await stdout.readline()
         assert line, f"Node ended: {self.errors[-2000:]}"
         answer = json_util.loads(line, json_options=_OPTIONS)

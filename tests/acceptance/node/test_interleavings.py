@@ -48,7 +48,9 @@ class Interleaving:
         """Start a Node worker, which rearranges the database as each start does."""
         options = {name: {"does": "work", "tag": self.tag(name)} for name in NAMES[:2]}
         self.nodes.append(
-            await self.both.node(jobs={**options, "for_python": {"does": "fail", "tag": "python"}})
+            await self.both.node(
+                idleMs=200, jobs={**options, "for_python": {"does": "fail", "tag": "python"}}
+            )
         )
 
     async def add_python(self) -> None:
@@ -92,7 +94,7 @@ class Interleaving:
 
 @pytest.mark.parametrize(
     ("seed", "count"),
-    [(1, 60), *(pytest.param(seed, 500, marks=pytest.mark.soak) for seed in (2, 3, 4))],
+    [(1, 40), *(pytest.param(seed, 500, marks=pytest.mark.soak) for seed in (2, 3, 4))],
 )
 async def test_each_job_runs_once_in_one_of_both(
     both: Both, seed: int, count: int, caplog: pytest.LogCaptureFixture
