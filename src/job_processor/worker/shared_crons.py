@@ -16,7 +16,7 @@ from job_processor.definitions import CronDef
 from job_processor.errors import SharedDatabaseError
 from job_processor.models import Cron, Registrations
 from job_processor.sharing import check_registry, check_timezone
-from job_processor.store.base import Hint
+from job_processor.store.base import ANYTHING, Hint
 from job_processor.worker.engine import Engine
 from job_processor.worker.ownership import Ownership
 
@@ -41,8 +41,11 @@ class SharedCrons:
         self._told: set[str] = set()
 
     def hear(self, hint: Hint) -> bool:
-        """Take a hint; True when it calls for a pass at once."""
-        if not hint & Hint.NODE:
+        """Take a hint; True when it calls for a pass at once.
+
+        That anything may have changed does not: the next pass notices a Node worker by itself.
+        """
+        if not hint & Hint.NODE or hint & ANYTHING == ANYTHING:
             return False
         self._stir()
         return True

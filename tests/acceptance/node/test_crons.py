@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from bson import ObjectId
 
-from job_processor import CronDef, SharedDatabaseError
+from job_processor import CronDef, CronTask, SharedDatabaseError
 from job_processor.models import cron_id, occurrence_id
 from tests.acceptance.node.both import Both
 from tests.acceptance.node.test_kill import nothing
 from tests.processors import eventually
 
-pytestmark = [pytest.mark.mongo, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.mongo, pytest.mark.timeout(300)]
 
 EXPRESSION = "0 3 * * *"
 NODE_CRON = {"cron_string": EXPRESSION, "does": "nothing"}
@@ -122,3 +125,68 @@ async def test_another_zone_than_nodes_is_refused(both: Both) -> None:
         with pytest.raises(SharedDatabaseError, match=r"'shared'.*Europe/Paris"):
             await both.python(work=False, crons={"shared": ours(zone)})
     await both.python(work=False, crons={"shared": ours(None)}, timezone="Europe/Paris")
+
+
+@pytest.mark.parametrize("first", ["node", "python"])
+async def test_a_cron_of_both_fires_once(both: Both, first: str) -> None:
+    """Whoever made it and whoever runs it: one run at its time, and the next one stands once."""
+    soon = datetime.now(UTC) + timedelta(seconds=12)
+    local = soon.astimezone(ZoneInfo("Europe/Paris"))
+    expression = f"{local.second} {local.minute} {local.hour} * * *"
+    node_cron = {"shared": {"cron_string": expression, "does": "nothing"}}
+    ran: list[CronTask] = []
+
+    async def run(job: CronTask) -> None:
+        ran.append(job)
+
+    async def python() -> None:
+        await both.python(crons={"shared": CronDef(expression, run, timezone="Europe/Paris")})
+
+    if first == "node":
+        await both.node(crons=node_cron)
+        await both.until("jobs", name="shared", type="cron_task")
+        await python()
+    else:
+        await python()
+        await both.until("jobs", name="shared", type="cron_task")
+        await both.node(crons=node_cron)
+    finished = await both.until("jobs", name="shared", type="cron_task", status="finished")
+    assert len(finished) == 1
+    assert finished[0]["scheduled_for"] == soon.replace(microsecond=0)
+    if first == "python":  # Node looks once a minute, ours at its time
+        await both.until("jobs", name="shared", type="cron_task", status="pending")
+    assert len(ran) + len(both.lines("start", "shared")) == 1
+    assert len(await standing(both, "shared")) <= 1
+
+
+async def test_a_cron_is_handed_over(both: Both) -> None:
+    """Defined in both, it becomes ours when a Node program that lacks it starts."""
+    node = await both.node(crons={"shared": NODE_CRON})
+    (of_node,) = await both.until("jobs", name="shared", type="cron_task")
+    await both.python(crons={"shared": ours()})
+    await node.do("stop")
+    await both.node(crons={"other": NODE_CRON})
+    ours_id = occurrence_id("shared", of_node["scheduled_for"])
+    await both.until("jobs", name="shared", type="cron_task", _id=ours_id)
+    assert len(await standing(both, "shared")) == 1
+    assert (await both.only_cron("shared"))["_id"] == cron_id("shared")
+
+
+@pytest.mark.soak
+async def test_a_cron_of_both_fires_once_a_minute(both: Both) -> None:
+    """Over some minutes, in which both schedulers look at it again and again."""
+    planned: list[float] = []
+
+    async def run(job: CronTask) -> None:
+        planned.append(job.scheduled_for.timestamp())
+
+    await both.python(crons={"shared": CronDef("* * * * *", run, timezone="Europe/Paris")})
+    await both.node(crons={"shared": {"cron_string": "* * * * *", "does": "nothing"}})
+
+    def times() -> list[float]:
+        return sorted(planned + [line["planned"] for line in both.lines("start", "shared")])
+
+    async with asyncio.timeout(190):
+        while len(times()) < 3:  # noqa: ASYNC110  # another process writes the file
+            await asyncio.sleep(0.1)
+    assert {after - before for before, after in itertools.pairwise(times())} == {60.0}
