@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,12 @@ class Both:
         if work:
             await self.processors.worker(processor)
         return processor
+
+    async def register_node_worker(self) -> None:
+        """Write what a Node worker writes first when it begins."""
+        seen = datetime.now(UTC)
+        document = {"_id": ObjectId(), "hostname": "node", "lastSeen": seen, "tags": ["node"]}
+        await self.collection("workers").insert_one(document)
 
     def collection(self, name: str) -> Any:
         """Return a collection as it is: `jobs`, `workers`, `signals` or `settings`."""

@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from bson import ObjectId
 
-from job_processor import CronDef, CronTask, SharedDatabaseError
+from job_processor import CronDef, CronTask, JobProcessor, SharedDatabaseError
 from job_processor.models import cron_id, occurrence_id
 from tests.acceptance.node.both import Both
 from tests.acceptance.node.test_kill import nothing
-from tests.processors import eventually
+from tests.processors import WAIT, eventually
 
 pytestmark = [pytest.mark.mongo, pytest.mark.timeout(300)]
 
@@ -26,6 +26,30 @@ NODE_CRON = {"cron_string": EXPRESSION, "does": "nothing"}
 def ours(zone: str | None = "Europe/Paris", expression: str = EXPRESSION) -> CronDef:
     """Return a cron of ours."""
     return CronDef(expression, nothing, timezone=zone)
+
+
+class Calls:
+    """Counts the calls of a verb of a processor's store."""
+
+    def __init__(self, processor: JobProcessor, verb: str) -> None:
+        self._count = 0
+        self._more = asyncio.Event()
+        call = getattr(processor._store, verb)
+
+        async def counted(*arguments: Any) -> Any:
+            answer = await call(*arguments)
+            self._count += 1
+            self._more.set()
+            return answer
+
+        setattr(processor._store, verb, counted)
+
+    async def until(self, count: int) -> None:
+        """Return once there were so many."""
+        async with asyncio.timeout(WAIT):
+            while self._count < count:
+                await self._more.wait()
+                self._more.clear()
 
 
 async def planned(both: Both) -> list[tuple[Any, ...]]:
@@ -59,17 +83,25 @@ async def test_a_cron_of_ours_survives_a_start_of_node(both: Both) -> None:
     assert (after["_id"], after["scheduled_for"]) == (before["_id"], before["scheduled_for"])
 
 
+async def test_a_node_worker_that_takes_its_time_is_waited_for(both: Both) -> None:
+    """It registers first and removes crons later: what goes after the first look is put back."""
+    processor = await both.python(crons={"ours": ours()})
+    await both.until("jobs", name="ours", type="cron_task")
+    looks = Calls(processor, "crons")
+    await both.register_node_worker()
+    await looks.until(2)
+    await both.collection("jobs").delete_many({"name": "ours"})  # what Node does
+    await both.until("jobs", name="ours", type="cron_task")
+    assert (await both.only_cron("ours"))["_id"] == cron_id("ours")
+
+
 async def test_an_occurrence_that_comes_due_while_node_removes_it_is_put_back(both: Both) -> None:
     """The pointer is remembered, so what stood there fires although its cron was gone."""
     soon = datetime.now(UTC) + timedelta(seconds=4)
     expression = f"{soon.second} {soon.minute} {soon.hour} * * *"
     processor = await both.python(crons={"ours": ours("UTC", expression)})
     (occurrence,) = await both.until("jobs", name="ours", type="cron_task")
-    jobs = both.collection("jobs")
-    await jobs.delete_many({"name": "ours"})  # what Node does
-    await both.collection("workers").insert_one(
-        {"_id": ObjectId(), "hostname": "node", "lastSeen": datetime.now(UTC), "tags": ["node"]}
-    )
+    await both.collection("jobs").delete_many({"name": "ours"})  # what Node does
     document = await both.ended(occurrence["_id"])
     assert document["status"] == "finished"
     assert document["scheduled_for"] == occurrence["scheduled_for"]
@@ -106,9 +138,7 @@ async def test_what_node_has_planned_is_not_planned_again(both: Both) -> None:
     jobs = both.collection("jobs")
     planned = {**occurrence, "_id": ObjectId()}  # as a pass of Node at the same moment leaves it
     await jobs.insert_one(planned)
-    await both.collection("workers").insert_one(
-        {"_id": ObjectId(), "hostname": "node", "lastSeen": datetime.now(UTC), "tags": ["node"]}
-    )
+    await both.register_node_worker()
 
     async def alone() -> bool:
         return [each["_id"] for each in await standing(both, "shared")] == [planned["_id"]]
