@@ -108,6 +108,40 @@ async def test_a_plain_definition_and_job_are_taken(shared_url: str) -> None:
         assert await processor.get_job(job.id) == job
 
 
+async def register_node_worker(url: str, tags: list[str] | None, age: int = 0) -> None:
+    """Write what a Node worker, seen so many seconds ago, has written."""
+    async with AsyncMongoClient[dict[str, object]](url) as client:
+        workers = client.get_default_database()["job_processor.workers"]
+        seen = datetime.now(UTC) - timedelta(seconds=age)
+        await workers.insert_one({"hostname": "node", "lastSeen": seen, "tags": tags})
+
+
+async def told(caplog: pytest.LogCaptureFixture, text: str) -> None:
+    """Return once the log has a line with this text."""
+
+    async def look() -> bool:
+        return any(text in record.getMessage() for record in caplog.records)
+
+    await eventually(look, f"{text!r} in the log")
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_a_node_worker_without_tags_is_told_of(
+    shared_url: str, caplog: pytest.LogCaptureFixture, first: bool
+) -> None:
+    """Whether it was there before ours or comes later, once each; not one with tags, nor a dead."""
+    async with Processors(shared_url) as processors:
+        await register_node_worker(shared_url, ["main"])
+        await register_node_worker(shared_url, None, age=400)
+        if first:
+            await register_node_worker(shared_url, None)
+        await processors.start(jobs={"a": JobDef(nothing)})
+        if not first:
+            await register_node_worker(shared_url, None)
+        await told(caplog, "has no workerTags")
+    assert sum("workerTags" in record.getMessage() for record in caplog.records) == 1
+
+
 async def test_a_node_worker_that_comes_later_is_noticed(
     mongo_db_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -115,15 +149,8 @@ async def test_a_node_worker_that_comes_later_is_noticed(
     async with Processors(mongo_db_url) as processors:
         processor, _ = await processors.start(jobs={"a": JobDef(nothing, retry=2)})
         await install_node_validator(mongo_db_url)
-        async with AsyncMongoClient[dict[str, object]](mongo_db_url) as client:
-            workers = client.get_default_database()["job_processor.workers"]
-            now = datetime.now(UTC)
-            await workers.insert_one({"hostname": "node", "lastSeen": now, "tags": ["node"]})
-
-            async def told() -> bool:
-                return any("retry of 'a'" in record.message for record in caplog.records)
-
-            await eventually(told, "the error in the log")
+        await register_node_worker(mongo_db_url, ["node"])
+        await told(caplog, "retry of 'a'")
         with pytest.raises(SharedDatabaseError):
             await processor.schedule_job("a", priority=1)
         assert await processor._store.find(JobQuery()) == []  # nothing was stored

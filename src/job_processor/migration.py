@@ -13,7 +13,7 @@ from job_processor.errors import InvalidArgumentError, MigrationError
 from job_processor.models import Cron, WorkerInfo, cron_id
 from job_processor.monitoring import cron_json, to_json, worker_json
 from job_processor.schedule import next_occurrence
-from job_processor.sharing import NODE_TIMEZONE
+from job_processor.sharing import NODE_TIMEZONE, claims_everything, describe_untagged
 from job_processor.store import Store
 from job_processor.store.node_side import Survey
 from job_processor.version import version
@@ -120,10 +120,9 @@ async def undo(store: Store) -> MigrationReport:
 def problems_of(survey: Survey) -> list[str]:
     """Return what must not be while both packages work on one database; empty: all is well."""
     problems = [
-        f"the Node worker {worker.id} on {worker.hostname} has no workerTags: it claims every job, "
-        "and errors those that only Python defines; give all Node workers workerTags first"
+        describe_untagged(worker)
         for worker in living_node_workers(survey)
-        if worker.tags is None
+        if claims_everything(worker)
     ]
     problems += [
         f"the index {index.name!r} of {index.collection} differs from what is needed; drop it, and "

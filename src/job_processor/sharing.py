@@ -10,7 +10,7 @@ from typing import Any
 
 from job_processor.definitions import Definition, Registry
 from job_processor.errors import SharedDatabaseError
-from job_processor.models import SimpleJob
+from job_processor.models import SimpleJob, WorkerInfo
 from job_processor.store import Store
 
 NODE_TIMEZONE = "Europe/Paris"
@@ -64,6 +64,19 @@ def check_timezone(name: str, timezone: str) -> None:
             f"{NODE_TIMEZONE}; allowed is timezone={NODE_TIMEZONE!r}. Once no Node process starts "
             "any more, `job-processor migrate-from-node --apply` makes the cron ours",
         )
+
+
+def claims_everything(worker: WorkerInfo) -> bool:
+    """True for a worker of the Node package without tags, which takes what only we know as well."""
+    return worker.timeout_s is None and worker.tags is None
+
+
+def describe_untagged(worker: WorkerInfo) -> str:
+    """Return what such a worker does, and what to do."""
+    return (
+        f"the Node worker {worker.id} on {worker.hostname} has no workerTags: it claims every job, "
+        "and errors those that only Python defines; give all Node workers workerTags first"
+    )
 
 
 def _refuse(argument: str, value: Any, feature: str) -> None:

@@ -15,10 +15,16 @@ from bson import ObjectId
 from job_processor.definitions import CronDef
 from job_processor.errors import SharedDatabaseError
 from job_processor.models import Cron, Registrations
-from job_processor.sharing import check_registry, check_timezone
+from job_processor.sharing import (
+    check_registry,
+    check_timezone,
+    claims_everything,
+    describe_untagged,
+)
 from job_processor.store.base import ANYTHING, Hint
 from job_processor.worker.engine import Engine
 from job_processor.worker.ownership import Ownership
+from job_processor.worker.rescuer import is_dead
 
 _REPAIRS = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between the passes that follow the start of a Node worker: it registers first, and
@@ -37,7 +43,7 @@ class SharedCrons:
         self._pointers: dict[str, datetime] = {}
         self._node_workers: set[ObjectId] = set()
         self._repairs: list[float] = []
-        self._stirred = False
+        self._stirred = engine.store.refuses_own_fields
         self._told: set[str] = set()
 
     def hear(self, hint: Hint) -> bool:
@@ -58,13 +64,18 @@ class SharedCrons:
         self._node_workers = there
 
     async def look(self) -> None:
-        """After the start of a Node worker, see what its validator refuses, and say so once."""
+        """After the start of a Node worker, see what cannot go well beside it; say so once."""
         if not self._stirred:
             return
         self._stirred = False
-        await self._engine.store.look_at_validator()
+        store = self._engine.store
+        await store.look_at_validator()
+        registrations = await store.registrations()
+        for worker in registrations.workers:
+            if claims_everything(worker) and not is_dead(worker, registrations.now):
+                self._tell(describe_untagged(worker))
         try:
-            check_registry(self._engine.store, self._engine.registry)
+            check_registry(store, self._engine.registry)
         except SharedDatabaseError as error:
             self._tell(str(error))
 
