@@ -163,6 +163,15 @@ async def test_a_move_is_made_and_may_be_repeated(node_database: NodeDatabase) -
     assert await node_database.everything() == after
 
 
+async def test_a_move_that_was_cut_off_is_finished(node_database: NodeDatabase) -> None:
+    """A crash between the two cron documents leaves both; a repetition leaves ours."""
+    await move(node_database.url, apply=True)
+    (ours,) = await node_database.jobs.find({"type": "cron"}).to_list()
+    await node_database.jobs.insert_one({**ours, "_id": node_database.cron_id})
+    assert (await move(node_database.url, apply=True)).changes
+    assert await node_database.jobs.find({"type": "cron"}).to_list() == [ours]
+
+
 async def test_our_workers_go_on_with_the_crons(node_database: NodeDatabase) -> None:
     """The one occurrence that Node had planned stands, under our id, and retries are allowed."""
     await move(node_database.url, apply=True)

@@ -89,8 +89,8 @@ async def migrate(store: Store) -> MigrationReport:
     await store.setup()
     await node.end_killed()
     if not living_node_workers(report.survey):
-        await node.take_crons()
         await node.take_validator()
+        await node.take_crons()
         await store.look_at_validator()
     return replace(report, survey=await node.survey(), applied=True)
 

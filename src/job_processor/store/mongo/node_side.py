@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from bson import json_util
-from pymongo import DeleteOne, InsertOne
 from pymongo.errors import DuplicateKeyError
 
 from job_processor.models import cron_id, occurrence_id
@@ -131,11 +131,9 @@ class MongoNodeSide(NodeSide):
                 continue
             # Ours first: a crash in between leaves two of one name, and the repetition takes away
             # the other.
-            document = cron_document(cron) | {"_id": ours}
-            try:
-                await jobs.bulk_write([InsertOne(document), DeleteOne({"_id": cron.id})])
-            except DuplicateKeyError:
-                await jobs.delete_one({"_id": cron.id})
+            with suppress(DuplicateKeyError):
+                await jobs.insert_one(cron_document(cron) | {"_id": ours})
+            await jobs.delete_one({"_id": cron.id})
             await self._remove_standing(cron.name)
             taken.append(cron.name)
         return taken
