@@ -73,7 +73,8 @@ bench: $(BENCH_READY) ## measure us beside our peers: takes hours and wants a qu
 	@$(BENCH_VENV)/bin/python -m benchmarks $(ARGS)
 
 clean: ## remove all that was made here, .venv too
-	@rm -rf $(VENV) $(BENCH_VENV) benchmarks/node/node_modules build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
+	@rm -rf $(VENV) $(BENCH_VENV) benchmarks/node/node_modules tests/acceptance/node/node_modules \
+		build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
 		.pytest_cache .ruff_cache
 	@find src tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
 

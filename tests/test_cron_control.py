@@ -77,7 +77,7 @@ async def test_a_foreign_expression_has_no_times(processors: Processors) -> None
     )
     await processor._store.create_cron(cron)
     (odd,) = await processor.get_crons()
-    assert (odd.upcoming, odd.service, odd.timezone) == ((), None, "UTC")
+    assert (odd.upcoming, odd.service, odd.timezone) == ((), None, "Europe/Paris")
 
 
 async def test_a_cron_is_run_now(processors: Processors) -> None:

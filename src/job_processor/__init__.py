@@ -26,10 +26,12 @@ if TYPE_CHECKING:
         JobProcessorError,
         JobStateError,
         JobTimeoutError,
+        MigrationError,
         MissingExtraError,
         NotSetUpError,
         PayloadError,
         ProcessDiedError,
+        SharedDatabaseError,
         StoreError,
         StoreSetupError,
         StoreUnavailableError,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     )
     from job_processor.events import Event, EventKind
     from job_processor.facade.handles import JobHandle
+    from job_processor.migration import MigrationReport
     from job_processor.models import (
         Attempt,
         Cron,
@@ -89,6 +92,8 @@ __all__ = [
     "JobStatus",
     "JobTimeoutError",
     "LogLine",
+    "MigrationError",
+    "MigrationReport",
     "MissingExtraError",
     "NotSetUpError",
     "Notes",
@@ -100,6 +105,7 @@ __all__ = [
     "Retry",
     "RetryLater",
     "Rollup",
+    "SharedDatabaseError",
     "SimpleJob",
     "SkipMetadata",
     "Snooze",
@@ -120,6 +126,7 @@ _HOMES = {  # all others are errors
     "definitions": "CronDef JobDef",
     "events": "Event EventKind",
     "facade.handles": "JobHandle",
+    "migration": "MigrationReport",
     "models": "Attempt Cron CronTask Job JobPage JobStatus Output SimpleJob SkipMetadata",
     "processor": "JobProcessor init_job_processor",
     "producer": "JobRequest",

@@ -12,9 +12,10 @@ from bson import ObjectId
 from job_processor.clock import Clock
 from job_processor.definitions import Registry
 from job_processor.errors import InvalidArgumentError, UnknownJobError
-from job_processor.models import Cron, CronTask, JobQuery, JobStatus
+from job_processor.models import Cron, CronTask, JobQuery, JobStatus, cron_id
 from job_processor.pauses import KIND, Pauses
 from job_processor.schedule import next_occurrence
+from job_processor.sharing import NODE_TIMEZONE, check_timezone
 from job_processor.stamps import Stamps
 from job_processor.store import Store
 from job_processor.worker.insertion import insert_or_skip
@@ -48,6 +49,15 @@ async def get_crons(store: Store, registry: Registry, clock: Clock) -> list[Cron
     pauses = Pauses.of(await store.settings(KIND))
     now = clock.now()
     return [_info(cron, owners, registry, pauses, now) for cron in await store.crons()]
+
+
+async def check_node_crons(store: Store, registry: Registry, timezone: str) -> None:
+    """Raise SharedDatabaseError for a cron that Node schedules too and that has another zone."""
+    owners = await store.settings(OWNERS)
+    for cron in await store.crons():
+        definition = registry.crons.get(cron.name)
+        if definition is not None and cron.name not in owners and cron.id != cron_id(cron.name):
+            check_timezone(cron.name, definition.timezone or timezone)
 
 
 async def run_cron(
@@ -94,7 +104,7 @@ def _info(
     setting = owners.get(cron.name)
     owner = None if setting is None else Owner.from_setting(setting)
     definition = registry.crons.get(cron.name)
-    zone = "UTC" if owner is None else owner.timezone
+    zone = NODE_TIMEZONE if owner is None else owner.timezone
     return CronInfo(
         name=cron.name,
         cron_string=cron.cron_string,

@@ -31,6 +31,17 @@ class DefinitionError(InvalidArgumentError):
     """A JobDef or CronDef cannot work: its handler, expression, time zone, tag or limits."""
 
 
+class SharedDatabaseError(InvalidArgumentError):
+    """The Node package works on this database too, and what was asked for cannot be had beside it.
+
+    The message names the feature, why it cannot be had, and what to do.
+    """
+
+
+class MigrationError(JobProcessorError):
+    """Something stands in the way of a move from the Node package; the message says what to do."""
+
+
 class UnknownJobError(InvalidArgumentError):
     """A job was asked for by a name that this processor does not define."""
 

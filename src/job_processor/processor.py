@@ -10,23 +10,26 @@ from typing import Any, Self
 
 from job_processor.abort import AbortController, AbortSignal
 from job_processor.clock import Clock
+from job_processor.crons import check_node_crons
 from job_processor.definitions import CronDef, JobDef, Registry
 from job_processor.errors import InvalidArgumentError, WorkerStateError
 from job_processor.events import EventBus, Listener
 from job_processor.facade.control import Control
 from job_processor.facade.defining import Defining
+from job_processor.facade.moving import Moving
 from job_processor.facade.scheduling import Producing
 from job_processor.host import Host, Integration
 from job_processor.scheduling import Scheduling
 from job_processor.scopes import Scopes
 from job_processor.settings import Settings, check_tags
+from job_processor.sharing import check_registry
 from job_processor.stamps import Stamps
 from job_processor.store.opening import open_store
 from job_processor.worker.engine import Engine
 from job_processor.worker.worker import Worker
 
 
-class JobProcessor(Defining, Producing, Control):
+class JobProcessor(Defining, Producing, Control, Moving):
     """Schedules, runs and watches jobs and crons in one database.
 
     db: an `AsyncDatabase` of pymongo, "mongodb://host/name", "sqlite:///file.db" (relative),
@@ -115,13 +118,15 @@ class JobProcessor(Defining, Producing, Control):
         """Connect, create and verify what the database needs; twice is harmless.
 
         Raises StoreUnavailableError when it cannot be reached, StoreSetupError when it cannot
-        serve as it is.
+        serve as it is, SharedDatabaseError when the Node package works on it too and a definition
+        cannot be had beside it.
         """
         if self._engine is not None:
             return
         if self._closed:
             self._store, self._closed = open_store(self._db, self.settings), False
         await self._store.setup()
+        await self._check_sharing()
         self._engine = self._make_engine()
         for tag in self.registry.unknown_tags(self.settings.worker_tags or ()):
             self.logger.warning("worker tag %r: no job and no cron has this tag", tag)
@@ -233,6 +238,12 @@ class JobProcessor(Defining, Producing, Control):
             await Worker(engine).run(signal or AbortController().signal, burst=burst)
         finally:
             self._working = False
+
+    async def _check_sharing(self) -> None:
+        """Refuse what the Node package, where it works on this database too, does not allow."""
+        check_registry(self._store, self.registry)
+        if self._store.refuses_own_fields and self.registry.crons:
+            await check_node_crons(self._store, self.registry, self.settings.timezone)
 
     def _make_engine(self) -> Engine:
         return Engine(

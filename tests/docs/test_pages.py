@@ -14,17 +14,23 @@ PACKAGE = ROOT / "src" / "job_processor"
 Transition = tuple[JobStatus | None, JobStatus]
 
 
-def test_readmes_have_the_same_code() -> None:
-    """README.md and README.fr.md show the same blocks, in the same order."""
+TWINS = [("README.md", "README.fr.md"), ("docs/from-node.md", "docs/from-node.fr.md")]
+"""Pages in English, each with its French one."""
+
+
+@pytest.mark.parametrize(("english", "french"), TWINS)
+def test_twins_have_the_same_code(english: str, french: str) -> None:
+    """A page and its translation show the same blocks, in the same order."""
 
     def essence(page: str) -> list[tuple[str, str, str]]:
         return [(block.marker, block.language, block.text) for block in blocks(page)]
 
-    assert essence("README.md") == essence("README.fr.md")
+    assert essence(english) == essence(french)
 
 
-def test_readmes_have_the_same_sections() -> None:
-    """README.fr.md has a heading for each of README.md, at the same level."""
+@pytest.mark.parametrize(("english", "french"), TWINS)
+def test_twins_have_the_same_sections(english: str, french: str) -> None:
+    """A translation has a heading for each of its page, at the same level."""
 
     def levels(page: str) -> list[str]:
         prose = re.sub(
@@ -32,7 +38,7 @@ def test_readmes_have_the_same_sections() -> None:
         )
         return re.findall(r"^#+(?= )", prose, re.MULTILINE)
 
-    assert levels("README.md") == levels("README.fr.md")
+    assert levels(english) == levels(french)
 
 
 @pytest.mark.parametrize("page", PAGES)

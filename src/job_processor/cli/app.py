@@ -205,6 +205,26 @@ def resume(
     command.resume(db, prefix, name, tag, as_json=json)
 
 
+@app.command("migrate-from-node")
+def migrate_from_node(
+    db: Db = None,
+    prefix: Prefix = DEFAULT_PREFIX,
+    apply: Annotated[bool, typer.Option("--apply", help="Make the changes.")] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Put the validator of the Node package back.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Report what a database of the Node package holds, and what a move would change.
+
+    Changes nothing without --apply, and may be repeated. Leaves with 1 while something stands in
+    the way, such as a living Node worker without workerTags.
+    """
+    from job_processor.cli import migrate as command  # noqa: PLC0415  # only this command needs it
+
+    raise typer.Exit(command.run(db, prefix, apply=apply, undo=undo, as_json=json))
+
+
 @app.command()
 def web(
     app: App,

@@ -9,6 +9,7 @@ from job_processor.definitions import CronDef, JobDef
 from job_processor.errors import InvalidArgumentError
 from job_processor.facade.base import Base
 from job_processor.facade.handles import Define, JobHandle, PlainJobHandle
+from job_processor.sharing import check_definition
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,12 +22,13 @@ class Defining(Base):
 
         Without a name it gets the function's. The function becomes a `JobHandle`, whose `schedule`
         takes a payload of the class that the parameter `payload` is annotated with; called, it is
-        still the function. Raises DefinitionError.
+        still the function. Raises DefinitionError, and SharedDatabaseError as `setup` does.
         """
 
         def define(handler: Any) -> JobHandle[Any]:
             function = handler.handler if isinstance(handler, JobHandle) else handler
             definition, called = JobDef(function, **options), _name(name, handler)
+            check_definition(self._store, called, definition)
             self.registry.add_job(called, definition)
             plain = definition.bound.payload_type is None
             return (PlainJobHandle if plain else JobHandle)(called, function, self)
@@ -37,12 +39,15 @@ class Defining(Base):
     def cron(self, cron_string: str, name: str | None = None, **options: Any) -> Callable[[F], F]:
         """Define a cron by decorating its handler; `options` are those of `CronDef`.
 
-        Without a name it gets the function's. Raises DefinitionError.
+        Without a name it gets the function's. Raises DefinitionError, and SharedDatabaseError as
+        `setup` does.
         """
 
         def define(handler: F) -> F:
             definition = CronDef(cron_string, handler, **options)
-            self.registry.add_cron(_name(name, handler), definition)
+            called = _name(name, handler)
+            check_definition(self._store, called, definition)
+            self.registry.add_cron(called, definition)
             return handler
 
         return define

@@ -13,10 +13,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Flag, auto
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bson import ObjectId
 
+from job_processor.errors import InvalidArgumentError
 from job_processor.models import (
     Claim,
     Cron,
@@ -32,6 +33,9 @@ from job_processor.models import (
 from job_processor.notes import Notes
 from job_processor.rollups import Rollup
 
+if TYPE_CHECKING:
+    from job_processor.store.node_side import NodeSide
+
 
 class Hint(Flag):
     """What may have changed. A hint is never the truth: whoever gets one looks."""
@@ -44,9 +48,11 @@ class Hint(Flag):
     """A job may have been settled."""
     SETTINGS = auto()
     """A setting may have changed."""
+    NODE = auto()
+    """A worker of the Node package may have begun, which rearranges what we share with it."""
 
 
-ANYTHING = Hint.WORK | Hint.KILL | Hint.SETTLED | Hint.SETTINGS
+ANYTHING = Hint.WORK | Hint.KILL | Hint.SETTLED | Hint.SETTINGS | Hint.NODE
 
 HintListener: TypeAlias = Callable[[Hint], object]
 
@@ -91,6 +97,10 @@ class Store(ABC):
     hints_of_others: bool = True
     """False where changes of other processes are found by polling only."""
 
+    refuses_own_fields: bool = False
+    """True where the Node package's validator refuses what a plain job does not have: retries and
+    the like. As `setup` or `look_at_validator` saw it last."""
+
     claims_one_sooner: bool = False
     """True where a claim of one job takes fewer round trips than a claim of several."""
 
@@ -102,6 +112,10 @@ class Store(ABC):
 
         Raises StoreSetupError when the database cannot serve as it is.
         """
+
+    async def look_at_validator(self) -> None:
+        """Bring `refuses_own_fields` up to date; by default there is nobody who refuses any."""
+        self.refuses_own_fields = False
 
     @abstractmethod
     async def close(self) -> None:
@@ -118,6 +132,15 @@ class Store(ABC):
         Writes of this process and, as far as the database tells, those of others. Returns a
         function that ends it. Hints may be missing or spurious.
         """
+
+    def node_side(self) -> NodeSide:
+        """Return what a move away from the Node package looks at and changes.
+
+        Raises InvalidArgumentError where there is no such side.
+        """
+        raise InvalidArgumentError(
+            "db", self.address, "allowed is MongoDB, the only database of the Node package"
+        )
 
     @abstractmethod
     def open_pulse(self) -> Pulse:
@@ -286,6 +309,14 @@ class Store(ABC):
         Leaves those in `keep`, those that a retry put back, and those started by hand (their id is
         not derived from name and time).
         """
+
+    async def planned_by_node(self, name: str, moments: Collection[datetime]) -> set[datetime]:
+        """Return those of the moments for which the Node package has made an occurrence.
+
+        Whatever became of it since; its id is not derived from name and time, as ours are.
+        """
+        del name, moments
+        return set()
 
     # --- settings -------------------------------------------------------------------------------
 

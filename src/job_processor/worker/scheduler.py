@@ -18,17 +18,22 @@ from job_processor.events import Event, EventKind
 from job_processor.models import Cron, CronTask, Job, JobStatus, cron_id, occurrence_id
 from job_processor.schedule import next_occurrence, parse
 from job_processor.settings import SCHEDULER_INTERVAL
+from job_processor.store.base import Hint
 from job_processor.worker.engine import Engine
 from job_processor.worker.insertion import insert_or_skip
 from job_processor.worker.misfire import missed_between
 from job_processor.worker.ownership import Owner, Ownership
 from job_processor.worker.pauses import PauseWatch
+from job_processor.worker.shared_crons import SharedCrons
 
 _JITTER = 0.1  # seconds; the occurrence that is due stands in the queue already
 
 
 class Scheduler:
-    """Makes a pass when a cron's pointer is due, an exclusive one has settled, or time passed."""
+    """Makes a pass when a cron's pointer is due, an exclusive one has settled, or time passed.
+
+    And when a worker of the Node package begins: see `shared_crons`.
+    """
 
     def __init__(self, engine: Engine, pauses: PauseWatch) -> None:
         self._engine = engine
@@ -38,19 +43,27 @@ class Scheduler:
             engine.store, engine.settings.service, self._timezone, engine.logger
         )
         self._wake = asyncio.Event()
+        self._shared = SharedCrons(engine, self._ownership)
         pauses.on_changed(self._wake.set)
 
     async def run(self) -> None:
         """Schedule until cancelled."""
         self._engine.reporter.on_settled = self._on_settled
-        while True:
-            try:
-                next_due = await self.schedule()
-            except StoreError as error:
-                self._engine.logger.warning("scheduling crons: %s; trying again", error)
-                next_due = None
-                await asyncio.sleep(self._engine.settings.poll_interval)
-            await self._pause(next_due)
+        forget = self._engine.store.subscribe(self._on_hint)
+        try:
+            while True:
+                await self._pause(await self._pass())
+        finally:
+            forget()
+
+    async def _pass(self) -> datetime | None:
+        try:
+            await self._shared.look()
+            return await self.schedule()
+        except StoreError as error:
+            self._engine.logger.warning("scheduling crons: %s; trying again", error)
+            await asyncio.sleep(self._engine.settings.poll_interval)
+            return None
 
     async def schedule(self) -> datetime | None:
         """Make one pass over the crons; return when the next pointer is due."""
@@ -60,6 +73,7 @@ class Scheduler:
         if not definitions and not owners:
             return None
         registrations = await engine.store.registrations()
+        self._shared.see(registrations)
         crons = {cron.name: cron for cron in await engine.store.crons()}
         pointers = []
         for name, definition in list(definitions.items()):
@@ -67,7 +81,9 @@ class Scheduler:
                 continue  # its pointer stays, so that what it misses is judged when it goes on
             cron = crons.get(name)
             if cron is not None and name not in owners and cron.id != cron_id(name):
-                self._ownership.complain_of_node(name)
+                self._shared.leave(name, definition)
+                continue
+            if self._shared.is_being_moved(cron, engine.clock.now()):
                 continue
             owner = await self._ownership.take(name, definition, owners.get(name), registrations)
             if owner is not None:
@@ -76,6 +92,7 @@ class Scheduler:
             engine.logger.info("cron %r is listed by no worker any more; removing it", name)
             await engine.store.remove_cron(name)
             await self._ownership.remove(name)
+            self._shared.forget(name)
         return min(pointers, default=None)
 
     async def _advance(
@@ -84,14 +101,17 @@ class Scheduler:
         """Make sure of the standing occurrence, move a due pointer, remove strays."""
         store, now = self._engine.store, self._engine.clock.now()
         fresh = owner.applied != owner.fingerprint
-        if cron is None or (fresh and not self._made_the_pointer(definition, cron)):
+        stands = self._shared.stood_at(name) if cron is None else cron.scheduled_for
+        if stands is None or (fresh and not self._made_the_pointer(definition, cron)):
             planned = [self._next(definition, now)]
-        elif cron.scheduled_for > now:
-            planned = [cron.scheduled_for]
+        elif stands > now:
+            planned = [stands]
         else:
-            missed = missed_between(definition, self._timezone, cron.scheduled_for, now)
-            planned = [cron.scheduled_for, *missed, self._next(definition, now)]
+            missed = missed_between(definition, self._timezone, stands, now)
+            planned = [stands, *missed, self._next(definition, now)]
         pointer = planned[-1]
+        of_node = await self._shared.planned(name, planned)
+        planned = [moment for moment in planned if moment not in of_node]
         await self._insert(name, definition, planned, now)
         if cron is None:
             await store.create_cron(_new_cron(name, definition, pointer, now))
@@ -103,6 +123,7 @@ class Scheduler:
             await self._ownership.mark_applied(name, owner)
         keep = {occurrence_id(name, each) for each in planned}
         await store.remove_occurrences(name, now, keep)
+        self._shared.remember(name, pointer)
         return pointer
 
     async def _insert(
@@ -134,8 +155,10 @@ class Scheduler:
         task = _occurrence(name, definition, planned_for, now)
         return self._engine.stamps.on(task) if self._engine.stamps else task
 
-    def _made_the_pointer(self, definition: CronDef, cron: Cron) -> bool:
+    def _made_the_pointer(self, definition: CronDef, cron: Cron | None) -> bool:
         """True when this very definition made the pointer, and a crash kept it from saying so."""
+        if cron is None:
+            return False
         before = cron.scheduled_for - timedelta(milliseconds=1)
         return (
             parse(definition.cron_string) == cron.cron_string
@@ -145,6 +168,10 @@ class Scheduler:
     def _next(self, definition: CronDef, after: datetime) -> datetime:
         zone = definition.timezone or self._timezone
         return next_occurrence(definition.cron_string, zone, after)
+
+    def _on_hint(self, hint: Hint) -> None:
+        if self._shared.hear(hint):
+            self._wake.set()
 
     def _on_settled(self, job: Job) -> None:
         """An exclusive cron's next occurrence may be inserted once the one before has settled."""
@@ -157,7 +184,7 @@ class Scheduler:
             ahead = (next_due - self._engine.clock.now()).total_seconds()
             seconds = min(seconds, max(ahead, 0.0) + random.uniform(0, _JITTER))
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self._shared.pause(seconds)):
                 await self._wake.wait()
         except TimeoutError:
             pass

@@ -68,6 +68,25 @@ async def test_every_other_end_of_a_plain_job_is_accepted(store: MongoStore) -> 
     assert await store.kill_waiting(waiting.id, LATER)
 
 
+async def test_it_is_recognized(store: MongoStore, database: Database) -> None:
+    """Node's refuses what a plain job does not have; ours, and none at all, do not."""
+    refuses = [store.refuses_own_fields]
+    await store.look_at_validator()
+    refuses.append(store.refuses_own_fields)
+    await database.command("collMod", "job_processor.jobs", validator={})
+    await store.setup()
+    assert [*refuses, store.refuses_own_fields] == [False, True, False]
+
+
+async def test_occurrences_of_node_are_told_from_ours(store: MongoStore) -> None:
+    """By their ids, whatever became of them; those of other names and times do not count."""
+    theirs = occurrence(id=ObjectId(), scheduled_for=LATER)
+    await store.insert([occurrence(), theirs, occurrence(LATER, name="other")])
+    await store.kill_waiting(theirs.id, LATER)
+    assert await store.planned_by_node("nightly", [NOW, LATER]) == {LATER}
+    assert await store.planned_by_node("nightly", [NOW]) == set()
+
+
 @pytest.mark.parametrize("feature", [{"priority": 1}, {"expires_at": LATER}])
 async def test_what_node_does_not_know_is_refused(store: MongoStore, feature: Any) -> None:
     """With an error that names the job, and nothing is stored."""

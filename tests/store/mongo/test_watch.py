@@ -20,7 +20,7 @@ from tests.processors import QUICK, WAIT, eventually, working
 from tests.proxy import Proxy
 from tests.store.mongo.conftest import Commands, Database
 from tests.store.mongo.listening import Listener
-from tests.store.mongo.samples import NOW, WORKER, claim, end, simple
+from tests.store.mongo.samples import NOW, WORKER, claim, end, simple, worker
 
 pytestmark = pytest.mark.mongo
 
@@ -81,6 +81,18 @@ async def test_writes_of_another_client_are_told(other: MongoStore, listener: Li
     (waiting,) = {job.id for job in jobs} - {first.id, second.id, third.id}
     await other.kill_waiting(waiting, NOW)
     assert await listener.until(Hint.SETTLED) == Hint.SETTLED
+
+
+async def test_a_worker_of_the_node_package_is_told(
+    other: MongoStore, listener: Listener, database: Database
+) -> None:
+    """It rearranges crons and validator when it begins; a worker of ours does not."""
+    await other.register(worker())
+    node = {"_id": ObjectId(), "hostname": "node", "lastSeen": NOW, "tags": None}
+    await database["job_processor.workers"].insert_one(node)
+    assert await listener.until(Hint.NODE) == Hint.NODE
+    await other.insert([simple()])
+    assert await listener.until(Hint.WORK) == Hint.WORK
 
 
 async def test_what_nobody_waits_for_is_not_told(

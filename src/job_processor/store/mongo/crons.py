@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 
 from job_processor.clock import EPOCH
 from job_processor.models import Cron, cron_id, occurrence_id
-from job_processor.store.mongo.documents import Document, cron_document, to_cron
+from job_processor.store.mongo.documents import JOB_STATUSES, Document, cron_document, to_cron
 from job_processor.store.mongo.handles import Handles
 
 
@@ -59,6 +59,21 @@ class Crons:
             },
         )
         return result.matched_count == 1
+
+    async def planned_by_node(self, name: str, moments: Collection[datetime]) -> set[datetime]:
+        """Return those of the moments that have an occurrence whose id is not derived from them."""
+        occurrences = {
+            "type": "cron_task",
+            "name": name,
+            "status": {"$in": JOB_STATUSES},
+            "scheduled_for": {"$in": list(moments)},
+        }
+        found = self._jobs.find(occurrences, {"scheduled_for": 1})
+        return {
+            document["scheduled_for"]
+            async for document in found
+            if document["_id"] != occurrence_id(name, document["scheduled_for"])
+        }
 
     async def remove(self, name: str) -> None:
         """Present → absent, with its pending occurrences; the cron last, so that it is repeated."""

@@ -65,8 +65,8 @@ _AWAY = frozenset(
 VALIDATOR_ADVICE = (
     "the validator of the shared database refuses the document: the Node package's allows no "
     "field beyond its own, which retries and crash counts need; use a database or a "
-    "collection_prefix of its own for these jobs or, once no Node process starts any more, remove "
-    "its validator by hand: collMod with validator: {}"
+    "collection_prefix of its own for these jobs or, once no Node process starts any more, take "
+    "its validator away: job-processor migrate-from-node --apply"
 )
 
 

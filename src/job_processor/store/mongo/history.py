@@ -6,7 +6,7 @@ from datetime import datetime
 
 from job_processor.settings import MONGO_MAX_HISTORY_DAYS
 from job_processor.store.mongo.documents import SETTLED_STATUSES
-from job_processor.store.mongo.handles import Handles
+from job_processor.store.mongo.handles import Collection, Handles
 
 
 class History:
@@ -24,7 +24,7 @@ class History:
 
     async def prune(self, before: datetime, limit: int) -> int:
         """Settled before this time → absent, where the database would keep them longer."""
-        await self._end_killed(limit)
+        await end_killed(self._jobs, limit)
         if self._days >= self.database_days or limit < 1:
             return 0
         old = {"ended_at": {"$lt": before}, "status": {"$in": SETTLED_STATUSES}}
@@ -34,13 +34,18 @@ class History:
             return 0
         return (await self._jobs.delete_many({**old, "_id": {"$in": ids}})).deleted_count
 
-    async def _end_killed(self, limit: int) -> None:
-        """Killed without an end, as the Node package's kill of a waiting job leaves it → ended."""
-        endless = {"status": "killed", "ended_at": None}
-        cursor = self._jobs.find(endless, {"_id": 1}, limit=limit).batch_size(limit)
-        ids = [document["_id"] for document in await cursor.to_list()]
-        if ids:
-            await self._jobs.update_many(
-                {**endless, "_id": {"$in": ids}},
-                [{"$set": {"ended_at": {"$ifNull": ["$updated_at", "$$NOW"]}}}],
-            )
+
+async def end_killed(jobs: Collection, limit: int) -> int:
+    """Killed without an end, as the Node package's kill of a waiting job leaves it → ended.
+
+    At most `limit`; returns how many there were.
+    """
+    endless = {"status": "killed", "ended_at": None}
+    cursor = jobs.find(endless, {"_id": 1}, limit=limit).batch_size(limit)
+    ids = [document["_id"] for document in await cursor.to_list()]
+    if ids:
+        await jobs.update_many(
+            {**endless, "_id": {"$in": ids}},
+            [{"$set": {"ended_at": {"$ifNull": ["$updated_at", "$$NOW"]}}}],
+        )
+    return len(ids)

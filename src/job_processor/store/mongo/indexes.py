@@ -161,10 +161,10 @@ async def ensure_indexes(
     Raises StoreSetupError when a critical one cannot be had. One that is not critical and cannot be
     had costs time only: a warning.
     """
-    missing = _missing(collection.name, indexes, await _existing(collection), logger)
+    missing = _missing(collection.name, indexes, await existing_indexes(collection), logger)
     if missing:
         await _make(collection, missing, logger)
-    found = await _existing(collection)
+    found = await existing_indexes(collection)
     for index in missing:
         if index.critical and not any(index.is_served_by(each) for each in found):
             raise StoreSetupError(
@@ -224,7 +224,8 @@ async def _make(collection: Collection, missing: list[Index], logger: logging.Lo
             raise
 
 
-async def _existing(collection: Collection) -> list[Document]:
+async def existing_indexes(collection: Collection) -> list[Document]:
+    """Return the indexes of a collection; none where there is no collection."""
     try:
         return [dict(each) async for each in await collection.list_indexes()]
     except OperationFailure as error:

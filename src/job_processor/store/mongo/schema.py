@@ -15,7 +15,7 @@ from pymongo.errors import OperationFailure
 
 from job_processor.store.mongo.documents import JOB_STATUSES, Document
 from job_processor.store.mongo.errors import NAMESPACE_EXISTS, is_unauthorized, reason
-from job_processor.store.mongo.handles import Collection, Database
+from job_processor.store.mongo.handles import Collection, Database, Handles
 
 VERSION = 1
 """Raise it with each change of the rules below."""
@@ -109,6 +109,12 @@ def recognize(current: Mapping[str, Any] | None, collection_name: str) -> Found:
     return "older" if int(match[1]) < VERSION else "newer or ours"
 
 
+async def is_of_node(handles: Handles) -> bool:
+    """True when the Node package's validator is in force, which refuses fields of ours."""
+    current = await current_validator(handles.database, handles.jobs.name)
+    return recognize(current, handles.jobs.name) == "node"
+
+
 async def ensure_collection(database: Database, name: str) -> None:
     """Create a collection unless it is there; a missing privilege is left to the first write."""
     try:
@@ -125,18 +131,12 @@ async def ensure_validator(database: Database, jobs: Collection, logger: logging
     must not fail for what somebody wrote long ago. A missing privilege is a warning.
     """
     try:
-        found = recognize(await _current(database, jobs.name), jobs.name)
+        found = recognize(await current_validator(database, jobs.name), jobs.name)
         if found == "foreign":
             logger.warning("%s has a validator of another program; it is left alone", jobs.name)
         if found not in {"none", "older"}:
             return
-        await database.command(
-            "collMod",
-            jobs.name,
-            validator=validator(jobs.name),
-            validationLevel="moderate",
-            validationAction="error",
-        )
+        await install(database, jobs.name, validator(jobs.name))
     except OperationFailure as error:
         if not is_unauthorized(error):
             raise
@@ -148,7 +148,17 @@ async def ensure_validator(database: Database, jobs: Collection, logger: logging
         )
 
 
-async def _current(database: Database, name: str) -> Mapping[str, Any] | None:
+async def install(
+    database: Database, name: str, rules: Mapping[str, Any], *, level: str = "moderate"
+) -> None:
+    """Put a validator on the jobs, in place of what is there."""
+    await database.command(
+        "collMod", name, validator=rules, validationLevel=level, validationAction="error"
+    )
+
+
+async def current_validator(database: Database, name: str) -> Mapping[str, Any] | None:
+    """Return the validator that is in force, None when there is none."""
     async for info in await database.list_collections(filter={"name": name}):
         found: Mapping[str, Any] | None = (info.get("options") or {}).get("validator")
         return found

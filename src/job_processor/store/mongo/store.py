@@ -39,11 +39,13 @@ from job_processor.store.mongo.errors import DRIVER_ERRORS, translate
 from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.history import History
 from job_processor.store.mongo.jobs import Jobs
+from job_processor.store.mongo.node_side import MongoNodeSide
 from job_processor.store.mongo.preparation import prepare
 from job_processor.store.mongo.pulse import LoopPulse, ThreadPulse
 from job_processor.store.mongo.reading import Reading
 from job_processor.store.mongo.records import Records
 from job_processor.store.mongo.rollups import Rollups
+from job_processor.store.mongo.schema import is_of_node
 from job_processor.store.mongo.settings import Settings
 from job_processor.store.mongo.settlements import Settlements
 from job_processor.store.mongo.signals import Signals
@@ -52,6 +54,7 @@ from job_processor.store.mongo.turns import Turns
 from job_processor.store.mongo.unique_keys import UniqueKeys
 from job_processor.store.mongo.watch import Watch
 from job_processor.store.mongo.workers import Workers
+from job_processor.store.node_side import NodeSide
 
 T = TypeVar("T")
 
@@ -130,6 +133,11 @@ class MongoStore(Store):
         except StoreError as error:
             raise StoreSetupError(str(error)) from error
         self._history.database_days = days
+        await self.look_at_validator()
+
+    async def look_at_validator(self) -> None:
+        """Bring `refuses_own_fields` up to date."""
+        self.refuses_own_fields = await self._answer(is_of_node(self._handles))
 
     async def close(self) -> None:
         """Close the change stream, and the client unless it was passed in."""
@@ -145,6 +153,10 @@ class MongoStore(Store):
     def subscribe(self, listener: HintListener) -> Callable[[], None]:
         """Call `listener` after our own writes and, as the change stream tells, those of others."""
         return self._watch.subscribe(listener)
+
+    def node_side(self) -> NodeSide:
+        """Return what a move away from the Node package looks at and changes."""
+        return MongoNodeSide(self._handles, self.address)
 
     def open_pulse(self) -> Pulse:
         """Open a client of its own for the heartbeat.
@@ -310,6 +322,10 @@ class MongoStore(Store):
     ) -> int:
         """Pending cron tasks later than `after` → absent; return how many."""
         return await self._answer(self._crons.remove_occurrences(name, after, keep))
+
+    async def planned_by_node(self, name: str, moments: Collection[datetime]) -> set[datetime]:
+        """Return those of the moments for which the Node package has made an occurrence."""
+        return await self._answer(self._crons.planned_by_node(name, moments))
 
     # --- settings -------------------------------------------------------------------------------
 

@@ -184,6 +184,8 @@ class Watch:
             return Hint.KILL
         if collection == self._handles.settings.name:
             return Hint.SETTINGS
+        if collection == self._handles.workers.name:
+            return Hint.NODE
         document = change.get("fullDocument") or change["updateDescription"]["updatedFields"]
         return Hint.WORK if document["status"] in WAITING_STATUSES else Hint.SETTLED
 
@@ -213,7 +215,9 @@ class Watch:
 def _pipeline(handles: Handles) -> list[Document]:
     """Select on the server what may matter, and of that no more than is looked at."""
     told = WAITING_STATUSES + SETTLED_STATUSES
-    collections = [handles.jobs.name, handles.signals.name, handles.settings.name]
+    collections = [
+        *(handles.jobs.name, handles.signals.name, handles.settings.name, handles.workers.name)
+    ]
     return [
         {
             "$match": {
@@ -225,6 +229,11 @@ def _pipeline(handles: Handles) -> list[Document]:
                     {
                         "ns.coll": handles.settings.name,
                         "documentKey._id": {"$gte": "pause:", "$lt": "pause;"},
+                    },
+                    {
+                        "ns.coll": handles.workers.name,
+                        "operationType": "insert",
+                        "fullDocument.timeout_s": None,  # ours have one
                     },
                     {"fullDocument.status": {"$in": told}},
                     {"updateDescription.updatedFields.status": {"$in": told}},

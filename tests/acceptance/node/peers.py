@@ -1,0 +1,64 @@
+"""The npm packages of these tests: installed once, beside the program that uses them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+FOLDER: Final = Path(__file__).parent
+PROGRAM: Final = FOLDER / "program.js"
+
+REQUIRED_VARIABLE: Final = "JOB_PROCESSOR_TEST_NODE"
+"""Set to `required`, the absence of Node.js is a failure; otherwise these tests are skipped."""
+
+OPTIONS: Final = (
+    *("--no-package-lock", "--no-audit", "--no-fund", "--legacy-peer-deps", "--ignore-scripts"),
+    *("--loglevel", "error"),
+)
+
+INSTALL_TIMEOUT: Final = 300.0
+"""Seconds that npm gets."""
+
+
+def missing() -> str | None:
+    """Return why the Node package cannot be run here, None when it can; install it if need be."""
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            return f"{program} is not installed: nothing shares a database with the Node package"
+    return _install()
+
+
+def is_required() -> bool:
+    """True where the environment wants these tests to run."""
+    return os.environ.get(REQUIRED_VARIABLE) == "required"
+
+
+def _install() -> str | None:
+    """Install what package.json asks for, unless it is there; return why that failed."""
+    wanted = (FOLDER / "package.json").read_text(encoding="utf-8")
+    modules = FOLDER / "node_modules"
+    stamp = modules / ".installed"
+    modules.mkdir(exist_ok=True)
+    with (modules / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # each process of a parallel run comes here
+        if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+            return None
+        try:
+            done = subprocess.run(
+                ["npm", "install", *OPTIONS],
+                cwd=FOLDER,
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=INSTALL_TIMEOUT,
+            )
+        except subprocess.TimeoutExpired:
+            return f"npm install did not end within {INSTALL_TIMEOUT:.0f} s"
+        if done.returncode != 0:
+            return f"npm install failed: {done.stderr.strip()[-500:]}"
+        stamp.write_text(wanted, encoding="utf-8")
+    return None

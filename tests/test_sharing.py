@@ -1,0 +1,156 @@
+"""Features that the validator of a shared database refuses are refused when they are asked for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pymongo import AsyncMongoClient
+
+from job_processor import (
+    Context,
+    CronDef,
+    JobDef,
+    JobProcessor,
+    JobRequest,
+    Retry,
+    SharedDatabaseError,
+)
+from job_processor.models import JobQuery
+from tests.processors import QUICK, Processors, eventually
+from tests.store.mongo.samples import fixture
+from tests.worker.test_node_validator import install_node_validator
+
+pytestmark = pytest.mark.mongo
+
+
+async def nothing() -> None:
+    """Do nothing."""
+
+
+async def tells(context: Context) -> None:
+    """Take a context."""
+
+
+@pytest.fixture
+async def shared_url(mongo_db_url: str) -> str:
+    """The URL of a database that Node has set up."""
+    async with AsyncMongoClient[dict[str, object]](mongo_db_url) as client:
+        database = client.get_default_database()
+        await database.create_collection("job_processor.jobs", **fixture("node_validator.json"))
+    return mongo_db_url
+
+
+@pytest.mark.parametrize(
+    ("definitions", "argument"),
+    [
+        ({"jobs": {"a": JobDef(nothing, retry=Retry())}}, "retry of 'a'"),
+        ({"crons": {"a": CronDef("@daily", nothing, retry=3)}}, "retry of 'a'"),
+        ({"jobs": {"a": JobDef(tells)}}, "handler of 'a'"),
+    ],
+)
+async def test_a_definition_is_refused_at_setup(
+    shared_url: str, definitions: dict[str, Any], argument: str
+) -> None:
+    """The error names feature, job, fields and what to do; the processor can be closed."""
+    processor = JobProcessor(shared_url, **QUICK, **definitions)
+    with pytest.raises(
+        SharedDatabaseError, match=r"needs a field.*Node.*migrate-from-node"
+    ) as told:
+        await processor.setup()
+    await processor.close()
+    assert told.value.argument == argument
+
+
+async def test_a_definition_that_is_added_later_is_refused(shared_url: str) -> None:
+    """At once, and it is not kept; one that needs no field is taken."""
+    async with Processors(shared_url) as processors:
+        processor = await processors.make()
+        with pytest.raises(SharedDatabaseError, match="retry of 'nothing'"):
+            processor.job(retry=2)(nothing)
+        with pytest.raises(SharedDatabaseError, match="handler of 'tells'"):
+            processor.cron("@daily")(tells)
+        assert list(processor.registry) == []
+        processor.job()(nothing)
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [
+        {"priority": 1},
+        {"expires_at": timedelta(hours=1)},
+        {"unique_key": "k"},
+    ],
+)
+async def test_a_job_with_a_field_of_ours_is_refused(
+    shared_url: str, feature: dict[str, Any]
+) -> None:
+    """When it is scheduled, alone or among many, and nothing is stored."""
+    async with Processors(shared_url) as processors:
+        processor = await processors.make(jobs={"a": JobDef(nothing)})
+        (argument,) = feature
+        with pytest.raises(SharedDatabaseError, match="needs a field") as told:
+            await processor.schedule_job("a", **feature)
+        assert told.value.argument == argument
+        with pytest.raises(SharedDatabaseError):
+            await processor.schedule_jobs(["a", JobRequest("a", **feature)])
+        assert (await processor.find_jobs()).jobs == ()
+
+
+async def test_a_plain_definition_and_job_are_taken(shared_url: str) -> None:
+    """Resumable, exclusive, tagged, limited and by name only: none of these needs a field."""
+    definition = JobDef(nothing, resumable=True, exclusive=True, tag="a", max_runtime_in_minutes=1)
+    jobs = {"a": definition, "elsewhere": JobDef(None, retry=3)}
+    async with Processors(shared_url) as processors:
+        processor = await processors.make(jobs=jobs, crons={"b": CronDef("@daily", nothing)})
+        job = await processor.schedule_job("a", {}, timedelta(hours=1))
+        assert await processor.get_job(job.id) == job
+
+
+async def register_node_worker(url: str, tags: list[str] | None, age: int = 0) -> None:
+    """Write what a Node worker, seen so many seconds ago, has written."""
+    async with AsyncMongoClient[dict[str, object]](url) as client:
+        workers = client.get_default_database()["job_processor.workers"]
+        seen = datetime.now(UTC) - timedelta(seconds=age)
+        await workers.insert_one({"hostname": "node", "lastSeen": seen, "tags": tags})
+
+
+async def told(caplog: pytest.LogCaptureFixture, text: str) -> None:
+    """Return once the log has a line with this text."""
+
+    async def look() -> bool:
+        return any(text in record.getMessage() for record in caplog.records)
+
+    await eventually(look, f"{text!r} in the log")
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_a_node_worker_without_tags_is_told_of(
+    shared_url: str, caplog: pytest.LogCaptureFixture, first: bool
+) -> None:
+    """Whether it was there before ours or comes later, once each; not one with tags, nor a dead."""
+    async with Processors(shared_url) as processors:
+        await register_node_worker(shared_url, ["main"])
+        await register_node_worker(shared_url, None, age=400)
+        if first:
+            await register_node_worker(shared_url, None)
+        await processors.start(jobs={"a": JobDef(nothing)})
+        if not first:
+            await register_node_worker(shared_url, None)
+        await told(caplog, "has no workerTags")
+    assert sum("workerTags" in record.getMessage() for record in caplog.records) == 1
+
+
+async def test_a_node_worker_that_comes_later_is_noticed(
+    mongo_db_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The worker says what its validator refuses, and what is scheduled from then on is refused."""
+    async with Processors(mongo_db_url) as processors:
+        processor, _ = await processors.start(jobs={"a": JobDef(nothing, retry=2)})
+        await install_node_validator(mongo_db_url)
+        await register_node_worker(mongo_db_url, ["node"])
+        await told(caplog, "retry of 'a'")
+        with pytest.raises(SharedDatabaseError):
+            await processor.schedule_job("a", priority=1)
+        assert await processor._store.find(JobQuery()) == []  # nothing was stored
