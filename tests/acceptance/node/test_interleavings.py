@@ -117,6 +117,7 @@ async def test_each_job_runs_once_in_one_of_both(
         kinds[each["name"]].add(str(each["_id"]) in it.ran)
     assert kinds["for_python"] == {True}
     assert kinds["for_node"] == {False}
-    assert kinds["shared"] == {True, False}
+    if count >= 500:  # of a few, one kind may have been quick enough to take all
+        assert kinds["shared"] == {True, False}
     assert "validation" not in both.errors().lower()
     assert not [record for record in caplog.records if "validator" in record.getMessage()]
