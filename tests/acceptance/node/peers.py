@@ -21,7 +21,7 @@ OPTIONS: Final = (
 )
 
 INSTALL_TIMEOUT: Final = 300.0
-"""Seconds that npm gets."""
+"""Seconds that npm gets; the first test that needs it waits so long, and its own limit is longer."""
 
 
 def missing() -> str | None:

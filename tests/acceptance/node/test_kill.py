@@ -11,7 +11,7 @@ from job_processor import AbortSignal, JobDef, JobStatus
 from tests.acceptance.node.both import Both
 from tests.processors import WAIT
 
-pytestmark = [pytest.mark.mongo, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.mongo, pytest.mark.timeout(400)]
 
 
 async def hold(signal: AbortSignal) -> None:
