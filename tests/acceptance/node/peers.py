@@ -21,7 +21,7 @@ OPTIONS: Final = (
 )
 
 INSTALL_TIMEOUT: Final = 300.0
-"""Seconds that npm gets."""
+"""Seconds that npm gets, in the first test that needs it; the limit of each test is longer."""
 
 
 def missing() -> str | None:

@@ -17,7 +17,7 @@ from tests.acceptance.node.both import Both
 from tests.acceptance.node.test_kill import nothing
 from tests.processors import WAIT, eventually
 
-pytestmark = [pytest.mark.mongo, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.mongo, pytest.mark.timeout(400)]
 
 EXPRESSION = "0 3 * * *"
 NODE_CRON = {"cron_string": EXPRESSION, "does": "nothing"}

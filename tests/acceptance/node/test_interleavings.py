@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -112,11 +112,12 @@ async def test_each_job_runs_once_in_one_of_both(
     assert Counter(each["status"] for each in documents) == {"finished": count}
     ran = it.ran + Counter(line["job"] for line in both.lines("start"))
     assert ran == Counter(str(each["_id"]) for each in documents)
-    kinds = {each["name"]: set() for each in documents}  # type: dict[str, set[bool]]
+    kinds: dict[str, set[bool]] = defaultdict(set)
     for each in documents:
         kinds[each["name"]].add(str(each["_id"]) in it.ran)
     assert kinds["for_python"] == {True}
     assert kinds["for_node"] == {False}
-    assert kinds["shared"] == {True, False}
+    if count >= 500:  # of a few, one kind may have been quick enough to take all
+        assert kinds["shared"] == {True, False}
     assert "validation" not in both.errors().lower()
     assert not [record for record in caplog.records if "validator" in record.getMessage()]

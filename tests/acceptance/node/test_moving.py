@@ -10,7 +10,7 @@ from tests.acceptance.node.both import Both
 from tests.acceptance.node.test_kill import nothing
 from tests.processors import WAIT
 
-pytestmark = [pytest.mark.mongo, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.mongo, pytest.mark.timeout(400)]
 
 NIGHTLY = {"nightly": {"cron_string": "0 3 * * *", "does": "nothing"}}
 JOBS = {"mail": {"does": "nothing"}}

@@ -13,7 +13,7 @@ from tests.acceptance.node.test_kill import hold, nothing
 from tests.acceptance.node.test_together import fail
 from tests.processors import WAIT
 
-pytestmark = [pytest.mark.mongo, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.mongo, pytest.mark.timeout(400)]
 
 
 async def fill(processor: JobProcessor) -> None:

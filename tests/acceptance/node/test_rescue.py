@@ -12,7 +12,7 @@ from tests.acceptance.node.test_kill import hold, nothing
 from tests.processors import WAIT
 from tests.worker.test_crashes import die_holding
 
-pytestmark = [pytest.mark.mongo, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.mongo, pytest.mark.timeout(400)]
 
 SILENT = timedelta(seconds=200)
 """Longer than any worker of ours may be silent, and less than the Node package's 300 s."""

@@ -13,7 +13,7 @@ from tests.acceptance.node.both import Both
 from tests.processors import WAIT
 from tests.store.mongo.samples import fixture
 
-pytestmark = [pytest.mark.mongo, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.mongo, pytest.mark.timeout(400)]
 
 ECHO = {"echo": {"does": "echo"}, "fail": {"does": "fail"}}
 
