@@ -139,6 +139,7 @@ class _Runtime:
         self._processor: JobProcessor | None = None
         self._setup: asyncio.Lock | None = None
         self._ready = False
+        self._calls: set[asyncio.Task[Any]] = set()
 
     def call(self, call: Callable[[JobProcessor], Coroutine[Any, Any, T]]) -> T:
         """Return what `call` comes to in the loop; interrupting the caller cancels it."""
@@ -183,18 +184,23 @@ class _Runtime:
     async def _answer(self, call: Callable[[JobProcessor], Coroutine[Any, Any, T]]) -> T:
         assert self._processor is not None  # noqa: S101  # made before the loop
         assert self._setup is not None  # noqa: S101  # the same
-        if not self._ready:
-            async with self._setup:
-                await self._processor.setup()
-                self._ready = True
-        return await call(self._processor)
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # a coroutine that runs has one
+        self._calls.add(task)
+        try:
+            if not self._ready:
+                async with self._setup:
+                    await self._processor.setup()
+                    self._ready = True
+            return await call(self._processor)
+        finally:
+            self._calls.discard(task)
 
     async def _end(self) -> None:
-        own = asyncio.current_task()
-        others = [task for task in asyncio.all_tasks() if task is not own]
-        for task in others:
+        calls = list(self._calls)
+        for task in calls:
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.gather(*calls, return_exceptions=True)
         if self._processor is not None:
             await self._processor.close()
 
