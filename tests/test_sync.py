@@ -132,6 +132,28 @@ def test_closing_ends_the_calls_of_other_threads(client: JobClient) -> None:
     forget()
 
 
+def test_calls_and_closings_at_the_same_time(client: JobClient) -> None:
+    """Each call comes to its end or is told that it was closed; none waits for ever."""
+
+    def schedule(n: int) -> bool:
+        try:
+            client.schedule_job("a", {"n": n})
+        except JobProcessorError as error:
+            assert "closed during this call" in str(error)  # noqa: PT017  # both ends are right
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        calls = [threads.submit(schedule, n) for n in range(60)]
+        for _ in range(10):
+            client.close()
+        ends = [call.result(WAIT) for call in calls]
+    assert len(ends) == 60
+    assert schedule(0)
+    client.close()
+    assert "job-client" not in _thread_names()
+
+
 def test_a_call_from_its_own_loop_is_refused(client: JobClient) -> None:
     """A listener that called it would wait for itself."""
     seen: list[str] = []

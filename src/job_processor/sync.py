@@ -114,11 +114,20 @@ class JobClient:
         self.close()
 
     def _call(self, call: Callable[[JobProcessor], Coroutine[Any, Any, T]]) -> T:
-        pid = os.getpid()
-        runtime = self._runtimes.get(pid)
-        if runtime is None:  # no lock: a fork may have come while another thread held it
-            runtime = self._runtimes.setdefault(pid, _Runtime(self._processor))
-        return runtime.call(call)
+        """Return what `call` comes to in the loop; interrupting the caller cancels it."""
+        pid, future = os.getpid(), None
+        while future is None:
+            runtime = self._runtimes.get(pid)
+            if runtime is None:  # no lock: a fork may have come while another thread held it
+                runtime = self._runtimes.setdefault(pid, _Runtime(self._processor))
+            future = runtime.submit(call)
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError as error:
+            raise JobProcessorError("the JobClient was closed during this call") from error
+        except BaseException:
+            future.cancel()
+            raise
 
 
 def _close_here(runtimes: dict[int, _Runtime]) -> None:
@@ -133,35 +142,35 @@ class _Runtime:
 
     def __init__(self, processor: JobProcessor) -> None:
         self._original = processor
-        self._starting = threading.Lock()
+        self._guard = threading.Lock()
+        self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._processor: JobProcessor | None = None
         self._setup: asyncio.Lock | None = None
         self._ready = False
+        self._calls: set[asyncio.Task[Any]] = set()
 
-    def call(self, call: Callable[[JobProcessor], Coroutine[Any, Any, T]]) -> T:
-        """Return what `call` comes to in the loop; interrupting the caller cancels it."""
-        loop = self._running()
-        if self._thread is threading.current_thread():
-            raise JobProcessorError(
-                "a JobClient was called in its own event loop, for which it would wait for ever; "
-                "call it from another thread"
-            )
-        future = asyncio.run_coroutine_threadsafe(self._answer(call), loop)
-        try:
-            return future.result()
-        except concurrent.futures.CancelledError as error:
-            raise JobProcessorError("the JobClient was closed during this call") from error
-        except BaseException:
-            future.cancel()
-            raise
+    def submit(
+        self, call: Callable[[JobProcessor], Coroutine[Any, Any, T]]
+    ) -> concurrent.futures.Future[T] | None:
+        """Hand a call over to the loop; None when this was closed before."""
+        with self._guard:
+            if self._closed:
+                return None
+            loop = self._running()
+            if self._thread is threading.current_thread():
+                raise JobProcessorError(
+                    "a JobClient was called in its own event loop, for which it would wait for "
+                    "ever; call it from another thread"
+                )
+            return asyncio.run_coroutine_threadsafe(self._answer(call), loop)
 
     def close(self) -> None:
         """Close the processor and end the loop, from whichever thread."""
-        with self._starting:
+        with self._guard:
+            self._closed = True
             loop, thread = self._loop, self._thread
-            self._loop = self._thread = None
         if loop is not None and thread is not None:
             ending = asyncio.run_coroutine_threadsafe(self._end(), loop)
             concurrent.futures.wait([ending], CLOSE_TIMEOUT)
@@ -169,32 +178,36 @@ class _Runtime:
             thread.join(CLOSE_TIMEOUT)
 
     def _running(self) -> asyncio.AbstractEventLoop:
-        with self._starting:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=_serve, args=(self._loop,), name="job-client", daemon=True
-                )
-                self._processor, self._setup = self._original.twin(), asyncio.Lock()
-                self._ready = False
-                self._thread.start()
-            return self._loop
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(
+                target=_serve, args=(self._loop,), name="job-client", daemon=True
+            )
+            self._processor, self._setup = self._original.twin(), asyncio.Lock()
+            self._ready = False
+            self._thread.start()
+        return self._loop
 
     async def _answer(self, call: Callable[[JobProcessor], Coroutine[Any, Any, T]]) -> T:
         assert self._processor is not None  # noqa: S101  # made before the loop
         assert self._setup is not None  # noqa: S101  # the same
-        if not self._ready:
-            async with self._setup:
-                await self._processor.setup()
-                self._ready = True
-        return await call(self._processor)
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # a coroutine that runs has one
+        self._calls.add(task)
+        try:
+            if not self._ready:
+                async with self._setup:
+                    await self._processor.setup()
+                    self._ready = True
+            return await call(self._processor)
+        finally:
+            self._calls.discard(task)
 
     async def _end(self) -> None:
-        own = asyncio.current_task()
-        others = [task for task in asyncio.all_tasks() if task is not own]
-        for task in others:
+        calls = list(self._calls)
+        for task in calls:
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.gather(*calls, return_exceptions=True)
         if self._processor is not None:
             await self._processor.close()
 

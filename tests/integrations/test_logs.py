@@ -159,6 +159,7 @@ async def test_formats(processors: Processors) -> None:
     }
     with of_job(job):
         inside, named = record("two\nlines\u2028é"), record("of %s", job.id)
+    assert current_job() is None
     assert console.format(inside) == f"WARNING two\nlines\u2028é [a {job.id}]"
     assert console.format(named) == f"WARNING of {job.id}"
     error = ValueError("as told")

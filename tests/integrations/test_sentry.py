@@ -101,6 +101,8 @@ async def test_a_failure_is_sent_with_its_job(processors: Processors, sent: Sent
         event = events[str(job.id)]
         (exception,) = event["exception"]["values"]
         assert (exception["type"], exception["value"]) == ("ValueError", f"no luck with {REDACTED}")
+        for frame in exception["stacktrace"]["frames"]:  # ours hold the payload under other names
+            assert ("vars" in frame) == (not frame["module"].startswith("job_processor"))
         assert event["transaction"] == event["tags"]["job.name"] == "fail"
         assert event["user"] == {"id": user}
         assert [each["message"] for each in event["breadcrumbs"]["values"]] == [f"of {user}"]

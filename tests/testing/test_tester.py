@@ -73,7 +73,7 @@ async def test_drain_runs_what_is_due_and_what_comes_of_it(processor: JobProcess
 
     async with in_memory(processor, START) as tester:
         await processor.schedule_job("parent")
-        assert [job.name for job in await tester.drain()] == ["parent", "a"]
+        assert {job.name for job in await tester.drain()} == {"parent", "a"}  # in either order
         await processor.schedule_job("shaky")
         assert await tester.drain() == []
         assert tester.clock.move(seconds=60) == START + timedelta(seconds=60)
