@@ -14,6 +14,7 @@ import pytest
 from bson import ObjectId
 
 from job_processor.models import JobQuery, JobStatus
+from job_processor.notes import Notes
 from job_processor.store.sqlite import SqliteStore
 from tests.store.sqlite.recording import Recorder, plan_of
 from tests.store.sqlite.samples import (
@@ -32,6 +33,7 @@ DUE, HISTORY, RUNNING, ENDED, EXCLUSIVE = (
     f"job_processor_jobs_{name}" for name in ("due", "history", "running", "ended", "exclusive")
 )
 OPEN_KILLS = "job_processor_signals_open"
+UNIQUE_KEY = "job_processor_jobs_unique_key"
 
 Verb = Callable[[SqliteStore], Awaitable[Any]]
 
@@ -69,6 +71,10 @@ VERBS: dict[str, tuple[Verb, set[str]]] = {
         {DUE, BY_ROW},
     ),
     "claim of several priorities": (claim_by_priority, {DUE, BY_ROW}),
+    "claim of the overdue": (
+        lambda s: s.claim(claim("work", "mail", overdue_since=NOW)),
+        {DUE, BY_ROW},
+    ),
     "claim without some": (
         lambda s: s.claim(claim("work", "mail", exclude=frozenset({ObjectId()}))),
         {DUE, BY_ROW},
@@ -103,6 +109,22 @@ VERBS: dict[str, tuple[Verb, set[str]]] = {
     ),
     "names": (lambda s: s.names(100), {HISTORY, RUNNING}),
     "count": (lambda s: s.count([("simple", "work")], 100), {HISTORY, RUNNING}),
+    "find between, the oldest first": (
+        lambda s: s.find(JobQuery(name="work", oldest_first=True, above=ObjectId(bytes(12)))),
+        {HISTORY, RUNNING, BY_ID},
+    ),
+    "find by error": (
+        lambda s: s.find(JobQuery(name="work", error="x")),
+        {HISTORY, RUNNING, BY_ID},
+    ),
+    "count_matching": (lambda s: s.count_matching(JobQuery(name="work"), 9), {HISTORY, RUNNING}),
+    "find_holder": (lambda s: s.find_holder("work", "key"), {UNIQUE_KEY}),
+    "release_key": (lambda s: s.release_key(job("work", unique_key="key")), {BY_ID}),
+    "replace": (lambda s: s.replace(job("work", unique_key="key"), job("work")), {BY_ID}),
+    "save_notes": (lambda s: s.save_notes([(job("work", worker_id=WORKER), Notes())]), {BY_ID}),
+    "save_state": (lambda s: s.save_state(job("work", worker_id=WORKER), 1), {BY_ID}),
+    "state": (lambda s: s.state(ObjectId()), {BY_ID}),
+    "delete": (lambda s: s.delete([ObjectId()]), {BY_ID}),
     "requeue": (lambda s: s.requeue(ObjectId(), NOW), {BY_ID}),
     "kill_waiting": (lambda s: s.kill_waiting(ObjectId(), NOW), {BY_ID}),
     "kill_requests": (lambda s: s.kill_requests([ObjectId()]), {OPEN_KILLS}),
