@@ -12,7 +12,7 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import timedelta
 
-from job_processor import Context, InvalidPayloadError, JobProcessor
+from job_processor import AbortController, Context, InvalidPayloadError, JobProcessor
 
 FILE = "shop.db"
 processor = JobProcessor(f"sqlite:///{FILE}")
@@ -68,11 +68,13 @@ async def main() -> None:
             print(f"refused: {error.allowed}")
 
         (count,) = (await processor.find_jobs(name="count_stock")).jobs
-        worker = asyncio.create_task(processor.run_worker())
+        stop = AbortController()
+        worker = asyncio.create_task(processor.run_worker(stop.signal))
         print((await processor.wait_for_job(count.id, timeout=20)).result())
         for job in reversed((await processor.find_jobs(name="confirm")).jobs):
             print(job.result())
-        worker.cancel()
+        stop.abort()
+        await worker
 
 
 if __name__ == "__main__":
