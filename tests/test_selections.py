@@ -19,7 +19,7 @@ from job_processor import (
     JobStatus,
     Retry,
 )
-from job_processor.rollups import total
+from job_processor.rollups import DELAYS, delay_index, total
 from tests.processors import Processors
 
 
@@ -193,3 +193,12 @@ async def test_bad_input(processor: JobProcessor, selection: Any, argument: str)
     for both in ({}, {"job_ids": [], "status": JobStatus.PENDING}):
         with pytest.raises(InvalidArgumentError, match="job_ids"):
             await processor.act_on_jobs("kill", **both)
+
+
+def test_delays_are_classed() -> None:
+    """Each falls into the first class whose bound it does not exceed; the last takes the rest."""
+    for ms in (0, 1, 2, 3, 4, 5, 1000, 1024, 1025, 8_388_608, 10**9):
+        index = delay_index(timedelta(milliseconds=ms))
+        assert index == len(DELAYS) - 1 or ms / 1000 <= DELAYS[index]
+        assert index == 0 or ms / 1000 > DELAYS[index - 1]
+    assert delay_index(timedelta(seconds=-5)) == 0

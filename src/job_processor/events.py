@@ -59,11 +59,8 @@ class EventBus:
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
         self._listeners: tuple[Listener, ...] = ()
-
-    @property
-    def has_listeners(self) -> bool:
+        self.has_listeners = False
         """False when an event would reach nobody, so that it need not be made."""
-        return bool(self._listeners)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each event, in the event loop; returns a function that ends it.
@@ -74,9 +71,11 @@ class EventBus:
             allowed = "allowed is a plain function of one argument, the event"
             raise InvalidArgumentError("listener", listener, allowed)
         self._listeners = (*self._listeners, listener)
+        self.has_listeners = True
 
         def forget() -> None:
             self._listeners = tuple(other for other in self._listeners if other is not listener)
+            self.has_listeners = bool(self._listeners)
 
         return forget
 

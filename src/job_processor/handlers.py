@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from job_processor.errors import DefinitionError
@@ -25,6 +25,12 @@ class BoundHandler:
     is_async: bool
     payload_type: PayloadType | None = None
     """The class of its payload; None: any mapping."""
+    wants_context: bool = field(init=False)
+    """True when a parameter gets the context."""
+
+    def __post_init__(self) -> None:
+        wants = "context" in self.positional or "context" in self.keywords
+        object.__setattr__(self, "wants_context", wants)
 
     def as_values(self) -> tuple[Any, ...]:
         """Return what another process cannot tell: `BoundHandler(function, *values, type)`."""
@@ -37,11 +43,6 @@ class BoundHandler:
         if self.payload_type is None or not wanted:
             return payload
         return self.payload_type.convert(payload)
-
-    @property
-    def wants_context(self) -> bool:
-        """True when a parameter gets the context."""
-        return "context" in self.positional or "context" in self.keywords
 
     def arguments(
         self, job: Any, signal: Any, context: Any = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -69,9 +68,10 @@ def start_of(moment: datetime, seconds: int) -> datetime:
     return datetime.fromtimestamp(int(moment.timestamp()) // seconds * seconds, UTC)
 
 
-def delay_index(seconds: float) -> int:
-    """Return the index in `DELAYS` of the class of a delay."""
-    return min(bisect_left(DELAYS, seconds), len(DELAYS) - 1)
+def delay_index(delay: timedelta) -> int:
+    """Return the index in `DELAYS` of the class of a delay: its milliseconds as a power of two."""
+    ms = delay.days * 86_400_000 + delay.seconds * 1000 + delay.microseconds // 1000
+    return min((ms - 1).bit_length(), len(DELAYS) - 1) if ms > 1 else 0
 
 
 def total(rollups: Iterable[Rollup]) -> Rollup:

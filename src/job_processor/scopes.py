@@ -36,16 +36,17 @@ class Scopes:
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
         self._scopes: tuple[Scope, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self._scopes)
+        self.has_any = False
+        """False when nothing is around a handler, as for most."""
 
     def add(self, scope: Scope) -> Callable[[], None]:
         """Put `scope` around each handler from now on; returns a function that ends it."""
         self._scopes = (*self._scopes, scope)
+        self.has_any = True
 
         def forget() -> None:
             self._scopes = tuple(other for other in self._scopes if other is not scope)
+            self.has_any = bool(self._scopes)
 
         return forget
 

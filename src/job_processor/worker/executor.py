@@ -84,7 +84,7 @@ class Executor:
     async def _execute(self, run: Run) -> None:
         if not self._begin(run):
             self._end(run, _NOT_BEGUN)
-        elif self._scopes:
+        elif self._scopes.has_any:
             entered = self._scopes.enter(run.job)
             ending = await self._call(run)
             self._end(run, ending)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from job_processor.errors import StoreError
 from job_processor.models import Job, JobStatus
-from job_processor.rollups import NAMES_KEPT, SPANS, Rollup, delay_index, start_of
+from job_processor.rollups import DELAYS, NAMES_KEPT, SPANS, Rollup, delay_index, start_of
 from job_processor.settings import ROLLUP_INTERVAL
 from job_processor.store import Store
 
@@ -31,18 +31,26 @@ class _Minute:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
-        self.delays: Counter[int] = Counter()
+        self.delays = [0] * len(DELAYS)
 
-    def add(self, job: Job) -> None:
-        """Count a run as it was written."""
-        status = job.status
-        self.counts[_ENDS[status]] += 1
-        if status is JobStatus.ERRORED or (status is JobStatus.PENDING and job.attempts):
+    def add(self, jobs: Sequence[Job]) -> None:
+        """Count runs as they were written; most have finished, and this stands in their way."""
+        finished, delays = 0, self.delays
+        for job in jobs:
+            status = job.status
+            if status is JobStatus.FINISHED:
+                finished += 1
+            else:
+                self._add_other(job)
+            if job.started_at is not None and job.attempt == 1 and status is not JobStatus.PENDING:
+                delays[delay_index(job.started_at - job.scheduled_for)] += 1
+        self.counts["finished"] += finished
+
+    def _add_other(self, job: Job) -> None:
+        self.counts[_ENDS[job.status]] += 1
+        if job.status is JobStatus.ERRORED or (job.status is JobStatus.PENDING and job.attempts):
             known = job.name in self.failures or len(self.failures) < NAMES_KEPT
             self.failures[job.name if known else _OTHERS] += 1
-        if job.started_at is not None and job.attempt == 1 and status is not JobStatus.PENDING:
-            waited = (job.started_at - job.scheduled_for).total_seconds()
-            self.delays[delay_index(waited)] += 1
 
 
 class Tally:
@@ -61,8 +69,7 @@ class Tally:
         minute = self._minutes.get(number)
         if minute is None:
             minute = self._minutes[number] = _Minute()
-        for job in jobs:
-            minute.add(job)
+        minute.add(jobs)
 
     async def run(self) -> None:
         """Write now and then, until cancelled."""
@@ -85,9 +92,10 @@ def _rollups(minutes: dict[int, _Minute]) -> list[Rollup]:
     """Return the counts of each minute for each span that it is in."""
     sums: dict[tuple[int, object], Rollup] = {}
     for number, minute in minutes.items():
+        delays = {index: count for index, count in enumerate(minute.delays) if count}
         for seconds in SPANS:
             start = start_of(datetime.fromtimestamp(number * 60, UTC), seconds)
-            rollup = Rollup(seconds, start, minute.counts, minute.failures, minute.delays)
+            rollup = Rollup(seconds, start, +minute.counts, minute.failures, delays)
             key = (seconds, start)
             sums[key] = sums[key].plus(rollup) if key in sums else rollup
     return list(sums.values())
