@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from job_processor.abort import AbortController, AbortReason, AbortSignal
     from job_processor.acting import Acted
+    from job_processor.checking import Finding
     from job_processor.clock import Clock
     from job_processor.context import Context
     from job_processor.crons import CronInfo
@@ -76,6 +77,7 @@ __all__ = [
     "DefinitionError",
     "Event",
     "EventKind",
+    "Finding",
     "InvalidArgumentError",
     "InvalidPayloadError",
     "Job",
@@ -120,6 +122,7 @@ __all__ = [
 _HOMES = {  # all others are errors
     "acting": "Acted",
     "abort": "AbortController AbortReason AbortSignal",
+    "checking": "Finding",
     "clock": "Clock",
     "context": "Context",
     "crons": "CronInfo",

@@ -14,6 +14,7 @@ from job_processor.crons import check_node_crons
 from job_processor.definitions import CronDef, JobDef, Registry
 from job_processor.errors import InvalidArgumentError, WorkerStateError
 from job_processor.events import EventBus, Listener
+from job_processor.facade.checking import Checking
 from job_processor.facade.control import Control
 from job_processor.facade.defining import Defining
 from job_processor.facade.moving import Moving
@@ -29,7 +30,7 @@ from job_processor.worker.engine import Engine
 from job_processor.worker.worker import Worker
 
 
-class JobProcessor(Defining, Producing, Control, Moving):
+class JobProcessor(Defining, Producing, Control, Moving, Checking):
     """Schedules, runs and watches jobs and crons in one database.
 
     db: an `AsyncDatabase` of pymongo, "mongodb://host/name", "sqlite:///file.db" (relative),

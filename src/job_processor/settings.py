@@ -62,6 +62,9 @@ LOOP_BLOCKED_SECONDS = 1.0
 RESCUE_BATCH = 500
 """Runs of one dead worker that are read at a time."""
 
+CLOCK_TOLERANCE = 1.0
+"""Seconds between the database's clock and ours beyond which a check warns."""
+
 NOTES_INTERVAL = 1.0
 """Seconds between two writes of what running handlers tell of their progress."""
 

@@ -14,7 +14,9 @@ from job_processor.cli.crons_app import crons_app
 from job_processor.cli.failing import report_failures
 from job_processor.cli.jobs_app import jobs_app
 from job_processor.cli.options import DEFAULT_PREFIX, App, Db, JobId, Json, Paused, Prefix, Tag
+from job_processor.cli.project_app import check, init
 from job_processor.cli.streams import prepare_streams
+from job_processor.cli.worker_app import worker
 
 app = typer.Typer(
     name="job-processor",
@@ -22,7 +24,6 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 bad input.",
     rich_markup_mode=None,  # what renders it takes longer to import than all the rest
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
@@ -57,69 +58,9 @@ def _options(
     pass
 
 
-@app.command()
-def worker(
-    app: App,
-    tags: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TAG,TAG…",
-            help="Serve only definitions with one of these tags, or without a tag. "
-            "[default: as the application says]",
-        ),
-    ] = None,
-    concurrency: Annotated[
-        str | None,
-        typer.Option(metavar="N", help="Jobs to run at a time. [default: as the application says]"),
-    ] = None,
-    burst: Annotated[bool, typer.Option("--burst", help="End when nothing is due.")] = False,
-    log_level: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LEVEL",
-            help="Show log lines from this level on: debug, info, warning or error. "
-            "[default: info; warning on a terminal, where a live view tells the rest]",
-        ),
-    ] = None,
-    log_format: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FORMAT",
-            help="Write log lines as console or json, each with the job that it is of, whatever "
-            "the application has set up. [default: console, or as the application says]",
-        ),
-    ] = None,
-    metrics_port: Annotated[
-        str | None,
-        typer.Option(metavar="PORT", help="Serve metrics for Prometheus on this port."),
-    ] = None,
-    loop: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="The event loop: asyncio, uvloop, or auto, which is uvloop where it is installed.",
-        ),
-    ] = "auto",
-) -> None:
-    """Run the jobs and crons of APP until SIGTERM or SIGINT (Ctrl-C).
-
-    The first signal stops gracefully: no new jobs, those that run get time to end. A second
-    SIGINT forces them to stop, a third leaves at once, like a crash.
-    """
-    from job_processor.cli import worker as command  # noqa: PLC0415  # only this command needs it
-
-    raise typer.Exit(
-        command.run(
-            app,
-            tags=tags,
-            concurrency=concurrency,
-            burst=burst,
-            log_level=log_level,
-            log_format=log_format,
-            metrics_port=metrics_port,
-            loop=loop,
-        )
-    )
+app.command()(init)
+app.command()(check)
+app.command()(worker)
 
 
 @app.command()
@@ -158,6 +99,25 @@ def status(db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False) -
     from job_processor.cli import status as command  # noqa: PLC0415  # only this command needs it
 
     command.run(db, prefix, as_json=json)
+
+
+@app.command()
+def top(
+    interval: Annotated[
+        str, typer.Option(metavar="SECONDS", help="Between two looks at the database.")
+    ] = "1",
+    once: Annotated[bool, typer.Option("--once", help="Print one frame and end.")] = False,
+    db: Db = None,
+    prefix: Prefix = DEFAULT_PREFIX,
+    json: Json = False,
+) -> None:
+    """Watch workers, queue, running jobs and rates until Ctrl-C.
+
+    Where the output is no terminal, and with --once, it prints a single frame.
+    """
+    from job_processor.cli import top as command  # noqa: PLC0415  # only this command needs it
+
+    command.run(db, prefix, interval, once=once, as_json=json)
 
 
 app.add_typer(jobs_app, name="jobs")

@@ -48,6 +48,10 @@ class AppError(JobProcessorError):
     """APP names nothing that gives a JobProcessor; the message says why."""
 
 
+class BrokenAppError(AppError):
+    """What APP names is there, and its own code failed."""
+
+
 @contextmanager
 def report_failures() -> Iterator[None]:
     """Turn errors of ours and of the system into a line on stderr and an exit code."""

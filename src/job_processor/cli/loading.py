@@ -11,7 +11,7 @@ import traceback
 from dataclasses import dataclass
 from types import ModuleType
 
-from job_processor.cli.failing import AppError
+from job_processor.cli.failing import AppError, BrokenAppError
 from job_processor.cli.output import plain
 from job_processor.errors import StoreError, shorten
 from job_processor.processor import JobProcessor
@@ -42,7 +42,8 @@ class App:
             except StoreError:
                 raise
             except (Exception, SystemExit) as error:
-                raise AppError(f"APP: calling {self.spec!r} failed: {_concisely(error)}") from error
+                told = f"APP: calling {self.spec!r} failed: {_concisely(error)}"
+                raise BrokenAppError(told) from error
         if not isinstance(made, JobProcessor):
             what = "returned" if callable(self.target) else "is"
             raise AppError(
@@ -67,7 +68,7 @@ def load_app(spec: str) -> App:
         except AttributeError as error:
             raise AppError(f"APP: {module_name!r} has no {path!r}; {_hint(module)}") from error
         except Exception as error:  # a property, or a module's own __getattr__
-            raise AppError(f"APP: reading {spec!r} failed: {_concisely(error)}") from error
+            raise BrokenAppError(f"APP: reading {spec!r} failed: {_concisely(error)}") from error
     return App(spec, target)
 
 
@@ -87,8 +88,8 @@ def _import(name: str) -> ModuleType:
         raise _failed(name, error) from error
 
 
-def _failed(module: str, error: BaseException) -> AppError:
-    return AppError(f"APP: importing {module!r} failed: {_concisely(error)}")
+def _failed(module: str, error: BaseException) -> BrokenAppError:
+    return BrokenAppError(f"APP: importing {module!r} failed: {_concisely(error)}")
 
 
 def _concisely(error: BaseException) -> str:

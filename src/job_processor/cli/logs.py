@@ -15,7 +15,7 @@ from job_processor.integrations.logs import ConsoleFormatter, JobFilter, JsonFor
 from job_processor.processor import JobProcessor
 
 _FORMAT = "%(asctime)s %(levelname)-8s %(message)s"
-LEVELS = ("debug", "info", "warning", "error")
+_FORMAT_OF_MANY = "%(asctime)s %(process)d %(levelname)-8s %(message)s"
 _WARNINGS = frozenset({EventKind.ERRORED, EventKind.RETRIED})
 _DETAILS = frozenset(
     {
@@ -28,14 +28,17 @@ _DETAILS = frozenset(
 )
 
 
-FORMATS = ("console", "json")
-
-
-def configure(level: str | None, live: Console | None, format: str | None = None) -> None:
+def configure(
+    level: str | None,
+    live: Console | None,
+    format: str | None = None,
+    *,
+    one_of_many: bool = False,
+) -> None:
     """Send log lines to stderr, or above the live view of `live`.
 
     Handlers that the application configured itself stay, unless a `format` is asked for; `level`
-    then only sets ours.
+    then only sets ours. `one_of_many`: lines for people begin with the process that they are of.
     """
     logger = logging.getLogger("job_processor")
     if level is not None:
@@ -45,7 +48,8 @@ def configure(level: str | None, live: Console | None, format: str | None = None
     handler: logging.Handler
     if live is None:
         handler = logging.StreamHandler()
-        handler.setFormatter(JsonFormatter() if format == "json" else ConsoleFormatter(_FORMAT))
+        pattern = _FORMAT_OF_MANY if one_of_many else _FORMAT
+        handler.setFormatter(JsonFormatter() if format == "json" else ConsoleFormatter(pattern))
         handler.addFilter(JobFilter())
     else:
         handler = RichHandler(

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from job_processor.cli.reading import read_number
+from job_processor.cli.worker_options import read_port
 from job_processor.errors import InvalidArgumentError
 from job_processor.host import Integration
 from job_processor.integrations.prometheus import Prometheus, serve
-
-_LAST_PORT = 65535
 
 
 @contextmanager
@@ -21,10 +19,7 @@ def served(text: str) -> Iterator[list[Integration]]:
     the application has installed the integration itself. Raises InvalidArgumentError, for a port
     that is taken, too.
     """
-    port = read_number("--metrics-port", text)
-    if not 0 <= port <= _LAST_PORT:
-        allowed = f"allowed are 1 to {_LAST_PORT}, and 0 for any that is free"
-        raise InvalidArgumentError("--metrics-port", text, allowed)
+    port = read_port(text)
     try:
         integrations: list[Integration] = [Prometheus()]
     except ValueError:  # the application has one

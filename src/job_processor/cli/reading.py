@@ -20,6 +20,18 @@ def read_number(option: str, text: str) -> int:
         raise InvalidArgumentError(option, text, "allowed is a whole number") from error
 
 
+def read_seconds(option: str, text: str) -> float:
+    """Return a number of seconds, of at least a tenth."""
+    allowed = "allowed is a number of seconds from 0.1 to 3600"
+    try:
+        seconds = float(text)
+    except ValueError as error:
+        raise InvalidArgumentError(option, text, allowed) from error
+    if not 0.1 <= seconds <= 3600:
+        raise InvalidArgumentError(option, text, allowed)
+    return seconds
+
+
 def read_choice(option: str, text: str, allowed: Collection[str]) -> str:
     """Return one of `allowed`, whatever its case."""
     if text.lower() not in allowed:

@@ -17,42 +17,43 @@ from job_processor.cli.failing import DONE, FAILED
 from job_processor.cli.live import WorkerView
 from job_processor.cli.loading import App, load_app
 from job_processor.cli.output import console, has_live_view
-from job_processor.cli.reading import read_choice, read_number, read_tags
+from job_processor.cli.reading import read_number
 from job_processor.cli.stopping import Leaving, Stopper
+from job_processor.cli.supervised import Tie
+from job_processor.cli.worker_options import WorkerOptions
 from job_processor.errors import StoreUnavailableError
 from job_processor.host import Integration
 from job_processor.integrations.logs import Logs
 from job_processor.processor import JobProcessor
-from job_processor.settings import RETRY_DELAY_MAX, RETRY_DELAY_MIN
+from job_processor.settings import RETRY_DELAY_MAX, RETRY_DELAY_MIN, check_int
 
 T = TypeVar("T")
 
 
 def run(
-    spec: str,
-    *,
-    tags: str | None,
-    concurrency: str | None,
-    burst: bool,
-    log_level: str | None,
-    log_format: str | None,
-    metrics_port: str | None,
-    loop: str,
+    spec: str, options: WorkerOptions, *, processes: str, reload: bool, supervised: int | None
 ) -> int:
-    """Run a worker; return the exit code."""
-    overrides = _overrides(tags, concurrency)
-    make_loop = event_loop.read_loop(loop)
-    if log_level is not None:
-        log_level = read_choice("--log-level", log_level, logs.LEVELS)
-    if log_format is not None:
-        log_format = read_choice("--log-format", log_format, logs.FORMATS)
+    """Run a worker, or a supervisor of several or of one that is reloaded; return the exit code."""
+    count = read_number("--processes", processes)
+    check_int("--processes", count, minimum=1)
+    if count > 1 or reload:
+        from job_processor.cli import supervising  # noqa: PLC0415  # only then
+
+        return supervising.run(spec, options, processes=count, reload=reload)
+    return run_one(spec, options, None if supervised is None else Tie(supervised))
+
+
+def run_one(spec: str, options: WorkerOptions, tie: Tie | None) -> int:
+    """Run a worker in this process; return the exit code."""
+    make_loop = event_loop.read_loop(options.loop)
     app = load_app(spec)
     out = console()
     logs_itself = bool(logging.getLogger().handlers)  # those lines would tear a live view
-    live = out if has_live_view(out) and not logs_itself and log_format is None else None
-    logs.configure(log_level, live, log_format)
-    with _metrics(metrics_port) as integrations:
-        work = _work(app, overrides, burst, live, [Logs(), *integrations])
+    may_live = tie is None and not logs_itself and options.format is None
+    live = out if may_live and has_live_view(out) else None
+    logs.configure(options.level, live, options.format, one_of_many=tie is not None)
+    with _metrics(options.metrics_port) as integrations:
+        work = _work(app, options, live, [Logs(), *integrations], tie)
         return event_loop.run(work, make_loop)
 
 
@@ -64,32 +65,27 @@ def _metrics(port: str | None) -> AbstractContextManager[list[Integration]]:
     return served(port)
 
 
-def _overrides(tags: str | None, concurrency: str | None) -> dict[str, Any]:
-    changes: dict[str, Any] = {}
-    if tags is not None:
-        changes["worker_tags"] = read_tags(tags)
-    if concurrency is not None:
-        changes["concurrency"] = read_number("--concurrency", concurrency)
-    return changes
-
-
 async def _work(
     app: App,
-    overrides: Mapping[str, Any],
-    burst: bool,
+    options: WorkerOptions,
     live: Console | None,
     integrations: list[Integration],
+    tie: Tie | None,
 ) -> int:
     leaving = Leaving()
     stopper = Stopper(logging.getLogger("job_processor"))
     code = DONE
     with stopper.listening():
-        processor = await _connect(app, overrides, stopper)
+        if tie is not None:
+            tie.watch(stopper.logger)
+        processor = await _connect(app, options.overrides, stopper)
         if processor is not None:
             processor.install(*integrations)
+            if tie is not None:
+                tie.tell_ready(stopper.grace + processor.settings.kill_grace)
             try:
                 async with _watched(processor, stopper, live):
-                    code = await _run_worker(processor, stopper, burst)
+                    code = await _run_worker(processor, stopper, options.burst)
             finally:
                 await processor.close()
     await leaving.check(code, stopper.logger)

@@ -1,0 +1,44 @@
+"""The inside of a worker process that a supervisor keeps."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import threading
+import time
+from signal import SIGTERM
+
+from job_processor.cli.failing import FAILED
+
+_LINGER = 30.0  # seconds beyond all graces after which an orphaned process leaves by force
+
+
+class Tie:
+    """Our end of a socket to the supervisor, which alone holds the other: when that ends, we do."""
+
+    def __init__(self, fd: int) -> None:
+        self._socket = socket.socket(fileno=fd)
+        self._socket.set_inheritable(False)  # a program that a handler starts shall not hold it
+        self._graces = 0.0
+
+    def tell_ready(self, graces: float) -> None:
+        """Tell the supervisor that we work; what runs may take `graces` seconds to stop."""
+        self._graces = graces
+        with contextlib.suppress(OSError):  # the watch sees to a supervisor that is gone
+            self._socket.send(b"r")
+
+    def watch(self, logger: logging.Logger) -> None:
+        """Stop gracefully, as by SIGTERM, when the supervisor is gone; in a thread of its own."""
+        threading.Thread(target=self._watch, args=(logger,), daemon=True, name="tie").start()
+
+    def _watch(self, logger: logging.Logger) -> None:
+        with contextlib.suppress(OSError):
+            while self._socket.recv(1):
+                pass
+        logger.warning("the supervisor is gone")
+        os.kill(os.getpid(), SIGTERM)
+        time.sleep(self._graces + _LINGER)
+        logger.critical("leaving by force: the stop did not come to its end")
+        os._exit(FAILED)

@@ -1,0 +1,54 @@
+"""`worker` with `--processes` or `--reload`: a supervisor in the place of a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from importlib.util import find_spec
+from pathlib import Path
+
+from job_processor.cli import event_loop, logs
+from job_processor.cli.worker_options import WorkerOptions
+from job_processor.errors import InvalidArgumentError
+
+
+def run(spec: str, options: WorkerOptions, *, processes: int, reload: bool) -> int:
+    """Keep workers running until they are told to stop; return the exit code."""
+    event_loop.read_loop(options.loop)  # refused once, not by each process
+    if reload:
+        _check_reload(processes)
+    ports = options.ports(processes)
+    for port in ports:
+        if port:
+            _check_free(port)
+    logs.configure(options.level, None, options.format, one_of_many=True)
+    logger = logging.getLogger("job_processor")
+    arguments = [[spec, *options.arguments(port)] for port in ports]
+    if reload:
+        from job_processor.cli.reloader import Reloader  # noqa: PLC0415  # an extra
+
+        return asyncio.run(Reloader(arguments[0], Path.cwd(), logger).run())
+    from job_processor.cli.supervisor import Supervisor  # noqa: PLC0415  # only then
+
+    return asyncio.run(Supervisor(arguments, logger).run())
+
+
+def _check_reload(processes: int) -> None:
+    if processes > 1:
+        allowed = "allowed with --reload is one process"
+        raise InvalidArgumentError("--processes", processes, allowed)
+    if find_spec("watchfiles") is None:
+        missing = "watchfiles is not installed; pip install 'job-processor[reload]'"
+        raise InvalidArgumentError("--reload", True, missing)
+
+
+def _check_free(port: int) -> None:
+    """Refuse a port that is taken before anything is started."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except OSError as error:
+            allowed = f"it cannot be listened on: {error.strerror}"
+            raise InvalidArgumentError("--metrics-port", port, allowed) from error

@@ -1,0 +1,19 @@
+"""Whether everything is as it should be."""
+
+from __future__ import annotations
+
+from job_processor import checking
+from job_processor.checking import Finding
+from job_processor.facade.base import Base
+
+
+class Checking(Base):
+    """What is asked before anything runs."""
+
+    async def check(self) -> list[Finding]:
+        """Return what there is to say of definitions, connection, indexes, clock and workers.
+
+        Needs no `setup`. On MongoDB it changes nothing at all; an SQLite file that is there is
+        opened, as by everybody. A database that does not answer is a finding, not an error.
+        """
+        return await checking.check(self._store, self.registry, self.settings, self._clock)
