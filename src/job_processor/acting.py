@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -32,14 +32,28 @@ class Acted:
 class Acting:
     """Does one action to jobs; each is guarded on its own."""
 
-    def __init__(self, store: Store, clock: Clock, events: EventBus, action: Action) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        events: EventBus,
+        action: Action,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> None:
         self._store = store
         self._events = events
         self._clock = clock
         self._action = action
+        self._on_progress = on_progress
 
     async def on(self, job_ids: Sequence[ObjectId]) -> Acted:
         """Do it to these."""
+        acted = Acted(0, 0)
+        for start in range(0, len(job_ids), _STEP):
+            acted = self._sum(acted, await self._step(job_ids[start : start + _STEP]))
+        return acted
+
+    async def _step(self, job_ids: Sequence[ObjectId]) -> Acted:
         if self._action == "delete":
             done = len(await self._store.delete(job_ids))
         else:
@@ -51,9 +65,15 @@ class Acting:
         """Do it to all of a selection, the newest first, as it was when this began."""
         acted, step = Acted(0, 0), replace(query, limit=_STEP, after=query.after)
         while jobs := await self._store.find(step):
-            more = await self.on([job.id for job in jobs])
-            acted = Acted(acted.done + more.done, acted.left + more.left)
+            acted = self._sum(acted, await self._step([job.id for job in jobs]))
             step = replace(step, after=jobs[-1].id)
+        return acted
+
+    def _sum(self, before: Acted, more: Acted) -> Acted:
+        """Return both together, and tell how far that is."""
+        acted = Acted(before.done + more.done, before.left + more.left)
+        if self._on_progress is not None:
+            self._on_progress(acted.done + acted.left)
         return acted
 
     async def _retry(self, job_id: ObjectId) -> bool:

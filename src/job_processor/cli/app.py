@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
+from job_processor.cli.bulk_app import jobs_app  # with all that is done to jobs
 from job_processor.cli.crons_app import crons_app
 from job_processor.cli.failing import report_failures
-from job_processor.cli.jobs_app import jobs_app
 from job_processor.cli.options import DEFAULT_PREFIX, App, Db, JobId, Json, Paused, Prefix, Tag
 from job_processor.cli.project_app import check, init
 from job_processor.cli.streams import prepare_streams

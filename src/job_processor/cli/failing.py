@@ -22,15 +22,20 @@ BAD_INPUT = 2
 _OPTIONS = {
     "after": "--after",
     "collection_prefix": "--prefix",
+    "created_from": "--since",
+    "created_to": "--until",
+    "error": "--error",
     "concurrency": "--concurrency",
     "db": "--db",
     "job_id": "ID",
+    "job_ids": "ID",
     "limit": "--limit",
     "name": "NAME",
     "payload": "--payload",
     "scheduled_for": "--at",
     "status": "--status",
     "type": "--type",
+    "worker": "--worker",
     "worker_tags": "--tags",
 }
 """What an argument of the Python API is called on the command line."""

@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from rich.text import Text
 
 from job_processor.cli import tables
 from job_processor.cli.output import console, plain, print_json
-from job_processor.cli.reading import read_number, read_text
+from job_processor.cli.reading import read_number
+from job_processor.cli.selection import Selection
 from job_processor.cli.watching import ask
 from job_processor.models import Job, JobPage, JobStatus
 from job_processor.monitoring import job_json
 from job_processor.processor import JobProcessor
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """Which jobs to list, as typed; the facade checks the most of it."""
-
-    name: str | None
-    status: str | None
-    type: Any
-    limit: str
-    after: str | None
-
-
-def list_jobs(db: str | None, prefix: str, query: Query, *, as_json: bool) -> None:
+def list_jobs(
+    db: str | None,
+    prefix: str,
+    selection: Selection,
+    limit: str,
+    after: str | None,
+    *,
+    as_json: bool,
+) -> None:
     """Print a page of jobs and how to get the next."""
-    arguments = {**asdict(query), "limit": read_number("--limit", query.limit)}
-    if query.name is not None:
-        read_text("--name", query.name)
+    arguments = selection.arguments()
+    most = read_number("--limit", limit)
 
     async def find(processor: JobProcessor) -> tuple[str, JobPage]:
-        return processor.address, await processor.find_jobs(**arguments)
+        return processor.address, await processor.find_jobs(limit=most, after=after, **arguments)
 
     address, page = ask(db, prefix, find)
     jobs = [job_json(job) for job in page.jobs]
@@ -77,6 +72,15 @@ def retry(db: str | None, prefix: str, job_id: str, *, as_json: bool) -> None:
         print_json(job_json(job))
     else:
         console().print(Text(f"Job {plain(job.name)!r} ({job.id}) waits to be run again."))
+
+
+def delete(db: str | None, prefix: str, job_id: str, *, as_json: bool) -> None:
+    """Remove a job that does not run."""
+    ask(db, prefix, lambda processor: processor.delete_job(job_id))
+    if as_json:
+        print_json({"deleted": job_id})
+    else:
+        console().print(Text(f"Deleted job {plain(job_id)}."))
 
 
 def _tell_kill(before: Job, job: Job) -> str:

@@ -1,4 +1,4 @@
-"""`jobs` and what it does to one of them; alone it lists."""
+"""`jobs` and what it does to one or many of them; alone it lists."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from typing import Annotated
 import typer
 
 from job_processor.cli.options import DEFAULT_PREFIX, Db, JobId, Json, Prefix
+from job_processor.cli.selection import (
+    Error,
+    Name,
+    Payload,
+    Selection,
+    Since,
+    Status,
+    Type,
+    Until,
+    Worker,
+)
 
 jobs_app = typer.Typer(invoke_without_command=True, subcommand_metavar="[COMMAND]")
 
-Name = Annotated[str | None, typer.Option(metavar="NAME", help="Only of this name.")]
-Status = Annotated[
-    str | None,
-    typer.Option(
-        metavar="STATUS",
-        help="Only pending, running, finished, errored, paused, killed or skipped.",
-    ),
-]
-Type = Annotated[str | None, typer.Option(metavar="TYPE", help="Only simple (jobs) or cron_task.")]
 Limit = Annotated[str, typer.Option(metavar="N", help="At most so many, up to 1000.")]
 After = Annotated[str | None, typer.Option(metavar="ID", help="The page that follows this job.")]
 
@@ -31,16 +33,22 @@ def jobs(
     name: Name = None,
     status: Status = None,
     type: Type = None,
+    since: Since = None,
+    until: Until = None,
+    worker: Worker = None,
+    error: Error = None,
+    payload: Payload = None,
     limit: Limit = "50",
     after: After = None,
     json: Json = False,
 ) -> None:
-    """List jobs; or show, watch, retry or kill one.
+    """List jobs; or show, watch, retry, kill or delete some.
 
     Without a command: jobs and cron tasks, the newest first.
     """
     if context.invoked_subcommand is None:
-        list_jobs(db, prefix, name, status, type, limit, after, json)
+        selection = Selection(name, status, type, since, until, worker, error, payload)
+        _list(db, prefix, selection, limit, after, json)
 
 
 @jobs_app.command("list")
@@ -50,15 +58,26 @@ def list_jobs(
     name: Name = None,
     status: Status = None,
     type: Type = None,
+    since: Since = None,
+    until: Until = None,
+    worker: Worker = None,
+    error: Error = None,
+    payload: Payload = None,
     limit: Limit = "50",
     after: After = None,
     json: Json = False,
 ) -> None:
     """List jobs and cron tasks, the newest first."""
+    selection = Selection(name, status, type, since, until, worker, error, payload)
+    _list(db, prefix, selection, limit, after, json)
+
+
+def _list(
+    db: str | None, prefix: str, selection: Selection, limit: str, after: str | None, json: bool
+) -> None:
     from job_processor.cli import jobs as command  # noqa: PLC0415  # only this command needs it
 
-    query = command.Query(name=name, status=status, type=type, limit=limit, after=after)
-    command.list_jobs(db, prefix, query, as_json=json)
+    command.list_jobs(db, prefix, selection, limit, after, as_json=json)
 
 
 @jobs_app.command()
@@ -81,19 +100,3 @@ def watch(id: JobId, db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json 
     from job_processor.cli import job as command  # noqa: PLC0415  # only this command needs it
 
     raise typer.Exit(command.watch(db, prefix, id, as_json=json))
-
-
-@jobs_app.command()
-def retry(id: JobId, db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False) -> None:
-    """Send the job ID, which has ended, round again."""
-    from job_processor.cli import jobs as command  # noqa: PLC0415  # only this command needs it
-
-    command.retry(db, prefix, id, as_json=json)
-
-
-@jobs_app.command()
-def kill(id: JobId, db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False) -> None:
-    """Kill the job ID, whether it waits or runs."""
-    from job_processor.cli import jobs as command  # noqa: PLC0415  # only this command needs it
-
-    command.kill(db, prefix, id, as_json=json)

@@ -13,6 +13,7 @@ from rich.text import Text
 from job_processor.cli import tables
 from job_processor.cli.failing import DONE, FAILED
 from job_processor.cli.output import console, plain, print_json
+from job_processor.cli.progress import waiting
 from job_processor.cli.reading import read_text
 from job_processor.migration import MigrationReport
 from job_processor.processor import JobProcessor
@@ -40,7 +41,8 @@ def run(db: str | None, prefix: str, *, apply: bool, undo: bool, as_json: bool) 
         return report
 
     read_text("--prefix", prefix)
-    report = asyncio.run(move())
+    with waiting("looking at the database" if not apply else "moving"):
+        report = asyncio.run(move())
     value = report.as_json()
     if as_json:
         print_json(value)

@@ -15,8 +15,8 @@ _ALLOWED = (
 )
 
 
-def parse_when(text: str) -> datetime | timedelta:
-    """Return the moment or the delay that `--at` gives; raises InvalidArgumentError."""
+def parse_when(text: str, option: str = "--at") -> datetime | timedelta:
+    """Return the moment or the delay that an option gives; raises InvalidArgumentError."""
     delay = _DELAY.fullmatch(text.strip())
     try:
         if delay is not None:
@@ -25,8 +25,8 @@ def parse_when(text: str) -> datetime | timedelta:
         if moment.utcoffset() is not None:
             return moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise InvalidArgumentError("--at", text, _ALLOWED) from error
-    raise InvalidArgumentError("--at", text, f"it has no time zone; {_ALLOWED}")
+        raise InvalidArgumentError(option, text, _ALLOWED) from error
+    raise InvalidArgumentError(option, text, f"it has no time zone; {_ALLOWED}")
 
 
 def read_time(text: str) -> datetime:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, get_args
 
 from bson import ObjectId
@@ -117,11 +117,17 @@ class Control(Base):
             raise JobStateError(f"job {id} is running; kill it before you delete it")
 
     async def act_on_jobs(
-        self, action: Action, job_ids: Iterable[ObjectId | str] | None = None, **selection: Any
+        self,
+        action: Action,
+        job_ids: Iterable[ObjectId | str] | None = None,
+        *,
+        on_progress: Callable[[int], object] | None = None,
+        **selection: Any,
     ) -> Acted:
         """Retry, kill or delete many jobs: those of `job_ids`, or those of a selection.
 
         action: `retry`, `kill` or `delete`.
+        on_progress: called after each 500 jobs with the number that was looked at so far.
         selection: what `find_jobs` takes to select. Jobs that come meanwhile are left alone.
 
         Returns what was done. Jobs to which it cannot be done (to retry what waits, to delete what
@@ -134,7 +140,7 @@ class Control(Base):
         if (job_ids is None) == (not selection):
             allowed = "allowed is one of the two: job_ids, or what find_jobs takes"
             raise InvalidArgumentError("job_ids", job_ids, allowed)
-        acting = Acting(self._store, self._clock, self._events, action)
+        acting = Acting(self._store, self._clock, self._events, action, on_progress)
         if job_ids is not None:
             return await acting.on([object_id(each, "job_ids") for each in job_ids])
         return await acting.on_all(query_of(self.registry, **selection))
