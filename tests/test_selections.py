@@ -190,7 +190,8 @@ async def test_bad_input(processor: JobProcessor, selection: Any, argument: str)
         assert caught.value.argument == argument
     with pytest.raises(InvalidArgumentError, match="action"):
         await processor.act_on_jobs("eat", [])  # type: ignore[arg-type]  # what is tested
-    for both in ({}, {"job_ids": [], "status": JobStatus.PENDING}):
+    wrong: list[dict[str, Any]] = [{}, {"job_ids": [], "status": JobStatus.PENDING}]
+    for both in wrong:
         with pytest.raises(InvalidArgumentError, match="job_ids"):
             await processor.act_on_jobs("kill", **both)
 

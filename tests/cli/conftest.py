@@ -49,8 +49,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts a command as a process in the test's folder; what still runs is killed at the end."""
     started: list[Process] = []
 
-    def run(*arguments: str, db: str | None = None, terminal: bool = False) -> Process:
-        process = Process(arguments, tmp_path, environment(db), terminal=terminal)
+    def run(
+        *arguments: str,
+        db: str | None = None,
+        terminal: bool = False,
+        folder: Path | None = None,
+    ) -> Process:
+        process = Process(arguments, folder or tmp_path, environment(db), terminal=terminal)
         started.append(process)
         return process
 

@@ -64,12 +64,18 @@ class Process:
             start_new_session=True,
         )
         os.close(write)
+        self._terminal = self._read if terminal else None
         self._seen = 0
         self.output = ""
 
     def send(self, number: int) -> None:
         """Send it a signal."""
         self._process.send_signal(number)
+
+    def type(self, text: str) -> None:
+        """Type on its terminal."""
+        assert self._terminal is not None
+        os.write(self._terminal, text.encode())
 
     @property
     def alive(self) -> bool:

@@ -12,8 +12,8 @@ from tests.cli.conftest import Cli
 from tests.cli.processes import environment
 
 COMMANDS = [
-    *("worker", "schedule", "status", "kill", "pause", "resume", "migrate-from-node", "web"),
-    *("demo", "jobs", "crons"),
+    *("init", "check", "worker", "schedule", "status", "top", "kill", "pause", "resume"),
+    *("migrate-from-node", "web", "demo", "jobs", "crons"),
 ]
 HEAVY = {"pydantic", "pymongo", "rich", "sqlite3"}
 """Imports that --help can do without: each takes as long as all the rest."""
@@ -33,8 +33,8 @@ def test_help_of_a_command(cli: Cli, command: str) -> None:
     """Each command explains itself; all that list or return something print JSON on request."""
     text = cli(command, "--help").text
     assert f"Usage: job-processor {command}" in text
-    assert ("--json" in text) == (command not in {"worker", "web", "demo"})
-    assert ("--db" in text) == (command not in {"worker", "schedule", "web"})
+    assert ("--json" in text) == (command not in {"init", "worker", "web", "demo"})
+    assert ("--db" in text) == (command not in {"init", "check", "worker", "schedule", "web"})
     assert max(map(len, text.splitlines())) <= 100
 
 

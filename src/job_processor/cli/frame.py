@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -141,11 +141,11 @@ def _progress(job: Mapping[str, Any]) -> RenderableType:
     return grid
 
 
-def _failing(names: Sequence[tuple[str, int]], count: int) -> Table:
+def _failing(names: Sequence[tuple[str, int]], count: int) -> Group:
     title = f"Failed attempts, last {WINDOW} minutes"
     if len(names) < count:
         title += f", {len(names)} of {count} names"
-    made = tables.table("name", "failures", title=title, numbers=["failures"])
+    made = tables.table("name", "failures", numbers=["failures"])
     for name, failures in names:
         made.add_row(tables.name_text(name), str(failures))
-    return made
+    return Group(Text(title, style="bold"), made)  # a table breaks a title that is wider

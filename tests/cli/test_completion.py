@@ -1,0 +1,33 @@
+"""Completion of a shell: commands, options, and the values of some."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.conftest import Shell
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("job-processor jobs --status e", {"errored"}),
+        ("job-processor jobs delete --status ", {"errored", "pending", "skipped", "killed"}),
+        ("job-processor worker app:p --log-format ", {"console", "json"}),
+        ("job-processor mig", {"migrate-from-node"}),
+    ],
+)
+def test_bash_is_offered(shell: Shell, words: str, offered: set[str]) -> None:
+    """What Bash asks for is answered by the program itself."""
+    done = shell(
+        "$job_processor",
+        _JOB_PROCESSOR_COMPLETE="complete_bash",
+        COMP_WORDS=words,
+        COMP_CWORD=str(len(words.split(" ")) - 1),
+    )
+    assert offered <= set(done.stdout.split()), done.stderr
+
+
+def test_the_script_is_shown(shell: Shell) -> None:
+    """`--show-completion` prints what a shell is to read."""
+    done = shell("bash -c '$job_processor --show-completion; true'")
+    assert "_JOB_PROCESSOR_COMPLETE=complete_bash" in done.stdout, done.stderr
