@@ -107,7 +107,8 @@ def _place(error: BaseException) -> str | None:
     theirs = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((ours, "<frozen ")) and "importlib" not in frame.filename
+        # Neither frozen modules nor what a dataclass has generated are a place to look at.
+        if not frame.filename.startswith((ours, "<")) and "importlib" not in frame.filename
     ]
     return f"{theirs[-1].filename}, line {theirs[-1].lineno}" if theirs else None
 

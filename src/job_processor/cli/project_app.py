@@ -11,7 +11,7 @@ from job_processor.cli.options import App, Json
 
 def init(
     folder: Annotated[
-        str, typer.Argument(metavar="[DIR]", help="Where to write it; made when missing.")
+        str, typer.Argument(metavar="DIR", help="Where to write it; made when missing.")
     ] = ".",
 ) -> None:
     """Write a small project to begin with: a job, a cron, a README.
