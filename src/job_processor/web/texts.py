@@ -102,6 +102,8 @@ FRENCH: Mapping[str, str] = {
     "Timeline": "Chronologie",
     "created": "créé",
     "scheduled": "prévu",
+    "memory": "mémoire",
+    "MB": "Mo",
     "started": "démarré",
     "ended": "terminé",
     "expires": "expire",
