@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from job_processor import JobProcessor
+from job_processor.cli.demo.checks import Check, summary_json
 from job_processor.cli.demo.jobs import PREFIX
+from job_processor.cli.demo.watcher import Snapshot
 from job_processor.cli.tables import STYLES
 from tests.cli.conftest import Start
 
@@ -51,3 +53,18 @@ async def test_the_whole_demo(start: Start, tmp_path: Path) -> None:
     assert f"job-processor status --db {db} --prefix {PREFIX}" in process.output
     assert "\x1b" not in process.output
     assert printed(process.output) == await counted(db)
+
+
+def test_its_summary_as_json() -> None:
+    """It has the checks as they were made, and is met only when there are some and all are."""
+    checks = [Check("a", "finished", "finished", True), Check("b", "finished", "killed", False)]
+    told = summary_json(Snapshot([], []), checks)
+    assert (told["met"], told["counts"]) == (False, {})
+    assert told["checks"][1] == {
+        "name": "b",
+        "expected": "finished",
+        "happened": "killed",
+        "met": False,
+    }
+    assert summary_json(Snapshot([], []), checks[:1])["met"] is True
+    assert summary_json(Snapshot([], []), [])["met"] is False

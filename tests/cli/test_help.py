@@ -28,12 +28,23 @@ def test_help_lists_every_command(cli: Cli) -> None:
     assert cli().code == 2
 
 
+@pytest.mark.parametrize("group", [[], ["jobs"], ["crons"]], ids=" ".join)
+def test_what_a_command_does_fits_on_its_line(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, group: list[str]
+) -> None:
+    """On 80 columns the list of commands cuts no sentence short."""
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = cli(*group, "--help").text.partition("Commands:\n")[2].splitlines()
+    assert lines
+    assert [line for line in lines if line.endswith("...")] == []
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_a_command(cli: Cli, command: str) -> None:
     """Each command explains itself; all that list or return something print JSON on request."""
     text = cli(command, "--help").text
     assert f"Usage: job-processor {command}" in text
-    assert ("--json" in text) == (command not in {"init", "worker", "web", "demo"})
+    assert ("--json" in text) == (command not in {"worker", "web"})
     assert ("--db" in text) == (command not in {"init", "check", "worker", "schedule", "web"})
     assert max(map(len, text.splitlines())) <= 100
 

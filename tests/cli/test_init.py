@@ -47,6 +47,14 @@ def test_what_it_writes_runs(
     assert process.wait() == 0
 
 
+def test_what_it_wrote_as_json(cli: Cli, tmp_path: Path) -> None:
+    """A program gets the files, the package and the next commands."""
+    told = cli("init", "shop", "--json").json
+    assert told["package"] == "shop"
+    assert all((tmp_path / file).is_file() for file in told["files"])
+    assert told["next"][:2] == ["cd shop", "job-processor check shop.app:processor"]
+
+
 def test_nothing_is_overwritten(cli: Cli, tmp_path: Path) -> None:
     """The file that is in the way is named, and none is written."""
     (tmp_path / "README.md").write_text("mine")

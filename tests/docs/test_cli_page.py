@@ -16,7 +16,7 @@ from tests.docs.markdown import blocks, code, codes, table
 PAGE = "docs/cli.md"
 WIDTH = 96
 """Columns of the help on the page."""
-WITHOUT_JSON = {"init", "worker", "web", "demo"}
+WITHOUT_JSON = {"worker", "web"}
 """Commands that print no data; the page says so."""
 
 

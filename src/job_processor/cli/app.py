@@ -95,7 +95,7 @@ def schedule(
 
 @app.command()
 def status(db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False) -> None:
-    """Show workers, jobs by name and status, crons, and what is due."""
+    """Show workers, counts of jobs, crons, and what is due."""
     from job_processor.cli import status as command  # noqa: PLC0415  # only this command needs it
 
     command.run(db, prefix, as_json=json)
@@ -111,9 +111,9 @@ def top(
     prefix: Prefix = DEFAULT_PREFIX,
     json: Json = False,
 ) -> None:
-    """Watch workers, queue, running jobs and rates until Ctrl-C.
+    """Watch workers, queue, running jobs and rates.
 
-    Where the output is no terminal, and with --once, it prints a single frame.
+    Until Ctrl-C. Where the output is no terminal, and with --once, it prints a single frame.
     """
     from job_processor.cli import top as command  # noqa: PLC0415  # only this command needs it
 
@@ -175,9 +175,9 @@ def migrate_from_node(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Report what a database of the Node package holds, and what a move would change.
+    """Report what a move from the Node package would change.
 
-    Changes nothing without --apply, and may be repeated. Leaves with 1 while something stands in
+    And what its database holds. Changes nothing without --apply, and may be repeated. Leaves with 1 while something stands in
     the way, such as a living Node worker without workerTags.
     """
     from job_processor.cli import migrate as command  # noqa: PLC0415  # only this command needs it
@@ -224,6 +224,7 @@ def demo(
             help="Use and keep this database. [default: a temporary SQLite file]",
         ),
     ] = None,
+    json: Json = False,
 ) -> None:
     """See it work: two workers, a few hundred real jobs.
 
@@ -233,4 +234,4 @@ def demo(
     """
     from job_processor.cli.demo import command  # noqa: PLC0415  # only this command needs it
 
-    raise typer.Exit(command.run(db))
+    raise typer.Exit(command.run(db, as_json=json))

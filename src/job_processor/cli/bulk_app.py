@@ -27,7 +27,7 @@ __all__ = ["jobs_app"]
 
 Ids = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ID]...", help="Ids of jobs and cron tasks; or select by options."),
+    typer.Argument(metavar="ID", help="Ids of jobs and cron tasks; or select by options."),
 ]
 Yes = Annotated[
     bool, typer.Option("--yes", "-y", help="Do not ask before a selection is acted on.")
@@ -54,7 +54,7 @@ def retry(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Send jobs that have ended round again: those of ID, or a selection."""
+    """Send ended jobs round again: those of ID, or a selection."""
     selection = Selection(name, status, type, since, until, worker, error, payload)
     _act("retry", db, prefix, ids, selection, yes, dry_run, json)
 
@@ -98,7 +98,10 @@ def delete(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Remove jobs that do not run, for good: those of ID, or a selection."""
+    """Remove jobs that do not run: those of ID, or a selection.
+
+    For good.
+    """
     selection = Selection(name, status, type, since, until, worker, error, payload)
     _act("delete", db, prefix, ids, selection, yes, dry_run, json)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from job_processor.cli.output import console
+from job_processor.cli.output import console, print_json
 from job_processor.cli.reading import read_text
 from job_processor.errors import InvalidArgumentError
 from job_processor.version import version
@@ -27,8 +27,8 @@ _FILES = {
 """The templates, and what is written of each."""
 
 
-def run(folder: str) -> None:
-    """Write the files and say the next commands.
+def run(folder: str, *, as_json: bool) -> None:
+    """Write the files and tell the next commands.
 
     Raises InvalidArgumentError, before anything is written, when one of them is there already.
     """
@@ -45,7 +45,13 @@ def run(folder: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:  # never over what came meanwhile
             file.write(text)
-    console().print(Text(_next_steps(root, package, written)))
+    steps = _next_steps(root, package)
+    if as_json:
+        print_json({"package": package, "files": [str(path) for path in written], "next": steps})
+        return
+    listed = "".join(f"  {path}\n" for path in written)
+    told = f"Wrote\n{listed}\nNext:\n" + "\n".join(f"  {step}" for step in steps)
+    console().print(Text(told))
 
 
 def _package(root: Path) -> str:
@@ -69,7 +75,7 @@ def _texts(package: str) -> dict[str, str]:
     }
 
 
-def _next_steps(root: Path, package: str, written: dict[Path, str]) -> str:
+def _next_steps(root: Path, package: str) -> list[str]:
     steps = [
         f"job-processor check {package}.app:processor",
         f"job-processor worker {package}.app:processor",
@@ -78,5 +84,4 @@ def _next_steps(root: Path, package: str, written: dict[Path, str]) -> str:
     ]
     if root.resolve() != Path.cwd():
         steps.insert(0, f"cd {shlex.quote(str(root))}")
-    listed = "".join(f"  {path}\n" for path in written)
-    return f"Wrote\n{listed}\nNext:\n" + "\n".join(f"  {step}" for step in steps)
+    return steps

@@ -37,5 +37,5 @@ Tag = Annotated[
     str | None, typer.Option("--tag", metavar="TAG", help="All jobs and crons with this tag.")
 ]
 Paused = Annotated[
-    str | None, typer.Argument(metavar="[NAME]", help="The name of jobs or of a cron.")
+    str | None, typer.Argument(metavar="NAME", help="The name of jobs or of a cron.")
 ]

@@ -13,20 +13,23 @@ def init(
     folder: Annotated[
         str, typer.Argument(metavar="DIR", help="Where to write it; made when missing.")
     ] = ".",
+    json: Json = False,
 ) -> None:
-    """Write a small project to begin with: a job, a cron, a README.
+    """Write a small project to begin with.
 
-    It runs at once, and the command says how. No file that is there is ever changed.
+    A job, a cron, a README. It runs at once, and the command says how. No file that is there is
+    ever changed.
     """
     from job_processor.cli import init as command  # noqa: PLC0415  # only this command needs it
 
-    command.run(folder)
+    command.run(folder, as_json=json)
 
 
 def check(app: App, json: Json = False) -> None:
-    """Check definitions of APP, connection, indexes, clock and workers.
+    """Check APP, its database and its workers.
 
-    Changes nothing. Leaves with 1 when something does not work; a warning is no error.
+    Definitions, connection, indexes, clock and workers are looked at, and nothing is changed.
+    Leaves with 1 when something does not work; a warning is no error.
     """
     from job_processor.cli import check as command  # noqa: PLC0415  # only this command needs it
 

@@ -11,6 +11,8 @@ import time
 from signal import SIGTERM
 
 from job_processor.cli.failing import FAILED
+from job_processor.events import Event, EventKind
+from job_processor.processor import JobProcessor
 
 _LINGER = 30.0  # seconds beyond all graces after which an orphaned process leaves by force
 
@@ -23,11 +25,16 @@ class Tie:
         self._socket.set_inheritable(False)  # a program that a handler starts shall not hold it
         self._graces = 0.0
 
-    def tell_ready(self, graces: float) -> None:
-        """Tell the supervisor that we work; what runs may take `graces` seconds to stop."""
-        self._graces = graces
-        with contextlib.suppress(OSError):  # the watch sees to a supervisor that is gone
-            self._socket.send(b"r")
+    def tell_ready_of(self, processor: JobProcessor) -> None:
+        """Tell the supervisor once this processor's worker is registered and runs jobs."""
+        self._graces = processor.settings.shutdown_grace + processor.settings.kill_grace
+
+        def tell(event: Event) -> None:
+            if event.kind is EventKind.WORKER_STARTED:
+                with contextlib.suppress(OSError):  # the watch sees to a supervisor that is gone
+                    self._socket.send(b"r")
+
+        processor.listen(tell)
 
     def watch(self, logger: logging.Logger) -> None:
         """Stop gracefully, as by SIGTERM, when the supervisor is gone; in a thread of its own."""

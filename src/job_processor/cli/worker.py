@@ -82,7 +82,7 @@ async def _work(
         if processor is not None:
             processor.install(*integrations)
             if tie is not None:
-                tie.tell_ready(stopper.grace + processor.settings.kill_grace)
+                tie.tell_ready_of(processor)
             try:
                 async with _watched(processor, stopper, live):
                     code = await _run_worker(processor, stopper, options.burst)

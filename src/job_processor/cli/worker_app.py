@@ -75,10 +75,10 @@ def worker(
     ] = "auto",
     supervised: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Run the jobs and crons of APP until SIGTERM or SIGINT (Ctrl-C).
+    """Run the jobs and crons of APP until it is stopped.
 
-    The first signal stops gracefully: no new jobs, those that run get time to end. A second
-    SIGINT forces them to stop, a third leaves at once, like a crash.
+    The first SIGTERM or SIGINT (Ctrl-C) stops gracefully: no new jobs, those that run get time to
+    end. A second SIGINT forces them to stop, a third leaves at once, like a crash.
     """
     from job_processor.cli import worker as command  # noqa: PLC0415  # only this command needs it
     from job_processor.cli.worker_options import WorkerOptions  # noqa: PLC0415  # the same

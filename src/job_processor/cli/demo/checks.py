@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
 from job_processor.cli.demo.jobs import ATTEMPTS, CRON_SECONDS
 from job_processor.cli.demo.story import ROWS, Cast
@@ -55,6 +56,15 @@ def throughput(seen: Snapshot) -> str:
     seconds = (max(ended) - min(job.created_at for job in seen.jobs)).total_seconds()
     rate = len(ended) / seconds if seconds else 0.0
     return f"{amount(len(ended), 'job')} ended in {span(seconds)}: {rate:.1f} a second."
+
+
+def summary_json(seen: Snapshot, checks: Sequence[Check]) -> dict[str, Any]:
+    """Return counts by name and status, and the checks, in plain JSON values."""
+    return {
+        "met": bool(checks) and all(check.met for check in checks),
+        "counts": {name: dict(counts) for name, counts in seen.counts().items()},
+        "checks": [asdict(check) for check in checks],
+    }
 
 
 def _resumed(job: Job) -> tuple[str, bool]:

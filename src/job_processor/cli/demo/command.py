@@ -13,14 +13,14 @@ from signal import SIGHUP, SIGINT, SIGTERM
 from rich.console import Console
 from rich.text import Text
 
-from job_processor.cli.demo.checks import check_all, throughput
+from job_processor.cli.demo.checks import check_all, summary_json, throughput
 from job_processor.cli.demo.fleet import Fleet
 from job_processor.cli.demo.jobs import PREFIX, make
 from job_processor.cli.demo.story import Story
 from job_processor.cli.demo.view import DemoView, show_summary
 from job_processor.cli.demo.watcher import Watcher
 from job_processor.cli.failing import DONE, FAILED
-from job_processor.cli.output import console
+from job_processor.cli.output import console, print_json
 from job_processor.clock import Clock
 from job_processor.errors import InvalidArgumentError
 
@@ -28,21 +28,21 @@ _DEADLINE = 50.0  # seconds; it takes about fifteen
 _PRIVATE = ("sqlite:", "sqlite:///:memory:")
 
 
-def run(db: str | None) -> int:
+def run(db: str | None, *, as_json: bool) -> int:
     """Run the demo on a database that is kept, or on a temporary one; return the exit code."""
     if db is not None and db.partition("?")[0].rstrip("/") in _PRIVATE:
         raise InvalidArgumentError("--db", db, "allowed is a database that processes can share")
     try:
         with tempfile.TemporaryDirectory(prefix="job-processor-demo-") as folder:
-            return asyncio.run(_play(db, Path(folder)))
+            return asyncio.run(_play(db, Path(folder), as_json=as_json))
     except asyncio.CancelledError:
         sys.stderr.write("Interrupted: the workers are stopped.\n")
         return FAILED
 
 
-async def _play(db: str | None, folder: Path) -> int:
+async def _play(db: str | None, folder: Path, *, as_json: bool) -> int:
     url = db or f"sqlite:///{folder}/demo.db"
-    out = console()
+    out = Console(stderr=True) if as_json else console()
     async with make(url) as processor, Fleet(url, folder) as fleet:
         watcher = Watcher(processor, since=Clock().now())
         with _interruptible(fleet), DemoView(out, processor.address, fleet) as view:
@@ -52,7 +52,10 @@ async def _play(db: str | None, folder: Path) -> int:
             await fleet.stop()
             seen = await watcher.look()
         checks = check_all(seen, story.cast) if story.cast is not None else []
-        show_summary(out, seen, checks, throughput(seen))
+        if as_json:
+            print_json(summary_json(seen, checks))
+        else:
+            show_summary(out, seen, checks, throughput(seen))
         if problem is None and all(check.met for check in checks):
             _tell_where(out, db, processor.address)
             return DONE
