@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,8 @@ async def test_the_whole_demo(start: Start, tmp_path: Path) -> None:
 def test_its_summary_as_json() -> None:
     """It has the checks as they were made, and is met only when there are some and all are."""
     checks = [Check("a", "finished", "finished", True), Check("b", "finished", "killed", False)]
-    told = summary_json(Snapshot([], []), checks)
+    seen = Snapshot(datetime.now(UTC))
+    told = summary_json(seen, checks)
     assert (told["met"], told["counts"]) == (False, {})
     assert told["checks"][1] == {
         "name": "b",
@@ -66,5 +68,5 @@ def test_its_summary_as_json() -> None:
         "happened": "killed",
         "met": False,
     }
-    assert summary_json(Snapshot([], []), checks[:1])["met"] is True
-    assert summary_json(Snapshot([], []), [])["met"] is False
+    assert summary_json(seen, checks[:1])["met"] is True
+    assert summary_json(seen, [])["met"] is False

@@ -177,8 +177,8 @@ def migrate_from_node(
 ) -> None:
     """Report what a move from the Node package would change.
 
-    And what its database holds. Changes nothing without --apply, and may be repeated. Leaves with 1 while something stands in
-    the way, such as a living Node worker without workerTags.
+    And what its database holds. Changes nothing without --apply, and may be repeated. Leaves with
+    1 while something stands in the way, such as a living Node worker without workerTags.
     """
     from job_processor.cli import migrate as command  # noqa: PLC0415  # only this command needs it
 
