@@ -24,10 +24,10 @@ BENCH_OVERLAYS := arq saq
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test soak cover lint format types imports check package lock bench clean
+.PHONY: help demo setup test soak cover lint format types imports check api package package-test lock bench clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(RUN_READY) ## see it work: two workers, a few hundred jobs, under a minute
 	@$(BIN)/job-processor demo $(ARGS)
@@ -59,9 +59,15 @@ imports: $(DEV_READY) ## check that imports point one way
 
 check: lint types imports test ## all of the above that can fail: run it before a pull request
 
+api: $(DEV_READY) ## write docs/public-api.txt again, after a wanted change of the public API
+	@$(BIN)/python -m tests.docs.public_api
+
 package: $(DEV_READY) ## build the wheel and the source archive in dist/
 	@rm -rf dist
 	@$(BIN)/python -m build --no-isolation
+
+package-test: package ## install what is in dist/ with each extra alone, in environments of its own, and run it
+	@$(BIN)/pytest -m package --timeout 600 $(ARGS) tests/packaging
 
 # Keeps the pinned versions as far as pyproject.toml allows; ARGS=--upgrade takes the newest.
 lock: ## pin again what pyproject.toml asks for (needs uv)

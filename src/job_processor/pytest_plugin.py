@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from job_processor.processor import JobProcessor
     from job_processor.testing import JobTester, MovableClock
 
+__all__ = ["job_clock", "job_processor", "job_tester"]
+
 
 def _async_fixture() -> Callable[..., Any]:
     """Return pytest-asyncio's decorator where it is; anyio's plugin takes pytest's own."""

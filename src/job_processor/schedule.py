@@ -20,6 +20,8 @@ from cronsim import CronSim, CronSimError
 from job_processor.errors import InvalidArgumentError
 from job_processor.settings import time_zone
 
+__all__ = ["next_occurrence"]
+
 ALIASES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",

@@ -22,6 +22,8 @@ from job_processor.processor import JobProcessor
 from job_processor.producer import Payload, When
 from job_processor.scheduling import Request
 
+__all__ = ["JobClient"]
+
 T = TypeVar("T")
 CLOSE_TIMEOUT = 5.0
 """Seconds that closing takes at the most."""

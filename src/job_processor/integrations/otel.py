@@ -24,6 +24,8 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("job_processor.integrations.otel", "otel") from error
 
+__all__ = ["OpenTelemetry"]
+
 _SCOPE = "job_processor"
 _SYSTEM = "job_processor"
 

@@ -30,6 +30,8 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("job_processor.integrations.prometheus", "prometheus") from error
 
+__all__ = ["Prometheus"]
+
 OTHER = "(other)"
 """Stands for the names beyond `max_names`."""
 

@@ -27,6 +27,8 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("job_processor.integrations.sentry", "sentry") from error
 
+__all__ = ["Sentry"]
+
 _OPERATION = "queue.process"
 _ORIGIN = "auto.queue.job_processor"
 _ENDS = {

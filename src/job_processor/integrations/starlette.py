@@ -16,6 +16,8 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("job_processor.integrations.starlette", "starlette") from error
 
+__all__ = ["get_processor", "lifespan", "running"]
+
 _STATE = "job_processor"
 
 
