@@ -129,7 +129,7 @@ def test_an_event_loop_that_is_not_installed(sqlite_db_url: str) -> None:
     command = [sys.executable, "-c", hidden, "worker", APP, "--burst"]
     environment = {**os.environ, "JOB_PROCESSOR_DB": sqlite_db_url, "PYTHONPATH": str(ROOT)}
     for loop, code, words in (
-        ("uvloop", 2, "uvloop is not installed; pip install 'job-processor[uvloop]'"),
+        ("uvloop", 1, "--loop uvloop needs more packages: pip install 'job-processor[uvloop]'"),
         ("auto", 0, "working on "),
     ):
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The public API, a line for each name with its parameters: docs/public-api.txt, made by `make api`.
+"""The public API, a line a name with its parameters: docs/public-api.txt, made by `make api`.
 
 Types are left out: type checkers tell of them. What is missing here is no promise.
 """
@@ -68,7 +68,9 @@ def _of_class(name: str, kind: type[Any]) -> Iterator[str]:
         yield from (f"{name}.{each.name} = {each.value!r}" for each in kind)
         return
     bases = [base.__name__ for base in kind.__bases__] if issubclass(kind, Exception) else []
-    is_made = any("__init__" in vars(base) for base in _ours(kind)) and Protocol not in kind.__bases__
+    is_made = (
+        any("__init__" in vars(base) for base in _ours(kind)) and Protocol not in kind.__bases__
+    )
     made = _signature(kind) if is_made else ""
     yield name + made + (f": {', '.join(bases)}" if bases else "")
     for member in sorted(_members(kind)):

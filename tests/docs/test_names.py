@@ -65,7 +65,7 @@ def test_public_names_are_listed_once() -> None:
 
 
 def test_the_public_api_is_that_of_the_file() -> None:
-    """docs/public-api.txt has every name with its parameters; a wanted change ends in `make api`."""
+    """docs/public-api.txt has each name and its parameters; a wanted change ends in `make api`."""
     assert public_api() == read(PAGE)
 
 

@@ -53,6 +53,7 @@ def test_errors_name_extras_that_exist() -> None:
         text = path.read_text()
         named |= set(re.findall(r"pip install 'job-processor\[([\w,]+)\]'", text))
         named |= set(re.findall(r'MissingExtraError\("[^"]+", "(\w+)"\)', text))
+        named |= set(re.findall(r'require\("(\w+)", "[^"]+"\)', text))
     assert named == set(extras())
 
 
@@ -71,9 +72,7 @@ def _top(module: str) -> str:
 
 def _loaded_by(program: str) -> set[str]:
     """Return the modules that a program loads beyond those of a bare interpreter."""
-    program = (
-        f"import sys; before = set(sys.modules)\n{program}\nprint(*set(sys.modules) - before)"
-    )
+    program = f"import sys; before = set(sys.modules)\n{program}\nprint(*set(sys.modules) - before)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )

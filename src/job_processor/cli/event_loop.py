@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from job_processor.cli.extras import is_installed, require
 from job_processor.cli.reading import read_choice
-from job_processor.errors import InvalidArgumentError
 
 T = TypeVar("T")
 
@@ -16,14 +15,14 @@ LOOPS = ("auto", "asyncio", "uvloop")
 
 
 def read_loop(text: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes the loop that `--loop` names; None: asyncio's own."""
+    """Return what makes the loop that `--loop` names; None: asyncio's own.
+
+    Raises InvalidArgumentError, and MissingExtraError when uvloop is named and not installed.
+    """
     choice = read_choice("--loop", text, LOOPS)
-    installed = importlib.util.find_spec("uvloop") is not None
-    if choice == "uvloop" and not installed:
-        raise InvalidArgumentError(
-            "--loop", text, "uvloop is not installed; pip install 'job-processor[uvloop]'"
-        )
-    if choice == "asyncio" or not installed:
+    if choice == "uvloop":
+        require("uvloop", "--loop uvloop")
+    if choice == "asyncio" or not is_installed("uvloop"):
         return None
     import uvloop  # noqa: PLC0415  # optional
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from importlib.util import find_spec
 from pathlib import Path
 
 from job_processor.cli import event_loop, logs
+from job_processor.cli.extras import require
 from job_processor.cli.worker_options import WorkerOptions
 from job_processor.errors import InvalidArgumentError
 
@@ -18,6 +18,8 @@ def run(spec: str, options: WorkerOptions, *, processes: int, reload: bool) -> i
     event_loop.read_loop(options.loop)  # refused once, not by each process
     if reload:
         _check_reload(processes)
+    if options.metrics_port is not None:
+        require("prometheus", "--metrics-port")
     ports = options.ports(processes)
     for port in ports:
         if port:
@@ -38,9 +40,7 @@ def _check_reload(processes: int) -> None:
     if processes > 1:
         allowed = "allowed with --reload is one process"
         raise InvalidArgumentError("--processes", processes, allowed)
-    if find_spec("watchfiles") is None:
-        missing = "watchfiles is not installed; pip install 'job-processor[reload]'"
-        raise InvalidArgumentError("--reload", True, missing)
+    require("reload", "--reload")
 
 
 def _check_free(port: int) -> None:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
-from importlib.util import find_spec
 from typing import Any
 
-from job_processor.cli.failing import AppError
 from job_processor.cli.loading import load_app
 from job_processor.cli.reading import read_number
 from job_processor.errors import InvalidArgumentError
 
 TOKEN = "JOB_PROCESSOR_WEB_TOKEN"  # noqa: S105  # the name of a variable
-_NEEDED = ("starlette", "jinja2", "uvicorn", "cron_descriptor")
 
 
 def run(
@@ -22,14 +19,10 @@ def run(
 ) -> None:
     """Serve the dashboard until it is stopped.
 
-    Raises AppError when the extra is not installed, InvalidArgumentError for an address that others
+    Raises MissingExtraError, InvalidArgumentError for an address that others
     can reach without a login.
     """
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise AppError(
-            f"the dashboard needs {', '.join(missing)}: pip install 'job-processor[web]'"
-        )
+    require("web", "the dashboard")
     number = read_number("--port", port)
     if not 0 <= number <= 65_535:
         raise InvalidArgumentError("--port", port, "allowed is a number from 0 to 65535")

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from rich.console import Console
 
 from job_processor.cli import event_loop, logs
+from job_processor.cli.extras import require
 from job_processor.cli.failing import DONE, FAILED
 from job_processor.cli.live import WorkerView
 from job_processor.cli.loading import App, load_app
@@ -60,7 +61,8 @@ def run_one(spec: str, options: WorkerOptions, tie: Tie | None) -> int:
 def _metrics(port: str | None) -> AbstractContextManager[list[Integration]]:
     if port is None:
         return contextlib.nullcontext([])
-    from job_processor.cli.metrics import served  # noqa: PLC0415  # it needs an extra
+    require("prometheus", "--metrics-port")
+    from job_processor.cli.metrics import served  # noqa: PLC0415  # see above
 
     return served(port)
 
