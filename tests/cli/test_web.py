@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import sys
 
 import httpx2 as httpx
 import pytest
@@ -87,5 +88,7 @@ def test_bad_input(cli: Cli, options: tuple[str, ...], told: str) -> None:
 
 def test_the_dashboard_is_an_extra(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it, the error names the extra."""
-    monkeypatch.setattr("job_processor.cli.web.find_spec", lambda name: None)
-    cli("web", APP).refused("job-processor[web]")
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    result = cli("web", APP)
+    told = "Error: the dashboard needs more packages: pip install 'job-processor[web]'\n"
+    assert (result.code, result.err) == (1, told)

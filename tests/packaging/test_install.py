@@ -33,7 +33,7 @@ run(integrations=[Sentry()])
 from prometheus_client import generate_latest
 from job_processor.integrations.prometheus import Prometheus
 run(integrations=[Prometheus()])
-assert b'job_processor_ended_total{how="finished",name="greet"} 1.0' in generate_latest()
+assert b'job_processor_ended_total{name="greet",status="finished"} 1.0' in generate_latest()
 """,
     "starlette": """
 from starlette.applications import Starlette

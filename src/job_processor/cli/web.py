@@ -7,6 +7,7 @@ import ipaddress
 import os
 from typing import Any
 
+from job_processor.cli.extras import require
 from job_processor.cli.loading import load_app
 from job_processor.cli.reading import read_number
 from job_processor.errors import InvalidArgumentError
@@ -19,8 +20,8 @@ def run(
 ) -> None:
     """Serve the dashboard until it is stopped.
 
-    Raises MissingExtraError, InvalidArgumentError for an address that others
-    can reach without a login.
+    Raises MissingExtraError, and InvalidArgumentError for an address that others can reach without
+    a login.
     """
     require("web", "the dashboard")
     number = read_number("--port", port)
