@@ -11,9 +11,10 @@ from job_processor.cli.output import console, plain, print_json
 from job_processor.cli.reading import read_number
 from job_processor.cli.selection import Selection
 from job_processor.cli.watching import ask
-from job_processor.models import Job, JobPage, JobStatus
+from job_processor.models import Job, JobStatus
 from job_processor.monitoring import job_json
 from job_processor.processor import JobProcessor
+from job_processor.queries import JobPage
 
 
 def list_jobs(
