@@ -24,7 +24,6 @@ from job_processor.settings import CLOCK_TOLERANCE, Settings
 from job_processor.sharing import check_definition, claims_everything, describe_untagged
 from job_processor.store import Store
 from job_processor.store.node_side import Survey
-from job_processor.worker.rescuer import is_dead
 
 Level: TypeAlias = Literal["ok", "warning", "error"]
 
@@ -183,7 +182,7 @@ def _clocks(offset: float, give: float) -> Finding:
 
 
 def _workers(registrations: Registrations, registry: Registry) -> Iterator[Finding]:
-    living = [each for each in registrations.workers if not is_dead(each, registrations.now)]
+    living = [each for each in registrations.workers if not each.is_dead(registrations.now)]
     dead = len(registrations.workers) - len(living)
     untagged = [each for each in living if claims_everything(each)]
     for worker in untagged:

@@ -1,4 +1,4 @@
-"""The workflows: they call what is there, and a release is refused when its tag is another version."""
+"""The workflows: they call what is there, and a tag that is no version is refused."""
 
 from __future__ import annotations
 
