@@ -38,6 +38,8 @@ WORKER = {
     "pid": 4_194_304,
     "tags": ["mail", "video", "invoices"],
     "concurrency": 10,
+    "memory": 1_234_567_890,
+    "alive": False,
     "lastSeen": "2029-12-31T23:59:58Z",
     "started_at": "2029-12-01T00:00:00Z",
 }
@@ -89,5 +91,12 @@ def test_workers() -> None:
     """A worker's id, load and times are whole."""
     shown = lines(tables.workers_table([{"worker": WORKER, "tasks": JOBS}], NOW), 80)
     assert max(map(len, shown)) <= 80
-    for part in (ID, "4194304", "3 of 10", "2s ago", "31d 0h"):
+    for part in (ID, "4194304", "3 of 10", "1235 MB", "2s ago", "31d 0h"):
         assert part in shown[-1]
+
+
+def test_workers_in_words() -> None:
+    """The dead are counted apart."""
+    groups = [{"worker": {"alive": alive}} for alive in (True, False, True)]
+    assert tables.workers_text(groups) == "2 workers, 1 dead"
+    assert tables.workers_text(groups[2:]) == "1 worker"

@@ -56,6 +56,7 @@ def _frames(cli: Cli) -> dict[str, str]:
     assert frame["counts"]["errored"] == 3
     assert frame["counts"]["running"] == 1
     assert frame["per_minute"] == {"errored": 0.3}
+    assert (len(frame["minutes"]), sum(frame["minutes"])) == (10, 3)
     assert frame["failing"] == [{"name": "fail", "failures": 3}]
     assert frame["running"][0]["progress"]["fraction"] == 0.25
     assert len(frame["workers"]) == 1

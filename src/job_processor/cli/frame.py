@@ -17,15 +17,16 @@ from job_processor.cli import tables
 from job_processor.cli.output import amount, plain
 from job_processor.cli.when import read_time, span
 from job_processor.processor import JobProcessor
-from job_processor.rollups import MINUTE, Rollup, total
+from job_processor.rollups import MINUTE, Rollup, start_of, total
 from job_processor.settings import STATUS_LIMIT
 
 WINDOW = 10
 """Minutes that rates and failing names are of."""
 
+_LEVELS = " ▁▂▃▄▅▆▇█"
 _BAR_WIDTH = 20
 _FAILING_ROWS = 5
-_FIXED_ROWS = 18  # lines of a frame beside the rows of workers, running jobs and failing names
+_FIXED_ROWS = 19  # lines of a frame beside the rows of workers, running jobs and failing names
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,14 @@ class Frame:
         return {how: round(count / WINDOW, 1) for how, count in sorted(counts.items())}
 
     @property
+    def minutes(self) -> list[int]:
+        """How many runs ended in each minute of the window; the last one goes on."""
+        last = start_of(read_time(self.status["now"]), MINUTE)
+        ended = {each.start: sum(each.counts.values()) for each in self.rollups}
+        starts = [last - timedelta(minutes=WINDOW - 1 - n) for n in range(WINDOW)]
+        return [ended.get(start, 0) for start in starts]
+
+    @property
     def failing(self) -> list[tuple[str, int]]:
         """Names with failed attempts in the window, the worst first."""
         return Counter(total(self.rollups).failures).most_common()
@@ -78,6 +87,7 @@ class Frame:
             "due": len(self.status["queue"]),
             "running": self.running,
             "per_minute": self.rates,
+            "minutes": self.minutes,
             "failing": [{"name": name, "failures": count} for name, count in self.failing],
         }
 
@@ -99,7 +109,7 @@ class Frame:
 
     def _header(self, now: datetime) -> Text:
         due = amount(len(self.status["queue"]), "job", STATUS_LIMIT)
-        workers = amount(len(self.status["workers"]), "worker")
+        workers = tables.workers_text(self.status["workers"])
         header = Text.assemble((f"{now:%H:%M:%S} UTC  ", "bold"), f"{workers}, {due} due  ")
         header.append(self.address, style="dim")
         header.no_wrap, header.overflow = True, "ellipsis"
@@ -107,10 +117,24 @@ class Frame:
 
     def _numbers(self) -> Table:
         made = Table.grid(padding=(0, 2))
-        rates = [f"{rate:g} {how}" for how, rate in self.rates.items()]
+        rates = Text(", ").join(
+            Text(f"{rate:g} {how}", style=tables.STYLES.get(how, "default"))
+            for how, rate in self.rates.items()
+        )
         made.add_row(Text("stored", style="dim"), tables.counts_text(self.counts))
-        made.add_row(Text("a minute", style="dim"), Text(", ".join(rates) or "nothing ended"))
+        made.add_row(Text("a minute", style="dim"), rates or Text("nothing ended"))
+        if rates:
+            made.add_row(Text(f"{WINDOW} minutes", style="dim"), _bars(self.minutes))
         return made
+
+
+def _bars(minutes: Sequence[int]) -> Text:
+    """Return a bar for each minute, and what the highest and the last one stand for."""
+    most = max(minutes)
+    top = len(_LEVELS) - 1
+    bars = "".join(_LEVELS[-(-count * top // most)] if most else " " for count in minutes)
+    told = f"  at most {most} in one, {minutes[-1]} in the present one"
+    return Text.assemble((bars, "cyan"), (told, "dim"))
 
 
 async def take_frame(processor: JobProcessor) -> Frame:

@@ -35,7 +35,7 @@ def run(db: str | None, prefix: str, *, as_json: bool) -> None:
 def _report(address: str, status: dict[str, Any], paused: Pauses) -> RenderableType:
     now = read_time(status["now"])
     workers, queue, jobs, crons = (status[key] for key in ("workers", "queue", "jobs", "crons"))
-    summary = f"{amount(len(workers), 'worker')}, {amount(len(queue), 'job', STATUS_LIMIT)} due"
+    summary = f"{tables.workers_text(workers)}, {amount(len(queue), 'job', STATUS_LIMIT)} due"
     counts = ((group["name"], group["counts"]) for group in jobs)
     return tables.stacked(
         Text.assemble((address, "bold"), "  ", summary),

@@ -12,7 +12,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from job_processor.cli.output import plain
+from job_processor.cli.output import amount, plain
 from job_processor.cli.when import between, read_time, relative
 from job_processor.errors import shorten
 from job_processor.settings import COUNT_CAP
@@ -148,9 +148,8 @@ def crons_table(
 
 def workers_table(groups: Iterable[Mapping[str, Any]], now: datetime) -> Table:
     """Return workers, one a row: where they are, how busy, and when they were last seen."""
-    made = table(
-        "id", "host", "pid", "tags", "running", "seen", "up", title="Workers", numbers=["pid"]
-    )
+    columns = ("id", "host", "pid", "tags", "running", "memory", "seen", "up")
+    made = table(*columns, title="Workers", numbers=["pid", "memory"])
     for group in groups:
         worker = group["worker"]
         slots = worker["concurrency"]
@@ -160,10 +159,18 @@ def workers_table(groups: Iterable[Mapping[str, Any]], now: datetime) -> Table:
             str(worker["pid"] or ""),
             name_text(", ".join(worker["tags"])) if worker["tags"] is not None else "all",
             f"{len(group['tasks'])} of {slots}" if slots else str(len(group["tasks"])),
-            _relative(worker["lastSeen"], now),
+            _memory(worker["memory"]),
+            Text(_relative(worker["lastSeen"], now), style="" if worker["alive"] else "bold red"),
             between(worker["started_at"], now.isoformat()),
         )
     return made
+
+
+def workers_text(groups: Iterable[Mapping[str, Any]]) -> str:
+    """Return how many workers there are: `2 workers`, and `1 dead` where some are."""
+    alive = [group["worker"]["alive"] for group in groups]
+    dead = alive.count(False)
+    return amount(alive.count(True), "worker") + (f", {dead} dead" if dead else "")
 
 
 def counts_text(counts: Mapping[str, int]) -> Text:
@@ -214,6 +221,10 @@ def stacked(*parts: RenderableType | None) -> Group:
         if part is not None:
             lines += ["", part] if lines else [part]
     return Group(*lines)
+
+
+def _memory(size: int | None) -> str:
+    return "" if size is None else f"{size / 1_000_000:.0f} MB"
 
 
 def _relative(moment: str, now: datetime) -> str:
