@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import io
+from datetime import UTC, datetime
 from pathlib import Path
 from signal import SIGINT
 
 import pytest
+from rich.console import Console
 
 from job_processor import Context, JobDef, JobProcessor
+from job_processor.cli.frame import Frame
+from job_processor.rollups import MINUTE, Rollup
 from tests.cli import apps
 from tests.cli.conftest import Cli, Start
 from tests.processors import QUICK, eventually, working
@@ -74,6 +79,28 @@ async def test_a_view_on_a_terminal(start: Start, sqlite_db_url: str, tmp_path: 
         assert process.wait() == 0
     assert process.output.rstrip().endswith("\x1b[?25h") or "\x1b[?1049l" in process.output
     assert "Traceback" not in process.output
+
+
+@pytest.mark.parametrize("rows", [24, 40])
+@pytest.mark.parametrize("failing", [0, 2, 9])
+@pytest.mark.parametrize("note", ["", "away"])
+def test_a_frame_fills_the_terminal(rows: int, failing: int, note: str) -> None:
+    """However much there is, it neither overflows nor leaves lines unused."""
+    now = "2030-01-01T00:00:30.000Z"
+    task = {"_id": "0" * 24, "name": "render", "started_at": now}
+    worker = {"_id": "1" * 24, "hostname": "m", "pid": 1, "tags": None, "concurrency": 9}
+    worker |= {"memory": 1, "alive": True, "lastSeen": now, "started_at": now}
+    groups = [{"worker": worker, "tasks": [task] * 9}] * 30
+    status = {"now": now, "workers": groups, "queue": [], "jobs": [], "crons": []}
+    failures = {f"job{n}": 3 for n in range(failing)}
+    ended = Rollup(MINUTE, datetime(2030, 1, 1, tzinfo=UTC), {"errored": 3}, failures)
+    out = Console(file=io.StringIO(), width=80, height=rows)
+    with out.capture() as capture:
+        out.print(Frame("jobs.db", status, [ended], note).rendered(rows))
+    lines = capture.get().splitlines()
+    assert len(lines) == rows - 1
+    assert lines[0].startswith("00:00:30 UTC  30 workers, 0 jobs due")
+    assert max(map(len, lines)) <= 80
 
 
 @pytest.mark.parametrize("interval", ["0", "x", "nan", "3601"])

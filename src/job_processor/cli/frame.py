@@ -25,8 +25,10 @@ WINDOW = 10
 
 _LEVELS = " ▁▂▃▄▅▆▇█"
 _BAR_WIDTH = 20
-_FAILING_ROWS = 5
-_FIXED_ROWS = 19  # lines of a frame beside the rows of workers, running jobs and failing names
+_FAILING_ROWS, _FEW_FAILING_ROWS = 5, 2
+_LOW = 30  # lines of a terminal that has room for few of them
+_FIXED_ROWS = 14  # header, numbers, titles and heads of both tables, lines in between, the last one
+_TABLE_ROWS = 4  # title, head, rule, and the line before
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,12 @@ class Frame:
     def rendered(self, rows: int | None) -> RenderableType:
         """Return it as tables, in so many lines; None: in as many as it takes."""
         now = read_time(self.status["now"])
-        workers, running, failing = self.status["workers"], self.running, self.failing
-        space = None if rows is None else max(rows - _FIXED_ROWS - min(len(failing), 5), 2)
+        workers, running = self.status["workers"], self.running
+        low = rows is not None and rows < _LOW
+        failing = self.failing[: _FEW_FAILING_ROWS if low else _FAILING_ROWS]
+        fixed = _FIXED_ROWS + (2 if self.note else 0)
+        fixed += len(failing) + _TABLE_ROWS if failing else 0
+        space = None if rows is None else max(rows - fixed, 2)
         shown = workers if space is None else workers[: max(space // 2, 1)]
         left = None if space is None else max(space - len(shown), 1)
         return tables.stacked(
@@ -104,7 +110,7 @@ class Frame:
             self._numbers(),
             tables.workers_table(shown, now) if workers else Text("no workers", style="yellow"),
             _running(running[:left], len(running), now) if running else None,
-            _failing(failing[:_FAILING_ROWS], len(failing)) if failing else None,
+            _failing(failing, len(self.failing)) if failing else None,
         )
 
     def _header(self, now: datetime) -> Text:
