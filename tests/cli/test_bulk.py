@@ -53,8 +53,8 @@ def test_jobs_that_are_named_and_selected(cli: Cli, failed: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["delete"], ["ID: ''", "options such as --status"]),
-        (["delete", UNKNOWN, "--status", "killed"], ["ID: ", "one of the two"]),
+        (["delete"], ["give one of the two", "options that select"]),
+        (["delete", UNKNOWN, "--status", "killed"], ["give one of the two"]),
         (["delete", "--status", "gone"], ["--status: 'gone'"]),
         (["kill", UNKNOWN, "x"], ["ID: 'x'", "24 hex digits"]),
         (["retry", "--since", "soon", "--yes"], ["--since: 'soon'", "ISO 8601"]),

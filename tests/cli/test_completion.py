@@ -31,3 +31,22 @@ def test_the_script_is_shown(shell: Shell) -> None:
     """`--show-completion` prints what a shell is to read."""
     done = shell("bash -c '$job_processor --show-completion; true'")
     assert "_JOB_PROCESSOR_COMPLETE=complete_bash" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "variables"),
+    [
+        ("zsh", {}),
+        ("fish", {"_TYPER_COMPLETE_FISH_ACTION": "get-args"}),
+    ],
+)
+def test_other_shells_are_offered_the_same(
+    shell: Shell, name: str, variables: dict[str, str]
+) -> None:
+    """Their scripts are printed on request, and what they ask for is answered."""
+    script = shell("$job_processor", _JOB_PROCESSOR_COMPLETE=f"source_{name}").stdout
+    assert f"_JOB_PROCESSOR_COMPLETE=complete_{name}" in script
+    variables |= {"_JOB_PROCESSOR_COMPLETE": f"complete_{name}"}
+    variables |= {"_TYPER_COMPLETE_ARGS": "job-processor jobs --status e"}
+    done = shell("$job_processor", **variables)
+    assert "errored" in done.stdout, done.stderr

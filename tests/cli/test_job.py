@@ -141,6 +141,7 @@ def test_a_cron_in_detail(cli: Cli, ids: tuple[str, str]) -> None:
     shown = cli("crons", "show", "nightly", "--json").json
     assert (len(shown["upcoming"]), shown["paused"]) == (5, False)
     cli("crons", "pause", "nightly")
+    cli("crons", "pause", "nihgtly").refused("NAME: 'nihgtly'", "'nightly'")
     assert cli("crons", "show", "nightly", "--json").json["paused"] is True
     cli("crons", "resume", "nightly")
     task = cli("crons", "run", "nightly", "--json").json

@@ -9,12 +9,11 @@ from typing import Any
 from rich.text import Text
 
 from job_processor.acting import Acted, Action
-from job_processor.cli.failing import DONE, FAILED
+from job_processor.cli.failing import DONE, FAILED, UsageError
 from job_processor.cli.output import amount, console, print_json
 from job_processor.cli.progress import progress
 from job_processor.cli.selection import Selection
 from job_processor.cli.watching import ask
-from job_processor.errors import InvalidArgumentError
 from job_processor.processor import JobProcessor
 
 _DONE = {"retry": "Sent round again", "kill": "Killed, or asked to stop", "delete": "Deleted"}
@@ -66,8 +65,7 @@ def act(
 
 def _check(ids: Sequence[str], chosen: dict[str, Any]) -> None:
     if bool(ids) == bool(chosen):
-        allowed = "allowed is one of the two: ids of jobs, or options such as --status that select"
-        raise InvalidArgumentError("ID", " ".join(ids), allowed)
+        raise UsageError("give one of the two: ids of jobs, or options that select (--status …)")
 
 
 def _agreed(action: Action, count: int, *, yes: bool) -> bool:
@@ -75,8 +73,7 @@ def _agreed(action: Action, count: int, *, yes: bool) -> bool:
     if yes:
         return True
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        allowed = f"{amount(count, 'job')} selected, and nobody to ask; allowed is --yes"
-        raise InvalidArgumentError("--yes", False, allowed)
+        raise UsageError(f"{amount(count, 'job')} selected, and nobody to ask: give --yes")
     sys.stderr.write(f"{action.capitalize()} {amount(count, 'job')}? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in {"y", "yes"}

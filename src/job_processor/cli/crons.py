@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
-from job_processor.cli import tables
+from job_processor.cli import pauses, tables
 from job_processor.cli.output import console, plain, print_json
 from job_processor.cli.reading import read_text
 from job_processor.cli.watching import ask
@@ -17,6 +17,7 @@ from job_processor.crons import CronInfo
 from job_processor.errors import UnknownJobError
 from job_processor.models import CronTask
 from job_processor.monitoring import job_json, to_json
+from job_processor.pauses import Pauses
 from job_processor.processor import JobProcessor
 
 
@@ -40,16 +41,8 @@ def list_crons(db: str | None, prefix: str, *, as_json: bool) -> None:
 
 def show(db: str | None, prefix: str, name: str, *, as_json: bool) -> None:
     """Print one cron with its next times."""
-
-    async def look(processor: JobProcessor) -> list[CronInfo]:
-        return await processor.get_crons()
-
     read_text("NAME", name)
-    crons = {cron.name: cron for cron in ask(db, prefix, look)}
-    if name not in crons:
-        known = ", ".join(map(repr, crons)) or "none yet"
-        raise UnknownJobError("NAME", name, f"the crons of this database are: {known}")
-    cron = crons[name]
+    cron = ask(db, prefix, lambda processor: _find(processor, name))
     if as_json:
         print_json(to_json({**asdict(cron), "upcoming": list(cron.upcoming)}))
         return
@@ -67,6 +60,18 @@ def show(db: str | None, prefix: str, name: str, *, as_json: bool) -> None:
     console().print(made)
 
 
+def pause(db: str | None, prefix: str, name: str, *, as_json: bool) -> None:
+    """Pause a cron, and print what is paused then."""
+
+    async def end(processor: JobProcessor) -> Pauses:
+        await _find(processor, name)  # a misspelled name would pause nothing, and nobody would know
+        await processor.pause(name)
+        return await processor.get_pauses()
+
+    read_text("NAME", name)
+    pauses.tell(ask(db, prefix, end), "Paused", name, None, as_json=as_json)
+
+
 def run(db: str | None, prefix: str, name: str, *, as_json: bool) -> None:
     """Run a cron now and print the task."""
 
@@ -80,3 +85,12 @@ def run(db: str | None, prefix: str, name: str, *, as_json: bool) -> None:
         return
     told = "skipped, since one is active" if task.settled else "in the queue, due now"
     console().print(Text(f"Cron {plain(name)!r}: task {task.id} is {told}."))
+
+
+async def _find(processor: JobProcessor, name: str) -> CronInfo:
+    """Return a cron; raises UnknownJobError, with those that there are."""
+    crons = {cron.name: cron for cron in await processor.get_crons()}
+    if name not in crons:
+        known = ", ".join(map(repr, crons)) or "none yet"
+        raise UnknownJobError("NAME", name, f"the crons of this database are: {known}")
+    return crons[name]

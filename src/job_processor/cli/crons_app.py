@@ -59,9 +59,9 @@ def pause(
     name: CronName, db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False
 ) -> None:
     """Pause the cron NAME for all workers."""
-    from job_processor.cli import pauses as command  # noqa: PLC0415  # only this command needs it
+    from job_processor.cli import crons as command  # noqa: PLC0415  # only this command needs it
 
-    command.pause(db, prefix, name, None, as_json=json)
+    command.pause(db, prefix, name, as_json=json)
 
 
 @crons_app.command()

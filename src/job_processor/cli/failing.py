@@ -32,6 +32,7 @@ _OPTIONS = {
     "limit": "--limit",
     "name": "NAME",
     "payload": "--payload",
+    "priority": "--priority",
     "scheduled_for": "--at",
     "status": "--status",
     "type": "--type",
@@ -47,6 +48,10 @@ _TYPED = (
     ("an ObjectId or its 24 hex digits", "24 hex digits, as `jobs` shows them"),
 )
 """What the Python API allows, and what of it can be typed."""
+
+
+class UsageError(JobProcessorError):
+    """Arguments are missing or do not go together; the message says which."""
 
 
 class AppError(JobProcessorError):
@@ -85,7 +90,7 @@ def _harmless(message: str) -> str:
 
 def exit_code(error: JobProcessorError) -> int:
     """Return 2 for what another input would mend, else 1."""
-    bad_input = (AppError, InvalidArgumentError, JobNotFoundError, StoreSetupError)
+    bad_input = (AppError, UsageError, InvalidArgumentError, JobNotFoundError, StoreSetupError)
     return BAD_INPUT if isinstance(error, bad_input) else FAILED
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from rich.text import Text
 
+from job_processor.cli.failing import UsageError
 from job_processor.cli.output import console, plain, print_json
 from job_processor.cli.reading import read_text
 from job_processor.cli.watching import ask
-from job_processor.errors import InvalidArgumentError
 from job_processor.pauses import Pauses
 from job_processor.processor import JobProcessor
 
@@ -20,7 +20,7 @@ def pause(db: str | None, prefix: str, name: str | None, tag: str | None, *, as_
         return await processor.get_pauses()
 
     _check(name, tag)
-    _tell(ask(db, prefix, end), "Paused", name, tag, as_json=as_json)
+    tell(ask(db, prefix, end), "Paused", name, tag, as_json=as_json)
 
 
 def resume(
@@ -33,7 +33,7 @@ def resume(
         return await processor.get_pauses()
 
     _check(name, tag)
-    _tell(ask(db, prefix, begin), "Resumed", name, tag, as_json=as_json)
+    tell(ask(db, prefix, begin), "Resumed", name, tag, as_json=as_json)
 
 
 def paused_text(pauses: Pauses) -> str:
@@ -44,13 +44,14 @@ def paused_text(pauses: Pauses) -> str:
 
 def _check(name: str | None, tag: str | None) -> None:
     if (name is None) == (tag is None):
-        raise InvalidArgumentError("NAME", name, "allowed is one of the two: NAME or --tag TAG")
+        raise UsageError("give one of the two: NAME or --tag TAG")
     for option, text in (("NAME", name), ("--tag", tag)):
         if text is not None:
             read_text(option, text)
 
 
-def _tell(pauses: Pauses, done: str, name: str | None, tag: str | None, *, as_json: bool) -> None:
+def tell(pauses: Pauses, done: str, name: str | None, tag: str | None, *, as_json: bool) -> None:
+    """Print what was done, and what is paused."""
     if as_json:
         print_json({"names": sorted(pauses.names), "tags": sorted(pauses.tags)})
         return
