@@ -55,10 +55,12 @@ def scraped(port: int) -> str:
         return str(answer.read().decode())
 
 
-async def test_a_crashed_one_is_started_again(start: Start, db_url: str, tmp_path: Path) -> None:
+async def test_a_crashed_one_is_started_again(
+    start: Start, sqlite_db_url: str, tmp_path: Path
+) -> None:
     """It is told how it died; SIGTERM lets the jobs of all end, and the exit code is 0."""
-    async with apps.make(db=db_url, concurrency=1) as processor:
-        process = start("worker", APP, "--processes", "2", "--concurrency", "1", db=db_url)
+    async with apps.make(db=sqlite_db_url, concurrency=1) as processor:
+        process = start("worker", APP, "--processes", "2", "--concurrency", "1", db=sqlite_db_url)
         second = pid_of(process, 2)
         os.kill(second, SIGKILL)
         process.until("process 2 was ended by SIGKILL; it is started again in 0.")
