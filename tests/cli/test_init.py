@@ -39,6 +39,8 @@ def test_what_it_writes_runs(
         *("schedule", "my_shop.app:processor", "greet", "--payload", '{"name": "Ada"}', "--json")
     ).json
     process.until(f"finished job 'greet' ({job['_id']})")
+    unnamed = cli("schedule", "my_shop.app:processor", "greet", "--json").json
+    process.until(f"finished job 'greet' ({unnamed['_id']})")
     shown = cli("jobs", "show", job["_id"], "--json").json
     assert shown["output"]["result"] == "Hello, Ada!"
     assert [line["text"] for line in shown["log"]] == ["greeting Ada"]
