@@ -15,7 +15,7 @@ from job_processor.errors import InvalidArgumentError, UnknownJobError
 from job_processor.models import Cron, CronTask, JobQuery, JobStatus, cron_id
 from job_processor.pauses import KIND, Pauses
 from job_processor.schedule import next_occurrence
-from job_processor.sharing import NODE_TIMEZONE, check_timezone
+from job_processor.sharing import NODE_TIMEZONE, check_cron
 from job_processor.stamps import Stamps
 from job_processor.store import Store
 from job_processor.worker.insertion import insert_or_skip
@@ -57,7 +57,7 @@ async def check_node_crons(store: Store, registry: Registry, timezone: str) -> N
     for cron in await store.crons():
         definition = registry.crons.get(cron.name)
         if definition is not None and cron.name not in owners and cron.id != cron_id(cron.name):
-            check_timezone(cron.name, definition.timezone or timezone)
+            check_cron(cron, definition, timezone)
 
 
 async def run_cron(

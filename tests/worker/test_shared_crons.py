@@ -21,7 +21,7 @@ def shared(*, node: bool = True) -> SharedCrons:
     engine: Any = SimpleNamespace(store=SimpleNamespace(refuses_own_fields=node))
     ownership: Any = None
     made = SharedCrons(engine, ownership)
-    made.remember("nightly", NOW)
+    made.remember("nightly", NOW, None)
     return made
 
 

@@ -318,6 +318,14 @@ class Store(ABC):
         del name, moments
         return set()
 
+    async def give_cron(self, cron: Cron) -> bool:
+        """Ours, at this expression and pointer → the Node package's; False when it had changed.
+
+        Its id is then no longer derived from its name; its occurrences stay.
+        """
+        del cron
+        return False
+
     # --- settings -------------------------------------------------------------------------------
 
     @abstractmethod

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from job_processor.definitions import CronDef
@@ -81,19 +82,31 @@ class Scheduler:
                 continue  # its pointer stays, so that what it misses is judged when it goes on
             cron = crons.get(name)
             if cron is not None and name not in owners and cron.id != cron_id(name):
-                self._shared.leave(name, definition)
+                self._shared.leave(cron, definition)
                 continue
             if self._shared.is_being_moved(cron, engine.clock.now()):
                 continue
             owner = await self._ownership.take(name, definition, owners.get(name), registrations)
-            if owner is not None:
+            if owner is None:
+                continue
+            owner = await self._shared.note_start(name, cron, owner)
+            if cron is None or not await self._shared.give_up(cron, owner, definition):
                 pointers.append(await self._advance(name, definition, cron, owner))
         for name in self._ownership.abandoned(owners, registrations):
-            engine.logger.info("cron %r is listed by no worker any more; removing it", name)
-            await engine.store.remove_cron(name)
-            await self._ownership.remove(name)
-            self._shared.forget(name)
+            await self._abandon(name, crons.get(name), owners[name])
         return min(pointers, default=None)
+
+    async def _abandon(self, name: str, cron: Cron | None, owner: Owner) -> None:
+        """Remove a cron that no worker lists any more, or leave it to Node where it defines it."""
+        logger = self._engine.logger
+        if cron is not None and await self._shared.is_wanted_by_node(cron, owner):
+            logger.info("cron %r is listed by Node alone any more; leaving it to it", name)
+            await self._shared.give(cron)
+            return
+        logger.info("cron %r is listed by no worker any more; removing it", name)
+        await self._engine.store.remove_cron(name)
+        await self._ownership.remove(name)
+        self._shared.forget(name)
 
     async def _advance(
         self, name: str, definition: CronDef, cron: Cron | None, owner: Owner
@@ -113,17 +126,23 @@ class Scheduler:
         of_node = await self._shared.planned(name, planned)
         planned = [moment for moment in planned if moment not in of_node]
         await self._insert(name, definition, planned, now)
+        expression = parse(definition.cron_string)
+        written: Cron | None = cron
         if cron is None:
-            await store.create_cron(_new_cron(name, definition, pointer, now))
-        elif pointer != cron.scheduled_for or parse(definition.cron_string) != cron.cron_string:
-            moved = await store.update_cron(cron, parse(definition.cron_string), pointer, now)
-            if moved and self._engine.events.has_listeners:
+            written = _new_cron(name, definition, pointer, now)
+            await store.create_cron(written)
+        elif pointer != cron.scheduled_for or expression != cron.cron_string:
+            written = None
+            if await store.update_cron(cron, expression, pointer, now):
+                written = replace(
+                    cron, cron_string=expression, scheduled_for=pointer, updated_at=now
+                )
                 self._tell_fired(name, definition, planned, now)
         if fresh:
             await self._ownership.mark_applied(name, owner)
         keep = {occurrence_id(name, each) for each in planned}
         await store.remove_occurrences(name, now, keep)
-        self._shared.remember(name, pointer)
+        self._shared.remember(name, pointer, written)
         return pointer
 
     async def _insert(
@@ -144,6 +163,8 @@ class Scheduler:
         self, name: str, definition: CronDef, planned: Iterable[datetime], now: datetime
     ) -> None:
         """Tell of what has come due; whoever moves the pointer does, so it is told once."""
+        if not self._engine.events.has_listeners:
+            return
         for moment in planned:
             if moment <= now:
                 task = self._occurrence(name, definition, moment, now)

@@ -327,6 +327,10 @@ class MongoStore(Store):
         """Return those of the moments for which the Node package has made an occurrence."""
         return await self._answer(self._crons.planned_by_node(name, moments))
 
+    async def give_cron(self, cron: Cron) -> bool:
+        """Ours, at this expression and pointer → the Node package's; False when it had changed."""
+        return await self._answer(self._crons.give(cron))
+
     # --- settings -------------------------------------------------------------------------------
 
     async def settings(self, kind: str) -> dict[str, Setting]:
