@@ -56,7 +56,7 @@ async def check_node_crons(store: Store, registry: Registry, timezone: str) -> N
     owners = await store.settings(OWNERS)
     for cron in await store.crons():
         definition = registry.crons.get(cron.name)
-        if definition is not None and cron.name not in owners and cron.id != cron_id(cron.name):
+        if definition is not None and _is_of_node(cron, owners.get(cron.name)):
             check_cron(cron, definition, timezone)
 
 
@@ -87,6 +87,13 @@ async def run_cron(
     (stored,) = await insert_or_skip(store, [stamps.on(task)], clock)
     assert isinstance(stored, CronTask)  # noqa: S101  # as it was made
     return stored
+
+
+def _is_of_node(cron: Cron, owner: Mapping[str, Any] | None) -> bool:
+    """True when the Node package schedules it, alone or with us."""
+    if owner is None:
+        return cron.id != cron_id(cron.name)
+    return Owner.from_setting(owner).of_both
 
 
 async def _is_exclusive(store: Store, registry: Registry, name: str) -> bool:
