@@ -11,6 +11,7 @@ from typing import Final
 
 FOLDER: Final = Path(__file__).parent
 PROGRAM: Final = FOLDER / "program.js"
+COMPONENTS: Final = FOLDER / "components.js"
 
 REQUIRED_VARIABLE: Final = "JOB_PROCESSOR_TEST_NODE"
 """Set to `required`, the absence of Node.js is a failure; otherwise these tests are skipped."""
@@ -35,6 +36,15 @@ def missing() -> str | None:
 def is_required() -> bool:
     """True where the environment wants these tests to run."""
     return os.environ.get(REQUIRED_VARIABLE) == "required"
+
+
+def bundle(target: Path) -> str:
+    """Return the script for a browser that has the React components and all that they need."""
+    esbuild = FOLDER / "node_modules" / ".bin" / "esbuild"
+    options = ("--bundle", "--format=iife", '--define:process.env.NODE_ENV="production"')
+    command = [str(esbuild), str(COMPONENTS), *options, f"--outfile={target}"]
+    subprocess.run(command, check=True, capture_output=True, timeout=INSTALL_TIMEOUT)
+    return target.read_text(encoding="utf-8")
 
 
 def _install() -> str | None:
