@@ -10,13 +10,20 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from job_processor.definitions import CronDef
 from job_processor.errors import StoreError
 from job_processor.events import Event, EventKind
-from job_processor.models import Cron, CronTask, Job, JobStatus, cron_id, occurrence_id
+from job_processor.models import (
+    Cron,
+    CronTask,
+    Job,
+    JobStatus,
+    cron_id,
+    occurrence_id,
+    written_at,
+)
 from job_processor.schedule import next_occurrence, parse
 from job_processor.settings import SCHEDULER_INTERVAL
 from job_processor.store.base import Hint
@@ -84,7 +91,7 @@ class Scheduler:
             if cron is not None and name not in owners and cron.id != cron_id(name):
                 self._shared.leave(cron, definition)
                 continue
-            if self._shared.is_being_moved(cron, engine.clock.now()):
+            if self._shared.is_being_written(cron, engine.clock.now()):
                 continue
             owner = await self._ownership.take(name, definition, owners.get(name), registrations)
             if owner is None:
@@ -99,7 +106,7 @@ class Scheduler:
     async def _abandon(self, name: str, cron: Cron | None, owner: Owner) -> None:
         """Remove a cron that no worker lists any more, or leave it to Node where it defines it."""
         logger = self._engine.logger
-        if cron is not None and await self._shared.is_wanted_by_node(cron, owner):
+        if cron is not None and await self._shared.may_be_of_node(cron, owner):
             logger.info("cron %r is listed by Node alone any more; leaving it to it", name)
             await self._shared.give(cron)
             return
@@ -114,8 +121,13 @@ class Scheduler:
         """Make sure of the standing occurrence, move a due pointer, remove strays."""
         store, now = self._engine.store, self._engine.clock.now()
         fresh = owner.applied != owner.fingerprint
+        made_here = self._made_the_pointer(definition, cron)
         stands = self._shared.stood_at(name) if cron is None else cron.scheduled_for
-        if stands is None or (fresh and not self._made_the_pointer(definition, cron)):
+        if cron is not None and await self._shared.take_back(
+            cron, owner, definition, made_here=made_here
+        ):
+            stands = None
+        if stands is None or (fresh and not made_here):
             planned = [self._next(definition, now)]
         elif stands > now:
             planned = [stands]
@@ -127,22 +139,17 @@ class Scheduler:
         planned = [moment for moment in planned if moment not in of_node]
         await self._insert(name, definition, planned, now)
         expression = parse(definition.cron_string)
-        written: Cron | None = cron
         if cron is None:
-            written = _new_cron(name, definition, pointer, now)
-            await store.create_cron(written)
-        elif pointer != cron.scheduled_for or expression != cron.cron_string:
-            written = None
-            if await store.update_cron(cron, expression, pointer, now):
-                written = replace(
-                    cron, cron_string=expression, scheduled_for=pointer, updated_at=now
-                )
-                self._tell_fired(name, definition, planned, now)
+            await store.create_cron(_new_cron(name, definition, pointer, now))
+        elif (pointer, expression) != (cron.scheduled_for, cron.cron_string) and (
+            await store.update_cron(cron, expression, pointer, written_at(now))
+        ):
+            self._tell_fired(name, definition, planned, now)
         if fresh:
             await self._ownership.mark_applied(name, owner)
         keep = {occurrence_id(name, each) for each in planned}
         await store.remove_occurrences(name, now, keep)
-        self._shared.remember(name, pointer, written)
+        self._shared.remember(name, pointer)
         return pointer
 
     async def _insert(
@@ -231,5 +238,5 @@ def _new_cron(name: str, definition: CronDef, pointer: datetime, now: datetime) 
         cron_string=parse(definition.cron_string),
         scheduled_for=pointer,
         created_at=now,
-        updated_at=now,
+        updated_at=written_at(now),
     )

@@ -4,12 +4,14 @@ When a Node worker begins, it removes the crons that it does not define, with th
 occurrences: ours are put back at once, where they stood. A cron that both define fires once: what
 Node has planned is never planned again by us. One that cannot mean the same in both is given to
 Node, as it stands: nothing of it is lost, and nobody reads it in another zone than Node's.
+
+Node's scheduler moves whatever cron is due, ours too, in its own zone and without our definition:
+that is no sign that it defines one, and what it planned wrong is planned anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bson import ObjectId
@@ -17,7 +19,7 @@ from bson import ObjectId
 from job_processor.definitions import CronDef
 from job_processor.errors import SharedDatabaseError
 from job_processor.events import Event, EventKind
-from job_processor.models import Cron, Registrations, occurrence_id
+from job_processor.models import Cron, Registrations, is_touched, occurrence_id, written_at
 from job_processor.sharing import (
     check_cron,
     check_registry,
@@ -29,12 +31,13 @@ from job_processor.worker.engine import Engine
 from job_processor.worker.ownership import Owner, Ownership
 from job_processor.worker.rescuer import is_dead
 
-_REPAIRS = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+_REPAIRS = (0.1, 0.2, 0.5, 1.5, 2.0, 4.0, 8.0)
 """Seconds between the passes that follow the start of a Node worker: it registers first, and
 removes crons a moment later, how long depends on the database."""
 
 _UNFINISHED = timedelta(seconds=2)
-"""Node moves a cron's pointer first, and inserts the occurrence a moment later."""
+"""Node moves a cron's pointer first, and inserts the occurrence a moment later. No longer, also
+where the clocks of the two differ by more."""
 
 
 class SharedCrons:
@@ -44,7 +47,6 @@ class SharedCrons:
         self._engine = engine
         self._ownership = ownership
         self._pointers: dict[str, datetime] = {}
-        self._known: dict[str, Cron] = {}
         self._node_workers: set[ObjectId] = set()
         self._repairs: list[float] = []
         self._stirred = engine.store.refuses_own_fields
@@ -87,13 +89,9 @@ class SharedCrons:
         """Return how long to wait until the next pass at most, which is sooner while it matters."""
         return min(seconds, self._repairs.pop(0)) if self._repairs else seconds
 
-    def remember(self, name: str, pointer: datetime, cron: Cron | None) -> None:
-        """Keep where a cron of ours stands, in case that Node removes it.
-
-        cron: as it is now, so that a touch of Node shows; None when somebody else has written it.
-        """
+    def remember(self, name: str, pointer: datetime) -> None:
+        """Keep where a cron of ours stands, in case that Node removes it."""
         self._pointers[name] = pointer
-        self._know(name, cron)
 
     def stood_at(self, name: str) -> datetime | None:
         """Return where a cron that is gone stood."""
@@ -102,34 +100,48 @@ class SharedCrons:
     def forget(self, name: str) -> None:
         """Forget a cron that is ours no more."""
         self._pointers.pop(name, None)
-        self._known.pop(name, None)
 
-    def is_being_moved(self, cron: Cron | None, now: datetime) -> bool:
+    def is_being_written(self, cron: Cron | None, now: datetime) -> bool:
         """True while Node may have moved a cron on without having inserted its occurrence yet."""
-        if cron is None or not self._engine.store.refuses_own_fields:
+        if cron is None or not self._engine.store.refuses_own_fields or not is_touched(cron):
             return False
-        before = self._pointers.get(cron.name, cron.scheduled_for)
-        moved = cron.scheduled_for != before and now - cron.updated_at < _UNFINISHED
-        if moved:
-            self._pointers[cron.name] = cron.scheduled_for
-            self._repairs = self._repairs or [_UNFINISHED.total_seconds()]
-        return moved
+        if abs(now - cron.updated_at) >= _UNFINISHED:
+            return False
+        self._repairs = self._repairs or [_UNFINISHED.total_seconds()]
+        return True
 
     async def note_start(self, name: str, cron: Cron | None, owner: Owner) -> Owner:
         """Return the owner, with whether Node defines its cron too: each start of Node shows it.
 
-        It removes what it does not define, and touches the rest: it writes expression and time of
-        the change. Ours never write these at an unchanged pointer.
+        It removes what it does not define, and touches the rest.
         """
-        before = self._known.get(name)
-        self._know(name, cron)
-        if cron is None:
-            of_both = False
-        elif before not in (None, cron) and replace(before, updated_at=cron.updated_at) == cron:
-            of_both = True
-        else:
+        if cron is not None and (owner.of_both or not await self._shows_a_start(cron)):
             return owner
-        return await self._ownership.mark_of_both(name, owner, of_both)
+        return await self._ownership.mark_of_both(name, owner, cron is not None)
+
+    async def take_back(
+        self, cron: Cron, owner: Owner, definition: CronDef, *, made_here: bool
+    ) -> bool:
+        """Undo what Node's scheduler did to a cron that only we define; True: plan it anew.
+
+        made_here: the pointer is an occurrence of our definition. What Node planned then stays,
+            unless the cron is exclusive, which Node does not know.
+        """
+        store = self._engine.store
+        if owner.of_both or not store.refuses_own_fields:
+            return False
+        if made_here:
+            now = self._engine.clock.now()
+            if not definition.exclusive or cron.scheduled_for <= now:
+                return False
+            if not await self.planned(cron.name, [cron.scheduled_for]):
+                return False
+            # Signed first: ours at its place would else look as if Node had begun and touched it.
+            await store.update_cron(cron, cron.cron_string, cron.scheduled_for, written_at(now))
+        elif not is_touched(cron):
+            return False
+        await store.remove_planned_by_node(cron.name, cron.scheduled_for)
+        return True
 
     async def give_up(self, cron: Cron, owner: Owner, definition: CronDef) -> bool:
         """Give a cron to Node that both define and that cannot mean the same in both; else False.
@@ -139,7 +151,7 @@ class SharedCrons:
         if not self._engine.store.refuses_own_fields:
             return False
         error = self._conflict(cron, definition)
-        if error is None or not await self._is_of_both(cron, owner):
+        if error is None or not owner.of_both:
             return False
         if not await self._stands(cron) or not await self.give(cron):
             return False
@@ -154,10 +166,15 @@ class SharedCrons:
         self.forget(cron.name)
         return True
 
-    async def is_wanted_by_node(self, cron: Cron, owner: Owner) -> bool:
-        """True when Node goes on with a cron that we define no more."""
-        shared = self._engine.store.refuses_own_fields
-        return shared and await self._is_of_both(cron, owner)
+    async def may_be_of_node(self, cron: Cron, owner: Owner) -> bool:
+        """True when Node may go on with a cron that we define no more: it defines or moved it.
+
+        Rather one too many is left to it, which its next start removes, than one too few.
+        """
+        if not self._engine.store.refuses_own_fields:
+            return False
+        planned = await self.planned(cron.name, [cron.scheduled_for])
+        return owner.of_both or bool(planned) or await self._shows_a_start(cron)
 
     async def planned(self, name: str, moments: Collection[datetime]) -> set[datetime]:
         """Return those of the moments that Node has planned already."""
@@ -172,8 +189,12 @@ class SharedCrons:
         if error is not None:
             self._refuse(error)
 
-    async def _is_of_both(self, cron: Cron, owner: Owner) -> bool:
-        return owner.of_both or bool(await self.planned(cron.name, [cron.scheduled_for]))
+    async def _shows_a_start(self, cron: Cron) -> bool:
+        """True when Node wrote a cron of ours that it has not moved, as its start does."""
+        if not self._engine.store.refuses_own_fields or not is_touched(cron):
+            return False
+        planned = await self.planned(cron.name, [cron.scheduled_for])
+        return not planned and await self._stands(cron)
 
     async def _stands(self, cron: Cron) -> bool:
         """True when the pointer's own occurrence is there, by whomever."""
@@ -193,12 +214,6 @@ class SharedCrons:
         if self._tell(str(error)):
             engine = self._engine
             engine.events.emit(Event(EventKind.CRON_REFUSED, engine.worker_id, error=error))
-
-    def _know(self, name: str, cron: Cron | None) -> None:
-        if cron is None:
-            self._known.pop(name, None)
-        else:
-            self._known[name] = cron
 
     def _stir(self) -> None:
         self._stirred = True

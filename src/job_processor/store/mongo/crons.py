@@ -75,6 +75,12 @@ class Crons:
             if document["_id"] != occurrence_id(name, document["scheduled_for"])
         }
 
+    async def remove_planned_by_node(self, name: str, moment: datetime) -> None:
+        """Pending cron tasks of this moment whose ids are not derived from it → absent."""
+        derived = occurrence_id(name, moment)
+        planned = {"type": "cron_task", "name": name, "status": "pending"}
+        await self._jobs.delete_many({**planned, "scheduled_for": moment, "_id": {"$ne": derived}})
+
     async def give(self, cron: Cron) -> bool:
         """Ours, at this expression and pointer → the Node package's; False when it had changed.
 
