@@ -11,17 +11,21 @@ from tests.acceptance.node.both import Both
 from tests.acceptance.node.node_process import NodeProcess
 from tests.acceptance.node.peers import REQUIRED_VARIABLE, is_required, missing
 from tests.processors import Processors
+from tests.web.conftest import browser_path
 
 
 @pytest.fixture(scope="session")
 def node_package() -> None:
     """The Node package can be run; else the test is skipped, or fails where it must not be."""
-    reason = missing()
-    if reason is None:
-        return
-    if is_required():
-        pytest.fail(f"{reason} ({REQUIRED_VARIABLE}=required)")
-    pytest.skip(reason)
+    _unless(missing())
+
+
+@pytest.fixture(scope="session")
+def node_components(node_package: None) -> None:
+    """Its React components can be shown; else the test is skipped, or fails, too."""
+    _unless(missing(components=True))
+    if browser_path() is None:
+        _unless("no browser is here to show the React components in: install chromium")
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +46,12 @@ async def both(node_process: NodeProcess, mongo_db_url: str, tmp_path: Path) -> 
             yield made
         finally:
             await made.close()
+
+
+def _unless(reason: str | None) -> None:
+    """Skip the test for a reason, or fail it where it is required."""
+    if reason is None:
+        return
+    if is_required():
+        pytest.fail(f"{reason} ({REQUIRED_VARIABLE}=required)")
+    pytest.skip(reason)

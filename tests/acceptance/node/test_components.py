@@ -33,7 +33,7 @@ TEXTS = {
 """What the components call each status."""
 
 READ = """() => [...document.querySelectorAll("[role=grid]")].map((grid) => {
-  const heads = [...grid.querySelectorAll("[role=columnheader]")].map((each) => each.innerText.trim());
+  const heads = [...grid.querySelectorAll("[role=columnheader]")].map((it) => it.innerText.trim());
   return [...grid.querySelectorAll("[role=row][data-id]")].map((row) =>
     Object.fromEntries([...row.querySelectorAll("[role=gridcell]")].map((cell, n) => [
       heads[n], cell.querySelector("a")?.getAttribute("href") ?? cell.innerText.trim()])));
@@ -69,7 +69,7 @@ class Shown:
 
 
 @pytest.fixture
-async def page(browser: Browser, node_package: None, tmp_path: Path) -> AsyncIterator[Page]:
+async def page(node_components: None, browser: Browser, tmp_path: Path) -> AsyncIterator[Page]:
     """A page with the components; whatever it complains of fails the test."""
     page = await browser.new_page(viewport={"width": 1800, "height": 4000}, timezone_id="UTC")
     watched = Watched(page)
@@ -80,32 +80,29 @@ async def page(browser: Browser, node_package: None, tmp_path: Path) -> AsyncIte
     assert watched.complaints == []
 
 
-async def status_of(source: str, both: Both, processor: JobProcessor) -> dict[str, Any]:
-    """Return the status as our dashboard serves it, or as Node's own function computes it."""
-    if source == "node":
-        node = await both.node(work=False, crons=NIGHTLY)
-        computed: dict[str, Any] = await node.do("status_json")
-        return computed
-    async with client_of(create_app(processor)) as client:
-        answer = await client.get("/api/processor-status")
-    served: dict[str, Any] = answer.json()
-    return served
-
-
-@pytest.mark.parametrize("source", ["python", "node"])
-async def test_they_show_what_we_wrote(both: Both, page: Page, source: str) -> None:
-    """Workers, names of jobs and crons with their last state; from either status the same."""
+async def test_they_show_all_that_we_wrote(both: Both, page: Page) -> None:
+    """Workers, jobs and crons, from the status that we serve as from the one that Node computes."""
     processor = await ours(both)
-    shown = Shown(page, await status_of(source, both, processor))
+    async with client_of(create_app(processor)) as client:
+        served = (await client.get("/api/processor-status")).json()
+    node = await both.node(work=False, crons=NIGHTLY)
+    # Node 2.3.0 compares the objects of two ids, and finds no task of a worker; ours does.
+    for status, task in ((served, "one"), (await node.do("status_json"), "")):
+        shown = Shown(page, status)
+        await check_index(shown, both, task)
+        await check_names(shown, processor)
+        await check_each(shown, processor)
 
+
+async def check_index(shown: Shown, both: Both, task: str) -> None:
+    """The worker with its task, and each job and cron with its last state and its link."""
     workers, queue, jobs, crons = await shown.tables("ProcessorStatusIndexComponent")
     assert queue == []
     (worker,), (registered,) = workers, await both.until("workers")
     assert worker["Identifiant"] == str(registered["_id"])
     assert worker["Hôte"] == registered["hostname"]
     assert worker["Dernière vue"] != ""
-    # Node 2.3.0 compares the objects of two ids, and finds no task of a worker; ours does.
-    assert worker["Tâche en cours"] == ("one" if source == "python" else "")
+    assert worker["Tâche en cours"] == task
 
     columns = ("Nom", "Statut", "Dernier Statut", "Voir")
     assert sorted(picked(jobs, *columns)) == [
@@ -119,37 +116,34 @@ async def test_they_show_what_we_wrote(both: Both, page: Page, source: str) -> N
     assert crons[0]["Planifié pour"].endswith(("2:00:00 AM", "1:00:00 AM"))  # 3 h in Paris
 
 
-@pytest.mark.parametrize("source", ["python", "node"])
-async def test_they_show_a_job_and_a_cron(both: Both, page: Page, source: str) -> None:
-    """The runs of each name with their states and links, and all that one of them left."""
-    processor = await ours(both)
-    shown = Shown(page, await status_of(source, both, processor))
+async def check_names(shown: Shown, processor: JobProcessor) -> None:
+    """The runs of each name, each with its state and its link; that a name is not there."""
     runs = {}
     for name in ("done", "failed", "one"):
         (table,) = await shown.tables("ProcessorStatusJobComponent", name=name)
-        runs[name] = picked(table, "Statut", "Voir")
-    expected = {
+        runs.update({(name, text): link for text, link in picked(table, "Statut", "Voir")})
+    assert runs == {
         (job.name, TEXTS[job.status]): f"/status/job/{job.name}/{job.id}"
         for job in (await processor.find_jobs(type="simple")).jobs
     }
-    assert {(name, text): link for name in runs for text, link in runs[name]} == expected
-    assert len(expected) == 6
-
+    assert len(runs) == 6
     scheduled, running, history = await shown.tables("ProcessorStatusCronComponent", name="nightly")
     (task,) = (await processor.find_jobs(type="cron_task")).jobs
     assert picked(scheduled, "Voir") == [(f"/status/cron/nightly/{task.id}",)]
     assert running == history == []
+    assert "Non trouvé" in await shown.text("ProcessorStatusJobComponent", name="nowhere")
 
+
+async def check_each(shown: Shown, processor: JobProcessor) -> None:
+    """Each run alone: its state, and of one that failed its error and its payload."""
     for job in (await processor.find_jobs()).jobs:
         kind = "cron" if job.type == "cron_task" else "job"
-        text = await shown.text(
-            "ProcessorStatusTaskComponent", type=kind, name=job.name, id=str(job.id)
-        )
+        given = {"type": kind, "name": job.name, "id": str(job.id)}
+        text = await shown.text("ProcessorStatusTaskComponent", **given)
         assert f"Statut: {TEXTS[job.status]}" in text
         if job.name == "failed":
             assert "ValueError: it was me, in Python" in text
             assert '"a": 1' in text
-    assert "Non trouvé" in await shown.text("ProcessorStatusJobComponent", name="nowhere")
 
 
 def picked(rows: list[Row], *columns: str) -> list[tuple[str, ...]]:
