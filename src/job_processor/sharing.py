@@ -6,6 +6,7 @@ defined or scheduled, and not at the first failure of a job at midnight.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from job_processor.definitions import CronDef, Definition, Registry
@@ -52,6 +53,13 @@ def check_job(store: Store, job: SimpleJob) -> None:
         _refuse("expires_at", job.expires_at, "expires_at")
     if job.unique_key is not None:
         _refuse("unique_key", job.unique_key, "unique_key")
+
+
+def without_trace(store: Store, job: SimpleJob) -> SimpleJob:
+    """Return a new job as this database takes it: a trace is no reason to refuse a plain job."""
+    if job.traceparent is None or not store.refuses_own_fields:
+        return job
+    return replace(job, traceparent=None)
 
 
 def check_cron(cron: Cron, definition: CronDef, timezone: str) -> None:
