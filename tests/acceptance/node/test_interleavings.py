@@ -19,6 +19,9 @@ pytestmark = [pytest.mark.mongo, pytest.mark.timeout(900)]
 
 NAMES = ("shared", "for_node", "for_python")
 LONGEST_MS = 20
+BURST = 20
+BURSTS = 0.05
+"""The share of them."""
 
 
 class Interleaving:
@@ -51,7 +54,7 @@ class Interleaving:
         self.nodes.append(
             await self.both.node(
                 process=self.both.process() if self.apart else None,
-                idleMs=200,
+                idleMs=50,
                 jobs={**options, "for_python": {"does": "fail", "tag": "python"}},
             )
         )
@@ -69,14 +72,23 @@ class Interleaving:
         return {"for_node": "node", "for_python": "python"}.get(name)
 
     async def produce(self, count: int) -> None:
-        """Schedule so many jobs, each by a producer of a random kind."""
-        for _ in range(count):
+        """Schedule so many jobs, each by a producer of a random kind.
+
+        Now and then many at once: else the quicker kind of worker takes each as soon as it is
+        there, and the other finds none.
+        """
+        left = count
+        while left:
             name = self.random.choice(NAMES)
             payload = {"ms": self.random.randrange(LONGEST_MS)}
+            many = min(left, BURST if self.random.random() < BURSTS else 1)
+            left -= many
             if self.random.random() < 0.5:
-                await self.random.choice(self.nodes).do("add", name=name, payload=payload)
+                node = self.random.choice(self.nodes)
+                await node.do("add", name=name, payload=payload, count=many)
             else:
-                await self.random.choice(self.pythons).schedule_job(name, payload)
+                python = self.random.choice(self.pythons)
+                await python.schedule_jobs([(name, payload)] * many)
 
     async def settled(self, count: int) -> list[dict[str, Any]]:
         """Return all jobs once so many are settled, or when no more come."""
