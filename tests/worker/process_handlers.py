@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import logging
 import os
 import resource
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,3 +150,42 @@ def take_memory() -> int:
     block = bytearray(200_000_000)
     block[::4096] = b"x" * len(block[::4096])
     return os.getpid()
+
+
+class Opaque:
+    """What no other process knows."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return "opaque"
+
+
+def write_log() -> int:
+    """Log as any code does."""
+    logger = logging.getLogger("a.library")
+    logger.debug("not for this worker")
+    logger.info("read %d of %s", 2, Opaque(), extra={"shop": Opaque(), "size": [1, {"a": 2}]})
+    try:
+        int("as told")
+    except ValueError:
+        logger.exception("it failed")
+    logging.getLogger("quiet").info("below its own level")
+    logging.getLogger("quiet").warning("of its own level")
+    return os.getpid()
+
+
+def flood(payload: dict[str, int]) -> float:
+    """Log more than anybody reads; return the seconds that it took."""
+    began = time.monotonic()
+    for number in range(payload["lines"]):
+        logging.getLogger("flood").warning("line %d %s", number, "x" * 100)
+    return time.monotonic() - began
+
+
+def log_and_die() -> None:
+    """Write a line, and take the process down as soon as it can have gone."""
+    logging.getLogger("a.library").warning("last words")
+    time.sleep(0.2)
+    os.abort()
