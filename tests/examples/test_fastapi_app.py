@@ -36,6 +36,19 @@ class Server:
         finally:
             connection.close()
 
+    def get(self, path: str, lines: int | None = None) -> tuple[Any, str]:
+        """Return the headers of an answer and its text, or the first lines of one without end."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT)
+        try:
+            connection.request("GET", path, headers={"Accept": "text/html"})
+            response = connection.getresponse()
+            assert response.status == 200, path
+            if lines is None:
+                return response.headers, response.read().decode()
+            return response.headers, "".join(response.readline().decode() for _ in range(lines))
+        finally:
+            connection.close()
+
     def stop(self) -> tuple[int, str]:
         """Ask it to stop; return its exit code and the rest of what it logged."""
         self.process.send_signal(signal.SIGINT)
@@ -48,6 +61,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     """The example, up and listening."""
     pytest.importorskip("fastapi")
     command = ["-m", "uvicorn", "--app-dir", str(EXAMPLES), "--port", "0", "fastapi_app:app"]
+    command += ["--timeout-graceful-shutdown", "1", "--root-path", "/outside"]
     with subprocess.Popen(
         [sys.executable, *command],
         cwd=tmp_path,
@@ -96,5 +110,23 @@ def test_the_worker_belongs_to_the_application(server: Server) -> None:
     assert len(health["workers"]) == 1
     code, log = server.stop()
     assert "Application shutdown complete" in log
+    assert "Traceback" not in log
+    assert code in (0, -signal.SIGINT)
+
+
+def test_the_dashboard_is_mounted(server: Server) -> None:
+    """Links, static files, the cookie and live updates work below its path, behind a proxy's."""
+    headers, page = server.get("/queue/")
+    assert headers["set-cookie"].split("; ")[1] == "Path=/outside/queue"
+    targets = re.findall(r'(?:href|src|action|data-live)="(/[^"]*)"', page)
+    assert [target for target in targets if not target.startswith("/outside/queue/")] == []
+    assert {"/outside/queue/static/app.js", "/outside/queue/live"} <= set(targets)
+    for target in {target for target in targets if "/static/" in target}:
+        server.get(target.removeprefix("/outside"))  # as the proxy hands it on
+    told = server.get("/queue/live", lines=3)
+    assert told[0]["content-type"].startswith("text/event-stream")
+    assert told[1] == "retry: 1000\nevent: change\ndata: now\n"
+    assert server.request("POST", "/queue/api/jobs", {"name": "report"})[0] == 403
+    code, log = server.stop()
     assert "Traceback" not in log
     assert code in (0, -signal.SIGINT)
