@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -10,8 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 
-from job_processor import JobDef, JobStatus
+from job_processor import Job, JobDef, JobStatus
 from job_processor.integrations.logs import FIELDS, JobFilter, JsonFormatter, Logs
 from job_processor.settings import FORWARDED_LINES, FORWARDED_TEXT_LIMIT
 from job_processor.worker import forwarding
@@ -20,6 +22,13 @@ from tests.processors import Processors
 from tests.worker import process_handlers as handlers
 
 LINES = 2_000
+STRUCTURED = structlog.stdlib.ProcessorFormatter(
+    processors=[
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(),
+    ]
+)
 
 
 class Lines(logging.Handler):
@@ -33,6 +42,11 @@ class Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record."""
         self.records.append(record)
+
+
+def fields_of(job: Job) -> tuple[str, str, int, str]:
+    """Return what a line of a run should tell."""
+    return str(job.id), job.name, job.attempt, str(job.worker_id)
 
 
 @pytest.fixture
@@ -53,41 +67,42 @@ def lines() -> Iterator[Lines]:
 async def test_lines_of_a_process(sqlite_db_url: str, lines: Lines) -> None:
     """By the levels of the worker, with job, attempt and worker, exceptions, and what is extra.
 
-    Also the last line before a crash, and many at once.
+    Also events of structlog, the last line before a SIGKILL, and many at once.
     """
-    jobs = {
-        name: JobDef(getattr(handlers, name), executor="process")
-        for name in ("write_log", "log_and_die", "flood")
-    }
+    names = ("write_log", "write_events", "log_and_die", "flood_and_die", "flood")
+    jobs = {name: JobDef(getattr(handlers, name), executor="process") for name in names}
     async with Processors(sqlite_db_url) as processors:
         processor, _ = await processors.start(jobs=jobs, integrations=[Logs()])
-        made = await processor.schedule_jobs(
-            ["write_log", "log_and_die", ("flood", {"lines": LINES})]
-        )
-        wrote, died, flooded = [await processor.wait_for_job(job.id, 40) for job in made]
-    told = [record for record in lines.records if record.name in ("a.library", "quiet")]
+        made = await processor.schedule_jobs([*names[:-1], ("flood", {"lines": LINES})])
+        ended = [await processor.wait_for_job(job.id, 40) for job in made]
+    wrote, structured, died, cut, flooded = ended
     of_job = {
-        job.name: [r for r in told if r.__dict__["job_name"] == job.name] for job in (wrote, died)
+        job.name: [r for r in lines.records if r.__dict__["job_name"] == job.name] for job in ended
     }
-    read, failed, own = of_job["write_log"]
+    read, odd, failed, own = of_job["write_log"]
     assert read.getMessage() == "read 2 of opaque"
-    assert tuple(getattr(read, field) for field in FIELDS) == (
-        str(wrote.id),
-        "write_log",
-        1,
-        str(wrote.worker_id),
-    )
+    assert tuple(getattr(read, field) for field in FIELDS) == fields_of(wrote)
     assert (read.__dict__["shop"], read.__dict__["size"]) == ("opaque", [1, {"a": 2}])
     assert read.process == wrote.result() != os.getpid()
     assert read.funcName == "write_log"
+    extras = [odd.__dict__[name] for name in ("level", "text", "endless", "silent")]
+    assert [type(extra) for extra in extras] == [int, str, list, str]
+    assert extras[:2] == [1, "a"]
+    assert "Silent" in extras[3]
     assert "ValueError: invalid literal" in logging.Formatter().format(failed)
     assert '"exception": "Traceback' in JsonFormatter().format(failed)
     assert own.getMessage() == "of its own level"
     assert died.status is JobStatus.ERRORED
     assert [record.getMessage() for record in of_job["log_and_die"]] == ["last words"]
-    assert flooded.status is JobStatus.FINISHED
-    floods = [record for record in lines.records if record.name == "flood"]
-    assert [record.getMessage().split()[1] for record in floods] == [str(n) for n in range(LINES)]
+    assert (cut.status, flooded.status) == (JobStatus.ERRORED, JobStatus.FINISHED)
+    texts = [record.getMessage() for record in of_job["flood"]]
+    assert [text.split()[1] for text in texts] == [str(n) for n in range(LINES)]
+    events = [json.loads(STRUCTURED.format(record)) for record in of_job["write_events"]]
+    known = dict(zip(FIELDS, fields_of(structured), strict=True))
+    assert events[0] == {"event": "read", "size": 2, **known}
+    assert events[1].pop("exception").endswith("base 10: 'as told'")
+    assert events[1] == {"event": "failed", "of": "opaque", **known}
+    assert "invalid literal" in json.loads(STRUCTURED.format(failed))["exception"]
 
 
 class Process:

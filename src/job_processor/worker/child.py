@@ -28,6 +28,7 @@ from typing import Any
 from job_processor.abort import AbortController, AbortReason
 from job_processor.clock import Clock
 from job_processor.context import Context, Recorder
+from job_processor.current import of_job
 from job_processor.errors import AbortedError, PayloadError, shorten
 from job_processor.handlers import BoundHandler
 from job_processor.models import Job
@@ -54,6 +55,8 @@ class Task:
     preloads: tuple[str, ...]
     """Modules to import before that of the handler."""
     levels: Levels
+    current: Job | None
+    """What `current_job()` is here, as it is in the worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +108,9 @@ def _call(task: Task, controller: AbortController, context: Context, forwarder: 
     positional, keywords, is_async = task.bound
     bound = BoundHandler(function, positional, keywords, is_async, payload_type(function))
     arguments, keywords = bound.arguments(task.job, controller.signal, context)
-    answer = function(*arguments, **keywords)
-    return asyncio.run(_awaited(answer)) if inspect.isawaitable(answer) else answer
+    with of_job(task.current):
+        answer = function(*arguments, **keywords)
+        return asyncio.run(_awaited(answer)) if inspect.isawaitable(answer) else answer
 
 
 async def _awaited(answer: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import threading
 import time
 from collections import deque
@@ -25,7 +26,12 @@ Line: TypeAlias = dict[str, Any]
 _BATCH = 500
 _SEND_INTERVAL = 0.02  # seconds between two messages; the first of a silence goes at once
 _SHOWN = frozenset({"args", "exc_info"})  # in the message, and as text
+_DEPTH = 5  # of lists and dictionaries in one another
 _FORMATTER = logging.Formatter()
+
+
+class RaisedElsewhere(Exception):  # noqa: N818  # never raised: it stands for one that was
+    """An exception of a handler's process, by its traceback there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,8 @@ def replay(lines: Iterable[Line]) -> None:
     """Hand lines of another process to the loggers of this one."""
     for line in lines:
         record = logging.makeLogRecord(line)
+        if record.exc_text:  # for formatters that look for an exception, as structlog's does
+            record.exc_info = RaisedElsewhere, RaisedElsewhere(record.exc_text), None
         with contextlib.suppress(Exception):  # a handler that raises must not end who listens
             logging.getLogger(record.name).handle(record)
 
@@ -128,20 +136,46 @@ def _gap(missing: int) -> logging.LogRecord:
 def _line(record: logging.LogRecord) -> Line:
     """Return a record whose message and exception are text already."""
     line = {name: _plain(value) for name, value in vars(record).items() if name not in _SHOWN}
-    if record.args or not isinstance(record.msg, str | dict):  # structlog's are dictionaries
-        line["msg"] = shorten(record.getMessage(), FORWARDED_TEXT_LIMIT)
+    if isinstance(record.msg, dict):  # an event of structlog
+        line["msg"] = _plain(_with_text(record.msg))
+    elif record.args:
+        line["msg"] = _text(record.getMessage())
     if record.exc_info and not record.exc_text:
-        line["exc_text"] = shorten(
-            _FORMATTER.formatException(record.exc_info), FORWARDED_TEXT_LIMIT
-        )
+        line["exc_text"] = _text(_FORMATTER.formatException(record.exc_info))
     return line
 
 
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, int | float):
+def _with_text(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an event with its exception as text, there where structlog puts it."""
+    told = dict(event)
+    error = told.pop("exc_info", None)
+    if error is True:
+        error = sys.exc_info()
+    elif isinstance(error, BaseException):
+        error = type(error), error, error.__traceback__
+    if isinstance(error, tuple) and error[0] is not None:
+        told["exception"] = _FORMATTER.formatException(error)
+    return told
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """Return a value whose types any process knows; what is derived of one need not be known."""
+    if value is None or isinstance(value, bool):
         return value
-    if type(value) is dict:
-        return {str(name): _plain(each) for name, each in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(_plain(each) for each in value)
-    return shorten(str(value), FORWARDED_TEXT_LIMIT)
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    if depth < _DEPTH and type(value) is dict:
+        return {_text(name): _plain(each, depth + 1) for name, each in value.items()}
+    if depth < _DEPTH and type(value) in (list, tuple):
+        return type(value)(_plain(each, depth + 1) for each in value)
+    return _text(value)
+
+
+def _text(value: object) -> str:
+    try:
+        text = str.__str__(str(value))
+    except Exception:  # noqa: BLE001  # its own code, which fails
+        text = object.__repr__(value)
+    return shorten(text, FORWARDED_TEXT_LIMIT)

@@ -22,6 +22,7 @@ from typing import Any
 
 from pebble import ProcessExpired, concurrent
 
+from job_processor.current import current_job
 from job_processor.errors import JobProcessorError, ProcessDiedError
 from job_processor.scopes import Scopes
 from job_processor.worker import child, forwarding
@@ -91,6 +92,7 @@ class Processes:
             state,
             self._scopes.preloads,
             forwarding.levels(),
+            call.context.run(current_job),
         )
         try:
             future = self._launch(task, theirs, theirs_alive)
@@ -127,7 +129,7 @@ class _Call:
         self.loop = loop
         self.ended = asyncio.Event()
         """Set once the process has closed its end: it has no more to tell, or is no more."""
-        self._context = contextvars.copy_context()
+        self.context = contextvars.copy_context()
         """That of the handler: its log lines are of its job here, too."""
         self._channel: Connection | None = None
         self._lifeline: Connection | None = None
@@ -135,9 +137,7 @@ class _Call:
     def listen(self, channel: Connection, lifeline: Connection) -> None:
         """Take what comes, in a thread of its own; the process lives while the lifeline is open."""
         self._channel, self._lifeline = channel, lifeline
-        threading.Thread(
-            target=self._context.run, args=(self._listen, channel), daemon=True
-        ).start()
+        threading.Thread(target=self.context.run, args=(self._listen, channel), daemon=True).start()
 
     def abort(self) -> None:
         """Pass on that the run is to stop, and why."""
@@ -150,7 +150,7 @@ class _Call:
             self._lifeline.close()
 
     def _listen(self, channel: Connection) -> None:
-        with contextlib.suppress(EOFError, OSError):
+        try:
             while True:
                 kind, value = channel.recv()
                 if kind == "save":
@@ -159,8 +159,11 @@ class _Call:
                     forwarding.replay(value)
                 else:
                     self.loop.call_soon_threadsafe(self._note, *value)
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self.loop.call_soon_threadsafe(self.ended.set)
+        except (EOFError, OSError):  # it has ended, in the middle of a message where it was killed
+            pass
+        finally:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self.loop.call_soon_threadsafe(self.ended.set)
 
     def _note(self, progress: Any, lines: Any) -> None:
         if self.run.notebook is not None:
