@@ -3,7 +3,7 @@
     pip install 'job-processor[django,web]' uvicorn
     python manage.py migrate
     python manage.py createsuperuser
-    uvicorn shop.asgi:application
+    uvicorn shop.asgi:application --timeout-graceful-shutdown 2
 
     curl localhost:8000/orders --data customer=Ada
 
@@ -12,7 +12,10 @@ and in another terminal
     python manage.py job_processor worker
     python manage.py job_processor jobs
 
-The dashboard is at localhost:8000/queue/, for whoever is logged in as staff.
+The dashboard is at localhost:8000/queue/, for whoever is logged in as staff. An open one would hold
+up the server's end, hence the option.
+
+    python manage.py test
 """
 
 import os

@@ -14,7 +14,7 @@ from shop.models import Order
 def order(request: HttpRequest) -> JsonResponse:
     """The job is there once the order is: never for one that is rolled back."""
     made = Order.objects.create(customer=request.POST["customer"])
-    schedule_on_commit("confirm", {"order": made.pk})
+    schedule_on_commit("confirm", {"order": made.pk}, unique_key=f"order-{made.pk}")
     if request.POST.get("card") == "refused":
         transaction.set_rollback(True)
         return JsonResponse({"error": "the card was refused"}, status=402)

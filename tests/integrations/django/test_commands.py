@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from django.core import checks
 from django.core.management import call_command
 from django.test import override_settings
 
@@ -18,11 +19,34 @@ from tests.examples.programs import TIMEOUT, environment
 from tests.integrations.django.conftest import PROJECT, Shop
 
 
-def test_a_worker_as_a_process(shop: Shop) -> None:
-    """Plain, async and in processes, handlers use the ORM; it leaves with 0, and bad input with 2.
+def manage(data: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start `manage.py` on the databases of a folder."""
+    return subprocess.Popen(
+        [sys.executable, "manage.py", *arguments],
+        cwd=PROJECT,
+        env=environment(SHOP_DATA=str(data)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
-    A log line of a handler's process is that of its job.
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Return the exit code of a process and its stderr, once it has ended, by itself or by us."""
+    with process:
+        try:
+            _, told = process.communicate(timeout=TIMEOUT)
+        finally:
+            process.kill()
+    return process.returncode, told
+
+
+def test_a_worker_as_a_process(shop: Shop, tmp_path: Path) -> None:
+    """Plain, async and in processes, handlers use the ORM; it leaves with 0.
+
+    A log line of a handler's process is that of its job. The project's own tests pass meanwhile.
     """
+    testing = manage(tmp_path, "test")
     order = shop.orders.create(customer="Ada")
     names: list[Request] = [
         ("confirm", {"order": order.pk}),
@@ -31,32 +55,22 @@ def test_a_worker_as_a_process(shop: Shop) -> None:
     ]
     jobs = shop.client.schedule_jobs(names)
 
-    def manage(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "manage.py", "job_processor", *arguments],
-            cwd=PROJECT,
-            env=environment(SHOP_DATA=os.environ["SHOP_DATA"]),
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
-
-    done = manage("worker", "--burst", "--log-format", "json")
-    assert done.returncode == 0, done.stderr
-    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    code, told = ended(
+        manage(shop.data, "job_processor", "worker", "--burst", "--log-format", "json")
+    )
+    assert code == 0, told
+    lines = [json.loads(line) for line in told.splitlines()]
     (counting,) = [line for line in lines if line["message"] == "counting what is confirmed"]
     assert (counting["job_id"], counting["job_name"]) == (str(jobs[2].id), "report")
-    ended = [shop.client.get_job(job.id) for job in jobs]
-    assert [job.status for job in ended if job] == [JobStatus.FINISHED] * 3, done.stderr
+    found = [shop.client.get_job(job.id) for job in jobs]
+    assert [job.status for job in found if job] == [JobStatus.FINISHED] * 3, told
     assert shop.orders.get().confirmed
-    refused = manage("kill", "nonsense")
-    assert refused.returncode == 2
-    assert refused.stderr.startswith("Error: ID: 'nonsense' is not allowed")
+    code, told = ended(testing)
+    assert (code, "Ran 2 tests" in told) == (0, True), told
 
 
 def test_commands_know_the_project(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
-    """APP, database and prefix are those of the settings; none at all lists them."""
+    """APP, database and prefix are those of the settings; none at all lists them; bad input: 2."""
     call_command("job_processor", "schedule", "confirm", "--payload", '{"order": 1}')
     assert len(shop.jobs("confirm")) == 1
     call_command("job_processor", "jobs")
@@ -67,9 +81,11 @@ def test_commands_know_the_project(shop: Shop, capsys: pytest.CaptureFixture[str
         assert "confirm" not in capsys.readouterr().out
     call_command("job_processor")
     assert "Usage: manage.py job_processor" in capsys.readouterr().out
+    capsys.readouterr()
     with pytest.raises(SystemExit) as leaving:
-        call_command("job_processor", "schedule", "nothing")
+        call_command("job_processor", "kill", "nonsense")
     assert leaving.value.code == 2
+    assert capsys.readouterr().err.startswith("Error: ID: 'nonsense' is not allowed")
 
 
 def test_the_check_of_the_database(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,3 +97,10 @@ def test_the_check_of_the_database(shop: Shop, monkeypatch: pytest.MonkeyPatch) 
         assert [message.id for message in check_database(["default"])] == ["job_processor.E001"]
     finally:
         undo()
+
+
+@pytest.mark.usefixtures("shop")
+def test_only_a_deployment_is_checked() -> None:
+    """`migrate` checks its database too, and must not depend on that of the jobs."""
+    assert check_database in checks.registry.registry.get_checks(include_deployment_checks=True)
+    assert check_database not in checks.registry.registry.get_checks()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 from django.db import transaction
 
@@ -70,3 +72,15 @@ def test_the_gap_after_the_commit(shop: Shop, monkeypatch: pytest.MonkeyPatch) -
         order(shop, "confirm", {"order": 1})
     order(shop, "confirm", {"order": 2}, robust=True)
     assert shop.orders.count() == 2
+
+
+def test_what_was_lost_is_found(shop: Shop) -> None:
+    """A process that died in that gap: the sweep makes the job, once, unless it waits already."""
+    sweep = import_module("shop.jobs").confirm_what_was_lost
+    order = shop.orders.create(customer="Ada")
+    assert (sweep(), sweep()) == (1, 1)
+    schedule_on_commit("confirm", {"order": order.pk}, unique_key=f"order-{order.pk}")
+    assert len(shop.jobs("confirm")) == 1
+    shop.work()
+    assert shop.orders.get().confirmed
+    assert sweep() == 0

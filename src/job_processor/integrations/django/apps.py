@@ -19,4 +19,4 @@ class JobProcessorConfig(AppConfig):
     def ready(self) -> None:
         """Begin; raises ImproperlyConfigured."""
         load_jobs()
-        checks.register(check_database, checks.Tags.database)
+        checks.register(check_database, checks.Tags.database, deploy=True)

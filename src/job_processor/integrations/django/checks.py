@@ -1,4 +1,4 @@
-"""What `manage.py check --database default` says of the jobs' own database."""
+"""What `manage.py check --deploy --database default` says of the jobs' own database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from job_processor.integrations.django.project import get_processor
 def check_database(databases: Sequence[str] | None = None, **_: Any) -> list[checks.CheckMessage]:
     """Say whether it can be reached and used, and whether a worker is there.
 
-    Only asked for together with databases of Django, since it connects.
+    Only asked for together with databases of Django, since it connects; and for a deployment, so
+    that no migration depends on it.
     """
     if not databases:
         return []
