@@ -88,34 +88,28 @@ def _port(process: subprocess.Popen[str]) -> int:
 
 
 def test_a_report_is_ordered_and_read(server: Server) -> None:
-    """An endpoint schedules a job, the worker inside runs it, another endpoint returns it."""
+    """An endpoint schedules a job, the worker inside runs it, another endpoint returns it.
+
+    An unknown id is 404, one that is none is 400, an order without its fields is 422.
+    """
     status, ordered = server.request("POST", "/reports", {"customer": "Ada", "orders": [12, 30]})
     assert status == 202
     status, report = server.request("GET", f"/reports/{ordered['id']}?wait=20")
     assert (status, report["status"]) == (200, "finished")
     assert report["report"] == {"customer": "Ada", "total": 42}
     assert report["error"] is None
-
-
-def test_what_is_not_there_is_not_found(server: Server) -> None:
-    """An unknown id is 404, one that is none is 400, an order without its fields is 422."""
     assert server.request("GET", f"/reports/{ObjectId()}")[0] == 404
     assert server.request("GET", "/reports/nonsense")[0] == 400
     assert server.request("POST", "/reports", {"customer": "Ada"})[0] == 422
 
 
-def test_the_worker_belongs_to_the_application(server: Server) -> None:
-    """The worker is registered while the application runs, and stops with it."""
+def test_the_dashboard_is_mounted(server: Server) -> None:
+    """Links, static files, the cookie and live updates work below its path, behind a proxy's.
+
+    The worker is registered while the application runs, and stops with it.
+    """
     _, health = server.request("GET", "/health")
     assert len(health["workers"]) == 1
-    code, log = server.stop()
-    assert "Application shutdown complete" in log
-    assert "Traceback" not in log
-    assert code in (0, -signal.SIGINT)
-
-
-def test_the_dashboard_is_mounted(server: Server) -> None:
-    """Links, static files, the cookie and live updates work below its path, behind a proxy's."""
     headers, page = server.get("/queue/")
     assert headers["set-cookie"].split("; ")[1] == "Path=/outside/queue"
     targets = re.findall(r'(?:href|src|action|data-live)="(/[^"]*)"', page)
@@ -128,5 +122,6 @@ def test_the_dashboard_is_mounted(server: Server) -> None:
     assert told[1] == "retry: 1000\nevent: change\ndata: now\n"
     assert server.request("POST", "/queue/api/jobs", {"name": "report"})[0] == 403
     code, log = server.stop()
+    assert "Application shutdown complete" in log
     assert "Traceback" not in log
     assert code in (0, -signal.SIGINT)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,11 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
+from job_processor import JobProcessor
 from job_processor.host import Host
-from job_processor.integrations.django.conf import configuration, make_processor
+from job_processor.integrations.django.conf import _KEYS, _OPTIONS, configuration, make_processor
 from job_processor.integrations.django.project import load_jobs
+from tests.docs.markdown import code, table
 from tests.integrations.django.conftest import Shop
 
 
@@ -83,3 +87,13 @@ def test_the_jobs_of_apps_are_found(shop: Shop) -> None:
         "report",
         "confirm_what_was_lost",
     }
+
+
+def test_the_page_has_every_setting() -> None:
+    """The table in docs/django.md lists the keys that are allowed, and the defaults of each."""
+    rows = table("docs/django.md", ("key", "default", "meaning"), "settings of Django")
+    assert sorted(code(row[0]) for row in rows) == sorted(_KEYS)
+    defaults = {code(row[0]): code(row[1]) for row in rows}
+    parameters = inspect.signature(JobProcessor).parameters
+    for key in set(_OPTIONS) - {"TIMEZONE"}:  # which is Django's
+        assert ast.literal_eval(defaults[key]) == parameters[key.lower()].default, key
