@@ -15,7 +15,6 @@ from job_processor.models import (
     Cron,
     CronTask,
     Job,
-    JobQuery,
     JobStatus,
     JobType,
     Output,
@@ -23,6 +22,7 @@ from job_processor.models import (
     SimpleJob,
     WorkerInfo,
 )
+from job_processor.queries import JobQuery
 from job_processor.settings import COUNT_CAP, STATUS_LIMIT, STATUS_NAMES, STATUS_TASKS
 from job_processor.store import Store
 
@@ -66,7 +66,7 @@ async def _workers(store: Store, registrations: Registrations) -> list[dict[str,
     async def group(worker: WorkerInfo) -> dict[str, Any]:
         tasks = [job_json(job) for job in await store.runs_of(worker.id, STATUS_TASKS)]
         return {
-            "worker": worker_json(worker),
+            "worker": {**worker_json(worker), "alive": not worker.is_dead(registrations.now)},
             "task": tasks[0] if tasks else None,
             "tasks": tasks,
         }

@@ -13,9 +13,10 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from job_processor.definitions import Definition
 from job_processor.errors import InvalidArgumentError, JobNotFoundError
 from job_processor.facade.reading import COUNT_CAP_OF_SELECTIONS as COUNT_CAP
-from job_processor.models import Job, JobPage, JobStatus
+from job_processor.models import Job, JobStatus
 from job_processor.monitoring import job_json, to_json
 from job_processor.processor import JobProcessor
+from job_processor.queries import JobPage
 from job_processor.rollups import MINUTE, TEN_MINUTES, total
 from job_processor.web import attention
 from job_processor.web.charts import chart
@@ -34,11 +35,12 @@ async def overview(request: Request) -> Response:
         _counts(processor),
         processor.find_jobs(status=JobStatus.RUNNING, limit=20),
     )
-    hour, day, crons, pauses = await asyncio.gather(
+    hour, day, crons, pauses, registrations = await asyncio.gather(
         processor.get_rollups(MINUTE, now - timedelta(hours=1)),
         processor.get_rollups(TEN_MINUTES, now - timedelta(days=1)),
         processor.get_crons(),
         processor.get_pauses(),
+        processor.get_registrations(),
     )
     last_hour = total(hour)
     return _views(request).page(
@@ -46,13 +48,14 @@ async def overview(request: Request) -> Response:
         "overview.html",
         status=status,
         counts=counts,
+        cap=COUNT_CAP,
         running=[_shown(request, job) for job in running.jobs],
         hour=chart(hour, MINUTE, timedelta(hours=1), now),
         day=chart(day, TEN_MINUTES, timedelta(days=1), now),
         median=last_hour.delay(0.5),
         most=last_hour.delay(0.95),
         crons=sorted(crons, key=lambda cron: cron.scheduled_for)[:8],
-        attention=attention.of(status, last_hour, pauses, processor.registry, now),
+        attention=attention.of(status, registrations, last_hour, pauses, processor.registry),
     )
 
 
