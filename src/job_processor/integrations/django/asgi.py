@@ -81,7 +81,7 @@ class _Login:
             headers = [(b"location", _login_url(self._scope).encode()), (b"content-length", b"0")]
             message = {"type": message["type"], "status": 302, "headers": headers}
         elif self._redirected:
-            message = {"type": message["type"], "body": b""}
+            message = {**message, "body": b""}
         await self._send(message)
 
     def _is_for_login(self, status: int) -> bool:
