@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core import checks
 from django.core.management import call_command
 from django.test import override_settings
+from django.test.runner import DiscoverRunner
 
 from job_processor import JobStatus
 from job_processor.integrations.django.checks import check_database
@@ -20,34 +20,11 @@ from tests.examples.programs import TIMEOUT, environment
 from tests.integrations.django.conftest import PROJECT, Shop
 
 
-def manage(data: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start `manage.py` on the databases of a folder."""
-    return subprocess.Popen(
-        [sys.executable, "manage.py", *arguments],
-        cwd=PROJECT,
-        env=environment(SHOP_DATA=str(data)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Return the exit code of a process and its stderr, once it has ended, by itself or by us."""
-    with process:
-        try:
-            _, told = process.communicate(timeout=TIMEOUT)
-        finally:
-            process.kill()
-    return process.returncode, told
-
-
-def test_a_worker_as_a_process(shop: Shop, tmp_path: Path) -> None:
+def test_a_worker_as_a_process(shop: Shop) -> None:
     """Plain, async and in processes, handlers use the ORM; it leaves with 0.
 
-    A log line of a handler's process is that of its job. The project's own tests pass meanwhile.
+    A log line of a handler's process is that of its job.
     """
-    testing = manage(tmp_path, "test")
     order = shop.orders.create(customer="Ada")
     names: list[Request] = [
         ("confirm", {"order": order.pk}),
@@ -56,18 +33,31 @@ def test_a_worker_as_a_process(shop: Shop, tmp_path: Path) -> None:
     ]
     jobs = shop.client.schedule_jobs(names)
 
-    code, told = ended(
-        manage(shop.data, "job_processor", "worker", "--burst", "--log-format", "json")
+    command = ["manage.py", "job_processor", "worker", "--burst", "--log-format", "json"]
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=PROJECT,
+        env=environment(SHOP_DATA=str(shop.data)),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
     )
-    assert code == 0, told
-    lines = [json.loads(line) for line in told.splitlines()]
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
     (counting,) = [line for line in lines if line["message"] == "counting what is confirmed"]
     assert (counting["job_id"], counting["job_name"]) == (str(jobs[2].id), "report")
     found = [shop.client.get_job(job.id) for job in jobs]
-    assert [job.status for job in found if job] == [JobStatus.FINISHED] * 3, told
+    assert [job.status for job in found if job] == [JobStatus.FINISHED] * 3, done.stderr
     assert shop.orders.get().confirmed
-    code, told = ended(testing)
-    assert (code, "Ran 2 tests" in told) == (0, True), told
+
+
+@pytest.mark.usefixtures("shop")
+def test_the_tests_of_the_project() -> None:
+    """They pass, by Django's own runner: what the page says of testing holds."""
+    suite = DiscoverRunner(verbosity=0, interactive=False)
+    assert suite.build_suite(["shop.tests"]).countTestCases() == 2
+    assert suite.run_tests(["shop.tests"]) == 0
 
 
 def test_commands_know_the_project(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
