@@ -76,6 +76,12 @@ def test_pages_import_public_names_only() -> None:
         "job_processor.schedule": {"next_occurrence"},
         "job_processor.web": {"create_app", "Login"},
         "job_processor.integrations.base": set(base.__all__),
+        "job_processor.integrations.django": {
+            "get_client",
+            "get_processor",
+            "schedule_on_commit",
+        },
+        "job_processor.integrations.django.asgi": {"login_access", "mounted"},
         "job_processor.integrations.logs": {
             "JobFilter",
             "JsonFormatter",
