@@ -1,22 +1,28 @@
 """A FastAPI application that schedules jobs and runs them in a worker of its own.
 
-    pip install job-processor fastapi uvicorn
-    uvicorn fastapi_app:app
+    pip install 'job-processor[starlette,web]' fastapi uvicorn
+    uvicorn fastapi_app:app --timeout-graceful-shutdown 2
 
     curl localhost:8000/reports --json '{"customer": "Ada", "orders": [12, 30]}'
     curl localhost:8000/reports/<id>
 
-Ctrl-C stops it: requests end first, then the worker, as gracefully as from the command line.
+The dashboard is at localhost:8000/queue/. With WORKER=0 the application only schedules, and
+`job-processor worker fastapi_app:processor` runs. Ctrl-C stops it: requests end first (an open
+dashboard never does, hence the option), then the worker, as gracefully as from the command line.
 """
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+from typing import Annotated
 
-from fastapi import FastAPI, HTTPException, status
+from fastapi import Depends, FastAPI, HTTPException, status
 from pydantic import BaseModel
 
-from job_processor import AbortController, InvalidArgumentError, JobProcessor
+from job_processor import InvalidArgumentError, JobProcessor
+from job_processor.integrations.starlette import get_processor, lifespan
+from job_processor.web import Login, create_app
+
+TOKEN = os.environ.get("DASHBOARD_TOKEN")
+WORKER = os.environ.get("WORKER") != "0"
 
 processor = JobProcessor("sqlite:///fastapi_app.db", shutdown_grace=5)
 
@@ -27,39 +33,30 @@ class Report(BaseModel):
 
 
 @processor.job("report")
-async def make_report(payload: dict) -> dict:
-    report = Report(**payload)
-    return {"customer": report.customer, "total": sum(report.orders)}
+async def make_report(payload: Report) -> dict:
+    return {"customer": payload.customer, "total": sum(payload.orders)}
 
 
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    stop = AbortController()
-    async with processor:
-        worker = asyncio.create_task(processor.run_worker(stop.signal))
-        try:
-            yield
-        finally:
-            stop.abort("the application stops")
-            await worker
+app = FastAPI(title="Reports", lifespan=lifespan(processor, worker=WORKER))
+Jobs = Annotated[JobProcessor, Depends(get_processor)]
 
-
-app = FastAPI(title="Reports", lifespan=lifespan)
+# Without a token everybody may look, and nobody act.
+app.mount("/queue", create_app(processor, access=Login(TOKEN) if TOKEN else lambda _: "read_only"))
 
 
 @app.post("/reports", status_code=status.HTTP_202_ACCEPTED)
-async def order_report(report: Report) -> dict:
-    job = await processor.schedule_job("report", report.model_dump())
+async def order_report(report: Report, jobs: Jobs) -> dict:
+    job = await jobs.schedule_job("report", report)
     return {"id": str(job.id), "status": job.status}
 
 
 @app.get("/reports/{job_id}")
-async def read_report(job_id: str, wait: float = 0) -> dict:
+async def read_report(job_id: str, jobs: Jobs, wait: float = 0) -> dict:
     """Return the report as it stands; `wait` seconds for its end first."""
     try:
-        job = await processor.get_job(job_id)
+        job = await jobs.get_job(job_id)
         if job is not None and wait:
-            job = await processor.wait_for_job(job_id, timeout=min(wait, 30))
+            job = await jobs.wait_for_job(job_id, timeout=min(wait, 30))
     except InvalidArgumentError as error:
         raise HTTPException(status.HTTP_400_BAD_REQUEST, str(error)) from error
     except TimeoutError:
@@ -75,11 +72,11 @@ async def read_report(job_id: str, wait: float = 0) -> dict:
 
 
 @app.get("/health")
-async def health() -> dict:
-    return await processor.get_healthcheck()
+async def health(jobs: Jobs) -> dict:
+    return await jobs.get_healthcheck()
 
 
 if __name__ == "__main__":
     import uvicorn
 
-    uvicorn.run(app)
+    uvicorn.run(app, timeout_graceful_shutdown=2)

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from job_processor.definitions import Definition
 from job_processor.events import Listener
-from job_processor.scopes import Scope
+from job_processor.scopes import Scope, Wrapper
 from job_processor.settings import Settings
 from job_processor.stamps import Stamp
 
@@ -24,6 +24,12 @@ class Host:
     """Calls a listener with each event; returns a function that ends it."""
     around_handlers: Callable[[Scope], Callable[[], None]]
     """Puts a context manager around each handler; returns a function that ends it."""
+    wrap_calls: Callable[[Wrapper], Callable[[], None]]
+    """Lets a function replace the calls of handlers and hooks, there where they run, in their
+    thread too; returns a function that ends it."""
+    preload: Callable[[str], None]
+    """Lets the processes of handlers import a module before the handler's own, for what that
+    needs to be set up."""
     stamp: Callable[[Stamp], Callable[[], None]]
     """Lets a function add fields to each job before it is stored; returns a function that ends
     it."""

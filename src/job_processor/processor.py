@@ -267,6 +267,8 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
             settings=self.settings,
             listen=self._events.listen,
             around_handlers=self._scopes.add,
+            wrap_calls=self._scopes.wrap,
+            preload=self._scopes.preload,
             stamp=self._stamps.add,
             definition=self.registry.get,
             get_status=self.get_status,

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from job_processor.models import Job, JobStatus
 
@@ -25,6 +25,11 @@ class HandlerRun:
 
 
 Scope: TypeAlias = Callable[[HandlerRun], AbstractContextManager[object]]
+Call: TypeAlias = Callable[[], Any]
+Wrapper: TypeAlias = Callable[[Call, bool], Call]
+"""Takes the call of a handler or of `on_job_exited`, and whether it is async; returns the one that
+is made in its place, there where it runs: in its thread, or in the event loop. What that raises is
+what the handler raised."""
 
 
 class Scopes:
@@ -38,6 +43,9 @@ class Scopes:
         self._scopes: tuple[Scope, ...] = ()
         self.has_any = False
         """False when nothing is around a handler, as for most."""
+        self.wrappers: tuple[Wrapper, ...] = ()
+        self.preloads: tuple[str, ...] = ()
+        """Modules that the process of a handler imports before the handler's own."""
 
     def add(self, scope: Scope) -> Callable[[], None]:
         """Put `scope` around each handler from now on; returns a function that ends it."""
@@ -49,6 +57,25 @@ class Scopes:
             self.has_any = bool(self._scopes)
 
         return forget
+
+    def wrap(self, wrapper: Wrapper) -> Callable[[], None]:
+        """Make the call that `wrapper` returns from now on; returns a function that ends it."""
+        self.wrappers = (*self.wrappers, wrapper)
+
+        def forget() -> None:
+            self.wrappers = tuple(other for other in self.wrappers if other is not wrapper)
+
+        return forget
+
+    def wrapped(self, call: Call, is_async: bool) -> Call:
+        """Return the call to make in place of `call`."""
+        for wrapper in self.wrappers:
+            call = wrapper(call, is_async)
+        return call
+
+    def preload(self, module: str) -> None:
+        """Let the processes of handlers import `module` before the handler's own."""
+        self.preloads = (*self.preloads, module)
 
     def enter(self, job: Job) -> Entered:
         """Enter all of them for a handler that begins."""

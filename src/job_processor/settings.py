@@ -77,6 +77,12 @@ LOG_LINES = 100
 LOG_LINE_LIMIT = 500
 """Characters kept of a line."""
 
+FORWARDED_LINES = 10_000
+"""Lines of the application's log that may be on their way from the process of a handler."""
+
+FORWARDED_TEXT_LIMIT = 8_000
+"""Characters of each text in such a line: its message, its traceback."""
+
 PAUSES_INTERVAL = 0.5
 """Seconds between two looks at what is paused, at least."""
 

@@ -18,6 +18,8 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 MODULES: Final = (
     "job_processor",
     "job_processor.integrations.base",
+    "job_processor.integrations.django",
+    "job_processor.integrations.django.asgi",
     "job_processor.integrations.logs",
     "job_processor.integrations.otel",
     "job_processor.integrations.prometheus",

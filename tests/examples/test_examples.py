@@ -23,6 +23,7 @@ def test_every_example_is_tested() -> None:
         "csv_import.py",
         "fastapi_app.py",
         "retries.py",
+        "sync_script.py",
     }
 
 
@@ -49,6 +50,15 @@ def test_crons(tmp_path: Path) -> None:
     assert len(set(ticks)) == 3
     assert rest[0] == "kept: 3 finished ticks"
     assert re.fullmatch(r"in the queue: nightly_report for 0[01]:30 UTC", rest[1])
+
+
+def test_sync_script(tmp_path: Path) -> None:
+    """Threads schedule, a wait can end, results and a kill are seen without an event loop."""
+    assert run("sync_script.py", tmp_path) == [
+        "nobody works yet",
+        "widths: [50, 100, 150, 200]",
+        "later: killed",
+    ]
 
 
 def test_retries(tmp_path: Path) -> None:

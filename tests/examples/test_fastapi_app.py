@@ -36,6 +36,19 @@ class Server:
         finally:
             connection.close()
 
+    def get(self, path: str, lines: int | None = None) -> tuple[Any, str]:
+        """Return the headers of an answer and its text, or the first lines of one without end."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT)
+        try:
+            connection.request("GET", path, headers={"Accept": "text/html"})
+            response = connection.getresponse()
+            assert response.status == 200, path
+            if lines is None:
+                return response.headers, response.read().decode()
+            return response.headers, "".join(response.readline().decode() for _ in range(lines))
+        finally:
+            connection.close()
+
     def stop(self) -> tuple[int, str]:
         """Ask it to stop; return its exit code and the rest of what it logged."""
         self.process.send_signal(signal.SIGINT)
@@ -48,6 +61,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     """The example, up and listening."""
     pytest.importorskip("fastapi")
     command = ["-m", "uvicorn", "--app-dir", str(EXAMPLES), "--port", "0", "fastapi_app:app"]
+    command += ["--timeout-graceful-shutdown", "1", "--root-path", "/outside"]
     with subprocess.Popen(
         [sys.executable, *command],
         cwd=tmp_path,
@@ -74,26 +88,39 @@ def _port(process: subprocess.Popen[str]) -> int:
 
 
 def test_a_report_is_ordered_and_read(server: Server) -> None:
-    """An endpoint schedules a job, the worker inside runs it, another endpoint returns it."""
+    """An endpoint schedules a job, the worker inside runs it, another endpoint returns it.
+
+    An unknown id is 404, one that is none is 400, an order without its fields is 422.
+    """
     status, ordered = server.request("POST", "/reports", {"customer": "Ada", "orders": [12, 30]})
     assert status == 202
     status, report = server.request("GET", f"/reports/{ordered['id']}?wait=20")
     assert (status, report["status"]) == (200, "finished")
     assert report["report"] == {"customer": "Ada", "total": 42}
     assert report["error"] is None
-
-
-def test_what_is_not_there_is_not_found(server: Server) -> None:
-    """An unknown id is 404, one that is none is 400, an order without its fields is 422."""
     assert server.request("GET", f"/reports/{ObjectId()}")[0] == 404
     assert server.request("GET", "/reports/nonsense")[0] == 400
     assert server.request("POST", "/reports", {"customer": "Ada"})[0] == 422
 
 
-def test_the_worker_belongs_to_the_application(server: Server) -> None:
-    """The worker is registered while the application runs, and stops with it."""
+def test_the_dashboard_is_mounted(server: Server) -> None:
+    """Links, static files, the cookie and live updates work below its path, behind a proxy's.
+
+    The worker is registered while the application runs, and stops with it.
+    """
     _, health = server.request("GET", "/health")
     assert len(health["workers"]) == 1
+    headers, page = server.get("/queue/")
+    assert headers["set-cookie"].split("; ")[1] == "Path=/outside/queue"
+    targets = re.findall(r'(?:href|src|action|data-live)="(/[^"]*)"', page)
+    assert [target for target in targets if not target.startswith("/outside/queue/")] == []
+    assert {"/outside/queue/static/app.js", "/outside/queue/live"} <= set(targets)
+    for target in {target for target in targets if "/static/" in target}:
+        server.get(target.removeprefix("/outside"))  # as the proxy hands it on
+    told = server.get("/queue/live", lines=3)
+    assert told[0]["content-type"].startswith("text/event-stream")
+    assert told[1] == "retry: 1000\nevent: change\ndata: now\n"
+    assert server.request("POST", "/queue/api/jobs", {"name": "report"})[0] == 403
     code, log = server.stop()
     assert "Application shutdown complete" in log
     assert "Traceback" not in log

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 EXTRAS = [
+    ("django", "django", "django"),
     ("otel", "opentelemetry", "otel"),
     ("prometheus", "prometheus_client", "prometheus"),
     ("sentry", "sentry_sdk", "sentry"),
@@ -47,3 +48,28 @@ def test_nothing_optional_is_imported() -> None:
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     optional = {"sentry_sdk", "prometheus_client", "opentelemetry", "structlog", "pytest"}
     assert not loaded & {*optional, "starlette", "django", "pymongo"}
+
+
+def test_only_handlers_in_processes_pay_for_them() -> None:
+    """A worker without any imports neither the pool nor what brings log lines over."""
+    program = """
+import asyncio, sys
+from job_processor import JobDef, JobProcessor
+
+async def main():
+    jobs = {"plain": JobDef(lambda: 1)}
+    async with JobProcessor("sqlite://", jobs=jobs) as processor:
+        job = await processor.schedule_job("plain")
+        await processor.run_worker(burst=True)
+        print((await processor.get_job(job.id)).result())
+
+asyncio.run(main())
+print(*sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    result, *loaded = done.stdout.split()
+    assert result == "1"
+    parts = {"pebble", "job_processor.worker.processes", "job_processor.worker.forwarding"}
+    assert not parts & set(loaded)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,8 +14,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from job_processor import CronDef, JobDef, JobStatus, SimpleJob
+from job_processor import CronDef, JobDef, JobProcessor, JobStatus, Retry, SimpleJob
 from job_processor.integrations.otel import OpenTelemetry
+from job_processor.models import occurrence_id
+from job_processor.testing import in_memory
 from tests.processors import Processors
 
 
@@ -96,6 +98,36 @@ async def test_producer_and_consumer_are_linked(
     assert isinstance(ended, SimpleJob)
     assert ended.traceparent == job.traceparent
     assert ended.traceparent is not None
+
+
+async def test_cron_tasks(telemetry: Telemetry) -> None:
+    """Each attempt is a span with the planned time, in a trace of its own, and links to nothing."""
+    planned = datetime(2026, 5, 1, 2, tzinfo=UTC)
+    failures = [ValueError("as told")]
+
+    async def export() -> None:
+        if failures:
+            raise failures.pop()
+
+    cron = CronDef("0 2 * * *", export, retry=Retry(max_attempts=2, delay=60, jitter=False))
+    processor = JobProcessor(crons={"export": cron}, integrations=[telemetry.integration])
+    async with in_memory(processor, start=planned - timedelta(minutes=1)) as tester:
+        for _ in range(3):  # it is planned, fails, and succeeds
+            await tester.drain()
+            tester.clock.move(minutes=1)
+    first, second = telemetry.spans("process export")
+    assert first.context.trace_id != second.context.trace_id
+    for attempt, span in enumerate((first, second), 1):
+        told = span.attributes or {}
+        assert told["job_processor.planned_for"] == "2026-05-01T02:00:00.000+00:00"
+        assert told["job_processor.attempt"] == attempt
+        assert told["messaging.message.id"] == str(occurrence_id("export", planned))
+        assert (span.kind, span.parent, list(span.links)) == (trace.SpanKind.CONSUMER, None, [])
+    assert (first.status.status_code, second.status.status_code) == (
+        trace.StatusCode.ERROR,
+        trace.StatusCode.UNSET,
+    )
+    assert telemetry.spans("create export") == []
 
 
 async def test_failures(processors: Processors, telemetry: Telemetry) -> None:

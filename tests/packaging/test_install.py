@@ -21,6 +21,14 @@ from tests.packaging.project import extras
 pytestmark = [pytest.mark.package, pytest.mark.timeout(600)]
 
 PROGRAMS = {
+    "django": """
+from django.conf import settings
+settings.configure(INSTALLED_APPS=["job_processor.integrations.django"])
+import django
+django.setup()
+from job_processor.integrations.django import get_processor
+assert get_processor() is get_processor()
+""",
     "otel": """
 from job_processor.integrations.otel import OpenTelemetry
 run(integrations=[OpenTelemetry()])
@@ -126,7 +134,7 @@ def _check_that_extras_are_named(made: Installed, app: str) -> None:
         output = made.run(*arguments, code=1)
         assert f"pip install 'job-processor[{extra}]'" in output
         assert "Traceback" not in output
-    for extra in ("otel", "prometheus", "sentry", "starlette"):
+    for extra in ("django", "otel", "prometheus", "sentry", "starlette"):
         program = f"import job_processor.integrations.{extra}"
         assert f"pip install 'job-processor[{extra}]'" in made.python("-c", program, code=1)
 

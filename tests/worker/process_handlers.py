@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import logging
 import os
 import resource
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from job_processor import AbortSignal, Context, RetryLater
+from job_processor.integrations.logs import add_job
 
 
 class OddError(Exception):
@@ -148,3 +154,88 @@ def take_memory() -> int:
     block = bytearray(200_000_000)
     block[::4096] = b"x" * len(block[::4096])
     return os.getpid()
+
+
+class Opaque:
+    """What no other process knows."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return "opaque"
+
+
+class Silent:
+    """What cannot be shown."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("not mine")
+
+
+def odd_values() -> dict[str, Any]:
+    """Return what no other process can read as it is."""
+
+    class Level(IntEnum):
+        LOW = 1
+
+    class Text(str):
+        __slots__ = ()
+
+        def __str__(self) -> str:  # as that of Django's safe strings
+            return self
+
+    endless: list[Any] = []
+    endless.append(endless)
+    return {"level": Level.LOW, "text": Text("a"), "endless": endless, "silent": Silent()}
+
+
+def write_log() -> int:
+    """Log as any code does."""
+    logger = logging.getLogger("a.library")
+    logger.debug("not for this worker")
+    logger.info("read %d of %s", 2, Opaque(), extra={"shop": Opaque(), "size": [1, {"a": 2}]})
+    logger.info("odd", extra=odd_values())
+    try:
+        int("as told")
+    except ValueError:
+        logger.exception("it failed")
+    logging.getLogger("quiet").info("below its own level")
+    logging.getLogger("quiet").warning("of its own level")
+    return os.getpid()
+
+
+def write_events() -> None:
+    """Log by structlog, of which each event is made here and shown by the worker."""
+    log: Any = structlog.wrap_logger(
+        logging.getLogger("structured"),
+        processors=[add_job, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    log.info("read", size=2)
+    try:
+        int("as told")
+    except ValueError:
+        log.exception("failed", of=Opaque())
+
+
+def flood(payload: dict[str, int]) -> float:
+    """Log more than anybody reads; return the seconds that it took."""
+    began = time.monotonic()
+    for number in range(payload["lines"]):
+        logging.getLogger("flood").warning("line %d %s", number, "x" * 100)
+    return time.monotonic() - began
+
+
+def log_and_die() -> None:
+    """Write a line, and have the process killed as soon as it can have gone."""
+    logging.getLogger("a.library").warning("last words")
+    time.sleep(0.2)
+    kill_itself()
+
+
+def flood_and_die() -> None:
+    """Write many lines, and be killed in the middle of sending them."""
+    threading.Timer(0.05, kill_itself).start()
+    while True:
+        logging.getLogger("flood").warning("x" * 5_000)

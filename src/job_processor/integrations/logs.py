@@ -1,19 +1,18 @@
 """Ties log lines to the job whose handler writes them, of the standard library and of structlog.
 
 The fields are `job_id`, `job_name`, `attempt` and `worker_id`. They follow the handler wherever its
-context variables go: into its tasks, into the thread of a plain one, through `asyncio.to_thread`.
+context variables go, and into a process of its own.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from typing import Any
 
+from job_processor.current import current_job, of_job
 from job_processor.host import Host
 from job_processor.models import Job
 
@@ -22,7 +21,16 @@ __all__ = ["JobFilter", "JsonFormatter", "Logs", "add_job", "current_job"]
 FIELDS = ("job_id", "job_name", "attempt", "worker_id")
 """What a line of a run has beyond other lines; as text, but for the number of the attempt."""
 
-_CURRENT: ContextVar[Job | None] = ContextVar("job_processor_current_job", default=None)
+__all__ = [
+    "FIELDS",
+    "ConsoleFormatter",
+    "JobFilter",
+    "JsonFormatter",
+    "Logs",
+    "add_job",
+    "current_job",
+    "of_job",
+]
 
 
 class Logs:
@@ -41,7 +49,7 @@ class JobFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record through."""
-        for field, value in zip(FIELDS, _values(_CURRENT.get()), strict=True):
+        for field, value in zip(FIELDS, _values(current_job()), strict=True):
             if not hasattr(record, field):
                 setattr(record, field, value)
         return True
@@ -51,16 +59,11 @@ def add_job(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     """Add the fields of the job that is running, as a processor of structlog; none outside."""
-    job = _CURRENT.get()
+    job = current_job()
     if job is not None:
         for field, value in zip(FIELDS, _values(job), strict=True):
             event.setdefault(field, value)
     return event
-
-
-def current_job() -> Job | None:
-    """Return the job whose handler calls this, None outside of one."""
-    return _CURRENT.get()
 
 
 class ConsoleFormatter(logging.Formatter):
@@ -91,21 +94,11 @@ class JsonFormatter(logging.Formatter):
             value = getattr(record, field, None)
             if value is not None:
                 fields[field] = value
-        if record.exc_info:
-            fields["exception"] = self.formatException(record.exc_info)
+        if record.exc_info or record.exc_text:  # that of another process is text
+            fields["exception"] = record.exc_text or self.formatException(record.exc_info)  # type: ignore[arg-type]
         if record.stack_info:
             fields["stack"] = self.formatStack(record.stack_info)
         return json.dumps(fields, ensure_ascii=False, default=str)
-
-
-@contextmanager
-def of_job(job: Job | None) -> Iterator[None]:
-    """Let the lines that are written in the block be of a job."""
-    token = _CURRENT.set(job)
-    try:
-        yield
-    finally:
-        _CURRENT.reset(token)
 
 
 def _values(job: Job | None) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 from job_processor.errors import MissingExtraError
 from job_processor.events import Event, EventKind
 from job_processor.host import Host
-from job_processor.models import Job, JobStatus, SimpleJob
+from job_processor.models import CronTask, Job, JobStatus, SimpleJob
 from job_processor.retries import Snooze
 from job_processor.scopes import HandlerRun
 from job_processor.version import version
@@ -83,7 +83,7 @@ class OpenTelemetry:
             f"process {job.name}",
             kind=trace.SpanKind.CONSUMER,
             links=self._links(job),
-            attributes={**_attributes(job, "process"), "job_processor.attempt": job.attempt},
+            attributes={**_attributes(job, "process"), **_run_of(job)},
         ) as span:
             with suppress(BaseException):  # it is raised to whoever else is around the handler
                 yield
@@ -116,6 +116,15 @@ class OpenTelemetry:
         attributes = _attributes(event.job, "send" if scheduled else "receive")
         attributes.pop("messaging.message.id")
         (self._sent if scheduled else self._consumed).add(1, attributes)
+
+
+def _run_of(job: Job) -> dict[str, str | int]:
+    """Return what a span of a run tells beyond those of its job."""
+    told: dict[str, str | int] = {"job_processor.attempt": job.attempt}
+    if isinstance(job, CronTask):
+        planned = job.planned_for or job.scheduled_for  # a retry moves the latter
+        told["job_processor.planned_for"] = planned.isoformat(timespec="milliseconds")
+    return told
 
 
 def _attributes(job: Job, operation: str) -> dict[str, str]:

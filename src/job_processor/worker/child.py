@@ -1,7 +1,8 @@
 """The inside of a process that runs one handler; the pool library calls it.
 
 It talks to its worker through a channel, a pipe: `abort` and `saved` come in, `notes` and `save` go
-out. The end of the channel means that the worker is gone, and then nothing here lives on.
+out, and `logs`. The end of the channel means that the worker is gone, and then nothing here lives
+on.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import Any
 from job_processor.abort import AbortController, AbortReason
 from job_processor.clock import Clock
 from job_processor.context import Context, Recorder
+from job_processor.current import of_job
 from job_processor.errors import AbortedError, PayloadError, shorten
 from job_processor.handlers import BoundHandler
 from job_processor.models import Job
@@ -34,6 +36,7 @@ from job_processor.notes import LogLine, Progress
 from job_processor.payloads import payload_type
 from job_processor.settings import LOG_LINE_LIMIT, LOG_LINES, MESSAGE_LIMIT
 from job_processor.values import describe, normalize
+from job_processor.worker.forwarding import Forwarder, Levels
 from job_processor.worker.outcomes import describe_error
 
 _SEND_INTERVAL = 0.25  # seconds between two messages about progress and log
@@ -49,6 +52,11 @@ class Task:
     """Everything of the handler's `BoundHandler` but the function."""
     job: Job
     state: Any
+    preloads: tuple[str, ...]
+    """Modules to import before that of the handler."""
+    levels: Levels
+    current: Job | None
+    """What `current_job()` is here, as it is in the worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +77,15 @@ def run(task: Task, channel: Connection, lifeline: Connection) -> Answer:
     group = _Group(lifeline)
     controller = AbortController()
     recorder = _ChannelRecorder(channel)
+    forwarder = Forwarder(lambda lines: recorder.send("logs", lines), task.levels)
     threading.Thread(target=_listen, args=(channel, controller, recorder), daemon=True).start()
     try:
         context = Context(task.job, controller.signal, task.state, recorder)
-        return _answer(_call(task, controller, context))
+        return _answer(_call(task, controller, context, forwarder))
     except BaseException as error:  # noqa: BLE001  # SystemExit and the like end the run, too
         return _failure(error)
     finally:
+        forwarder.flush()
         recorder.close()
         group.end()
 
@@ -89,13 +99,18 @@ def find(module: str, qualname: str) -> Callable[..., Any]:
     return handler
 
 
-def _call(task: Task, controller: AbortController, context: Context) -> Any:
+def _call(task: Task, controller: AbortController, context: Context, forwarder: Forwarder) -> Any:
+    forwarder.take_over()
+    for module in task.preloads:
+        importlib.import_module(module)
     function = find(task.module, task.qualname)
+    forwarder.take_over()  # from what these modules have set up, as they did in the worker
     positional, keywords, is_async = task.bound
     bound = BoundHandler(function, positional, keywords, is_async, payload_type(function))
     arguments, keywords = bound.arguments(task.job, controller.signal, context)
-    answer = function(*arguments, **keywords)
-    return asyncio.run(_awaited(answer)) if inspect.isawaitable(answer) else answer
+    with of_job(task.current):
+        answer = function(*arguments, **keywords)
+        return asyncio.run(_awaited(answer)) if inspect.isawaitable(answer) else answer
 
 
 async def _awaited(answer: Any) -> Any:
@@ -205,7 +220,7 @@ class _ChannelRecorder(Recorder):
     def save_sync(self, state: Any) -> None:
         """The same, for a plain handler."""
         plain = normalize(state, "state")
-        self._send("save", plain)
+        self.send("save", plain)
         refused = self.saved.get()
         if refused is not None:
             raise AbortedError(refused)
@@ -232,8 +247,9 @@ class _ChannelRecorder(Recorder):
         while self._lines:
             lines.append(self._lines.popleft())
         if lines or self._progress is not None:
-            self._send("notes", (self._progress, lines))
+            self.send("notes", (self._progress, lines))
 
-    def _send(self, kind: str, value: Any) -> None:
+    def send(self, kind: str, value: Any) -> None:
+        """Send a message; waits while the worker does not read."""
         with self._sending, contextlib.suppress(OSError):  # the worker is gone: so are we, soon
             self._channel.send((kind, value))

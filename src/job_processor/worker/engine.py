@@ -61,7 +61,7 @@ class Engine:
         self.runs = Runs()
         self.gate = Gate()
         self.tally = Tally(store, logger)
-        self.reporter = Reporter(store, self.tally, events, clock, logger)
+        self.reporter = Reporter(store, self.tally, events, scopes, clock, logger)
         self.settler = Settler(store, self.gate, self.runs, self._report, logger)
         self.scribe = Scribe(store, self.gate, events, clock, logger)
         self.executor = Executor(

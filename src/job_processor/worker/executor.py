@@ -20,7 +20,7 @@ from job_processor.definitions import Definition
 from job_processor.errors import PayloadError
 from job_processor.events import Event, EventBus, EventKind
 from job_processor.models import Job, JobStatus, Outcome
-from job_processor.scopes import Scopes
+from job_processor.scopes import Call, Scopes
 from job_processor.values import describe, normalize
 from job_processor.worker.ladder import Ladder
 from job_processor.worker.notebook import Scribe
@@ -119,9 +119,12 @@ class Executor:
             if run.definition.executor == "process":
                 return await self._in_process(run, None if context is None else context.state)
             arguments, keywords = bound.arguments(run.job, run.controller.signal, context)
+            call: Call = partial(bound.function, *arguments, **keywords)
+            if self._scopes.wrappers:
+                call = self._scopes.wrapped(call, bound.is_async)
             if bound.is_async:
-                return Ending(await bound.function(*arguments, **keywords))
-            answer = await self._in_thread(run, partial(bound.function, *arguments, **keywords))
+                return Ending(await call())
+            answer = await self._in_thread(run, call)
             return Ending(await answer if inspect.isawaitable(answer) else answer)
         except GeneratorExit:
             raise  # the loop is being closed under us: there is nobody left to settle for
@@ -132,7 +135,7 @@ class Executor:
         if self._processes is None:  # few need them, and importing the pool takes a while
             from job_processor.worker.processes import Processes  # noqa: PLC0415  # see above
 
-            self._processes = Processes(self._logger)
+            self._processes = Processes(self._scopes, self._logger)
         return await self._processes.run(run, state)
 
     async def _in_thread(self, run: Run, function: Callable[[], Any]) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import multiprocessing
 import pickle
@@ -21,8 +22,10 @@ from typing import Any
 
 from pebble import ProcessExpired, concurrent
 
+from job_processor.current import current_job
 from job_processor.errors import JobProcessorError, ProcessDiedError
-from job_processor.worker import child
+from job_processor.scopes import Scopes
+from job_processor.worker import child, forwarding
 from job_processor.worker.outcomes import Ending
 from job_processor.worker.runs import Run
 
@@ -42,7 +45,8 @@ _START_METHOD = "spawn" if sys.platform == "win32" else "forkserver"
 class Processes:
     """Runs handlers, each in a process of its own."""
 
-    def __init__(self, logger: logging.Logger) -> None:
+    def __init__(self, scopes: Scopes, logger: logging.Logger) -> None:
+        self._scopes = scopes
         self._logger = logger
         self._context = multiprocessing.get_context(_START_METHOD)
         # Pebble 5 documents `context` and declares `mp_context`.
@@ -76,7 +80,8 @@ class Processes:
         run = call.run
         bound = run.definition.bound
         # The server that forks has imported the handlers' modules: each run begins in milliseconds.
-        self._context.set_forkserver_preload([*_PRELOADED, bound.function.__module__])
+        modules = (*self._scopes.preloads, bound.function.__module__)
+        self._context.set_forkserver_preload([*_PRELOADED, *modules])
         ours, theirs = self._context.Pipe()
         theirs_alive, ours_alive = self._context.Pipe(duplex=False)
         task = child.Task(
@@ -85,6 +90,9 @@ class Processes:
             bound.as_values(),
             run.job,
             state,
+            self._scopes.preloads,
+            forwarding.levels(),
+            call.context.run(current_job),
         )
         try:
             future = self._launch(task, theirs, theirs_alive)
@@ -121,13 +129,15 @@ class _Call:
         self.loop = loop
         self.ended = asyncio.Event()
         """Set once the process has closed its end: it has no more to tell, or is no more."""
+        self.context = contextvars.copy_context()
+        """That of the handler: its log lines are of its job here, too."""
         self._channel: Connection | None = None
         self._lifeline: Connection | None = None
 
     def listen(self, channel: Connection, lifeline: Connection) -> None:
         """Take what comes, in a thread of its own; the process lives while the lifeline is open."""
         self._channel, self._lifeline = channel, lifeline
-        threading.Thread(target=self._listen, args=(channel,), daemon=True).start()
+        threading.Thread(target=self.context.run, args=(self._listen, channel), daemon=True).start()
 
     def abort(self) -> None:
         """Pass on that the run is to stop, and why."""
@@ -140,15 +150,20 @@ class _Call:
             self._lifeline.close()
 
     def _listen(self, channel: Connection) -> None:
-        with contextlib.suppress(EOFError, OSError):
+        try:
             while True:
                 kind, value = channel.recv()
                 if kind == "save":
                     self._save(value)
+                elif kind == "logs":
+                    forwarding.replay(value)
                 else:
                     self.loop.call_soon_threadsafe(self._note, *value)
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self.loop.call_soon_threadsafe(self.ended.set)
+        except (EOFError, OSError):  # it has ended, in the middle of a message where it was killed
+            pass
+        finally:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self.loop.call_soon_threadsafe(self.ended.set)
 
     def _note(self, progress: Any, lines: Any) -> None:
         if self.run.notebook is not None:

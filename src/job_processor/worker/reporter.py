@@ -7,7 +7,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from bson import ObjectId
 
@@ -15,6 +15,7 @@ from job_processor.clock import Clock
 from job_processor.definitions import Definition, ExitHook
 from job_processor.events import Event, EventBus, EventKind
 from job_processor.models import WAITING, Job, JobStatus
+from job_processor.scopes import Call, Scopes
 from job_processor.store import Store
 from job_processor.worker.persistence import persist
 from job_processor.worker.tally import Tally
@@ -38,11 +39,18 @@ class Reporter:
     """Tells about settlements, each once: only who won a settlement calls it."""
 
     def __init__(
-        self, store: Store, tally: Tally, events: EventBus, clock: Clock, logger: logging.Logger
+        self,
+        store: Store,
+        tally: Tally,
+        events: EventBus,
+        scopes: Scopes,
+        clock: Clock,
+        logger: logging.Logger,
     ) -> None:
         self._store = store
         self._tally = tally
         self._events = events
+        self._scopes = scopes
         self._clock = clock
         self._logger = logger
         self._hooks: set[asyncio.Task[None]] = set()
@@ -99,8 +107,8 @@ class Reporter:
     async def _call_hook(self, hook: ExitHook, job: Job) -> None:
         """Call a hook; its failure is logged and changes nothing."""
         try:
-            call: Callable[[], Any] = partial(hook, job)
             plain = not inspect.iscoroutinefunction(hook)
+            call: Call = self._scopes.wrapped(partial(hook, job), not plain)
             answer = await asyncio.to_thread(call) if plain else call()
             if inspect.isawaitable(answer):
                 await answer

@@ -1,0 +1,30 @@
+"""The job whose handler is running here, for whatever writes lines about it.
+
+It is kept in a context variable, and so follows the handler wherever those go: into its tasks, into
+the thread of a plain one, through `asyncio.to_thread`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from job_processor.models import Job
+
+_CURRENT: ContextVar[Job | None] = ContextVar("job_processor_current_job", default=None)
+
+
+def current_job() -> Job | None:
+    """Return the job whose handler calls this, None outside of one."""
+    return _CURRENT.get()
+
+
+@contextmanager
+def of_job(job: Job | None) -> Iterator[None]:
+    """Let what runs in the block be of a job."""
+    token = _CURRENT.set(job)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)

@@ -1,0 +1,116 @@
+"""The dashboard inside a Django project, under ASGI: Django's own login decides who may come in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from importlib import import_module
+from typing import Any, Literal, TypeAlias
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.db import close_old_connections
+from django.http import HttpRequest
+
+from job_processor.errors import InvalidArgumentError
+
+__all__ = ["login_access", "mounted"]
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Any]]
+Send: TypeAlias = Callable[[Any], Awaitable[None]]
+App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
+Access: TypeAlias = Literal["all", "read_only", "forbidden"]
+
+_ANONYMOUS = "job_processor.anonymous"
+
+
+def login_access(permission: str | None = None) -> Callable[[Any], Awaitable[Access]]:
+    """Return an `access` for `create_app` that goes by Django's session.
+
+    Staff may look. Superusers may act, and so may those of the staff who have `permission`, such as
+    "shop.change_order"; None: nobody else.
+    """
+
+    async def access(request: Any) -> Access:
+        key = request.cookies.get(settings.SESSION_COOKIE_NAME)
+        name, may = await sync_to_async(_look_up, thread_sensitive=False)(key, permission)
+        if name is None:
+            request.scope[_ANONYMOUS] = True
+        else:
+            request.scope["job_processor.login"] = name  # for the audit log
+        return may
+
+    return access
+
+
+def mounted(application: App, path: str, dashboard: App) -> App:
+    """Return an ASGI application: `dashboard` under `path`, everything else is `application`'s.
+
+    Who is not logged in is sent to LOGIN_URL, where `login_access` decides. Raises
+    InvalidArgumentError for a path that cannot be one.
+    """
+    if not path.startswith("/") or path.endswith("/"):
+        allowed = "allowed is a path that begins with / and does not end with it, such as '/jobs'"
+        raise InvalidArgumentError("path", path, allowed)
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":  # Django has none
+            await dashboard(scope, receive, send)
+            return
+        root = scope.get("root_path", "") + path
+        if scope["type"] == "http" and f"{scope['path']}/".startswith(f"{root}/"):
+            inner = {**scope, "root_path": root}
+            await dashboard(inner, receive, _Login(inner, send))
+        else:
+            await application(scope, receive, send)
+
+    return serve
+
+
+class _Login:
+    """Sends on what the dashboard answers, but a page that is refused to somebody unknown."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope = scope
+        self._send = send
+        self._redirected = False
+
+    async def __call__(self, message: Any) -> None:
+        """Send a message, or the way to the login in its place."""
+        if message["type"] == "http.response.start" and self._is_for_login(message["status"]):
+            self._redirected = True
+            headers = [(b"location", _login_url(self._scope).encode()), (b"content-length", b"0")]
+            message = {"type": message["type"], "status": 302, "headers": headers}
+        elif self._redirected:
+            message = {**message, "body": b""}
+        await self._send(message)
+
+    def _is_for_login(self, status: int) -> bool:
+        accepts = dict(self._scope["headers"]).get(b"accept", b"")
+        unknown = self._scope.get(_ANONYMOUS, False)
+        return status == 403 and unknown and self._scope["method"] == "GET" and b"html" in accepts
+
+
+def _look_up(session_key: str | None, permission: str | None) -> tuple[str | None, Access]:
+    """Return who has this session, None where nobody does, and what they may do."""
+    close_old_connections()
+    try:
+        request = HttpRequest()
+        request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
+        user: Any = get_user(request)  # of the project's own class
+        if not user.is_authenticated:
+            return None, "forbidden"
+        if not user.is_staff:
+            return user.get_username(), "forbidden"
+        acts = user.is_superuser or (permission is not None and user.has_perm(permission))
+        return user.get_username(), "all" if acts else "read_only"
+    finally:
+        close_old_connections()
+
+
+def _login_url(scope: Scope) -> str:
+    from django.contrib.auth.views import redirect_to_login  # noqa: PLC0415  # it needs models
+
+    query = scope.get("query_string", b"").decode("latin-1")
+    return redirect_to_login(f"{scope['path']}?{query}" if query else scope["path"]).url

@@ -1,0 +1,42 @@
+"""`manage.py job_processor …`: the command line, on the processor of the project."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from job_processor.cli.embedded import run
+from job_processor.integrations.django.conf import configuration
+
+_APP = "job_processor.integrations.django.setup:get_processor"
+
+
+class Command(BaseCommand):
+    """Hands its arguments on; APP, the database and its prefix are those of the settings."""
+
+    help = "Run and watch jobs and crons: `worker`, `status`, `jobs`, `crons`, `web` and more."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take all that follows."""
+        parser.add_argument(
+            "arguments",
+            nargs=argparse.REMAINDER,
+            metavar="COMMAND",
+            help="One of job-processor, without its APP and --db; none: all of them are listed.",
+        )
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        """Run the command; raises SystemExit with its exit code unless it is 0."""
+        found = configuration().options
+        os.environ["JOB_PROCESSOR_DB"] = found["db"]
+        code = run(
+            options["arguments"] or ["--help"],
+            prog_name="manage.py job_processor",
+            app=_APP,
+            prefix=found.get("collection_prefix"),
+        )
+        if code:
+            raise SystemExit(code)
