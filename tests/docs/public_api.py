@@ -58,7 +58,7 @@ def _lines() -> Iterator[str]:
 def _of(name: str, value: Any) -> Iterator[str]:
     if inspect.isclass(value):
         yield from _of_class(name, value)
-    elif inspect.isfunction(value):
+    elif inspect.isfunction(value) or hasattr(value, "cache_info"):
         yield name + _signature(value)
     else:  # a fixture, a type alias
         yield name

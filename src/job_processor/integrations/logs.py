@@ -16,8 +16,6 @@ from job_processor.current import current_job, of_job
 from job_processor.host import Host
 from job_processor.models import Job
 
-__all__ = ["JobFilter", "JsonFormatter", "Logs", "add_job", "current_job"]
-
 FIELDS = ("job_id", "job_name", "attempt", "worker_id")
 """What a line of a run has beyond other lines; as text, but for the number of the attempt."""
 
