@@ -58,6 +58,7 @@ def transitions(zone_name: str) -> list[datetime]:
     ] or [start]
 
 
+@cache
 def field_matches(field: str, value: int, lowest: int, highest: int) -> bool:
     """Match one field of a cron expression, written from its definition."""
     for term in field.split(","):
@@ -92,7 +93,7 @@ def brute_force(expression: str, zone_name: str, start: datetime, end: datetime)
     )
     occurrences: set[datetime] = set()
     latest_local: datetime | None = None
-    instant = start - timedelta(days=2)
+    instant = start - timedelta(days=1)
     while instant < end:
         local = instant.astimezone(zone).replace(tzinfo=None, fold=0)
         if wildcard:
@@ -118,7 +119,7 @@ def walk(expression: str, zone_name: str, start: datetime, end: datetime) -> lis
     return found
 
 
-@pytest.mark.parametrize("share", [7, pytest.param(1, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("share", [17, pytest.param(1, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("zone_name", ODD_ZONES)
 def test_around_every_transition_it_agrees_with_a_brute_force(zone_name: str, share: int) -> None:
     """On both sides of each change of offset in ten years, no minute is missed or invented.
@@ -132,7 +133,7 @@ def test_around_every_transition_it_agrees_with_a_brute_force(zone_name: str, sh
         assert walk(expression, zone_name, start, end) == expected, (expression, change)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(
     zone_name=st.sampled_from(ODD_ZONES),
     which=st.integers(0, 1000),

@@ -233,6 +233,8 @@ class WorkerInfo:
     version: str | None = None
     concurrency: int | None = None
     started_at: datetime | None = None
+    memory: int | None = None
+    """Bytes of its process in memory at its last heartbeat, where the system tells."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,6 +178,7 @@ def worker_json(worker: WorkerInfo) -> dict[str, Any]:
         "version": worker.version,
         "concurrency": worker.concurrency,
         "started_at": to_json(worker.started_at),
+        "memory": worker.memory,
     }
 
 

@@ -88,10 +88,33 @@ async def test_many_are_acted_on(forms: Forms, processor: JobProcessor) -> None:
     jobs = await processor.schedule_jobs(["echo"] * 3 + ["fail"] * 2)
     ids = [str(job.id) for job in jobs]
     assert "2 done, 0 left" in await forms.send(do="kill", ids=ids[:2])
-    assert "1 done, 2 left" in await forms.send(do="kill", all="1", filter_name="echo")
+    every_echo = {"do": "kill", "all": "1", "filter_name": "echo"}
+    assert "1 done, 2 left" in await forms.send(**every_echo, sure="1")
+    (noted, *_) = await processor.get_audit()
+    assert noted.subject == "all with name=echo: 1 done, 2 left as they were"
     assert "2 done" in await forms.send(do="retry", ids=[ids[0], ids[1]])
-    assert "5 done" in await forms.send(do="delete", all="1")
+    (noted, *_) = await processor.get_audit()
+    assert noted.subject == f"{ids[0]}, {ids[1]}: 2 done, 0 left as they were"
+    assert "5 done" in await forms.send(do="delete", all="1", sure="1")
     assert await processor.count_jobs() == 0
+
+
+async def test_what_many_would_feel_is_shown_first(forms: Forms, processor: JobProcessor) -> None:
+    """How many they are, and the first of them; a word more does it."""
+    jobs = await processor.schedule_jobs(["echo"] * 12 + ["fail"] * 2)
+    ids = [str(job.id) for job in jobs]
+    shown = await forms.send(do="retry", all="1", filter_name="echo")
+    assert "Retry: 12 jobs?" in shown
+    assert ids[11] in shown
+    assert ids[1] not in shown
+    assert 'name="filter_name" value="echo"' in shown
+    shown = await forms.send(do="delete", ids=ids[:2])
+    assert "Delete: 2 jobs?" in shown
+    assert "cannot be brought back" in shown
+    assert f'name="ids" value="{ids[1]}"' in shown
+    assert await processor.count_jobs() == 14
+    assert await processor.get_audit() == []
+    assert "2 done" in await forms.send(do="delete", ids=ids[:2], sure="1")
 
 
 async def test_one_is_acted_on(forms: Forms, processor: JobProcessor) -> None:

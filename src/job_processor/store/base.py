@@ -74,8 +74,8 @@ class Pulse(ABC):
     """The heartbeat's own connection, used from the heartbeat's own thread."""
 
     @abstractmethod
-    def beat(self, worker_id: ObjectId) -> bool:
-        """Set the `last_seen` of a registration to the database's present time.
+    def beat(self, worker_id: ObjectId, memory: int | None = None) -> bool:
+        """Set the `last_seen` of a registration to the database's present time, and its memory.
 
         False when there is no such registration (it is never created here). Repeating is harmless.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -12,11 +12,11 @@ from starlette.responses import RedirectResponse, Response
 
 from job_processor.errors import InvalidArgumentError, JobProcessorError
 from job_processor.processor import JobProcessor
-from job_processor.web import texts
+from job_processor.web import bulk, texts
 from job_processor.web.access import who
 from job_processor.web.guard import form_of
 from job_processor.web.problems import problem
-from job_processor.web.reading import FILTERS, selection_of
+from job_processor.web.reading import origin_of
 
 Fields: TypeAlias = Mapping[str, str]
 Do: TypeAlias = Callable[[JobProcessor, Fields], Awaitable[str]]
@@ -32,10 +32,13 @@ async def act(request: Request) -> Response:
     try:
         ids = [value for name, value in pairs if name == "ids"]
         if ids or fields.get("all"):
-            told = await _act_on_many(processor, fields, ids)
+            if bulk.needs_a_word(fields):
+                return await bulk.preview(request, fields, ids)
+            told = await bulk.act_on_many(processor, fields, ids)
+            subject = f"{bulk.subject_of(fields, ids)}: {told}"
         else:
-            told = await _act_on_one(processor, fields)
-        await processor.add_audit(who(request), fields.get("do", ""), told)
+            told = subject = await _act_on_one(processor, fields)
+        await processor.add_audit(who(request), fields.get("do", ""), subject)
     except JobProcessorError as error:
         return _back(request, fields, error=str(error)[:500])
     return _back(request, fields, done=told)
@@ -54,16 +57,6 @@ async def language(request: Request) -> Response:
             texts.COOKIE, fields["language"], path=path, max_age=31_536_000, samesite="strict"
         )
     return response
-
-
-async def _act_on_many(processor: JobProcessor, fields: Fields, ids: list[str]) -> str:
-    action: Any = fields["do"]
-    if fields.get("all"):
-        selection = selection_of({key: fields.get(f"filter_{key}", "") for key in FILTERS})
-        acted = await processor.act_on_jobs(action, **(selection or {"type": None}))
-    else:
-        acted = await processor.act_on_jobs(action, ids)
-    return f"{acted.done} done, {acted.left} left as they were"
 
 
 async def _act_on_one(processor: JobProcessor, fields: Fields) -> str:
@@ -130,10 +123,8 @@ _ACTIONS: Mapping[str, Do] = {
 def _back(request: Request, fields: Fields, *, done: str = "", error: str = "") -> RedirectResponse:
     """Lead back to a page of ours, with what there is to say."""
     root = request.scope.get("root_path", "")
-    path, _, query = fields.get("back", "/").partition("?")
-    if not path.startswith("/") or path.startswith("//") or "\\" in path:
-        path = "/"
-    kept = [part for part in query.split("&") if part and not part.startswith(("done=", "error="))]
     told = {key: value for key, value in (("done", done), ("error", error)) if value}
-    search = "&".join([*kept, urlencode({f"{key}": value for key, value in told.items()})])
-    return RedirectResponse(f"{root}{path}?{search}".rstrip("?&"), status_code=303)
+    origin = origin_of(fields)
+    if told:
+        origin += f"{'&' if '?' in origin else '?'}{urlencode(told)}"
+    return RedirectResponse(f"{root}{origin}", status_code=303)

@@ -12,7 +12,8 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from job_processor.definitions import Definition
 from job_processor.errors import InvalidArgumentError, JobNotFoundError
-from job_processor.models import Job, JobStatus
+from job_processor.facade.reading import COUNT_CAP_OF_SELECTIONS as COUNT_CAP
+from job_processor.models import Job, JobPage, JobStatus
 from job_processor.monitoring import job_json, to_json
 from job_processor.processor import JobProcessor
 from job_processor.rollups import MINUTE, TEN_MINUTES, total
@@ -21,7 +22,6 @@ from job_processor.web.charts import chart
 from job_processor.web.reading import filters_of, selection_of
 from job_processor.web.views import Views
 
-COUNT_CAP = 50_000
 PAGE = 50
 _LAST_RUNS = 20
 
@@ -61,50 +61,35 @@ async def jobs(request: Request) -> Response:
     processor, parameters = _processor(request), request.query_params
     filters = filters_of(parameters)
     oldest_first = parameters.get("order") == "oldest"
-    refused, selection = "", {}
+    shown, count, wrong, selection = JobPage((), None), 0, "", {}
     try:
         selection = selection_of(parameters)
-        page, count = await asyncio.gather(
-            processor.find_jobs(
-                limit=PAGE,
-                after=parameters.get("after") or None,
-                before=parameters.get("before") or None,
-                oldest_first=oldest_first,
-                **selection,
-            ),
-            processor.count_jobs(COUNT_CAP, **selection),
+        shown = await processor.find_jobs(
+            limit=PAGE,
+            after=parameters.get("after") or None,
+            before=parameters.get("before") or None,
+            oldest_first=oldest_first,
+            **selection,
         )
+        # Looking through takes its time; a page that holds everything has been counted.
+        whole = shown.next is None and shown.previous is None
+        count = len(shown.jobs) if whole else await processor.count_jobs(COUNT_CAP, **selection)
     except InvalidArgumentError as error:
-        refused = str(error)
-        return _views(request).page(
-            request,
-            "jobs.html",
-            400,
-            jobs=[],
-            count=0,
-            cap=COUNT_CAP,
-            filters=filters,
-            wrong=refused,
-            looks_through=False,
-            next=None,
-            previous=None,
-            order="",
-            tags=[],
-        )
-    if oldest_first:
-        filters["order"] = "oldest"
+        wrong = str(error)
+    order = {"order": "oldest"} if oldest_first else {}
     return _views(request).page(
         request,
         "jobs.html",
-        jobs=[_shown(request, job) for job in page.jobs],
+        400 if wrong else 200,
+        jobs=[_shown(request, job) for job in shown.jobs],
         count=count,
         cap=COUNT_CAP,
-        filters=filters,
-        wrong="",
+        filters={**filters, **order},
+        wrong=wrong,
         looks_through=bool({"worker", "error", "payload"} & selection.keys()),
-        next=page.next,
-        previous=page.previous,
-        order="oldest" if oldest_first else "",
+        next=shown.next,
+        previous=shown.previous,
+        order=order.get("order", ""),
         tags=_tags(processor),
     )
 

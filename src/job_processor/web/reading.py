@@ -38,6 +38,15 @@ def filters_of(parameters: Mapping[str, str]) -> dict[str, str]:
     return {key: parameters[key] for key in FILTERS if parameters.get(key, "").strip()}
 
 
+def origin_of(fields: Mapping[str, str]) -> str:
+    """Return the page of ours that a form was sent from, without what was told there."""
+    path, _, query = fields.get("back", "/").partition("?")
+    if not path.startswith("/") or path.startswith("//") or "\\" in path:
+        path = "/"
+    kept = [part for part in query.split("&") if part and not part.startswith(("done=", "error="))]
+    return f"{path}?{'&'.join(kept)}" if kept else path
+
+
 def time_of(text: str, argument: str) -> datetime:
     """Return a time of ISO 8601; without a zone it is in UTC, as the page says."""
     try:

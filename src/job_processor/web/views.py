@@ -65,7 +65,7 @@ def pretty(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2)
 
 
-def span(seconds: float | None) -> str:
+def span(seconds: float | None, language: str = "en") -> str:
     """Return a span of time in its two largest units."""
     if seconds is None:
         return ""
@@ -77,8 +77,10 @@ def span(seconds: float | None) -> str:
     for size, unit in _UNITS:
         count, rest = divmod(rest, size)
         if count:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2])
+            parts.append(f"{count} {texts.translate(unit, language)}")
+        if len(parts) == 2 or (parts and not count):  # minutes do not matter beside days
+            break
+    return " ".join(parts)
 
 
 def link(parameters: Mapping[str, str], **changes: str | None) -> str:
@@ -99,7 +101,7 @@ def time_tag(moment: datetime | str | None, *, now: datetime, language: str) -> 
         told = texts.translate("now", language)
     else:
         word = texts.translate("in" if seconds > 0 else "ago", language)
-        length = span(abs(seconds)) if abs(seconds) >= 10 else f"{int(abs(seconds))} s"
+        length = span(abs(seconds), language) if abs(seconds) >= 10 else f"{int(abs(seconds))} s"
         told = f"{length} {word}" if word == "ago" else f"{word} {length}"
     utc = moment.astimezone(UTC)
     return Markup('<time datetime="{}" title="{}">{}</time>').format(

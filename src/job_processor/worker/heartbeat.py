@@ -18,6 +18,7 @@ from bson import ObjectId
 from job_processor.errors import StoreError
 from job_processor.store import Store
 from job_processor.store.base import Pulse
+from job_processor.worker.memory import resident_memory
 from job_processor.worker.persistence import Backoff
 
 
@@ -95,7 +96,7 @@ class Heartbeat:
 
     def _beat(self, pulse: Pulse) -> None:
         worker_id = self._worker_id()
-        if not pulse.beat(worker_id):
+        if not pulse.beat(worker_id, resident_memory()):
             self._unbroken_since = None
             self._call_in_loop(lambda: self._on_lost(worker_id))
             return

@@ -150,7 +150,7 @@ async def test_a_worker_that_moved_on_is_not_removed(store: Store) -> None:
 
 
 async def test_a_heartbeat_moves_last_seen_while_the_loop_is_blocked(store: Store) -> None:
-    """A beat from its own thread needs no event loop, and changes only `last_seen`."""
+    """A beat from its own thread needs no event loop; it tells the time and the memory."""
     info = worker(tags=("gpu",), names=("resize",), crons={"nightly": "abc"}, timeout_s=60.0)
     await store.register(info)
     first = await registration(store, info.id)
@@ -161,14 +161,14 @@ async def test_a_heartbeat_moves_last_seen_while_the_loop_is_blocked(store: Stor
     def beat_twice() -> list[bool]:
         pulse = store.open_pulse()
         try:
-            return [pulse.beat(info.id), pulse.beat(info.id)]
+            return [pulse.beat(info.id, 4096 * 10_000), pulse.beat(info.id)]
         finally:
             pulse.close()
 
     assert in_a_thread(beat_twice) == [True, True]
     second = await registration(store, info.id)
     assert second is not None
-    assert second == replace(info, last_seen=second.last_seen)
+    assert second == replace(info, last_seen=second.last_seen, memory=40_960_000)
     assert before <= second.last_seen <= await store.ping()
 
 

@@ -143,7 +143,7 @@ async def test_unknown_options_make_it_beat_in_the_loop(
 def test_a_heartbeat_without_its_loop_fails() -> None:
     """A loop that is closed beats no more: an error at once, and no wait."""
 
-    async def beat(_: ObjectId) -> bool:
+    async def beat(_: ObjectId, memory: int | None) -> bool:
         raise AssertionError
 
     loop = asyncio.new_event_loop()

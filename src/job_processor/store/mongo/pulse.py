@@ -15,7 +15,7 @@ from job_processor.store.mongo.connection import CLOSE_TIMEOUT
 from job_processor.store.mongo.documents import Document
 from job_processor.store.mongo.errors import DRIVER_ERRORS, translate
 from job_processor.store.mongo.handles import WRITE_CONCERN
-from job_processor.store.mongo.workers import BEAT
+from job_processor.store.mongo.workers import beat_update
 
 BEAT_TIMEOUT = 4.0
 """Seconds after which a heartbeat that got no answer has failed, its repetition included."""
@@ -43,10 +43,11 @@ class ThreadPulse(Pulse):
             collection, write_concern=WRITE_CONCERN
         )
 
-    def beat(self, worker_id: ObjectId) -> bool:
+    def beat(self, worker_id: ObjectId, memory: int | None = None) -> bool:
         """Set `lastSeen` to the database's present time; False when it is not registered."""
         try:
-            return self._workers.update_one({"_id": worker_id}, BEAT).matched_count == 1
+            update = beat_update(memory)
+            return self._workers.update_one({"_id": worker_id}, update).matched_count == 1
         except DRIVER_ERRORS as error:
             raise translate(error, self._address) from error
 
@@ -62,18 +63,18 @@ class LoopPulse(Pulse):
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        beat: Callable[[ObjectId], Awaitable[bool]],
+        beat: Callable[[ObjectId, int | None], Awaitable[bool]],
         address: str,
     ) -> None:
         self._loop = loop
         self._beat = beat
         self._address = address
 
-    def beat(self, worker_id: ObjectId) -> bool:
+    def beat(self, worker_id: ObjectId, memory: int | None = None) -> bool:
         """Let the event loop beat, and wait for it."""
 
         async def call() -> bool:
-            return await asyncio.wait_for(self._beat(worker_id), BEAT_TIMEOUT)
+            return await asyncio.wait_for(self._beat(worker_id, memory), BEAT_TIMEOUT)
 
         if self._loop.is_closed():
             raise StoreUnavailableError(f"{self._address}: its event loop is closed")

@@ -176,7 +176,11 @@ class MongoStore(Store):
         )
         if self._loop is None:
             raise StoreError(f"{self.address}: setup() was not called")
-        return LoopPulse(self._loop, lambda id: self._answer(self._workers.beat(id)), self.address)
+        return LoopPulse(
+            self._loop,
+            lambda id, memory: self._answer(self._workers.beat(id, memory)),
+            self.address,
+        )
 
     # --- jobs: made, claimed, settled -----------------------------------------------------------
 

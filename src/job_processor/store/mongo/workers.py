@@ -13,8 +13,13 @@ from job_processor.models import Job, Registrations, WorkerInfo
 from job_processor.store.mongo.documents import Document, to_job
 from job_processor.store.mongo.handles import CODEC, Handles
 
-BEAT: list[Document] = [{"$set": {"lastSeen": "$$NOW"}}]
-"""A heartbeat: `lastSeen` by the clock of the database."""
+
+def beat_update(memory: int | None) -> list[Document]:
+    """Return what a heartbeat sets: `lastSeen` by the clock of the database, and the memory."""
+    fields: Document = {"lastSeen": "$$NOW"}
+    if memory is not None:
+        fields["memory"] = memory
+    return [{"$set": fields}]
 
 
 class Workers:
@@ -43,9 +48,9 @@ class Workers:
             upsert=True,
         )
 
-    async def beat(self, worker_id: ObjectId) -> bool:
+    async def beat(self, worker_id: ObjectId, memory: int | None) -> bool:
         """Set `lastSeen` to the database's present time; False when it is not registered."""
-        result = await self._workers.update_one({"_id": worker_id}, BEAT)
+        result = await self._workers.update_one({"_id": worker_id}, beat_update(memory))
         return result.matched_count == 1
 
     async def unregister(self, worker_id: ObjectId) -> None:
@@ -103,6 +108,7 @@ def _worker_document(worker: WorkerInfo) -> Document:
         "version": worker.version,
         "concurrency": worker.concurrency,
         "started_at": worker.started_at,
+        "memory": worker.memory,
     }
     return document | {name: value for name, value in ours.items() if value is not None}
 
@@ -123,4 +129,5 @@ def _to_worker(document: Mapping[str, Any]) -> WorkerInfo:
         version=document.get("version"),
         concurrency=document.get("concurrency"),
         started_at=document.get("started_at"),
+        memory=document.get("memory"),
     )

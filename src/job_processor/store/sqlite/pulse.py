@@ -18,9 +18,9 @@ class FilePulse(Pulse):
         self._link = Link(location)
         self._workers = workers
 
-    def beat(self, worker_id: ObjectId) -> bool:
-        """Set the `last_seen` of a registration; False when there is none."""
-        return self._link.run(self._workers.beat, worker_id)
+    def beat(self, worker_id: ObjectId, memory: int | None = None) -> bool:
+        """Set the `last_seen` and the memory of a registration; False when there is none."""
+        return self._link.run(self._workers.beat, worker_id, memory)
 
     def close(self) -> None:
         """Close the connection."""
@@ -34,9 +34,9 @@ class MemoryPulse(Pulse):
         self._database = database
         self._workers = workers
 
-    def beat(self, worker_id: ObjectId) -> bool:
-        """Set the `last_seen` of a registration; False when there is none."""
-        return self._database.call_from_thread(self._workers.beat, worker_id)
+    def beat(self, worker_id: ObjectId, memory: int | None = None) -> bool:
+        """Set the `last_seen` and the memory of a registration; False when there is none."""
+        return self._database.call_from_thread(self._workers.beat, worker_id, memory)
 
     def close(self) -> None:
         """Nothing to close."""

@@ -8,9 +8,9 @@ and the branches are merged as far as the limit. Running jobs are not in it; the
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from heapq import nlargest, nsmallest
 from typing import Any, TypeAlias, get_args
@@ -30,11 +30,15 @@ TYPES: tuple[JobType, ...] = get_args(JobType)
 STATUSES_AT_REST = tuple(
     status for status in JobStatus if status not in (JobStatus.RUNNING, JobStatus.ACTIVE)
 )
+_PLAIN = re.compile(r"[\w .,:;()=-]*", re.ASCII)  # stands in JSON as it is
 _BEHIND_EVERY_ID = b"\xff" * 13  # an id has 12 bytes
 _NO_BRANCH = (None, None, None)
 
 Branch: TypeAlias = tuple[str, str, str]
 """Type, name and state."""
+
+Source: TypeAlias = tuple[str, list[Any]]
+"""A statement with its values, which may stand in another one."""
 
 
 class Reading:
@@ -47,7 +51,7 @@ class Reading:
         self._get = f"SELECT {COLUMNS} FROM {jobs} WHERE id=?"
         self._table = jobs
         self._running_ids = f"""
-            SELECT id FROM {self._running}
+            SELECT id, rowid AS place FROM {self._running}
             WHERE {RUNNING} AND id<? AND id>? AND (? IS NULL OR type=?) AND (? IS NULL OR name=?)
             ORDER BY id {{order}} LIMIT ?"""
         self._exclusive_id = f"""
@@ -84,7 +88,10 @@ class Reading:
         """Return the newest jobs of a selection, or the oldest."""
         if not query.looks_through:
             return self._rows(connection, self._ids(connection, query, query.limit))
-        rows = list(self._looked_through(connection, query))
+        columns = ",".join(f"job.{name}" for name in COLUMNS.split(","))
+        rows: list[tuple[Any, ...]] = []
+        for statement, values in self._looked_through(connection, query, columns, query.limit):
+            rows += connection.execute(statement, values)
         place = COLUMNS.split(",").index("id")
         rows.sort(key=lambda row: row[place], reverse=not query.oldest_first)
         return [to_job(row) for row in rows[: query.limit]]
@@ -92,37 +99,44 @@ class Reading:
     def count_matching(self, connection: sqlite3.Connection, query: JobQuery, cap: int) -> int:
         """Count a selection, up to `cap`."""
         if query.looks_through:
-            return len(list(self._looked_through(connection, replace(query, limit=cap))))
+            sources = self._looked_through(connection, query, "1", cap)
+        else:
+            sources = self._sources(connection, query, cap, merged=1)
         counted = 0
-        for source, values in self._sources(connection, query, cap):
+        for source, values in sources:
             statement = f"SELECT count(*) FROM ({source})"
             counted += connection.execute(statement, values).fetchone()[0]
-        return min(counted, cap)
+            if counted >= cap:
+                return cap
+        return counted
 
     def _looked_through(
-        self, connection: sqlite3.Connection, query: JobQuery
-    ) -> Iterator[tuple[Any, ...]]:
-        """Give the rows of a selection that no index tells, from each source up to its limit."""
+        self, connection: sqlite3.Connection, query: JobQuery, columns: str, limit: int
+    ) -> Iterator[Source]:
+        """Give statements for a selection that no index tells; each looks at so many jobs."""
         condition, conditions = _condition(query)
-        columns = ",".join(f"job.{name}" for name in COLUMNS.split(","))
         for source, values in self._sources(connection, query, LOOK_THROUGH):
             statement = f"""
                 SELECT {columns} FROM ({source}) AS picked
-                CROSS JOIN {self._table} AS job ON job.id=picked.id
+                CROSS JOIN {self._table} AS job ON job.rowid=picked.place
                 WHERE {condition} LIMIT ?"""
-            yield from connection.execute(statement, (*values, *conditions, query.limit))
+            yield statement, [*values, *conditions, limit]
 
     def _sources(
-        self, connection: sqlite3.Connection, query: JobQuery, limit: int
-    ) -> Iterator[tuple[str, list[Any]]]:
-        """Give statements that select the first ids of a selection, each in its order."""
+        self, connection: sqlite3.Connection, query: JobQuery, limit: int, merged: int = 0
+    ) -> Iterator[Source]:
+        """Give statements that select the first jobs of a selection, each in its order.
+
+        `merged` is how many branches one of them takes, at most; who only counts takes one, since
+        merging sorts. 0: `MERGED_BRANCHES`.
+        """
         order = "ASC" if query.oldest_first else "DESC"
         below = _BEHIND_EVERY_ID if query.after is None else query.after.binary
         above = b"" if query.above is None else query.above.binary
         if (query.name, query.names, query.status, query.type) == (None, None, None, None):
-            statement = (
-                f"SELECT id FROM {self._table} WHERE id<? AND id>? ORDER BY id {order} LIMIT ?"
-            )
+            statement = f"""
+                SELECT id, rowid AS place FROM {self._table}
+                WHERE id<? AND id>? ORDER BY id {order} LIMIT ?"""
             yield statement, [below, above, limit]
             return
         if query.status in (None, JobStatus.RUNNING):
@@ -130,19 +144,20 @@ class Reading:
                 values = [below, above, query.type, query.type, name, name, limit]
                 yield self._running_ids.format(order=order), values
         branches = self._branches_of(connection, query)
-        for start in range(0, len(branches), MERGED_BRANCHES):
-            part = branches[start : start + MERGED_BRANCHES]
-            merged = 1 << (len(part) - 1).bit_length()  # few sizes, so few statements
+        most = merged or MERGED_BRANCHES
+        for start in range(0, len(branches), most):
+            part = branches[start : start + most]
+            size = 1 << (len(part) - 1).bit_length()  # few sizes, so few statements
             values = []
-            for branch in part + [_NO_BRANCH] * (merged - len(part)):
+            for branch in part + [_NO_BRANCH] * (size - len(part)):
                 values += [*branch, below, above]
-            yield self._branches(merged, order), [*values, limit]
+            yield self._branches(size, order), [*values, limit]
 
     def _ids(self, connection: sqlite3.Connection, query: JobQuery, limit: int) -> list[bytes]:
         """Return the first ids of a selection, in its order."""
         ids: list[bytes] = []
         for source, values in self._sources(connection, query, limit):
-            ids += [id for (id,) in connection.execute(source, values)]
+            ids += [id for id, _ in connection.execute(source, values)]
         return nsmallest(limit, ids) if query.oldest_first else nlargest(limit, ids)
 
     def find_active(self, connection: sqlite3.Connection, type: JobType, name: str) -> Job | None:
@@ -195,7 +210,7 @@ class Reading:
 
     def _branches_statement(self, merged: int, order: str) -> str:
         term = (
-            f"SELECT id FROM {self._at_rest} "
+            f"SELECT id, rowid AS place FROM {self._at_rest} "
             f"WHERE type=? AND name=? AND status=? AND {AT_REST} AND id<? AND id>?"
         )
         return f"{' UNION ALL '.join([term] * merged)} ORDER BY id {order} LIMIT ?"
@@ -213,6 +228,10 @@ def _condition(query: JobQuery) -> tuple[str, list[Any]]:
         terms.append("job.worker_id=?")
         values.append(query.worker_id.binary)
     if query.error is not None:
+        # Most jobs are passed over by the first test, which does not have to read the JSON.
+        if _PLAIN.fullmatch(query.error):
+            terms.append("instr(lower(output), lower(?))>0")
+            values.append(query.error)
         terms.append(
             "instr(output, '\"error\":')>0 "
             "AND instr(lower(json_extract(output, '$.error')), lower(?))>0"

@@ -64,7 +64,8 @@ _COLUMNS = {
         pid INTEGER,
         version TEXT,
         concurrency INTEGER,
-        started_at INTEGER""",
+        started_at INTEGER,
+        memory INTEGER""",
     "signals": """
         job_id BLOB NOT NULL,
         worker_id BLOB NOT NULL,

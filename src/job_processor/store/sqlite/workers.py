@@ -13,7 +13,9 @@ from job_processor.store.sqlite.codec import decode, encode
 from job_processor.store.sqlite.rows import Row, optional_ms, optional_time
 from job_processor.store.sqlite.tables import NOW_MS, Tables
 
-_COLUMNS = "id,hostname,tags,timeout_s,service,names,crons,pid,version,concurrency,started_at"
+_COLUMNS = (
+    "id,hostname,tags,timeout_s,service,names,crons,pid,version,concurrency,started_at,memory"
+)
 
 
 class Workers:
@@ -25,7 +27,8 @@ class Workers:
         self._register = f"""
             INSERT OR REPLACE INTO {tables.workers} (last_seen,{_COLUMNS})
             VALUES ({NOW_MS},{marks})"""
-        self._beat = f"UPDATE {tables.workers} SET last_seen={NOW_MS} WHERE id=?"
+        self._beat = f"""
+            UPDATE {tables.workers} SET last_seen={NOW_MS}, memory=coalesce(?,memory) WHERE id=?"""
         self._unregister = f"DELETE FROM {tables.workers} WHERE id=?"
         self._remove_dead = f"DELETE FROM {tables.workers} WHERE id=? AND last_seen=?"
         self._all = f"SELECT last_seen,{_COLUMNS} FROM {tables.workers} ORDER BY id"
@@ -39,9 +42,9 @@ class Workers:
         """Add a registration, or refresh all of it."""
         connection.execute(self._register, _to_row(worker))
 
-    def beat(self, connection: sqlite3.Connection, worker_id: ObjectId) -> bool:
+    def beat(self, connection: sqlite3.Connection, worker_id: ObjectId, memory: int | None) -> bool:
         """Refresh the `last_seen` of a registration; False when there is none."""
-        return connection.execute(self._beat, (worker_id.binary,)).rowcount == 1
+        return connection.execute(self._beat, (memory, worker_id.binary)).rowcount == 1
 
     def unregister(self, connection: sqlite3.Connection, worker_id: ObjectId) -> None:
         """Remove a registration."""
@@ -71,12 +74,13 @@ def _to_row(worker: WorkerInfo) -> Row:
         worker.version,
         worker.concurrency,
         optional_ms(worker.started_at),
+        worker.memory,
     )
 
 
 def _to_worker(row: Row) -> WorkerInfo:
     last_seen, id, hostname, tags, timeout_s, service, names, crons, *rest = row
-    pid, version, concurrency, started_at = rest
+    pid, version, concurrency, started_at, memory = rest
     return WorkerInfo(
         id=ObjectId(id),
         hostname=hostname,
@@ -90,4 +94,5 @@ def _to_worker(row: Row) -> WorkerInfo:
         version=version,
         concurrency=concurrency,
         started_at=optional_time(started_at),
+        memory=memory,
     )

@@ -19,6 +19,7 @@ function busy(main) {
 }
 
 async function refresh() {
+  if (document.querySelector("[data-still]")) return; // the answer to a form cannot be asked for again
   if (document.hidden) { again = true; return; }
   if (asking) { again = true; return; }
   asking = true;
