@@ -20,6 +20,7 @@ from tests.docs.markdown import PAGES, Block, blocks
 COMPILE_ONLY = re.compile(r"compile only: (?P<reason>.+)")
 FOLLOWED = re.compile(r"file: \S+|run|run until|start|start again|prints")
 """The markers of a tutorial, see tests/docs/tutorial.py."""
+LANGUAGES = ("python", "text", "console", "yaml", "dockerfile", "mermaid", "javascript", "ini")
 TUTORIALS = ("docs/tutorial.md", "docs/tutorial.fr.md")
 
 
@@ -110,5 +111,14 @@ def test_only_known_markers(page: str) -> None:
 def test_every_block_has_a_language(page: str) -> None:
     """Every block names its language, so that none escapes the tests unseen."""
     for block in blocks(page):
-        allowed = ("python", "text", "console", "yaml", "dockerfile", "mermaid", "javascript", "ini")
+        allowed = (
+            "python",
+            "text",
+            "console",
+            "yaml",
+            "dockerfile",
+            "mermaid",
+            "javascript",
+            "ini",
+        )
         assert block.language in allowed, f"{block.where}: {block.language!r}"

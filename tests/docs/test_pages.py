@@ -14,8 +14,23 @@ PACKAGE = ROOT / "src" / "job_processor"
 Transition = tuple[JobStatus | None, JobStatus]
 
 
-TWINS = [("README.md", "README.fr.md"), ("docs/from-node.md", "docs/from-node.fr.md")]
+IN_FRENCH = (
+    "README",
+    "docs/index",
+    "docs/tutorial",
+    "docs/concepts",
+    "docs/dashboard",
+    "docs/from-node",
+)
+TWINS = [(f"{page}.md", f"{page}.fr.md") for page in IN_FRENCH]
 """Pages in English, each with its French one."""
+
+
+def test_every_translation_is_compared() -> None:
+    """No French page escapes the comparison with its English one."""
+    assert sorted(page for page in PAGES if page.endswith(".fr.md")) == sorted(
+        french for _, french in TWINS
+    )
 
 
 @pytest.mark.parametrize(("english", "french"), TWINS)
