@@ -77,12 +77,15 @@ def navigation(language: str) -> str:
     def entry(page: str | dict[str, Any]) -> str | None:
         if isinstance(page, str):
             return json.dumps(page) if (staged / page).exists() else None
-        inner = page.get("page") or list(filter(None, map(entry, page["pages"])))
-        value = json.dumps(inner) if isinstance(inner, str) else f"[{', '.join(inner)}]"
-        return f"{{ {json.dumps(page[language], ensure_ascii=False)} = {value} }}"
+        inner = entry(page["page"]) if "page" in page else entries(page["pages"])
+        if inner is None or language not in page:
+            return inner
+        return f"{{ {json.dumps(page[language], ensure_ascii=False)} = {inner} }}"
 
-    listed = tomllib.loads((HERE / "nav.toml").read_text(encoding="utf-8"))["section"]
-    return f"[{', '.join(filter(None, map(entry, listed)))}]"
+    def entries(pages: list[str | dict[str, Any]]) -> str:
+        return f"[{', '.join(filter(None, map(entry, pages)))}]"
+
+    return entries(tomllib.loads((HERE / "nav.toml").read_text(encoding="utf-8"))["section"])
 
 
 if __name__ == "__main__":

@@ -1,44 +1,18 @@
-"""Lets the reference show the arguments that a docstring lists, one beside the other, as a list.
-
-A docstring of the project has them as paragraphs of lines `name: meaning`, without a heading, and a
-longer meaning goes on in indented lines.
-"""
+"""What the generator of the reference does with each docstring; it is named in zensical.toml."""
 
 from __future__ import annotations
 
-import re
-import textwrap
-from typing import Any, Final
+from typing import Any
 
 from griffe import Extension, Object
 
-_FIRST: Final = re.compile(r"^(?P<names>\w+(?:, \w+)*): (?P<meaning>.*)$")
+from website.arguments import with_lists
 
 
 class Arguments(Extension):  # type: ignore[misc]  # griffe is only where the site is built
-    """Turns such paragraphs into lists of Markdown."""
+    """Turns lines of arguments into lists of Markdown."""
 
     def on_object(self, *, obj: Object, **_: Any) -> None:
         """Look at the docstring of whatever has one."""
         if obj.docstring is not None:
             obj.docstring.value = with_lists(obj.docstring.value)
-
-
-def with_lists(text: str) -> str:
-    """Return a docstring with its lines of arguments as lists."""
-    return "\n\n".join(_as_list(each) for each in re.split(r"\n{2,}", text))
-
-
-def _as_list(paragraph: str) -> str:
-    lines = paragraph.split("\n")
-    entries: list[str] = []
-    for line in lines:
-        match = _FIRST.match(line)
-        if match:
-            names = ", ".join(f"`{name}`" for name in match["names"].split(", "))
-            entries.append(f"- {names}: {match['meaning']}")
-        elif entries and line.startswith(" "):
-            entries[-1] += " " + line.strip()
-        else:
-            return textwrap.dedent(paragraph)
-    return "\n".join(entries)

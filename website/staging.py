@@ -22,6 +22,8 @@ _LINK: Final = re.compile(r"(?<=\]\()(?P<target>[^)\s]+)(?=\))")
 _HEADING: Final = re.compile(r"^#+ (?P<title>.+)$", re.MULTILINE)
 _COMMENT: Final = re.compile(r"^<!--.*?-->\n", re.MULTILINE)
 _SWITCH: Final = re.compile(r"^\[(?:En français|In English)\]\([^)]*\)\n+", re.MULTILINE)
+_STATES: Final = ROOT / "docs" / "states.svg"
+"""What is shown for the diagram of states, which only code hosts draw."""
 _ONLY_ENGLISH: Final = "!!! note \"Cette page n'existe qu'en anglais.\"\n\n"
 
 
@@ -62,7 +64,7 @@ def _site(pages: Sequence[Source]) -> dict[str, str]:
 
 def _page(source: Source, site: dict[str, str]) -> str:
     text = source.file.read_text(encoding="utf-8")
-    text = _MERMAID.sub(f"![States](../{source.file.parent.name}/docs/states.svg)", text)
+    text = _MERMAID.sub(f"![States]({_beside(source.file, _STATES)})", text)
     text = _SWITCH.sub("", _COMMENT.sub("", text))
     text = _outside_code(text, lambda prose: _LINK.sub(_rewriter(source, site), prose))
     return _with_english_anchors(text, source)
@@ -143,6 +145,11 @@ def _examples() -> str:
                 says = f": {' '.join(says.split())}"
             lines.append(f"- [{file.name}]({file.name}.md){says}")
     return "\n".join(lines) + "\n"
+
+
+def _beside(file: Path, other: Path) -> str:
+    """Return the link from one file of the project to another."""
+    return posixpath.relpath(_name(other), posixpath.dirname(_name(file)) or ".")
 
 
 def _name(file: Path) -> str:

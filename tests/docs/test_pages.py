@@ -100,6 +100,19 @@ def test_state_diagram_is_that_of_the_code() -> None:
     assert set(drawn) == TRANSITIONS
 
 
+def test_picture_of_states_is_that_of_the_code() -> None:
+    """docs/states.svg has an arrow for each transition, and no other."""
+    svg = (ROOT / "docs" / "states.svg").read_text()
+    arrows = re.findall(r'data-from="([^"]*)" data-to="(\w+)"', svg)
+    drawn: list[Transition] = [
+        (JobStatus(start) if start else None, JobStatus(end))
+        for starts, end in arrows
+        for start in starts.split() or [""]
+    ]
+    assert len(drawn) == len(set(drawn))
+    assert set(drawn) == TRANSITIONS
+
+
 def _state(cell: str) -> JobStatus | None:
     return JobStatus(code(cell)) if "`" in cell else None
 
