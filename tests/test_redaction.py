@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from job_processor.errors import InvalidArgumentError
 from job_processor.redaction import REDACTED, Redaction, without
 
 
@@ -31,6 +34,28 @@ def test_a_pattern_of_ones_own() -> None:
     """It takes the place of the usual one."""
     fields = Redaction("^street$").fields({"street": 1, "Street": 2, "password": 3})
     assert fields == {"street": REDACTED, "Street": 2, "password": 3}
+
+
+def test_what_was_hidden_comes_back() -> None:
+    """Edited values stay as edited; hidden ones are the original's, at any depth."""
+    original = {"to": "Ada", "token": "abc", "users": [{"secret": 1}, {"secret": 2}]}
+    shown = Redaction().fields(original)
+    assert Redaction().restored(shown, original) == original
+    edited = {**shown, "to": "Bob", "token": "new", "users": [{"secret": REDACTED}]}
+    assert Redaction().restored(edited, original) == {
+        "to": "Bob",
+        "token": "new",
+        "users": [{"secret": 1}],
+    }
+    plain = {"to": REDACTED, "n": [1, None]}
+    assert Redaction().restored(plain, None) == plain
+
+
+@pytest.mark.parametrize("original", [None, {}, {"users": []}, [{"secret": 1}], "text"])
+def test_what_was_hidden_and_is_nowhere(original: Any) -> None:
+    """It is refused, with its place."""
+    with pytest.raises(InvalidArgumentError, match=r"payload\.users\.0\.secret: .* is not allowed"):
+        Redaction().restored({"users": [{"secret": REDACTED}]}, original)
 
 
 def test_secrets_are_found_in_other_texts() -> None:

@@ -17,7 +17,6 @@ from job_processor.sharing import NODE_TIMEZONE, claims_everything, describe_unt
 from job_processor.store import Store
 from job_processor.store.node_side import Survey
 from job_processor.version import version
-from job_processor.worker.rescuer import is_dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +138,7 @@ def living_node_workers(survey: Survey) -> list[WorkerInfo]:
     return [
         worker
         for worker in survey.registrations.workers
-        if worker.timeout_s is None and not is_dead(worker, now)
+        if worker.timeout_s is None and not worker.is_dead(now)
     ]
 
 
@@ -209,6 +208,6 @@ def _worker_json(worker: WorkerInfo, survey: Survey) -> dict[str, Any]:
         **worker_json(worker),
         "kind": "node" if worker.timeout_s is None else "python",
         "names": list(worker.names),
-        "alive": not is_dead(worker, survey.registrations.now),
+        "alive": not worker.is_dead(survey.registrations.now),
         "lastSeen": to_json(worker.last_seen),
     }

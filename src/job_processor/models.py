@@ -17,6 +17,7 @@ from bson import ObjectId
 from job_processor.clock import to_ms
 from job_processor.errors import InvalidArgumentError, JobFailed, JobStateError
 from job_processor.notes import LogLine, Notes, Progress
+from job_processor.settings import NODE_WORKER_TIMEOUT
 
 
 class JobStatus(StrEnum):
@@ -235,6 +236,11 @@ class WorkerInfo:
     started_at: datetime | None = None
     memory: int | None = None
     """Bytes of its process in memory at its last heartbeat, where the system tells."""
+
+    def is_dead(self, now: datetime) -> bool:
+        """True when its last heartbeat is older than its own timeout, by the same clock."""
+        timeout = self.timeout_s if self.timeout_s is not None else NODE_WORKER_TIMEOUT
+        return (now - self.last_seen).total_seconds() > timeout
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ async def _workers(store: Store, registrations: Registrations) -> list[dict[str,
     async def group(worker: WorkerInfo) -> dict[str, Any]:
         tasks = [job_json(job) for job in await store.runs_of(worker.id, STATUS_TASKS)]
         return {
-            "worker": worker_json(worker),
+            "worker": {**worker_json(worker), "alive": not worker.is_dead(registrations.now)},
             "task": tasks[0] if tasks else None,
             "tasks": tasks,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import Any
 
 from job_processor.errors import InvalidArgumentError
@@ -43,6 +44,32 @@ class Redaction:
                 for key, item in value.items()
             }
         return [self.fields(item) for item in value] if isinstance(value, list | tuple) else value
+
+    def restored(self, value: Any, original: Any) -> Any:
+        """Return a copy of plain values in which what was hidden has the original's values again.
+
+        Raises InvalidArgumentError for a hidden field that the original does not have.
+        """
+        return self._restored(value, original, "payload")
+
+    def _restored(self, value: Any, original: Any, path: str) -> Any:
+        if isinstance(value, list):
+            rest = original[: len(value)] if isinstance(original, list) else []
+            pairs = zip_longest(value, rest)
+            return [self._restored(*pair, f"{path}.{n}") for n, pair in enumerate(pairs)]
+        if not isinstance(value, Mapping):
+            return value
+        known: Mapping[Any, Any] = original if isinstance(original, Mapping) else {}
+        restored = {}
+        for key, item in value.items():
+            if item == REDACTED and self._hides(key):
+                if key not in known:
+                    allowed = "allowed is a value; the job has none to put in its place"
+                    raise InvalidArgumentError(f"{path}.{key}", REDACTED, allowed)
+                restored[key] = known[key]
+            else:
+                restored[key] = self._restored(item, known.get(key), f"{path}.{key}")
+        return restored
 
     def secrets(self, value: Any) -> list[str]:
         """Return the texts below sensitive fields, the longest first."""

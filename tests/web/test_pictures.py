@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -144,7 +145,7 @@ def failed_job(now: datetime) -> SimpleJob:
         created_at=times[0],
         updated_at=now,
         started_at=times[-1],
-        ended_at=now,
+        ended_at=times[-1] + timedelta(milliseconds=812),
         worker_id=ObjectId(),
         output=Output(
             "812ms",
@@ -188,15 +189,18 @@ async def be_busy(processor: JobProcessor) -> tuple[str, str]:
     return str(running[0].id), str(failed.id)
 
 
-async def test_pictures(browser: Browser, address: str, processor: JobProcessor) -> None:
+async def test_pictures(
+    browser: Browser, address: str, processor: JobProcessor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The pictures of the documentation, in both languages."""
+    monkeypatch.setattr(socket, "gethostname", lambda: "shop-1")
     folder = Path(os.environ[SHOTS])
     folder.mkdir(parents=True, exist_ok=True)
     worker = asyncio.create_task(processor.run_worker())
     running, failed = await be_busy(processor)
     pages = {
         "overview": "",
-        "jobs": "jobs",
+        "jobs": "jobs?name=sync_stock",
         "crons": "crons",
         "workers": "workers",
         "audit": "audit",

@@ -12,7 +12,7 @@ from bson import ObjectId
 from job_processor import monitoring
 from job_processor.errors import InvalidArgumentError
 from job_processor.facade.base import Base
-from job_processor.models import Job, JobPage, JobStatus, JobType, object_id
+from job_processor.models import Job, JobPage, JobStatus, JobType, Registrations, object_id
 from job_processor.paging import find_page
 from job_processor.rollups import SPANS, Rollup
 from job_processor.selecting import query_of
@@ -114,6 +114,11 @@ class Reading(Base):
         """Return workers, queue, jobs and crons in plain JSON values, in bounded time and size."""
         self._ready()
         return await monitoring.get_status(self._store)
+
+    async def get_registrations(self) -> Registrations:
+        """Return the registered workers, dead ones too, and the database's clock."""
+        self._ready()
+        return await self._store.registrations()
 
     async def get_healthcheck(self) -> dict[str, Any]:
         """Return `{now, workers, queue}` in plain JSON values."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 from urllib.parse import urlencode
@@ -12,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from job_processor.errors import InvalidArgumentError, JobProcessorError
 from job_processor.processor import JobProcessor
-from job_processor.web import bulk, texts
+from job_processor.web import again, bulk, texts
 from job_processor.web.access import who
 from job_processor.web.guard import form_of
 from job_processor.web.problems import problem
@@ -37,7 +36,7 @@ async def act(request: Request) -> Response:
             told = await bulk.act_on_many(processor, fields, ids)
             subject = f"{bulk.subject_of(fields, ids)}: {told}"
         else:
-            told = subject = await _act_on_one(processor, fields)
+            told = subject = await _act_on_one(request, fields)
         await processor.add_audit(who(request), fields.get("do", ""), subject)
     except JobProcessorError as error:
         return _back(request, fields, error=str(error)[:500])
@@ -59,11 +58,15 @@ async def language(request: Request) -> Response:
     return response
 
 
-async def _act_on_one(processor: JobProcessor, fields: Fields) -> str:
+async def _act_on_one(request: Request, fields: Fields) -> str:
+    state = request.app.state
+    if fields.get("do") == "schedule":
+        return await again.schedule(state.processor, state.redaction, fields)
     do = _ACTIONS.get(fields.get("do", ""))
     if do is None:
-        raise InvalidArgumentError("do", fields.get("do"), f"allowed are {', '.join(_ACTIONS)}")
-    return await do(processor, fields)
+        allowed = f"allowed are schedule, {', '.join(_ACTIONS)}"
+        raise InvalidArgumentError("do", fields.get("do"), allowed)
+    return await do(state.processor, fields)
 
 
 async def _kill(processor: JobProcessor, fields: Fields) -> str:
@@ -77,16 +80,6 @@ async def _retry(processor: JobProcessor, fields: Fields) -> str:
 async def _delete(processor: JobProcessor, fields: Fields) -> str:
     await processor.delete_job(fields.get("id", ""))
     return fields.get("id", "")
-
-
-async def _schedule(processor: JobProcessor, fields: Fields) -> str:
-    """Schedule a job, with a payload that somebody has edited."""
-    text = fields.get("payload", "").strip()
-    try:
-        payload = json.loads(text) if text else None
-    except (ValueError, RecursionError) as error:
-        raise InvalidArgumentError("payload", text, f"allowed is JSON: {error}") from error
-    return str((await processor.schedule_job(fields.get("name", ""), payload)).id)
 
 
 async def _run_cron(processor: JobProcessor, fields: Fields) -> str:
@@ -112,7 +105,6 @@ _ACTIONS: Mapping[str, Do] = {
     "kill": _kill,
     "retry": _retry,
     "delete": _delete,
-    "schedule": _schedule,
     "run_cron": _run_cron,
     "pause": _pause,
     "resume": _resume,

@@ -59,7 +59,8 @@ def create_app(
     app.state.processor = processor
     app.state.ready = asyncio.Lock()
     app.state.hub = Hub(processor)
-    app.state.redact = Redaction(redact).fields
+    app.state.redaction = Redaction(redact)
+    app.state.redact = app.state.redaction.fields
     app.state.views = Views()
     return app
 

@@ -34,11 +34,12 @@ async def overview(request: Request) -> Response:
         _counts(processor),
         processor.find_jobs(status=JobStatus.RUNNING, limit=20),
     )
-    hour, day, crons, pauses = await asyncio.gather(
+    hour, day, crons, pauses, registrations = await asyncio.gather(
         processor.get_rollups(MINUTE, now - timedelta(hours=1)),
         processor.get_rollups(TEN_MINUTES, now - timedelta(days=1)),
         processor.get_crons(),
         processor.get_pauses(),
+        processor.get_registrations(),
     )
     last_hour = total(hour)
     return _views(request).page(
@@ -46,13 +47,14 @@ async def overview(request: Request) -> Response:
         "overview.html",
         status=status,
         counts=counts,
+        cap=COUNT_CAP,
         running=[_shown(request, job) for job in running.jobs],
         hour=chart(hour, MINUTE, timedelta(hours=1), now),
         day=chart(day, TEN_MINUTES, timedelta(days=1), now),
         median=last_hour.delay(0.5),
         most=last_hour.delay(0.95),
         crons=sorted(crons, key=lambda cron: cron.scheduled_for)[:8],
-        attention=attention.of(status, last_hour, pauses, processor.registry, now),
+        attention=attention.of(status, registrations, last_hour, pauses, processor.registry),
     )
 
 

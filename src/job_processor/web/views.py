@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -17,6 +18,7 @@ from starlette.responses import HTMLResponse
 from job_processor.web import texts
 
 STATUSES = ("pending", "running", "paused", "finished", "errored", "killed", "skipped")
+_SEPARATORS = {"en": ",", "fr": "\N{NARROW NO-BREAK SPACE}"}
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -31,7 +33,7 @@ class Views:
             lstrip_blocks=True,
         )
         self._templates.globals.update(STATUSES=STATUSES, LANGUAGES=texts.LANGUAGES)
-        self._templates.filters.update(pretty=pretty, span=span, link=link)
+        self._templates.filters.update(pretty=pretty, flat=flat, span=span, took=took, link=link)
 
     def page(
         self, request: Request, template: str, answer: int = 200, **shown: Any
@@ -45,6 +47,7 @@ class Views:
         text = self._templates.get_template(template).render(
             t=partial(texts.translate, language=language),
             words=partial(texts.cron_in_words, language=language),
+            n=partial(grouped, language=language),
             time=partial(time_tag, now=now, language=language),
             language=language,
             root=root,
@@ -63,6 +66,21 @@ class Views:
 def pretty(value: Any) -> str:
     """Return plain JSON values as text for people."""
     return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def flat(value: Any) -> str:
+    """Return plain JSON values on one line."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def grouped(number: int, language: str) -> str:
+    """Return a whole number in groups of three digits, as a language parts them."""
+    return f"{number:,}".replace(",", _SEPARATORS[language])
+
+
+def took(duration: str) -> str:
+    """Return the duration of a run with its units parted from the numbers."""
+    return re.sub(r"(?<=\d)(?=[a-z])", " ", duration)
 
 
 def span(seconds: float | None, language: str = "en") -> str:

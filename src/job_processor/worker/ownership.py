@@ -15,7 +15,6 @@ from job_processor.definitions import CronDef
 from job_processor.models import Registrations
 from job_processor.store import Store
 from job_processor.store.base import Setting
-from job_processor.worker.rescuer import is_dead
 
 KIND = "cron_owner"
 _SEEN_LIMIT = 50
@@ -118,7 +117,7 @@ class Ownership:
         return any(
             name in worker.crons and fingerprint in (None, worker.crons[name])
             for worker in registrations.workers
-            if worker.service == self._service and not is_dead(worker, registrations.now)
+            if worker.service == self._service and not worker.is_dead(registrations.now)
         )
 
     async def _replace(self, name: str, old: Owner | None, new: Owner) -> bool:

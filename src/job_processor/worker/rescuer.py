@@ -7,23 +7,16 @@ import random
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import datetime
 
 from bson import ObjectId
 
 from job_processor.errors import StoreError
 from job_processor.events import Event, EventKind
-from job_processor.models import Job, Registrations, Settlement, WorkerInfo
-from job_processor.settings import NODE_WORKER_TIMEOUT, ORPHAN_NAME_SECONDS, RESCUE_BATCH
+from job_processor.models import Job, Registrations, Settlement
+from job_processor.settings import ORPHAN_NAME_SECONDS, RESCUE_BATCH
 from job_processor.worker.engine import Engine
 from job_processor.worker.outcomes import next_best, rescue
 from job_processor.worker.persistence import persist
-
-
-def is_dead(worker: WorkerInfo, now: datetime) -> bool:
-    """True when a worker's last heartbeat is older than its own timeout, by the same clock."""
-    timeout = worker.timeout_s if worker.timeout_s is not None else NODE_WORKER_TIMEOUT
-    return (now - worker.last_seen).total_seconds() > timeout
 
 
 class Rescuer:
@@ -70,7 +63,7 @@ class Rescuer:
         """Remove dead registrations; return those that we removed, the others moved on."""
         removed = set()
         for worker in registrations.workers:
-            if worker.id == self._engine.worker_id or not is_dead(worker, registrations.now):
+            if worker.id == self._engine.worker_id or not worker.is_dead(registrations.now):
                 continue
             if await self._engine.store.remove_dead(worker):
                 self._engine.logger.warning(
@@ -151,5 +144,5 @@ def _somebody_defines(name: str, registrations: Registrations) -> bool:
     return any(
         worker.timeout_s is None or name in worker.names  # a Node worker does not tell its names
         for worker in registrations.workers
-        if not is_dead(worker, registrations.now)
+        if not worker.is_dead(registrations.now)
     )

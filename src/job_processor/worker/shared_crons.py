@@ -24,7 +24,6 @@ from job_processor.sharing import (
 from job_processor.store.base import ANYTHING, Hint
 from job_processor.worker.engine import Engine
 from job_processor.worker.ownership import Ownership
-from job_processor.worker.rescuer import is_dead
 
 _REPAIRS = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between the passes that follow the start of a Node worker: it registers first, and
@@ -72,7 +71,7 @@ class SharedCrons:
         await store.look_at_validator()
         registrations = await store.registrations()
         for worker in registrations.workers:
-            if claims_everything(worker) and not is_dead(worker, registrations.now):
+            if claims_everything(worker) and not worker.is_dead(registrations.now):
                 self._tell(describe_untagged(worker))
         try:
             check_registry(store, self._engine.registry)

@@ -1,0 +1,31 @@
+"""A job scheduled by hand, with a payload that somebody has edited."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from job_processor.errors import InvalidArgumentError
+from job_processor.monitoring import job_json
+from job_processor.processor import JobProcessor
+from job_processor.redaction import Redaction
+
+
+async def schedule(processor: JobProcessor, redaction: Redaction, fields: Mapping[str, str]) -> str:
+    """Schedule what a form says; returns the id.
+
+    `of` is the job whose payload was edited: what its page hid keeps the value that it has there.
+    """
+    text = fields.get("payload", "").strip()
+    try:
+        payload = json.loads(text) if text else None
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgumentError("payload", text, f"allowed is JSON: {error}") from error
+    payload = redaction.restored(payload, await _payload_of(processor, fields.get("of", "")))
+    return str((await processor.schedule_job(fields.get("name", ""), payload)).id)
+
+
+async def _payload_of(processor: JobProcessor, job_id: str) -> Any:
+    job = await processor.get_job(job_id) if job_id else None
+    return job_json(job).get("payload") if job else None
