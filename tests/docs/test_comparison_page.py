@@ -8,23 +8,10 @@ from tests.docs.markdown import read, section, table
 
 PAGE = "docs/comparison.md"
 HEADER = ("", "language", "jobs live in", "handlers", "crons", "dashboard")
-PEERS = [
-    "Celery",
-    "Dramatiq",
-    "RQ",
-    "Huey",
-    "ARQ",
-    "SAQ",
-    "TaskIQ",
-    "Procrastinate",
-    "APScheduler",
-    "Oban",
-    "BullMQ",
-    "Agenda",
-    "River",
-    "Sidekiq",
-    "GoodJob",
-]
+PEERS = {
+    *("Celery", "Dramatiq", "RQ", "Huey", "ARQ", "SAQ", "TaskIQ", "Procrastinate", "APScheduler"),
+    *("Oban", "BullMQ", "Agenda", "River", "Sidekiq", "GoodJob"),
+}
 
 
 def test_it_says_of_when_it_is() -> None:

@@ -17,7 +17,7 @@ from website.staging import slug, stage
 import job_processor
 from job_processor import testing
 from job_processor.integrations import base
-from tests.docs.markdown import ROOT
+from tests.docs.markdown import ROOT, links
 
 NAVIGATION = tomllib.loads((ROOT / "website" / "nav.toml").read_text(encoding="utf-8"))["section"]
 TO_COME = {"cli.md", "django.md"}
@@ -48,6 +48,20 @@ def test_each_place_has_a_french_title() -> None:
     untitled = [page for page, entry in placed(NAVIGATION) if "fr" not in entry]
     names_of_products = {"otel.md", "prometheus.md", "sentry.md", "mongodb.md", "sqlite.md"}
     assert set(untitled) - in_french - names_of_products == set()
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.fr.md"])
+def test_the_readme_leads_to_every_page(readme: str) -> None:
+    """Each page of docs/ is linked, in the language of the README where it is there."""
+    pages = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md")}
+    french = {page for page in pages if page.endswith(".fr.md")}
+    english = pages - french
+    if readme == "README.fr.md":
+        english -= {page.replace(".fr.md", ".md") for page in french}
+        english |= french
+    linked = {target.partition("#")[0] for target in links(readme)}
+    assert english - linked == set()
+    assert linked & french == (french if readme == "README.fr.md" else set())
 
 
 def test_the_reference_has_every_public_name() -> None:
