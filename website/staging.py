@@ -21,6 +21,10 @@ _MERMAID: Final = re.compile(r"^```mermaid\nstateDiagram.*?^```$", re.DOTALL | r
 _LINK: Final = re.compile(r"(?<=\]\()(?P<target>[^)\s]+)(?=\))")
 _HEADING: Final = re.compile(r"^#+ (?P<title>.+)$", re.MULTILINE)
 _COMMENT: Final = re.compile(r"^<!--.*?-->\n", re.MULTILINE)
+_FRENCH_SPACE: Final = re.compile(
+    r"(?P<code>`[^`\n]*`)|(?<=«) | (?=[:;?!»](?:[\s)*]|$))", re.MULTILINE
+)
+"""A space that must not break, as French has before some signs; or code, between backticks."""
 _SWITCH: Final = re.compile(r"^\[(?:En français|In English)\]\([^)]*\)\n+", re.MULTILINE)
 _STATES: Final = ROOT / "docs" / "states.svg"
 """What is shown for the diagram of states, which only code hosts draw."""
@@ -67,7 +71,13 @@ def _page(source: Source, site: dict[str, str]) -> str:
     text = _MERMAID.sub(f"![States]({_beside(source.file, _STATES)})", text)
     text = _SWITCH.sub("", _COMMENT.sub("", text))
     text = _outside_code(text, lambda prose: _LINK.sub(_rewriter(source, site), prose))
+    if source.language == "fr":
+        text = _outside_code(text, lambda prose: _FRENCH_SPACE.sub(_unbroken, prose))
     return _with_english_anchors(text, source)
+
+
+def _unbroken(match: re.Match[str]) -> str:
+    return match["code"] or "\N{NO-BREAK SPACE}"
 
 
 def _rewriter(source: Source, site: dict[str, str]) -> Callable[[re.Match[str]], str]:

@@ -130,3 +130,13 @@ def test_arguments_become_a_list() -> None:
 def test_headings_are_named_as_code_hosts_name_them() -> None:
     """Lower case, hyphens for spaces, no other signs."""
     assert slug("What a `Retry` is, and isn't") == "what-a-retry-is-and-isnt"
+
+
+def test_french_signs_stay_with_their_words(tmp_path: Path) -> None:
+    """In French the space before `:` and within « » does not break; code keeps what it has."""
+    stage(sources("fr"), tmp_path)
+    text = (tmp_path / "concepts.md").read_text(encoding="utf-8")
+    assert "«\N{NO-BREAK SPACE}Worker crashed unexpectedly\N{NO-BREAK SPACE}»" in text
+    prose = re.sub(r"^```.*?^```$|`[^`\n]*`", "", text, flags=re.DOTALL | re.MULTILINE)
+    assert re.findall(r" [:;?!](?:\s|$)|« | »", prose) == []
+    assert re.search(r"\N{NO-BREAK SPACE}", (tmp_path / "retries.md").read_text()) is None
