@@ -8,7 +8,7 @@ import pytest
 
 from job_processor import JobStatus
 from job_processor.models import TRANSITIONS
-from tests.docs.markdown import PAGES, ROOT, anchors, blocks, code, links, section, table
+from tests.docs.markdown import PAGES, ROOT, anchors, blocks, code, links, read, section, table
 
 PACKAGE = ROOT / "src" / "job_processor"
 Transition = tuple[JobStatus | None, JobStatus]
@@ -54,6 +54,19 @@ def test_twins_have_the_same_sections(english: str, french: str) -> None:
         return re.findall(r"^#+(?= )", prose, re.MULTILINE)
 
     assert levels(english) == levels(french)
+
+
+@pytest.mark.parametrize(("english", "french"), TWINS)
+def test_twins_have_the_same_tables_lists_and_images(english: str, french: str) -> None:
+    """A translation has as many rows of tables, items of lists and images as its page."""
+
+    def counts(page: str) -> list[int]:
+        return [
+            len(re.findall(sign, read(page), re.MULTILINE))
+            for sign in (r"^\|", r"^ *(?:-|\d\.) ", r"!\[")
+        ]
+
+    assert counts(english) == counts(french)
 
 
 @pytest.mark.parametrize("page", PAGES)
