@@ -7,7 +7,7 @@ import re
 from tests.docs.markdown import read, section, table
 
 PAGE = "docs/comparison.md"
-HEADER = ("", "language", "jobs live in", "handlers", "crons", "dashboard")
+HEADER = ("system", "language", "jobs live in", "handlers", "crons", "dashboard")
 PEERS = {
     *("Celery", "Dramatiq", "RQ", "Huey", "ARQ", "SAQ", "TaskIQ", "Procrastinate", "APScheduler"),
     *("Oban", "BullMQ", "Agenda", "River", "Sidekiq", "GoodJob"),
