@@ -17,7 +17,7 @@ from job_processor import (
     Retry,
     SharedDatabaseError,
 )
-from job_processor.models import JobQuery
+from job_processor.queries import JobQuery
 from tests.processors import QUICK, Processors, eventually
 from tests.store.mongo.samples import fixture
 from tests.worker.test_node_validator import install_node_validator

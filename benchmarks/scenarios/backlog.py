@@ -15,7 +15,7 @@ from benchmarks.fillers import SHORT, Shape, fill
 from benchmarks.results import Column
 from benchmarks.scenarios.base import Bench, Measured, Scenario
 from benchmarks.systems.base import System
-from job_processor.models import Claim
+from job_processor.queries import Claim
 from job_processor.settings import Settings
 from job_processor.store.base import Store
 from job_processor.store.opening import open_store

@@ -15,13 +15,14 @@ class OurSystem(System):
     kind: ClassVar[Literal["ours", "raw", "peer"]] = "ours"
     packages = ("job-processor", "pymongo")
     bulk = "schedule_jobs"
-    # The command line runs asyncio's own loop; an application may install uvloop.
     variants = concurrencies(10, 100, 500, loops=("asyncio", "uvloop"))
 
     def worker(self, variant: Variant) -> list[str]:
         """Return `job-processor worker`."""
         app = "benchmarks.systems.ours_app:make"
-        return [PYTHON, "-m", "job_processor", "worker", app, "--log-level", "error"]
+        loop = variant.options["BENCH_LOOP"]
+        command = [PYTHON, "-m", "job_processor", "worker", app]
+        return [*command, "--loop", loop, "--log-level", "error"]
 
 
 class OurProducer(Producer):

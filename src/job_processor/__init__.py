@@ -46,7 +46,6 @@ if TYPE_CHECKING:
         Cron,
         CronTask,
         Job,
-        JobPage,
         JobStatus,
         Output,
         SimpleJob,
@@ -56,6 +55,7 @@ if TYPE_CHECKING:
     from job_processor.pauses import Pauses
     from job_processor.processor import JobProcessor, init_job_processor
     from job_processor.producer import JobRequest
+    from job_processor.queries import JobPage
     from job_processor.retries import Retry, RetryLater, Snooze
     from job_processor.rollups import Rollup
 
@@ -127,7 +127,8 @@ _HOMES = {  # all others are errors
     "events": "Event EventKind",
     "facade.handles": "JobHandle",
     "migration": "MigrationReport",
-    "models": "Attempt Cron CronTask Job JobPage JobStatus Output SimpleJob SkipMetadata",
+    "queries": "JobPage",
+    "models": "Attempt Cron CronTask Job JobStatus Output SimpleJob SkipMetadata",
     "processor": "JobProcessor init_job_processor",
     "producer": "JobRequest",
     "notes": "LogLine Notes Progress",

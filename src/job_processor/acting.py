@@ -12,7 +12,7 @@ from job_processor.clock import Clock
 from job_processor.errors import JobConflictError, JobNotFoundError
 from job_processor.events import EventBus
 from job_processor.killing import kill_job
-from job_processor.models import JobQuery
+from job_processor.queries import JobQuery
 from job_processor.store import Store
 
 Action: TypeAlias = Literal["retry", "kill", "delete"]

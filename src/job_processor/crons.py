@@ -12,8 +12,9 @@ from bson import ObjectId
 from job_processor.clock import Clock
 from job_processor.definitions import Registry
 from job_processor.errors import InvalidArgumentError, UnknownJobError
-from job_processor.models import Cron, CronTask, JobQuery, JobStatus, cron_id
+from job_processor.models import Cron, CronTask, JobStatus, cron_id
 from job_processor.pauses import KIND, Pauses
+from job_processor.queries import JobQuery
 from job_processor.schedule import next_occurrence
 from job_processor.sharing import NODE_TIMEZONE, check_timezone
 from job_processor.stamps import Stamps

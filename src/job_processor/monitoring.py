@@ -15,7 +15,6 @@ from job_processor.models import (
     Cron,
     CronTask,
     Job,
-    JobQuery,
     JobStatus,
     JobType,
     Output,
@@ -23,6 +22,7 @@ from job_processor.models import (
     SimpleJob,
     WorkerInfo,
 )
+from job_processor.queries import JobQuery
 from job_processor.settings import COUNT_CAP, STATUS_LIMIT, STATUS_NAMES, STATUS_TASKS
 from job_processor.store import Store
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bson import ObjectId
 
-from job_processor.models import JobPage, JobQuery
+from job_processor.queries import JobPage, JobQuery
 from job_processor.store import Store
 
 

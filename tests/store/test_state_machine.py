@@ -29,7 +29,6 @@ from job_processor.models import (
     ACTIVE,
     SETTLED,
     WAITING,
-    Claim,
     Job,
     Outcome,
     Output,
@@ -37,6 +36,7 @@ from job_processor.models import (
     SimpleJob,
     WorkerInfo,
 )
+from job_processor.queries import Claim
 from job_processor.settings import Settings
 from job_processor.store import Store
 from job_processor.store.opening import open_store

@@ -10,7 +10,8 @@ import pytest
 from bson import ObjectId
 
 from job_processor import JobDef, JobProcessor, JobStatus, Retry, SimpleJob
-from job_processor.models import Claim, Job, Settlement, WorkerInfo
+from job_processor.models import Job, Settlement, WorkerInfo
+from job_processor.queries import Claim
 from job_processor.settings import ORPHAN_NAME_SECONDS
 from job_processor.worker.outcomes import rescue
 from job_processor.worker.reconciler import Reconciler

@@ -20,7 +20,7 @@ from job_processor import (
     Pauses,
 )
 from job_processor.definitions import Misfire
-from job_processor.models import JobQuery
+from job_processor.queries import JobQuery
 from job_processor.worker.pauses import PauseWatch
 from job_processor.worker.scheduler import Scheduler
 from tests.processors import Processors, eventually

@@ -12,9 +12,10 @@ from job_processor.cli import tables
 from job_processor.cli.output import console, plain, print_json
 from job_processor.cli.reading import read_number, read_text
 from job_processor.cli.watching import ask
-from job_processor.models import Job, JobPage, JobStatus
+from job_processor.models import Job, JobStatus
 from job_processor.monitoring import job_json
 from job_processor.processor import JobProcessor
+from job_processor.queries import JobPage
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from bson import ObjectId
 from job_processor import monitoring
 from job_processor.errors import InvalidArgumentError
 from job_processor.facade.base import Base
-from job_processor.models import Job, JobPage, JobStatus, JobType, Registrations, object_id
+from job_processor.models import Job, JobStatus, JobType, Registrations, object_id
 from job_processor.paging import find_page
+from job_processor.queries import JobPage
 from job_processor.rollups import SPANS, Rollup
 from job_processor.selecting import query_of
 from job_processor.settings import check_int, check_positive

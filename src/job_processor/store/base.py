@@ -19,10 +19,8 @@ from bson import ObjectId
 
 from job_processor.errors import InvalidArgumentError
 from job_processor.models import (
-    Claim,
     Cron,
     Job,
-    JobQuery,
     JobStatus,
     JobType,
     Registrations,
@@ -31,6 +29,7 @@ from job_processor.models import (
     WorkerInfo,
 )
 from job_processor.notes import Notes
+from job_processor.queries import Claim, JobQuery
 from job_processor.rollups import Rollup
 
 if TYPE_CHECKING:

@@ -13,9 +13,10 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from job_processor.definitions import Definition
 from job_processor.errors import InvalidArgumentError, JobNotFoundError
 from job_processor.facade.reading import COUNT_CAP_OF_SELECTIONS as COUNT_CAP
-from job_processor.models import Job, JobPage, JobStatus
+from job_processor.models import Job, JobStatus
 from job_processor.monitoring import job_json, to_json
 from job_processor.processor import JobProcessor
+from job_processor.queries import JobPage
 from job_processor.rollups import MINUTE, TEN_MINUTES, total
 from job_processor.web import attention
 from job_processor.web.charts import chart

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from job_processor.abort import AbortReason, AbortSignal
 from job_processor.errors import StoreError, StoreUnavailableError
 from job_processor.events import Event, EventKind
-from job_processor.models import Claim, Job
+from job_processor.models import Job
+from job_processor.queries import Claim
 from job_processor.settings import AGEING_INTERVAL, CLAIM_NAMES
 from job_processor.store.base import Hint
 from job_processor.worker.engine import Engine

@@ -9,7 +9,6 @@ from bson import ObjectId
 
 from job_processor.clock import Clock
 from job_processor.models import (
-    Claim,
     Cron,
     CronTask,
     Job,
@@ -22,6 +21,7 @@ from job_processor.models import (
     cron_id,
     occurrence_id,
 )
+from job_processor.queries import Claim
 from job_processor.store import Store
 
 NOW = Clock().now()

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 from bson import ObjectId
 
-from job_processor.models import Cron, CronTask, Job, JobQuery, JobStatus
+from job_processor.models import Cron, CronTask, Job, JobStatus
+from job_processor.queries import JobQuery
 from job_processor.store import Store
 from tests.store.contract.samples import (
     MS,

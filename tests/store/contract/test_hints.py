@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from bson import ObjectId
 
-from job_processor.models import JobQuery, JobStatus
+from job_processor.models import JobStatus
+from job_processor.queries import JobQuery
 from job_processor.store import Store
 from job_processor.store.base import ANYTHING, Hint
 from tests.store.contract.conftest import Listener, OtherProcess, OtherProcesses

@@ -10,7 +10,8 @@ from itertools import product
 import pytest
 from bson import ObjectId
 
-from job_processor.models import ACTIVE, SETTLED, Job, JobQuery, JobStatus, JobType
+from job_processor.models import ACTIVE, SETTLED, Job, JobStatus, JobType
+from job_processor.queries import JobQuery
 from job_processor.store import Store
 from tests.store.contract.samples import (
     MS,

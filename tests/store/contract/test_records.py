@@ -10,7 +10,8 @@ import pytest
 from bson import ObjectId
 
 from job_processor import JobStatus, LogLine, Notes, Progress
-from job_processor.models import Job, JobQuery
+from job_processor.models import Job
+from job_processor.queries import JobQuery
 from job_processor.store import Store
 from tests.store.contract.samples import (
     MS,

@@ -10,16 +10,8 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from job_processor.models import (
-    ACTIVE,
-    SETTLED,
-    Job,
-    JobQuery,
-    JobStatus,
-    JobType,
-    Output,
-    SimpleJob,
-)
+from job_processor.models import ACTIVE, SETTLED, Job, JobStatus, JobType, Output, SimpleJob
+from job_processor.queries import JobQuery
 from job_processor.rollups import KEPT, MINUTE, TEN_MINUTES, Rollup, start_of
 from job_processor.store import Store
 from tests.store.contract.samples import (

@@ -10,7 +10,6 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.models import (
-    Claim,
     Cron,
     CronTask,
     Job,
@@ -23,6 +22,7 @@ from job_processor.models import (
     cron_id,
     occurrence_id,
 )
+from job_processor.queries import Claim
 
 NOW = datetime(2026, 5, 4, 10, 30, 0, 123000, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -17,7 +17,8 @@ from pymongo.errors import InvalidOperation
 
 from job_processor import JobProcessor
 from job_processor.errors import InvalidArgumentError, StoreError, StoreUnavailableError
-from job_processor.models import JobQuery, JobStatus
+from job_processor.models import JobStatus
+from job_processor.queries import JobQuery
 from job_processor.store.mongo import MongoStore, open_mongo
 from job_processor.store.mongo.connection import connect
 from tests.mongo_server import MongoServer, database_url, free_port

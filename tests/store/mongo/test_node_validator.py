@@ -10,7 +10,8 @@ import pytest
 from bson import ObjectId
 
 from job_processor.errors import StoreError
-from job_processor.models import JobQuery, JobStatus, Output, SkipMetadata
+from job_processor.models import JobStatus, Output, SkipMetadata
+from job_processor.queries import JobQuery
 from job_processor.store.mongo import MongoStore
 from tests.store.mongo.conftest import Database
 from tests.store.mongo.samples import (

@@ -9,7 +9,6 @@ from bson import ObjectId
 
 from job_processor.clock import Clock
 from job_processor.models import (
-    Claim,
     CronTask,
     Job,
     JobStatus,
@@ -19,6 +18,7 @@ from job_processor.models import (
     SimpleJob,
     WorkerInfo,
 )
+from job_processor.queries import Claim
 
 NOW = Clock().now()
 """Of each process its own: what a job of one is to another is due long since."""

@@ -14,7 +14,8 @@ from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.errors import OperationFailure
 
-from job_processor.models import Claim, Job
+from job_processor.models import Job
+from job_processor.queries import Claim
 from job_processor.settings import CLAIM_NAMES
 from job_processor.store.mongo.documents import (
     JOB_TYPES,

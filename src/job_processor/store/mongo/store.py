@@ -16,10 +16,8 @@ from job_processor.errors import StoreError, StoreSetupError, StoreUnavailableEr
 from job_processor.models import (
     SETTLED,
     WAITING,
-    Claim,
     Cron,
     Job,
-    JobQuery,
     JobStatus,
     JobType,
     Registrations,
@@ -28,6 +26,7 @@ from job_processor.models import (
     WorkerInfo,
 )
 from job_processor.notes import Notes
+from job_processor.queries import Claim, JobQuery
 from job_processor.rollups import Rollup
 from job_processor.settings import MONGO_MAX_HISTORY_DAYS
 from job_processor.store.base import Hint, HintListener, NameCount, Pulse, Setting, Store

@@ -17,7 +17,8 @@ from heapq import nsmallest
 from typing import NamedTuple
 
 from job_processor.clock import from_ms, to_ms
-from job_processor.models import Claim, Job
+from job_processor.models import Job
+from job_processor.queries import Claim
 from job_processor.store.sqlite.rows import COLUMNS, Row, to_job
 from job_processor.store.sqlite.tables import WAITING, Tables
 

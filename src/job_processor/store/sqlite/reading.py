@@ -17,7 +17,8 @@ from typing import Any, TypeAlias, get_args
 
 from bson import ObjectId
 
-from job_processor.models import Job, JobQuery, JobStatus, JobType
+from job_processor.models import Job, JobStatus, JobType
+from job_processor.queries import JobQuery
 from job_processor.settings import LOOK_THROUGH
 from job_processor.store.base import NameCount
 from job_processor.store.sqlite.rows import COLUMNS, to_job

@@ -14,10 +14,8 @@ from job_processor.errors import JobConflictError, StoreError
 from job_processor.models import (
     SETTLED,
     WAITING,
-    Claim,
     Cron,
     Job,
-    JobQuery,
     JobStatus,
     JobType,
     Registrations,
@@ -26,6 +24,7 @@ from job_processor.models import (
     WorkerInfo,
 )
 from job_processor.notes import Notes
+from job_processor.queries import Claim, JobQuery
 from job_processor.rollups import Rollup
 from job_processor.store.base import (
     ANYTHING,
