@@ -14,7 +14,7 @@ from tests.docs.tutorial import Reader
 PAGE = "docs/tutorial.md"
 
 
-@pytest.mark.timeout(120)  # a dozen programs are started, one after the other
+@pytest.mark.timeout(300)  # a dozen programs are started, one after the other
 def test_the_tutorial_does_what_it_says() -> None:
     """Each file is written, each command run, and each prints what the page shows."""
     # A short path, as readers have it: with that of `tmp_path`, lines are too long and break.

@@ -19,15 +19,19 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from tests.docs.markdown import Block
 
-PATIENCE: Final = 20.0
-"""Seconds that `run until` goes on, and that a program gets to stop."""
+PATIENCE: Final = 60.0
+"""Seconds that `run until` goes on, and that a program gets to start or to stop."""
+STARTED: Final = re.compile(r"worker started|is at http://")
+"""What a worker and the dashboard say when they are there."""
 
 
 class Reader:
@@ -35,7 +39,7 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._running: list[subprocess.Popen[bytes]] = []
+        self._running: list[Program] = []
         self._printed = ""
         self._environment = {
             **os.environ,
@@ -73,14 +77,10 @@ class Reader:
     def stop_all(self) -> None:
         """Press Ctrl-C wherever something runs."""
         running, self._running = self._running, []
-        for process in running:
-            process.send_signal(signal.SIGINT)
-        for process in running:
-            try:
-                process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        for program in running:
+            program.interrupt()
+        for program in running:
+            program.wait()
 
     def _run(self, block: Block, until: Block | None) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -104,19 +104,54 @@ class Reader:
 
     def _start(self, block: Block) -> None:
         for command in commands(block):
-            with (self._folder / "running.log").open("ab") as log:
-                self._running.append(
-                    subprocess.Popen(
-                        ["bash", "-c", f"exec {command}"],
-                        cwd=self._folder,
-                        env=self._environment,
-                        stdout=log,
-                        stderr=log,
-                    )
-                )
+            self._running.append(Program(command, self._folder, self._environment))
+            self._running[-1].wait_until_there()
 
     def _prints(self, block: Block) -> bool:
         return re.fullmatch(pattern(block.text), normal(self._printed)) is not None
+
+
+class Program:
+    """Something that runs on in a terminal of its own."""
+
+    def __init__(self, command: str, folder: Path, environment: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(
+            ["bash", "-c", f"exec {command}"],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._said: list[str] = []
+        self._is_there = threading.Event()
+        self._listener = threading.Thread(target=self._listen)
+        self._listener.start()
+
+    def wait_until_there(self) -> None:
+        """Return when it says that it has started."""
+        assert self._is_there.wait(PATIENCE), f"it says\n{''.join(self._said)}"
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        self._process.send_signal(signal.SIGINT)
+
+    def wait(self) -> None:
+        """Return when it has ended, by force if it does not."""
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._listener.join()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            for line in lines:
+                self._said.append(line)
+                if STARTED.search(line):
+                    self._is_there.set()
 
 
 def commands(block: Block) -> list[str]:
