@@ -16,7 +16,9 @@ from job_processor import (
     JobRequest,
     Retry,
     SharedDatabaseError,
+    SimpleJob,
 )
+from job_processor.host import Host
 from job_processor.queries import JobQuery
 from tests.processors import QUICK, Processors, eventually
 from tests.store.mongo.samples import fixture
@@ -154,3 +156,34 @@ async def test_a_node_worker_that_comes_later_is_noticed(
         with pytest.raises(SharedDatabaseError):
             await processor.schedule_job("a", priority=1)
         assert await processor._store.find(JobQuery()) == []  # nothing was stored
+
+
+class Traces:
+    """An integration that notes a trace on each job, as that of OpenTelemetry does."""
+
+    def install(self, host: Host) -> None:
+        """Ask for each job."""
+        trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        host.stamp(lambda job: {"traceparent": trace} if isinstance(job, SimpleJob) else None)
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_trace_is_left_out(mongo_db_url: str, known: bool) -> None:
+    """A plain job is stored without it, also where Node has come since this process looked."""
+    async with Processors(mongo_db_url) as processors:
+        options: dict[str, Any] = {"jobs": {"a": JobDef(nothing)}, "integrations": [Traces()]}
+        first = await processors.make(**options)
+        traced = await first.schedule_job("a", scheduled_for=timedelta(hours=1))
+        assert traced.traceparent is not None
+        await install_node_validator(mongo_db_url)
+        processor = await processors.make(**options) if known else first
+        jobs = [
+            await processor.schedule_job("a"),
+            *await processor.schedule_jobs(["a", "a"]),
+            await processor.run_job("a"),
+        ]
+        for job in jobs:
+            stored = await processor.get_job(job.id)
+            assert isinstance(stored, SimpleJob)
+            assert stored.traceparent is None
+        assert (await processor.migrate_from_node()).survey.own_fields == ("traceparent",)

@@ -16,7 +16,7 @@ from job_processor.models import Cron, CronTask, JobStatus, cron_id
 from job_processor.pauses import KIND, Pauses
 from job_processor.queries import JobQuery
 from job_processor.schedule import next_occurrence
-from job_processor.sharing import NODE_TIMEZONE, check_timezone
+from job_processor.sharing import NODE_TIMEZONE, check_cron
 from job_processor.stamps import Stamps
 from job_processor.store import Store
 from job_processor.worker.insertion import insert_or_skip
@@ -57,8 +57,8 @@ async def check_node_crons(store: Store, registry: Registry, timezone: str) -> N
     owners = await store.settings(OWNERS)
     for cron in await store.crons():
         definition = registry.crons.get(cron.name)
-        if definition is not None and cron.name not in owners and cron.id != cron_id(cron.name):
-            check_timezone(cron.name, definition.timezone or timezone)
+        if definition is not None and _is_of_node(cron, owners.get(cron.name)):
+            check_cron(cron, definition, timezone)
 
 
 async def run_cron(
@@ -88,6 +88,13 @@ async def run_cron(
     (stored,) = await insert_or_skip(store, [stamps.on(task)], clock)
     assert isinstance(stored, CronTask)  # noqa: S101  # as it was made
     return stored
+
+
+def _is_of_node(cron: Cron, owner: Mapping[str, Any] | None) -> bool:
+    """True when the Node package schedules it, alone or with us."""
+    if owner is None:
+        return cron.id != cron_id(cron.name)
+    return Owner.from_setting(owner).of_both
 
 
 async def _is_exclusive(store: Store, registry: Registry, name: str) -> bool:

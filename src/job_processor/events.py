@@ -30,6 +30,7 @@ class EventKind(StrEnum):
     SKIPPED = "skipped"
     RESCUED = "rescued"
     CRON_FIRED = "cron fired"
+    CRON_REFUSED = "cron refused"
     WORKER_STARTED = "worker started"
     WORKER_STOPPED = "worker stopped"
     WORKER_LOST = "worker lost"
@@ -47,7 +48,8 @@ class Event:
     """The job as last written, None for a worker's events."""
     error: BaseException | None = None
     """What the handler raised, of ERRORED and RETRIED; None where it was something else that ended
-    the attempt: a crash, an interruption, a maximum runtime."""
+    the attempt: a crash, an interruption, a maximum runtime. Of CRON_REFUSED the
+    SharedDatabaseError that names the cron."""
 
 
 Listener: TypeAlias = Callable[[Event], object]

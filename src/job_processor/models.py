@@ -341,6 +341,20 @@ def cron_id(name: str) -> ObjectId:
     return ObjectId(sha256(f"cron\n{name}".encode()).digest()[:12])
 
 
+def written_at(now: datetime) -> datetime:
+    """Return the `updated_at` of a cron that we write: a whole second, so that `is_touched` tells.
+
+    The validator of the Node package leaves no field to sign with. Its own writes have the
+    milliseconds of a clock, and one in a thousand passes for ours.
+    """
+    return now.replace(microsecond=0)
+
+
+def is_touched(cron: Cron) -> bool:
+    """True when the Node package wrote a cron of ours last: its start does, and its scheduler."""
+    return cron.updated_at.microsecond != 0
+
+
 def object_id(value: object, argument: str = "job_id") -> ObjectId:
     """Return `value` as an ObjectId; raise InvalidArgumentError when it is none."""
     if isinstance(value, ObjectId):

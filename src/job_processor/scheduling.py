@@ -18,7 +18,7 @@ from job_processor.events import EventBus
 from job_processor.models import Job, OnConflict, SimpleJob
 from job_processor.producer import JobRequest, Producer, ShortRequest
 from job_processor.settings import SCHEDULE_BATCH
-from job_processor.sharing import check_job
+from job_processor.sharing import check_job, without_trace
 from job_processor.stamps import Stamps
 from job_processor.store import Store
 from job_processor.worker.insertion import Rules, insert_or_skip, insert_refused, is_over
@@ -42,6 +42,7 @@ class Scheduling:
         """Store one job; return it as stored, or the one that is there in its place."""
         job = self.producer.make(on_conflict=on_conflict, **request)
         check_job(store, job)
+        job = without_trace(store, job)
         if session is not None:
             await self._schedule_in(session, store, [job], [on_conflict])
             if self._events.has_listeners:
@@ -89,6 +90,7 @@ class Scheduling:
         jobs = [self.producer.make_of(each, start + i) for i, each in enumerate(requests)]
         for job in jobs:
             check_job(store, job)
+        jobs = [without_trace(store, job) for job in jobs]
         given = {
             job.id: request.on_conflict
             for job, request in zip(jobs, requests, strict=True)

@@ -6,11 +6,12 @@ defined or scheduled, and not at the first failure of a job at midnight.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from job_processor.definitions import Definition, Registry
+from job_processor.definitions import CronDef, Definition, Registry
 from job_processor.errors import SharedDatabaseError
-from job_processor.models import SimpleJob, WorkerInfo
+from job_processor.models import Cron, SimpleJob, WorkerInfo
 from job_processor.store import Store
 
 NODE_TIMEZONE = "Europe/Paris"
@@ -54,12 +55,23 @@ def check_job(store: Store, job: SimpleJob) -> None:
         _refuse("unique_key", job.unique_key, "unique_key")
 
 
-def check_timezone(name: str, timezone: str) -> None:
-    """Raise SharedDatabaseError unless a cron that Node schedules too is read in Node's zone."""
-    if timezone != NODE_TIMEZONE:
+def without_trace(store: Store, job: SimpleJob) -> SimpleJob:
+    """Return a new job as this database takes it: a trace is no reason to refuse a plain job."""
+    if job.traceparent is None or not store.refuses_own_fields:
+        return job
+    return replace(job, traceparent=None)
+
+
+def check_cron(cron: Cron, definition: CronDef, timezone: str) -> None:
+    """Raise SharedDatabaseError unless a cron that Node schedules too means the same there.
+
+    timezone: the one of a definition that names none.
+    """
+    name, zone = cron.name, definition.timezone or timezone
+    if zone != NODE_TIMEZONE:
         raise SharedDatabaseError(
             f"timezone of {name!r}",
-            timezone,
+            zone,
             f"the Node package on this database schedules this cron too, and reads it in "
             f"{NODE_TIMEZONE}; allowed is timezone={NODE_TIMEZONE!r}. Once no Node process starts "
             "any more, `job-processor migrate-from-node --apply` makes the cron ours",

@@ -9,6 +9,7 @@ from job_processor.facade.reading import Reading
 from job_processor.models import OnConflict, SimpleJob
 from job_processor.producer import Payload, When
 from job_processor.scheduling import OnProgress, Requests, Scheduling, as_simple
+from job_processor.sharing import without_trace
 from job_processor.worker.insertion import insert_or_skip
 
 
@@ -100,6 +101,7 @@ class Producing(Reading):
         definition = self.registry.runnable(name)
         async with engine:
             job = self._scheduling.producer.make_running(name, payload, engine.worker_id)
+            job = without_trace(self._store, job)
             (stored,) = await insert_or_skip(self._store, [job], self._clock)
             if stored.settled:
                 self._events.tell_stored([stored])

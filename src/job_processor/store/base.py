@@ -317,6 +317,18 @@ class Store(ABC):
         del name, moments
         return set()
 
+    async def remove_planned_by_node(self, name: str, moment: datetime) -> None:
+        """Pending occurrences that the Node package has made for this moment → absent."""
+        del name, moment
+
+    async def give_cron(self, cron: Cron) -> bool:
+        """Ours, at this expression and pointer → the Node package's; False when it had changed.
+
+        Its id is then no longer derived from its name; its occurrences stay.
+        """
+        del cron
+        return False
+
     # --- settings -------------------------------------------------------------------------------
 
     @abstractmethod

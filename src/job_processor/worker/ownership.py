@@ -8,7 +8,7 @@ when no living worker lists the present one (a rollback).
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from job_processor.definitions import CronDef
@@ -32,10 +32,13 @@ class Owner:
     applied: str | None = None
     """Hash of the definition that the cron's pointer was computed with."""
     timezone: str = "UTC"
+    of_both: bool = False
+    """True when the Node package defines the cron, too."""
 
     def as_setting(self) -> dict[str, Any]:
         """Return it as plain values."""
-        return {**asdict(self), "seen": list(self.seen)}
+        fields = {**asdict(self), "seen": list(self.seen)}
+        return {name: value for name, value in fields.items() if name != "of_both" or value}
 
     @classmethod
     def from_setting(cls, setting: Setting) -> Owner:
@@ -46,6 +49,7 @@ class Owner:
             seen=tuple(setting.get("seen", ())),
             applied=setting.get("applied"),
             timezone=setting.get("timezone", "UTC"),
+            of_both=setting.get("of_both", False),
         )
 
 
@@ -87,15 +91,20 @@ class Ownership:
             seen=_seen(owner, mine),
             applied=owner.applied if owner is not None else None,
             timezone=definition.timezone or self._timezone,
+            of_both=owner is not None and owner.of_both,
         )
         return taken if await self._replace(name, owner, taken) else None
 
     async def mark_applied(self, name: str, owner: Owner) -> None:
         """Note that the cron's pointer follows the definition that counts."""
-        applied = Owner(
-            owner.service, owner.fingerprint, owner.seen, owner.fingerprint, owner.timezone
-        )
-        await self._replace(name, owner, applied)
+        await self._replace(name, owner, replace(owner, applied=owner.fingerprint))
+
+    async def mark_of_both(self, name: str, owner: Owner, of_both: bool) -> Owner:
+        """Note whether the Node package defines the cron too; return the owner as it is then."""
+        marked = replace(owner, of_both=of_both)
+        if marked == owner or not await self._replace(name, owner, marked):
+            return owner
+        return marked
 
     def abandoned(self, owners: dict[str, Owner], registrations: Registrations) -> list[str]:
         """Return our service's crons that no living worker of it lists."""

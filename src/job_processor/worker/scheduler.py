@@ -15,7 +15,15 @@ from datetime import datetime, timedelta
 from job_processor.definitions import CronDef
 from job_processor.errors import StoreError
 from job_processor.events import Event, EventKind
-from job_processor.models import Cron, CronTask, Job, JobStatus, cron_id, occurrence_id
+from job_processor.models import (
+    Cron,
+    CronTask,
+    Job,
+    JobStatus,
+    cron_id,
+    occurrence_id,
+    written_at,
+)
 from job_processor.schedule import next_occurrence, parse
 from job_processor.settings import SCHEDULER_INTERVAL
 from job_processor.store.base import Hint
@@ -81,19 +89,31 @@ class Scheduler:
                 continue  # its pointer stays, so that what it misses is judged when it goes on
             cron = crons.get(name)
             if cron is not None and name not in owners and cron.id != cron_id(name):
-                self._shared.leave(name, definition)
+                self._shared.leave(cron, definition)
                 continue
-            if self._shared.is_being_moved(cron, engine.clock.now()):
+            if self._shared.is_being_written(cron, engine.clock.now()):
                 continue
             owner = await self._ownership.take(name, definition, owners.get(name), registrations)
-            if owner is not None:
+            if owner is None:
+                continue
+            owner = await self._shared.note_start(name, cron, owner)
+            if cron is None or not await self._shared.give_up(cron, owner, definition):
                 pointers.append(await self._advance(name, definition, cron, owner))
         for name in self._ownership.abandoned(owners, registrations):
-            engine.logger.info("cron %r is listed by no worker any more; removing it", name)
-            await engine.store.remove_cron(name)
-            await self._ownership.remove(name)
-            self._shared.forget(name)
+            await self._abandon(name, crons.get(name), owners[name])
         return min(pointers, default=None)
+
+    async def _abandon(self, name: str, cron: Cron | None, owner: Owner) -> None:
+        """Remove a cron that no worker lists any more, or leave it to Node where it defines it."""
+        logger = self._engine.logger
+        if cron is not None and await self._shared.may_be_of_node(cron, owner):
+            logger.info("cron %r is listed by Node alone any more; leaving it to it", name)
+            await self._shared.give(cron)
+            return
+        logger.info("cron %r is listed by no worker any more; removing it", name)
+        await self._engine.store.remove_cron(name)
+        await self._ownership.remove(name)
+        self._shared.forget(name)
 
     async def _advance(
         self, name: str, definition: CronDef, cron: Cron | None, owner: Owner
@@ -101,8 +121,13 @@ class Scheduler:
         """Make sure of the standing occurrence, move a due pointer, remove strays."""
         store, now = self._engine.store, self._engine.clock.now()
         fresh = owner.applied != owner.fingerprint
+        made_here = self._made_the_pointer(definition, cron)
         stands = self._shared.stood_at(name) if cron is None else cron.scheduled_for
-        if stands is None or (fresh and not self._made_the_pointer(definition, cron)):
+        if cron is not None and await self._shared.take_back(
+            cron, owner, definition, made_here=made_here
+        ):
+            stands = None
+        if stands is None or (fresh and not made_here):
             planned = [self._next(definition, now)]
         elif stands > now:
             planned = [stands]
@@ -113,12 +138,13 @@ class Scheduler:
         of_node = await self._shared.planned(name, planned)
         planned = [moment for moment in planned if moment not in of_node]
         await self._insert(name, definition, planned, now)
+        expression = parse(definition.cron_string)
         if cron is None:
             await store.create_cron(_new_cron(name, definition, pointer, now))
-        elif pointer != cron.scheduled_for or parse(definition.cron_string) != cron.cron_string:
-            moved = await store.update_cron(cron, parse(definition.cron_string), pointer, now)
-            if moved and self._engine.events.has_listeners:
-                self._tell_fired(name, definition, planned, now)
+        elif (pointer, expression) != (cron.scheduled_for, cron.cron_string) and (
+            await store.update_cron(cron, expression, pointer, written_at(now))
+        ):
+            self._tell_fired(name, definition, planned, now)
         if fresh:
             await self._ownership.mark_applied(name, owner)
         keep = {occurrence_id(name, each) for each in planned}
@@ -144,6 +170,8 @@ class Scheduler:
         self, name: str, definition: CronDef, planned: Iterable[datetime], now: datetime
     ) -> None:
         """Tell of what has come due; whoever moves the pointer does, so it is told once."""
+        if not self._engine.events.has_listeners:
+            return
         for moment in planned:
             if moment <= now:
                 task = self._occurrence(name, definition, moment, now)
@@ -210,5 +238,5 @@ def _new_cron(name: str, definition: CronDef, pointer: datetime, now: datetime) 
         cron_string=parse(definition.cron_string),
         scheduled_for=pointer,
         created_at=now,
-        updated_at=now,
+        updated_at=written_at(now),
     )

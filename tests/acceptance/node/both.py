@@ -14,7 +14,7 @@ from bson.codec_options import CodecOptions
 from pymongo import AsyncMongoClient
 
 from job_processor import Job, JobProcessor
-from tests.acceptance.node.node_process import NodeProcess
+from tests.acceptance.node.node_process import NodeProcess, NodeWorker
 from tests.processors import Processors, eventually
 
 Document = dict[str, Any]
@@ -23,7 +23,9 @@ Document = dict[str, Any]
 class Both:
     """Starts workers of both kinds on one database, and looks at its documents."""
 
-    def __init__(self, db_url: str, folder: Path, processors: Processors) -> None:
+    def __init__(
+        self, db_url: str, folder: Path, processors: Processors, process: NodeProcess
+    ) -> None:
         self.db_url = db_url
         self.processors = processors
         self._folder = folder
@@ -31,23 +33,42 @@ class Both:
         self._log.touch()
         self._count = itertools.count()
         self._client: AsyncMongoClient[Document] = AsyncMongoClient(db_url, tz_aware=True)
-        self._nodes: list[NodeProcess] = []
+        self._process = process
+        self._own: list[NodeProcess] = []
+        self._nodes: list[NodeWorker] = []
 
     async def close(self) -> None:
         """End what was started."""
-        for node in self._nodes:
-            await node.kill()
-        await self._client.close()
+        try:
+            for node in self._nodes:
+                await node.close()
+        finally:
+            for process in self._own:
+                process.kill()
+            await self._client.close()
 
-    async def node(self, *, work: bool = True, **options: Any) -> NodeProcess:
-        """Return a Node process; `work` False: it only prepares the database and schedules."""
+    async def node(
+        self, *, work: bool = True, process: NodeProcess | None = None, **options: Any
+    ) -> NodeWorker:
+        """Return a Node worker; `work` False: it only prepares the database and schedules.
+
+        process: one of its own; None: the one that all share.
+        """
         errors = self._folder / f"node-{next(self._count)}.log"
-        node = NodeProcess(self.db_url, self._log, errors, **{"tags": ["node"], **options})
-        self._nodes.append(node)
+        settings = {"tags": ["node"], **options}
+        node = NodeWorker(process or self._process, self.db_url, self._log, errors, **settings)
         await node.open()
+        if process is None:
+            self._nodes.append(node)
         if work:
             await node.start()
         return node
+
+    def process(self) -> NodeProcess:
+        """Start a Node process for itself, which may be killed; it ends with the test."""
+        process = NodeProcess(self._folder / f"process-{next(self._count)}.log")
+        self._own.append(process)
+        return process
 
     async def python(self, *, work: bool = True, **options: Any) -> JobProcessor:
         """Return a processor of ours; `work` False: it only schedules."""
@@ -122,7 +143,7 @@ class Both:
         return lines
 
     def errors(self) -> str:
-        """Return what all Node processes wrote on stderr."""
+        """Return what all Node workers wrote of errors."""
         return "".join(node.errors for node in self._nodes)
 
 

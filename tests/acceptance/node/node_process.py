@@ -1,12 +1,15 @@
-"""A process of Node.js with the npm package: a worker and a producer that does what it is told."""
+"""A process of Node.js that holds workers of the npm package, each told what to do by itself."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import time
+import itertools
+import subprocess
+import threading
+from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from bson import json_util
 
@@ -15,7 +18,6 @@ from tests.processors import WAIT
 
 _OPTIONS = json_util.JSONOptions(json_mode=json_util.JSONMode.CANONICAL, tz_aware=True)
 _START_TIMEOUT = 60.0  # seconds; on a busy machine Node takes long to load its packages
-_LONGEST_LINE = 64 * 1024 * 1024  # bytes; a status has all jobs in one line
 
 
 class NodeError(Exception):
@@ -23,40 +25,101 @@ class NodeError(Exception):
 
 
 class NodeProcess:
-    """Started and set up on a database; a worker once `start` was called.
+    """Started when it is made; it may serve event loops one after the other, and ends with `kill`.
 
-    db_url, log: the database, and the file to which handlers append.
+    errors: the file that gets its stderr.
+    """
+
+    def __init__(self, errors: Path) -> None:
+        self._errors = errors
+        self._numbers = itertools.count()
+        self._waiting: dict[int, Future[Any]] = {}
+        self._lock = threading.Lock()
+        with errors.open("ab") as stderr:
+            self._process = subprocess.Popen(
+                ["node", str(PROGRAM)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+            )
+        self._reader = threading.Thread(target=self._read, name="answers of Node", daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL it and wait for its death."""
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with suppress(BrokenPipeError):
+                    pipe.close()
+
+    async def call(self, message: dict[str, Any], timeout: float = WAIT) -> Any:
+        """Give a command; return its answer. Raises NodeError with what was raised there."""
+        number, answer = next(self._numbers), Future[Any]()
+        self._waiting[number] = answer
+        line = json_util.dumps({"call": number, **message}, json_options=_OPTIONS)
+        stdin = self._process.stdin
+        assert stdin is not None
+        with suppress(BrokenPipeError), self._lock:
+            stdin.write(line.encode() + b"\n")
+            stdin.flush()
+        if self._process.poll() is not None:
+            self._end()
+        async with asyncio.timeout(timeout):
+            answered = await asyncio.wrap_future(answer)
+        if "error" in answered:
+            raise NodeError(answered["error"])
+        return answered["ok"]
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            answer = json_util.loads(line, json_options=_OPTIONS)
+            waiting = self._waiting.pop(answer["call"])
+            if waiting.set_running_or_notify_cancel():
+                waiting.set_result(answer)
+        self._end()
+
+    def _end(self) -> None:
+        told = self._errors.read_text(encoding="utf-8", errors="replace")[-2000:]
+        while self._waiting:
+            _, waiting = self._waiting.popitem()
+            if waiting.set_running_or_notify_cancel():
+                waiting.set_result({"error": f"Node ended: {told}"})
+
+
+class NodeWorker:
+    """Set up on a database; a worker once `start` was called.
+
+    db_url, log, errors: the database, the files to which its handlers and its logger append.
     jobs, crons: definitions by name as Node takes them, with the kind of handler as `does`.
     tags: the worker's; None: it takes any job, ours too.
     """
 
-    def __init__(self, db_url: str, log: Path, errors: Path, **options: Any) -> None:
-        self.log = log
-        self.ended_at: float | None = None
+    _numbers = itertools.count()
+
+    def __init__(
+        self, process: NodeProcess, db_url: str, log: Path, errors: Path, **options: Any
+    ) -> None:
+        self._process = process
+        self._number = next(self._numbers)
         self._errors = errors
-        self._options = {"db": db_url, "log": str(log), **options}
-        self._process: asyncio.subprocess.Process | None = None
-        self._turn = asyncio.Lock()
+        self._options = {"db": db_url, "log": str(log), "errors": str(errors), **options}
+        self._is_open = False
 
-    async def open(self) -> NodeProcess:
-        """Start the process, and wait until it has prepared the database."""
-        with self._errors.open("ab") as errors:
-            self._process = await asyncio.create_subprocess_exec(
-                "node",
-                str(PROGRAM),
-                json.dumps(self._options),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=errors,
-                limit=_LONGEST_LINE,
-            )
-        await self._answer(_START_TIMEOUT)
-        return self
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._running().pid
+    async def open(self) -> None:
+        """Prepare the database."""
+        message = {"worker": self._number, "do": "open", **self._options}
+        await self._process.call(message, _START_TIMEOUT)
+        self._is_open = True
 
     async def start(self) -> None:
         """Begin to work."""
@@ -64,40 +127,15 @@ class NodeProcess:
 
     async def do(self, command: str, **arguments: Any) -> Any:
         """Give a command; return its answer. Raises NodeError with what was raised there."""
-        line = json_util.dumps({"do": command, **arguments}, json_options=_OPTIONS)
-        async with self._turn:
-            stdin = self._running().stdin
-            assert stdin is not None
-            stdin.write(line.encode() + b"\n")
-            await stdin.drain()
-            return await self._answer()
+        return await self._process.call({"worker": self._number, "do": command, **arguments})
 
-    async def kill(self) -> None:
-        """SIGKILL it and wait for its death."""
-        process = self._running()
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-        if process.stdin is not None:
-            process.stdin.close()
-        self.ended_at = self.ended_at or time.time()
+    async def close(self) -> None:
+        """Stop working and leave the database; twice is harmless."""
+        if self._is_open:
+            self._is_open = False
+            await self.do("close")
 
     @property
     def errors(self) -> str:
-        """What it wrote on stderr."""
-        return self._errors.read_text(encoding="utf-8", errors="replace")
-
-    async def _answer(self, timeout: float = WAIT) -> Any:
-        stdout = self._running().stdout
-        assert stdout is not None
-        async with asyncio.timeout(timeout):
-            line = await stdout.readline()
-        assert line, f"Node ended: {self.errors[-2000:]}"
-        answer = json_util.loads(line, json_options=_OPTIONS)
-        if "error" in answer:
-            raise NodeError(answer["error"])
-        return answer["ok"]
-
-    def _running(self) -> asyncio.subprocess.Process:
-        assert self._process is not None
-        return self._process
+        """What its logger wrote of errors."""
+        return self._errors.read_text(encoding="utf-8") if self._errors.exists() else ""

@@ -11,11 +11,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from bson import ObjectId
 
-from job_processor import CronDef, CronTask, JobProcessor, SharedDatabaseError
+from job_processor import CronDef, CronTask, EventKind, JobProcessor, SharedDatabaseError
 from job_processor.models import cron_id, occurrence_id
 from tests.acceptance.node.both import Both
 from tests.acceptance.node.test_kill import nothing
 from tests.processors import WAIT, eventually
+from tests.worker.test_events import Heard
 
 pytestmark = [pytest.mark.mongo, pytest.mark.timeout(400)]
 
@@ -157,10 +158,58 @@ async def test_another_zone_than_nodes_is_refused(both: Both) -> None:
     await both.python(work=False, crons={"shared": ours(None)}, timezone="Europe/Paris")
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
+async def test_a_cron_in_another_zone_is_given_to_node_when_it_comes(
+    both: Both, zone: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Node is to have it: what stands is kept, and log, event, listing and setup tell of it."""
+    processor = await both.python(crons={"shared": ours(zone), "ours": ours(zone)})
+    heard = Heard(processor)
+    (standing_before,) = await both.until("jobs", name="shared", type="cron_task")
+    await both.until("jobs", name="ours", type="cron_task")
+    await both.node(crons={"shared": NODE_CRON})
+    event = await heard.wait_for(EventKind.CRON_REFUSED)
+    assert isinstance(event.error, SharedDatabaseError)
+    assert (event.error.argument, event.error.value) == ("timezone of 'shared'", zone)
+    assert str(event.error) in caplog.messages
+
+    await both.until("jobs", name="ours", type="cron_task")  # put back: Node knows nothing of it
+    crons = {cron.name: cron for cron in await processor.get_crons()}
+    assert (crons["shared"].service, crons["shared"].timezone) == (None, "Europe/Paris")
+    assert (crons["ours"].service, crons["ours"].timezone) == ("default", zone)
+    assert crons["shared"].scheduled_for == standing_before["scheduled_for"]
+    assert await standing(both, "shared") == [standing_before]
+    assert len(heard.of(EventKind.CRON_REFUSED)) == 1
+    with pytest.raises(SharedDatabaseError, match=r"'shared'.*Europe/Paris"):
+        await both.python(work=False, crons={"shared": ours(zone)})
+
+
+@pytest.mark.parametrize("defined", [True, False])
+async def test_a_cron_that_we_drop_stays_where_node_defines_it(both: Both, defined: bool) -> None:
+    """Ours was first and Node keeps it: with our last definition goes only what Node lacks."""
+    first = await both.python(work=False, crons={"shared": ours(), "other": ours()})
+    worker = await both.processors.worker(first)
+    await both.until("jobs", name="shared", type="cron_task")
+    node_crons = {"other": NODE_CRON, **({"shared": NODE_CRON} if defined else {})}
+    await both.node(crons=node_crons)
+    await both.until("settings", kind="cron_owner", name="other", **{"value.of_both": True})
+    await both.until("jobs", name="shared", type="cron_task")
+    await worker.stop()
+    last = await both.python(crons={"last": ours()})
+
+    async def alone() -> bool:
+        return list(await last._store.settings("cron_owner")) == ["last"]
+
+    await eventually(alone, "owners that are gone")
+    crons = {cron.name: cron.service for cron in await last.get_crons()}
+    assert crons == {"last": "default", "other": None, **({"shared": None} if defined else {})}
+    assert len(await standing(both, "shared")) == int(defined)
+
+
 @pytest.mark.parametrize("first", ["node", "python"])
 async def test_a_cron_of_both_fires_once(both: Both, first: str) -> None:
     """Whoever made it and whoever runs it: one run at its time, and the next one stands once."""
-    soon = datetime.now(UTC) + timedelta(seconds=12)
+    soon = datetime.now(UTC) + timedelta(seconds=6)
     local = soon.astimezone(ZoneInfo("Europe/Paris"))
     expression = f"{local.second} {local.minute} {local.hour} * * *"
     node_cron = {"shared": {"cron_string": expression, "does": "nothing"}}

@@ -12,24 +12,28 @@ import pytest
 
 from job_processor import JobDef, JobProcessor, SimpleJob
 from tests.acceptance.node.both import Both
-from tests.acceptance.node.node_process import NodeProcess
+from tests.acceptance.node.node_process import NodeWorker
 from tests.processors import eventually
 
 pytestmark = [pytest.mark.mongo, pytest.mark.timeout(900)]
 
 NAMES = ("shared", "for_node", "for_python")
 LONGEST_MS = 20
+BURST = 20
+BURSTS = 0.05
+"""The share of them."""
 
 
 class Interleaving:
     """Jobs of three names from producers of both kinds, taken by two workers of each kind."""
 
-    def __init__(self, both: Both, seed: int) -> None:
+    def __init__(self, both: Both, seed: int, *, apart: bool) -> None:
         self.both = both
+        self.apart = apart  # each Node worker has a process of its own
         self.random = random.Random(seed)  # an order, no secret
         self.ran: Counter[str] = Counter()
         self.pythons: list[JobProcessor] = []
-        self.nodes: list[NodeProcess] = []
+        self.nodes: list[NodeWorker] = []
 
     async def work(self, job: SimpleJob) -> str:
         """Work for a moment, and count."""
@@ -49,7 +53,9 @@ class Interleaving:
         options = {name: {"does": "work", "tag": self.tag(name)} for name in NAMES[:2]}
         self.nodes.append(
             await self.both.node(
-                idleMs=200, jobs={**options, "for_python": {"does": "fail", "tag": "python"}}
+                process=self.both.process() if self.apart else None,
+                idleMs=50,
+                jobs={**options, "for_python": {"does": "fail", "tag": "python"}},
             )
         )
 
@@ -66,14 +72,23 @@ class Interleaving:
         return {"for_node": "node", "for_python": "python"}.get(name)
 
     async def produce(self, count: int) -> None:
-        """Schedule so many jobs, each by a producer of a random kind."""
-        for _ in range(count):
+        """Schedule so many jobs, each by a producer of a random kind.
+
+        Now and then many at once: else the quicker kind of worker takes each as soon as it is
+        there, and the other finds none.
+        """
+        left = count
+        while left:
             name = self.random.choice(NAMES)
             payload = {"ms": self.random.randrange(LONGEST_MS)}
+            many = min(left, BURST if self.random.random() < BURSTS else 1)
+            left -= many
             if self.random.random() < 0.5:
-                await self.random.choice(self.nodes).do("add", name=name, payload=payload)
+                node = self.random.choice(self.nodes)
+                await node.do("add", name=name, payload=payload, count=many)
             else:
-                await self.random.choice(self.pythons).schedule_job(name, payload)
+                python = self.random.choice(self.pythons)
+                await python.schedule_jobs([(name, payload)] * many)
 
     async def settled(self, count: int) -> list[dict[str, Any]]:
         """Return all jobs once so many are settled, or when no more come."""
@@ -100,7 +115,7 @@ async def test_each_job_runs_once_in_one_of_both(
     both: Both, seed: int, count: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whoever scheduled it; a worker of either kind that comes in the middle changes nothing."""
-    it = Interleaving(both, seed)
+    it = Interleaving(both, seed, apart=count >= 500)
     await it.open()
     producing = [asyncio.create_task(it.produce(count // 2))]
     await it.produce(count // 4)

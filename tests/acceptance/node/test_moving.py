@@ -45,7 +45,7 @@ async def test_a_database_of_node_moves_over_and_back(both: Both) -> None:
     await node.do("stop")
     await node.do("add", name="mail", payload={"to": "ada"})
     waiting = await both.only("mail")
-    await node.kill()
+    await node.close()
 
     mover = JobProcessor(both.db_url)
     report = await mover.migrate_from_node(apply=True)

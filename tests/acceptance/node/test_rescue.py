@@ -23,12 +23,13 @@ LONG_AGO = timedelta(minutes=20)
 
 async def test_a_dead_node_worker_is_rescued_after_its_own_window(both: Both) -> None:
     """Not when it was silent for 200 s, but after 300: its run ends as a crash."""
-    node = await both.node(jobs={"held": {"does": "hold"}})
+    process = both.process()
+    await both.node(process=process, jobs={"held": {"does": "hold"}})
     definitions = {"held": JobDef(hold, tag="x"), "other": JobDef(nothing)}
     processor = await both.python(jobs=definitions, worker_tags=["y"])
     job = await processor.schedule_job("held", {})
     await both.until_began("held")
-    await node.kill()
+    process.kill()
     workers = both.collection("workers")
     (registered,) = await both.until("workers", tags=["node"])
     selection, seen = {"_id": registered["_id"]}, registered["lastSeen"]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from bson import ObjectId
+from bson import Decimal128, ObjectId
 
 from job_processor import JobDef, JobStatus, SimpleJob
 from tests.acceptance.node.both import Both
@@ -69,6 +69,19 @@ async def test_node_schedules_and_python_runs(both: Both) -> None:
     assert read == document
     assert read["status"] == "finished"
     assert read["output"]["result"] == BOTH_KNOW
+
+
+async def test_what_only_node_may_send_reaches_our_handler(both: Both) -> None:
+    """A value of a type that no payload of ours may have comes as the driver reads it."""
+
+    async def price(job: SimpleJob) -> str:
+        return str((job.payload or {})["price"])
+
+    node = await both.node(work=False, jobs={"price": {"does": "nothing"}})
+    await both.python(jobs={"price": JobDef(price)})
+    await node.do("add", name="price", payload={"price": Decimal128("1.50")})
+    document = await both.ended((await both.only("price"))["_id"])
+    assert document["output"]["result"] == "1.50"
 
 
 async def test_errors_are_told_both_ways(both: Both) -> None:

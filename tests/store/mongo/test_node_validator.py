@@ -88,6 +88,19 @@ async def test_occurrences_of_node_are_told_from_ours(store: MongoStore) -> None
     assert await store.planned_by_node("nightly", [NOW]) == set()
 
 
+async def test_a_cron_is_given_to_node_as_it_stands(store: MongoStore) -> None:
+    """Under another id and with its occurrences; one that has moved meanwhile stays ours."""
+    await store.create_cron(cron())
+    await store.insert([occurrence()])
+    assert not await store.give_cron(cron(scheduled_for=LATER))
+    assert await store.give_cron(cron())
+    (given,) = await store.crons()
+    assert given == cron(id=given.id)
+    assert given.id != cron().id
+    assert await store.find_active("cron_task", "nightly") is not None
+    assert not await store.give_cron(cron())  # it is ours no more
+
+
 @pytest.mark.parametrize("feature", [{"priority": 1}, {"expires_at": LATER}])
 async def test_what_node_does_not_know_is_refused(store: MongoStore, feature: Any) -> None:
     """With an error that names the job, and nothing is stored."""

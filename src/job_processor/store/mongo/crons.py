@@ -75,6 +75,35 @@ class Crons:
             if document["_id"] != occurrence_id(name, document["scheduled_for"])
         }
 
+    async def remove_planned_by_node(self, name: str, moment: datetime) -> None:
+        """Pending cron tasks of this moment whose ids are not derived from it → absent."""
+        derived = occurrence_id(name, moment)
+        planned = {"type": "cron_task", "name": name, "status": "pending"}
+        await self._jobs.delete_many({**planned, "scheduled_for": moment, "_id": {"$ne": derived}})
+
+    async def give(self, cron: Cron) -> bool:
+        """Ours, at this expression and pointer → the Node package's; False when it had changed.
+
+        Gone first, so that its scheduler never sees two: after a crash in between, the owner that
+        is still in the settings has it put back.
+        """
+        found = await self._jobs.find_one_and_delete(
+            {
+                "_id": cron_id(cron.name),
+                "type": "cron",
+                "cron_string": cron.cron_string,
+                "scheduled_for": cron.scheduled_for,
+            }
+        )
+        if found is None:
+            return False
+        result = await self._jobs.update_one(
+            {"type": "cron", "name": cron.name},
+            {"$setOnInsert": {**found, "_id": ObjectId()}},
+            upsert=True,
+        )
+        return result.upserted_id is not None
+
     async def remove(self, name: str) -> None:
         """Present → absent, with its pending occurrences; the cron last, so that it is repeated."""
         await self.remove_occurrences(name, EPOCH, ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, WriteError
 
 from job_processor.errors import JobConflictError, StoreError
-from job_processor.models import Job
+from job_processor.models import Job, SimpleJob
 from job_processor.store.mongo.documents import (
     JOB_TYPES,
     SETTLED_STATUSES,
@@ -50,6 +51,9 @@ class Jobs:
             else:
                 await self._jobs.insert_many(map(job_document, jobs), ordered=False)
         except (BulkWriteError, WriteError) as error:
+            if is_refused_by_validator(error) and any(map(_trace, jobs)):
+                # Node has come since this process looked: a trace is no reason to lose a job.
+                return await self.insert([_untraced(job) for job in jobs])
             return await self._refused(jobs, error)
         return []
 
@@ -110,6 +114,14 @@ class Jobs:
             )
         }
         return [job for job in duplicates if job.id not in there]
+
+
+def _trace(job: Job) -> str | None:
+    return job.traceparent if isinstance(job, SimpleJob) else None
+
+
+def _untraced(job: Job) -> Job:
+    return replace(job, traceparent=None) if isinstance(job, SimpleJob) else job
 
 
 def _to_waiting(now: datetime) -> list[Document]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from bson import json_util
 from pymongo.errors import DuplicateKeyError
 
-from job_processor.models import cron_id, occurrence_id
+from job_processor.models import cron_id, occurrence_id, written_at
 from job_processor.settings import COUNT_CAP, HISTORY_BATCH, STATUS_NAMES
 from job_processor.store.mongo.crons import Crons
 from job_processor.store.mongo.documents import Document, cron_document
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 _OWN_FIELDS = (
     *("attempt", "attempts", "crashes", "expires_at", "notes", "planned_for", "priority"),
-    *("state", "unique_key", "unique_until"),
+    *("state", "traceparent", "unique_key", "unique_until"),
 )
 """What a job of ours may have and the Node package's validator refuses."""
 
@@ -132,7 +132,8 @@ class MongoNodeSide(NodeSide):
             # Ours first: a crash in between leaves two of one name, and the repetition takes away
             # the other.
             with suppress(DuplicateKeyError):
-                await jobs.insert_one(cron_document(cron) | {"_id": ours})
+                taken_over = {"_id": ours, "updated_at": written_at(cron.updated_at)}
+                await jobs.insert_one(cron_document(cron) | taken_over)
             await jobs.delete_one({"_id": cron.id})
             await self._remove_standing(cron.name)
             taken.append(cron.name)

@@ -330,6 +330,14 @@ class MongoStore(Store):
         """Return those of the moments for which the Node package has made an occurrence."""
         return await self._answer(self._crons.planned_by_node(name, moments))
 
+    async def remove_planned_by_node(self, name: str, moment: datetime) -> None:
+        """Pending occurrences that the Node package has made for this moment → absent."""
+        await self._answer(self._crons.remove_planned_by_node(name, moment))
+
+    async def give_cron(self, cron: Cron) -> bool:
+        """Ours, at this expression and pointer → the Node package's; False when it had changed."""
+        return await self._answer(self._crons.give(cron))
+
     # --- settings -------------------------------------------------------------------------------
 
     async def settings(self, kind: str) -> dict[str, Setting]:
