@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 import job_processor
 from job_processor import CronDef, JobDef, JobProcessor, JobStatus, Retry, testing
 from job_processor.integrations import base
-from tests.docs.markdown import PAGES, blocks, code, codes, section, table
+from tests.docs.markdown import PAGES, blocks, code, codes, read, section, table
 
 READMES = ("README.md", "README.fr.md")
 OPTION_HEADERS = {
@@ -62,6 +63,14 @@ def test_public_names_are_listed_once() -> None:
     rows = table("docs/glossary.md", ("name", "what it is"))
     assert [code(row[0]) for row in rows] == sorted(job_processor.__all__, key=str.lower)
     assert sorted(job_processor.__all__) == sorted(set(job_processor.__all__))
+
+
+def test_metrics_that_pages_name_are_those_of_their_page() -> None:
+    """A page names no metric that docs/prometheus.md, which is compared with the code, has not."""
+    rows = table("docs/prometheus.md", ("metric", "labels", "what it is"))
+    known = {name for row in rows for name in codes(row[0])}
+    named = {page: set(re.findall(r"`(job_processor_[a-z_]+)", read(page))) for page in PAGES}
+    assert {page: names - known for page, names in named.items() if names - known} == {}
 
 
 def test_public_names_exist() -> None:
