@@ -56,9 +56,13 @@ def code_files() -> list[tuple[Path, str]]:
     found = []
     for name in AS_CODE:
         path = ROOT / name
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
         found += [(file, f"{file.relative_to(ROOT).as_posix()}.md") for file in files]
-    return [(file, page) for file, page in found if file.is_file()]
+    return [
+        (file, page)
+        for file, page in found
+        if file.is_file() and file.stat().st_size and "__pycache__" not in file.parts
+    ]
 
 
 def assets() -> list[Path]:

@@ -146,14 +146,16 @@ def _code_page(file: Path) -> str:
 
 
 def _examples() -> str:
+    folder = ROOT / "examples"
     lines = ["# Examples\n", "Whole programs; each runs as it stands.\n"]
     for file, _ in code_files():
-        if file.parent.name == "examples":
+        if file.is_relative_to(folder):
             says = ""
             if file.suffix == ".py":
                 says = (ast.get_docstring(ast.parse(file.read_text())) or "").partition("\n\n")[0]
-                says = f": {' '.join(says.split())}"
-            lines.append(f"- [{file.name}]({file.name}.md){says}")
+                says = f": {' '.join(says.split())}" if says else ""
+            name = file.relative_to(folder).as_posix()
+            lines.append(f"- [{name}]({name}.md){says}")
     return "\n".join(lines) + "\n"
 
 
