@@ -20,11 +20,15 @@ BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready-bench
 BENCH_OVERLAYS := arq saq
 
+# So has the site: it reads the package, and does not run it.
+DOCS_VENV := .venv-docs
+DOCS_READY := $(DOCS_VENV)/.ready-docs
+
 # Also where it is turned off: the tests start hundreds of processes, and each would compile everything again.
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test soak cover lint format types imports check api package package-test lock bench clean
+.PHONY: help demo setup test soak cover lint format types imports check api package package-test docs lock bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,25 +73,33 @@ package: $(DEV_READY) ## build the wheel and the source archive in dist/
 package-test: package ## install what is in dist/ with each extra alone, in environments of its own, and run it
 	@$(BIN)/pytest -m package --timeout 600 $(ARGS) tests/packaging
 
+# Strict: a warning, a broken link or anything loaded from another host fails. Read build/site/index.html.
+docs: $(DOCS_READY) ## build the documentation site in build/site/
+	@$(DOCS_VENV)/bin/python -m website
+
 # Keeps the pinned versions as far as pyproject.toml allows; ARGS=--upgrade takes the newest.
 lock: ## pin again what pyproject.toml asks for (needs uv)
 	@$(compile) --group dev --output-file constraints-dev.txt $(ARGS)
 	@$(compile) --group build --constraint constraints-dev.txt --output-file constraints.txt $(ARGS)
+	@$(call compile_group,docs) --output-file constraints-docs.txt $(ARGS)
 
 # Scenarios and options go into ARGS, as in: make bench ARGS="drain --systems sqlite,bullmq --quick"
 bench: $(BENCH_READY) ## measure us beside our peers: takes hours and wants a quiet machine
 	@$(BENCH_VENV)/bin/python -m benchmarks $(ARGS)
 
 clean: ## remove all that was made here, .venv too
-	@rm -rf $(VENV) $(BENCH_VENV) benchmarks/node/node_modules tests/acceptance/node/node_modules \
+	@rm -rf $(VENV) $(BENCH_VENV) $(DOCS_VENV) benchmarks/node/node_modules tests/acceptance/node/node_modules \
 		build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
 		.pytest_cache .ruff_cache
 	@find src tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # --- how .venv comes about -------------------------------------------------------------------------------------------
 
-compile = uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
+compile_options = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	--custom-compile-command "make lock"
+compile = uv pip compile pyproject.toml $(compile_options)
+# $(1): a group that is pinned alone, without what the package needs.
+compile_group = uv pip compile --group pyproject.toml:$(1) $(compile_options)
 
 # Sets $$python to the interpreter to use, or ends with an error that says what is missing.
 define find_python
@@ -103,20 +115,20 @@ define find_python
 	fi
 endef
 
-# $(call install,FILE): the pinned packages of FILE, which lists every dependency, then this package from its source.
+# $(call install,FILE,MORE): the pinned packages of FILE, which lists every dependency, then MORE, such as this package.
 # --no-compile: Python compiles what is imported when it is imported, which is less than all.
 define install
 	if command -v uv >/dev/null 2>&1; then \
 		set -e; \
-		uv pip install --quiet --python $(BIN)/python --require-hashes --requirement $(1); \
-		uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
+		pip="uv pip install --quiet --python $(BIN)/python"; \
+		$$pip --require-hashes --requirement $(1); \
 	else \
 		set -e; \
 		$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null; \
 		pip="$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-compile"; \
 		$$pip --no-deps --require-hashes --requirement $(1); \
-		$$pip --no-deps --no-build-isolation --editable .; \
-	fi
+	fi; \
+	$(if $(2),$$pip --no-deps --no-build-isolation $(2),:)
 endef
 
 $(BIN)/python:
@@ -135,13 +147,23 @@ $(BIN)/python:
 
 $(RUN_READY): constraints.txt pyproject.toml | $(BIN)/python
 	@echo "Installing job-processor in $(VENV) …"
-	@$(call install,constraints.txt)
+	@$(call install,constraints.txt,--editable .)
 	@touch $@
 
 $(DEV_READY): constraints-dev.txt pyproject.toml | $(BIN)/python
 	@echo "Installing job-processor and its development tools in $(VENV) …"
-	@$(call install,constraints-dev.txt)
+	@$(call install,constraints-dev.txt,--editable .)
 	@touch $@ $(RUN_READY)
+
+$(DOCS_READY): constraints-docs.txt
+	@$(MAKE) --no-print-directory VENV=$(DOCS_VENV) $(DOCS_VENV)/bin/python
+	@echo "Installing the generator of the site in $(DOCS_VENV) …"
+	@$(MAKE) --no-print-directory VENV=$(DOCS_VENV) install-docs
+	@touch $@
+
+.PHONY: install-docs
+install-docs:
+	@$(call install,constraints-docs.txt)
 
 # $(1): the options of the installer. The files list every dependency, but no hashes: a peer is measured, not shipped.
 define install_peers

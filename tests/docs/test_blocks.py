@@ -18,6 +18,10 @@ import pytest
 from tests.docs.markdown import PAGES, Block, blocks
 
 COMPILE_ONLY = re.compile(r"compile only: (?P<reason>.+)")
+FOLLOWED = re.compile(r"file: \S+|run|run until|start|start again|prints")
+"""The markers of a tutorial, see tests/docs/tutorial.py."""
+LANGUAGES = ("python", "text", "console", "yaml", "dockerfile", "mermaid", "javascript", "ini")
+TUTORIALS = ("docs/tutorial.md", "docs/tutorial.fr.md")
 
 
 class Session:
@@ -67,7 +71,7 @@ def _parameters() -> list[Any]:
     for page in PAGES:
         python = blocks(page, "python")
         needs_mongo = any("MONGODB_URL" in block.text for block in python)
-        if python:
+        if python and page not in TUTORIALS:
             marks = [pytest.mark.mongo] if needs_mongo else []
             parameters.append(pytest.param(page, needs_mongo, id=page, marks=marks))
     return parameters
@@ -98,6 +102,8 @@ def test_only_known_markers(page: str) -> None:
     """A block that is not executed says why, and a marker that means nothing is a slip."""
     for block in blocks(page):
         known = block.marker in ("", "prints") or COMPILE_ONLY.fullmatch(block.marker)
+        if page in TUTORIALS:
+            known = not block.marker or FOLLOWED.fullmatch(block.marker)
         assert known, f"{block.where}: unknown marker {block.marker!r}"
 
 
@@ -105,5 +111,14 @@ def test_only_known_markers(page: str) -> None:
 def test_every_block_has_a_language(page: str) -> None:
     """Every block names its language, so that none escapes the tests unseen."""
     for block in blocks(page):
-        allowed = ("python", "text", "console", "yaml", "dockerfile", "mermaid", "javascript")
+        allowed = (
+            "python",
+            "text",
+            "console",
+            "yaml",
+            "dockerfile",
+            "mermaid",
+            "javascript",
+            "ini",
+        )
         assert block.language in allowed, f"{block.where}: {block.language!r}"

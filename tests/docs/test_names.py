@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from typing import Any
 
 import pytest
@@ -67,6 +68,14 @@ def test_public_names_are_listed_once() -> None:
 def test_the_public_api_is_that_of_the_file() -> None:
     """docs/public-api.txt has each name and its parameters; a wanted change ends in `make api`."""
     assert public_api() == read(PAGE)
+
+
+def test_metrics_that_pages_name_are_those_of_their_page() -> None:
+    """A page names no metric that docs/prometheus.md, which is compared with the code, has not."""
+    rows = table("docs/prometheus.md", ("metric", "labels", "what it is"))
+    known = {name for row in rows for name in codes(row[0])}
+    named = {page: set(re.findall(r"`(job_processor_[a-z_]+)", read(page))) for page in PAGES}
+    assert {page: names - known for page, names in named.items() if names - known} == {}
 
 
 def test_public_names_exist() -> None:

@@ -8,14 +8,29 @@ import pytest
 
 from job_processor import JobStatus
 from job_processor.models import TRANSITIONS
-from tests.docs.markdown import PAGES, ROOT, anchors, blocks, code, links, section, table
+from tests.docs.markdown import PAGES, ROOT, anchors, blocks, code, links, read, section, table
 
 PACKAGE = ROOT / "src" / "job_processor"
 Transition = tuple[JobStatus | None, JobStatus]
 
 
-TWINS = [("README.md", "README.fr.md"), ("docs/from-node.md", "docs/from-node.fr.md")]
+IN_FRENCH = (
+    "README",
+    "docs/index",
+    "docs/tutorial",
+    "docs/concepts",
+    "docs/dashboard",
+    "docs/from-node",
+)
+TWINS = [(f"{page}.md", f"{page}.fr.md") for page in IN_FRENCH]
 """Pages in English, each with its French one."""
+
+
+def test_every_translation_is_compared() -> None:
+    """No French page escapes the comparison with its English one."""
+    assert sorted(page for page in PAGES if page.endswith(".fr.md")) == sorted(
+        french for _, french in TWINS
+    )
 
 
 @pytest.mark.parametrize(("english", "french"), TWINS)
@@ -39,6 +54,19 @@ def test_twins_have_the_same_sections(english: str, french: str) -> None:
         return re.findall(r"^#+(?= )", prose, re.MULTILINE)
 
     assert levels(english) == levels(french)
+
+
+@pytest.mark.parametrize(("english", "french"), TWINS)
+def test_twins_have_the_same_tables_lists_and_images(english: str, french: str) -> None:
+    """A translation has as many rows of tables, items of lists and images as its page."""
+
+    def counts(page: str) -> list[int]:
+        return [
+            len(re.findall(sign, read(page), re.MULTILINE))
+            for sign in (r"^\|", r"^ *(?:-|\d\.) ", r"!\[")
+        ]
+
+    assert counts(english) == counts(french)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -80,6 +108,19 @@ def test_state_diagram_is_that_of_the_code() -> None:
     arrows = re.findall(r"^\s*(\S+) --> (\w+)", diagram.text, re.MULTILINE)
     drawn: list[Transition] = [
         (None if start == "[*]" else JobStatus(start), JobStatus(end)) for start, end in arrows
+    ]
+    assert len(drawn) == len(set(drawn))
+    assert set(drawn) == TRANSITIONS
+
+
+def test_picture_of_states_is_that_of_the_code() -> None:
+    """docs/states.svg has an arrow for each transition, and no other."""
+    svg = (ROOT / "docs" / "states.svg").read_text()
+    arrows = re.findall(r'data-from="([^"]*)" data-to="(\w+)"', svg)
+    drawn: list[Transition] = [
+        (JobStatus(start) if start else None, JobStatus(end))
+        for starts, end in arrows
+        for start in starts.split() or [""]
     ]
     assert len(drawn) == len(set(drawn))
     assert set(drawn) == TRANSITIONS

@@ -1,0 +1,38 @@
+"""docs/comparison.md is fair in form: dated, with sources, and both sides of each peer."""
+
+from __future__ import annotations
+
+import re
+
+from tests.docs.markdown import read, section, table
+
+PAGE = "docs/comparison.md"
+HEADER = ("system", "language", "jobs live in", "handlers", "crons", "dashboard")
+PEERS = {
+    *("Celery", "Dramatiq", "RQ", "Huey", "ARQ", "SAQ", "TaskIQ", "Procrastinate", "APScheduler"),
+    *("Oban", "BullMQ", "Agenda", "River", "Sidekiq", "GoodJob"),
+}
+
+
+def test_it_says_of_when_it_is() -> None:
+    """What is said of others has a date."""
+    assert re.search(r"As of [A-Z][a-z]+ 20\d\d", read(PAGE))
+
+
+def test_every_peer_is_in_the_table_with_a_source() -> None:
+    """Each peer has a row that links to a page of its own."""
+    rows = [row[0] for row in table(PAGE, HEADER)]
+    linked = [match[1] for row in rows if (match := re.fullmatch(r"\[(.+)\]\(https://.+\)", row))]
+    assert sorted(linked) == sorted(PEERS)
+    assert all(len(set(row)) > 1 and all(row[1:]) for row in table(PAGE, HEADER))
+
+
+def test_every_peer_does_something_better() -> None:
+    """Each peer has a paragraph with both sides, theirs first."""
+    paragraphs = section(PAGE, "One by one").split("\n\n")
+    for peer in PEERS:
+        (text,) = [each for each in paragraphs if each.strip().startswith(f"**{peer}.**")]
+        there, here = (
+            " ".join(text.split()).find(f"*Better {side}:*") for side in ("there", "here")
+        )
+        assert 0 < there < here, peer

@@ -1,0 +1,24 @@
+"""docs/operating.md says what the code has: versions of the schema, how often it cleans up."""
+
+from __future__ import annotations
+
+import re
+
+from job_processor.settings import HISTORY_INTERVAL
+from job_processor.store.mongo import schema as mongo
+from job_processor.store.sqlite import schema as sqlite
+from tests.docs.markdown import section
+
+PAGE = "docs/operating.md"
+
+
+def test_schema_versions_are_those_of_the_stores() -> None:
+    """When a version goes up, the page must tell what the upgrade does."""
+    (shown,) = re.findall(r"Both stand at (\d+)", section(PAGE, "Upgrading"))
+    assert {mongo.VERSION, sqlite.VERSION} == {int(shown)}
+
+
+def test_history_is_removed_as_often_as_the_page_says() -> None:
+    """On SQLite workers remove what is old once an hour."""
+    assert "once an hour" in section(PAGE, "Retention")
+    assert HISTORY_INTERVAL == 3600

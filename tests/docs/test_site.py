@@ -1,0 +1,142 @@
+"""The pages of the site: each has its place, and the reference has every public name."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from website.arguments import with_lists
+from website.checking import faults
+from website.sources import LANGUAGES, sources
+from website.staging import slug, stage
+
+import job_processor
+from job_processor import testing
+from job_processor.integrations import base
+from tests.docs.markdown import ROOT, links
+
+NAVIGATION = tomllib.loads((ROOT / "website" / "nav.toml").read_text(encoding="utf-8"))["section"]
+TO_COME = {"cli.md", "django.md"}
+"""Pages that have their place already."""
+
+
+def placed(entries: list[Any]) -> Iterator[tuple[str, Any]]:
+    """Return each page of the navigation with its entry."""
+    for entry in entries:
+        if isinstance(entry, str):
+            yield entry, {}
+        elif "page" in entry:
+            yield entry["page"], entry
+        else:
+            yield from placed(entry["pages"])
+
+
+def test_each_page_has_its_place() -> None:
+    """The navigation has every page once, and none that does not exist or is to come."""
+    pages = [page for page, _ in placed(NAVIGATION) if page not in TO_COME]
+    made = {source.page for source in sources("en")} | {"examples/index.md", "LICENSE.md"}
+    assert sorted(pages) == sorted(made - TO_COME)
+
+
+def test_each_place_has_a_french_title() -> None:
+    """A page has a title in French in the navigation, or is in French itself."""
+    in_french = {source.page for source in sources("fr") if source.language == "fr"}
+    untitled = [page for page, entry in placed(NAVIGATION) if "fr" not in entry]
+    names_of_products = {"otel.md", "prometheus.md", "sentry.md", "mongodb.md", "sqlite.md"}
+    assert set(untitled) - in_french - names_of_products == set()
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.fr.md"])
+def test_the_readme_leads_to_every_page(readme: str) -> None:
+    """Each page of docs/ is linked, in the language of the README where it is there."""
+    pages = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md")}
+    french = {page for page in pages if page.endswith(".fr.md")}
+    english = pages - french
+    if readme == "README.fr.md":
+        english -= {page.replace(".fr.md", ".md") for page in french}
+        english |= french
+    linked = {target.partition("#")[0] for target in links(readme)}
+    assert english - linked == set()
+    assert linked & french == (french if readme == "README.fr.md" else set())
+
+
+def test_the_reference_has_every_public_name() -> None:
+    """What the pages of the reference show exists, once, and has all that is public."""
+    shown = [
+        name
+        for page in sorted((ROOT / "docs" / "reference").glob("*.md"))
+        for name in re.findall(r"^::: (\S+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    public = {f"job_processor.{name}" for name in job_processor.__all__}
+    public |= {f"job_processor.testing.{name}" for name in testing.__all__}
+    public |= {f"job_processor.integrations.base.{name}" for name in base.__all__}
+    assert len(shown) == len(set(shown))
+    own = {name.rpartition(".")[2] for name in shown}
+    assert [name for name in public if name.rpartition(".")[2] not in own] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_links_become_links_between_pages(language: str, tmp_path: Path) -> None:
+    """Staged, no page links to a file of the project any more, nor outside of the site."""
+    stage(sources(language), tmp_path)
+    for page in tmp_path.rglob("*.md"):
+        text = re.sub(
+            r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+        )
+        for target in re.findall(r"\]\(([^)\s#]+)", text):
+            if not re.match(r"[a-z]+:", target):
+                assert (page.parent / target).is_file(), f"{page.relative_to(tmp_path)}: {target}"
+                assert (page.parent / target).resolve().is_relative_to(tmp_path.resolve())
+
+
+def test_a_translation_has_the_anchors_of_its_page(tmp_path: Path) -> None:
+    """A French heading has the name of the English one, so that links stay right in each."""
+    stage(sources("fr"), tmp_path)
+    text = (tmp_path / "dashboard.md").read_text(encoding="utf-8")
+    assert "## L'API { #the-api }" in text
+    assert "dashboard.md#the-api" in (tmp_path / "tutorial.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("page", "fault"),
+    [
+        ('<img src="https://example.org/a.png">', "loads https://example.org/a.png"),
+        ('<script src="//example.org/a.js"></script>', "loads //example.org/a.js"),
+        ('<link rel="stylesheet" href="https://example.org/a.css">', "from another host"),
+        ('<a href="gone/">', "nothing at gone/"),
+        ('<a href="#gone">', "no heading at #gone"),
+        ('<a href="https://example.org/"><h2 id="a"></h2><a href="#a">', None),
+    ],
+)
+def test_faults_of_a_site_are_found(page: str, fault: str | None, tmp_path: Path) -> None:
+    """What is loaded from elsewhere, and what leads nowhere, is a fault; a link away is none."""
+    (tmp_path / "index.html").write_text(page, encoding="utf-8")
+    found = faults(tmp_path)
+    assert (found == []) if fault is None else (len(found) == 1 and fault in found[0])
+
+
+def test_arguments_become_a_list() -> None:
+    """Lines of arguments become a list with their longer meanings, and prose stays as it is."""
+    text = "Does it.\n\na: one\n  thing.\nb, c: two.\n\nRaises Error: never.\nAnd so on."
+    assert with_lists(text) == (
+        "Does it.\n\n- `a`: one thing.\n- `b`, `c`: two.\n\nRaises Error: never.\nAnd so on."
+    )
+
+
+def test_headings_are_named_as_code_hosts_name_them() -> None:
+    """Lower case, hyphens for spaces, no other signs."""
+    assert slug("What a `Retry` is, and isn't") == "what-a-retry-is-and-isnt"
+
+
+def test_french_signs_stay_with_their_words(tmp_path: Path) -> None:
+    """In French the space before `:` and within « » does not break; code keeps what it has."""
+    stage(sources("fr"), tmp_path)
+    text = (tmp_path / "concepts.md").read_text(encoding="utf-8")
+    assert "«\N{NO-BREAK SPACE}Worker crashed unexpectedly\N{NO-BREAK SPACE}»" in text
+    prose = re.sub(r"^```.*?^```$|`[^`\n]*`", "", text, flags=re.DOTALL | re.MULTILINE)
+    assert re.findall(r" [:;?!](?:\s|$)|« | »", prose) == []
+    assert re.search(r"\N{NO-BREAK SPACE}", (tmp_path / "retries.md").read_text()) is None

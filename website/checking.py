@@ -1,0 +1,69 @@
+"""Looks at a built site: what its pages point at is there, and nothing comes from another host."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urldefrag
+
+_LOADED: Final = {"script": "src", "img": "src", "source": "src", "iframe": "src"}
+
+
+class Pointers(HTMLParser):
+    """What a page loads, what it links to, and which names links into it may end with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: set[str] = set()
+        self.links: set[str] = set()
+        self.names: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note what a tag points at."""
+        values = {name: value for name, value in attrs if value}
+        if "id" in values:
+            self.names.add(values["id"])
+        if tag in _LOADED and _LOADED[tag] in values:
+            self.loads.add(values[_LOADED[tag]])
+        elif tag == "link" and "href" in values:
+            rel = values.get("rel", "")
+            if rel in {"stylesheet", "icon", "preload", "manifest"}:
+                self.loads.add(values["href"])
+        elif tag == "a" and "href" in values:
+            self.links.add(values["href"])
+
+
+def faults(site: Path) -> list[str]:
+    """Return what is wrong, a line each; an empty list when all is well."""
+    pages = {path: _read(path) for path in sorted(site.rglob("*.html"))}
+    return [
+        f"{path.relative_to(site)}: {fault}"
+        for path, pointers in pages.items()
+        if path.name != "404.html"  # its links are absolute: it is served anywhere
+        for fault in _faults(path, pointers, pages)
+    ]
+
+
+def _faults(path: Path, pointers: Pointers, pages: dict[Path, Pointers]) -> Iterator[str]:
+    for target in sorted(pointers.loads):
+        if re.match(r"(https?:)?//", target):
+            yield f"loads {target} from another host"
+    for target in sorted(pointers.loads | pointers.links):
+        if re.match(r"[a-z]+:|//", target):
+            continue
+        address, anchor = urldefrag(target)
+        file = (path.parent / unquote(address)).resolve() if address else path
+        file = file / "index.html" if file.is_dir() else file
+        if not file.exists():
+            yield f"nothing at {target}"
+        elif anchor and file in pages and unquote(anchor) not in pages[file].names:
+            yield f"no heading at {target}"
+
+
+def _read(path: Path) -> Pointers:
+    pointers = Pointers()
+    pointers.feed(path.read_text(encoding="utf-8"))
+    return pointers
