@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-
-from rich.console import Console
-from rich.logging import RichHandler
+from typing import TYPE_CHECKING
 
 from job_processor.cli.output import plain
 from job_processor.cli.when import span
 from job_processor.events import Event, EventKind
 from job_processor.integrations.logs import ConsoleFormatter, JobFilter, JsonFormatter, of_job
 from job_processor.processor import JobProcessor
+
+if TYPE_CHECKING:  # only on a terminal
+    from rich.console import Console
 
 _FORMAT = "%(asctime)s %(levelname)-8s %(message)s"
 _FORMAT_OF_MANY = "%(asctime)s %(process)d %(levelname)-8s %(message)s"
@@ -52,6 +53,8 @@ def configure(
         handler.setFormatter(JsonFormatter() if format == "json" else ConsoleFormatter(pattern))
         handler.addFilter(JobFilter())
     else:
+        from rich.logging import RichHandler  # noqa: PLC0415  # only on a terminal
+
         handler = RichHandler(
             console=live, show_path=False, omit_repeated_times=False, log_time_format="%H:%M:%S"
         )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+if TYPE_CHECKING:  # two megabytes that a worker without a terminal does not need
+    from rich.console import Console
 
 _PIPE_WIDTH = 200  # columns; wider than a terminal, so that nothing is cut off
 
@@ -21,6 +22,8 @@ def print_json(value: Any) -> None:
 
 def console() -> Console:
     """Return a console on stdout; one that is no terminal is wide."""
+    from rich.console import Console  # noqa: PLC0415  # see above
+
     if sys.stdout.isatty() or "COLUMNS" in os.environ:
         return Console(highlight=False)
     return Console(highlight=False, width=_PIPE_WIDTH)
@@ -29,6 +32,12 @@ def console() -> Console:
 def has_live_view(out: Console) -> bool:
     """True when a view can be redrawn in place: a terminal that can move its cursor."""
     return out.is_terminal and not out.is_dumb_terminal
+
+
+def live_console() -> Console | None:
+    """Return a console that has a live view; None where there is none."""
+    out = console() if sys.stdout.isatty() else None
+    return out if out is not None and has_live_view(out) else None
 
 
 def plain(text: str) -> str:

@@ -8,16 +8,13 @@ import logging
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
-from typing import Any, TypeVar
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from job_processor.cli import event_loop, logs
 from job_processor.cli.extras import require
 from job_processor.cli.failing import DONE, FAILED
-from job_processor.cli.live import WorkerView
 from job_processor.cli.loading import App, load_app
-from job_processor.cli.output import console, has_live_view
+from job_processor.cli.output import live_console
 from job_processor.cli.reading import read_number
 from job_processor.cli.stopping import Leaving, Stopper
 from job_processor.cli.supervised import Tie
@@ -27,6 +24,9 @@ from job_processor.host import Integration
 from job_processor.integrations.logs import Logs
 from job_processor.processor import JobProcessor
 from job_processor.settings import RETRY_DELAY_MAX, RETRY_DELAY_MIN, check_int
+
+if TYPE_CHECKING:  # see `live_console`
+    from rich.console import Console
 
 T = TypeVar("T")
 
@@ -48,10 +48,9 @@ def run_one(spec: str, options: WorkerOptions, tie: Tie | None) -> int:
     """Run a worker in this process; return the exit code."""
     make_loop = event_loop.read_loop(options.loop)
     app = load_app(spec)
-    out = console()
     logs_itself = bool(logging.getLogger().handlers)  # those lines would tear a live view
     may_live = tie is None and not logs_itself and options.format is None
-    live = out if may_live and has_live_view(out) else None
+    live = live_console() if may_live else None
     logs.configure(options.level, live, options.format, one_of_many=tie is not None)
     with _metrics(options.metrics_port) as integrations:
         work = _work(app, options, live, [Logs(), *integrations], tie)
@@ -149,6 +148,8 @@ async def _watched(
         finally:
             forget()
     else:
+        from job_processor.cli.live import WorkerView  # noqa: PLC0415  # only on a terminal
+
         async with WorkerView(processor).shown(live) as view:
             stopper.restore_terminal = view.stop
             yield
