@@ -28,7 +28,7 @@ DOCS_READY := $(DOCS_VENV)/.ready-docs
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test soak cover lint format types imports check api package package-test docs lock bench clean
+.PHONY: help demo setup test test-all soak cover lint format types imports check api package package-test docs lock bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,14 +38,17 @@ demo: $(RUN_READY) ## see it work: two workers, a few hundred jobs, under a minu
 
 setup: $(DEV_READY) ## make .venv with all development tools
 
-test: $(DEV_READY) ## run the test suite on both stores
+test: $(DEV_READY) ## run the test suite on both stores, in a few minutes
 	@$(BIN)/pytest -n $(TEST_WORKERS) --dist worksteal $(ARGS)
+
+test-all: $(DEV_READY) ## run the slow tests, too: what CI runs
+	@$(BIN)/pytest -n $(TEST_WORKERS) --dist worksteal -m "not soak and not package" $(ARGS)
 
 soak: $(DEV_READY) ## run the long tests of load and faults
 	@$(BIN)/pytest -m soak --timeout 1800 $(ARGS) || { [ $$? -eq 5 ] && echo "There are no such tests."; }
 
 cover: $(DEV_READY) ## run the test suite and show what it does not reach
-	@$(BIN)/pytest -n $(TEST_WORKERS) --dist worksteal --cov $(ARGS)
+	@$(BIN)/pytest -n $(TEST_WORKERS) --dist worksteal -m "not soak and not package" --cov $(ARGS)
 
 lint: $(DEV_READY) ## check style and format
 	@$(BIN)/ruff check
@@ -61,7 +64,7 @@ types: $(DEV_READY) ## check the types
 imports: $(DEV_READY) ## check that imports point one way
 	@$(BIN)/lint-imports --no-logo
 
-check: lint types imports test ## all of the above that can fail: run it before a pull request
+check: lint types imports test-all ## all of the above that can fail: run it before a pull request
 
 api: $(DEV_READY) ## write docs/public-api.txt again, after a wanted change of the public API
 	@$(BIN)/python -m tests.docs.public_api

@@ -205,8 +205,9 @@ async def test_waiting_for_a_job(processors: Processors) -> None:
     processor = await processors.make(jobs=JOBS)
     job = await processor.schedule_job("double", {"value": 1})
     with pytest.raises(JobTimeoutError) as caught:
-        await processor.wait_for_job(job.id, timeout=0.05)
+        await processor.wait_for_job(job.id, timeout=0.5)
     assert isinstance(caught.value, TimeoutError)
+    assert "within 0.5 s; it is pending, attempt 1" in str(caught.value)
     with pytest.raises(JobNotFoundError):
         await processor.wait_for_job(ObjectId(), timeout=1)
     waiter = asyncio.create_task(processor.wait_for_job(job.id, timeout=WAIT))

@@ -20,6 +20,7 @@ async def wait_for_job(
     Raises JobNotFoundError, and JobTimeoutError after `timeout` seconds (None: never).
     """
     wake = asyncio.Event()
+    seen = None
 
     def on_hint(hint: Hint) -> None:
         if hint & Hint.SETTLED:
@@ -33,9 +34,12 @@ async def wait_for_job(
                 job = await _get(store, job_id)
                 if job is not None and job.settled:
                     return job
+                seen = job or seen
                 await _pause(wake, poll_interval)
     except TimeoutError as error:
-        raise JobTimeoutError(f"job {job_id} was not settled within {timeout:g} s") from error
+        state = f"; it is {seen.status}, attempt {seen.attempt}" if seen is not None else ""
+        text = f"job {job_id} was not settled within {timeout:g} s{state}"
+        raise JobTimeoutError(text) from error
     finally:
         forget()
 

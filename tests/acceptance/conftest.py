@@ -12,6 +12,14 @@ import pytest
 from tests.acceptance.workers import Site
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all tests of this folder: they start processes and kill them."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 async def make_site(tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
     """Makes a site on a database; its workers are ended and it is closed at the end."""

@@ -40,6 +40,7 @@ def printed(output: str) -> dict[str, Counter[str]]:
     return counts
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(100)
 async def test_the_whole_demo(start: Start, tmp_path: Path) -> None:
     """It ends by itself with exit code 0; each check is met, and the counts are the database's."""

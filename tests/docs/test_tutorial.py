@@ -14,6 +14,7 @@ from tests.docs.tutorial import Reader
 PAGE = "docs/tutorial.md"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)  # a dozen programs are started, one after the other
 def test_the_tutorial_does_what_it_says() -> None:
     """Each file is written, each command run, and each prints what the page shows."""

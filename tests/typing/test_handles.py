@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 CHECKED = Path(__file__).with_name("handles.py")
 
 
+@pytest.mark.slow
 def test_mypy() -> None:
     """It sees what is right, and every mark of an error is needed."""
     done = subprocess.run(
@@ -23,6 +26,7 @@ def test_mypy() -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow
 def test_pyright(tmp_path: Path) -> None:
     """The same."""
     config = {

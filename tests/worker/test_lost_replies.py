@@ -99,6 +99,7 @@ async def test_a_worker_that_loses_replies_runs_everything_once(
     ledger.assert_once(settled)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("db_url", ["mongo"], indirect=True)
 @pytest.mark.parametrize("lost", ["insert", "update", "findAndModify"])
 async def test_a_line_that_breaks_all_the_time_loses_nothing(

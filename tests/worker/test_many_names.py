@@ -6,6 +6,8 @@ import random
 from collections import Counter
 from collections.abc import Iterable
 
+import pytest
+
 from job_processor import JobProcessor, JobStatus
 from job_processor.settings import CLAIM_NAMES
 from tests.processors import Processors
@@ -31,6 +33,7 @@ async def in_disorder(processor: JobProcessor, names: Iterable[str]) -> None:
     await processor.schedule_jobs([(name, None) for name in shuffled])
 
 
+@pytest.mark.slow
 async def test_every_name_has_its_turn(processors: Processors) -> None:
     """Claims go round the groups of names, and end only when no group has anything."""
     assert len(NAMES) > 5 * CLAIM_NAMES

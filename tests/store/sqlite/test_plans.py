@@ -116,7 +116,7 @@ VERBS: dict[str, tuple[Verb, set[str]]] = {
     ),
     "find by error": (
         lambda s: s.find(JobQuery(name="work", error="x")),
-        {HISTORY, RUNNING, BY_ID},
+        {HISTORY, RUNNING, BY_ROW},
     ),
     "count_matching": (lambda s: s.count_matching(JobQuery(name="work"), 9), {HISTORY, RUNNING}),
     "find_holder": (lambda s: s.find_holder("work", "key"), {UNIQUE_KEY}),
