@@ -20,6 +20,11 @@ def current_job() -> Job | None:
     return _CURRENT.get()
 
 
+def begin(job: Job) -> None:
+    """Let what runs in this task from now on be of a job; it ends with the task."""
+    _CURRENT.set(job)
+
+
 @contextmanager
 def of_job(job: Job | None) -> Iterator[None]:
     """Let what runs in the block be of a job."""

@@ -17,7 +17,6 @@ from job_processor.integrations.logs import (
     ConsoleFormatter,
     JobFilter,
     JsonFormatter,
-    Logs,
     add_job,
     current_job,
     of_job,
@@ -81,7 +80,7 @@ async def test_lines_know_their_job(processors: Processors, lines: Lines) -> Non
         other_logger.info("plain")
 
     jobs = {"coroutine": JobDef(coroutine), "plain": JobDef(plain)}
-    processor = await processors.make(jobs=jobs, integrations=[Logs()])
+    processor = await processors.make(jobs=jobs)
     made = await processor.schedule_jobs(["coroutine", "coroutine", "plain"])
     await processor.run_worker(burst=True)
     ended = [await processor.wait_for_job(job.id) for job in made]
@@ -102,10 +101,24 @@ async def test_each_attempt_tells_its_number(processors: Processors, lines: Line
 
     retry = Retry(max_attempts=2, delay=0)
     processor, _ = await processors.start(jobs={"a": JobDef(fail, retry=retry)})
-    processor.install(Logs())
     job = await processor.schedule_job("a")
     assert (await processor.wait_for_job(job.id)).status is JobStatus.ERRORED
     assert [attempt for _, _, attempt, _ in lines.fields("trying")] == [1, 2]
+
+
+async def test_the_hook_of_a_job_knows_it(processors: Processors, lines: Lines) -> None:
+    """What on_job_exited writes is of the job that ended."""
+    hooked = asyncio.Event()
+
+    async def exited(_job: Job) -> None:
+        logging.getLogger("x").info("ended")
+        hooked.set()
+
+    jobs = {"a": JobDef(lambda: None, on_job_exited=exited)}
+    processor, _ = await processors.start(jobs=jobs)
+    job = await processor.schedule_job("a")
+    await hooked.wait()
+    assert [job_id for job_id, *_ in lines.fields("ended")] == [str(job.id)]
 
 
 async def test_structlog_knows_it_too(processors: Processors) -> None:
@@ -124,7 +137,7 @@ async def test_structlog_knows_it_too(processors: Processors) -> None:
         job = current_job()
         return "" if job is None else job.name
 
-    processor = await processors.make(jobs={"a": JobDef(plain)}, integrations=[Logs()])
+    processor = await processors.make(jobs={"a": JobDef(plain)})
     job = await processor.run_job("a")
     assert job.result() == "a"
     logger.info("outside")

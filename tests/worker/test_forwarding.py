@@ -14,7 +14,7 @@ import pytest
 import structlog
 
 from job_processor import Job, JobDef, JobStatus
-from job_processor.integrations.logs import FIELDS, JobFilter, JsonFormatter, Logs
+from job_processor.integrations.logs import FIELDS, JobFilter, JsonFormatter
 from job_processor.settings import FORWARDED_LINES, FORWARDED_TEXT_LIMIT
 from job_processor.worker import forwarding
 from job_processor.worker.forwarding import Forwarder, Levels
@@ -72,7 +72,7 @@ async def test_lines_of_a_process(sqlite_db_url: str, lines: Lines) -> None:
     names = ("write_log", "write_events", "log_and_die", "flood_and_die", "flood")
     jobs = {name: JobDef(getattr(handlers, name), executor="process") for name in names}
     async with Processors(sqlite_db_url) as processors:
-        processor, _ = await processors.start(jobs=jobs, integrations=[Logs()])
+        processor, _ = await processors.start(jobs=jobs)
         made = await processor.schedule_jobs([*names[:-1], ("flood", {"lines": LINES})])
         ended = [await processor.wait_for_job(job.id, 40) for job in made]
     wrote, structured, died, cut, flooded = ended

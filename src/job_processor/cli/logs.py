@@ -65,12 +65,19 @@ def configure(
 
 
 def log_events(processor: JobProcessor) -> Callable[[], None]:
-    """Log what happens to each job of this process; returns a function that ends it."""
+    """Log what happens to each job of this process; returns a function that ends it.
+
+    Nobody listens where no such line would be written: each event costs a little.
+    """
     logger = processor.logger
+    if not logger.isEnabledFor(logging.WARNING):
+        return lambda: None
+    details = logger.isEnabledFor(logging.DEBUG)
 
     def on_event(event: Event) -> None:
-        with of_job(event.job):
-            tell(event)
+        if details or event.kind not in _DETAILS:
+            with of_job(event.job):
+                tell(event)
 
     def tell(event: Event) -> None:
         job = event.job

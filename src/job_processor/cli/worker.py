@@ -21,7 +21,6 @@ from job_processor.cli.supervised import Tie
 from job_processor.cli.worker_options import WorkerOptions
 from job_processor.errors import StoreUnavailableError
 from job_processor.host import Integration
-from job_processor.integrations.logs import Logs
 from job_processor.processor import JobProcessor
 from job_processor.settings import RETRY_DELAY_MAX, RETRY_DELAY_MIN, check_int
 
@@ -53,7 +52,7 @@ def run_one(spec: str, options: WorkerOptions, tie: Tie | None) -> int:
     live = live_console() if may_live else None
     logs.configure(options.level, live, options.format, one_of_many=tie is not None)
     with _metrics(options.metrics_port) as integrations:
-        work = _work(app, options, live, [Logs(), *integrations], tie)
+        work = _work(app, options, live, integrations, tie)
         return event_loop.run(work, make_loop)
 
 

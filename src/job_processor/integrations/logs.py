@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from job_processor.current import current_job, of_job
-from job_processor.host import Host
 from job_processor.models import Job
 
 FIELDS = ("job_id", "job_name", "attempt", "worker_id")
@@ -24,19 +23,10 @@ __all__ = [
     "ConsoleFormatter",
     "JobFilter",
     "JsonFormatter",
-    "Logs",
     "add_job",
     "current_job",
     "of_job",
 ]
-
-
-class Logs:
-    """The integration: lets `JobFilter`, `add_job` and `current_job` know what runs."""
-
-    def install(self, host: Host) -> None:
-        """Begin; twice is harmless."""
-        host.around_handlers(lambda run: of_job(run.job))
 
 
 class JobFilter(logging.Filter):

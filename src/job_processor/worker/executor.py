@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from job_processor import current
 from job_processor.abort import AbortReason
 from job_processor.clock import Clock
 from job_processor.definitions import Definition
@@ -82,6 +83,7 @@ class Executor:
         self._settler.add(run, skipped("other", self._clock.now(), told=told))
 
     async def _execute(self, run: Run) -> None:
+        current.begin(run.job)
         if not self._begin(run):
             self._end(run, _NOT_BEGUN)
         elif self._scopes.has_any:

@@ -11,6 +11,7 @@ from typing import TypeAlias, TypeVar
 
 from bson import ObjectId
 
+from job_processor import current
 from job_processor.clock import Clock
 from job_processor.definitions import Definition, ExitHook
 from job_processor.events import Event, EventBus, EventKind
@@ -106,6 +107,7 @@ class Reporter:
 
     async def _call_hook(self, hook: ExitHook, job: Job) -> None:
         """Call a hook; its failure is logged and changes nothing."""
+        current.begin(job)
         try:
             plain = not inspect.iscoroutinefunction(hook)
             call: Call = self._scopes.wrapped(partial(hook, job), not plain)
