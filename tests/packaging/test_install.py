@@ -23,11 +23,24 @@ pytestmark = [pytest.mark.package, pytest.mark.timeout(600)]
 PROGRAMS = {
     "django": """
 from django.conf import settings
-settings.configure(INSTALLED_APPS=["job_processor.integrations.django"])
+settings.configure(
+    INSTALLED_APPS=["job_processor.integrations.django"],
+    JOB_PROCESSOR={"DB": "sqlite:///django.db"},
+)
 import django
 django.setup()
-from job_processor.integrations.django import get_processor
-assert get_processor() is get_processor()
+from job_processor.integrations.django import get_client, get_processor
+@get_processor().job()
+def hello():
+    return "Hello, Ada!"
+job = get_client().schedule_job("hello")
+from django.core.management import call_command
+try:
+    call_command("job_processor", "worker", "--burst")
+except SystemExit as left:
+    assert not left.code
+assert get_client().wait_for_job(job.id, timeout=20).result() == "Hello, Ada!"
+get_client().close()
 """,
     "otel": """
 from job_processor.integrations.otel import OpenTelemetry
