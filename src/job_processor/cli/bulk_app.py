@@ -37,73 +37,28 @@ DryRun = Annotated[
 ]
 
 
-@jobs_app.command()
-def retry(
-    ids: Ids = None,
-    db: Db = None,
-    prefix: Prefix = DEFAULT_PREFIX,
-    name: Name = None,
-    status: Status = None,
-    type: Type = None,
-    since: Since = None,
-    until: Until = None,
-    worker: Worker = None,
-    error: Error = None,
-    payload: Payload = None,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-    json: Json = False,
-) -> None:
-    """Send ended jobs round again: those of ID, or a selection."""
-    selection = Selection(name, status, type, since, until, worker, error, payload)
-    _act("retry", db, prefix, ids, selection, yes, dry_run, json)
+def _add(action: Action, summary: str) -> None:
+    """Add the command of an action; all of them take the same."""
 
-
-@jobs_app.command()
-def kill(
-    ids: Ids = None,
-    db: Db = None,
-    prefix: Prefix = DEFAULT_PREFIX,
-    name: Name = None,
-    status: Status = None,
-    type: Type = None,
-    since: Since = None,
-    until: Until = None,
-    worker: Worker = None,
-    error: Error = None,
-    payload: Payload = None,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-    json: Json = False,
-) -> None:
-    """Kill jobs that wait or run: those of ID, or a selection."""
-    selection = Selection(name, status, type, since, until, worker, error, payload)
-    _act("kill", db, prefix, ids, selection, yes, dry_run, json)
-
-
-@jobs_app.command()
-def delete(
-    ids: Ids = None,
-    db: Db = None,
-    prefix: Prefix = DEFAULT_PREFIX,
-    name: Name = None,
-    status: Status = None,
-    type: Type = None,
-    since: Since = None,
-    until: Until = None,
-    worker: Worker = None,
-    error: Error = None,
-    payload: Payload = None,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-    json: Json = False,
-) -> None:
-    """Remove jobs that do not run: those of ID, or a selection.
-
-    For good.
-    """
-    selection = Selection(name, status, type, since, until, worker, error, payload)
-    _act("delete", db, prefix, ids, selection, yes, dry_run, json)
+    @jobs_app.command(action, help=summary)
+    def command(
+        ids: Ids = None,
+        db: Db = None,
+        prefix: Prefix = DEFAULT_PREFIX,
+        name: Name = None,
+        status: Status = None,
+        type: Type = None,
+        since: Since = None,
+        until: Until = None,
+        worker: Worker = None,
+        error: Error = None,
+        payload: Payload = None,
+        yes: Yes = False,
+        dry_run: DryRun = False,
+        json: Json = False,
+    ) -> None:
+        selection = Selection(name, status, type, since, until, worker, error, payload)
+        _act(action, db, prefix, ids, selection, yes, dry_run, json)
 
 
 def _act(
@@ -128,3 +83,8 @@ def _act(
         db, prefix, action, ids or [], selection, yes=yes, dry_run=dry_run, as_json=json
     )
     raise typer.Exit(code)
+
+
+_add("retry", "Send ended jobs round again: those of ID, or a selection.")
+_add("kill", "Kill jobs that wait or run: those of ID, or a selection.")
+_add("delete", "Remove jobs that do not run: those of ID, or a selection.\n\nFor good.")

@@ -12,6 +12,7 @@ from watchfiles import PythonFilter, awatch
 
 from job_processor.cli.child import Child, how
 from job_processor.cli.failing import DONE, FAILED
+from job_processor.cli.signals import obeyed
 
 
 class Reloader:
@@ -32,9 +33,10 @@ class Reloader:
 
     async def run(self) -> int:
         """Return the exit code once it was told to stop."""
-        loop = asyncio.get_running_loop()
-        for number in (SIGTERM, SIGINT):
-            loop.add_signal_handler(number, self._on_signal, number)
+        with obeyed(self._on_signal):
+            return await self._keep()
+
+    async def _keep(self) -> int:
         watching = asyncio.create_task(self._watch(), name="watch of files")
         try:
             code = DONE

@@ -8,13 +8,14 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from signal import SIGINT, SIGTERM, Signals
+from contextlib import AbstractContextManager
+from signal import SIGTERM, Signals
 
 from job_processor.abort import AbortController, AbortSignal
 from job_processor.cli.failing import FAILED
+from job_processor.cli.signals import obeyed
 
 _LINGER = 1.0  # seconds that whatever was told to end gets to do so before the process leaves
 
@@ -43,17 +44,9 @@ class Stopper:
         """Name the task that a second SIGINT cancels."""
         self._work = work
 
-    @contextmanager
-    def listening(self) -> Iterator[None]:
+    def listening(self) -> AbstractContextManager[None]:
         """Obey signals for the time of the block."""
-        loop = asyncio.get_running_loop()
-        for number in (SIGTERM, SIGINT):
-            loop.add_signal_handler(number, self._on_signal, number)
-        try:
-            yield
-        finally:
-            for number in (SIGTERM, SIGINT):
-                loop.remove_signal_handler(number)
+        return obeyed(self._on_signal)
 
     def _on_signal(self, number: Signals) -> None:
         if not self.signal.aborted:

@@ -6,13 +6,13 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from signal import SIGINT, SIGKILL, SIGTERM, Signals
 
 from job_processor.cli.child import Child, how
 from job_processor.cli.failing import BAD_INPUT, DONE, FAILED
+from job_processor.cli.signals import obeyed
 
 CRASHES_AT_START = 5
 """Crashes in a row, each before the process was ready, after which it is hopeless."""
@@ -56,7 +56,7 @@ class Supervisor:
 
     async def run(self) -> int:
         """Return the exit code once all have ended: 0 when each did as it was meant to."""
-        with self._listening():
+        with obeyed(self._on_signal):
             first, *others = self._slots
             keeping = [asyncio.create_task(self._keep(first))]
             await _first_of(keeping[0], self._worked)
@@ -120,17 +120,6 @@ class Supervisor:
         self._stop(SIGTERM)
 
     # --- signals --------------------------------------------------------------------------------
-
-    @contextmanager
-    def _listening(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (SIGTERM, SIGINT):
-            loop.add_signal_handler(number, self._on_signal, number)
-        try:
-            yield
-        finally:
-            for number in (SIGTERM, SIGINT):
-                loop.remove_signal_handler(number)
 
     def _on_signal(self, number: Signals) -> None:
         """Pass a signal on: the first stops, a second SIGINT forces, a third leaves at once."""

@@ -107,7 +107,7 @@ class Fleet:
                 if worker.process.returncode is not None and not worker.fate:
                     worker.fate = f"ended with exit code {worker.process.returncode}"
                     return worker
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.2)  # whichever of them ends first
 
     def log_ends(self) -> str:
         """Return the last log lines of every worker."""
