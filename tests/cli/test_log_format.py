@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from job_processor import JobDef, JobProcessor
+from job_processor.cli import logs
 from tests.cli.processes import environment
 
 APP = """
@@ -85,3 +87,16 @@ def test_json(tmp_path: Path) -> None:
 def test_console(tmp_path: Path, options: tuple[str, ...], expected: str) -> None:
     """Asked for, the line names the job; else what the application has set up stays."""
     assert any(re.fullmatch(expected, line) for line in work(tmp_path, *options))
+
+
+@pytest.mark.parametrize(("level", "listens"), [("ERROR", False), ("WARNING", True)])
+async def test_who_writes_no_line_of_a_job_listens_to_none(
+    caplog: pytest.LogCaptureFixture, level: str, listens: bool
+) -> None:
+    """Each event costs a little, also where nothing comes of it."""
+    caplog.set_level(level, "job_processor")
+    async with JobProcessor("sqlite://", jobs={"echo": JobDef(lambda: None)}) as processor:
+        forget = logs.log_events(processor)
+        assert processor._events.has_listeners is listens
+        forget()
+        assert not processor._events.has_listeners

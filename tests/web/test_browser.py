@@ -182,6 +182,7 @@ async def fill(processor: JobProcessor) -> str:
     return str(made[40].id)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scheme", "language"), [("light", "en"), ("dark", "fr")])
 async def test_it_can_be_read_by_everybody(
     browser: Browser, address: str, processor: JobProcessor, scheme: Any, language: str

@@ -49,6 +49,7 @@ def api() -> Iterator[Any]:
     thread.join()
 
 
+@pytest.mark.slow
 def test_the_api_keeps_its_word(api: Any) -> None:
     """Answers are described: their status, kind and shape; none is a 5xx but for health."""
     tested = []

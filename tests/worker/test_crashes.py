@@ -95,6 +95,7 @@ async def test_nobody_is_rescued_before_its_time(processors: Processors, probe: 
         assert (await in_state(processor, each, "running")).worker_id is not None
 
 
+@pytest.mark.slow
 async def test_ten_rescuers_call_a_hook_once(processors: Processors, probe: Probe) -> None:
     """However many workers rescue at the same moment, each crash is settled and hooked once."""
     jobs = {"a": JobDef(probe.held, on_job_exited=probe.exit_hook)}

@@ -84,6 +84,7 @@ async def test_the_next_occurrence_stands_in_the_queue(processors: Processors) -
     assert [task.scheduled_for for task in await tasks(engine)] == at(1, 2)
 
 
+@pytest.mark.slow
 async def test_ten_racing_schedulers_make_each_occurrence_once(processors: Processors) -> None:
     """Any worker may schedule; together they make no more and no fewer."""
     clock = SetClock()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from bson import ObjectId
 
+from job_processor.clock import Clock
 from job_processor.models import (
     Cron,
     CronTask,
@@ -24,7 +25,7 @@ from job_processor.models import (
 )
 from job_processor.queries import Claim
 
-NOW = datetime(2026, 5, 4, 10, 30, 0, 123000, tzinfo=UTC)
+NOW = Clock().now().replace(microsecond=123_000)  # the server removes what is older by itself
 SECOND = timedelta(seconds=1)
 LATER = NOW + SECOND
 WORKER = ObjectId()

@@ -162,6 +162,7 @@ async def test_a_store_has_one_stream(watched_store: MongoStore, commands: Comma
     assert streams_opened(commands) == 1
 
 
+@pytest.mark.slow
 async def test_many_changes_come_with_few_requests(
     watched_store: MongoStore, other: MongoStore, commands: Commands
 ) -> None:
