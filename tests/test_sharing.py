@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,9 +20,14 @@ from job_processor import (
     Retry,
     SharedDatabaseError,
     SimpleJob,
+    StoreUnavailableError,
 )
 from job_processor.host import Host
+from job_processor.models import Registrations
 from job_processor.queries import JobQuery
+from job_processor.store.mongo.store import MongoStore
+from job_processor.store.mongo.stream import ChangeStream, open_stream
+from job_processor.worker.shared_crons import SharedCrons
 from tests.processors import QUICK, Processors, eventually
 from tests.store.mongo.samples import fixture
 from tests.worker.test_node_validator import install_node_validator
@@ -142,6 +150,62 @@ async def test_a_node_worker_without_tags_is_told_of(
             await register_node_worker(shared_url, None)
         await told(caplog, "has no workerTags")
     assert sum("workerTags" in record.getMessage() for record in caplog.records) == 1
+
+
+async def test_a_node_worker_that_comes_before_the_stream_is_open_is_told_of(
+    shared_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the first look of a worker without crons and its stream: no change tells of it."""
+    looked = asyncio.Event()
+    look = SharedCrons.look
+
+    async def looks(self: SharedCrons) -> None:
+        await look(self)
+        looked.set()
+
+    @asynccontextmanager
+    async def opens_late(*options: Any) -> AsyncIterator[ChangeStream]:
+        await looked.wait()
+        await register_node_worker(shared_url, None)
+        async with open_stream(*options) as stream:
+            yield stream
+
+    monkeypatch.setattr(SharedCrons, "look", looks)
+    monkeypatch.setattr("job_processor.store.mongo.watch.open_stream", opens_late)
+    async with Processors(shared_url) as processors:
+        await processors.start(jobs={"a": JobDef(nothing)})
+        await told(caplog, "has no workerTags")
+
+
+@pytest.mark.parametrize("hints", [True, False])
+async def test_a_node_worker_is_told_of_where_no_hint_tells(
+    shared_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, hints: bool
+) -> None:
+    """A look that failed is made again; on a server without change streams it is made each time."""
+    failures = [StoreUnavailableError("once")]
+    looked = asyncio.Event()
+
+    async def registrations(self: MongoStore) -> Registrations:
+        if failures:
+            raise failures.pop()
+        found = await read(self)
+        looked.set()
+        return found
+
+    read = MongoStore.registrations
+    monkeypatch.setattr(MongoStore, "hints_of_others", hints)
+    monkeypatch.setattr(MongoStore, "registrations", registrations)
+    monkeypatch.setattr(MongoStore, "subscribe", lambda *_: lambda: None)
+    monkeypatch.setattr("job_processor.worker.scheduler.SCHEDULER_INTERVAL", 0.1)
+    async with Processors(shared_url) as processors:
+        if hints:
+            await register_node_worker(shared_url, None)
+        await processors.start(jobs={"a": JobDef(nothing)})
+        await told(caplog, "scheduling crons: once")
+        if not hints:
+            await looked.wait()
+            await register_node_worker(shared_url, None)
+        await told(caplog, "has no workerTags")
 
 
 async def test_a_node_worker_that_comes_later_is_noticed(

@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 
 from bson import ObjectId
 
+from job_processor.cancelling import cancel
 from job_processor.errors import InvalidArgumentError, JobProcessorError
 from job_processor.models import Job, OnConflict, SimpleJob
 from job_processor.processor import JobProcessor
@@ -206,10 +207,7 @@ class _Runtime:
             self._calls.discard(task)
 
     async def _end(self) -> None:
-        calls = list(self._calls)
-        for task in calls:
-            task.cancel()
-        await asyncio.gather(*calls, return_exceptions=True)
+        await cancel(self._calls)
         if self._processor is not None:
             await self._processor.close()
 

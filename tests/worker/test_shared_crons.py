@@ -71,10 +71,11 @@ def test_any_other_cron_is_not_left(found: Cron | None, node: bool) -> None:
         (Hint.NODE | Hint.WORK, True),
         (Hint.WORK | Hint.SETTINGS, False),
         (ANYTHING, False),
+        (ANYTHING | Hint.NODE, True),
     ],
 )
 def test_only_a_node_worker_calls_for_a_pass(hint: Hint, at_once: bool) -> None:
-    """That anything may have changed is said after every write on SQLite, and calls for none."""
+    """That one of us changed anything is said after every write on SQLite, and calls for none."""
     assert shared().hear(hint) is at_once
 
 

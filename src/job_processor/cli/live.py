@@ -18,6 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from job_processor.cancelling import cancel
 from job_processor.cli import tables
 from job_processor.cli.output import amount, plain
 from job_processor.cli.when import read_time, span
@@ -69,8 +70,7 @@ class WorkerView:
                 yield live
             finally:
                 forget()
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                await cancel([task])
         out.print(Text(self.summary()))
 
     def summary(self) -> str:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from job_processor.cancelling import cancel
 from job_processor.cli import event_loop, logs
 from job_processor.cli.extras import require
 from job_processor.cli.failing import DONE, FAILED
@@ -119,8 +120,7 @@ async def _until_reached(call: Callable[[], Coroutine[Any, Any, T]], stopper: St
             attempt = asyncio.create_task(call())
             await asyncio.wait([attempt, stop], return_when=asyncio.FIRST_COMPLETED)
             if not attempt.done():
-                attempt.cancel()
-                await asyncio.gather(attempt, return_exceptions=True)
+                await cancel([attempt])
                 break
             try:
                 return attempt.result()

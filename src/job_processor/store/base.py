@@ -51,7 +51,8 @@ class Hint(Flag):
     """A worker of the Node package may have begun, which rearranges what we share with it."""
 
 
-ANYTHING = Hint.WORK | Hint.KILL | Hint.SETTLED | Hint.SETTINGS | Hint.NODE
+ANYTHING = Hint.WORK | Hint.KILL | Hint.SETTLED | Hint.SETTINGS
+"""All that processes of ours change; a store that Node knows adds `Hint.NODE`."""
 
 HintListener: TypeAlias = Callable[[Hint], object]
 

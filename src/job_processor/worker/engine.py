@@ -15,6 +15,7 @@ from typing import Any, Self
 from bson import ObjectId
 
 from job_processor.abort import AbortReason
+from job_processor.cancelling import cancel
 from job_processor.clock import Clock
 from job_processor.definitions import Registry
 from job_processor.errors import StoreUnavailableError, WorkerStateError
@@ -162,9 +163,7 @@ class Engine:
     async def _stop(self) -> None:
         if self._loop_watch is not None:
             await self._loop_watch.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel(self._tasks)
         self._tasks = []
         await self.tally.flush()
         if self._died is not None and self._died.done():

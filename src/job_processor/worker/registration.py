@@ -10,6 +10,7 @@ from dataclasses import replace
 from bson import ObjectId
 
 from job_processor.abort import AbortReason
+from job_processor.cancelling import cancel
 from job_processor.models import WorkerInfo
 from job_processor.store import Store
 from job_processor.worker.gate import Gate
@@ -79,8 +80,7 @@ class Registration:
             await self._heartbeat.stop()
             self._heartbeat = None
         if self._renewal is not None:
-            self._renewal.cancel()
-            await asyncio.wait([self._renewal])
+            await cancel([self._renewal])
             self._renewal = None
         if unregister:
             await self._store.unregister(self.id)

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from bson import ObjectId
 
 from job_processor.definitions import CronDef
-from job_processor.errors import SharedDatabaseError
+from job_processor.errors import SharedDatabaseError, StoreError
 from job_processor.events import Event, EventKind
 from job_processor.models import Cron, Registrations, is_touched, occurrence_id, written_at
 from job_processor.sharing import (
@@ -52,13 +52,13 @@ class SharedCrons:
         self._told: set[str] = set()
 
     def hear(self, hint: Hint) -> bool:
-        """Take a hint; True when it calls for a pass at once.
-
-        That anything may have changed does not: the next pass notices a Node worker by itself.
-        """
-        if not hint & Hint.NODE or hint & ANYTHING == ANYTHING:
+        """Take a hint; True when it calls for a pass at once."""
+        if not hint & Hint.NODE:
             return False
-        self._stir()
+        if hint & ANYTHING == ANYTHING:  # nobody was watching: the pass sees who began meanwhile
+            self._stirred = True
+        else:
+            self._stir()
         return True
 
     def see(self, registrations: Registrations) -> None:
@@ -69,13 +69,20 @@ class SharedCrons:
         self._node_workers = there
 
     async def look(self) -> None:
-        """After the start of a Node worker, see what cannot go well beside it; say so once."""
-        if not self._stirred:
+        """After the start of a Node worker, see what cannot go well beside it; say so once.
+
+        Each time, where no hint tells of such a start. Raises StoreError.
+        """
+        store = self._engine.store
+        if not self._stirred and store.hints_of_others:
             return
         self._stirred = False
-        store = self._engine.store
-        await store.look_at_validator()
-        registrations = await store.registrations()
+        try:
+            await store.look_at_validator()
+            registrations = await store.registrations()
+        except StoreError:
+            self._stirred = True
+            raise
         for worker in registrations.workers:
             if claims_everything(worker) and not worker.is_dead(registrations.now):
                 self._tell(describe_untagged(worker))

@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from job_processor.abort import AbortController, AbortReason, AbortSignal
+from job_processor.cancelling import cancel
 from job_processor.errors import StoreError
 from job_processor.events import Event, EventKind
 from job_processor.pauses import KIND, worker_key
@@ -71,7 +72,7 @@ class Worker:
             await asyncio.shield(self._stop_by_force())
             raise
         finally:
-            await self._cancel(upkeep)
+            await cancel(upkeep)
             self._emit(EventKind.WORKER_STOPPED)
             if self._pauses.stops_us:
                 await self._forget_the_request()
@@ -104,7 +105,7 @@ class Worker:
                     )
                 task.result()
         finally:
-            await self._cancel([main])
+            await cancel([main])
 
     async def _stop_gracefully(self) -> None:
         """Ask resumable handlers to stop at once, the others after `shutdown_grace`."""
@@ -170,9 +171,3 @@ class Worker:
     @staticmethod
     def _task(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return asyncio.get_running_loop().create_task(work, name=name)
-
-    @staticmethod
-    async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

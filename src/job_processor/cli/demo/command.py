@@ -13,6 +13,7 @@ from signal import SIGHUP, SIGINT, SIGTERM
 from rich.console import Console
 from rich.text import Text
 
+from job_processor.cancelling import cancel
 from job_processor.cli.demo.checks import check_all, summary_json, throughput
 from job_processor.cli.demo.fleet import Fleet
 from job_processor.cli.demo.jobs import PREFIX, make
@@ -81,9 +82,7 @@ async def _until_played(story: Story, watcher: Watcher, fleet: Fleet) -> str | N
         worker = death.result()
         return f"{worker.name} {worker.fate}."
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(tasks)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.errors import OperationFailure, PyMongoError
 
+from job_processor.cancelling import cancel
 from job_processor.settings import RETRY_DELAY_MAX, RETRY_DELAY_MIN
 from job_processor.store.base import ANYTHING, Hint, HintListener
 from job_processor.store.mongo.connection import CLOSE_TIMEOUT
@@ -66,7 +67,7 @@ class Watch:
         self._logger = logger
         self._listeners: dict[object, HintListener] = {}
         self._task: asyncio.Task[None] | None = None
-        self._ending: set[asyncio.Task[None]] = set()
+        self._endings: set[asyncio.Task[None]] = set()
         self._linger: asyncio.TimerHandle | None = None
         self.supported = True
 
@@ -100,8 +101,8 @@ class Watch:
         if self._turn is not None:
             self._turn.cancel()
         self._stop()
-        if self._ending:
-            await asyncio.wait(self._ending)
+        if self._endings:
+            await asyncio.wait(self._endings)
 
     def _start(self) -> None:
         if self._linger is not None:
@@ -118,9 +119,9 @@ class Watch:
             self._linger = None
         task, self._task = self._task, None
         if task is not None:
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
-            task.cancel()
+            ending = asyncio.get_running_loop().create_task(cancel([task]))
+            self._endings.add(ending)
+            ending.add_done_callback(self._endings.discard)
 
     async def _run(self) -> None:
         """Keep a stream open: after each error a pause that grows, jittered, then a new one."""
@@ -150,7 +151,7 @@ class Watch:
         # nobody to look.
         pipeline = _pipeline(self._handles)
         async with open_stream(self._handles.database, pipeline, CLOSE_TIMEOUT) as stream:
-            self.notify(ANYTHING)  # what happened while no stream was open
+            self.notify(ANYTHING | Hint.NODE)  # what happened while no stream was open
             pause, early = _SHORTEST_PAUSE, 0
             while stream.alive:
                 asked = time.monotonic()

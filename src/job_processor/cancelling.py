@@ -1,0 +1,27 @@
+"""The end of background tasks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import Any
+
+_AGAIN_AFTER = 2.0
+"""Seconds that a task has for its own end before it is asked once more."""
+
+
+async def cancel(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and return when all have ended; what they raise at their end is dropped.
+
+    Each is asked until it ends. Up to Python 3.11, `asyncio.wait_for` loses a cancellation that
+    comes just as what it waits for is done (https://github.com/python/cpython/issues/86296), and
+    PyMongo sends every message through it: a task that never looks twice would go on for ever.
+    """
+    living = set(tasks)
+    while living:
+        for task in living:
+            task.cancel()
+        ended, living = await asyncio.wait(living, timeout=_AGAIN_AFTER)
+        for task in ended:
+            if not task.cancelled():
+                task.exception()  # seen: it would be logged as never retrieved
