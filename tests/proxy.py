@@ -41,6 +41,7 @@ class Proxy:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._refusing = True  # also of who has come already and was not served yet
         if self._listener is not None:
             self._listener.close()
         await self._close_all()
@@ -85,6 +86,7 @@ class Proxy:
         try:
             await connection.run(*self._target)
         finally:
+            writer.close()
             del self._connections[task]
 
     async def _close_all(self) -> None:
@@ -111,7 +113,6 @@ class _Connection:
         try:
             reader, writer = await asyncio.open_connection(host, port)
         except OSError:
-            self._writer.close()
             return
         ways = [
             asyncio.create_task(self._forward_requests(writer)),
@@ -125,8 +126,7 @@ class _Connection:
             for way in ways:
                 way.cancel()
             await asyncio.wait(ways)
-            for each in (writer, self._writer):
-                each.close()
+            writer.close()
 
     async def _forward_requests(self, to_server: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):

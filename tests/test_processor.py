@@ -200,6 +200,32 @@ async def test_cancelling_run_job_interrupts_it(processors: Processors) -> None:
     assert done.settled
 
 
+async def test_cancelling_run_job_while_it_is_stored_interrupts_it(
+    processors: Processors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be in the database as running before its caller knows."""
+    processor = await processors.make(jobs=JOBS)
+    store, stored, told = processor._store, asyncio.Event(), asyncio.Event()
+    insert = store.insert
+
+    async def insert_and_tell_late(jobs: Any) -> Any:
+        refused = await insert(jobs)
+        stored.set()
+        await told.wait()
+        return refused
+
+    monkeypatch.setattr(store, "insert", insert_and_tell_late)
+    call = asyncio.create_task(processor.run_job("endless"))
+    await stored.wait()
+    call.cancel()
+    await asyncio.sleep(0)
+    told.set()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    (job,) = (await processor.find_jobs()).jobs
+    assert job.settled
+
+
 async def test_waiting_for_a_job(processors: Processors) -> None:
     """wait_for_job returns the settled job; an unknown id and a timeout raise."""
     processor = await processors.make(jobs=JOBS)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
+from job_processor.definitions import JobDef
+from job_processor.errors import JobProcessorError
 from job_processor.facade.reading import Reading
-from job_processor.models import OnConflict, SimpleJob
+from job_processor.models import Job, OnConflict, SimpleJob
 from job_processor.producer import Payload, When
 from job_processor.scheduling import OnProgress, Requests, Scheduling, as_simple
 from job_processor.sharing import without_trace
+from job_processor.worker.engine import Engine
 from job_processor.worker.insertion import insert_or_skip
+from job_processor.worker.runs import Run
 
 
 class Producing(Reading):
@@ -100,16 +105,38 @@ class Producing(Reading):
         engine = self._ready()
         definition = self.registry.runnable(name)
         async with engine:
-            job = self._scheduling.producer.make_running(name, payload, engine.worker_id)
-            job = without_trace(self._store, job)
-            (stored,) = await insert_or_skip(self._store, [job], self._clock)
-            if stored.settled:
-                self._events.tell_stored([stored])
-                return as_simple(stored)
-            run = engine.executor.start(stored, definition, of_worker=False)
-            run.done = asyncio.get_running_loop().create_future()
-            written = await engine.finish(run)
+            starting = asyncio.create_task(self._start_here(engine, name, definition, payload))
+            try:
+                started = await asyncio.shield(starting)
+            except asyncio.CancelledError:
+                await _interrupt(engine, starting)
+                raise
+            if not isinstance(started, Run):
+                self._events.tell_stored([started])
+                return as_simple(started)
+            written = await engine.finish(started)
             await engine.reporter.hooks_ended()
         if written is None or not written.settled:  # taken away, or paused by its worker's end
-            written = await self.wait_for_job(stored.id)
+            written = await self.wait_for_job(started.job.id)
         return as_simple(written)
+
+    async def _start_here(
+        self, engine: Engine, name: str, definition: JobDef, payload: Payload
+    ) -> Job | Run:
+        """Store a job as running and start it; return the job where it was skipped."""
+        job = self._scheduling.producer.make_running(name, payload, engine.worker_id)
+        job = without_trace(self._store, job)
+        (stored,) = await insert_or_skip(self._store, [job], self._clock)
+        if stored.settled:
+            return stored
+        run = engine.executor.start(stored, definition, of_worker=False)
+        run.done = asyncio.get_running_loop().create_future()
+        return run
+
+
+async def _interrupt(engine: Engine, starting: asyncio.Task[Job | Run]) -> None:
+    """End a run whose caller gave up while it was being stored: it may be stored already."""
+    with contextlib.suppress(JobProcessorError):  # then nothing runs
+        started = await starting
+        if isinstance(started, Run):
+            await engine.interrupt(started)

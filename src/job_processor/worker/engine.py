@@ -140,16 +140,24 @@ class Engine:
         """
         assert run.done is not None  # noqa: S101  # run_job sets it
         assert self._died is not None  # noqa: S101  # only called between start and stop
-        ends: list[asyncio.Future[Any]] = [run.done, self._died]
         try:
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            await self._until_ended(run)
         except asyncio.CancelledError:
-            self.executor.ladder.abort(run, AbortReason.SHUTDOWN, grace=0)
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            await self.interrupt(run)
             raise
         if self._died.done():
             self._died.result()
         return run.done.result()
+
+    async def interrupt(self, run: Run) -> None:
+        """End a run of `run_job` by force, and wait for its end."""
+        self.executor.ladder.abort(run, AbortReason.SHUTDOWN, grace=0)
+        await self._until_ended(run)
+
+    async def _until_ended(self, run: Run) -> None:
+        ends: list[asyncio.Future[Any] | None] = [run.done, self._died]
+        there = [end for end in ends if end is not None]
+        await asyncio.wait(there, return_when=asyncio.FIRST_COMPLETED)
 
     async def died(self) -> None:
         """Raise WorkerStateError as soon as one of the engine's background tasks has died."""
