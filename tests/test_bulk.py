@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from job_processor import (
 )
 from job_processor.models import Job
 from job_processor.settings import SCHEDULE_BATCH
-from tests.processors import Processors
+from tests.processors import WAIT, Processors
 
 
 def echo(payload: Any) -> Any:
@@ -71,8 +72,66 @@ async def test_an_async_iterable(processor: JobProcessor) -> None:
     assert told == [1000, 1001]
 
 
+async def test_a_source_that_waits_for_what_it_gave(processor: JobProcessor) -> None:
+    """Progress is told before more is asked for, where the source has to be waited for."""
+    told = asyncio.Event()
+
+    async def source() -> AsyncIterator[str]:
+        for _ in range(SCHEDULE_BATCH):
+            yield "echo"
+        await told.wait()
+        yield "echo"
+
+    async with asyncio.timeout(WAIT):
+        jobs = await processor.schedule_jobs(source(), on_progress=lambda _: told.set())
+    assert len(jobs) == SCHEDULE_BATCH + 1
+
+
+async def test_a_caller_that_gives_up(
+    processor: JobProcessor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is stored behind its back."""
+    asked, never = asyncio.Event(), asyncio.Event()
+
+    async def insert(jobs: Sequence[Job]) -> list[Job]:
+        asked.set()
+        await never.wait()
+        return []
+
+    monkeypatch.setattr(processor._store, "insert", insert)
+    before = asyncio.all_tasks()
+    call = asyncio.create_task(processor.schedule_jobs(["echo"] * 2500))
+    await asked.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert asyncio.all_tasks() <= before
+
+
+async def test_others_go_on_meanwhile(processor: JobProcessor) -> None:
+    """The event loop is not held up for as long as a chunk takes to be made."""
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(count_turns())
+    at: list[int] = []
+
+    def source() -> Iterator[str]:
+        yield from ["echo"] * SCHEDULE_BATCH
+        at.append(turns)
+
+    await processor.schedule_jobs(source())
+    other.cancel()
+    assert turns - at[0] >= 10
+
+
 async def test_chunks_are_taken_one_after_the_other(processor: JobProcessor) -> None:
-    """No more of the source is taken than is written next, and nothing need be kept."""
+    """No more than the next one is taken while one is written, and nothing need be kept."""
     taken = 0
     ahead: list[int] = []
 
@@ -86,7 +145,7 @@ async def test_chunks_are_taken_one_after_the_other(processor: JobProcessor) -> 
         source(), on_progress=lambda written: ahead.append(taken - written), return_jobs=False
     )
     assert jobs == []
-    assert ahead == [0, 0, 0]
+    assert ahead == [SCHEDULE_BATCH, SCHEDULE_BATCH, 0]
     assert await count(processor) == 3 * SCHEDULE_BATCH
 
 
@@ -141,7 +200,10 @@ class Faulty:
 async def test_a_chunk_that_fails_in_part(
     processor: JobProcessor, monkeypatch: pytest.MonkeyPatch, stays_away: bool
 ) -> None:
-    """Its jobs are looked up: exactly those that are not there are named, if anybody knows."""
+    """Its jobs are looked up: exactly those that are not there are named, if anybody knows.
+
+    So are those of the next one, which was taken from the source already.
+    """
     faulty = Faulty(processor, stays_away=stays_away)
     monkeypatch.setattr(processor._store, "insert", faulty.insert)
     monkeypatch.setattr(processor._store, "get_many", faulty.get_many)
@@ -150,9 +212,9 @@ async def test_a_chunk_that_fails_in_part(
     error = caught.value
     assert isinstance(error.__cause__, StoreUnavailableError)
     if stays_away:
-        assert (error.written, error.not_written) == (1000, ())
+        assert (error.written, error.not_written) == (1000, tuple(range(2000, 2500)))
         assert error.unknown == tuple(range(1000, 2000))
     else:
         assert (error.written, error.unknown) == (1300, ())
-        assert error.not_written == tuple(range(1300, 2000))
+        assert error.not_written == tuple(range(1300, 2500))
     assert await count(processor) == 1300

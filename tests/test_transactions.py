@@ -15,6 +15,7 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from job_processor import (
+    BulkError,
     InvalidArgumentError,
     JobConflictError,
     JobDef,
@@ -254,6 +255,12 @@ async def test_a_conflict_in_one_file(
     assert len(await stored(on_sqlite)) == 1
     with pytest.raises(InvalidArgumentError, match=r"on_conflict: 'skip'.*'error'"):
         await on_sqlite.schedule_job("echo", unique_key="k", on_conflict="skip", session=connection)
+    keyed = JobRequest("echo", unique_key="k", on_conflict="skip")
+    jobs: list[Any] = [*["echo"] * 1200, keyed, *["echo"] * 900]
+    with pytest.raises(BulkError) as caught:
+        await on_sqlite.schedule_jobs(jobs, session=connection)
+    assert (caught.value.written, caught.value.unknown) == (1000, ())
+    assert caught.value.not_written == tuple(range(1000, 2101))
 
 
 async def test_a_key_whose_time_is_over(

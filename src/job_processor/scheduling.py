@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
-from itertools import count, islice
-from typing import Any, TypeAlias
+from typing import Any
 
+from job_processor.bulk import Bulk, Chunk, OnProgress, Request, Requests
 from job_processor.clock import Clock
 from job_processor.definitions import Registry
 from job_processor.errors import (
@@ -16,16 +14,11 @@ from job_processor.errors import (
 )
 from job_processor.events import EventBus
 from job_processor.models import Job, OnConflict, SimpleJob
-from job_processor.producer import JobRequest, Producer, ShortRequest
-from job_processor.settings import SCHEDULE_BATCH
+from job_processor.producer import Producer
 from job_processor.sharing import check_job, without_trace
 from job_processor.stamps import Stamps
 from job_processor.store import Store
 from job_processor.worker.insertion import Rules, insert_or_skip, insert_refused, is_over
-
-Request: TypeAlias = JobRequest | ShortRequest
-Requests: TypeAlias = Iterable[Request] | AsyncIterable[Request]
-OnProgress: TypeAlias = Callable[[int], Awaitable[object] | object]
 
 
 class Scheduling:
@@ -63,58 +56,37 @@ class Scheduling:
         return_jobs: bool,
     ) -> list[SimpleJob]:
         """Store many jobs, a chunk at a time."""
-        kept: list[SimpleJob] = []
-        written = 0
-        async for start, chunk in _chunks(requests):
-            try:
-                stored = await self._schedule_chunk(store, chunk, start, session)
-            except BulkError as error:
-                error.written += written
-                raise
-            except InvalidArgumentError as error:
-                if written == 0:
-                    raise
-                raise BulkError(written, _positions(start, chunk), ()) from error
-            written += len(stored)
-            if return_jobs:
-                kept += stored
-            if on_progress is not None:
-                answer = on_progress(written)
-                if inspect.isawaitable(answer):
-                    await answer
-        return kept
 
-    async def _schedule_chunk(
-        self, store: Store, requests: list[Request], start: int, session: Any
-    ) -> list[SimpleJob]:
-        jobs = [self.producer.make_of(each, start + i) for i, each in enumerate(requests)]
-        for job in jobs:
+        def make(request: Request, position: int) -> SimpleJob:
+            job = self.producer.make_of(request, position)
             check_job(store, job)
-        jobs = [without_trace(store, job) for job in jobs]
-        given = {
-            job.id: request.on_conflict
-            for job, request in zip(jobs, requests, strict=True)
-            if isinstance(request, JobRequest) and request.unique_key is not None
-        }
+            return without_trace(store, job)
+
+        async def write(chunk: Chunk) -> list[SimpleJob]:
+            return await self._store_chunk(store, chunk, session)
+
+        return await Bulk(make, write, on_progress, keep=return_jobs).run(requests)
+
+    async def _store_chunk(self, store: Store, chunk: Chunk, session: Any) -> list[SimpleJob]:
+        jobs = chunk.jobs
         if session is not None:
-            await self._schedule_in(session, store, jobs, list(given.values()))
+            await self._schedule_in(session, store, jobs, list(chunk.rules.values()))
             if self._events.has_listeners:
                 self._events.tell_stored(jobs)
             return jobs
-        rules: Rules = {job_id: rule or "return" for job_id, rule in given.items()}
         try:
-            return await self._insert_chunk(store, jobs, rules, start)
+            return await self._insert_chunk(store, chunk)
         except BulkError:
             raise
         except StoreError as error:
-            partial = await _partial(store, jobs, start)
-            if start == 0 and partial.written == 0 and not partial.unknown:
+            partial = await _partial(store, chunk)
+            if chunk.start == 0 and partial.written == 0 and not partial.unknown:
                 raise
             raise partial from error
 
-    async def _insert_chunk(
-        self, store: Store, jobs: list[SimpleJob], rules: Rules, start: int
-    ) -> list[SimpleJob]:
+    async def _insert_chunk(self, store: Store, chunk: Chunk) -> list[SimpleJob]:
+        jobs = chunk.jobs
+        rules: Rules = {job_id: rule or "return" for job_id, rule in chunk.rules.items()}
         refused = await store.insert(jobs)
         if not refused:
             if self._events.has_listeners:
@@ -129,7 +101,8 @@ class Scheduling:
             )
         if not insertion.conflicts:
             return [as_simple(insertion.stored[job.id]) for job in jobs]
-        held = tuple(start + i for i, job in enumerate(jobs) if job.id in insertion.conflicts)
+        positions = zip(chunk.positions, jobs, strict=True)
+        held = tuple(position for position, job in positions if job.id in insertion.conflicts)
         conflict = next(iter(insertion.conflicts.values()))
         raise BulkError(len(jobs) - len(held), held, ()) from conflict
 
@@ -152,40 +125,15 @@ class Scheduling:
             await store.release_key(holder)
 
 
-async def _chunks(requests: Requests) -> AsyncIterator[tuple[int, list[Request]]]:
-    """Give the requests in lists, each with the position of its first."""
-    if isinstance(requests, AsyncIterable):
-        start, chunk = 0, []
-        async for request in requests:
-            chunk.append(request)
-            if len(chunk) == SCHEDULE_BATCH:
-                yield start, chunk
-                start, chunk = start + len(chunk), []
-        if chunk:
-            yield start, chunk
-        return
-    if not isinstance(requests, Iterable):
-        raise InvalidArgumentError("jobs", requests, "allowed is an iterable, plain or async")
-    iterator = iter(requests)
-    for start in count(step=SCHEDULE_BATCH):
-        chunk = list(islice(iterator, SCHEDULE_BATCH))
-        if not chunk:
-            return
-        yield start, chunk
-
-
-async def _partial(store: Store, jobs: list[SimpleJob], start: int) -> BulkError:
+async def _partial(store: Store, chunk: Chunk) -> BulkError:
     """Return the error that tells which jobs of a chunk that failed are stored all the same."""
     try:
-        there: set[Any] = {job.id for job in await store.get_many([job.id for job in jobs])}
+        there = {job.id for job in await store.get_many([job.id for job in chunk.jobs])}
     except StoreError:
-        return BulkError(0, (), _positions(start, jobs))
-    missing = tuple(start + i for i, job in enumerate(jobs) if job.id not in there)
+        return BulkError(0, (), chunk.positions)
+    positions = zip(chunk.positions, chunk.jobs, strict=True)
+    missing = tuple(position for position, job in positions if job.id not in there)
     return BulkError(len(there), missing, ())
-
-
-def _positions(start: int, chunk: list[Any]) -> tuple[int, ...]:
-    return tuple(range(start, start + len(chunk)))
 
 
 def as_simple(job: Job) -> SimpleJob:

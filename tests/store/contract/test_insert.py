@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
-from job_processor.models import ACTIVE, SETTLED, Attempt, Job, JobStatus, Output, SkipMetadata
+from job_processor.models import (
+    ACTIVE,
+    SETTLED,
+    Attempt,
+    Job,
+    JobStatus,
+    Output,
+    SimpleJob,
+    SkipMetadata,
+)
+from job_processor.notes import Notes, Progress
 from job_processor.store import Store
 from tests.store.contract.samples import NOW, SECOND, WORKER, end, occurrence, read, run, simple
 
@@ -42,6 +52,67 @@ async def test_jobs_are_stored_as_given(store: Store) -> None:
         alone = replace(job, id=ObjectId())
         assert await store.insert([alone]) == []
         assert await read(store, alone) == [alone]
+
+
+ATTEMPT = Attempt(1, NOW, NOW + SECOND, "no", WORKER)
+
+NOT_PLAIN: dict[str, Any] = {
+    "status": JobStatus.PAUSED,
+    "started_at": NOW,
+    "ended_at": NOW,
+    "worker_id": WORKER,
+    "output": FULL_OUTPUT,
+    "attempt": 2,
+    "crashes": 1,
+    "attempts": (ATTEMPT,),
+    "notes": Notes(Progress(0.5, "half", NOW)),
+    "sync": True,
+    "expires_at": NOW,
+    "unique_key": "k",
+    "unique_until": NOW,
+    "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+}
+"""Another value of each field that most new jobs have in common."""
+
+PLAIN: dict[str, Any] = {
+    "id": ObjectId(),
+    "name": "other",
+    "scheduled_for": NOW + SECOND,
+    "created_at": NOW - SECOND,
+    "updated_at": NOW + 2 * SECOND,
+    "exclusive": True,
+    "priority": 3,
+    "payload": {"a": 1},
+}
+"""Another value of each field in which most new jobs differ."""
+
+
+def test_each_field_of_a_job_is_one_or_the_other() -> None:
+    """A new one has to be looked at where jobs are written in the short way."""
+    assert {each.name for each in fields(SimpleJob)} == {*NOT_PLAIN, *PLAIN}
+
+
+@pytest.mark.parametrize(("field", "value"), [*NOT_PLAIN.items(), *PLAIN.items()])
+async def test_no_field_of_a_new_job_is_lost(store: Store, field: str, value: Any) -> None:
+    """Neither of a job that differs in that one alone, nor of those around it."""
+    key = {"unique_key": "k"} if field == "unique_until" else {}
+    jobs = [simple(), replace(simple(), **{field: value}, **key), simple()]
+    assert await store.insert(jobs) == []
+    assert await read(store, *jobs) == jobs
+    alone = replace(jobs[1], id=ObjectId(), exclusive=False, unique_key=None, unique_until=None)
+    assert await store.insert([alone]) == []
+    assert await read(store, alone) == [alone]
+
+
+@pytest.mark.parametrize("count", [99, 100, 257])
+async def test_any_number_is_inserted_at_once(store: Store, count: int) -> None:
+    """In order, and once, also where a part of them is there already."""
+    jobs = [simple(payload={"n": n}, priority=n % 3) for n in range(count)]
+    assert await store.insert(jobs[::2]) == []
+    assert await store.insert(jobs) == []
+    assert await read(store, *jobs) == jobs
+    counts = await store.count([("simple", "resize")], count + 1)
+    assert [each.count for each in counts if each.status == JobStatus.PENDING] == [count]
 
 
 async def test_inserting_nothing_is_harmless(store: Store) -> None:

@@ -5,7 +5,7 @@ Rows are read by position, since a claim under load does little else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from json.encoder import encode_basestring
@@ -35,6 +35,9 @@ COLUMNS = (
     "unique_key,unique_until,notes"
 )
 """Those of a job, in the order of its row."""
+
+PLAIN_COLUMNS = "id,name,payload,scheduled_for,created_at,updated_at,exclusive,priority"
+"""Those that a new job without further features has; the others have their defaults."""
 
 _STATUSES: Mapping[str, JobStatus] = {status.value: status for status in JobStatus}
 
@@ -74,6 +77,48 @@ def to_row(job: Job) -> Row:
         unique_key,
         optional_ms(unique_until),
         encode_notes(job.notes),
+    )
+
+
+def to_plain_rows(jobs: Sequence[Job]) -> list[Row] | None:
+    """Return the values of `PLAIN_COLUMNS`; None when a job has more than those to keep."""
+    rows = []
+    for job in jobs:
+        row = _to_plain_row(job)
+        if row is None:
+            return None
+        rows.append(row)
+    return rows
+
+
+def _to_plain_row(job: Job) -> Row | None:
+    if (
+        job.status is not JobStatus.PENDING
+        or not isinstance(job, SimpleJob)
+        or job.unique_key is not None
+        or job.expires_at is not None
+        or job.traceparent is not None
+        or job.sync
+        or job.attempt != 1
+        or job.crashes
+        or job.attempts
+        or job.output is not None
+        or job.notes is not None
+        or job.started_at is not None
+        or job.ended_at is not None
+        or job.worker_id is not None
+    ):
+        return None
+    created = to_ms(job.created_at)
+    return (
+        job.id.binary,
+        job.name,
+        None if job.payload is None else encode(job.payload),
+        created if job.scheduled_for is job.created_at else to_ms(job.scheduled_for),
+        created,
+        created if job.updated_at is job.created_at else to_ms(job.updated_at),
+        job.exclusive,
+        job.priority,
     )
 
 
