@@ -64,12 +64,17 @@ class RawProducer(Producer):
     """Inserts rows."""
 
     async def open(self) -> None:
-        """Make the file; learn what a row of ours looks like."""
+        """Make the file; learn what a new row of ours looks like, and leave out its defaults."""
         await asyncio.to_thread(raws.prepare, os.environ["BENCH_DB"])
         self._connection = connect()
         cursor = self._connection.execute(f"SELECT * FROM {JOBS}")
-        names = [each[0] for each in cursor.description]
-        self._row = list(cursor.fetchone())
+        new = dict(zip((each[0] for each in cursor.description), cursor.fetchone(), strict=True))
+        table = self._connection.execute(
+            "SELECT name, dflt_value FROM pragma_table_info(?)", [JOBS]
+        )
+        defaults = {name: None if text is None else int(text) for name, text in table}
+        row = {name: value for name, value in new.items() if value != defaults[name]}
+        names, self._row = list(row), list(row.values())
         self._id_at, self._payload_at = names.index("id"), names.index("payload")
         self._times = [names.index(n) for n in ("scheduled_for", "created_at", "updated_at")]
         marks = ",".join("?" * len(names))

@@ -95,8 +95,10 @@ def test_each_field_of_a_job_is_one_or_the_other() -> None:
 @pytest.mark.parametrize(("field", "value"), [*NOT_PLAIN.items(), *PLAIN.items()])
 async def test_no_field_of_a_new_job_is_lost(store: Store, field: str, value: Any) -> None:
     """Neither of a job that differs in that one alone, nor of those around it."""
-    key = {"unique_key": "k"} if field == "unique_until" else {}
-    jobs = [simple(), replace(simple(), **{field: value}, **key), simple()]
+    changes: dict[str, Any] = {field: value}
+    if field == "unique_until":
+        changes["unique_key"] = "k"
+    jobs = [simple(), replace(simple(), **changes), simple()]
     assert await store.insert(jobs) == []
     assert await read(store, *jobs) == jobs
     alone = replace(jobs[1], id=ObjectId(), exclusive=False, unique_key=None, unique_until=None)
