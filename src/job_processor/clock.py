@@ -17,6 +17,7 @@ def from_ms(milliseconds: int) -> datetime:
     return EPOCH + timedelta(milliseconds=milliseconds)
 
 
+@lru_cache(maxsize=1024)
 def to_ms(moment: datetime) -> int:
     """Return the whole milliseconds from the Unix epoch to `moment`, an aware datetime."""
     since = moment - EPOCH

@@ -12,7 +12,8 @@ from bson import ObjectId
 from job_processor.clock import Clock
 from job_processor.definitions import Registry
 from job_processor.errors import InvalidArgumentError, UnknownJobError
-from job_processor.models import Cron, CronTask, JobStatus, cron_id
+from job_processor.ids import cron_id
+from job_processor.models import Cron, CronTask, JobStatus
 from job_processor.pauses import KIND, Pauses
 from job_processor.queries import JobQuery
 from job_processor.schedule import next_occurrence

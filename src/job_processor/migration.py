@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from job_processor.errors import InvalidArgumentError, MigrationError
-from job_processor.models import Cron, WorkerInfo, cron_id
+from job_processor.ids import cron_id
+from job_processor.models import Cron, WorkerInfo
 from job_processor.monitoring import cron_json, to_json, worker_json
 from job_processor.schedule import next_occurrence
 from job_processor.sharing import NODE_TIMEZONE, claims_everything, describe_untagged

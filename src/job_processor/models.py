@@ -9,13 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from hashlib import sha256
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from bson import ObjectId
 
-from job_processor.clock import to_ms
-from job_processor.errors import InvalidArgumentError, JobFailed, JobStateError
+from job_processor.errors import JobFailed, JobStateError
 from job_processor.notes import LogLine, Notes, Progress
 from job_processor.settings import NODE_WORKER_TIMEOUT
 
@@ -251,71 +249,6 @@ class Registrations:
     workers: tuple[WorkerInfo, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run's end writes: its next state and everything that comes with it."""
-
-    status: JobStatus
-    at: datetime
-    """`updated_at`; also `ended_at` when the state is a settled one."""
-    output: Output | None = None
-    scheduled_for: datetime | None = None
-    """When to run again (retry); None leaves the time as it is."""
-    attempt: int | None = None
-    """The number of the attempt to come (retry); None leaves it as it is."""
-    failed: Attempt | None = None
-    """The attempt that ended with it (retry), for the history of attempts."""
-    crashes: int = 0
-    notes: Notes | None = None
-    """What the run has told of itself; None leaves what is there."""
-    started: bool = True
-    """False when the handler never began: a job given back has no `started_at`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """One guarded write: the run that it ends, whose it must be, and the outcome."""
-
-    job: Job
-    """The run as its holder knows it; its `worker_id` and `attempt` are the fence."""
-    outcome: Outcome
-    writer: ObjectId
-    """Who writes: the run's own worker, or the rescuer."""
-    _written: Job | None = field(default=None, init=False, repr=False, compare=False)
-
-    def written(self) -> Job:
-        """Return the job as this settlement leaves it in the database."""
-        if self._written is None:
-            object.__setattr__(self, "_written", self._write())
-        assert self._written is not None  # noqa: S101  # set above
-        return self._written
-
-    def _write(self) -> Job:
-        job, outcome = self.job, self.outcome
-        settled = outcome.status in SETTLED
-        changes: dict[str, Any] = {
-            "status": outcome.status,
-            "updated_at": outcome.at,
-            "ended_at": outcome.at if settled else None,
-            "output": outcome.output if outcome.output is not None else job.output,
-            "worker_id": self.writer if settled else None,
-            "crashes": outcome.crashes,
-        }
-        if outcome.scheduled_for is not None:
-            changes["scheduled_for"] = outcome.scheduled_for
-            if isinstance(job, CronTask) and job.planned_for is None:
-                changes["planned_for"] = job.scheduled_for
-        if outcome.attempt is not None:
-            changes["attempt"] = outcome.attempt
-        if outcome.failed is not None:
-            changes["attempts"] = (*job.attempts, outcome.failed)[-ATTEMPTS_KEPT:]
-        if outcome.notes is not None:
-            changes["notes"] = outcome.notes
-        if not outcome.started:
-            changes["started_at"] = None
-        return make(type(job), {**job.__dict__, **changes})
-
-
 def make(kind: type[AnyJob], fields: dict[str, Any]) -> AnyJob:
     """Return a job of exactly these fields, which must be all of its kind.
 
@@ -325,20 +258,6 @@ def make(kind: type[AnyJob], fields: dict[str, Any]) -> AnyJob:
     job = object.__new__(kind)
     object.__setattr__(job, "__dict__", fields)
     return job
-
-
-def occurrence_id(name: str, planned_for: datetime) -> ObjectId:
-    """Return the id of a cron's occurrence, the same wherever it is computed.
-
-    Its first four bytes are the planned time in seconds, as in every ObjectId.
-    """
-    digest = sha256(f"{to_ms(planned_for)}\n{name}".encode()).digest()
-    return ObjectId((int(planned_for.timestamp()) & 0xFFFFFFFF).to_bytes(4, "big") + digest[:8])
-
-
-def cron_id(name: str) -> ObjectId:
-    """Return the id that we give a cron's own document, so that two creators make one."""
-    return ObjectId(sha256(f"cron\n{name}".encode()).digest()[:12])
 
 
 def written_at(now: datetime) -> datetime:
@@ -353,12 +272,3 @@ def written_at(now: datetime) -> datetime:
 def is_touched(cron: Cron) -> bool:
     """True when the Node package wrote a cron of ours last: its start does, and its scheduler."""
     return cron.updated_at.microsecond != 0
-
-
-def object_id(value: object, argument: str = "job_id") -> ObjectId:
-    """Return `value` as an ObjectId; raise InvalidArgumentError when it is none."""
-    if isinstance(value, ObjectId):
-        return value
-    if isinstance(value, str) and ObjectId.is_valid(value):
-        return ObjectId(value)
-    raise InvalidArgumentError(argument, value, "allowed is an ObjectId or its 24 hex digits")

@@ -10,7 +10,8 @@ from bson import ObjectId
 
 from job_processor.definitions import Definition, Registry
 from job_processor.errors import InvalidArgumentError
-from job_processor.models import JobStatus, JobType, object_id
+from job_processor.ids import object_id
+from job_processor.models import JobStatus, JobType
 from job_processor.queries import JobQuery
 from job_processor.settings import check_name
 

@@ -22,8 +22,8 @@ from job_processor import (
     Retry,
     StoreUnavailableError,
 )
-from job_processor.models import Settlement
 from job_processor.settings import LOG_LINE_LIMIT, LOG_LINES, MESSAGE_LIMIT
+from job_processor.settlements import Settlement
 from job_processor.worker.outcomes import rescue
 from tests.processors import Processors, eventually
 

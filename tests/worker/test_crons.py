@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from job_processor import Clock, CronDef, CronTask, JobProcessor, JobStatus
-from job_processor.models import occurrence_id
+from job_processor.ids import occurrence_id
 from job_processor.queries import JobQuery
 from job_processor.worker.engine import Engine
 from job_processor.worker.ownership import Ownership

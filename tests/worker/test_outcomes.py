@@ -12,7 +12,7 @@ from bson import ObjectId
 from job_processor import JobDef, JobStatus, Retry, RetryLater, SimpleJob, Snooze
 from job_processor.abort import AbortReason
 from job_processor.clock import LAST_MOMENT
-from job_processor.models import Outcome, Settlement
+from job_processor.settlements import Outcome, Settlement
 from job_processor.worker.outcomes import (
     Ending,
     classify,

@@ -24,7 +24,8 @@ from job_processor import (
     Snooze,
     StoreUnavailableError,
 )
-from job_processor.models import Job, Settlement
+from job_processor.models import Job
+from job_processor.settlements import Settlement
 from tests.processors import WAIT, Processors, eventually
 
 

@@ -13,8 +13,9 @@ from job_processor.audit import AuditEntry
 from job_processor.crons import CronInfo, get_crons, run_cron
 from job_processor.errors import InvalidArgumentError, JobNotFoundError, JobStateError
 from job_processor.facade.base import Base
+from job_processor.ids import object_id
 from job_processor.killing import kill_job
-from job_processor.models import CronTask, Job, object_id
+from job_processor.models import CronTask, Job
 from job_processor.pauses import KIND, Pauses, setting_key, worker_key
 from job_processor.selecting import query_of
 

@@ -12,7 +12,8 @@ from bson import ObjectId
 from job_processor import monitoring
 from job_processor.errors import InvalidArgumentError
 from job_processor.facade.base import Base
-from job_processor.models import Job, JobStatus, JobType, Registrations, object_id
+from job_processor.ids import object_id
+from job_processor.models import Job, JobStatus, JobType, Registrations
 from job_processor.paging import find_page
 from job_processor.queries import JobPage
 from job_processor.rollups import SPANS, Rollup

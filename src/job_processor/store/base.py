@@ -18,19 +18,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from bson import ObjectId
 
 from job_processor.errors import InvalidArgumentError
-from job_processor.models import (
-    Cron,
-    Job,
-    JobStatus,
-    JobType,
-    Registrations,
-    Settlement,
-    SimpleJob,
-    WorkerInfo,
-)
+from job_processor.models import Cron, Job, JobStatus, JobType, Registrations, SimpleJob, WorkerInfo
 from job_processor.notes import Notes
 from job_processor.queries import Claim, JobQuery
 from job_processor.rollups import Rollup
+from job_processor.settlements import Settlement
 
 if TYPE_CHECKING:
     from job_processor.store.node_side import NodeSide

@@ -20,8 +20,9 @@ from job_processor.clock import Clock
 from job_processor.definitions import Definition
 from job_processor.errors import PayloadError
 from job_processor.events import Event, EventBus, EventKind
-from job_processor.models import Job, JobStatus, Outcome
+from job_processor.models import Job, JobStatus
 from job_processor.scopes import Call, Scopes
+from job_processor.settlements import Outcome
 from job_processor.values import describe, normalize
 from job_processor.worker.ladder import Ladder
 from job_processor.worker.notebook import Scribe

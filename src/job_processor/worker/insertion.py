@@ -10,15 +10,8 @@ from bson import ObjectId
 
 from job_processor.clock import Clock
 from job_processor.errors import JobConflictError
-from job_processor.models import (
-    SETTLED,
-    Job,
-    JobStatus,
-    OnConflict,
-    Settlement,
-    SimpleJob,
-    SkipReason,
-)
+from job_processor.models import SETTLED, Job, JobStatus, OnConflict, SimpleJob, SkipReason
+from job_processor.settlements import Settlement
 from job_processor.store import Store
 from job_processor.worker.outcomes import skipped
 

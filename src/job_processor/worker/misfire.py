@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from job_processor.definitions import CronDef, Definition
-from job_processor.models import CronTask, Job, occurrence_id
+from job_processor.ids import occurrence_id
+from job_processor.models import CronTask, Job
 from job_processor.schedule import next_occurrence
 from job_processor.settings import MISFIRE_LIMIT
 

@@ -10,18 +10,10 @@ from job_processor.abort import AbortReason
 from job_processor.clock import LAST_MOMENT, truncate
 from job_processor.definitions import Definition
 from job_processor.errors import InvalidPayloadError, shorten
-from job_processor.models import (
-    Attempt,
-    CronTask,
-    Job,
-    JobStatus,
-    Outcome,
-    Output,
-    SkipMetadata,
-    SkipReason,
-)
+from job_processor.models import Attempt, CronTask, Job, JobStatus, Output, SkipMetadata, SkipReason
 from job_processor.retries import Retry, RetryLater, Snooze
 from job_processor.settings import CRASH_LIMIT, ERROR_LIMIT, HISTORY_ERROR_LIMIT
+from job_processor.settlements import Outcome
 from job_processor.values import describe
 
 INTERRUPTED = "Interrupted"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from job_processor.errors import StoreError
-from job_processor.models import Job, Settlement
+from job_processor.models import Job
 from job_processor.settings import RECONCILE_INTERVAL, RESCUE_BATCH
+from job_processor.settlements import Settlement
 from job_processor.worker.engine import Engine
 from job_processor.worker.outcomes import give_back
 

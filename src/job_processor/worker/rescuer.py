@@ -12,8 +12,9 @@ from bson import ObjectId
 
 from job_processor.errors import StoreError
 from job_processor.events import Event, EventKind
-from job_processor.models import Job, Registrations, Settlement
+from job_processor.models import Job, Registrations
 from job_processor.settings import ORPHAN_NAME_SECONDS, RESCUE_BATCH
+from job_processor.settlements import Settlement
 from job_processor.worker.engine import Engine
 from job_processor.worker.outcomes import next_best, rescue
 from job_processor.worker.persistence import persist

@@ -15,15 +15,8 @@ from datetime import datetime, timedelta
 from job_processor.definitions import CronDef
 from job_processor.errors import StoreError
 from job_processor.events import Event, EventKind
-from job_processor.models import (
-    Cron,
-    CronTask,
-    Job,
-    JobStatus,
-    cron_id,
-    occurrence_id,
-    written_at,
-)
+from job_processor.ids import cron_id, occurrence_id
+from job_processor.models import Cron, CronTask, Job, JobStatus, written_at
 from job_processor.schedule import next_occurrence, parse
 from job_processor.settings import SCHEDULER_INTERVAL
 from job_processor.store.base import Hint

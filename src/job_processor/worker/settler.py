@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from bson import ObjectId
 
 from job_processor.errors import StoreError, StoreUnavailableError
-from job_processor.models import WAITING, Job, Outcome, Settlement
+from job_processor.models import WAITING, Job
 from job_processor.settings import SETTLE_BATCH
+from job_processor.settlements import Outcome, Settlement
 from job_processor.store import Store
 from job_processor.worker.gate import Gate
 from job_processor.worker.outcomes import next_best

@@ -19,7 +19,8 @@ from bson import ObjectId
 from job_processor.definitions import CronDef
 from job_processor.errors import SharedDatabaseError, StoreError
 from job_processor.events import Event, EventKind
-from job_processor.models import Cron, Registrations, is_touched, occurrence_id, written_at
+from job_processor.ids import occurrence_id
+from job_processor.models import Cron, Registrations, is_touched, written_at
 from job_processor.sharing import (
     check_cron,
     check_registry,

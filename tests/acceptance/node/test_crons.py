@@ -12,7 +12,7 @@ import pytest
 from bson import ObjectId
 
 from job_processor import CronDef, CronTask, EventKind, JobProcessor, SharedDatabaseError
-from job_processor.models import cron_id, occurrence_id
+from job_processor.ids import cron_id, occurrence_id
 from tests.acceptance.node.both import Both
 from tests.acceptance.node.test_kill import nothing
 from tests.processors import WAIT, eventually

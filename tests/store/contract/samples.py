@@ -8,20 +8,10 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.clock import Clock
-from job_processor.models import (
-    Cron,
-    CronTask,
-    Job,
-    JobStatus,
-    Outcome,
-    Output,
-    Settlement,
-    SimpleJob,
-    WorkerInfo,
-    cron_id,
-    occurrence_id,
-)
+from job_processor.ids import cron_id, occurrence_id
+from job_processor.models import Cron, CronTask, Job, JobStatus, Output, SimpleJob, WorkerInfo
 from job_processor.queries import Claim
+from job_processor.settlements import Outcome, Settlement
 from job_processor.store import Store
 
 NOW = Clock().now()

@@ -9,8 +9,9 @@ from itertools import cycle
 
 from bson import ObjectId
 
-from job_processor.models import ACTIVE, JobStatus, Output, Settlement
+from job_processor.models import ACTIVE, JobStatus, Output
 from job_processor.queries import Claim, JobQuery
+from job_processor.settlements import Settlement
 from job_processor.store import Store
 from tests.store.contract.conftest import OtherProcesses, Stores
 from tests.store.contract.samples import (

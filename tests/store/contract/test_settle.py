@@ -16,9 +16,9 @@ from job_processor.models import (
     Job,
     JobStatus,
     Output,
-    Settlement,
     SkipMetadata,
 )
+from job_processor.settlements import Settlement
 from job_processor.store import Store
 from tests.store.contract.samples import (
     MS,

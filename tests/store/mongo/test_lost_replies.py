@@ -11,7 +11,8 @@ import pytest
 from bson import ObjectId
 
 from job_processor.errors import StoreUnavailableError
-from job_processor.models import Job, JobStatus, Settlement
+from job_processor.models import Job, JobStatus
+from job_processor.settlements import Settlement
 from job_processor.store.mongo import MongoStore, open_mongo
 from tests.proxy import Proxy
 from tests.store.mongo.conftest import Database

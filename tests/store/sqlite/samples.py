@@ -8,17 +8,9 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.clock import Clock
-from job_processor.models import (
-    CronTask,
-    Job,
-    JobStatus,
-    Outcome,
-    Output,
-    Settlement,
-    SimpleJob,
-    WorkerInfo,
-)
+from job_processor.models import CronTask, Job, JobStatus, Output, SimpleJob, WorkerInfo
 from job_processor.queries import Claim
+from job_processor.settlements import Outcome, Settlement
 
 NOW = Clock().now()
 """Of each process its own: what a job of one is to another is due long since."""

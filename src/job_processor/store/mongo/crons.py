@@ -9,7 +9,8 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from job_processor.clock import EPOCH
-from job_processor.models import Cron, cron_id, occurrence_id
+from job_processor.ids import cron_id, occurrence_id
+from job_processor.models import Cron
 from job_processor.store.mongo.documents import JOB_STATUSES, Document, cron_document, to_cron
 from job_processor.store.mongo.handles import Handles
 

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from bson import json_util
 from pymongo.errors import DuplicateKeyError
 
-from job_processor.models import cron_id, occurrence_id, written_at
+from job_processor.ids import cron_id, occurrence_id
+from job_processor.models import written_at
 from job_processor.settings import COUNT_CAP, HISTORY_BATCH, STATUS_NAMES
 from job_processor.store.mongo.crons import Crons
 from job_processor.store.mongo.documents import Document, cron_document

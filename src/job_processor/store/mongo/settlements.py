@@ -11,7 +11,8 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from job_processor.errors import StoreError
-from job_processor.models import Job, Settlement
+from job_processor.models import Job
+from job_processor.settlements import Settlement
 from job_processor.store.mongo.documents import Document, output_document, own_fields
 from job_processor.store.mongo.errors import (
     DOCUMENT_VALIDATION_FAILURE,

@@ -21,7 +21,6 @@ from job_processor.models import (
     JobStatus,
     JobType,
     Registrations,
-    Settlement,
     SimpleJob,
     WorkerInfo,
 )
@@ -29,6 +28,7 @@ from job_processor.notes import Notes
 from job_processor.queries import Claim, JobQuery
 from job_processor.rollups import Rollup
 from job_processor.settings import MONGO_MAX_HISTORY_DAYS
+from job_processor.settlements import Settlement
 from job_processor.store.base import Hint, HintListener, NameCount, Pulse, Setting, Store
 from job_processor.store.mongo.claims import Claims
 from job_processor.store.mongo.connection import CLOSE_TIMEOUT, Connection, adopt, connect

@@ -9,7 +9,8 @@ from datetime import datetime
 from bson import ObjectId
 
 from job_processor.clock import from_ms, to_ms
-from job_processor.models import Cron, occurrence_id
+from job_processor.ids import occurrence_id
+from job_processor.models import Cron
 from job_processor.store.sqlite.tables import AT_REST, Tables
 
 _COLUMNS = "name,id,cron_string,scheduled_for,created_at,updated_at"

@@ -1,4 +1,4 @@
-"""Jobs: made, settled, killed while they wait, moved, removed.
+"""Jobs: settled, killed while they wait, moved, removed.
 
 Each function runs in a connection's thread. What takes more than one statement runs inside a
 transaction of its caller (`Database.transaction`); each statement carries its own guard.
@@ -10,7 +10,6 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import lru_cache
-from itertools import chain
 from typing import Any
 
 from bson import ObjectId
@@ -18,13 +17,13 @@ from bson import ObjectId
 from job_processor import models
 from job_processor.clock import to_ms
 from job_processor.errors import JobConflictError
-from job_processor.models import CronTask, Job, Settlement, SimpleJob
+from job_processor.models import CronTask, Job
 from job_processor.notes import Notes
+from job_processor.settlements import Settlement
 from job_processor.store.sqlite.codec import decode, encode
 from job_processor.store.sqlite.revision import Revision
 from job_processor.store.sqlite.rows import (
     COLUMNS,
-    PLAIN_COLUMNS,
     Row,
     encode_extra,
     encode_notes,
@@ -32,14 +31,8 @@ from job_processor.store.sqlite.rows import (
     optional_id,
     optional_ms,
     to_job,
-    to_plain_rows,
-    to_row,
 )
-from job_processor.store.sqlite.tables import AT_REST, HOLDING, RUNNING, SETTLED, WAITING, Tables
-
-_GROUP = 100
-"""New jobs of one statement. It runs without Python's lock, so the next are made meanwhile; row by
-row, the lock would be asked for after each, and be had late."""
+from job_processor.store.sqlite.tables import AT_REST, RUNNING, SETTLED, WAITING, Tables
 
 _END_VALUES = 6  # of each plain end
 _LARGEST_PART = 128
@@ -52,22 +45,6 @@ class Jobs:
         jobs = tables.jobs
         self._tables = tables
         self._revision = revision
-        marks = ",".join("?" * len(COLUMNS.split(",")))
-        self._insert = f"INSERT INTO {jobs} ({COLUMNS}) VALUES ({marks}) ON CONFLICT DO NOTHING"
-        self._insert_plain = self._plain_statement(1)
-        self._insert_group = self._plain_statement(_GROUP)
-        self._exists = f"SELECT 1 FROM {jobs} WHERE id=?"
-        self._holder = f"""
-            SELECT {COLUMNS} FROM {jobs} INDEXED BY {tables.unique_key}
-            WHERE name=? AND unique_key=? AND {HOLDING}"""
-        self._release_key = f"""
-            UPDATE {jobs} SET unique_key=NULL, unique_until=NULL
-            WHERE id=? AND status=? AND unique_key=? AND unique_until IS ?"""
-        self._replace = f"""
-            UPDATE {jobs} SET payload=?, scheduled_for=?, priority=?, updated_at=?, extra=CASE
-                WHEN ?5 IS NULL THEN json_remove(extra, '$.expires_at')
-                ELSE json_patch(coalesce(extra, '{{}}'), ?5) END
-            WHERE id=? AND status='pending' AND unique_key=? AND {HOLDING} RETURNING {COLUMNS}"""
         self._end_many = lru_cache(self._end_statement)
         fence = f"id=? AND {RUNNING} AND worker_id=? AND attempt=?"
         self._settle = f"""
@@ -105,79 +82,6 @@ class Jobs:
                 SELECT rowid FROM {jobs} INDEXED BY {tables.ended}
                 WHERE ended_at<? ORDER BY ended_at LIMIT ?
             )"""
-
-    def insert(self, connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Job]:
-        """Insert jobs, all in one transaction; return those that the unique index refused."""
-        if self._insert_all(connection, jobs) == len(jobs):
-            return []
-        # Whatever has its id in the table is there: by us, by our first attempt, or by another
-        # scheduler. What is missing met an active one of its name, or the holder of its key.
-        return [
-            job
-            for job in jobs
-            if (job.exclusive or (isinstance(job, SimpleJob) and job.unique_key is not None))
-            and connection.execute(self._exists, (job.id.binary,)).fetchone() is None
-        ]
-
-    def _insert_all(self, connection: sqlite3.Connection, jobs: Sequence[Job]) -> int:
-        """Return how many were inserted."""
-        rows = to_plain_rows(jobs)
-        if rows is None:
-            return connection.executemany(self._insert, [to_row(job) for job in jobs]).rowcount
-        grouped = len(rows) - len(rows) % _GROUP
-        inserted = 0
-        for i in range(0, grouped, _GROUP):
-            values = tuple(chain.from_iterable(rows[i : i + _GROUP]))
-            inserted += connection.execute(self._insert_group, values).rowcount
-        if grouped < len(rows):
-            inserted += connection.executemany(self._insert_plain, rows[grouped:]).rowcount
-        return inserted
-
-    def _plain_statement(self, count: int) -> str:
-        marks = ",".join("?" * len(PLAIN_COLUMNS.split(",")))
-        values = ",".join([f"('simple','pending',{marks})"] * count)
-        return f"""
-            INSERT INTO {self._tables.jobs} (type,status,{PLAIN_COLUMNS}) VALUES {values}
-            ON CONFLICT DO NOTHING"""
-
-    def insert_statement(self, jobs: Sequence[Job]) -> tuple[str, list[Row]]:
-        """Return the statement of `insert` and its parameters, for a connection of the caller."""
-        return self._insert, [to_row(job) for job in jobs]
-
-    def find_holder(
-        self, connection: sqlite3.Connection, name: str, unique_key: str
-    ) -> SimpleJob | None:
-        """Return the job that holds a unique key of a name."""
-        rows = connection.execute(self._holder, (name, unique_key)).fetchall()
-        return _simple(rows[0]) if rows else None
-
-    def release_key(self, connection: sqlite3.Connection, holder: SimpleJob) -> None:
-        """Take its key from a job that still stands as it was read."""
-        until = optional_ms(holder.unique_until)
-        arguments = (holder.id.binary, holder.status.value, holder.unique_key, until)
-        connection.execute(self._release_key, arguments)
-
-    def replace(
-        self, connection: sqlite3.Connection, holder: SimpleJob, job: SimpleJob
-    ) -> SimpleJob | None:
-        """Give a job that waits with its unique key what another one asks for."""
-        expiry = None if job.expires_at is None else encode({"expires_at": job.expires_at})
-        rows = connection.execute(
-            self._replace,
-            (
-                None if job.payload is None else encode(job.payload),
-                to_ms(job.scheduled_for),
-                job.priority,
-                to_ms(job.updated_at),
-                expiry,
-                holder.id.binary,
-                job.unique_key,
-            ),
-        ).fetchall()
-        if not rows:
-            return None
-        self._revision.bump(connection)
-        return _simple(rows[0])
 
     def settle(
         self, connection: sqlite3.Connection, settlements: Sequence[Settlement]
@@ -300,12 +204,6 @@ class Jobs:
     def prune(self, connection: sqlite3.Connection, before: datetime, limit: int) -> int:
         """Remove what was settled before a time, the oldest first."""
         return connection.execute(self._prune, (to_ms(before), limit)).rowcount
-
-
-def _simple(row: Row) -> SimpleJob:
-    job = to_job(row)
-    assert isinstance(job, SimpleJob)  # noqa: S101  # no other has a unique key
-    return job
 
 
 def _is_plain(settlement: Settlement) -> bool:

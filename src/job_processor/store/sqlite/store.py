@@ -19,13 +19,13 @@ from job_processor.models import (
     JobStatus,
     JobType,
     Registrations,
-    Settlement,
     SimpleJob,
     WorkerInfo,
 )
 from job_processor.notes import Notes
 from job_processor.queries import Claim, JobQuery
 from job_processor.rollups import Rollup
+from job_processor.settlements import Settlement
 from job_processor.store.base import (
     ANYTHING,
     Hint,
@@ -42,6 +42,7 @@ from job_processor.store.sqlite.claims import Claims
 from job_processor.store.sqlite.crons import Crons
 from job_processor.store.sqlite.database import Database
 from job_processor.store.sqlite.failures import explain_setup
+from job_processor.store.sqlite.inserts import Inserts
 from job_processor.store.sqlite.jobs import Jobs
 from job_processor.store.sqlite.link import Link
 from job_processor.store.sqlite.location import Location
@@ -52,6 +53,7 @@ from job_processor.store.sqlite.rollups import Rollups
 from job_processor.store.sqlite.settings import Settings
 from job_processor.store.sqlite.signals import Signals
 from job_processor.store.sqlite.tables import Tables
+from job_processor.store.sqlite.unique_keys import UniqueKeys
 from job_processor.store.sqlite.watch import Watch
 from job_processor.store.sqlite.workers import Workers
 
@@ -88,6 +90,8 @@ class SqliteStore(Store):
             link = Link(self._location, read_only=True)
             self._reader = Database("job-processor-sqlite-reader", self.address, link)
         self._revision = Revision(tables)
+        self._inserts = Inserts(tables)
+        self._unique_keys = UniqueKeys(tables, self._revision)
         self._jobs = Jobs(tables, self._revision)
         self._claims = Claims(tables)
         self._reading = Reading(tables)
@@ -153,7 +157,7 @@ class SqliteStore(Store):
             return []
         # A single statement is an immediate transaction of its own.
         write = self._writer.call if len(jobs) == 1 else self._writer.transaction
-        written = write(self._jobs.insert, jobs)
+        written = write(self._inserts.insert, jobs)
         hint = _hint(job.status for job in jobs)
         # Before it is written: the claim that follows stands behind it in the thread's queue.
         self._listeners.emit(hint & Hint.WORK)
@@ -163,21 +167,21 @@ class SqliteStore(Store):
 
     async def insert_in(self, session: Any, jobs: Sequence[Job]) -> None:
         """Insert jobs in the transaction of the caller's connection to the same file."""
-        statement, rows = self._jobs.insert_statement(jobs)
+        statement, rows = self._inserts.statement(jobs)
         if await write_in(session, self._location.path, statement, rows) < len(rows):
             raise JobConflictError.in_transaction(jobs)
 
     async def find_holder(self, name: str, unique_key: str) -> SimpleJob | None:
         """Return the job that holds a unique key of a name."""
-        return await self._writer.call(self._jobs.find_holder, name, unique_key)
+        return await self._writer.call(self._unique_keys.find_holder, name, unique_key)
 
     async def release_key(self, holder: SimpleJob) -> None:
         """Take its key from a job that still stands as it was read."""
-        await self._writer.call(self._jobs.release_key, holder)
+        await self._writer.call(self._unique_keys.release, holder)
 
     async def replace(self, holder: SimpleJob, job: SimpleJob) -> SimpleJob | None:
         """Give a job that waits with its unique key what another one asks for."""
-        replaced = await self._writer.transaction(self._jobs.replace, holder, job)
+        replaced = await self._writer.transaction(self._unique_keys.replace, holder, job)
         if replaced is not None:
             self._listeners.emit(Hint.WORK)
         return replaced
