@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self
 
-from job_processor import AbortController, JobProcessor
+from job_processor import AbortController, Event, EventKind, JobProcessor
 
 QUICK: dict[str, Any] = {
     "poll_interval": 0.2,
@@ -18,6 +18,9 @@ QUICK: dict[str, Any] = {
     "kill_grace": 0.2,
 }
 """Settings under which nothing takes longer than a test wants to wait."""
+
+_REGISTRATION = 2.0
+"""Seconds within which a worker is registered, where its database answers."""
 
 WAIT = 20.0
 """Seconds after which something that should have happened counts as not happening."""
@@ -76,9 +79,20 @@ class RunningWorker:
 
 @asynccontextmanager
 async def working(processor: JobProcessor) -> AsyncIterator[RunningWorker]:
-    """Run a worker for the time of the block; its failure fails the test."""
+    """Run a worker for the time of the block, once it is registered; its failure fails the test."""
+    registered = asyncio.Event()
+
+    def hear(event: Event) -> None:
+        if event.kind is EventKind.WORKER_STARTED:
+            registered.set()
+
+    forget = processor.listen(hear)
     worker = RunningWorker(processor)
     try:
+        with contextlib.suppress(TimeoutError):  # there are databases that never answer
+            async with asyncio.timeout(_REGISTRATION):
+                await registered.wait()
+        forget()
         yield worker
     finally:
         if not worker.task.done():
