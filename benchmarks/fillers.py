@@ -18,7 +18,7 @@ Shape = Literal["waiting", "later", "tag", "finished"]
 SHORT = 1000
 """Jobs that wait in either queue."""
 CHUNK = 5_000
-FILL_SECONDS = 120.0
+FILL_SECONDS = 30.0
 """After which a slow server has as many as it has."""
 LATER = timedelta(days=30)
 
