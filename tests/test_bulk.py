@@ -16,10 +16,20 @@ from job_processor import (
     JobRequest,
     StoreUnavailableError,
     UnknownJobError,
+    bulk,
 )
 from job_processor.models import Job
-from job_processor.settings import SCHEDULE_BATCH
 from tests.processors import WAIT, Processors
+
+BATCH = 100
+"""Jobs of a chunk here: a tenth of what it is."""
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the tests write a tenth of what they would have to, to see several chunks."""
+    monkeypatch.setattr(bulk, "SCHEDULE_BATCH", BATCH)
+    monkeypatch.setattr(bulk, "_SLICE", BATCH // 10)
 
 
 def echo(payload: Any) -> Any:
@@ -46,12 +56,12 @@ async def count(processor: JobProcessor) -> int:
 async def test_more_than_one_chunk(processor: JobProcessor) -> None:
     """All are stored, in order; progress is told after each write."""
     told: list[int] = []
-    wanted = 2 * SCHEDULE_BATCH + 500
+    wanted = 2 * BATCH + 50
     jobs = await processor.schedule_jobs(
         (("echo", {"n": n}) for n in range(wanted)), on_progress=told.append
     )
     assert [job.payload for job in jobs] == [{"n": n} for n in range(wanted)]
-    assert told == [1000, 2000, 2500]
+    assert told == [100, 200, 250]
     assert await count(processor) == wanted
 
 
@@ -60,7 +70,7 @@ async def test_an_async_iterable(processor: JobProcessor) -> None:
     told: list[int] = []
 
     async def source() -> AsyncIterator[JobRequest]:
-        for n in range(SCHEDULE_BATCH + 1):
+        for n in range(BATCH + 1):
             yield JobRequest("echo", {"n": n}, priority=n % 10)
 
     async def tell(written: int) -> None:
@@ -69,7 +79,7 @@ async def test_an_async_iterable(processor: JobProcessor) -> None:
 
     jobs = await processor.schedule_jobs(source(), on_progress=tell)
     assert [job.priority for job in jobs[:12]] == [*range(10), 0, 1]
-    assert told == [1000, 1001]
+    assert told == [100, 101]
 
 
 async def test_a_source_that_waits_for_what_it_gave(processor: JobProcessor) -> None:
@@ -77,14 +87,14 @@ async def test_a_source_that_waits_for_what_it_gave(processor: JobProcessor) -> 
     told = asyncio.Event()
 
     async def source() -> AsyncIterator[str]:
-        for _ in range(SCHEDULE_BATCH):
+        for _ in range(BATCH):
             yield "echo"
         await told.wait()
         yield "echo"
 
     async with asyncio.timeout(WAIT):
         jobs = await processor.schedule_jobs(source(), on_progress=lambda _: told.set())
-    assert len(jobs) == SCHEDULE_BATCH + 1
+    assert len(jobs) == BATCH + 1
 
 
 async def test_a_caller_that_gives_up(
@@ -100,7 +110,7 @@ async def test_a_caller_that_gives_up(
 
     monkeypatch.setattr(processor._store, "insert", insert)
     before = asyncio.all_tasks()
-    call = asyncio.create_task(processor.schedule_jobs(["echo"] * 2500))
+    call = asyncio.create_task(processor.schedule_jobs(["echo"] * 250))
     await asked.wait()
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -125,7 +135,7 @@ async def test_others_go_on_meanwhile(
 
     def source() -> Iterator[str]:
         at.append(turns)
-        yield from ["echo"] * SCHEDULE_BATCH
+        yield from ["echo"] * BATCH
 
     async def insert(jobs: Sequence[Job]) -> list[Job]:
         at.append(turns)
@@ -146,7 +156,7 @@ async def test_chunks_are_taken_one_after_the_other(processor: JobProcessor) -> 
 
     def source() -> Iterator[str]:
         nonlocal taken
-        for _ in range(3 * SCHEDULE_BATCH):
+        for _ in range(3 * BATCH):
             taken += 1
             yield "echo"
 
@@ -154,8 +164,8 @@ async def test_chunks_are_taken_one_after_the_other(processor: JobProcessor) -> 
         source(), on_progress=lambda written: ahead.append(taken - written), return_jobs=False
     )
     assert jobs == []
-    assert ahead == [SCHEDULE_BATCH, SCHEDULE_BATCH, 0]
-    assert await count(processor) == 3 * SCHEDULE_BATCH
+    assert ahead == [BATCH, BATCH, 0]
+    assert await count(processor) == 3 * BATCH
 
 
 async def test_nothing_at_all(processor: JobProcessor) -> None:
@@ -169,16 +179,16 @@ async def test_nothing_at_all(processor: JobProcessor) -> None:
 
 async def test_a_bad_one_in_a_later_chunk(processor: JobProcessor) -> None:
     """What was stored before stays; the error tells where it stopped, and why."""
-    requests = [("echo",)] * 1200 + [("nothing",)] + [("echo",)] * 900
-    with pytest.raises(BulkError, match=r"1000 jobs were stored, 1000 were not: jobs\[1200\]") as e:
+    requests = [("echo",)] * 120 + [("nothing",)] + [("echo",)] * 90
+    with pytest.raises(BulkError, match=r"100 jobs were stored, 100 were not: jobs\[120\]") as e:
         await processor.schedule_jobs(requests)
-    assert (e.value.written, e.value.unknown) == (1000, ())
-    assert e.value.not_written == tuple(range(1000, 2000))
+    assert (e.value.written, e.value.unknown) == (100, ())
+    assert e.value.not_written == tuple(range(100, 200))
     assert isinstance(e.value.__cause__, UnknownJobError)
-    assert await count(processor) == 1000
+    assert await count(processor) == 100
     with pytest.raises(UnknownJobError, match=r"jobs\[3\]"):  # in the first one: nothing is stored
         await processor.schedule_jobs(["echo"] * 3 + ["nothing"])
-    assert await count(processor) == 1000
+    assert await count(processor) == 100
 
 
 class Faulty:
@@ -195,7 +205,7 @@ class Faulty:
         self._calls += 1
         if self._calls != 2:
             return await self._insert(jobs)
-        await self._insert(jobs[:300])
+        await self._insert(jobs[:30])
         raise StoreUnavailableError("it does not answer")
 
     async def get_many(self, job_ids: Any) -> list[Job]:
@@ -217,13 +227,13 @@ async def test_a_chunk_that_fails_in_part(
     monkeypatch.setattr(processor._store, "insert", faulty.insert)
     monkeypatch.setattr(processor._store, "get_many", faulty.get_many)
     with pytest.raises(BulkError, match="it does not answer") as caught:
-        await processor.schedule_jobs(["echo"] * 2500)
+        await processor.schedule_jobs(["echo"] * 250)
     error = caught.value
     assert isinstance(error.__cause__, StoreUnavailableError)
     if stays_away:
-        assert (error.written, error.not_written) == (1000, tuple(range(2000, 2500)))
-        assert error.unknown == tuple(range(1000, 2000))
+        assert (error.written, error.not_written) == (100, tuple(range(200, 250)))
+        assert error.unknown == tuple(range(100, 200))
     else:
-        assert (error.written, error.unknown) == (1300, ())
-        assert error.not_written == tuple(range(1300, 2500))
-    assert await count(processor) == 1300
+        assert (error.written, error.unknown) == (130, ())
+        assert error.not_written == tuple(range(130, 250))
+    assert await count(processor) == 130

@@ -245,6 +245,7 @@ print("codes", codes)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="this system has no fork")
 @pytest.mark.parametrize("before", ["fresh", "used"])
 def test_forks(db_url: str, before: str) -> None:

@@ -10,9 +10,12 @@ from email.message import Message
 from email.parser import Parser
 from pathlib import Path
 
+import pytest
+
 from tests.packaging.project import ROOT, extras, project
 
 
+@pytest.mark.slow
 def test_the_archives_are_complete(tmp_path: Path) -> None:
     """Built from the source archive, the wheel has every source file and nothing else."""
     source, wheel = _built(tmp_path)

@@ -16,6 +16,8 @@ from job_processor import JobProcessor, JobRequest
 from tests.processors import Processors, eventually
 from tests.web.conftest import HOSTILE, Watched
 
+pytestmark = pytest.mark.slow
+
 PATHS = ("", "jobs", "crons", "workers", "audit")
 
 
@@ -182,7 +184,6 @@ async def fill(processor: JobProcessor) -> str:
     return str(made[40].id)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("scheme", "language"), [("light", "en"), ("dark", "fr")])
 async def test_it_can_be_read_by_everybody(
     browser: Browser, address: str, processor: JobProcessor, scheme: Any, language: str

@@ -66,6 +66,7 @@ def behind(proxy: Proxy, url: str) -> str:
     return proxy.url(urlsplit(url).path.strip("/"), retryWrites="false", retryReads="false")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("db_url", ["mongo"], indirect=True)
 @pytest.mark.parametrize(
     ("lost", "concurrency"), [("findAndModify", 1), ("update", 1), ("update", 20), ("find", 20)]

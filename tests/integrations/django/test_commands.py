@@ -20,6 +20,7 @@ from tests.examples.programs import TIMEOUT, environment
 from tests.integrations.django.conftest import PROJECT, Shop
 
 
+@pytest.mark.slow
 def test_a_worker_as_a_process(shop: Shop) -> None:
     """Plain, async and in processes, handlers use the ORM; it leaves with 0.
 

@@ -195,6 +195,7 @@ async def test_many_set_up_at_once(mongo_db_url: str, database: Database) -> Non
         await store.close()
 
 
+@pytest.mark.slow
 async def test_many_processes_set_up_at_once(mongo_db_url: str, database: Database) -> None:
     """Setups that run at the same moment from several processes all succeed."""
     program = (
