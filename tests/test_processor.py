@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,44 +19,13 @@ from job_processor import (
     JobProcessor,
     JobStatus,
     JobTimeoutError,
-    NotSetUpError,
     PayloadError,
     SimpleJob,
     UnknownJobError,
     WorkerStateError,
-    init_job_processor,
 )
-from tests.processors import QUICK, WAIT, Processors, eventually
-
-
-async def double(payload: dict[str, Any]) -> dict[str, Any]:
-    """Return twice the number."""
-    return {"value": payload["value"] * 2}
-
-
-def blocking(payload: dict[str, Any]) -> str:
-    """Return the name of the thread it runs in."""
-    return threading.current_thread().name
-
-
-async def fail(job: SimpleJob) -> None:
-    """Fail."""
-    raise ValueError("boom")
-
-
-async def wait_for_abort(job: SimpleJob, signal: AbortSignal) -> str:
-    """Run until asked to stop."""
-    await signal.wait()
-    return "stopped"
-
-
-JOBS = {
-    "double": JobDef(double),
-    "blocking": JobDef(blocking),
-    "fail": JobDef(fail),
-    "endless": JobDef(wait_for_abort),
-    "only": JobDef(wait_for_abort, exclusive=True),
-}
+from tests.jobs import JOBS, double, fail
+from tests.processors import WAIT, Processors, eventually
 
 
 async def test_a_scheduled_job_runs_and_its_result_is_kept(processors: Processors) -> None:
@@ -143,87 +111,6 @@ async def test_a_bad_one_among_many_stores_none(processors: Processors) -> None:
     with pytest.raises(InvalidArgumentError, match=r"jobs\[0\]"):
         await processor.schedule_jobs([("double", {}, None, 4)])  # type: ignore[list-item]
     assert (await processor.find_jobs()).jobs == ()
-
-
-async def test_run_job_runs_here_and_now(processors: Processors) -> None:
-    """run_job returns the job settled, with its failure when it fails, and is marked `sync`."""
-    processor = await processors.make(jobs=JOBS)
-    done = await processor.run_job("double", {"value": 4})
-    assert (done.status, done.sync) == (JobStatus.FINISHED, True)
-    assert await processor.get_job(done.id) == done
-    failed = await processor.run_job("fail")
-    assert failed.status is JobStatus.ERRORED
-    assert (await processor.get_healthcheck())["workers"] == []
-
-
-async def test_run_job_is_registered_and_obeys_a_kill(processors: Processors) -> None:
-    """While run_job runs something it is seen as a worker, and a kill from elsewhere stops it."""
-    processor = await processors.make(jobs=JOBS)
-    other = await processors.make(jobs=JOBS)
-    call = asyncio.create_task(processor.run_job("endless"))
-
-    async def seen() -> Any:
-        workers = (await other.get_healthcheck())["workers"]
-        return workers and workers[0]["task"]
-
-    task = await eventually(seen, "a worker with a task")
-    await other.kill_job(task["_id"])
-    done = await asyncio.wait_for(call, WAIT)
-    assert done.status is JobStatus.KILLED
-
-
-async def test_run_job_into_a_conflict_is_skipped(processors: Processors) -> None:
-    """An exclusive job that is active elsewhere makes run_job return a skipped one."""
-    processor = await processors.make(jobs=JOBS)
-    waiting = await processor.schedule_job("only")
-    skipped = await processor.run_job("only")
-    assert skipped.status is JobStatus.SKIPPED
-    assert skipped.output is not None
-    assert skipped.output.skip_metadata is not None
-    assert skipped.output.skip_metadata.conflicting_job_id == waiting.id
-
-
-async def test_cancelling_run_job_interrupts_it(processors: Processors) -> None:
-    """A caller that gives up leaves an errored job, not one that runs on unseen."""
-    processor = await processors.make(jobs=JOBS)
-    call = asyncio.create_task(processor.run_job("endless"))
-
-    async def running() -> Any:
-        return (await processor.find_jobs(status="running")).jobs
-
-    (job,) = await eventually(running)
-    call.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await call
-    done = await processor.get_job(job.id)
-    assert done is not None
-    assert done.settled
-
-
-async def test_cancelling_run_job_while_it_is_stored_interrupts_it(
-    processors: Processors, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It may be in the database as running before its caller knows."""
-    processor = await processors.make(jobs=JOBS)
-    store, stored, told = processor._store, asyncio.Event(), asyncio.Event()
-    insert = store.insert
-
-    async def insert_and_tell_late(jobs: Any) -> Any:
-        refused = await insert(jobs)
-        stored.set()
-        await told.wait()
-        return refused
-
-    monkeypatch.setattr(store, "insert", insert_and_tell_late)
-    call = asyncio.create_task(processor.run_job("endless"))
-    await stored.wait()
-    call.cancel()
-    await asyncio.sleep(0)
-    told.set()
-    with pytest.raises(asyncio.CancelledError):
-        await call
-    (job,) = (await processor.find_jobs()).jobs
-    assert job.settled
 
 
 async def test_waiting_for_a_job(processors: Processors) -> None:
@@ -454,71 +341,3 @@ async def test_one_worker_a_processor(processors: Processors) -> None:
 
 async def _has_worker(processor: JobProcessor) -> bool:
     return bool((await processor.get_healthcheck())["workers"])
-
-
-async def test_it_must_be_set_up_first() -> None:
-    """Using a processor before setup() or after close() says what to call."""
-    processor = JobProcessor("sqlite://", jobs=JOBS)
-    with pytest.raises(NotSetUpError, match="setup"):
-        await processor.schedule_job("double", {"value": 1})
-    async with processor:
-        await processor.schedule_job("double", {"value": 1})
-    with pytest.raises(NotSetUpError):
-        await processor.find_jobs()
-
-
-async def test_init_job_processor_sets_it_up(db_url: str) -> None:
-    """The one-call form of the Node package: made and set up."""
-    processor = await init_job_processor(db=db_url, jobs=JOBS, crons={}, worker_tags=["main"])
-    try:
-        assert (await processor.run_job("double", {"value": 2})).status is JobStatus.FINISHED
-    finally:
-        await processor.close()
-
-
-@pytest.mark.parametrize(
-    ("options", "argument"),
-    [
-        ({"worker_tags": []}, "worker_tags"),
-        ({"worker_tags": "main"}, "worker_tags"),
-        ({"worker_tags": [""]}, "worker_tags"),
-        ({"concurrency": 0}, "concurrency"),
-        ({"concurrency": 1.5}, "concurrency"),
-        ({"timezone": "Nowhere"}, "timezone"),
-        ({"poll_interval": 0}, "poll_interval"),
-        ({"worker_timeout": -1}, "worker_timeout"),
-        ({"worker_timeout": 0.1, "heartbeat_interval": 0.1}, "worker_timeout"),
-        ({"kill_grace": -1}, "kill_grace"),
-        ({"history_days": 0}, "history_days"),
-        ({"service": ""}, "service"),
-        ({"collection_prefix": "a$b"}, "collection_prefix"),
-        ({"db": "postgres://host/db"}, "db"),
-        ({"db": 3}, "db"),
-        ({"jobs": [1]}, "jobs"),
-        ({"db": "mongodb://h/db", "worker_timeout": 250}, "worker_timeout"),
-        ({"db": "mongodb://h/db", "history_days": 91}, "history_days"),
-        ({"db": "mongodb://h/"}, "db"),
-    ],
-)
-def test_a_setting_that_is_not_allowed_is_refused(options: Any, argument: str) -> None:
-    """Each bad setting is refused by its name when the processor is made."""
-    with pytest.raises(InvalidArgumentError) as caught:
-        JobProcessor(**{"db": "sqlite://", **options})
-    assert caught.value.argument == argument
-
-
-async def test_a_tag_that_nobody_has_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    """A worker tag without a definition is said, not refused."""
-    async with JobProcessor("sqlite://", jobs=JOBS, worker_tags=["main"], **QUICK) as processor:
-        assert "'main'" in caplog.text
-        assert (await processor.run_job("double", {"value": 1})).settled
-
-
-async def test_two_processors_live_in_one_process() -> None:
-    """Each memory database is its own; nothing is shared between processors."""
-    async with (
-        JobProcessor("sqlite://", jobs=JOBS, **QUICK) as one,
-        JobProcessor("sqlite://", jobs=JOBS, **QUICK) as other,
-    ):
-        job = await one.schedule_job("double", {"value": 1})
-        assert await other.get_job(job.id) is None
