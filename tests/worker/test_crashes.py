@@ -18,13 +18,7 @@ from job_processor.worker.outcomes import rescue
 from job_processor.worker.reconciler import Reconciler
 from job_processor.worker.rescuer import Rescuer
 from tests.processors import QUICK, WAIT, Processors, eventually
-from tests.worker.test_promises import Probe, ended, in_state
-
-
-@pytest.fixture
-def probe() -> Probe:
-    """A fresh probe."""
-    return Probe()
+from tests.worker.probe import Probe, ended, in_state
 
 
 async def die_holding(

@@ -6,20 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable
 
-import pytest
-
 from job_processor import JobDef, JobProcessor, JobStatus
 from job_processor.store.base import HintListener
 from tests.processors import WAIT, Processors, eventually
-from tests.worker.test_promises import Probe
+from tests.worker.probe import Probe
 
 POLL = 0.5  # seconds
-
-
-@pytest.fixture
-def probe() -> Probe:
-    """A fresh probe."""
-    return Probe()
 
 
 def deafen(processor: JobProcessor) -> None:

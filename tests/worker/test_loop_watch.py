@@ -8,7 +8,7 @@ import pytest
 
 from job_processor import JobDef
 from tests.processors import Processors, eventually
-from tests.worker.test_promises import ended
+from tests.worker.probe import ended
 
 
 def compute(seconds: float) -> None:

@@ -8,16 +8,10 @@ from pymongo import AsyncMongoClient
 from job_processor import JobDef, Retry
 from tests.processors import Processors
 from tests.store.mongo.samples import fixture
+from tests.worker.probe import Probe, ended
 from tests.worker.test_crashes import die_holding
-from tests.worker.test_promises import Probe, ended
 
 pytestmark = pytest.mark.mongo
-
-
-@pytest.fixture
-def probe() -> Probe:
-    """A fresh probe."""
-    return Probe()
 
 
 async def install_node_validator(db_url: str) -> None:

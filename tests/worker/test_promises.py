@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -12,74 +10,16 @@ import pytest
 from bson import ObjectId
 
 from job_processor import (
-    AbortSignal,
     Event,
     EventKind,
     JobDef,
-    JobProcessor,
     JobStatus,
-    Retry,
-    RetryLater,
     SimpleJob,
-    Snooze,
     StoreUnavailableError,
 )
-from job_processor.models import Job
 from job_processor.settlements import Settlement
 from tests.processors import WAIT, Processors, eventually
-
-
-class Probe:
-    """Handlers that tell when they begin, and end when they are told."""
-
-    def __init__(self) -> None:
-        self.began = asyncio.Event()
-        self.release = asyncio.Event()
-        self.running = 0
-        self.most = 0
-        self.exited: list[Job] = []
-
-    async def held(self, job: SimpleJob) -> str:
-        """Run until released; the signal is ignored, a cancellation is not."""
-        self.running += 1
-        self.most = max(self.most, self.running)
-        self.began.set()
-        try:
-            await self.release.wait()
-        finally:
-            self.running -= 1
-        return "released"
-
-    async def polite(self, job: SimpleJob, signal: AbortSignal) -> str:
-        """Run until released or asked to stop; then raise."""
-        self.began.set()
-        while not self.release.is_set():
-            signal.raise_if_aborted()
-            await asyncio.sleep(0.01)
-        return "released"
-
-    async def exit_hook(self, job: Job) -> None:
-        """Keep the job."""
-        self.exited.append(job)
-
-
-@pytest.fixture
-def probe() -> Probe:
-    """A fresh probe."""
-    return Probe()
-
-
-async def ended(processor: JobProcessor, job: Job) -> Job:
-    return await processor.wait_for_job(job.id, timeout=WAIT)
-
-
-async def in_state(processor: JobProcessor, job: Job, status: str) -> Job:
-    async def look() -> Job | None:
-        found = await processor.get_job(job.id)
-        return found if found is not None and found.status == status else None
-
-    found: Job = await eventually(look, status)
-    return found
+from tests.worker.probe import Probe, ended, in_state
 
 
 async def test_a_worker_claims_only_as_many_as_it_has_slots(
@@ -151,218 +91,6 @@ async def test_exclusive_jobs_never_run_together(processors: Processors, probe: 
     assert (await ended(processor, first)).status is JobStatus.FINISHED
     third = await processor.schedule_job("only")
     assert (await ended(processor, third)).status is JobStatus.FINISHED
-
-
-async def test_a_shutdown_pauses_what_is_resumable(processors: Processors, probe: Probe) -> None:
-    """A resumable job is paused, `started_at` kept, no hook called; another worker resumes it."""
-    jobs = {"polite": JobDef(probe.polite, resumable=True, on_job_exited=probe.exit_hook)}
-    processor, worker = await processors.start(jobs=jobs)
-    job = await processor.schedule_job("polite")
-    await asyncio.wait_for(probe.began.wait(), WAIT)
-    running = await in_state(processor, job, "running")
-    await worker.stop()
-    paused = await in_state(processor, job, "paused")
-    assert (paused.worker_id, paused.ended_at) == (None, None)
-    assert paused.started_at == running.started_at
-    assert probe.exited == []
-    probe.release.set()
-    await processors.start(jobs=jobs)
-    done = await ended(processor, job)
-    assert done.status is JobStatus.FINISHED
-    assert done.started_at == running.started_at
-    assert [each.id for each in probe.exited] == [job.id]
-
-
-async def test_a_shutdown_lets_the_others_finish_within_the_grace(
-    processors: Processors, probe: Probe
-) -> None:
-    """A job that is not resumable finishes if it can; its claims have stopped meanwhile."""
-    jobs = {"held": JobDef(probe.held)}
-    processor, worker = await processors.start(jobs=jobs, concurrency=1, shutdown_grace=WAIT)
-    job = await processor.schedule_job("held")
-    await asyncio.wait_for(probe.began.wait(), WAIT)
-    waiting = await processor.schedule_job("held")
-    stopping = asyncio.create_task(worker.stop())
-    probe.release.set()
-    await stopping
-    assert (await in_state(processor, job, "finished")).output is not None
-    assert (await in_state(processor, waiting, "pending")).worker_id is None
-
-
-@pytest.mark.parametrize("resumable", [True, False])
-async def test_a_shutdown_forces_what_does_not_listen(
-    processors: Processors, probe: Probe, resumable: bool
-) -> None:
-    """After the grace the handler is cancelled: resumable → paused, else errored "Interrupted"."""
-    jobs = {"held": JobDef(probe.held, resumable=resumable)}
-    processor, worker = await processors.start(jobs=jobs, shutdown_grace=0.1, kill_grace=0.1)
-    job = await processor.schedule_job("held")
-    await asyncio.wait_for(probe.began.wait(), WAIT)
-    await worker.stop()
-    found = await processor.get_job(job.id)
-    assert found is not None
-    if resumable:
-        assert found.status is JobStatus.PAUSED
-    else:
-        assert found.status is JobStatus.ERRORED
-        assert found.output is not None
-        assert found.output.error == "Interrupted"
-
-
-async def test_cancelling_the_worker_forces_the_stop(processors: Processors, probe: Probe) -> None:
-    """A second SIGINT, or a host that cancels: handlers are cancelled, their ends written."""
-    jobs = {"held": JobDef(probe.held, resumable=True)}
-    processor, worker = await processors.start(jobs=jobs, shutdown_grace=60, kill_grace=60)
-    job = await processor.schedule_job("held")
-    await asyncio.wait_for(probe.began.wait(), WAIT)
-    async with asyncio.timeout(WAIT):
-        await worker.crash()
-    assert (await in_state(processor, job, "paused")).worker_id is None
-    assert (await processor.get_healthcheck())["workers"] == []
-
-
-async def test_a_return_after_a_shutdown_abort_is_a_finish(processors: Processors) -> None:
-    """A handler that returns when it is asked to stop has finished."""
-    began = asyncio.Event()
-
-    async def handler(signal: AbortSignal) -> str:
-        began.set()
-        await signal.wait()
-        return "in time"
-
-    processor, worker = await processors.start(jobs={"a": JobDef(handler, resumable=True)})
-    job = await processor.schedule_job("a")
-    await asyncio.wait_for(began.wait(), WAIT)
-    await worker.stop()
-    done = await in_state(processor, job, "finished")
-    assert done.output is not None
-    assert done.output.result == "in time"
-
-
-async def test_a_kill_forces_a_handler_that_does_not_listen(
-    processors: Processors, probe: Probe
-) -> None:
-    """After `kill_grace` the handler is cancelled; the job ends killed, its hook is called."""
-    jobs = {"held": JobDef(probe.held, resumable=True, on_job_exited=probe.exit_hook)}
-    processor, _ = await processors.start(jobs=jobs)
-    job = await processor.schedule_job("held")
-    await asyncio.wait_for(probe.began.wait(), WAIT)
-    await in_state(processor, job, "running")
-    await processor.kill_job(job.id)
-    done = await ended(processor, job)
-    assert done.status is JobStatus.KILLED
-
-    async def hooked() -> bool:
-        return [each.status for each in probe.exited] == ["killed"]
-
-    await eventually(hooked)
-
-
-async def test_max_runtime_is_enforced(processors: Processors, probe: Probe) -> None:
-    """Abort, then force, then errored "max runtime …"."""
-    jobs = {"held": JobDef(probe.held, max_runtime_in_minutes=0.2 / 60)}
-    processor, _ = await processors.start(jobs=jobs)
-    job = await processor.schedule_job("held")
-    done = await ended(processor, job)
-    assert done.status is JobStatus.ERRORED
-    assert done.output is not None
-    assert done.output.error is not None
-    assert done.output.error.startswith("max runtime")
-    assert probe.running == 0
-
-
-async def test_a_thread_that_hangs_frees_its_slot(
-    processors: Processors, caplog: pytest.LogCaptureFixture
-) -> None:
-    """It is reported with its stack, its job is settled for good, its late result dropped."""
-    release, late = threading.Event(), threading.Event()
-
-    def hanging() -> str:
-        release.wait()
-        late.set()
-        return "too late"
-
-    async def quick() -> str:
-        return "quick"
-
-    jobs = {
-        "hanging": JobDef(hanging, max_runtime_in_minutes=0.1 / 60, retry=Retry(max_attempts=5)),
-        "quick": JobDef(quick),
-    }
-    processor, _ = await processors.start(jobs=jobs, concurrency=1)
-    try:
-        hung = await processor.schedule_job("hanging")
-        quick_one = await processor.schedule_job("quick")
-        done = await ended(processor, hung)
-        assert done.status is JobStatus.ERRORED  # not retried beside its living thread
-        assert (await ended(processor, quick_one)).status is JobStatus.FINISHED
-        assert "release.wait()" in caplog.text
-    finally:
-        release.set()
-    await asyncio.to_thread(late.wait, WAIT)
-    assert await processor.get_job(hung.id) == done
-
-
-async def test_a_failed_attempt_is_retried_later(processors: Processors, probe: Probe) -> None:
-    """Back to pending with the next number, after the delay, the hook only at the end."""
-    attempts: list[tuple[int, float]] = []
-
-    async def flaky(job: SimpleJob) -> str:
-        attempts.append((job.attempt, time.monotonic()))
-        if len(attempts) < 3:
-            raise ValueError("not yet")
-        return "at last"
-
-    retry = Retry(max_attempts=3, delay=0.2, jitter=False)
-    jobs = {"flaky": JobDef(flaky, retry=retry, on_job_exited=probe.exit_hook)}
-    processor, _ = await processors.start(jobs=jobs)
-    job = await processor.schedule_job("flaky")
-    done = await ended(processor, job)
-    assert done.status is JobStatus.FINISHED
-    assert [number for number, _ in attempts] == [1, 2, 3]
-    assert attempts[1][1] - attempts[0][1] >= 0.2
-    assert attempts[2][1] - attempts[1][1] >= 0.4
-
-    async def hooked() -> bool:
-        return len(probe.exited) == 1
-
-    await eventually(hooked)
-    assert probe.exited[0].status is JobStatus.FINISHED
-
-
-async def test_a_handler_may_put_itself_off(processors: Processors) -> None:
-    """Snoozed as often as it likes, then tried again later, then done: two attempts in all."""
-    attempts: list[int] = []
-
-    async def early(job: SimpleJob) -> str:
-        attempts.append(job.attempt)
-        if len(attempts) < 5:
-            raise Snooze(delay=0.01)
-        if len(attempts) == 5:
-            raise RetryLater("not quite", delay=0.01)
-        return "done"
-
-    processor, _ = await processors.start(jobs={"early": JobDef(early)})
-    done = await ended(processor, await processor.schedule_job("early"))
-    assert done.status is JobStatus.FINISHED
-    assert attempts == [1, 1, 1, 1, 1, 2]
-
-
-async def test_a_retry_is_at_once_when_asked(processors: Processors) -> None:
-    """A delay of 0 does not confuse the worker with its own unconfirmed settlement."""
-    count = 0
-
-    async def flaky() -> None:
-        nonlocal count
-        count += 1
-        raise ValueError(count)
-
-    retry = Retry(max_attempts=20, delay=0)
-    processor = await processors.make(jobs={"flaky": JobDef(flaky, retry=retry)})
-    job = await processor.schedule_job("flaky")
-    await processor.run_worker(burst=True)
-    assert (await ended(processor, job)).status is JobStatus.ERRORED
-    assert count == 20
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()])
