@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 import time
 from datetime import UTC, datetime, timedelta
@@ -56,6 +55,7 @@ def _copy_rows(db: str, template: ObjectId, shape: Shape, count: int) -> int:
     ]
     if shape == "waiting":  # behind those that are due, yet due themselves
         values[others.index("scheduled_for")] = f"scheduled_for-{count}/10+number/10"
+    connection.create_function("id_of", 1, lambda n: _id_before(template, count - n).binary)
     connection.execute("BEGIN")
     connection.execute(
         f"""
@@ -63,7 +63,7 @@ def _copy_rows(db: str, template: ObjectId, shape: Shape, count: int) -> int:
             SELECT 1 UNION ALL SELECT number+1 FROM counted WHERE number<?2
         )
         INSERT INTO {table} (id, {",".join(others)})
-        SELECT randomblob(12), {",".join(values)} FROM counted, (SELECT * FROM {table} WHERE id=?1)
+        SELECT id_of(number), {",".join(values)} FROM counted, (SELECT * FROM {table} WHERE id=?1)
         """,
         (template.binary, count),
     )
@@ -71,6 +71,11 @@ def _copy_rows(db: str, template: ObjectId, shape: Shape, count: int) -> int:
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
     return count
+
+
+def _id_before(job_id: ObjectId, distance: int) -> ObjectId:
+    """Return an id that is so much smaller, as jobs have that were made one after the other."""
+    return ObjectId((int.from_bytes(job_id.binary, "big") - 1 - distance).to_bytes(12, "big"))
 
 
 def _copy_documents(db: str, template: ObjectId, shape: Shape, count: int) -> int:
@@ -95,7 +100,7 @@ def _copy_documents(db: str, template: ObjectId, shape: Shape, count: int) -> in
                 [
                     {
                         **document,
-                        "_id": ObjectId(os.urandom(12)),
+                        "_id": _id_before(template, count - i),
                         "scheduled_for": planned + timedelta(milliseconds=i // 10),
                     }
                     for i in range(start, min(start + CHUNK, count))
