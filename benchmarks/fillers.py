@@ -19,6 +19,7 @@ SHORT = 1000
 CHUNK = 5_000
 FILL_SECONDS = 30.0
 """After which a slow server has as many as it has."""
+_SECOND = 1 << 64  # in an ObjectId
 LATER = timedelta(days=30)
 
 
@@ -74,8 +75,9 @@ def _copy_rows(db: str, template: ObjectId, shape: Shape, count: int) -> int:
 
 
 def _id_before(job_id: ObjectId, distance: int) -> ObjectId:
-    """Return an id that is so much smaller, as jobs have that were made one after the other."""
-    return ObjectId((int.from_bytes(job_id.binary, "big") - 1 - distance).to_bytes(12, "big"))
+    """Return an id so far before those of a second earlier: of jobs made one after the other."""
+    earlier = int.from_bytes(job_id.binary, "big") - _SECOND - distance
+    return ObjectId(earlier.to_bytes(12, "big"))
 
 
 def _copy_documents(db: str, template: ObjectId, shape: Shape, count: int) -> int:
