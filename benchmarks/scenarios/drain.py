@@ -12,8 +12,8 @@ TUNING_PART = 0.25
 """Part of the jobs with which the variants are compared."""
 
 BATCHES = 20
-"""A drain of ours has at least so many: what the first claim holds begins at once, and would make
-few jobs look fast."""
+"""A drain has at least so many: what the first claim holds begins at once, and would make few jobs
+look fast."""
 
 
 class DrainQueue(Scenario):
@@ -55,8 +55,6 @@ class DrainQueue(Scenario):
 
 
 def _candidates(bench: Bench, system: System) -> list[Variant]:
-    """Return the variants to try; ours, only those that the number of jobs can tell apart."""
-    if system.kind != "ours":
-        return list(system.variants)
+    """Return the variants to try: those that the number of jobs can tell apart."""
     most = bench.jobs_for(system) / BATCHES
     return [each for each in system.variants if each.slots <= most] or [system.variants[0]]
