@@ -17,7 +17,7 @@ class AgendaOnMongo(NodeSystem):
     script = "agenda.js"
     variants = concurrencies(100, 10, 500)
     bulk = "100 calls at once"
-    share = 0.1
+    share = 0.02
 
 
 SYSTEMS = (AgendaOnMongo(),)
