@@ -76,6 +76,24 @@ async def test_a_name_is_paused_and_resumed(processors: Processors) -> None:
     assert not await processor.get_pauses()
 
 
+async def test_a_resume_while_a_worker_begins(
+    processors: Processors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its first look and the moment from which it is told."""
+    processor = await processors.make(jobs=definitions())
+    await processor.pause("a")
+    job = await processor.schedule_job("a")
+    run = PauseWatch.run
+
+    async def run_late(self: PauseWatch) -> None:
+        await processor.resume("a")
+        await run(self)
+
+    monkeypatch.setattr(PauseWatch, "run", run_late)
+    await processors.worker(processor)
+    await processor.wait_for_job(job.id, timeout=20)
+
+
 async def test_a_tag_is_paused(processors: Processors) -> None:
     """Every name with this tag; a pause of a name is none of a tag that is called the same."""
     processor = await processors.make(jobs=definitions())

@@ -49,6 +49,7 @@ class PauseWatch:
     async def run(self) -> None:
         """Look until cancelled."""
         forget = self._engine.store.subscribe(self._on_hint)
+        self._wake.set()  # nobody told us what changed since the look at the worker's start
         try:
             while True:
                 await self._pause()
