@@ -21,6 +21,7 @@ from job_processor import (
 )
 from job_processor.definitions import Misfire
 from job_processor.queries import JobQuery
+from job_processor.store.base import ANYTHING, Hint
 from job_processor.worker.pauses import PauseWatch
 from job_processor.worker.scheduler import Scheduler
 from tests.processors import Processors, eventually
@@ -83,12 +84,18 @@ async def test_a_resume_while_a_worker_begins(
     processor = await processors.make(jobs=definitions())
     await processor.pause("a")
     job = await processor.schedule_job("a")
-    run = PauseWatch.run
+    run, watched = PauseWatch.run, asyncio.Event()
+
+    def hear(hint: Hint) -> None:
+        if ANYTHING in hint:
+            watched.set()
 
     async def run_late(self: PauseWatch) -> None:
+        await watched.wait()  # what makes everybody look has come
         await processor.resume("a")
         await run(self)
 
+    processor._store.subscribe(hear)
     monkeypatch.setattr(PauseWatch, "run", run_late)
     await processors.worker(processor)
     await processor.wait_for_job(job.id, timeout=20)
