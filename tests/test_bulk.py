@@ -97,6 +97,20 @@ async def test_a_source_that_waits_for_what_it_gave(processor: JobProcessor) -> 
     assert len(jobs) == BATCH + 1
 
 
+async def test_a_source_that_fails(processor: JobProcessor) -> None:
+    """What it gave before is stored and told, and its own error comes out."""
+    told: list[int] = []
+
+    def source() -> Iterator[str]:
+        yield from ["echo"] * (BATCH + 1)
+        raise OSError("the file is gone")
+
+    with pytest.raises(OSError, match="gone"):
+        await processor.schedule_jobs(source(), on_progress=told.append)
+    assert told == [BATCH]
+    assert await count(processor) == BATCH
+
+
 async def test_a_caller_that_gives_up(
     processor: JobProcessor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

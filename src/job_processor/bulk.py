@@ -76,6 +76,9 @@ class Bulk:
                 if isinstance(requests, AsyncIterable):  # who knows when it brings the next one
                     await self._until_stored()
             await self._until_stored()
+        except Exception:  # of the source, too: what it gave before is stored all the same
+            await self._until_stored()
+            raise
         finally:
             if self._storing is not None:
                 await cancel([self._storing])
@@ -118,8 +121,10 @@ class Bulk:
         chunk, storing = self._chunk, self._storing
         if chunk is None or storing is None:
             return
+        await asyncio.wait([storing])  # not the task itself, which may lose a cancellation of ours
+        self._chunk = self._storing = None
         try:
-            stored = await storing
+            stored = storing.result()
         except BulkError as error:
             error.written += self._written
             error.not_written += taken
@@ -128,7 +133,6 @@ class Bulk:
             if self._written == 0:
                 raise
             raise BulkError(self._written, chunk.positions + taken, ()) from error
-        self._chunk = self._storing = None
         self._written += len(stored)
         if self._keep:
             self._kept += stored

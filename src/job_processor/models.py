@@ -1,4 +1,4 @@
-"""Jobs, crons and workers as they stand in the database, their states, and what changes them.
+"""Jobs, crons and workers as they stand in the database, and their states.
 
 Every model is immutable: a change is a new object. Times are aware, in UTC, to the millisecond.
 """

@@ -161,8 +161,6 @@ def _parts(request: object) -> tuple[Any, ...]:
             request.on_conflict,
             request.unique_for,
         )
-    if type(request) is tuple and len(request) <= 3:
-        return request
     if isinstance(request, tuple | list):
         return tuple(request) if len(request) <= 3 else ()
     return (request,) if isinstance(request, str) else ()

@@ -69,7 +69,7 @@ def _plain(  # noqa: C901  # one branch a type
     kind = type(value)
     if kind is str:
         return _text(value, path, size)  # type: ignore[arg-type]  # its type was just checked
-    if value is None or kind is bool or (kind is int and _INT64_MIN <= value <= _INT64_MAX):  # type: ignore[operator]
+    if value is None or kind is bool:
         return value
     if kind is dict:  # sooner than the question whether it is a Mapping, which is a slow one
         if depth >= MAX_DEPTH:
