@@ -27,7 +27,8 @@ class Outcome:
 
     status: JobStatus
     at: datetime
-    """`updated_at`; also `ended_at` when the state is a settled one."""
+    """When it ended: `ended_at` where the state is a settled one, and `updated_at`, unless that is
+    later already, since it never goes back."""
     output: Output | None = None
     scheduled_for: datetime | None = None
     """When to run again (retry); None leaves the time as it is."""
@@ -47,7 +48,8 @@ class Settlement:
     """One guarded write: the run that it ends, whose it must be, and the outcome."""
 
     job: Job
-    """The run as its holder knows it; its `worker_id` and `attempt` are the fence."""
+    """The run as its holder knows it; its `worker_id`, its `attempt` and the moment of its claim,
+    `updated_at`, are the fence."""
     outcome: Outcome
     writer: ObjectId
     """Who writes: the run's own worker, or the rescuer."""
@@ -65,7 +67,7 @@ class Settlement:
         settled = outcome.status in SETTLED
         changes: dict[str, Any] = {
             "status": outcome.status,
-            "updated_at": outcome.at,
+            "updated_at": max(outcome.at, job.updated_at),
             "ended_at": outcome.at if settled else None,
             "output": outcome.output if outcome.output is not None else job.output,
             "worker_id": self.writer if settled else None,

@@ -144,12 +144,13 @@ class StoreMachine(RuleBasedStateMachine):
         for job in claimed:
             before = self.model[job.id]
             assert before.status in WAITING
+            moment = max(self.now, before.updated_at + timedelta(milliseconds=1))
             expected = replace(
                 before,
                 status=JobStatus.RUNNING,
                 worker_id=self.ids[worker],
-                started_at=before.started_at or self.now,
-                updated_at=self.now,
+                started_at=before.started_at or moment,
+                updated_at=moment,
             )
             assert job == expected
             self.model[job.id] = job
@@ -189,6 +190,7 @@ class StoreMachine(RuleBasedStateMachine):
             current.status is JobStatus.RUNNING
             and current.worker_id == job.worker_id
             and current.attempt == job.attempt
+            and current.updated_at == job.updated_at
         )
         won = self.run(self.store.settle([settlement]))
         if is_ours or settlement.outcome.status in SETTLED:
@@ -240,7 +242,7 @@ class StoreMachine(RuleBasedStateMachine):
             job,
             status=JobStatus.PENDING,
             scheduled_for=self.now,
-            updated_at=self.now,
+            updated_at=max(self.now, job.updated_at),
             started_at=None,
             ended_at=None,
             worker_id=None,

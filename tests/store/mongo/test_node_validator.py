@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -115,8 +116,9 @@ async def test_a_plain_job_is_sent_round_again(store: MongoStore) -> None:
     await store.insert([simple()])
     (run,) = await store.claim(claim())
     await store.settle([end(run)])
-    assert await store.requeue(run.id, LATER) == replace(
-        simple(id=run.id), scheduled_for=LATER, updated_at=LATER
+    by_hand = LATER + timedelta(minutes=1)
+    assert await store.requeue(run.id, by_hand) == replace(
+        simple(id=run.id), scheduled_for=by_hand, updated_at=by_hand
     )
 
 

@@ -14,6 +14,7 @@ from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.errors import OperationFailure
 
+from job_processor.clock import EPOCH, LAST_MOMENT
 from job_processor.models import Job
 from job_processor.queries import Claim
 from job_processor.settings import CLAIM_NAMES
@@ -157,7 +158,7 @@ class Claims:
             "_id": {"$in": list(ids)},
             "status": "running",
             "worker_id": claim.worker_id,
-            "updated_at": claim.now,
+            "updated_at": {"$gte": claim.now},
         }
         found = self._jobs.find(ours, limit=len(ids))  # without it, one more request for the end
         return await found.batch_size(len(ids)).to_list()
@@ -211,13 +212,20 @@ class Claims:
 
 
 def _to_running(claim: Claim) -> list[Document]:
+    """Return what a claim writes; its moment, `updated_at`, is later than all before it.
+
+    So each claim of a job has a moment of its own, though clocks step back and stand still.
+    """
+    known = {"$and": [{"$gt": ["$updated_at", EPOCH]}, {"$lt": ["$updated_at", LAST_MOMENT]}]}
+    later = {"$cond": [known, {"$add": ["$updated_at", 1]}, claim.now]}
+    moment = {"$max": [claim.now, later]}
     return [
         {
             "$set": {
                 "status": "running",
                 "worker_id": claim.worker_id,
-                "updated_at": claim.now,
-                "started_at": {"$ifNull": ["$started_at", claim.now]},
+                "updated_at": moment,
+                "started_at": {"$ifNull": ["$started_at", moment]},
             }
         }
     ]

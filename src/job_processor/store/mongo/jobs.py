@@ -132,7 +132,7 @@ def _to_waiting(now: datetime) -> list[Document]:
         {
             "$set": {
                 "status": "pending",
-                "updated_at": now,
+                "updated_at": {"$max": ["$updated_at", now]},
                 "scheduled_for": now,
                 "started_at": None,
                 "ended_at": None,

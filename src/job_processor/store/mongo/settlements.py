@@ -101,7 +101,17 @@ def fence(job: Job) -> Document:
         "status": "running",
         "worker_id": job.worker_id,
         "attempt": job.attempt if job.attempt > 1 else {"$in": [None, 1]},
+        "updated_at": _moment_of_claim(job),
     }
+
+
+def _moment_of_claim(job: Job) -> Any:
+    """Return what `updated_at` is, by the claim, until the settlement.
+
+    A claim of ours writes one later than all before. Another writer may leave none, which is read
+    as the time the job was made.
+    """
+    return job.updated_at if job.updated_at > job.created_at else {"$in": [job.updated_at, None]}
 
 
 def _change(settlement: Settlement, *, crashes: bool) -> Document:

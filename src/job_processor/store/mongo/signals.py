@@ -28,7 +28,10 @@ class Signals:
         """Pending or paused → killed, with `ended_at`; None when it did not wait."""
         document = await self._jobs.find_one_and_update(
             {"_id": job_id, "type": {"$in": JOB_TYPES}, "status": {"$in": WAITING_STATUSES}},
-            {"$set": {"status": JobStatus.KILLED.value, "updated_at": now, "ended_at": now}},
+            {
+                "$set": {"status": JobStatus.KILLED.value, "ended_at": now},
+                "$max": {"updated_at": now},
+            },
             return_document=ReturnDocument.AFTER,
         )
         return None if document is None else to_job(document)

@@ -47,11 +47,11 @@ class UniqueKeys:
         fields: Document = {
             "payload": job.payload,
             "scheduled_for": job.scheduled_for,
-            "updated_at": job.updated_at,
         }
         rare = {"priority": job.priority or None, "expires_at": job.expires_at}
         change: Document = {
-            "$set": fields | {name: value for name, value in rare.items() if value is not None}
+            "$set": fields | {name: value for name, value in rare.items() if value is not None},
+            "$max": {"updated_at": job.updated_at},
         }
         gone = {name: "" for name, value in rare.items() if value is None}
         if gone:

@@ -129,7 +129,8 @@ class Claims:
         # Not indexed: by its row alone, even where an application's ANALYZE found few jobs.
         return f"""
             UPDATE {self._tables.jobs} NOT INDEXED
-            SET status='running', worker_id=?3, started_at=coalesce(started_at, ?5), updated_at=?5
+            SET status='running', worker_id=?3, updated_at=max(?5, updated_at+1),
+                started_at=coalesce(started_at, max(?5, updated_at+1))
             WHERE rowid IN (SELECT number FROM ({merged})) AND {WAITING}
             RETURNING {COLUMNS}"""
 

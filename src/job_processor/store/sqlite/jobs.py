@@ -34,7 +34,7 @@ from job_processor.store.sqlite.rows import (
 )
 from job_processor.store.sqlite.tables import AT_REST, RUNNING, SETTLED, WAITING, Tables
 
-_END_VALUES = 6  # of each plain end
+_END_VALUES = 7  # of each plain end
 _LARGEST_PART = 128
 
 
@@ -46,7 +46,7 @@ class Jobs:
         self._tables = tables
         self._revision = revision
         self._end_many = lru_cache(self._end_statement)
-        fence = f"id=? AND {RUNNING} AND worker_id=? AND attempt=?"
+        fence = f"id=? AND {RUNNING} AND worker_id=? AND attempt=? AND updated_at=?"
         self._settle = f"""
             UPDATE {jobs} SET status=?, updated_at=?, ended_at=?, output=?, worker_id=?, attempt=?,
                 crashes=?, scheduled_for=?, planned_for=?, started_at=?, extra=?, notes=?
@@ -58,12 +58,12 @@ class Jobs:
             SELECT status, updated_at, ended_at, output, worker_id, attempt
             FROM {jobs} WHERE id=?"""
         self._kill_waiting = f"""
-            UPDATE {jobs} SET status='killed', updated_at=?1, ended_at=?1
+            UPDATE {jobs} SET status='killed', updated_at=max(updated_at, ?1), ended_at=?1
             WHERE id=?2 AND {WAITING} RETURNING {COLUMNS}"""
         self._requeue = f"""
-            UPDATE {jobs} SET status='pending', updated_at=?1, scheduled_for=?1, started_at=NULL,
-                ended_at=NULL, worker_id=NULL, output=NULL, attempt=1, crashes=0, sync=0,
-                notes=NULL, state=NULL,
+            UPDATE {jobs} SET status='pending', updated_at=max(updated_at, ?1), scheduled_for=?1,
+                started_at=NULL, ended_at=NULL, worker_id=NULL, output=NULL, attempt=1, crashes=0,
+                sync=0, notes=NULL, state=NULL,
                 extra=json_remove(extra, '$.expires_at'),
                 planned_for=CASE type WHEN 'cron_task' THEN coalesce(planned_for, scheduled_for) END
             WHERE id=?2 AND {SETTLED} RETURNING {COLUMNS}"""
@@ -123,10 +123,11 @@ class Jobs:
         # It begins with UPDATE: sqlite3 counts the rows of no other. Columns: see `_end`.
         return f"""
             UPDATE {self._tables.jobs} AS job
-            SET status=column1, updated_at=column2, ended_at=column2, output=column3
+            SET status=column1, updated_at=max(column2, job.updated_at), ended_at=column2,
+                output=column3
             FROM (VALUES {",".join([marks] * count)})
             WHERE job.id=column4 AND job.{RUNNING} AND job.worker_id=column5
-                AND job.attempt=column6"""
+                AND job.attempt=column6 AND job.updated_at=column7"""
 
     def _holds(self, connection: sqlite3.Connection, settlement: Settlement) -> bool:
         """Tell whether a job holds what a settlement writes: by now, or since a lost reply."""
@@ -241,4 +242,4 @@ def _changes(settlement: Settlement) -> Row:
 
 
 def _fence(job: Job) -> Row:
-    return job.id.binary, optional_id(job.worker_id), job.attempt
+    return job.id.binary, optional_id(job.worker_id), job.attempt, to_ms(job.updated_at)

@@ -24,7 +24,8 @@ class UniqueKeys:
             UPDATE {jobs} SET unique_key=NULL, unique_until=NULL
             WHERE id=? AND status=? AND unique_key=? AND unique_until IS ?"""
         self._replace = f"""
-            UPDATE {jobs} SET payload=?, scheduled_for=?, priority=?, updated_at=?, extra=CASE
+            UPDATE {jobs} SET payload=?, scheduled_for=?, priority=?,
+                updated_at=max(updated_at, ?4), extra=CASE
                 WHEN ?5 IS NULL THEN json_remove(extra, '$.expires_at')
                 ELSE json_patch(coalesce(extra, '{{}}'), ?5) END
             WHERE id=? AND status='pending' AND unique_key=? AND {HOLDING} RETURNING {COLUMNS}"""
