@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import pytest
 
 from job_processor.errors import InvalidArgumentError
-from job_processor.redaction import REDACTED, Redaction, without
+from job_processor.redaction import REDACTED, Redaction, without, without_values
 
 
 @pytest.mark.parametrize(
@@ -68,3 +70,114 @@ def test_secrets_are_found_in_other_texts() -> None:
         {"k": f"{REDACTED} {REDACTED}"},
         5,
     ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("aws_access_key_id", "signing_key", "encryptionKey", "pin", "user_pin", "otp", "jwt"),
+        *("bearer", "signature", "dsn", "database_url", "DATABASE_URL", "cvc", "pan", "sid"),
+        *("credit_card", "cardNumber", "webhook_url", "mongoUri", "PassWord", "pass", "APIKey"),
+        *("mot_de_passe", "motDePasse", "mdp", "clé_privée", "numéro_de_carte", "jeton"),
+        *(
+            "\uff50\uff41\uff53\uff53\uff57\uff4f\uff52\uff44",
+            "pass\u200bword",
+            "user.password",
+            "clientSecret",
+            "X-Api-Key",
+        ),
+    ],
+)
+def test_other_names_that_tell_of_secrets(name: str) -> None:
+    """Abbreviations, French ones, every way to part words, letters that only look different."""
+    assert Redaction().fields({name: "x"}) == {name: REDACTED}
+
+
+@pytest.mark.parametrize(
+    "name", ["author", "company", "inside", "spin", "keyboard", "compass", "notes", "tab", "pinned"]
+)
+def test_names_that_tell_of_nothing(name: str) -> None:
+    """A short word counts as a word of its own only."""
+    assert Redaction().fields({name: "x"}) == {name: "x"}
+
+
+HEADERS = {
+    "pairs": [["Authorization", "Basic YWRhOnB3"], ["Accept", "text/html"]],
+    "named": {"name": "X-Api-Key", "value": "k-4711", "other": "v"},
+    "url": "postgres://ada:s3cr3t@db/app",
+    "callback": "https://shop.example/done?access_token=abcdef&page=2",
+    "line": "Authorization: Bearer abcdefgh12345678 was sent",
+    "jwt_in_text": None,
+    "text": "eyJhbGciOi.eyJzdWIiOi.c2lnbmF0",
+}
+
+
+def test_credentials_by_their_looks() -> None:
+    """Header pairs, named values, passwords and tokens inside of addresses and headers."""
+    assert Redaction().fields(HEADERS) == {
+        "pairs": [["Authorization", REDACTED], ["Accept", "text/html"]],
+        "named": {"name": "X-Api-Key", "value": REDACTED, "other": "v"},
+        "url": f"postgres://ada:{REDACTED}@db/app",
+        "callback": f"https://shop.example/done?access_token={REDACTED}&page=2",
+        "line": f"Authorization: Bearer {REDACTED} was sent",
+        "jwt_in_text": REDACTED,
+        "text": REDACTED,
+    }
+    secrets = Redaction().secrets(HEADERS)
+    assert {"YWRhOnB3", "k-4711", "s3cr3t", "abcdef", "abcdefgh12345678"} <= set(secrets)
+
+
+def test_credentials_come_back() -> None:
+    """Unchanged texts are the original's; one that was edited around its hidden part is refused."""
+    shown = Redaction().shown({"payload": HEADERS})["payload"]
+    assert Redaction().restored(shown, HEADERS) == HEADERS
+    edited = {**shown, "url": f"postgres://bob:{REDACTED}@db/app"}
+    with pytest.raises(InvalidArgumentError, match=r"payload\.url: "):
+        Redaction().restored(edited, HEADERS)
+
+
+def test_a_job_repeats_nothing_that_its_payload_hides() -> None:
+    """Neither in its error, attempts, log, progress and result, nor in the payload itself."""
+    job = {
+        "_id": "4711-hunter2",
+        "name": "mail",
+        "payload": {"password": "hunter2", "pin": 123, "note": "hunter2 or 1234"},
+        "output": {"error": "ValueError: 'hunter2'\nno 123", "result": {"got": "hunter2"}},
+        "attempts": [{"number": 1, "error": "hunter2"}],
+        "log": [{"text": "sent hunter2"}],
+        "progress": {"message": "hunter2", "fraction": 0.5},
+    }
+    shown = Redaction().shown({"queue": [job]})["queue"][0]
+    assert shown == {
+        "_id": "4711-hunter2",
+        "name": "mail",
+        "payload": {
+            "password": REDACTED,
+            "pin": REDACTED,
+            "note": f"{REDACTED} or 1234",
+        },
+        "output": {
+            "error": f"ValueError: '{REDACTED}'\nno {REDACTED}",
+            "result": {"got": REDACTED},
+        },
+        "attempts": [{"number": 1, "error": REDACTED}],
+        "log": [{"text": f"sent {REDACTED}"}],
+        "progress": {"message": REDACTED, "fraction": 0.5},
+    }
+
+
+@pytest.mark.parametrize("secret", ["line\nof 'quotes'", "a b/c+d", "naïve €", b"byte-text"])
+def test_secrets_in_the_forms_in_which_texts_quote_them(secret: str | bytes) -> None:
+    """As Python shows them, as JSON writes them, as an address carries them."""
+    text = secret.decode() if isinstance(secret, bytes) else secret
+    secrets = Redaction().secrets({"token": secret})
+    for form in (text, repr(text), json.dumps(text), quote(text), quote_plus(text), repr(secret)):
+        told = without(f"<{form}>", secrets)
+        assert REDACTED in told, form
+        assert text.split("\n")[0] not in told
+
+
+def test_what_somebody_wrote_about_values() -> None:
+    """Stays, without the values."""
+    text = without_values("no account 4711 of ada: 'ada' is 3.0", {"n": 3, "to": ["ada", 4711]})
+    assert text == "no account [redacted] of [redacted]: [redacted] is [redacted]"

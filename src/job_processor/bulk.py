@@ -12,7 +12,7 @@ from typing import TypeAlias
 from bson import ObjectId
 
 from job_processor.cancelling import cancel
-from job_processor.errors import BulkError, InvalidArgumentError
+from job_processor.errors import BulkError, InvalidArgumentError, Unshown
 from job_processor.models import OnConflict, SimpleJob
 from job_processor.producer import JobRequest, ShortRequest
 from job_processor.settings import SCHEDULE_BATCH
@@ -155,7 +155,9 @@ async def _chunks(requests: Requests) -> AsyncIterator[tuple[int, list[Request]]
             yield start, chunk
         return
     if not isinstance(requests, Iterable):
-        raise InvalidArgumentError("jobs", requests, "allowed is an iterable, plain or async")
+        raise InvalidArgumentError(
+            "jobs", Unshown(requests), "allowed is an iterable, plain or async"
+        )
     iterator = iter(requests)
     for start in count(step=SCHEDULE_BATCH):
         chunk = list(islice(iterator, SCHEDULE_BATCH))

@@ -27,6 +27,34 @@ class InvalidArgumentError(JobProcessorError, ValueError):
         return type(self), (self.argument, self.value, self.allowed)
 
 
+class Unshown:
+    """Stands for a value that is not for every eye: a message tells its type and nothing else."""
+
+    __slots__ = ("type",)
+
+    def __init__(self, value: object) -> None:
+        self.type = type(value).__name__
+        """The name of its type."""
+
+    @classmethod
+    def of(cls, value: object) -> Unshown:
+        """Return what stands for a value, once."""
+        return value if isinstance(value, cls) else cls(value)
+
+    def __repr__(self) -> str:
+        return f"<a {self.type}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Tell pickle how it is made."""
+        return _unshown, (self.type,)
+
+
+def _unshown(type_name: str) -> Unshown:
+    made = object.__new__(Unshown)
+    made.type = type_name
+    return made
+
+
 class DefinitionError(InvalidArgumentError):
     """A JobDef or CronDef cannot work: its handler, expression, time zone, tag or limits."""
 
@@ -47,11 +75,21 @@ class UnknownJobError(InvalidArgumentError):
 
 
 class PayloadError(InvalidArgumentError):
-    """A payload cannot be stored: its type, one of its values, or its size."""
+    """A payload cannot be stored: its type, one of its values, or its size.
+
+    Neither the message nor `value` has anything of the payload: they go to logs and pages. They
+    tell the field and the type of what is in it.
+    """
+
+    def __init__(self, argument: str, value: Any, allowed: str) -> None:
+        super().__init__(argument, Unshown.of(value), allowed)
 
 
 class InvalidPayloadError(PayloadError):
-    """A payload is not of the class that its handler names; the message is its library's."""
+    """A payload is not of the class that its handler names.
+
+    The message is its library's, without the values that it repeats.
+    """
 
 
 class JobNotFoundError(JobProcessorError, LookupError):

@@ -19,9 +19,14 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 
 from bson import ObjectId
 
-from job_processor.errors import DefinitionError, InvalidPayloadError
+from job_processor.errors import DefinitionError, InvalidPayloadError, shorten
+from job_processor.redaction import without_values
 
 PARAMETER = "payload"
+_WRITTEN_BY_HAND = ("value_error", "assertion_error")
+"""Errors of pydantic whose words are of the model's own validators, which may repeat a value."""
+_WITHOUT_VALUES = ("Expected ", "Object ")
+"""How messages of msgspec begin that name types and fields only."""
 
 
 class _DataclassInstance(Protocol):
@@ -68,7 +73,8 @@ class PayloadType(ABC):
         except Exception as error:
             if not self._is_invalid(error):
                 raise
-            raise InvalidPayloadError(PARAMETER, payload, str(error)) from error
+            # No cause: the library's own message repeats what the payload has.
+            raise InvalidPayloadError(PARAMETER, payload, self._told(error, payload)) from None
 
     def _instances(self) -> type[Any]:
         """Return the class whose instances may be given."""
@@ -84,6 +90,10 @@ class PayloadType(ABC):
     @abstractmethod
     def _is_invalid(self, error: Exception) -> bool: ...
 
+    @abstractmethod
+    def _told(self, error: Exception, payload: Any) -> str:
+        """Return what the library says is wrong, without the values that are."""
+
 
 class _Pydantic(PayloadType):
     def _convert(self, payload: Any) -> Any:
@@ -95,6 +105,16 @@ class _Pydantic(PayloadType):
 
     def _is_invalid(self, error: Exception) -> bool:
         return isinstance(error, sys.modules["pydantic"].ValidationError)
+
+    def _told(self, error: Any, payload: Any) -> str:
+        found = error.errors(include_input=False, include_url=False, include_context=False)
+        parts = [
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']}" if each["loc"] else each["msg"]
+            for each in found
+        ]
+        told = shorten("; ".join(parts), 1000)
+        plain = all(each["type"] not in _WRITTEN_BY_HAND for each in found)
+        return told if plain else without_values(told, payload)
 
 
 class _Msgspec(PayloadType):
@@ -130,6 +150,10 @@ class _Msgspec(PayloadType):
 
     def _is_invalid(self, error: Exception) -> bool:
         return isinstance(error, self._library.ValidationError)
+
+    def _told(self, error: Exception, payload: Any) -> str:
+        told = shorten(str(error), 1000)
+        return told if told.startswith(_WITHOUT_VALUES) else without_values(told, payload)
 
 
 class _Nothing:

@@ -11,7 +11,7 @@ from bson import ObjectId
 
 from job_processor.clock import Clock, truncate
 from job_processor.definitions import JobDef, Registry
-from job_processor.errors import InvalidArgumentError
+from job_processor.errors import InvalidArgumentError, Unshown
 from job_processor.models import JobStatus, OnConflict, SimpleJob, make
 from job_processor.payloads import TypedPayload
 from job_processor.settings import check_name, check_positive
@@ -97,7 +97,7 @@ class Producer:
         if not parts:
             raise InvalidArgumentError(
                 f"jobs[{position}]",
-                request,
+                Unshown(request),
                 "allowed are (name,), (name, payload), (name, payload, scheduled_for) and a "
                 "JobRequest",
             )

@@ -9,7 +9,7 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.definitions import Definition, Registry
-from job_processor.errors import InvalidArgumentError
+from job_processor.errors import InvalidArgumentError, Unshown
 from job_processor.ids import object_id
 from job_processor.models import JobStatus, JobType
 from job_processor.queries import JobQuery
@@ -86,12 +86,12 @@ def _field(payload: Mapping[str, Any] | None) -> tuple[tuple[str, ...], str] | N
         return None
     if not isinstance(payload, Mapping) or len(payload) != 1:
         allowed = "allowed is one field with its value, such as {'user.id': 7}"
-        raise InvalidArgumentError("payload", payload, allowed)
+        raise InvalidArgumentError("payload", Unshown(payload), allowed)
     ((path, value),) = payload.items()
     names = tuple(str(path).split("."))
     if not all(names) or any(name.startswith("$") or "\0" in name for name in names):
         allowed = "allowed are names of fields, with dots in between"
-        raise InvalidArgumentError("payload", payload, allowed)
+        raise InvalidArgumentError("payload", Unshown(payload), allowed)
     if isinstance(value, bool):
         value = "true" if value else "false"
     return names, str(value)

@@ -48,9 +48,8 @@ def normalize(value: object, argument: str) -> Any:
     if size[0] > _CHEAP_BYTES:
         exact = len(bson.encode({"": plain}))
         if exact > MAX_BYTES:
-            raise PayloadError(
-                argument, f"<{exact:,} bytes>", f"allowed are at most {MAX_BYTES:,} bytes"
-            )
+            allowed = f"allowed are at most {MAX_BYTES:,} bytes; it has {exact:,}"
+            raise PayloadError(argument, plain, allowed)
     return plain
 
 
@@ -73,7 +72,7 @@ def _plain(  # noqa: C901  # one branch a type
         return value
     if kind is dict:  # sooner than the question whether it is a Mapping, which is a slow one
         if depth >= MAX_DEPTH:
-            raise _too_deep(path)
+            raise _too_deep(path, value)
         return _mapping(value, path, depth, size)  # type: ignore[arg-type]  # just checked
     if isinstance(value, str):
         return _text(str.__str__(value), path, size)  # a str enum's value, not its name
@@ -86,7 +85,7 @@ def _plain(  # noqa: C901  # one branch a type
             raise PayloadError(path, value, "allowed are finite numbers")
         return float(value)
     if depth >= MAX_DEPTH:
-        raise _too_deep(path)
+        raise _too_deep(path, value)
     if isinstance(value, Mapping):
         return _mapping(value, path, depth, size)
     if isinstance(value, list | tuple):
@@ -95,8 +94,8 @@ def _plain(  # noqa: C901  # one branch a type
     return _special(value, path, size)
 
 
-def _too_deep(path: str) -> PayloadError:
-    return PayloadError(path[:80], "…", f"allowed are at most {MAX_DEPTH} levels")
+def _too_deep(path: str, value: object) -> PayloadError:
+    return PayloadError(path[:80], value, f"allowed are at most {MAX_DEPTH} levels")
 
 
 def _text(value: str, path: str, size: list[int]) -> str:

@@ -212,3 +212,23 @@ async def test_a_replaced_job_keeps_its_trace_and_gets_the_new_expiry(
     second = await processor.schedule_job("a", unique_key="k", on_conflict="replace")
     assert (second.id, second.traceparent) == (first.id, first.traceparent)
     assert second.expires_at is None
+
+
+async def test_an_exception_is_recorded_without_secrets(
+    processors: Processors, telemetry: Telemetry
+) -> None:
+    """Neither in its message, nor in its stack, nor in the state of the span."""
+
+    async def charge(payload: dict[str, Any]) -> None:
+        raise ValueError(f"refused {payload['password']}") from KeyError(payload["password"])
+
+    processor = await processors.make(
+        jobs={"charge": JobDef(charge)}, integrations=[telemetry.integration]
+    )
+    await processor.run_job("charge", {"password": "hunter2"})
+    (span,) = telemetry.spans("process charge")
+    (event,) = span.events
+    assert event.attributes is not None
+    assert event.attributes["exception.message"] == "refused [redacted]"
+    assert "KeyError" in str(event.attributes["exception.stacktrace"])
+    assert "hunter2" not in f"{dict(event.attributes)} {span.status.description}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import sentry_sdk
@@ -113,6 +115,30 @@ async def test_a_failure_is_sent_with_its_job(processors: Processors, sent: Sent
     assert SECRET not in json.dumps(sent.items)
     sentry_sdk.capture_message("outside")
     assert "job" not in sent.of("event")[-1]["contexts"]
+
+
+async def test_every_part_of_an_event_is_cleaned(processors: Processors, sent: Sent) -> None:
+    """Breadcrumbs, spans, tags, contexts, frames that quote it, what bytes and addresses hold."""
+    pem = "-----BEGIN 'KEY'-----\nline"
+
+    async def charge(payload: dict[str, Any]) -> None:
+        secret, key = payload["password"], payload["key_pem"]
+        logging.getLogger("shop").info("charging with %s", secret)
+        sentry_sdk.set_tag("used", secret)
+        sentry_sdk.set_context("bank", {"url": f"https://bank.example/?token={quote(secret)}"})
+        with sentry_sdk.start_span(op="http", name=f"GET https://ada:{secret}@bank.example/"):
+            quoted, raw = repr(key), secret.encode()
+            raise ValueError(f"refused {quoted} {raw!r} postgres://u:other-password@db/x")
+
+    processor = await processors.make(jobs={"charge": JobDef(charge)}, integrations=[Sentry()])
+    await processor.run_job("charge", {"password": SECRET + " é/", "key_pem": pem, "amount": 7})
+    assert sent.of("event")
+    assert sent.of("transaction")
+    told = json.dumps(sent.items)
+    assert "breadcrumbs" in told
+    assert "refused" in told
+    for secret in (SECRET, "line", "other-password"):
+        assert secret not in told, told[max(told.find(secret) - 200, 0) : told.find(secret) + 50]
 
 
 async def test_a_run_is_a_transaction(processors: Processors, sent: Sent) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import logging
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2 as httpx
 import pytest
 
-from job_processor import InvalidArgumentError, JobProcessor
+from job_processor import Context, InvalidArgumentError, JobDef, JobProcessor, Retry
 from job_processor.web import Login, create_app
 from job_processor.web.guard import COOKIE
+from tests.processors import Processors
 from tests.web.conftest import HOSTILE, client_of
 
 PAGES = ["/", "/jobs", "/crons", "/workers", "/audit"]
@@ -28,6 +30,79 @@ async def token_of(client: httpx.AsyncClient) -> str:
     found = re.search(r'name="csrf" value="([^"]+)"', (await client.get("/jobs")).text)
     assert found is not None
     return found[1]
+
+
+@dataclass
+class Credentials:
+    """A payload that hides a field."""
+
+    password: str
+    n: int = 0
+
+
+async def test_what_is_hidden_cannot_be_asked_for(processor: JobProcessor) -> None:
+    """A filter on a hidden field is refused: on the page, in the API, in an action on all."""
+    await processor.schedule_job("echo", {"card_number": "4111222233334444", "user": {"pin": 1}})
+    async with client_of(create_app(processor)) as client:
+        for field in ("card_number=4111222233334444", "user.pin=1"):
+            for path in ("/jobs", "/api/jobs"):
+                answer = await client.get(path, params={"payload": field})
+                assert answer.status_code == 400, path
+                assert "hidden" in answer.text
+            form = {"csrf": await token_of(client), "do": "kill", "all": "1", "back": "/jobs"}
+            answer = await client.post("/act", data={**form, "filter_payload": field})
+            assert "hidden" in str(answer.headers.get("location", answer.text))
+    assert await processor.count_jobs(10, status="pending") == 1
+
+
+async def test_a_job_shows_nothing_that_its_payload_hides(processors: Processors) -> None:
+    """Error, attempts, log, progress and result are cleaned of it, on the page and in the API."""
+
+    async def work(payload: dict[str, Any], context: Context) -> str:
+        secret = payload["password"]
+        context.progress(0.5, secret)
+        context.log(f"sent {secret}")
+        if context.attempt == 1:
+            raise RuntimeError(f"refused {secret}")
+        return f"got {secret}"
+
+    processor = await processors.make(jobs={"work": JobDef(work, retry=Retry(delay=0))})
+    job = await processor.schedule_job("work", {"password": "hunter2"})
+    await processors.worker(processor)
+    done = await processor.wait_for_job(job.id)
+    assert done.output is not None
+    assert done.output.result == "got hunter2"
+    async with client_of(create_app(processor, lambda _: "read_only")) as client:
+        for path in (f"/jobs/{job.id}", "/jobs", f"/api/jobs/{job.id}", "/api/jobs", "/api/status"):
+            text = (await client.get(path)).text
+            assert "[redacted]" in text, path
+            assert "hunter2" not in text, path
+
+
+async def test_run_again_restores_for_the_same_name_only(processors: Processors) -> None:
+    """And a payload that its class refuses is refused without its values, nowhere in the answer."""
+
+    async def login(payload: Credentials) -> None: ...
+
+    async def show(payload: dict[str, Any]) -> None: ...
+
+    processor = await processors.make(jobs={"login": JobDef(login), "show": JobDef(show)})
+    job = await processor.schedule_job("login", {"password": "hunter2"})
+    async with client_of(create_app(processor)) as client:
+        form = {"csrf": await token_of(client), "do": "schedule", "of": str(job.id), "back": "/"}
+        for name, payload in (
+            ("show", '{"password": "[redacted]"}'),
+            ("login", '{"password": "[redacted]", "n": "x"}'),
+        ):
+            answer = await client.post("/act", data={**form, "name": name, "payload": payload})
+            assert "hunter2" not in f"{answer.headers} {answer.text}"
+        answer = await client.post(
+            "/api/jobs", json={"name": "login", "payload": {"password": "hunter2", "n": "x"}}
+        )
+        assert answer.status_code == 422
+        assert "hunter2" not in answer.text
+        assert "n" in answer.json()["detail"]
+    assert await processor.count_jobs(10) == 1
 
 
 async def test_access_is_asked_for_each_request(processor: JobProcessor) -> None:

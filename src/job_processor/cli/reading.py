@@ -7,7 +7,7 @@ import sys
 from collections.abc import Collection
 from typing import Any
 
-from job_processor.errors import InvalidArgumentError
+from job_processor.errors import InvalidArgumentError, Unshown
 
 _PAYLOAD = 'allowed is a JSON object such as {"id": 1}'
 
@@ -69,9 +69,9 @@ def read_payload(text: str) -> dict[str, Any] | None:
         payload = json.loads(text)
     except (ValueError, RecursionError) as error:
         reason = "it nests too deep" if isinstance(error, RecursionError) else str(error)
-        raise InvalidArgumentError("--payload", text, f"{_PAYLOAD}: {reason}") from error
+        raise InvalidArgumentError("--payload", Unshown(text), f"{_PAYLOAD}: {reason}") from error
     if payload is not None and not isinstance(payload, dict):
-        raise InvalidArgumentError("--payload", text, _PAYLOAD)
+        raise InvalidArgumentError("--payload", Unshown(text), _PAYLOAD)
     return payload
 
 

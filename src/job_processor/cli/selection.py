@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from job_processor.cli.reading import read_text
-from job_processor.errors import InvalidArgumentError
+from job_processor.errors import InvalidArgumentError, Unshown
 
 STATUSES = ("pending", "running", "finished", "errored", "paused", "killed", "skipped")
 _PAYLOAD = "allowed is a path and a value, such as user.id=7"
@@ -91,5 +91,5 @@ def _moment(option: str, text: str | None) -> datetime | None:
 def _field(text: str) -> dict[str, str]:
     path, equals, value = read_text("--payload", text).partition("=")
     if not path or not equals:
-        raise InvalidArgumentError("--payload", text, _PAYLOAD)
+        raise InvalidArgumentError("--payload", Unshown(text), _PAYLOAD)
     return {path: value}

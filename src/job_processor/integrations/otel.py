@@ -5,7 +5,9 @@ Needs the extra `otel`. Names and attributes are those of its semantic conventio
 
 from __future__ import annotations
 
+import re
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -14,6 +16,7 @@ from job_processor.errors import MissingExtraError
 from job_processor.events import Event, EventKind
 from job_processor.host import Host
 from job_processor.models import CronTask, Job, JobStatus, SimpleJob
+from job_processor.redaction import Redaction, without
 from job_processor.retries import Snooze
 from job_processor.scopes import HandlerRun
 from job_processor.version import version
@@ -34,13 +37,20 @@ class OpenTelemetry:
     """The integration.
 
     tracer_provider, meter_provider: None: those that the application has set.
+    redact: a regular expression for names of payload fields whose values are taken out of the texts
+        of errors; None: the one that is used everywhere here (passwords, tokens, keys and others).
+
+    Raises InvalidArgumentError.
     """
 
     def __init__(
         self,
         tracer_provider: trace.TracerProvider | None = None,
         meter_provider: metrics.MeterProvider | None = None,
+        *,
+        redact: str | re.Pattern[str] | None = None,
     ) -> None:
+        self._redaction = Redaction(redact)
         self._tracer = trace.get_tracer(_SCOPE, version(), tracer_provider)
         self._propagator = TraceContextTextMapPropagator()
         meter = metrics.get_meter(_SCOPE, version(), meter_provider)
@@ -91,15 +101,28 @@ class OpenTelemetry:
             if run.status is not None:
                 span.set_attribute("job_processor.status", run.status.value)
             if run.error is not None and not isinstance(run.error, Snooze):
-                span.record_exception(run.error)
+                span.record_exception(run.error, self._told(run.error, job))
                 attributes["error.type"] = type(run.error).__qualname__
             elif run.status is JobStatus.ERRORED:
                 attributes["error.type"] = "_OTHER"
             if "error.type" in attributes:
                 span.set_attribute("error.type", attributes["error.type"])
-                span.set_status(trace.StatusCode.ERROR, str(run.error or run.status))
+                told = _words(run.error) if run.error is not None else str(run.status)
+                span.set_status(trace.StatusCode.ERROR, self._cleaned(told, job))
         attributes.pop("messaging.message.id")  # one series for each job would be too many
         self._duration.record(time.monotonic() - began, attributes)
+
+    def _told(self, error: BaseException, job: Job) -> dict[str, str]:
+        """Return an exception's words and stack without what the payload hides."""
+        stack = "".join(traceback.format_exception(error))
+        return {
+            "exception.message": self._cleaned(_words(error), job),
+            "exception.stacktrace": self._cleaned(stack, job),
+        }
+
+    def _cleaned(self, text: str, job: Job) -> str:
+        secrets = self._redaction.secrets(getattr(job, "payload", None))
+        return str(without(self._redaction.text(text), secrets))
 
     def _links(self, job: Job) -> list[trace.Link]:
         traceparent = getattr(job, "traceparent", None)
@@ -116,6 +139,13 @@ class OpenTelemetry:
         attributes = _attributes(event.job, "send" if scheduled else "receive")
         attributes.pop("messaging.message.id")
         (self._sent if scheduled else self._consumed).add(1, attributes)
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  # a broken __str__ must not cost the span
+        return type(error).__name__
 
 
 def _run_of(job: Job) -> dict[str, str | int]:

@@ -29,6 +29,10 @@ except ModuleNotFoundError as error:
 
 __all__ = ["Sentry"]
 
+_NOT_CLEANED = frozenset(
+    {"event_id", "timestamp", "start_timestamp", "type", "platform", "sdk", "modules", "level"}
+)
+"""Parts of an event that the kit itself writes and reads."""
 _OPERATION = "queue.process"
 _ORIGIN = "auto.queue.job_processor"
 _ENDS = {
@@ -111,7 +115,8 @@ class Sentry:
         told = job.output.error if job.output is not None else None
         with sentry_sdk.isolation_scope() as scope:
             self._describe(scope, job)
-            scope.fingerprint = ["job-processor", job.name, told or ""]
+            secrets = self._redaction.secrets(getattr(job, "payload", None))
+            scope.fingerprint = ["job-processor", job.name, without(told or "", secrets)]
             sentry_sdk.capture_message(f"{job.name}: {told or 'errored'}", level="error")
 
     def _describe(self, scope: Any, job: Job) -> None:
@@ -130,7 +135,27 @@ class Sentry:
             },
         )
         secrets = self._redaction.secrets(getattr(job, "payload", None))
-        scope.add_event_processor(lambda event, _hint: _cleaned(event, secrets))
+        scope.add_event_processor(lambda event, _hint: self._cleaned(event, secrets))
+
+    def _cleaned(self, event: Any, secrets: list[str]) -> Any:
+        """Return an event without what the payload hides, in any of its parts.
+
+        Breadcrumbs, spans, tags, contexts and the request are parts like the others; credentials
+        in addresses and headers go as well, wherever they come from.
+        """
+        _without_our_frames(event)
+        for part in event.keys() - _NOT_CLEANED:
+            event[part] = without(self._texts(event[part]), secrets)
+        return event
+
+    def _texts(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._redaction.text(value)
+        if isinstance(value, dict):
+            return {key: self._texts(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._texts(item) for item in value]
+        return value
 
     def _check_in(self, host: Host, event: Event) -> None:
         job = event.job
@@ -179,13 +204,9 @@ def _describe_span(span: Any, job: Job) -> None:
         span.set_data("messaging.message.receive.latency", latency)
 
 
-def _cleaned(event: Any, secrets: list[str]) -> Any:
-    """Return an event without the values of our own frames, and without secrets anywhere."""
+def _without_our_frames(event: Any) -> None:
+    """Take the values of our own frames out: they hold the payload, under any name."""
     for exception in (event.get("exception") or {}).get("values") or ():
         for frame in (exception.get("stacktrace") or {}).get("frames") or ():
             if str(frame.get("module")).partition(".")[0] == "job_processor":
-                frame.pop("vars", None)  # they hold the payload, under any name
-    for part in ("exception", "message", "logentry", "extra") if secrets else ():
-        if part in event:
-            event[part] = without(event[part], secrets)
-    return event
+                frame.pop("vars", None)

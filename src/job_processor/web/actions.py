@@ -33,7 +33,7 @@ async def act(request: Request) -> Response:
         if ids or fields.get("all"):
             if bulk.needs_a_word(fields):
                 return await bulk.preview(request, fields, ids)
-            told = await bulk.act_on_many(processor, fields, ids)
+            told = await bulk.act_on_many(request, fields, ids)
             subject = f"{bulk.subject_of(fields, ids)}: {told}"
         else:
             told = subject = await _act_on_one(request, fields)

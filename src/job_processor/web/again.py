@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from job_processor.errors import InvalidArgumentError
+from job_processor.errors import InvalidArgumentError, Unshown
 from job_processor.monitoring import job_json
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction
@@ -16,16 +16,18 @@ async def schedule(processor: JobProcessor, redaction: Redaction, fields: Mappin
     """Schedule what a form says; returns the id.
 
     `of` is the job whose payload was edited: what its page hid keeps the value that it has there.
+    Only for a job of the same name: another handler might tell what this one keeps to itself.
     """
     text = fields.get("payload", "").strip()
     try:
         payload = json.loads(text) if text else None
     except (ValueError, RecursionError) as error:
-        raise InvalidArgumentError("payload", text, f"allowed is JSON: {error}") from error
-    payload = redaction.restored(payload, await _payload_of(processor, fields.get("of", "")))
-    return str((await processor.schedule_job(fields.get("name", ""), payload)).id)
+        raise InvalidArgumentError("payload", Unshown(text), f"allowed is JSON: {error}") from error
+    name = fields.get("name", "")
+    payload = redaction.restored(payload, await _payload_of(processor, fields.get("of", ""), name))
+    return str((await processor.schedule_job(name, payload)).id)
 
 
-async def _payload_of(processor: JobProcessor, job_id: str) -> Any:
+async def _payload_of(processor: JobProcessor, job_id: str, name: str) -> Any:
     job = await processor.get_job(job_id) if job_id else None
-    return job_json(job).get("payload") if job else None
+    return job_json(job).get("payload") if job is not None and job.name == name else None

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from job_processor.errors import InvalidArgumentError, JobNotFoundError, StoreError
+from job_processor.errors import InvalidArgumentError, JobNotFoundError, StoreError, Unshown
 from job_processor.models import Job
 from job_processor.monitoring import job_json, to_json
 from job_processor.processor import JobProcessor
@@ -41,7 +41,7 @@ async def jobs(request: Request) -> Response:
         limit=number_of(request.query_params, "limit", 50),
         after=request.query_params.get("after") or None,
         before=request.query_params.get("before") or None,
-        **selection_of(request.query_params),
+        **selection_of(request.query_params, request.app.state.redaction),
     )
     listed = [_shown(request, job) for job in page.jobs]
     return JSONResponse({"jobs": listed, "next": page.next, "previous": page.previous})
@@ -58,7 +58,7 @@ async def create(request: Request) -> Response:
     allowed = {"name", "payload", "scheduled_for", "priority"}
     if not isinstance(fields, dict) or not fields.keys() <= allowed or "name" not in fields:
         told = f"allowed is an object with name and, if need be, {', '.join(sorted(allowed))}"
-        raise InvalidArgumentError("body", fields, told)
+        raise InvalidArgumentError("body", Unshown(fields), told)
     moment = fields.get("scheduled_for")
     if moment is not None:
         moment = time_of(str(moment), "scheduled_for")
@@ -134,5 +134,4 @@ async def _json_of(request: Request) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        text = body[:100].decode("utf-8", "replace")
-        raise InvalidArgumentError("body", text, f"allowed is JSON: {error}") from error
+        raise InvalidArgumentError("body", Unshown(body), f"allowed is JSON: {error}") from error

@@ -60,7 +60,7 @@ def create_app(
     app.state.ready = asyncio.Lock()
     app.state.hub = Hub(processor)
     app.state.redaction = Redaction(redact)
-    app.state.redact = app.state.redaction.fields
+    app.state.redact = app.state.redaction.shown
     app.state.views = Views()
     return app
 

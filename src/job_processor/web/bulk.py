@@ -28,7 +28,7 @@ async def preview(request: Request, fields: Mapping[str, str], ids: Sequence[str
     """Return a page that tells how many jobs it would be, with the first of them."""
     processor: JobProcessor = request.app.state.processor
     if fields.get("all"):
-        selection = _selection(fields)
+        selection = _selection(request, fields)
         count = await processor.count_jobs(COUNT_CAP_OF_SELECTIONS, **selection)
         jobs = (await processor.find_jobs(limit=_SHOWN, **selection)).jobs
     else:
@@ -49,24 +49,34 @@ async def preview(request: Request, fields: Mapping[str, str], ids: Sequence[str
     return response
 
 
-async def act_on_many(
-    processor: JobProcessor, fields: Mapping[str, str], ids: Sequence[str]
-) -> str:
+async def act_on_many(request: Request, fields: Mapping[str, str], ids: Sequence[str]) -> str:
     """Do it; returns what to tell."""
+    processor: JobProcessor = request.app.state.processor
     action = _action(fields)
     if fields.get("all"):
-        acted = await processor.act_on_jobs(action, **_selection(fields))
+        acted = await processor.act_on_jobs(action, **_selection(request, fields))
     else:
         acted = await processor.act_on_jobs(action, ids)
     return f"{acted.done} done, {acted.left} left as they were"
 
 
 def subject_of(fields: Mapping[str, str], ids: Sequence[str]) -> str:
-    """Return what is noted of the jobs: the selection, or the ids of those selected."""
+    """Return what is noted of the jobs: the selection, or the ids of those selected.
+
+    Texts that were looked for in payloads and errors are left out: they may be what those hide.
+    """
     if not fields.get("all"):
         return ", ".join(ids[:_SHOWN]) + (", …" if len(ids) > _SHOWN else "")
-    given = [f"{key}={fields[f'filter_{key}']}" for key in FILTERS if fields.get(f"filter_{key}")]
+    given = [
+        f"{key}={_noted(key, value)}" for key in FILTERS if (value := fields.get(f"filter_{key}"))
+    ]
     return f"all with {', '.join(given)}" if given else "all jobs"
+
+
+def _noted(key: str, value: str) -> str:
+    if key == "payload":
+        return f"{value.partition('=')[0].strip()}=…"
+    return "…" if key == "error" else value
 
 
 def _action(fields: Mapping[str, str]) -> Action:
@@ -77,6 +87,7 @@ def _action(fields: Mapping[str, str]) -> Action:
     return action
 
 
-def _selection(fields: Mapping[str, str]) -> dict[str, Any]:
-    selection = selection_of({key: fields.get(f"filter_{key}", "") for key in FILTERS})
+def _selection(request: Request, fields: Mapping[str, str]) -> dict[str, Any]:
+    filters = {key: fields.get(f"filter_{key}", "") for key in FILTERS}
+    selection = selection_of(filters, request.app.state.redaction)
     return selection or {"type": None}

@@ -66,7 +66,7 @@ async def jobs(request: Request) -> Response:
     oldest_first = parameters.get("order") == "oldest"
     shown, count, wrong, selection = JobPage((), None), 0, "", {}
     try:
-        selection = selection_of(parameters)
+        selection = selection_of(parameters, request.app.state.redaction)
         shown = await processor.find_jobs(
             limit=PAGE,
             after=parameters.get("after") or None,
@@ -103,12 +103,13 @@ async def job(request: Request) -> Response:
     found = await processor.get_job(request.path_params["id"])
     if found is None:
         raise JobNotFoundError(request.path_params["id"])
-    shown = _shown(request, found)
+    attempts = [to_json(_attempt(each)) for each in found.attempts]
+    shown = request.app.state.redact({**job_json(found), "attempts": attempts})
     return _views(request).page(
         request,
         "job.html",
         job=shown,
-        attempts=[to_json(_attempt(each)) for each in found.attempts],
+        attempts=shown["attempts"],
         settled=found.settled,
         defined=found.name in processor.registry.jobs,
         unique_key=getattr(found, "unique_key", None),

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from job_processor.errors import InvalidArgumentError
+from job_processor.errors import InvalidArgumentError, Unshown
+from job_processor.redaction import Redaction
 
 FILTERS = ("name", "status", "type", "tag", "worker", "error", "payload", "from", "to")
 """Those of the jobs page, as they stand in its address."""
@@ -14,10 +15,11 @@ FILTERS = ("name", "status", "type", "tag", "worker", "error", "payload", "from"
 _TEXTS = ("name", "status", "type", "tag", "worker", "error")
 
 
-def selection_of(parameters: Mapping[str, str]) -> dict[str, Any]:
+def selection_of(parameters: Mapping[str, str], redaction: Redaction) -> dict[str, Any]:
     """Return what `find_jobs` takes to select; empty fields are left out.
 
-    Raises InvalidArgumentError.
+    Raises InvalidArgumentError, also for a field of the payload that is hidden: whoever may ask
+    whether it has a value can find the value out.
     """
     given = {key: parameters.get(key, "").strip() for key in FILTERS}
     selection: dict[str, Any] = {key: given[key] for key in _TEXTS if given[key]}
@@ -25,7 +27,10 @@ def selection_of(parameters: Mapping[str, str]) -> dict[str, Any]:
         path, equals, value = given["payload"].partition("=")
         if not equals:
             allowed = "allowed is a field with its value, such as user.id=7"
-            raise InvalidArgumentError("payload", given["payload"], allowed)
+            raise InvalidArgumentError("payload", Unshown(given["payload"]), allowed)
+        if redaction.hides(path.strip()):
+            allowed = "allowed is a field whose value is shown; this one is hidden"
+            raise InvalidArgumentError("payload", path.strip(), allowed)
         selection["payload"] = {path.strip(): value.strip()}
     for key, argument in (("from", "created_from"), ("to", "created_to")):
         if given[key]:
