@@ -119,7 +119,7 @@ async def test_a_failure_is_sent_with_its_job(processors: Processors, sent: Sent
 
 async def test_every_part_of_an_event_is_cleaned(processors: Processors, sent: Sent) -> None:
     """Breadcrumbs, spans, tags, contexts, frames that quote it, what bytes and addresses hold."""
-    pem = "-----BEGIN 'KEY'-----\nline"
+    pem = "-----BEGIN 'KEY'-----\nfirst-line"
 
     async def charge(payload: dict[str, Any]) -> None:
         secret, key = payload["password"], payload["key_pem"]
@@ -137,7 +137,7 @@ async def test_every_part_of_an_event_is_cleaned(processors: Processors, sent: S
     told = json.dumps(sent.items)
     assert "breadcrumbs" in told
     assert "refused" in told
-    for secret in (SECRET, "line", "other-password"):
+    for secret in (SECRET, "first-line", "other-password"):
         assert secret not in told, told[max(told.find(secret) - 200, 0) : told.find(secret) + 50]
 
 

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from job_processor.errors import InvalidArgumentError
+from job_processor.redaction import without_credentials
 from job_processor.settings import MONGO_MAX_HISTORY_DAYS, MONGO_MAX_WORKER_TIMEOUT, Settings
 from job_processor.store.base import Store
 
@@ -38,7 +39,7 @@ def open_store(db: Any, settings: Settings) -> Store:
 
         _check_for_mongo(settings)
         return open_mongo(db, prefix=settings.collection_prefix, history_days=settings.history_days)
-    raise InvalidArgumentError("db", _without_password(db), ALLOWED)
+    raise InvalidArgumentError("db", without_credentials(db), ALLOWED)
 
 
 def _mongo_database(db: Any, settings: Settings) -> Store:
@@ -67,9 +68,3 @@ def _check_for_mongo(settings: Settings) -> None:
             settings.history_days,
             f"allowed are at most {MONGO_MAX_HISTORY_DAYS} days on MongoDB",
         )
-
-
-def _without_password(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    credentials, at, host = rest.rpartition("@")
-    return f"{scheme}{separator}…@{host}" if at and credentials else url

@@ -102,6 +102,42 @@ def test_a_malformed_url_is_refused_without_its_password(url: str) -> None:
     assert "user" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("mongodb://user:p@ss@db/app", "must be escaped"),
+        ("mongodb://user:p%ss@db/app", "must be escaped"),
+        ("mongodb://user:p/ss@db/app", "must be escaped"),
+        ("mongodb://user:p?ss@db/app", "must be escaped"),
+        ("mongodb://user:p:ss@db/app", "must be escaped"),
+        ("mongodb://user:pass@db:port/app", "a port is a number"),
+        ("mongodb://user:pass@[::1]:99999999/app", "a port is a number"),
+        ("mongodb://user:pass@,/app", "one of its hosts or options"),
+    ],
+)
+def test_what_is_wrong_with_credentials_is_said(url: str, reason: str) -> None:
+    """In words of ours, which repeat nothing of them."""
+    with pytest.raises(InvalidArgumentError, match=reason) as caught:
+        JobProcessor(url)
+    told = "".join(traceback.format_exception(caught.value))
+    assert not any(part in told for part in ("user:", "p@ss", "p%ss", "p/ss", "p?ss", ":pass"))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("mongodb:user:{}@h", "mongodb:/user:{}@h", "mongodb//user:{}@h", "user:{}@h/db"),
+        *("postgres:user:{}@h", "sqlite://user:{}@h", " mongodb://user:{}@h/db", "MONGODB:/u:{}@h"),
+        *("mongo://user:{}@h/db", "mongodb://user:{}@h", "sqlite:///a.db?key={}@h"),
+    ],
+)
+def test_a_misspelt_address_is_refused_without_its_password(address: str) -> None:
+    """Whatever its scheme looks like."""
+    with pytest.raises(InvalidArgumentError, match="db: ") as caught:
+        JobProcessor(address.format(PASSWORD))
+    assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+
+
 # --- what the client's own options change: nothing ----------------------------------------------
 
 

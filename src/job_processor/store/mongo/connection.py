@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
@@ -11,6 +12,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from job_processor.errors import InvalidArgumentError
+from job_processor.redaction import without_credentials
 from job_processor.store.mongo.documents import Document
 
 _SELECTION_TIMEOUT_MS = 5000
@@ -58,7 +60,7 @@ def connect(url: str) -> Connection:
     address, name = _parts(url)
     allowed = "allowed is a URL that names a database: mongodb://host/name"
     if not name:
-        raise InvalidArgumentError("db", _without_secrets(url), allowed)
+        raise InvalidArgumentError("db", without_credentials(url), allowed + _misspelt(url))
     options: Document = {"host": url}
     if "serverselectiontimeoutms=" not in url.lower():
         options["serverSelectionTimeoutMS"] = _SELECTION_TIMEOUT_MS
@@ -66,9 +68,10 @@ def connect(url: str) -> Connection:
         client: AsyncMongoClient[Document] = AsyncMongoClient(**options)
         database = client[name]
     except (PyMongoError, ValueError, TypeError) as error:
-        # The reason may repeat a part of the URL: without credentials only.
-        reason = "" if "@" in url else f" ({error})"
-        raise InvalidArgumentError("db", _without_secrets(url), allowed + reason) from None
+        # The driver's words may repeat a part of the URL: without credentials only.
+        other = "; one of its hosts or options is not allowed"
+        reason = _misspelt(url) or other if "@" in url else f" ({error})"
+        raise InvalidArgumentError("db", without_credentials(url), allowed + reason) from None
     return Connection(database, address, options, owned=True)
 
 
@@ -116,10 +119,20 @@ def _parts(url: str) -> tuple[str, str]:
     return f"{scheme}://{hosts}/{name}", name
 
 
-def _without_secrets(url: str) -> str:
-    """Return what follows the credentials, wherever a malformed URL has them; no options."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
+def _misspelt(url: str) -> str:
+    """Return what is usually wrong where a URL has credentials, without a part of them."""
+    credentials, at, rest = url.partition("://")[2].rpartition("@")
+    if not at:
+        return ""
+    if re.search(r"[@/?#:]|%(?![0-9a-fA-F]{2})", credentials.replace(":", "", 1)):
+        return (
+            "; in a name or password the characters : / ? # [ ] @ % must be escaped, "
+            "as urllib.parse.quote_plus() does it"
+        )
+    hosts = re.split(r"[/?]", rest, maxsplit=1)[0].split(",")
+    if any(re.search(r":(?!\d{1,5}$)[^\]]*$", host) for host in hosts):
+        return "; a port is a number from 1 to 65535"
+    return ""
 
 
 def _instead_of(database: object) -> str:

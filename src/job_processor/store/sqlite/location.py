@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
 from job_processor.errors import InvalidArgumentError, StoreSetupError
+from job_processor.redaction import without_credentials
 
 BUSY_TIMEOUT = 5.0
 """Seconds that a write waits for those of other connections."""
@@ -121,14 +122,14 @@ def parse_url(url: str) -> Location:
     """
     scheme, separator, rest = url.partition("://")
     if scheme.lower() != "sqlite" or not separator:
-        raise InvalidArgumentError("db", url, ALLOWED)
+        raise InvalidArgumentError("db", without_credentials(url), ALLOWED)
     text, _, query = rest.partition("?")
     location = Location(_path(url, text))
     for option, value in parse_qsl(query, keep_blank_values=True):
         if option != "synchronous" or value.lower() not in SYNCHRONOUS:
             raise InvalidArgumentError(
                 "db",
-                url,
+                without_credentials(url),
                 f"allowed is the option synchronous, one of {', '.join(SYNCHRONOUS)}",
             )
         location = replace(location, synchronous=value.lower())
@@ -140,5 +141,5 @@ def _path(url: str, text: str) -> Path | None:
         return None
     path = unquote(text[1:])
     if not text.startswith("/") or not path.strip("/") or "\0" in path:
-        raise InvalidArgumentError("db", url, ALLOWED)
+        raise InvalidArgumentError("db", without_credentials(url), ALLOWED)
     return Path(path).absolute()  # the working directory may change later
