@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         Output,
         SimpleJob,
         SkipMetadata,
+        Vitals,
     )
     from job_processor.notes import LogLine, Notes, Progress
     from job_processor.pauses import Pauses
@@ -115,6 +116,7 @@ __all__ = [
     "StoreSetupError",
     "StoreUnavailableError",
     "UnknownJobError",
+    "Vitals",
     "WorkerStateError",
     "init_job_processor",
 ]
@@ -131,7 +133,7 @@ _HOMES = {  # all others are errors
     "facade.handles": "JobHandle",
     "migration": "MigrationReport",
     "queries": "JobPage",
-    "models": "Attempt Cron CronTask Job JobStatus Output SimpleJob SkipMetadata",
+    "models": "Attempt Cron CronTask Job JobStatus Output SimpleJob SkipMetadata Vitals",
     "processor": "JobProcessor init_job_processor",
     "producer": "JobRequest",
     "notes": "LogLine Notes Progress",

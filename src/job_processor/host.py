@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from job_processor.definitions import Definition
 from job_processor.events import Listener
+from job_processor.models import Vitals
 from job_processor.scopes import Scope, Wrapper
 from job_processor.settings import Settings
 from job_processor.stamps import Stamp
@@ -37,6 +38,10 @@ class Host:
     """Returns the definition of a job or cron that can be run here; None: there is none."""
     get_status: Callable[[], Awaitable[dict[str, Any]]]
     """As that of the processor, which must be set up."""
+    get_vitals: Callable[[], Awaitable[Vitals]]
+    """As that of the processor: cheap, whatever the database holds."""
+    count_waiting: Callable[[], Awaitable[dict[str, int]]]
+    """As that of the processor: cheap, whatever the jobs hold."""
 
 
 @runtime_checkable

@@ -249,6 +249,19 @@ class Registrations:
     workers: tuple[WorkerInfo, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """How a database does, in numbers that cost the same whatever its jobs hold."""
+
+    now: datetime
+    """By the database's clock."""
+    workers: int
+    """Workers that are registered, the dead ones too."""
+    alive: int
+    due_since: datetime | None
+    """When the first of the jobs that are due was to begin; None: none is due."""
+
+
 def make(kind: type[AnyJob], fields: dict[str, Any]) -> AnyJob:
     """Return a job of exactly these fields, which must be all of its kind.
 

@@ -12,6 +12,7 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.models import (
+    WAITING,
     Cron,
     CronTask,
     Job,
@@ -60,6 +61,15 @@ async def get_healthcheck(store: Store) -> dict[str, Any]:
         "workers": workers,
         "queue": [job_json(job) for job in queue],
     }
+
+
+async def count_waiting(store: Store) -> dict[str, int]:
+    """Return how many jobs are to run by name, each count exact up to `COUNT_CAP`."""
+    names = await store.names(STATUS_NAMES)
+    waiting = dict.fromkeys((name for _, name in names), 0)
+    for each in await store.count(names, COUNT_CAP, WAITING):
+        waiting[each.name] += each.count
+    return waiting
 
 
 async def _workers(store: Store, registrations: Registrations) -> list[dict[str, Any]]:

@@ -272,6 +272,8 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
             stamp=self._stamps.add,
             definition=self.registry.get,
             get_status=self.get_status,
+            get_vitals=self.get_vitals,
+            count_waiting=self.count_waiting,
         )
 
 

@@ -15,6 +15,7 @@ from job_processor import InvalidArgumentError, JobDef, JobProcessor, Retry
 from job_processor.integrations.prometheus import OTHER, Prometheus, serve
 from tests.docs.markdown import ROOT, codes, table
 from tests.processors import Processors, eventually
+from tests.web.spy import Spy
 from tests.worker.test_crashes import die_holding
 
 PREFIX = "job_processor_"
@@ -105,6 +106,43 @@ async def test_the_number_of_series_is_bounded(processors: Processors) -> None:
     await processor.schedule_jobs(["a", "b", "c", "d", "a"])
     assert scrape.labels("scheduled_total") == {"a", "b", OTHER}
     assert scrape("scheduled_total", name=OTHER) == 2
+
+
+async def test_a_name_that_is_gone(processors: Processors) -> None:
+    """Its number goes with it; that of a name whose jobs have all ended is 0."""
+    scrape = Scrape(interval=0.01)
+    jobs = {name: JobDef(nothing, tag="never") for name in ("gone", "done")}
+    processor = await processors.make(
+        jobs=jobs, integrations=[scrape.integration], worker_tags=["x"]
+    )
+    ended = await processor.schedule_job("done")
+    await processor.schedule_jobs(["gone"] * 5)
+    await processors.worker(processor)
+
+    def shows(**numbers: float | None) -> Any:
+        async def looked() -> bool:
+            return {name: scrape("waiting", name=name) for name in numbers} == numbers
+
+        return looked
+
+    await eventually(shows(gone=5, done=1))
+    await processor.act_on_jobs("delete", name="gone")
+    await processor.kill_job(ended.id)
+    await eventually(shows(gone=None, done=0))
+
+
+async def test_a_look_at_the_database_reads_no_job(processors: Processors) -> None:
+    """It asks for counts and one time, whatever the jobs hold."""
+    scrape = Scrape(interval=0.01)
+    processor = await processors.make(
+        jobs={"a": JobDef(nothing)}, integrations=[scrape.integration]
+    )
+    await processor.schedule_jobs(["a"] * 3)
+    host = processor._host()
+    spy = Spy(processor)
+    scrape.integration._take(host, await host.get_vitals(), await host.count_waiting())
+    assert scrape("waiting", name="a") == 3
+    assert sorted(spy.asked) == ["count", "names", "vitals"]
 
 
 def test_page_and_dashboard_are_those_of_the_code() -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import httpx2 as httpx
 import pytest
 
-from job_processor import JobProcessor, JobStatus, StoreUnavailableError
+from job_processor import JobProcessor, JobStatus
 from job_processor.web import create_app
-from tests.processors import Processors, eventually
+from tests.processors import Processors
 from tests.web.conftest import JOBS, client_of
 
 UNKNOWN = "0123456789abcdef01234567"
@@ -78,25 +76,6 @@ async def test_status(client: httpx.AsyncClient, processor: JobProcessor) -> Non
     assert (cron["name"], cron["timezone"], len(cron["upcoming"])) == ("nightly", "Europe/Paris", 5)
     assert (await client.get("/api/workers")).json() == {"workers": []}
     problem(await client.get("/healthz"), 503, "no worker")
-
-
-async def test_health(processors: Processors) -> None:
-    """Healthy while a worker is alive, and not when the store is away."""
-    processor, _ = await processors.start(jobs=JOBS)
-    async with client_of(create_app(processor, lambda _: "forbidden")) as client:
-
-        async def is_healthy() -> Any:
-            answer = await client.get("/healthz")  # a probe has no login
-            return answer if answer.status_code == 200 else None
-
-        healthy = await eventually(is_healthy)
-        assert (healthy.status_code, healthy.json()["status"]) == (200, "ok")
-
-        async def away() -> Any:
-            raise StoreUnavailableError("it does not answer")
-
-        processor.get_healthcheck = away  # type: ignore[method-assign]  # as when it is away
-        problem(await client.get("/healthz"), 503, "does not answer")
 
 
 @pytest.mark.parametrize(

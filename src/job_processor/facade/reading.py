@@ -13,7 +13,7 @@ from job_processor import monitoring
 from job_processor.errors import InvalidArgumentError
 from job_processor.facade.base import Base
 from job_processor.ids import object_id
-from job_processor.models import Job, JobStatus, JobType, Registrations
+from job_processor.models import Job, JobStatus, JobType, Registrations, Vitals
 from job_processor.paging import find_page
 from job_processor.queries import JobPage
 from job_processor.rollups import SPANS, Rollup
@@ -116,6 +116,22 @@ class Reading(Base):
         """Return workers, queue, jobs and crons in plain JSON values, in bounded time and size."""
         self._ready()
         return await monitoring.get_status(self._store)
+
+    async def get_vitals(self) -> Vitals:
+        """Return how many workers live, and since when the first due job waits.
+
+        What a probe or a gauge asks for: no job is read.
+        """
+        self._ready()
+        return await self._store.vitals()
+
+    async def count_waiting(self) -> dict[str, int]:
+        """Return how many jobs and cron tasks are to run, now or later, by name.
+
+        Each count is exact up to 10,000; of at most 200 names, those without any included.
+        """
+        self._ready()
+        return await monitoring.count_waiting(self._store)
 
     async def get_registrations(self) -> Registrations:
         """Return the registered workers, dead ones too, and the database's clock."""

@@ -9,12 +9,12 @@ import asyncio
 import time
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from typing import Any
 
 from job_processor.errors import MissingExtraError, StoreError
 from job_processor.events import Event, EventKind
 from job_processor.host import Host
+from job_processor.models import Vitals
 from job_processor.scopes import HandlerRun
 from job_processor.settings import check_int, check_positive
 
@@ -72,6 +72,8 @@ class Prometheus:
         self._interval = interval
         self._max_names = max_names
         self._names: set[str] = set()
+        self._told: dict[int, set[str]] = {}
+        """By processor: the labels of `waiting` that it set last."""
         self._tasks: dict[int, list[asyncio.Task[None]]] = {}
         self._make()
 
@@ -157,24 +159,25 @@ class Prometheus:
         """Look at the database now and then; while it is away the last numbers stand."""
         while True:
             try:
-                self._take(await host.get_status())
+                self._take(host, await host.get_vitals(), await host.count_waiting())
             except StoreError as error:
                 host.logger.debug("metrics: %s", error)
             await asyncio.sleep(self._interval)
 
-    def _take(self, status: Mapping[str, Any]) -> None:
-        self._workers.set(len(status["workers"]))
-        now = datetime.fromisoformat(status["now"])
-        due = [datetime.fromisoformat(job["scheduled_for"]) for job in status["queue"]]
-        self._delay.set((now - min(due, default=now)).total_seconds())
+    def _take(self, host: Host, vitals: Vitals, counted: Mapping[str, int]) -> None:
+        self._workers.set(vitals.workers)
+        since = vitals.now if vitals.due_since is None else vitals.due_since
+        self._delay.set((vitals.now - since).total_seconds())
         waiting: dict[str, int] = {}
-        for group in (*status["jobs"], *status["crons"]):
-            name = self._label(group["name"] if "name" in group else group["cron"]["name"])
-            counts = group["counts"]
-            count = counts.get("pending", 0) + counts.get("paused", 0)
-            waiting[name] = waiting.get(name, 0) + count
-        for name, count in waiting.items():
-            self._waiting.labels(name).set(count)
+        for name, count in counted.items():
+            label = self._label(name)
+            waiting[label] = waiting.get(label, 0) + count
+        for label, count in waiting.items():
+            self._waiting.labels(label).set(count)
+        gone = self._told.get(id(host), set()) - waiting.keys()
+        self._told[id(host)] = set(waiting)
+        for label in gone.difference(*self._told.values()):
+            self._waiting.remove(label)  # a number that nobody brings up to date any more
 
     def _label(self, name: str) -> str:
         if name not in self._names:

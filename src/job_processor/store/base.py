@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from bson import ObjectId
 
 from job_processor.errors import InvalidArgumentError
-from job_processor.models import Cron, Job, JobStatus, JobType, Registrations, SimpleJob, WorkerInfo
+from job_processor.models import (
+    Cron,
+    Job,
+    JobStatus,
+    JobType,
+    Registrations,
+    SimpleJob,
+    Vitals,
+    WorkerInfo,
+)
 from job_processor.notes import Notes
 from job_processor.queries import Claim, JobQuery
 from job_processor.rollups import Rollup
@@ -372,6 +381,10 @@ class Store(ABC):
         """Return pending and paused jobs and cron tasks that are due, the earliest first."""
 
     @abstractmethod
+    async def vitals(self) -> Vitals:
+        """Count the workers and find the first due job's time, and read nothing else."""
+
+    @abstractmethod
     async def names(self, limit: int) -> list[tuple[JobType, str]]:
         """Return the distinct (type, name) of stored jobs, at a cost that history has no part in.
 
@@ -379,8 +392,16 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def count(self, names: Sequence[tuple[JobType, str]], cap: int) -> list[NameCount]:
-        """Count the jobs of each name in each state, each count exact up to `cap`."""
+    async def count(
+        self,
+        names: Sequence[tuple[JobType, str]],
+        cap: int,
+        statuses: Collection[JobStatus] | None = None,
+    ) -> list[NameCount]:
+        """Count the jobs of each name in each state, each count exact up to `cap`.
+
+        In these states only, where some are given; what is 0 is left out.
+        """
 
     @abstractmethod
     async def add_rollups(self, rollups: Sequence[Rollup]) -> None:

@@ -9,25 +9,26 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from job_processor.errors import InvalidArgumentError, JobNotFoundError, StoreError, Unshown
+from job_processor.errors import InvalidArgumentError, JobNotFoundError, Unshown
 from job_processor.models import Job
 from job_processor.monitoring import job_json, to_json
 from job_processor.processor import JobProcessor
 from job_processor.web.access import who
 from job_processor.web.guard import body_of
+from job_processor.web.health import AWAY, IDLE, Health
 from job_processor.web.problems import problem
 from job_processor.web.reading import number_of, selection_of, time_of
 
 
 async def healthz(request: Request) -> Response:
     """Return 200 while a worker is alive and the store answers, else 503."""
-    try:
-        health = await _processor(request).get_healthcheck()
-    except StoreError as error:
-        return problem(503, str(error))
-    if not health["workers"]:
-        return problem(503, "no worker is alive")
-    return JSONResponse({"status": "ok", "workers": len(health["workers"])})
+    health: Health = request.app.state.health
+    workers = await health.workers()
+    if workers is None:
+        return problem(503, AWAY)
+    if workers == 0:
+        return problem(503, IDLE)
+    return JSONResponse({"status": "ok", "workers": workers})
 
 
 async def status(request: Request) -> Response:

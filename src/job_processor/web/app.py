@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from starlette.applications import Starlette
+from starlette.datastructures import State
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -18,13 +19,16 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from job_processor.errors import InvalidArgumentError, JobProcessorError
+from job_processor.models import Vitals
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction
 from job_processor.web import actions, api, openapi, pages
 from job_processor.web.access import Check
 from job_processor.web.guard import Guard
+from job_processor.web.health import Health, Healthz
 from job_processor.web.live import Hub
 from job_processor.web.problems import problem, status_of
+from job_processor.web.shared_call import SharedCall
 from job_processor.web.views import Views
 
 _STATIC = Path(__file__).with_name("static")
@@ -35,6 +39,7 @@ def create_app(
     access: Check | None = None,
     *,
     redact: str | re.Pattern[str] | None = None,
+    healthz: Healthz = "public",
 ) -> Starlette:
     """Return the dashboard of a processor.
 
@@ -42,6 +47,7 @@ def create_app(
         `"forbidden"`. None: everybody may do all, which is for a page that only its host can reach.
     redact: regular expression; payload and result fields whose names it matches are hidden. None:
         those that tell of passwords, tokens and the like.
+    healthz: `"public"`, `/healthz` answers everybody; `"access"`, only whom `access` lets in.
 
     A processor that is not set up is set up with the first request, and stays so. Raises
     InvalidArgumentError.
@@ -50,14 +56,17 @@ def create_app(
         raise InvalidArgumentError("processor", processor, "allowed is a JobProcessor")
     if access is not None and not callable(access):
         raise InvalidArgumentError("access", access, "allowed is a function of a request, or None")
+    if healthz not in get_args(Healthz):
+        raise InvalidArgumentError("healthz", healthz, "allowed are 'public' and 'access'")
     app = Starlette(
         routes=_routes(),
-        middleware=[Middleware(Guard, check=access)],
+        middleware=[Middleware(Guard, check=access, healthz=healthz)],
         exception_handlers={HTTPException: _on_http_error, JobProcessorError: _on_error},
         lifespan=_lifespan,
     )
     app.state.processor = processor
-    app.state.ready = asyncio.Lock()
+    app.state.set_up = SharedCall(processor.setup)
+    app.state.health = Health(partial(_vitals, app.state))
     app.state.hub = Hub(processor)
     app.state.redaction = Redaction(redact)
     app.state.redact = app.state.redaction.shown
@@ -76,7 +85,7 @@ def _routes() -> list[Route | Mount]:
         Route("/act", _page(actions.act), methods=["POST"], name="act"),
         Route("/language", _page(actions.language), methods=["POST"], name="language"),
         Route("/live", _page(pages.live), name="live"),
-        Route("/healthz", _page(api.healthz)),
+        Route("/healthz", api.healthz),
         Route("/api/openapi.json", openapi.document),
         Route("/api/status", _page(api.status)),
         Route("/api/processor-status", _page(api.status)),
@@ -96,13 +105,17 @@ def _page(handler: Callable[..., Any]) -> Callable[[Request], Any]:
     """Return a handler that finds the processor set up; a store that is away is an answer, too."""
 
     async def answer(request: Request) -> Response:
-        state = request.app.state
-        async with state.ready:
-            await state.processor.setup()
+        await request.app.state.set_up()
         response: Response = await handler(request)
         return response
 
     return answer
+
+
+async def _vitals(state: State) -> Vitals:
+    await state.set_up()
+    vitals: Vitals = await state.processor.get_vitals()
+    return vitals
 
 
 @asynccontextmanager

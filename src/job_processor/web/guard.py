@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from job_processor.errors import InvalidArgumentError
 from job_processor.web.access import Check, Login, access_of
+from job_processor.web.health import Healthz
 from job_processor.web.problems import problem
 
 _logger = logging.getLogger("job_processor")
@@ -37,9 +38,10 @@ _HEADERS = {
 class Guard:
     """An ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, check: Check | None) -> None:
+    def __init__(self, app: ASGIApp, check: Check | None, healthz: Healthz = "public") -> None:
         self._app = app
         self._check = check
+        self._public = {"/healthz"} if healthz == "public" else set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it."""
@@ -70,7 +72,7 @@ class Guard:
 
     async def _refusal(self, request: Request) -> Response | None:
         """Return the answer to a request that may not be; None when it may."""
-        if _path(request) == "/healthz":
+        if _path(request) in self._public:
             return None
         try:
             access = await access_of(self._check, request)

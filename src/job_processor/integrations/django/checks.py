@@ -34,4 +34,4 @@ def check_database(databases: Sequence[str] | None = None, **_: Any) -> list[che
 
 async def _count_workers() -> int:
     async with get_processor().twin() as processor:
-        return len((await processor.get_healthcheck())["workers"])
+        return (await processor.get_vitals()).workers

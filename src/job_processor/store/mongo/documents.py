@@ -223,6 +223,11 @@ def _to_skip_metadata(value: Mapping[str, Any]) -> SkipMetadata:
     )
 
 
+def moment_or(value: object, other: datetime) -> datetime:
+    """Return a date as such, and another one for what is none that Python can tell."""
+    return _moment(value) or other
+
+
 def _moment(value: object) -> datetime | None:
     """Return a date as such; None for what is none, or lies outside the years 1 to 9999."""
     return value if isinstance(value, datetime) else None

@@ -10,6 +10,7 @@ from typing import Any
 
 from bson import ObjectId
 
+from job_processor.clock import EPOCH
 from job_processor.models import Job, JobStatus, JobType
 from job_processor.queries import JobQuery
 from job_processor.settings import LOOK_THROUGH
@@ -20,6 +21,7 @@ from job_processor.store.mongo.documents import (
     JOB_TYPES,
     WAITING_STATUSES,
     Document,
+    moment_or,
     to_job,
 )
 from job_processor.store.mongo.handles import Handles
@@ -110,6 +112,19 @@ class Reading:
         )
         return [to_job(document) async for document in due]
 
+    async def due_since(self, now: datetime) -> datetime | None:
+        """Return when the first due job was to begin; None: none is due."""
+        first = await self._jobs.find_one(
+            {
+                "type": {"$in": JOB_TYPES},
+                "status": {"$in": WAITING_STATUSES},
+                "scheduled_for": {"$lte": now},
+            },
+            {"_id": 0, "scheduled_for": 1},
+            sort=[("scheduled_for", 1)],
+        )
+        return None if first is None else moment_or(first["scheduled_for"], EPOCH)
+
     async def names(self, limit: int) -> list[tuple[JobType, str]]:
         """Return the distinct (type, name) of stored jobs, in their order.
 
@@ -121,11 +136,17 @@ class Reading:
             names += [(type, name) for name in sorted(found)]
         return names[: max(limit, 0)]
 
-    async def count(self, names: Sequence[tuple[JobType, str]], cap: int) -> list[NameCount]:
+    async def count(
+        self,
+        names: Sequence[tuple[JobType, str]],
+        cap: int,
+        statuses: Collection[JobStatus] | None = None,
+    ) -> list[NameCount]:
         """Count the jobs of each name in each state up to `cap`; empty states are left out."""
+        wanted = JOB_STATUSES if statuses is None else [status.value for status in statuses]
         counts = []
         for start in range(0, len(names), _NAMES_IN_COUNT):
-            parts = list(_count_pipelines(names[start : start + _NAMES_IN_COUNT], cap))
+            parts = list(_count_pipelines(names[start : start + _NAMES_IN_COUNT], wanted, cap))
             union = [
                 {"$unionWith": {"coll": self._jobs.name, "pipeline": part}} for part in parts[1:]
             ]
@@ -136,10 +157,12 @@ class Reading:
         return counts
 
 
-def _count_pipelines(names: Sequence[tuple[JobType, str]], cap: int) -> Iterator[list[Document]]:
+def _count_pipelines(
+    names: Sequence[tuple[JobType, str]], statuses: Collection[str], cap: int
+) -> Iterator[list[Document]]:
     """Give a pipeline for each name and state that stops counting at `cap`."""
     for type, name in names:
-        for status in JOB_STATUSES:
+        for status in statuses:
             key = {"type": type, "name": name, "status": status}
             yield [
                 {"$match": key},

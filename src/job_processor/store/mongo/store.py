@@ -22,6 +22,7 @@ from job_processor.models import (
     JobType,
     Registrations,
     SimpleJob,
+    Vitals,
     WorkerInfo,
 )
 from job_processor.notes import Notes
@@ -379,13 +380,24 @@ class MongoStore(Store):
         """Return pending and paused jobs and cron tasks that are due, the earliest first."""
         return await self._answer(self._reading.queue(now, limit))
 
+    async def vitals(self) -> Vitals:
+        """Count the workers and find the first due job's time."""
+        now, workers, alive = await self._answer(self._workers.counts())
+        due_since = await self._answer(self._reading.due_since(now))
+        return Vitals(now, workers, alive, due_since)
+
     async def names(self, limit: int) -> list[tuple[JobType, str]]:
         """Return the distinct (type, name) of stored jobs, at most `limit`."""
         return await self._answer(self._reading.names(limit))
 
-    async def count(self, names: Sequence[tuple[JobType, str]], cap: int) -> list[NameCount]:
+    async def count(
+        self,
+        names: Sequence[tuple[JobType, str]],
+        cap: int,
+        statuses: Collection[JobStatus] | None = None,
+    ) -> list[NameCount]:
         """Count the jobs of each name in each state, each count exact up to `cap`."""
-        return await self._answer(self._reading.count(names, cap))
+        return await self._answer(self._reading.count(names, cap, statuses))
 
     async def count_matching(self, query: JobQuery, cap: int) -> int:
         """Return how many jobs a selection has, exact up to `cap`."""

@@ -64,6 +64,15 @@ class Workers:
         now = documents[0]["now"] if documents else await self.now()
         return Registrations(now, tuple(_to_worker(each["worker"]) for each in documents))
 
+    async def counts(self) -> tuple[datetime, int, int]:
+        """Return the database's time, how many are registered, and how many of those live."""
+        shown = {"_id": 0, "lastSeen": 1, "timeout_s": 1, "now": "$$NOW"}
+        cursor = await self._workers.aggregate([{"$project": shown}])
+        found = await cursor.to_list()
+        now = found[0]["now"] if found else await self.now()
+        workers = [_to_worker({"_id": None, **each}) for each in found]
+        return now, len(workers), sum(not worker.is_dead(now) for worker in workers)
+
     async def remove_dead(self, worker: WorkerInfo) -> bool:
         """Registered, with the very `lastSeen` that was read → absent; False when it moved on."""
         result = await self._workers.delete_one({"_id": worker.id, "lastSeen": worker.last_seen})

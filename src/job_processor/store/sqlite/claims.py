@@ -96,6 +96,12 @@ class Claims:
         lines = self._lines(connection, _as_json(tuple(names)))
         return from_ms(min(line.head for line in lines)) if lines else None
 
+    def due_since(self, connection: sqlite3.Connection, now: datetime) -> datetime | None:
+        """Return when the first due job was to begin, whatever its name; None: none is due."""
+        names = [name for (name,) in connection.execute(self._names).fetchall()]
+        first = self.next_due(connection, names)
+        return first if first is not None and first <= now else None
+
     def queue(self, connection: sqlite3.Connection, now: datetime, limit: int) -> list[Job]:
         """Return the due jobs, the earliest first."""
         names = [name for (name,) in connection.execute(self._names).fetchall()]

@@ -176,15 +176,21 @@ class Reading:
         return sorted(found)[:limit]
 
     def count(
-        self, connection: sqlite3.Connection, names: Sequence[tuple[JobType, str]], cap: int
+        self,
+        connection: sqlite3.Connection,
+        names: Sequence[tuple[JobType, str]],
+        cap: int,
+        statuses: Collection[JobStatus] | None = None,
     ) -> list[NameCount]:
         """Count jobs by name and state, each count up to `cap`; what is 0 is left out."""
-        running = {
-            (type, name): count for type, name, count in connection.execute(self._running_counts)
-        }
+        wanted = frozenset(JobStatus if statuses is None else statuses)
+        running: dict[tuple[str, str], int] = {}
+        if JobStatus.RUNNING in wanted:
+            for type, name, count in connection.execute(self._running_counts):
+                running[type, name] = count
         counts = []
         for type, name in names:
-            for status in STATUSES_AT_REST:
+            for status in filter(wanted.__contains__, STATUSES_AT_REST):
                 arguments = (type, name, status.value, cap)
                 (count,) = connection.execute(self._count, arguments).fetchone()
                 counts.append(NameCount(name, type, status, count))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from functools import partial
@@ -20,6 +21,7 @@ from job_processor.models import (
     JobType,
     Registrations,
     SimpleJob,
+    Vitals,
     WorkerInfo,
 )
 from job_processor.notes import Notes
@@ -345,13 +347,26 @@ class SqliteStore(Store):
         """Return the due jobs and cron tasks, the earliest first."""
         return await self._reader.snapshot(self._claims.queue, now, limit)
 
+    async def vitals(self) -> Vitals:
+        """Count the workers and find the first due job's time."""
+        return await self._reader.snapshot(self._vitals)
+
+    def _vitals(self, connection: sqlite3.Connection) -> Vitals:
+        now, workers, alive = self._workers.counts(connection)
+        return Vitals(now, workers, alive, self._claims.due_since(connection, now))
+
     async def names(self, limit: int) -> list[tuple[JobType, str]]:
         """Return the distinct types and names, in that order."""
         return await self._reader.snapshot(self._reading.names, limit)
 
-    async def count(self, names: Sequence[tuple[JobType, str]], cap: int) -> list[NameCount]:
+    async def count(
+        self,
+        names: Sequence[tuple[JobType, str]],
+        cap: int,
+        statuses: Collection[JobStatus] | None = None,
+    ) -> list[NameCount]:
         """Count jobs by name and state, each count up to `cap`; what is 0 is left out."""
-        return await self._reader.snapshot(self._reading.count, names, cap)
+        return await self._reader.snapshot(self._reading.count, names, cap, statuses)
 
     async def count_matching(self, query: JobQuery, cap: int) -> int:
         """Return how many jobs a selection has, exact up to `cap`."""

@@ -9,6 +9,7 @@ from bson import ObjectId
 
 from job_processor.clock import from_ms, to_ms
 from job_processor.models import Registrations, WorkerInfo
+from job_processor.settings import NODE_WORKER_TIMEOUT
 from job_processor.store.sqlite.codec import decode, encode
 from job_processor.store.sqlite.rows import Row, optional_ms, optional_time
 from job_processor.store.sqlite.tables import NOW_MS, Tables
@@ -31,6 +32,8 @@ class Workers:
             UPDATE {tables.workers} SET last_seen={NOW_MS}, memory=coalesce(?,memory) WHERE id=?"""
         self._unregister = f"DELETE FROM {tables.workers} WHERE id=?"
         self._remove_dead = f"DELETE FROM {tables.workers} WHERE id=? AND last_seen=?"
+        alive = f"last_seen + coalesce(timeout_s, {NODE_WORKER_TIMEOUT}) * 1000 >= {NOW_MS}"
+        self._counts = f"SELECT {NOW_MS}, count(*), total({alive}) FROM {tables.workers}"
         self._all = f"SELECT last_seen,{_COLUMNS} FROM {tables.workers} ORDER BY id"
 
     def now(self, connection: sqlite3.Connection) -> datetime:
@@ -54,6 +57,11 @@ class Workers:
         """Remove a registration that has not moved since it was read."""
         guard = (worker.id.binary, to_ms(worker.last_seen))
         return connection.execute(self._remove_dead, guard).rowcount == 1
+
+    def counts(self, connection: sqlite3.Connection) -> tuple[datetime, int, int]:
+        """Return the database's time, how many are registered, and how many of those live."""
+        now, registered, alive = connection.execute(self._counts).fetchone()
+        return from_ms(now), registered, int(alive)
 
     def registrations(self, connection: sqlite3.Connection) -> Registrations:
         """Return all registrations with the database's time."""
