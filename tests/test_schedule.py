@@ -193,6 +193,14 @@ def test_aliases_stand_for_their_expression(alias: str) -> None:
         ("* * *", "UTC", "cron_string"),
         ("0 0 30 2 *", "UTC", "cron_string"),
         ("@often", "UTC", "cron_string"),
+        ("*/90 * * * *", "UTC", "cron_string"),
+        ("0 */25 * * *", "UTC", "cron_string"),
+        ("5-5/15 * * * *", "UTC", "cron_string"),
+        ("50/15 * * * *", "UTC", "cron_string"),
+        ("0 0 L/2 * *", "UTC", "cron_string"),
+        ("0 0 */31 * *", "UTC", "cron_string"),
+        ("0 0 * * SAT/2", "UTC", "cron_string"),
+        (f"{'9' * 5000} * * * *", "UTC", "cron_string"),
         ("* * * * *", "Europe/Atlantis", "timezone"),
         ("* * * * *", "", "timezone"),
     ],
@@ -211,3 +219,37 @@ def test_a_naive_time_is_refused() -> None:
     """`after` without a zone would be a guess."""
     with pytest.raises(InvalidArgumentError, match="after"):
         next_occurrence("* * * * *", "UTC", datetime(2026, 1, 1))  # noqa: DTZ001  # that's the test
+
+
+@pytest.mark.parametrize(
+    ("expression", "instead"),
+    [
+        ("*/90 * * * *", "write '0'"),
+        ("5-5/15 * * * *", "write '5'"),
+        ("1-3,20-30/11 * * * *", "write '20'"),
+        ("0 0 * JAN-MAR/3 *", "write 'JAN'"),
+        ("0 0 LW/2 * *", "write 'LW'"),
+    ],
+)
+def test_a_step_that_never_steps_is_refused_with_what_it_means(
+    expression: str, instead: str
+) -> None:
+    """It reads as a rhythm and has none."""
+    with pytest.raises(InvalidArgumentError, match=instead):
+        next_occurrence(expression, "UTC", datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "*/60 * * * *",
+        "0 */24 * * *",
+        "*/60 * * * * *",
+        "0 0 1 */12 *",
+        "5/15 * * * *",
+        "0-7/7 1 * * *",
+    ],
+)
+def test_steps_that_fire_as_they_read(expression: str) -> None:
+    """Once around, or from where they begin."""
+    next_occurrence(expression, "UTC", datetime(2026, 1, 1, tzinfo=UTC))

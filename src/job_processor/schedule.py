@@ -16,8 +16,10 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 
 from cronsim import CronSim, CronSimError
+from cronsim.cronsim import SYMBOLIC_DAYS as DAYS
+from cronsim.cronsim import SYMBOLIC_MONTHS as MONTHS
 
-from job_processor.errors import InvalidArgumentError
+from job_processor.errors import InvalidArgumentError, shorten
 from job_processor.settings import time_zone
 
 __all__ = ["next_occurrence"]
@@ -31,6 +33,15 @@ ALIASES = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
+_FIELDS = {
+    "second": range(60),
+    "minute": range(60),
+    "hour": range(24),
+    "day of the month": range(1, 32),
+    "month": range(1, 13),
+    "day of the week": range(7),
+}
+_LONGEST = 1000  # characters of an expression
 _ANCHOR = datetime(2024, 1, 1)  # noqa: DTZ001  # local time of no zone, to try expressions
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
@@ -63,6 +74,10 @@ def parse(cron_string: str, argument: str = "cron_string") -> str:
     if not isinstance(cron_string, str):
         raise InvalidArgumentError(argument, cron_string, "allowed is a str")
     text = cron_string.strip()
+    if len(text) > _LONGEST:
+        raise InvalidArgumentError(
+            argument, shorten(text, 60), f"allowed are at most {_LONGEST} characters"
+        )
     if text.startswith("@"):
         if text.lower() not in ALIASES:
             raise InvalidArgumentError(argument, cron_string, f"allowed are {', '.join(ALIASES)}")
@@ -77,7 +92,46 @@ def parse(cron_string: str, argument: str = "cron_string") -> str:
         raise InvalidArgumentError(
             argument, cron_string, "it never fires; allowed is one that fires within 50 years"
         ) from error
+    told = next(filter(None, map(_misleading_step, _FIELDS.items(), _six(text))), None)
+    if told is not None:
+        raise InvalidArgumentError(argument, cron_string, told)
     return " ".join(text.split())
+
+
+def _six(expression: str) -> list[str]:
+    fields = expression.split()
+    return fields if len(fields) == 6 else ["0", *fields]
+
+
+def _misleading_step(field: tuple[str, range], text: str) -> str | None:
+    """Return what is wrong with a step that never steps: it reads as if it did.
+
+    `*/90` in the minutes does not fire every 90 minutes, it fires at minute 0; `5-5/15` is 5, and
+    not the 5, 20, 35, 50 of `5/15`.
+    """
+    name, values = field
+    for term in text.upper().split(","):
+        start, slash, step = term.partition("/")
+        if not slash:
+            continue
+        first, _, last = start.partition("-")
+        if not step.isdigit() or first.startswith("L"):
+            return f"{term!r} has no step (field {name}); write {start!r}"
+        if first == "*" and int(step) == len(values) != 31:
+            continue  # every 60 minutes, every 24 hours: it fires as it reads
+        low = values.start if first == "*" else _number(name, first)
+        high = _number(name, last) if last else values.stop - 1
+        if low + int(step) > high:
+            write = str(low) if first == "*" else first
+            return f"{term!r} never steps (field {name}), it fires at {low} only; write {write!r}"
+    return None
+
+
+def _number(name: str, text: str) -> int:
+    """Return a value of a field, which may be the name of a month or a day."""
+    if text.isdigit():
+        return int(text)
+    return MONTHS.index(text) + 1 if name == "month" else DAYS.index(text)
 
 
 def _counts_instants(expression: str) -> bool:

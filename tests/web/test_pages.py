@@ -16,7 +16,7 @@ from job_processor import JobProcessor
 from job_processor.rollups import MINUTE, Rollup, start_of
 from job_processor.web import create_app
 from job_processor.web.charts import HEIGHT, chart
-from job_processor.web.texts import FRENCH, cron_in_words
+from job_processor.web.texts import FRENCH
 from job_processor.web.views import span
 from tests.processors import Processors
 from tests.web.conftest import JOBS, client_of
@@ -232,14 +232,6 @@ def test_every_text_is_translated() -> None:
     for template in TEMPLATES.glob("*.html"):
         used |= set(re.findall(r'\bt\("([^"]+)"\)', template.read_text()))
     assert used - FRENCH.keys() == set()
-
-
-def test_crons_in_words() -> None:
-    """In English and in French; nothing of what cannot be read."""
-    assert cron_in_words("0 2 * * *", "en") == "At 02:00"
-    assert "janvier" in cron_in_words("0 0 1 1 *", "fr")
-    assert "lundi" in cron_in_words("30 8 * * 1", "fr")
-    assert cron_in_words("every day", "en") == ""
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ _MODULES = {
     "prometheus": ("prometheus_client",),
     "reload": ("watchfiles",),
     "uvloop": ("uvloop",),
-    "web": ("starlette", "jinja2", "uvicorn", "cron_descriptor"),
+    "web": ("starlette", "jinja2", "uvicorn"),
 }
 """The modules that an extra brings."""
 

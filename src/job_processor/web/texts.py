@@ -153,12 +153,6 @@ FRENCH: Mapping[str, str] = {
     "Pause a name or a tag": "Mettre en pause un nom ou un tag",
 }
 
-_MONTHS = "January February March April May June July August September October November December"
-_MOIS = "janvier février mars avril mai juin juillet août septembre octobre novembre décembre"
-_DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday"
-_JOURS = "lundi mardi mercredi jeudi vendredi samedi dimanche"
-_CALENDAR = dict(zip(f"{_MONTHS} {_DAYS}".split(), f"{_MOIS} {_JOURS}".split(), strict=True))
-
 
 def language_of(request: Request) -> str:
     """Return what somebody has chosen, else what the browser prefers, else English."""
@@ -181,26 +175,3 @@ def language_of(request: Request) -> str:
 def translate(text: str, language: str) -> str:
     """Return a text of the pages in a language; one that is missing stays English."""
     return FRENCH.get(text, text) if language == "fr" else text
-
-
-def cron_in_words(expression: str, language: str) -> str:
-    """Return what a cron expression says; nothing when the library cannot read it."""
-    from cron_descriptor import (  # noqa: PLC0415  # only the page of crons needs it
-        FormatException,
-        MissingFieldException,
-        Options,
-        WrongArgumentException,
-        get_description,
-    )
-
-    options = Options()
-    options.use_24hour_time_format = True
-    options.locale_code = "fr_FR" if language == "fr" else "en_US"
-    try:
-        told = str(get_description(expression, options))
-    except (FormatException, MissingFieldException, WrongArgumentException, ValueError):
-        return ""
-    if language == "fr":
-        for english, french in _CALENDAR.items():
-            told = told.replace(english, french)
-    return told

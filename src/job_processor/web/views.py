@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from job_processor.web import texts
+from job_processor.web.cron_words import cron_in_words
 
 STATUSES = ("pending", "running", "paused", "finished", "errored", "killed", "skipped")
 _SEPARATORS = {"en": ",", "fr": "\N{NARROW NO-BREAK SPACE}"}
@@ -46,7 +47,7 @@ class Views:
         query = request.scope.get("query_string", b"").decode("latin-1")
         text = self._templates.get_template(template).render(
             t=partial(texts.translate, language=language),
-            words=partial(texts.cron_in_words, language=language),
+            words=partial(cron_in_words, language=language),
             n=partial(grouped, language=language),
             time=partial(time_tag, now=now, language=language),
             language=language,
