@@ -180,7 +180,7 @@ class Store(ABC):
     async def replace(self, holder: SimpleJob, job: SimpleJob) -> SimpleJob | None:
         """Pending and holding its unique key → with payload, times and priority of `job`.
 
-        Returns it as it then stands, None when it did not wait any more.
+        Returns it as it then stands; None when it waits no more, or was changed since it was read.
         """
 
     @abstractmethod
@@ -234,8 +234,14 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def runs_of(self, worker_id: ObjectId, limit: int) -> list[Job]:
-        """Return what is running under this worker's id, at most `limit` of it."""
+    async def runs_of(
+        self, worker_id: ObjectId, limit: int, *, unconfirmed: bool = False
+    ) -> list[Job]:
+        """Return what is running under this worker's id, at most `limit` of it.
+
+        With `unconfirmed` also what a claim has written and the database may still lose: for giving
+        back, never for running.
+        """
 
     @abstractmethod
     async def move_runs(self, old: ObjectId, new: ObjectId) -> set[ObjectId]:

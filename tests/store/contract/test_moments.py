@@ -180,9 +180,10 @@ async def _requeued(store: Store, job: Job, at: datetime) -> None:
 
 async def _replaced(store: Store, job: Job, at: datetime) -> None:
     await store.settle([end(job, JobStatus.PENDING, output=None, started=False)])
-    assert isinstance(job, SimpleJob)
+    holder = await store.find_holder(job.name, "key")
+    assert holder is not None
     new = simple(unique_key="key", updated_at=at, created_at=at)
-    assert await store.replace(job, new) is not None
+    assert await store.replace(holder, new) is not None
 
 
 BACKWARDS: dict[str, Callable[[Store, Job, datetime], Awaitable[Any]]] = {

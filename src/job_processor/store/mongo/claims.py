@@ -8,10 +8,10 @@ import time
 from collections.abc import Collection as Ids
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ReturnDocument
 from pymongo.errors import OperationFailure
 
 from job_processor.clock import EPOCH, LAST_MOMENT
@@ -24,17 +24,16 @@ from job_processor.store.mongo.documents import (
     Document,
     to_job,
 )
-from job_processor.store.mongo.errors import (
-    BAD_VALUE,
-    failing_document_id,
-    is_refused_by_validator,
-)
+from job_processor.store.mongo.errors import failing_document_id, is_refused_by_validator
 from job_processor.store.mongo.handles import Handles
-from job_processor.store.mongo.indexes import CLAIM
+from job_processor.store.mongo.hinting import BY_ID, Hinting, IndexHint
+from job_processor.store.mongo.indexes import BY_TIME, CLAIM, Index
+from job_processor.store.mongo.modifying import find_one_and_update
 
 _ORDER = [("priority", -1), ("scheduled_for", 1)]
+_HEAD = {"_id": 1, "priority": 1}
 _SPREAD_MAX = 8
-"""A contended claim reads up to so many times the candidates it needs, and picks among them."""
+"""A contended claim reads up to so many times the candidates it needs, and picks among equals."""
 
 _TRIES = 4
 """Claims that lost every candidate to others are tried again so often."""
@@ -46,72 +45,58 @@ _ASIDE_SECONDS = 600.0
 class Claims:
     """Moves due jobs to running under a worker's id."""
 
-    def __init__(self, handles: Handles, logger: logging.Logger) -> None:
+    def __init__(self, handles: Handles, hinting: Hinting, logger: logging.Logger) -> None:
         self._jobs = handles.jobs
         self._latest = handles.latest_jobs
+        self._hinting = hinting
         self._logger = logger
         self._aside: dict[ObjectId, float] = {}
         self._spread = 1
-        self._hint: list[tuple[str, int]] | None = list(CLAIM.keys)
 
     async def claim(self, claim: Claim) -> list[Job]:
         """Pending or paused, due → running; return what is ours, the most urgent first."""
         if not claim.names or claim.limit < 1:
             return []
-        try:
-            return await self._claim(claim)
-        except OperationFailure as error:
-            if error.code != BAD_VALUE or self._hint is None:
-                raise
-            self._logger.warning(
-                "the index %r of %s is gone: claims cost more with each waiting job, until the "
-                "next setup() makes it again",
-                CLAIM.name,
-                self._jobs.name,
-            )
-            self._hint = None
-            return await self._claim(claim)
+        return await self._hinting.walk(_index(claim), lambda hint: self._claim(claim, hint))
 
     async def next_due(self, names: Ids[str]) -> datetime | None:
         """Return the earliest `scheduled_for` of what waits, what was set aside left out."""
         every, earliest = list(names), None
         for start in range(0, len(every), CLAIM_NAMES):
-            document = await self._latest.find_one(
-                {
-                    "type": {"$in": JOB_TYPES},  # leads the index that is sorted by time
-                    "name": {"$in": every[start : start + CLAIM_NAMES]},
-                    "status": {"$in": WAITING_STATUSES},
-                    **_without(self._set_aside()),
-                },
-                {"scheduled_for": 1},
-                sort=[("scheduled_for", 1)],
-            )
+            waiting = {
+                "type": {"$in": JOB_TYPES},  # leads the index that is sorted by time
+                "name": {"$in": every[start : start + CLAIM_NAMES]},
+                "status": {"$in": WAITING_STATUSES},
+                **_without(self._set_aside()),
+            }
+            document = await self._hinting.walk(BY_TIME, partial(self._earliest, waiting))
             if document is not None:
                 found: datetime = document["scheduled_for"]
                 earliest = found if earliest is None else min(earliest, found)
         return earliest
 
-    async def _claim(self, claim: Claim) -> list[Job]:
+    async def _earliest(self, waiting: Document, hint: IndexHint) -> Document | None:
+        return await self._latest.find_one(
+            waiting, {"scheduled_for": 1}, sort=[("scheduled_for", 1)], hint=hint
+        )
+
+    async def _claim(self, claim: Claim, hint: IndexHint) -> list[Job]:
         if claim.limit == 1:
-            return _ordered(await self._take_first(claim), claim)
+            return _ordered(await self._take_first(claim, hint), claim)
         for _ in range(_TRIES):
-            candidates = await self._candidates(claim)
+            candidates = await self._candidates(claim, hint)
             taken = await self._take(claim, candidates) if candidates else []
             if taken or not candidates:
                 return _ordered(taken, claim)
         return []
 
-    async def _take_first(self, claim: Claim) -> list[Document]:
+    async def _take_first(self, claim: Claim, hint: IndexHint) -> list[Document]:
         """Claim the most urgent one: atomically, in one round trip."""
         while True:
             due = self._due(claim)
             try:
-                document = await self._jobs.find_one_and_update(
-                    due,
-                    _to_running(claim),
-                    sort=_order(claim),
-                    hint=self._hint_for(claim),
-                    return_document=ReturnDocument.AFTER,
+                document = await find_one_and_update(
+                    self._jobs, due, _to_running(claim), sort=_order(claim), hint=hint
                 )
             except OperationFailure as error:
                 if not is_refused_by_validator(error):
@@ -126,24 +111,27 @@ class Claims:
             else:
                 return [] if document is None else [document]
 
-    async def _candidates(self, claim: Claim) -> list[ObjectId]:
+    async def _candidates(self, claim: Claim, hint: IndexHint) -> list[ObjectId]:
         """Return ids from the head of the queue, spread over it when others claim there too."""
         wanted = claim.limit * self._spread
-        cursor = self._latest.find(self._due(claim), {"_id": 1}, sort=_order(claim), limit=wanted)
-        hint = self._hint_for(claim)
-        if hint is not None:
-            cursor = cursor.hint(hint)
-        ids = [document["_id"] for document in await cursor.batch_size(wanted).to_list()]
-        if len(ids) <= claim.limit:
-            return ids
-        return [ids[i] for i in sorted(random.sample(range(len(ids)), claim.limit))]
+        head = self._latest.find(
+            self._due(claim), _HEAD, sort=_order(claim), limit=wanted, batch_size=wanted, hint=hint
+        )
+        by_time = claim.overdue_since is not None
+        found = [
+            (0 if by_time else document.get("priority") or 0, document["_id"])
+            for document in await head.to_list()
+        ]
+        return spread(found, claim.limit)
 
     async def _take(self, claim: Claim, ids: Sequence[ObjectId]) -> list[Document]:
         """Claim those of the candidates that still wait."""
         if len(ids) == 1:
             return await self._take_each(claim, ids)
         try:
-            result = await self._jobs.update_many(_still_due(claim, ids), _to_running(claim))
+            result = await self._jobs.update_many(
+                _still_due(claim, ids), _to_running(claim), hint=BY_ID
+            )
         except OperationFailure as error:
             if not is_refused_by_validator(error):
                 raise
@@ -168,10 +156,8 @@ class Claims:
         taken = []
         for job_id in ids:
             try:
-                document = await self._jobs.find_one_and_update(
-                    _still_due(claim, [job_id]),
-                    _to_running(claim),
-                    return_document=ReturnDocument.AFTER,
+                document = await find_one_and_update(
+                    self._jobs, _still_due(claim, [job_id]), _to_running(claim), hint=BY_ID
                 )
             except OperationFailure as error:
                 if not is_refused_by_validator(error):
@@ -191,10 +177,6 @@ class Claims:
             **_without([*claim.exclude, *self._set_aside()]),
         }
 
-    def _hint_for(self, claim: Claim) -> list[tuple[str, int]] | None:
-        """Name the index whose order is the claim's; the server chooses one that is its own."""
-        return self._hint if claim.overdue_since is None else None
-
     def _put_aside(self, job_id: ObjectId) -> None:
         self._aside[job_id] = time.monotonic() + _ASIDE_SECONDS
         self._logger.warning(
@@ -209,6 +191,26 @@ class Claims:
             now = time.monotonic()
             self._aside = {job_id: until for job_id, until in self._aside.items() if until > now}
         return list(self._aside)
+
+
+def spread(head: Sequence[tuple[int, ObjectId]], limit: int) -> list[ObjectId]:
+    """Choose at most `limit` of (priority, id): no one of them sooner than a more urgent one.
+
+    Among equally urgent ones it is chance that decides, so that those who claim at the same moment
+    do not all try for the same jobs.
+    """
+    if len(head) <= limit:
+        return [job_id for _, job_id in head]
+    least = head[limit - 1][0]
+    urgent = [job_id for priority, job_id in head if priority > least]
+    equal = [job_id for priority, job_id in head if priority == least]
+    chosen = sorted(random.sample(range(len(equal)), limit - len(urgent)))
+    return urgent + [equal[i] for i in chosen]
+
+
+def _index(claim: Claim) -> Index:
+    """Return the index whose order is the claim's."""
+    return CLAIM if claim.overdue_since is None else BY_TIME
 
 
 def _to_running(claim: Claim) -> list[Document]:

@@ -115,6 +115,10 @@ UNIQUE_KEY = Index(
 )
 """At most one job of a name holds a key: while it is active, or has a time until when."""
 
+# The pages of find_jobs: a field that is not asked for stands as the list of all its values.
+NEWEST_BY_NAME = Index("newest_by_name", (("name", 1), ("status", 1), ("_id", -1)))
+NEWEST_BY_TYPE = Index("newest_by_type", (("type", 1), ("status", 1), ("_id", -1)))
+
 JOBS = (
     _exclusive("simple"),
     _exclusive("cron_task"),
@@ -132,9 +136,8 @@ JOBS = (
         (("worker_id", 1), ("status", 1)),
         {"partialFilterExpression": {"status": "running"}},
     ),
-    # The pages of find_jobs: a field that is not asked for stands as the list of all its values.
-    Index("newest_by_name", (("name", 1), ("status", 1), ("_id", -1))),
-    Index("newest_by_type", (("type", 1), ("status", 1), ("_id", -1))),
+    NEWEST_BY_NAME,
+    NEWEST_BY_TYPE,
     # The Node package's kill of a waiting job leaves no end, so the time to live never comes.
     Index(
         "killed_by_end",

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, WriteError
 
 from job_processor.errors import JobConflictError, StoreError
@@ -29,6 +28,7 @@ from job_processor.store.mongo.errors import (
     write_errors,
 )
 from job_processor.store.mongo.handles import Handles
+from job_processor.store.mongo.modifying import update_then_find
 
 
 class Jobs:
@@ -65,9 +65,7 @@ class Jobs:
             "status": {"$in": SETTLED_STATUSES},
         }
         try:
-            document = await self._jobs.find_one_and_update(
-                settled, _to_waiting(now), return_document=ReturnDocument.AFTER
-            )
+            document = await update_then_find(self._jobs, settled, _to_waiting(now))
         except DuplicateKeyError as error:
             raise JobConflictError.of(job_id) from error
         except OperationFailure as error:

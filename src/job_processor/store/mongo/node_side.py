@@ -7,14 +7,14 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from bson import json_util
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from job_processor.ids import cron_id, occurrence_id
 from job_processor.models import written_at
 from job_processor.settings import COUNT_CAP, HISTORY_BATCH, STATUS_NAMES
 from job_processor.store.mongo.crons import Crons
 from job_processor.store.mongo.documents import Document, cron_document
-from job_processor.store.mongo.errors import DRIVER_ERRORS, translate
+from job_processor.store.mongo.errors import API_STRICT, DRIVER_ERRORS, translate
 from job_processor.store.mongo.handles import Collection, Handles
 from job_processor.store.mongo.history import end_killed
 from job_processor.store.mongo.indexes import JOBS, SIGNALS, WORKERS, Index, existing_indexes
@@ -52,11 +52,23 @@ _OWNERS: dict[str, ValidatorOwner] = {
 }
 
 
+async def _version(handles: Handles) -> str:
+    """Return the server's version; a client that is held to the Stable API is not told it."""
+    try:
+        info = await handles.database.client.server_info()
+    except OperationFailure as error:
+        if error.code != API_STRICT:
+            raise
+        return "not told to a client with a strict Stable API"
+    return str(info["version"])
+
+
 class MongoNodeSide(NodeSide):
     """Reads and writes the collections of one prefix."""
 
-    def __init__(self, handles: Handles, address: str) -> None:
+    def __init__(self, handles: Handles, reading: Reading, address: str) -> None:
         self._handles = handles
+        self._reading = reading
         self._address = address
         self._settings = Settings(handles)
         self._workers = Workers(handles)
@@ -84,14 +96,13 @@ class MongoNodeSide(NodeSide):
         return await self._answer(self._give_validator_back())
 
     async def _survey(self) -> Survey:
-        handles, reading = self._handles, Reading(self._handles)
-        info = await handles.database.client.server_info()
+        handles, reading = self._handles, self._reading
         name = handles.jobs.name
         found = recognize(await current_validator(handles.database, name), name)
         owners = await self._settings.of_kind("cron_owner")
         killed = {"status": "killed", "ended_at": None}
         return Survey(
-            server=str(info["version"]),
+            server=await _version(handles),
             validator=_OWNERS[found],
             saved_validator=bool(await self._settings.of_kind(_KIND)),
             registrations=await self._workers.registrations(),

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from bson import ObjectId
@@ -25,6 +28,8 @@ from job_processor.store.mongo.documents import (
     to_job,
 )
 from job_processor.store.mongo.handles import Handles
+from job_processor.store.mongo.hinting import Hinting, IndexHint
+from job_processor.store.mongo.indexes import NEWEST_BY_NAME, NEWEST_BY_TYPE, Index
 
 _TYPES: tuple[JobType, ...] = ("cron_task", "simple")
 _IS_JOB: Document = {"type": {"$in": JOB_TYPES}, "status": {"$in": JOB_STATUSES}}
@@ -33,6 +38,9 @@ _IS_JOB: Document = {"type": {"$in": JOB_TYPES}, "status": {"$in": JOB_STATUSES}
 _WHAT_IS_SHOWN = {"state": 0}
 """A saved state may be large, and is for the next run only."""
 
+_WALKS = 200
+"""MongoDB merges so many walks of an index at most; with more it sorts in memory."""
+
 _NAMES_IN_COUNT = 50
 """Names in one pipeline, of 7 stages each: MongoDB takes at most 1000 stages."""
 
@@ -40,14 +48,16 @@ _NAMES_IN_COUNT = 50
 class Reading:
     """Finds and counts jobs."""
 
-    def __init__(self, handles: Handles) -> None:
+    def __init__(self, handles: Handles, hinting: Hinting) -> None:
         self._jobs = handles.jobs
         self._latest = handles.latest_jobs
+        self._hinting = hinting
 
     async def get(self, job_id: ObjectId) -> Job | None:
         """Return a job or cron task, None when there is none of this id."""
-        document = await self._jobs.find_one({"_id": job_id, **_IS_JOB}, _WHAT_IS_SHOWN)
-        return None if document is None else to_job(document)
+        # By its id alone, which needs no plan; what it is is seen here.
+        document = await self._jobs.find_one({"_id": job_id}, _WHAT_IS_SHOWN)
+        return to_job(document) if document is not None and _is_job(document) else None
 
     async def get_many(self, job_ids: Collection[ObjectId]) -> list[Job]:
         """Return those of the jobs and cron tasks that exist, in no order."""
@@ -64,16 +74,29 @@ class Reading:
         """
         if query.limit < 1:
             return []
-        order = [("_id", 1 if query.oldest_first else -1)]
         if not query.looks_through:
-            found = self._jobs.find(
-                _selection(query), _WHAT_IS_SHOWN, sort=order, limit=query.limit
-            )
-            return [to_job(document) async for document in found]
+            return [to_job(document) for document in await self._page(query)]
         looked_through = await self._jobs.aggregate(
             [*_look_through(query), {"$limit": query.limit}, {"$project": _WHAT_IS_SHOWN}]
         )
         return [to_job(document) async for document in looked_through]
+
+    async def _page(self, query: JobQuery) -> list[Document]:
+        """Return a page, merged from those of groups of names where there are many names."""
+        page: list[Document] = []
+        for group in walks(query):
+            part = within(group, [document["_id"] for document in page])
+            found = await self._hinting.walk(_index(query), partial(self._walk, part))
+            page = sorted(page + found, key=itemgetter("_id"), reverse=not query.oldest_first)
+            del page[query.limit :]
+        return page
+
+    async def _walk(self, query: JobQuery, hint: IndexHint) -> list[Document]:
+        order = [("_id", 1 if query.oldest_first else -1)]
+        found = self._jobs.find(
+            _selection(query), _WHAT_IS_SHOWN, sort=order, limit=query.limit, hint=hint
+        )
+        return await found.to_list()
 
     async def count_matching(self, query: JobQuery, cap: int) -> int:
         """Count a selection, up to `cap`."""
@@ -132,8 +155,11 @@ class Reading:
         """
         names: list[tuple[JobType, str]] = []
         for type in _TYPES:
-            found: list[str] = await self._jobs.distinct("name", {"type": type})
-            names += [(type, name) for name in sorted(found)]
+            # No `distinct`: the Stable API lacks it, and its one reply holds 16 MB at most.
+            found = await self._jobs.aggregate(
+                [{"$match": {"type": type}}, {"$group": {"_id": "$name"}}]
+            )
+            names += [(type, name) for name in sorted([each["_id"] async for each in found])]
         return names[: max(limit, 0)]
 
     async def count(
@@ -169,6 +195,39 @@ def _count_pipelines(
                 {"$limit": cap},
                 {"$group": {"_id": {"$literal": key}, "count": {"$sum": 1}}},
             ]
+
+
+def walks(query: JobQuery) -> Iterator[JobQuery]:
+    """Give a selection in parts that MongoDB can walk in the order of ids, without sorting.
+
+    Each name and state is a walk of its own, and it merges at most `_WALKS` of them.
+    """
+    if query.name is not None or query.names is None:
+        yield query
+        return
+    size = _WALKS // (1 if query.status else len(JOB_STATUSES))
+    for start in range(0, len(query.names), size):
+        yield replace(query, names=query.names[start : start + size])
+
+
+def within(query: JobQuery, page: Sequence[ObjectId]) -> JobQuery:
+    """Return what of a selection may still come into a page that is sorted already."""
+    if len(page) < query.limit:
+        return query
+    if query.oldest_first:
+        return replace(query, after=page[-1])
+    return replace(query, above=page[-1])
+
+
+def _index(query: JobQuery) -> Index:
+    """Return the index that has the ids of each name or type in their order."""
+    by_type = query.name is None and query.names is None
+    return NEWEST_BY_TYPE if by_type else NEWEST_BY_NAME
+
+
+def _is_job(document: Document) -> bool:
+    """False for crons, and for states of a later version."""
+    return document.get("type") in JOB_TYPES and document.get("status") in JOB_STATUSES
 
 
 def _selection(query: JobQuery) -> Document:

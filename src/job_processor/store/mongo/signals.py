@@ -6,7 +6,6 @@ from collections.abc import Collection
 from datetime import datetime
 
 from bson import ObjectId
-from pymongo import ReturnDocument
 
 from job_processor.models import Job, JobStatus
 from job_processor.store.mongo.documents import (
@@ -15,6 +14,7 @@ from job_processor.store.mongo.documents import (
     to_job,
 )
 from job_processor.store.mongo.handles import Handles
+from job_processor.store.mongo.modifying import update_then_find
 
 
 class Signals:
@@ -26,13 +26,13 @@ class Signals:
 
     async def kill_waiting(self, job_id: ObjectId, now: datetime) -> Job | None:
         """Pending or paused → killed, with `ended_at`; None when it did not wait."""
-        document = await self._jobs.find_one_and_update(
+        document = await update_then_find(
+            self._jobs,
             {"_id": job_id, "type": {"$in": JOB_TYPES}, "status": {"$in": WAITING_STATUSES}},
             {
                 "$set": {"status": JobStatus.KILLED.value, "ended_at": now},
                 "$max": {"updated_at": now},
             },
-            return_document=ReturnDocument.AFTER,
         )
         return None if document is None else to_job(document)
 

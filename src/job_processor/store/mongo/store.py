@@ -37,6 +37,7 @@ from job_processor.store.mongo.crons import Crons
 from job_processor.store.mongo.documents import Document
 from job_processor.store.mongo.errors import DRIVER_ERRORS, translate
 from job_processor.store.mongo.handles import Handles
+from job_processor.store.mongo.hinting import Hinting
 from job_processor.store.mongo.history import History
 from job_processor.store.mongo.jobs import Jobs
 from job_processor.store.mongo.node_side import MongoNodeSide
@@ -89,14 +90,15 @@ class MongoStore(Store):
         self._jobs = Jobs(handles)
         self._transactions = Transactions(handles, self.address)
         self._unique_keys = UniqueKeys(handles)
-        self._claims = Claims(handles, self._logger)
+        self._hinting = Hinting(handles.jobs.name, self._logger)
+        self._claims = Claims(handles, self._hinting, self._logger)
         self._settlements = Settlements(handles, self._logger)
         self._records = Records(handles)
         self._signals = Signals(handles)
         self._workers = Workers(handles)
         self._crons = Crons(handles)
         self._settings = Settings(handles)
-        self._reading = Reading(handles)
+        self._reading = Reading(handles, self._hinting)
         self._rollups = Rollups(handles)
         self._history = History(handles, history_days)
 
@@ -133,6 +135,7 @@ class MongoStore(Store):
         except StoreError as error:
             raise StoreSetupError(str(error)) from error
         self._history.database_days = days
+        self._hinting.trust_again()
         await self.look_at_validator()
 
     async def look_at_validator(self) -> None:
@@ -156,7 +159,7 @@ class MongoStore(Store):
 
     def node_side(self) -> NodeSide:
         """Return what a move away from the Node package looks at and changes."""
-        return MongoNodeSide(self._handles, self.address)
+        return MongoNodeSide(self._handles, self._reading, self.address)
 
     def open_pulse(self) -> Pulse:
         """Open a client of its own for the heartbeat.
@@ -245,9 +248,11 @@ class MongoStore(Store):
             self._watch.notify(Hint.WORK)
         return job
 
-    async def runs_of(self, worker_id: ObjectId, limit: int) -> list[Job]:
+    async def runs_of(
+        self, worker_id: ObjectId, limit: int, *, unconfirmed: bool = False
+    ) -> list[Job]:
         """Return what is running under this worker's id, at most `limit` of it."""
-        return await self._answer(self._workers.runs_of(worker_id, limit))
+        return await self._answer(self._workers.runs_of(worker_id, limit, unconfirmed=unconfirmed))
 
     async def move_runs(self, old: ObjectId, new: ObjectId) -> set[ObjectId]:
         """Running under `old` → running under `new`; return all ids running under `new`."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from pymongo import ReturnDocument
-
 from job_processor.models import SimpleJob
-from job_processor.store.mongo.documents import ACTIVE_STATUSES, Document, to_job
+from job_processor.store.mongo.documents import ACTIVE_STATUSES, Document, job_document, to_job
 from job_processor.store.mongo.handles import Handles
 
 
@@ -38,28 +37,31 @@ class UniqueKeys:
         await self._jobs.update_one(as_read, {"$unset": {"unique_key": "", "unique_until": ""}})
 
     async def replace(self, holder: SimpleJob, job: SimpleJob) -> SimpleJob | None:
-        """Pending and holding its key → with what `job` asks for; None when it waits no more."""
+        """Pending and holding its key → with what `job` asks for; None when it waits no more.
+
+        The whole document is written anew: the change stream tells that, and not the change of a
+        time alone. What is there of earlier runs goes with the old one.
+        """
+        moment = max(holder.updated_at, job.updated_at)
         waiting: Document = {
             "_id": holder.id,
             "status": "pending",
             "unique_key": holder.unique_key,
+            "unique_until": holder.unique_until,
+            "updated_at": {"$lte": moment},  # which never goes back
         }
-        fields: Document = {
-            "payload": job.payload,
-            "scheduled_for": job.scheduled_for,
-        }
-        rare = {"priority": job.priority or None, "expires_at": job.expires_at}
-        change: Document = {
-            "$set": fields | {name: value for name, value in rare.items() if value is not None},
-            "$max": {"updated_at": job.updated_at},
-        }
-        gone = {name: "" for name, value in rare.items() if value is None}
-        if gone:
-            change["$unset"] = gone
-        document = await self._jobs.find_one_and_update(
-            waiting, change, return_document=ReturnDocument.AFTER
+        replaced = replace(
+            job,
+            id=holder.id,
+            created_at=holder.created_at,
+            updated_at=moment,
+            sync=holder.sync,
+            exclusive=holder.exclusive,
+            traceparent=holder.traceparent,
+            unique_until=holder.unique_until,
         )
-        return None if document is None else _simple(document)
+        result = await self._jobs.replace_one(waiting, job_document(replaced))
+        return replaced if result.matched_count else None
 
 
 def _simple(document: Any) -> SimpleJob:

@@ -29,6 +29,7 @@ class Workers:
         self._database = handles.database
         self._workers = handles.workers
         self._jobs = handles.jobs
+        self._latest = handles.latest_jobs
 
     async def hello(self) -> Document:
         """Return what the server tells about itself, its present time included."""
@@ -80,14 +81,26 @@ class Workers:
 
     async def running_worker_ids(self) -> set[ObjectId]:
         """Return the worker ids of all running jobs."""
-        running = {"status": "running", "worker_id": {"$ne": None}}
-        return set(await self._jobs.distinct("worker_id", running))
+        # No `distinct`: the Stable API lacks it, and its one reply holds 16 MB at most.
+        grouped = await self._jobs.aggregate(
+            [
+                {"$match": {"status": "running", "worker_id": {"$ne": None}}},
+                {"$group": {"_id": "$worker_id"}},
+            ]
+        )
+        return {each["_id"] async for each in grouped}
 
-    async def runs_of(self, worker_id: ObjectId, limit: int) -> list[Job]:
-        """Return what is running under this worker's id."""
+    async def runs_of(
+        self, worker_id: ObjectId, limit: int, *, unconfirmed: bool = False
+    ) -> list[Job]:
+        """Return what is running under this worker's id.
+
+        What a claim has just moved is seen by a majority some time later only.
+        """
         if limit < 1:
             return []
-        runs = self._jobs.find({"status": "running", "worker_id": worker_id}, limit=limit)
+        jobs = self._latest if unconfirmed else self._jobs
+        runs = jobs.find({"status": "running", "worker_id": worker_id}, limit=limit)
         return [to_job(document) async for document in runs]
 
     async def move_runs(self, old: ObjectId, new: ObjectId) -> set[ObjectId]:
@@ -95,7 +108,8 @@ class Workers:
         await self._jobs.update_many(
             {"status": "running", "worker_id": old}, {"$set": {"worker_id": new}}
         )
-        return set(await self._jobs.distinct("_id", {"status": "running", "worker_id": new}))
+        running = self._jobs.find({"status": "running", "worker_id": new}, {"_id": 1})
+        return {document["_id"] async for document in running}
 
 
 def _worker_document(worker: WorkerInfo) -> Document:

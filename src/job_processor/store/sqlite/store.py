@@ -224,8 +224,11 @@ class SqliteStore(Store):
             self._listeners.emit(Hint.WORK)
         return job
 
-    async def runs_of(self, worker_id: ObjectId, limit: int) -> list[Job]:
+    async def runs_of(
+        self, worker_id: ObjectId, limit: int, *, unconfirmed: bool = False
+    ) -> list[Job]:
         """Return what runs under a worker's id."""
+        del unconfirmed  # what is written here is there at once for everybody
         return await self._writer.call(self._jobs.runs_of, worker_id, limit)
 
     async def move_runs(self, old: ObjectId, new: ObjectId) -> set[ObjectId]:

@@ -1,0 +1,153 @@
+"""Statements name the index that they are to walk, and do without where somebody dropped it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from bson import ObjectId
+from hypothesis import given
+from hypothesis import strategies as st
+
+from job_processor.models import JobStatus
+from job_processor.queries import JobQuery
+from job_processor.settings import CLAIM_NAMES
+from job_processor.store.mongo import MongoStore
+from job_processor.store.mongo.claims import spread
+from job_processor.store.mongo.reading import walks
+from tests.store.mongo.conftest import Commands, Database
+from tests.store.mongo.samples import LATER, NOW, claim, simple
+
+pytestmark = pytest.mark.mongo
+
+JOBS = "job_processor.jobs"
+BY_TIME = ["type", "name", "status", "scheduled_for"]
+OVERDUE = replace(claim(1), overdue_since=NOW + timedelta(minutes=1))
+MANY = tuple(f"name_{number:03}" for number in range(70))
+
+
+def hints(commands: Commands) -> list[Sequence[str]]:
+    """Return the keys of the indexes that were named, in order."""
+    every = [
+        part
+        for _, sent in commands.sent
+        for part in (sent, *sent.get("updates", ()))
+        if part.get("hint")
+    ]
+    return [list(part["hint"]) for part in every]
+
+
+async def test_each_statement_names_its_index(
+    watched_store: MongoStore, commands: Commands
+) -> None:
+    """A claim its own, that of the overdue and the next due time the one by time, an update _id."""
+    await watched_store.insert([simple() for _ in range(3)])
+    commands.sent.clear()
+    assert len(await watched_store.claim(claim(2))) == 2
+    assert hints(commands) == [["name", "status", "priority", "scheduled_for"], ["_id"]]
+    commands.sent.clear()
+    assert len(await watched_store.claim(OVERDUE)) == 1
+    await watched_store.next_due(["resize"])
+    assert hints(commands) == [BY_TIME, BY_TIME]
+    commands.sent.clear()
+    await watched_store.find(JobQuery(name="resize"))
+    await watched_store.find(JobQuery(status=JobStatus.RUNNING))
+    assert hints(commands) == [["name", "status", "_id"], ["type", "status", "_id"]]
+
+
+@pytest.mark.parametrize("index", ["claim", "_".join(f"{key}_1" for key in BY_TIME)])
+async def test_an_index_that_is_gone_costs_time_and_no_job(
+    store: MongoStore, database: Database, caplog: pytest.LogCaptureFixture, index: str
+) -> None:
+    """Claims, looks ahead and pages go on, with one warning, until `setup()` has made it again."""
+    await store.insert([simple() for _ in range(4)])
+    await database[JOBS].drop_index(index)
+    for _ in range(2):
+        assert len(await store.claim(claim(1))) == 1
+        assert len(await store.claim(OVERDUE)) == 1
+        assert await store.next_due(["resize"]) == (NOW if _ == 0 else None)
+    assert caplog.text.count(f"the index {index!r} of {JOBS} is gone") == 1
+    await store.setup()
+    await database[JOBS].drop_index(index)
+    await store.claim(claim(1))
+    await store.next_due(["resize"])
+    assert caplog.text.count("is gone") == 2
+
+
+async def test_a_page_without_its_index_is_a_page(store: MongoStore, database: Database) -> None:
+    """What is found is the same."""
+    jobs = [simple() for _ in range(3)]
+    await store.insert(jobs)
+    for index in ("newest_by_name", "newest_by_type"):
+        await database[JOBS].drop_index(index)
+    for query in (JobQuery(), JobQuery(name="resize")):
+        assert await store.find(query) == jobs[::-1]
+
+
+# --- pages of many names ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("oldest_first", [False, True])
+@pytest.mark.parametrize("status", [None, JobStatus.PENDING])
+async def test_a_page_of_many_names_is_merged(
+    watched_store: MongoStore, commands: Commands, *, oldest_first: bool, status: JobStatus | None
+) -> None:
+    """No statement has more than 200 pairs of name and state, and the pages are those of all."""
+    jobs = [simple(name=name) for _ in range(3) for name in MANY]
+    await watched_store.insert(jobs)
+    commands.sent.clear()
+    query = JobQuery(names=MANY, limit=50, oldest_first=oldest_first, status=status)
+    pages, last = [], await watched_store.find(query)
+    while last:
+        pages.append(last)
+        at = last[-1].id
+        rest = replace(query, above=at) if oldest_first else replace(query, after=at)
+        last = await watched_store.find(rest)
+    assert [job for page in pages for job in page] == (jobs if oldest_first else jobs[::-1])
+    assert [len(page) for page in pages] == [50, 50, 50, 50, 10]
+    for name, sent in commands.sent:
+        assert name == "find"
+        states = 1 if status else len(sent["filter"]["status"]["$in"])
+        assert len(sent["filter"]["name"]["$in"]) * states <= 200
+
+
+@given(count=st.integers(0, 500), status=st.sampled_from([None, JobStatus.FINISHED]))
+def test_the_groups_of_names_are_all_of_them(count: int, status: JobStatus | None) -> None:
+    """Each name is in one group, in order, and no group is of more walks than MongoDB merges."""
+    names = tuple(map(str, range(count)))
+    groups = [group.names or () for group in walks(JobQuery(names=names, status=status))]
+    assert tuple(name for group in groups for name in group) == names
+    assert all(0 < len(group) * (1 if status else 7) <= 200 for group in groups)
+
+
+# --- urgency ------------------------------------------------------------------------------------
+
+
+@given(
+    priorities=st.lists(st.integers(0, 9), max_size=80).map(lambda some: sorted(some)[::-1]),
+    limit=st.integers(1, 10),
+)
+def test_chance_decides_among_equals_only(priorities: list[int], limit: int) -> None:
+    """Of the head of a queue no job is chosen before a more urgent one, and each once."""
+    head = [(priority, ObjectId()) for priority in priorities]
+    chosen = spread(head, limit)
+    urgency = {job_id: priority for priority, job_id in head}
+    assert len(set(chosen)) == len(chosen) == min(limit, len(head))
+    assert [urgency[job_id] for job_id in chosen] == priorities[:limit]
+
+
+def test_equals_are_chosen_by_chance() -> None:
+    """Whoever claims at the same moment tries for others."""
+    head = [(0, ObjectId()) for _ in range(80)]
+    assert len({tuple(spread(head, 10)) for _ in range(20)}) > 1
+
+
+async def test_lost_candidates_make_nobody_pass_over_what_is_urgent(store: MongoStore) -> None:
+    """However far a claim spreads, it takes the urgent jobs first."""
+    urgent = [simple(priority=9) for _ in range(CLAIM_NAMES // 5)]
+    await store.insert([*[simple() for _ in range(200)], *urgent])
+    store._claims._spread = 8  # what some claims in a row that lost a candidate lead to
+    taken = await store.claim(claim(len(urgent), now=LATER))
+    assert {job.id for job in taken} == {job.id for job in urgent}
