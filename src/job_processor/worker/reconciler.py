@@ -45,7 +45,7 @@ class Reconciler:
         """Adopt or give back, once; raises StoreError."""
         engine = self._engine
         async with engine.gate.exclusive():  # no claim is on its way to us meanwhile
-            jobs = await engine.store.runs_of(engine.worker_id, RESCUE_BATCH)
+            jobs = await engine.store.runs_of(engine.worker_id, RESCUE_BATCH, unconfirmed=not adopt)
             unknown = [
                 job for job in jobs if job.id not in engine.runs and job.id not in engine.runs.held
             ]

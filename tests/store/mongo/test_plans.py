@@ -22,7 +22,7 @@ pytestmark = pytest.mark.mongo
 
 NAMES = [f"work_{number}" for number in range(CLAIM_NAMES)]
 IS_REAL = EXTERNAL_URL_VARIABLE in os.environ
-PLANNED = {"find", "findAndModify", "update", "aggregate", "distinct"}
+PLANNED = {"find", "findAndModify", "update", "aggregate"}
 NOT_EXPLAINED = ("lsid", "txnNumber", "$db", "$clusterTime", "$readPreference", "writeConcern")
 
 
