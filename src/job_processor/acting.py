@@ -8,10 +8,7 @@ from typing import Literal, TypeAlias
 
 from bson import ObjectId
 
-from job_processor.clock import Clock
-from job_processor.errors import JobConflictError, JobNotFoundError
-from job_processor.events import EventBus
-from job_processor.killing import kill_job
+from job_processor.actions import Actions
 from job_processor.queries import JobQuery
 from job_processor.store import Store
 
@@ -30,20 +27,18 @@ class Acted:
 
 
 class Acting:
-    """Does one action to jobs; each is guarded on its own."""
+    """Does one action to jobs, a step of them at a time."""
 
     def __init__(
         self,
         store: Store,
-        clock: Clock,
-        events: EventBus,
+        actions: Actions,
         action: Action,
         on_progress: Callable[[int], object] | None = None,
     ) -> None:
         self._store = store
-        self._events = events
-        self._clock = clock
-        self._action = action
+        steps = {"retry": actions.retry, "kill": actions.kill, "delete": actions.delete}
+        self._do = steps[action]
         self._on_progress = on_progress
 
     async def on(self, job_ids: Sequence[ObjectId]) -> Acted:
@@ -54,12 +49,9 @@ class Acting:
         return acted
 
     async def _step(self, job_ids: Sequence[ObjectId]) -> Acted:
-        if self._action == "delete":
-            done = len(await self._store.delete(job_ids))
-        else:
-            act = self._retry if self._action == "retry" else self._kill
-            done = sum([await act(job_id) for job_id in job_ids])
-        return Acted(done, len(job_ids) - done)
+        did = await self._do(job_ids)
+        done = sum(each.refusal is None for each in did)
+        return Acted(done, len(did) - done)
 
     async def on_all(self, query: JobQuery) -> Acted:
         """Do it to all of a selection, the newest first, as it was when this began."""
@@ -75,20 +67,3 @@ class Acting:
         if self._on_progress is not None:
             self._on_progress(acted.done + acted.left)
         return acted
-
-    async def _retry(self, job_id: ObjectId) -> bool:
-        await self._store.acknowledge_kills([job_id])
-        try:
-            return await self._store.requeue(job_id, self._clock.now()) is not None
-        except JobConflictError:
-            return False
-
-    async def _kill(self, job_id: ObjectId) -> bool:
-        try:
-            before = await self._store.get(job_id)
-            if before is None or before.settled:
-                return False
-            await kill_job(self._store, job_id, self._clock, self._events)
-        except JobNotFoundError:
-            return False
-        return True

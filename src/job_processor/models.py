@@ -161,6 +161,14 @@ class BaseJob:
             self.started_at is not None and self.started_at != self.updated_at
         )
 
+    @property
+    def was_held(self) -> bool:
+        """True for a claimed job that a worker has held before, whether it began or not.
+
+        One that was given back unbegun has an output, though it never ran.
+        """
+        return self.ran_before or self.output is not None
+
 
 @dataclass(frozen=True, kw_only=True)
 class SimpleJob(BaseJob):

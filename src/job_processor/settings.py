@@ -22,6 +22,10 @@ SCHEDULE_BATCH = 1000
 AGEING_INTERVAL = 1.0
 """Seconds between two claims of what has waited for too long, where there is a limit for that."""
 
+KILL_LOOKS = 10
+"""Looks that a kill takes at a job which moves away from each, before it leaves it to its request:
+5 s at the most."""
+
 CRASH_LIMIT = 3
 """Workers that a job may take down, without a settlement in between, before it is errored."""
 

@@ -9,12 +9,12 @@ from bson import ObjectId
 
 from job_processor import audit
 from job_processor.acting import Acted, Acting, Action
+from job_processor.actions import Actions, Did
 from job_processor.audit import AuditEntry
 from job_processor.crons import CronInfo, get_crons, run_cron
-from job_processor.errors import InvalidArgumentError, JobNotFoundError, JobStateError
+from job_processor.errors import InvalidArgumentError
 from job_processor.facade.base import Base
 from job_processor.ids import object_id
-from job_processor.killing import kill_job
 from job_processor.models import CronTask, Job
 from job_processor.pauses import KIND, Pauses, setting_key, worker_key
 from job_processor.selecting import query_of
@@ -23,6 +23,10 @@ from job_processor.selecting import query_of
 class Control(Base):
     """Killing, sending round again, pausing, and crons by hand."""
 
+    @property
+    def _actions(self) -> Actions:
+        return Actions(self._store, self._clock, self._events)
+
     async def kill_job(self, job_id: ObjectId | str) -> Job:
         """Kill a waiting job at once, ask the worker of a running one to stop it.
 
@@ -30,7 +34,8 @@ class Control(Base):
         JobNotFoundError.
         """
         self._ready()
-        return await kill_job(self._store, object_id(job_id), self._clock, self._events)
+        (did,) = await self._actions.kill([object_id(job_id)])
+        return _job_of(did)
 
     async def retry_job(self, job_id: ObjectId | str) -> Job:
         """Send a settled job round again, now, with all its attempts; return it pending.
@@ -39,18 +44,8 @@ class Control(Base):
         is exclusive and another one of its name is active.
         """
         self._ready()
-        id = object_id(job_id)
-        while True:
-            job = await self._store.get(id)
-            if job is None:
-                raise JobNotFoundError(id)
-            if not job.settled:
-                raise JobStateError(f"job {id} is {job.status}; only a settled one can be retried")
-            await self._store.acknowledge_kills([id])  # they were meant for the run that has ended
-            waiting = await self._store.requeue(id, self._clock.now())
-            if waiting is not None:
-                self._events.tell_stored([waiting])
-                return waiting
+        (did,) = await self._actions.retry([object_id(job_id)])
+        return _job_of(did)
 
     async def pause(self, name: str | None = None, *, tag: str | None = None) -> None:
         """Let no worker begin anything of a name of jobs or crons, or of a tag; until `resume`.
@@ -111,11 +106,9 @@ class Control(Base):
         Raises JobNotFoundError, and JobStateError while it runs: kill it first.
         """
         self._ready()
-        id = object_id(job_id)
-        if not await self._store.delete([id]):
-            if await self._store.get(id) is None:
-                raise JobNotFoundError(id)
-            raise JobStateError(f"job {id} is running; kill it before you delete it")
+        (did,) = await self._actions.delete([object_id(job_id)])
+        if did.refusal is not None:
+            raise did.refusal
 
     async def act_on_jobs(
         self,
@@ -141,7 +134,7 @@ class Control(Base):
         if (job_ids is None) == (not selection):
             allowed = "allowed is one of the two: job_ids, or what find_jobs takes"
             raise InvalidArgumentError("job_ids", job_ids, allowed)
-        acting = Acting(self._store, self._clock, self._events, action, on_progress)
+        acting = Acting(self._store, self._actions, action, on_progress)
         if job_ids is not None:
             return await acting.on([object_id(each, "job_ids") for each in job_ids])
         return await acting.on_all(query_of(self.registry, **selection))
@@ -155,3 +148,11 @@ class Control(Base):
         """Return who did what by the dashboard, the latest first."""
         self._ready()
         return await audit.entries(self._store)
+
+
+def _job_of(did: Did) -> Job:
+    """Return the job; raise why nothing was done, where there is none to return."""
+    if did.job is not None:
+        return did.job
+    assert did.refusal is not None  # noqa: S101  # one of the two is there
+    raise did.refusal

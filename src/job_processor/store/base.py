@@ -251,11 +251,17 @@ class Store(ABC):
 
     @abstractmethod
     async def kill_waiting(self, job_id: ObjectId, now: datetime) -> Job | None:
-        """Pending or paused → killed, with `ended_at`; None when it did not wait."""
+        """Pending, paused or running under no worker → killed, with its end; None in other states.
+
+        What runs under nobody's id (another writer left it so) nobody else would ever end.
+        """
 
     @abstractmethod
     async def request_kill(self, job_id: ObjectId, worker_id: ObjectId, now: datetime) -> None:
-        """Leave a kill request for a running job; twice is harmless."""
+        """Leave a kill request for a running job; twice is harmless.
+
+        It stands until it is acknowledged, however long that takes.
+        """
 
     @abstractmethod
     async def kill_requests(self, job_ids: Collection[ObjectId]) -> set[ObjectId]:
@@ -263,7 +269,11 @@ class Store(ABC):
 
     @abstractmethod
     async def acknowledge_kills(self, job_ids: Collection[ObjectId]) -> None:
-        """Mark the kill requests of these jobs, all settled, as done."""
+        """Mark the kill requests of those of these jobs that are settled or gone as done.
+
+        One of a job that is pending, running or paused stands, also when the job has begun anew
+        since it was settled: only what was asked before a moment at which it was settled is done.
+        """
 
     # --- workers --------------------------------------------------------------------------------
 

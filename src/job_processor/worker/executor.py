@@ -77,11 +77,16 @@ class Executor:
 
     def skip(self, job: Job, definition: Definition, told: str | None = None) -> None:
         """Settle a job that is `running` under our id, and too late, as skipped, without a run."""
+        self.settle_unbegun(job, definition, skipped("other", self._clock.now(), told=told))
+
+    def settle_unbegun(self, job: Job, definition: Definition, outcome: Outcome) -> None:
+        """Settle a job that is `running` under our id without a run."""
         run = Run(job, definition, of_worker=True)
         run.begun = True
+        run.ends_as = outcome.status
         self._runs.add(run)
         self._runs.conclude(run)
-        self._settler.add(run, skipped("other", self._clock.now(), told=told))
+        self._settler.add(run, outcome)
 
     async def _execute(self, run: Run) -> None:
         current.begin(run.job)

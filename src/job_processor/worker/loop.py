@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from job_processor.abort import AbortReason, AbortSignal
+from job_processor.abort import AbortSignal
 from job_processor.errors import StoreError, StoreUnavailableError
 from job_processor.events import Event, EventKind
 from job_processor.models import Job
@@ -16,7 +16,7 @@ from job_processor.settings import AGEING_INTERVAL, CLAIM_NAMES
 from job_processor.store.base import Hint
 from job_processor.worker.engine import Engine
 from job_processor.worker.misfire import is_skipped
-from job_processor.worker.outcomes import is_expired
+from job_processor.worker.outcomes import is_expired, killed_unbegun
 from job_processor.worker.pauses import PauseWatch
 from job_processor.worker.persistence import Backoff
 
@@ -146,12 +146,13 @@ class ClaimLoop:
             )
             try:
                 jobs = await engine.store.claim(claim)
+                for job in jobs:
+                    if not job.was_held:
+                        self._start(job)
+                await self._start_again([job for job in jobs if job.was_held])
             except asyncio.CancelledError:
                 self._on_trouble()
                 raise
-            for job in jobs:
-                self._start(job)
-        await self._obey_early_kills([job for job in jobs if job.ran_before])
         return len(jobs)
 
     def _start(self, job: Job) -> None:
@@ -167,19 +168,18 @@ class ClaimLoop:
         else:
             engine.executor.start(job, definition)
 
-    async def _obey_early_kills(self, resumed: Sequence[Job]) -> None:
-        """A run that ran before may have been asked to be killed in its former life."""
-        if not resumed:
+    async def _start_again(self, jobs: Sequence[Job]) -> None:
+        """Start what a worker held before, unless somebody asked to kill it in its former life."""
+        if not jobs:
             return
         engine = self._engine
-        try:
-            killed = await engine.store.kill_requests([job.id for job in resumed])
-        except StoreError:
-            return  # the kill listener asks again for whatever runs
-        for job_id in killed:
-            run = engine.runs.get(job_id)
-            if run is not None:
-                engine.executor.ladder.abort(run, AbortReason.KILL)
+        asked = await engine.store.kill_requests([job.id for job in jobs])
+        for job in jobs:
+            definition = engine.registry.get(job.name)
+            if job.id in asked and definition is not None:
+                engine.executor.settle_unbegun(job, definition, killed_unbegun(engine.clock.now()))
+            else:
+                self._start(job)
 
     async def _wait(self, exhausted: bool) -> None:
         """Wait for a free slot, or when nothing is due for a hint, the next due time, the sweep."""

@@ -17,6 +17,7 @@ from job_processor.settlements import Outcome
 from job_processor.values import describe
 
 INTERRUPTED = "Interrupted"
+KILLED = "Killed"
 CRASHED = "Worker crashed unexpectedly"
 UNSTORABLE = "its outcome could not be stored"
 POISONOUS = f"crashed its worker {CRASH_LIMIT} times"
@@ -67,7 +68,7 @@ def classify(
     if reason is AbortReason.LOST:
         return None
     if reason is AbortReason.KILL:
-        return ended(JobStatus.KILLED, "Killed")
+        return ended(JobStatus.KILLED, KILLED)
     if reason is AbortReason.MAX_RUNTIME:
         limit = definition.max_runtime_in_minutes
         return failed(f"max runtime of {limit:g} minutes exceeded" if limit else "max runtime")
@@ -91,7 +92,7 @@ def rescue(job: Job, definition: Definition | None, *, killed: bool, at: datetim
         return Outcome(status=status, at=at, crashes=crashes, output=Output(duration, None, error))
 
     if killed:
-        return ended(JobStatus.KILLED, "Killed")
+        return ended(JobStatus.KILLED, KILLED)
     if crashes >= CRASH_LIMIT:
         return ended(JobStatus.ERRORED, POISONOUS)
     if definition is not None and definition.resumable:
@@ -140,10 +141,20 @@ def next_best(outcome: Outcome, refusal: object) -> Outcome | None:
 
 
 def give_back(job: Job, at: datetime) -> Outcome:
-    """Return what to write for a run whose handler never began in this process."""
+    """Return what to write for a run whose handler never began in this process.
+
+    One that has no output yet gets an empty one: the mark by which the next claim sees that the job
+    was held before (`was_held`), and that somebody may have asked to kill it meanwhile.
+    """
     if job.ran_before and job.attempt == 1:
         return Outcome(status=JobStatus.PAUSED, at=at, crashes=job.crashes)
-    return Outcome(status=JobStatus.PENDING, at=at, crashes=job.crashes, started=False)
+    output = Output("--") if job.output is None else None
+    return Outcome(JobStatus.PENDING, at, output, crashes=job.crashes, started=False)
+
+
+def killed_unbegun(at: datetime) -> Outcome:
+    """Return what to write for a claimed job that somebody asked to kill before it began."""
+    return Outcome(JobStatus.KILLED, at, Output(format_duration(0), None, KILLED))
 
 
 def describe_error(error: BaseException) -> str:

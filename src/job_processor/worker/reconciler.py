@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
+
+from bson import ObjectId
 
 from job_processor.errors import StoreError
+from job_processor.killing import obey_kills
 from job_processor.models import Job
 from job_processor.settings import RECONCILE_INTERVAL, RESCUE_BATCH
 from job_processor.settlements import Settlement
 from job_processor.worker.engine import Engine
-from job_processor.worker.outcomes import give_back
+from job_processor.worker.outcomes import give_back, killed_unbegun
 
 
 class Reconciler:
@@ -49,17 +53,25 @@ class Reconciler:
             unknown = [
                 job for job in jobs if job.id not in engine.runs and job.id not in engine.runs.held
             ]
-            for job in unknown:
-                definition = engine.registry.get(job.name)
-                free = engine.runs.free_slots(engine.settings.concurrency)
-                if adopt and definition is not None and free > 0:
-                    engine.logger.warning("adopting job %r (%s)", job.name, job.id)
-                    engine.executor.start(job, definition)
-                else:
-                    await self._give_back(job)
+            asked = await engine.store.kill_requests([job.id for job in unknown])
+            given_back = [
+                job.id for job in unknown if not await self._take_up(job, asked, adopt=adopt)
+            ]
+        await obey_kills(engine.store, given_back, engine.clock, engine.events)
 
-    async def _give_back(self, job: Job) -> None:
+    async def _take_up(self, job: Job, asked: Collection[ObjectId], *, adopt: bool) -> bool:
+        """Kill what somebody asked to kill, adopt what can be; False when it was given back."""
         engine = self._engine
+        definition = engine.registry.get(job.name)
+        now = engine.clock.now()
+        if job.id in asked and definition is not None:
+            engine.executor.settle_unbegun(job, definition, killed_unbegun(now))
+            return True
+        free = engine.runs.free_slots(engine.settings.concurrency)
+        if adopt and definition is not None and free > 0:
+            engine.logger.warning("adopting job %r (%s)", job.name, job.id)
+            engine.executor.start(job, definition)
+            return True
         engine.logger.warning("giving back job %r (%s)", job.name, job.id)
-        outcome = give_back(job, engine.clock.now())
-        await engine.store.settle([Settlement(job, outcome, engine.worker_id)])
+        await engine.store.settle([Settlement(job, give_back(job, now), engine.worker_id)])
+        return False

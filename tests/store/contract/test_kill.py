@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from bson import ObjectId
 
@@ -101,8 +102,63 @@ async def test_two_requests_are_acknowledged_as_one(store: Store) -> None:
     for worker_id in (WORKER, WORKER, OTHER_WORKER):
         await store.request_kill(job.id, worker_id, NOW)
     assert await store.kill_requests([job.id]) == {job.id}
+    await store.settle([end(job, JobStatus.KILLED)])
     await store.acknowledge_kills([job.id])
     assert await store.kill_requests([job.id]) == set()
+
+
+async def test_a_request_stands_while_its_job_is_active(store: Store) -> None:
+    """What is pending, running or paused cannot be acknowledged, however often it is tried."""
+    paused, again, running = await run(store, simple(), simple(), simple())
+    await store.settle([end(paused, JobStatus.PAUSED), retry(again)])
+    ids = {paused.id, again.id, running.id}
+    for job_id in ids:
+        await store.request_kill(job_id, WORKER, NOW)
+    await store.acknowledge_kills(ids)
+    assert await store.kill_requests(ids) == ids
+
+
+async def test_a_request_of_a_new_run_is_not_that_of_the_old(store: Store) -> None:
+    """Acknowledged late, after the job was retried and killed again: the second request stands."""
+    (job,) = await run(store, simple())
+    await store.request_kill(job.id, WORKER, NOW)
+    await store.settle([end(job, JobStatus.KILLED)])
+    await store.acknowledge_kills([job.id])
+    assert await store.requeue(job.id, NOW) is not None
+    await store.claim(claim(1))
+    await store.request_kill(job.id, WORKER, NOW)
+    await store.acknowledge_kills([job.id])
+    assert await store.kill_requests([job.id]) == {job.id}
+
+
+async def test_a_request_stands_however_old_it_is(store: Store) -> None:
+    """No time takes away a request of a job that is active; a prune takes those that are done."""
+    running, ended, gone = await run(store, simple(), simple(), simple())
+    for job in (running, ended, gone):
+        await store.request_kill(job.id, WORKER, NOW - timedelta(days=30))
+    await store.settle([end(ended, JobStatus.FINISHED), end(gone, JobStatus.FINISHED)])
+    await store.delete([gone.id])
+    await store.prune(NOW - timedelta(days=300), 100)
+    ids = {running.id, ended.id, gone.id}
+    assert await store.kill_requests(ids) == {running.id}
+
+
+async def test_what_runs_under_nobody_is_killed_at_once(store: Store) -> None:
+    """Another writer left it `running` without a worker, whom nobody would ever ask."""
+    job = simple(status=JobStatus.RUNNING, started_at=NOW)
+    await store.insert([job])
+    killed = await store.kill_waiting(job.id, KILLED_AT)
+    assert killed is not None
+    assert (killed.status, killed.ended_at) == (JobStatus.KILLED, KILLED_AT)
+
+
+async def test_what_waits_with_a_worker_is_killed_at_once(store: Store) -> None:
+    """Its state decides, whatever another writer left as its worker."""
+    job = simple(worker_id=OTHER_WORKER)
+    await store.insert([job])
+    killed = await store.kill_waiting(job.id, KILLED_AT)
+    assert killed is not None
+    assert killed.status is JobStatus.KILLED
 
 
 async def test_only_the_requests_of_given_jobs_are_acknowledged(store: Store) -> None:

@@ -261,7 +261,7 @@ class MongoStore(Store):
     # --- kill -----------------------------------------------------------------------------------
 
     async def kill_waiting(self, job_id: ObjectId, now: datetime) -> Job | None:
-        """Pending or paused → killed, with `ended_at`; None when it did not wait."""
+        """Pending, paused or running under no worker → killed; None in other states."""
         killed = await self._answer(self._signals.kill_waiting(job_id, now))
         if killed is not None:
             self._watch.notify(Hint.SETTLED)
@@ -277,7 +277,7 @@ class MongoStore(Store):
         return await self._answer(self._signals.kill_requests(job_ids))
 
     async def acknowledge_kills(self, job_ids: Collection[ObjectId]) -> None:
-        """Mark the kill requests of these jobs, all settled, as done."""
+        """Mark the kill requests of those of these jobs that are settled or gone as done."""
         await self._answer(self._signals.acknowledge_kills(job_ids))
 
     # --- workers --------------------------------------------------------------------------------
@@ -424,6 +424,7 @@ class MongoStore(Store):
     async def prune(self, before: datetime, limit: int) -> int:
         """Settled before this time → absent; at most `limit`, return how many."""
         await self._answer(self._rollups.prune(datetime.now(UTC)))
+        await self._answer(self._signals.prune())
         return await self._answer(self._history.prune(before, limit))
 
     async def _answer(self, call: Awaitable[T]) -> T:

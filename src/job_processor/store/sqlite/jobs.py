@@ -32,7 +32,7 @@ from job_processor.store.sqlite.rows import (
     optional_ms,
     to_job,
 )
-from job_processor.store.sqlite.tables import AT_REST, RUNNING, SETTLED, WAITING, Tables
+from job_processor.store.sqlite.tables import AT_REST, RUNNING, SETTLED, UNHELD, Tables
 
 _END_VALUES = 7  # of each plain end
 _LARGEST_PART = 128
@@ -59,7 +59,7 @@ class Jobs:
             FROM {jobs} WHERE id=?"""
         self._kill_waiting = f"""
             UPDATE {jobs} SET status='killed', updated_at=max(updated_at, ?1), ended_at=?1
-            WHERE id=?2 AND {WAITING} RETURNING {COLUMNS}"""
+            WHERE id=?2 AND {UNHELD} RETURNING {COLUMNS}"""
         self._requeue = f"""
             UPDATE {jobs} SET status='pending', updated_at=max(updated_at, ?1), scheduled_for=?1,
                 started_at=NULL, ended_at=NULL, worker_id=NULL, output=NULL, attempt=1, crashes=0,
@@ -153,7 +153,7 @@ class Jobs:
     def kill_waiting(
         self, connection: sqlite3.Connection, job_id: ObjectId, now: datetime
     ) -> Job | None:
-        """Kill a job that waits; None when it does not."""
+        """Kill a job that waits, or that runs under nobody; None in other states."""
         rows = connection.execute(self._kill_waiting, (to_ms(now), job_id.binary)).fetchall()
         if not rows:
             return None

@@ -10,10 +10,7 @@ from bson import ObjectId
 
 from job_processor.clock import to_ms
 from job_processor.store.sqlite.revision import Revision
-from job_processor.store.sqlite.tables import NOW_MS, Tables
-
-KEPT_MS = 60 * 60 * 1000
-"""Milliseconds that a kill request is kept; as long as the Node package's."""
+from job_processor.store.sqlite.tables import ACTIVE, Tables
 
 
 class Signals:
@@ -26,10 +23,12 @@ class Signals:
             ON CONFLICT DO NOTHING"""
         self._open = f"""
             SELECT job_id FROM {tables.signals} INDEXED BY {tables.open_kills} WHERE ack=0"""
+        active = f"SELECT 1 FROM {tables.jobs} WHERE id={tables.signals}.job_id AND {ACTIVE}"
+        ended = f"NOT EXISTS ({active})"
         self._acknowledge = f"""
             UPDATE {tables.signals} INDEXED BY {tables.open_kills}
-            SET ack=1 WHERE job_id=? AND ack=0"""
-        self._prune = f"DELETE FROM {tables.signals} WHERE created_at<{NOW_MS}-{KEPT_MS}"
+            SET ack=1 WHERE job_id=? AND ack=0 AND {ended}"""
+        self._prune = f"DELETE FROM {tables.signals} WHERE ack=1 OR {ended}"
 
     def request_kill(
         self,
@@ -47,16 +46,16 @@ class Signals:
         self, connection: sqlite3.Connection, job_ids: Collection[ObjectId]
     ) -> set[ObjectId]:
         """Return those of the jobs that somebody asked to kill."""
-        # Requests are few, and gone within the hour; running jobs may be many.
+        # Requests are few, and done with when their job ends; running jobs may be many.
         asked = {id for (id,) in connection.execute(self._open)}
         return {job_id for job_id in job_ids if job_id.binary in asked} if asked else set()
 
     def acknowledge_kills(
         self, connection: sqlite3.Connection, job_ids: Collection[ObjectId]
     ) -> None:
-        """Mark the requests of these jobs as done."""
+        """Mark the requests of those of these jobs that are settled or gone as done."""
         connection.executemany(self._acknowledge, [(job_id.binary,) for job_id in job_ids])
 
     def prune(self, connection: sqlite3.Connection) -> None:
-        """Drop old requests."""
+        """Drop the requests that are done with, and those of jobs that are settled or gone."""
         connection.execute(self._prune)

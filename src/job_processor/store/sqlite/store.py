@@ -238,7 +238,7 @@ class SqliteStore(Store):
     # --- kill -----------------------------------------------------------------------------------
 
     async def kill_waiting(self, job_id: ObjectId, now: datetime) -> Job | None:
-        """Kill a job that waits; None when it does not."""
+        """Kill a job that waits, or that runs under nobody; None in other states."""
         killed = await self._writer.transaction(self._jobs.kill_waiting, job_id, now)
         if killed is not None:
             self._listeners.emit(Hint.SETTLED)
@@ -256,7 +256,7 @@ class SqliteStore(Store):
         return await self._writer.call(self._signals.kill_requests, job_ids)
 
     async def acknowledge_kills(self, job_ids: Collection[ObjectId]) -> None:
-        """Mark the kill requests of these jobs as done."""
+        """Mark the kill requests of those of these jobs that are settled or gone as done."""
         if job_ids:
             await self._writer.transaction(self._signals.acknowledge_kills, job_ids)
 

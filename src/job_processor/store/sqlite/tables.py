@@ -11,6 +11,7 @@ RUNNING = "status='running'"
 AT_REST = "status<>'running'"
 SETTLED = "status IN ('finished','errored','killed','skipped')"
 ACTIVE = "status IN ('pending','running','paused')"
+UNHELD = f"({WAITING} OR {RUNNING} AND worker_id IS NULL)"
 HOLDING = f"unique_key IS NOT NULL AND (unique_until IS NOT NULL OR {ACTIVE})"
 """Conditions of partial indexes. SQLite uses such an index only for a statement that says the very
 same, so they are written once, here."""
