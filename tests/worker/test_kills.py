@@ -77,7 +77,9 @@ async def test_a_run_that_is_given_back_is_asked_about(processors: Processors) -
     assert await store_of(processor).kill_requests([job.id]) == set()
 
 
-async def test_a_kill_that_comes_while_a_run_is_given_back(processors: Processors) -> None:
+async def test_a_kill_that_comes_while_a_run_is_given_back(
+    processors: Processors, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever lets a run wait looks for a request after that write, not only before."""
     counting = Counting()
     processor = await processors.make(jobs=counting.jobs())
@@ -91,9 +93,8 @@ async def test_a_kill_that_comes_while_a_run_is_given_back(processors: Processor
 
     async with engine:
         job = await claimed(processor, engine.worker_id)
-        engine.store.settle = request_and_settle  # type: ignore[method-assign]
+        monkeypatch.setattr(engine.store, "settle", request_and_settle)
         await Reconciler(engine).reconcile(adopt=False)
-        engine.store.settle = settle  # type: ignore[method-assign]
     found = await processor.get_job(job.id)
     assert found is not None
     assert found.status is JobStatus.KILLED
@@ -143,7 +144,9 @@ async def test_a_retry_tells_of_itself_alone_and_in_a_crowd(processors: Processo
     assert told == [EventKind.SCHEDULED] * 2
 
 
-async def test_a_kill_that_comes_in_between_wins_over_a_retry(processors: Processors) -> None:
+async def test_a_kill_that_comes_in_between_wins_over_a_retry(
+    processors: Processors, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A request left for the run that ended just now, by one who saw it run: the retry is killed.
 
     Whoever left it may have died before it could look again.
@@ -159,7 +162,7 @@ async def test_a_kill_that_comes_in_between_wins_over_a_retry(processors: Proces
         await store.request_kill(job.id, DEAD, processor._clock.now())
         return await requeue(*arguments)
 
-    store.requeue = request_and_requeue  # type: ignore[method-assign]
+    monkeypatch.setattr(store, "requeue", request_and_requeue)
     assert (await processor.retry_job(job.id)).status is JobStatus.KILLED
     await processor.run_worker(burst=True)
     assert counting.ran == 1
