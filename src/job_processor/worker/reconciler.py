@@ -7,13 +7,15 @@ from collections.abc import Collection
 
 from bson import ObjectId
 
-from job_processor.errors import StoreError
+from job_processor.errors import NotSetUpError
 from job_processor.killing import obey_kills
 from job_processor.models import Job
 from job_processor.settings import RECONCILE_INTERVAL, RESCUE_BATCH
 from job_processor.settlements import Settlement
 from job_processor.worker.engine import Engine
 from job_processor.worker.outcomes import give_back, killed_unbegun
+from job_processor.worker.persistence import Trouble
+from job_processor.worker.settling import degraded, settle_once
 
 
 class Reconciler:
@@ -32,18 +34,23 @@ class Reconciler:
 
     async def run(self) -> None:
         """Look regularly, until cancelled."""
+        failure = Trouble(self._engine.logger, "looking for runs that nobody executes")
         while True:
             try:
                 async with asyncio.timeout(RECONCILE_INTERVAL):
                     await self._trouble.wait()
             except TimeoutError:
                 pass
+            self._trouble.clear()
             try:
-                self._trouble.clear()
                 await self.reconcile(adopt=True)
-            except StoreError:
-                await asyncio.sleep(self._engine.settings.poll_interval)
+            except NotSetUpError:
+                raise
+            except Exception as error:  # noqa: BLE001  # it is logged
+                await asyncio.sleep(failure.meet(error))
                 self._trouble.set()
+            else:
+                failure.end()
 
     async def reconcile(self, *, adopt: bool) -> None:
         """Adopt or give back, once; raises StoreError."""
@@ -73,5 +80,8 @@ class Reconciler:
             engine.executor.start(job, definition)
             return True
         engine.logger.warning("giving back job %r (%s)", job.name, job.id)
-        await engine.store.settle([Settlement(job, give_back(job, now), engine.worker_id)])
+        settlements = [Settlement(job, give_back(job, now), engine.worker_id)]
+        while settlements:
+            verdict = await settle_once(engine.store, settlements)
+            settlements = degraded(settlements, verdict.refused, engine.logger)
         return False
