@@ -88,6 +88,7 @@ READS = frozenset(
         "runs_of",
         "settings",
         "state",
+        "vitals",
     }
 )
 NOT_OF_A_RUN = frozenset({"close", "insert_in", "settle"})
