@@ -242,11 +242,22 @@ class WorkerInfo:
     started_at: datetime | None = None
     memory: int | None = None
     """Bytes of its process in memory at its last heartbeat, where the system tells."""
+    clock_ahead: float | None = None
+    """Seconds by which its clock is ahead of the database's (behind it, if negative), where that is
+    worth a word. Not kept by SQLite, where the clock of each process is the database's."""
 
     def is_dead(self, now: datetime) -> bool:
-        """True when its last heartbeat is older than its own timeout, by the same clock."""
-        timeout = self.timeout_s if self.timeout_s is not None else NODE_WORKER_TIMEOUT
-        return (now - self.last_seen).total_seconds() > timeout
+        """True when it seems dead: its last heartbeat is further from now than its own timeout.
+
+        By the database's clock, which may have stepped, either way: this is good for a look at all
+        workers, and never for a decision about one (see the rescuer).
+        """
+        return abs((now - self.last_seen).total_seconds()) > self.timeout
+
+    @property
+    def timeout(self) -> float:
+        """Seconds without a heartbeat after which it is dead, whosever it is."""
+        return self.timeout_s if self.timeout_s is not None else NODE_WORKER_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ async def test_nobody_is_rescued_before_its_time(processors: Processors, probe: 
     assert engine is not None
 
     async def confident() -> bool:
-        return engine.registration.unbroken_for() > 1.5
+        return engine.lease.unbroken_for() > 1.5
 
     await eventually(confident)
     for each in (job, node):
@@ -101,7 +101,7 @@ async def test_ten_rescuers_call_a_hook_once(processors: Processors, probe: Prob
     for engine in engines:
         assert engine is not None
         await engine.start()
-        engine.registration.unbroken_for = lambda: 1e9  # type: ignore[method-assign]
+        engine.lease.unbroken_for = lambda: 1e9  # type: ignore[method-assign]
     passes = [Rescuer(engine).rescue() for engine in engines if engine is not None]
     counts = await asyncio.gather(*passes)
     second = [Rescuer(engine).rescue() for engine in engines if engine is not None]
@@ -128,7 +128,7 @@ async def test_a_job_that_kills_every_worker_ends_errored(processors: Processors
     engine = processor._engine
     assert engine is not None
     await engine.start()
-    engine.registration.unbroken_for = lambda: 1e9  # type: ignore[method-assign]
+    engine.lease.unbroken_for = lambda: 1e9  # type: ignore[method-assign]
     for crash in range(1, 4):
         (claimed,) = await die_holding(processor, ["poison"], timeout_s=0.001)
         assert claimed.crashes == crash - 1
@@ -209,7 +209,7 @@ async def test_a_worker_whose_registration_is_gone_moves_its_runs(
     run = engine.runs.get(taken.id)
     assert run is not None
     outcome = rescue(run.job, run.definition, killed=False, at=processor._clock.now())
-    assert (await store.settle([Settlement(run.job, outcome, ObjectId())])).won == {taken.id}
+    assert await store.settle([Settlement(run.job, outcome, ObjectId())]) == {taken.id}
     await store.unregister(before.worker_id)
 
     async def one() -> bool:
@@ -291,7 +291,7 @@ async def test_an_orphan_whose_name_nobody_knows_waits(processors: Processors) -
     engine = processor._engine
     assert engine is not None
     await engine.start()
-    engine.registration.unbroken_for = lambda: 1e9  # type: ignore[method-assign]
+    engine.lease.unbroken_for = lambda: 1e9  # type: ignore[method-assign]
     watching = Rescuer(engine)
     assert await watching.rescue() == 0
     assert await watching.rescue() == 0

@@ -24,7 +24,7 @@ async def test_a_short_outage_breaks_the_confidence(processors: Processors, db_u
 
     def confidence() -> float:
         engine = processor._engine  # when its rescuer may judge has no public face
-        return engine.registration.unbroken_for() if engine is not None else 0.0
+        return engine.lease.unbroken_for() if engine is not None else 0.0
 
     async def confident() -> bool:
         return bool(confidence() > QUICK["worker_timeout"])

@@ -124,14 +124,19 @@ class Producing(Reading):
     async def _start_here(
         self, engine: Engine, name: str, definition: JobDef, payload: Payload
     ) -> Job | Run:
-        """Store a job as running and start it; return the job where it was skipped."""
-        job = self._scheduling.producer.make_running(name, payload, engine.worker_id)
-        job = without_trace(self._store, job)
-        (stored,) = await insert_or_skip(self._store, [job], self._clock)
-        if stored.settled:
-            return stored
-        run = engine.executor.start(stored, definition, of_worker=False)
-        run.done = asyncio.get_running_loop().create_future()
+        """Store a job as running and start it; return the job where it was skipped.
+
+        Behind the gate, so that nobody looks in between for what runs under our id unknown to us.
+        """
+        await engine.lease.hold()
+        async with engine.gate.shared():
+            job = self._scheduling.producer.make_running(name, payload, engine.worker_id)
+            job = without_trace(self._store, job)
+            (stored,) = await insert_or_skip(self._store, [job], self._clock)
+            if stored.settled:
+                return stored
+            run = engine.executor.start(stored, definition, of_worker=False)
+            run.done = asyncio.get_running_loop().create_future()
         return run
 
 

@@ -1,10 +1,9 @@
 """What a database does for us: one verb per guarded change, the same on every store.
 
 Each verb says from which states to which it goes and what it returns when it lost. No verb reads a
-status and then writes it: the guard is part of the write. Every verb raises StoreRefusedError when
-the database can never store what it was given (nothing of that happened), StoreUnavailableError
-when it did not answer, and StoreError for whatever else it says: after both it may or may not have
-happened, and each verb says why a repetition is harmless.
+status and then writes it: the guard is part of the write. Every verb raises StoreUnavailableError
+when the database did not answer (it may or may not have happened; each verb says why a repetition
+is harmless) and StoreError when it refused.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from job_processor.models import (
 from job_processor.notes import Notes
 from job_processor.queries import Claim, JobQuery
 from job_processor.rollups import Rollup
-from job_processor.settlements import Settlement, Verdict
+from job_processor.settlements import Settlement
 
 if TYPE_CHECKING:
     from job_processor.store.node_side import NodeSide
@@ -76,11 +75,10 @@ class Pulse(ABC):
     """The heartbeat's own connection, used from the heartbeat's own thread."""
 
     @abstractmethod
-    def beat(self, worker_id: ObjectId, memory: int | None = None) -> bool:
-        """Set the `last_seen` of a registration to the database's present time, and its memory.
-
-        False when there is no such registration (it is never created here). Repeating is harmless.
-        """
+    def beat(
+        self, worker_id: ObjectId, memory: int | None = None, clock_ahead: float | None = None
+    ) -> bool:
+        """Do what `Store.beat` does, through this connection."""
 
     @abstractmethod
     def close(self) -> None:
@@ -145,8 +143,12 @@ class Store(ABC):
         )
 
     @abstractmethod
-    def open_pulse(self) -> Pulse:
-        """Open a connection of its own for the heartbeat, from the thread that will use it."""
+    def open_pulse(self, patience: float | None = None) -> Pulse:
+        """Open a connection of its own for the heartbeat, from the thread that will use it.
+
+        patience: seconds after which a beat that got no answer is to fail, where the store may
+            choose. Raises StoreError where there can be no such connection.
+        """
 
     # --- jobs: made, claimed, settled -----------------------------------------------------------
 
@@ -199,20 +201,18 @@ class Store(ABC):
         """Return the earliest `scheduled_for` of pending or paused jobs of these names."""
 
     @abstractmethod
-    async def settle(self, settlements: Sequence[Settlement]) -> Verdict:
+    async def settle(self, settlements: Sequence[Settlement]) -> set[ObjectId]:
         """Running, under the fence's worker and at its attempt → the outcome's state.
 
-        Each is guarded on its own. Won are those that hold exactly what was to be written (so a
-        repetition after a lost reply says the same), refused those that cannot be stored as they
-        are, which keeps no other from being written; the rest were taken away.
+        Each is guarded on its own. Returns the ids that hold exactly what was to be written (so a
+        repetition after a lost reply returns the same); the others were taken away.
         """
 
     @abstractmethod
-    async def save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> Mapping[ObjectId, str]:
+    async def save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> None:
         """Running, under the job's worker and at its attempt → the same, with these notes.
 
-        Each is guarded on its own; one that was taken away stays as it is. Returns the jobs whose
-        notes cannot be stored, and why; the others' are.
+        Each is guarded on its own; one that was taken away stays as it is.
         """
 
     @abstractmethod
@@ -238,9 +238,14 @@ class Store(ABC):
 
     @abstractmethod
     async def runs_of(
-        self, worker_id: ObjectId, limit: int, *, unconfirmed: bool = False
+        self,
+        worker_id: ObjectId,
+        limit: int,
+        exclude: Collection[ObjectId] = (),
+        *,
+        unconfirmed: bool = False,
     ) -> list[Job]:
-        """Return what is running under this worker's id, at most `limit` of it.
+        """Return what is running under this worker's id and not in `exclude`, at most `limit`.
 
         With `unconfirmed` also what a claim has written and the database may still lose: for giving
         back, never for running.
@@ -283,6 +288,15 @@ class Store(ABC):
     @abstractmethod
     async def register(self, worker: WorkerInfo) -> None:
         """Absent → registered, its `last_seen` the database's present time; or refresh it."""
+
+    @abstractmethod
+    async def beat(
+        self, worker_id: ObjectId, memory: int | None = None, clock_ahead: float | None = None
+    ) -> bool:
+        """Registered → with the database's present time as its `last_seen`, and these values.
+
+        False when there is no such registration (it is never created here). Repeating is harmless.
+        """
 
     @abstractmethod
     async def unregister(self, worker_id: ObjectId) -> None:

@@ -26,12 +26,13 @@ from job_processor.settings import Settings
 from job_processor.stamps import Stamps
 from job_processor.store import Store
 from job_processor.version import version
+from job_processor.worker.clock_watch import ClockWatch
 from job_processor.worker.executor import Executor
 from job_processor.worker.gate import Gate
 from job_processor.worker.kill_listener import KillListener
+from job_processor.worker.lease import Lease
 from job_processor.worker.loop_watch import LoopWatch
 from job_processor.worker.notebook import Scribe
-from job_processor.worker.registration import Registration
 from job_processor.worker.reporter import Reporter
 from job_processor.worker.runs import Run, Runs
 from job_processor.worker.settler import Settled, Settler
@@ -76,12 +77,14 @@ class Engine:
             concurrency=settings.concurrency,
             kill_grace=settings.kill_grace,
         )
-        self.registration = Registration(
+        self.clock_watch = ClockWatch(store, clock, logger)
+        self.lease = Lease(
             store,
             self._worker_info,
             self.runs,
             self.gate,
             self.executor.ladder,
+            self.clock_watch,
             settings.heartbeat_interval,
             settings.worker_timeout,
             logger,
@@ -98,7 +101,7 @@ class Engine:
     @property
     def worker_id(self) -> ObjectId:
         """The id that this process is registered under at present."""
-        return self.registration.id
+        return self.lease.id
 
     async def start(self) -> None:
         """Register and begin to work, unless another user of the engine did.
@@ -107,7 +110,7 @@ class Engine:
         """
         async with self._starting:
             if self._users == 0:
-                await self.registration.register()
+                await self.lease.register()
                 self._loop_watch = LoopWatch(self.runs, self.logger)
                 self._loop_watch.start()
                 self._died = asyncio.get_running_loop().create_future()
@@ -177,7 +180,7 @@ class Engine:
         if self._died is not None and self._died.done():
             self._died.exception()  # it was reported; without a look it would be logged again
         try:  # a job that others may take up may still be run by a thread of this process
-            await self.registration.leave(unregister=not self.runs.left_running)
+            await self.lease.leave(unregister=not self.runs.left_running)
         except StoreUnavailableError as error:
             self.logger.warning("could not unregister (%s); the registration times out", error)
 
@@ -219,4 +222,5 @@ class Engine:
             version=version(),
             concurrency=settings.concurrency,
             started_at=now,
+            clock_ahead=self.clock_watch.ahead,
         )

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from job_processor.abort import AbortSignal
+from job_processor.abort import AbortReason, AbortSignal
 from job_processor.errors import StoreError, StoreUnavailableError
 from job_processor.events import Event, EventKind
 from job_processor.models import Job
@@ -19,20 +19,19 @@ from job_processor.worker.misfire import is_skipped
 from job_processor.worker.outcomes import is_expired, killed_unbegun
 from job_processor.worker.pauses import PauseWatch
 from job_processor.worker.persistence import Backoff
+from job_processor.worker.reconciler import Reconciler
 
 _OVERDUE_PAUSE = 0.05  # seconds
 
 
 class ClaimLoop:
-    """The worker's main loop; `on_trouble` is called when a claim's fate is unknown."""
+    """The worker's main loop; the reconciler is told of claims whose fate is unknown."""
 
-    def __init__(
-        self, engine: Engine, pauses: PauseWatch, on_trouble: Callable[[], object]
-    ) -> None:
+    def __init__(self, engine: Engine, pauses: PauseWatch, reconciler: Reconciler) -> None:
         self._engine = engine
         self._pauses = pauses
         pauses.on_changed(self._on_names_changed)
-        self._on_trouble = on_trouble
+        self._reconciler = reconciler
         self._wake = asyncio.Event()
         self._rotation = 0
         self._next_look_for_the_overdue = 0.0
@@ -55,6 +54,7 @@ class ClaimLoop:
                 self._wake.clear()
                 idle = engine.runs.of_worker == 0  # what ends during the claim may be due again
                 try:
+                    await engine.lease.hold()
                     exhausted = await self._fill_slots()
                 except StoreError as error:
                     self._on_failure(error, first=backoff.fresh)
@@ -62,7 +62,7 @@ class ClaimLoop:
                     continue
                 backoff.reset()
                 self._wants_slots = burst or not exhausted
-                if burst and exhausted and idle and engine.runs.of_worker == 0:
+                if burst and exhausted and idle and self._is_done:
                     return
                 await self._wait(exhausted)
         finally:
@@ -70,11 +70,14 @@ class ClaimLoop:
             forget_slots()
             forget_stop()
 
+    @property
+    def _is_done(self) -> bool:
+        """True when nothing runs, not even unknown to us."""
+        return self._engine.runs.of_worker == 0 and not self._reconciler.is_due
+
     def _on_failure(self, error: StoreError, *, first: bool) -> None:
-        """A claim failed: it may have happened all the same, so what is ours is looked up."""
         if first or not isinstance(error, StoreUnavailableError):
             self._engine.logger.warning("claim: %s; trying again until it succeeds", error)
-        self._on_trouble()
 
     def _wake_from_any_thread(self) -> Callable[[], object]:
         loop = asyncio.get_running_loop()
@@ -132,7 +135,10 @@ class ClaimLoop:
     async def _claim(
         self, names: tuple[str, ...], limit: int, waiting_for: float | None = None
     ) -> int:
-        """Claim and start; return how many. No change of our id gets in between."""
+        """Claim and start; return how many. No change of our id gets in between.
+
+        Raises StoreUnavailableError after a claim so slow that what it brought may be taken away.
+        """
         engine = self._engine
         async with engine.gate.shared():
             now = engine.clock.now()
@@ -146,14 +152,30 @@ class ClaimLoop:
             )
             try:
                 jobs = await engine.store.claim(claim)
-                for job in jobs:
+                engine.lease.check()  # the claim may have taken longer than our heartbeats last
+                surplus = [job for job in jobs if self._is_here_still(job)]
+                ours = [job for job in jobs if job not in surplus] if surplus else jobs
+                for job in ours:
                     if not job.was_held:
                         self._start(job)
-                await self._start_again([job for job in jobs if job.was_held])
-            except asyncio.CancelledError:
-                self._on_trouble()
+                await self._start_again([job for job in ours if job.was_held])
+                await self._reconciler.give_back(surplus)
+            except BaseException:
+                self._reconciler.look_soon()  # it may have happened all the same
                 raise
         return len(jobs)
+
+    def _is_here_still(self, job: Job) -> bool:
+        """True for a claimed job of which this process has a run still, that it is to let go.
+
+        Somebody has taken it away, or has sent it round again while its end was being reported.
+        """
+        engine = self._engine
+        former = engine.runs.get(job.id)
+        if former is not None:
+            engine.runs.held.add(job.id)  # until it is let go
+            engine.executor.ladder.abort(former, AbortReason.LOST, grace=0)
+        return job.id in engine.runs.held
 
     def _start(self, job: Job) -> None:
         engine = self._engine

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from bson import ObjectId
 
-from job_processor.errors import NotSetUpError
+from job_processor.errors import StoreError
 from job_processor.killing import obey_kills
 from job_processor.models import Job
 from job_processor.settings import RECONCILE_INTERVAL, RESCUE_BATCH
 from job_processor.settlements import Settlement
 from job_processor.worker.engine import Engine
 from job_processor.worker.outcomes import give_back, killed_unbegun
-from job_processor.worker.persistence import Trouble
-from job_processor.worker.settling import degraded, settle_once
 
 
 class Reconciler:
@@ -27,61 +25,67 @@ class Reconciler:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._trouble = asyncio.Event()
+        self.is_due = False
+        """True from a claim of unknown fate until a whole look that began later."""
 
     def look_soon(self) -> None:
         """Look at once: a claim failed or was cancelled, its fate is unknown."""
+        self.is_due = True
         self._trouble.set()
 
     async def run(self) -> None:
         """Look regularly, until cancelled."""
-        failure = Trouble(self._engine.logger, "looking for runs that nobody executes")
         while True:
             try:
                 async with asyncio.timeout(RECONCILE_INTERVAL):
                     await self._trouble.wait()
             except TimeoutError:
                 pass
-            self._trouble.clear()
             try:
+                self._trouble.clear()
+                await self._engine.lease.hold()  # what runs under a former id is ours no more
                 await self.reconcile(adopt=True)
-            except NotSetUpError:
-                raise
-            except Exception as error:  # noqa: BLE001  # it is logged
-                await asyncio.sleep(failure.meet(error))
+            except StoreError:
+                await asyncio.sleep(self._engine.settings.poll_interval)
                 self._trouble.set()
-            else:
-                failure.end()
 
     async def reconcile(self, *, adopt: bool) -> None:
         """Adopt or give back, once; raises StoreError."""
         engine = self._engine
         async with engine.gate.exclusive():  # no claim is on its way to us meanwhile
-            jobs = await engine.store.runs_of(engine.worker_id, RESCUE_BATCH, unconfirmed=not adopt)
-            unknown = [
-                job for job in jobs if job.id not in engine.runs and job.id not in engine.runs.held
-            ]
+            known = {*engine.runs.ids(), *engine.runs.held}
+            unknown = await engine.store.runs_of(
+                engine.worker_id, RESCUE_BATCH, known, unconfirmed=not adopt
+            )
             asked = await engine.store.kill_requests([job.id for job in unknown])
-            given_back = [
-                job.id for job in unknown if not await self._take_up(job, asked, adopt=adopt)
-            ]
-        await obey_kills(engine.store, given_back, engine.clock, engine.events)
+            surplus = [job for job in unknown if not self._take_up(job, asked, adopt=adopt)]
+            await self.give_back(surplus)
+            if len(unknown) == RESCUE_BATCH:
+                self._trouble.set()  # there may be more
+            elif not self._trouble.is_set():
+                self.is_due = False
 
-    async def _take_up(self, job: Job, asked: Collection[ObjectId], *, adopt: bool) -> bool:
-        """Kill what somebody asked to kill, adopt what can be; False when it was given back."""
+    async def give_back(self, jobs: Sequence[Job]) -> None:
+        """Let runs of ours wait again that were never begun here; raises StoreError."""
+        if not jobs:
+            return
+        engine, now = self._engine, self._engine.clock.now()
+        for job in jobs:
+            engine.logger.warning("giving back job %r (%s)", job.name, job.id)
+        ends = [Settlement(job, give_back(job, now), engine.worker_id) for job in jobs]
+        await engine.store.settle(ends)
+        await obey_kills(engine.store, [job.id for job in jobs], engine.clock, engine.events)
+
+    def _take_up(self, job: Job, asked: Collection[ObjectId], *, adopt: bool) -> bool:
+        """Kill what somebody asked to kill, adopt what can be; False for what is neither."""
         engine = self._engine
         definition = engine.registry.get(job.name)
-        now = engine.clock.now()
         if job.id in asked and definition is not None:
-            engine.executor.settle_unbegun(job, definition, killed_unbegun(now))
+            engine.executor.settle_unbegun(job, definition, killed_unbegun(engine.clock.now()))
             return True
         free = engine.runs.free_slots(engine.settings.concurrency)
         if adopt and definition is not None and free > 0:
             engine.logger.warning("adopting job %r (%s)", job.name, job.id)
             engine.executor.start(job, definition)
             return True
-        engine.logger.warning("giving back job %r (%s)", job.name, job.id)
-        settlements = [Settlement(job, give_back(job, now), engine.worker_id)]
-        while settlements:
-            verdict = await settle_once(engine.store, settlements)
-            settlements = degraded(settlements, verdict.refused, engine.logger)
         return False

@@ -6,17 +6,18 @@ import asyncio
 import random
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from bson import ObjectId
 
+from job_processor.errors import StoreError
 from job_processor.events import Event, EventKind
 from job_processor.models import Job, Registrations
 from job_processor.settings import ORPHAN_NAME_SECONDS, RESCUE_BATCH
 from job_processor.settlements import Settlement
 from job_processor.worker.engine import Engine
-from job_processor.worker.outcomes import rescue
-from job_processor.worker.persistence import Trouble
-from job_processor.worker.settling import settle_all
+from job_processor.worker.outcomes import next_best, rescue
+from job_processor.worker.persistence import persist
 
 
 class Rescuer:
@@ -29,11 +30,12 @@ class Rescuer:
     async def run(self) -> None:
         """Rescue until cancelled."""
         pause = self._engine.settings.worker_timeout / 4
-        trouble = Trouble(self._engine.logger, "rescue")
         while True:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-            async with trouble:
+            try:
                 await self.rescue()
+            except StoreError as error:
+                self._engine.logger.warning("rescue: %s; trying again later", error)
 
     async def rescue(self) -> int:
         """Make one whole pass; return how many runs were settled or requeued by us.
@@ -42,12 +44,12 @@ class Rescuer:
         outage of the database nobody's heartbeat is fresh, and nobody is dead for it.
         """
         engine = self._engine
-        if engine.registration.unbroken_for() < self._needed_confidence():
+        if engine.lease.unbroken_for() < self._needed_confidence():
             return 0
         holders = await engine.store.running_worker_ids()
         registrations = await engine.store.registrations()
         gone = await self._remove_dead(registrations)
-        own = {engine.worker_id, *engine.registration.former}
+        own = {engine.worker_id, *engine.lease.former}
         registered = {worker.id for worker in registrations.workers}
         rescued = 0
         for worker_id in (holders - registered - own) | (holders & gone):
@@ -80,8 +82,7 @@ class Rescuer:
         engine, rescued = self._engine, 0
         left: set[ObjectId] = set()
         while True:
-            jobs = await engine.store.runs_of(worker_id, RESCUE_BATCH + len(left))
-            jobs = [job for job in jobs if job.id not in left]
+            jobs = await engine.store.runs_of(worker_id, RESCUE_BATCH, left)
             ours = [job for job in jobs if self._is_ours_to_settle(job, registrations)]
             left |= {job.id for job in jobs}
             if ours:
@@ -102,8 +103,7 @@ class Rescuer:
     async def _settle(self, jobs: Sequence[Job]) -> int:
         engine = self._engine
         killed = await engine.store.kill_requests([job.id for job in jobs])
-        settlements = [self._settlement(job, killed) for job in jobs]
-        written = await settle_all(engine.store, settlements, engine.logger, "rescue")
+        written = await self._write([self._settlement(job, killed) for job in jobs])
         for job in written:
             self._orphaned_since.pop(job.id, None)
             engine.logger.warning("rescued job %r (%s): %s", job.name, job.id, job.status)
@@ -113,6 +113,22 @@ class Rescuer:
             [(engine.registry.get(job.name), job, None) for job in written], engine.worker_id
         )
         return len(written)
+
+    async def _write(self, settlements: Sequence[Settlement]) -> list[Job]:
+        """Return the jobs that we settled, as they stand now; a refusal costs only its own job."""
+        engine = self._engine
+        try:
+            won = await persist(lambda: engine.store.settle(settlements), engine.logger, "rescue")
+        except StoreError as error:
+            if len(settlements) > 1:
+                return [job for each in settlements for job in await self._write([each])]
+            (refused,) = settlements
+            job, outcome = refused.job, next_best(refused.outcome, error)
+            engine.logger.error(  # noqa: TRY400  # the database's refusal has no traceback to show
+                "job %r (%s) cannot be rescued: %s", job.name, job.id, error
+            )
+            return await self._write([replace(refused, outcome=outcome)]) if outcome else []
+        return [each.written() for each in settlements if each.job.id in won]
 
     def _settlement(self, job: Job, killed: Collection[ObjectId]) -> Settlement:
         outcome = rescue(

@@ -31,7 +31,6 @@ class Run:
         "done",
         "ends_as",
         "error",
-        "handed_over",
         "job",
         "notebook",
         "of_worker",
@@ -58,8 +57,6 @@ class Run:
         self.begun = False
         self.concluded = False
         """True once its outcome is decided: nothing may change it any more."""
-        self.handed_over = False
-        """True once the settler has its outcome, or knows that it has none."""
         self.abandoned = False
         """True when it was settled without its handler, which would not stop."""
         self.started = time.monotonic()
@@ -94,7 +91,7 @@ class Runs:
         self._listeners: list[Callable[[], object]] = []
         self.held: set[ObjectId] = set()
         """Jobs that must not be claimed again yet: a settlement that would make them claimable is
-        not confirmed, or a thread of theirs lives on."""
+        not confirmed, they were taken away while their handlers run, or a thread lives on."""
         self.left_running: set[ObjectId] = set()
         """Resumable jobs that a shutdown left `running`, for the rescue, since their threads live
         on until this process ends."""
@@ -131,7 +128,9 @@ class Runs:
         return self._runs.get(job_id)
 
     def add(self, run: Run) -> None:
-        """Hold a run; its job must not be held yet."""
+        """Hold a run. Raises ValueError when one of its job is held already."""
+        if run.job.id in self._runs:
+            raise ValueError(f"job {run.job.id} is being run by this process already")
         self._runs[run.job.id] = run
         self._of_worker += run.of_worker
         self._active += run.of_worker

@@ -32,7 +32,7 @@ class Worker:
         self._rescuer = Rescuer(engine)
         self._reconciler = Reconciler(engine)
         self._history = HistoryKeeper(engine)
-        self._loop = ClaimLoop(engine, self._pauses, self._reconciler.look_soon)
+        self._loop = ClaimLoop(engine, self._pauses, self._reconciler)
 
     async def run(self, stop: AbortSignal, *, burst: bool) -> None:
         """Work until `stop` is aborted (then stop gracefully) or, with `burst`, nothing is due.

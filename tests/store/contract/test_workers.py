@@ -20,6 +20,7 @@ from tests.store.contract.samples import (
     OTHER_WORKER,
     WORKER,
     end,
+    run,
     run_one,
     simple,
     worker,
@@ -170,6 +171,34 @@ async def test_a_heartbeat_moves_last_seen_while_the_loop_is_blocked(store: Stor
     assert second is not None
     assert second == replace(info, last_seen=second.last_seen, memory=40_960_000)
     assert before <= second.last_seen <= await store.ping()
+
+
+async def test_a_heartbeat_through_the_main_connection(store: Store) -> None:
+    """It does what one from its own connection does, and never registers."""
+    info = worker(names=("resize",), timeout_s=60.0)
+    assert not await store.beat(info.id, 4096)
+    await store.register(info)
+    first = await registration(store, info.id)
+    assert first is not None
+    await after(store, first)
+    assert await store.beat(info.id, 40_960_000)
+    second = await registration(store, info.id)
+    assert second is not None
+    assert second == replace(info, last_seen=second.last_seen, memory=40_960_000)
+    assert second.last_seen > first.last_seen
+    await store.unregister(info.id)
+    assert not await store.beat(info.id, 4096)
+    assert await registration(store, info.id) is None
+
+
+async def test_runs_of_a_worker_but_those_that_are_known(store: Store) -> None:
+    """However many are known, the others are found at once."""
+    known = await run(store, *(simple() for _ in range(20)))
+    (unknown,) = await run(store, simple())
+    ids = {job.id for job in known}
+    assert await store.runs_of(WORKER, 1, ids) == [unknown]
+    assert await store.runs_of(WORKER, 30, {*ids, unknown.id}) == []
+    assert len(await store.runs_of(WORKER, 30)) == 21
 
 
 async def test_a_heartbeat_never_registers(store: Store, stores: Stores) -> None:

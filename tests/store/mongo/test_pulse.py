@@ -7,7 +7,6 @@ import logging
 from typing import Any
 
 import pytest
-from bson import ObjectId
 from pymongo import AsyncMongoClient, MongoClient
 
 from job_processor import JobProcessor
@@ -15,7 +14,6 @@ from job_processor.errors import StoreUnavailableError
 from job_processor.store.mongo import MongoStore
 from job_processor.store.mongo import pulse as pulse_module
 from job_processor.store.mongo.connection import client_options
-from job_processor.store.mongo.pulse import LoopPulse
 from tests.processors import QUICK, eventually, working
 from tests.proxy import Proxy
 from tests.store.mongo.conftest import Commands, Database
@@ -138,15 +136,3 @@ async def test_unknown_options_make_it_beat_in_the_loop(
 
         await eventually(beaten, "a heartbeat through the loop")
     assert caplog.text.count(WARNING) == 1
-
-
-def test_a_heartbeat_without_its_loop_fails() -> None:
-    """A loop that is closed beats no more: an error at once, and no wait."""
-
-    async def beat(_: ObjectId, memory: int | None) -> bool:
-        raise AssertionError
-
-    loop = asyncio.new_event_loop()
-    loop.close()
-    with pytest.raises(StoreUnavailableError, match="mongodb://host/name: its event loop is clos"):
-        LoopPulse(loop, beat, "mongodb://host/name").beat(ObjectId())

@@ -32,6 +32,7 @@ WRITES: Mapping[str, Call] = {
     "request_kill": lambda store: store.request_kill(ObjectId(), WORKER, NOW),
     "acknowledge_kills": lambda store: store.acknowledge_kills([ObjectId()]),
     "register": lambda store: store.register(worker()),
+    "beat": lambda store: store.beat(WORKER, 4096, 1.5),
     "unregister": lambda store: store.unregister(ObjectId()),
     "remove_dead": lambda store: store.remove_dead(worker()),
     "create_cron": lambda store: store.create_cron(cron()),

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-
 import pymongo
 from bson import ObjectId
 from pymongo import MongoClient
 
-from job_processor.errors import StoreUnavailableError
 from job_processor.store.base import Pulse
 from job_processor.store.mongo.connection import CLOSE_TIMEOUT
 from job_processor.store.mongo.documents import Document
@@ -33,20 +29,30 @@ _OPTIONS: Document = {
 class ThreadPulse(Pulse):
     """Beats through a client of its own, whatever the event loop does."""
 
-    def __init__(self, options: Document, database: str, collection: str, address: str) -> None:
+    def __init__(
+        self,
+        options: Document,
+        database: str,
+        collection: str,
+        address: str,
+        patience: float | None = None,
+    ) -> None:
         self._address = address
+        wanted = {**options, **_OPTIONS, **_limited(patience)}
         try:
-            self._client: MongoClient[Document] = MongoClient(**{**options, **_OPTIONS})
+            self._client: MongoClient[Document] = MongoClient(**wanted)
         except DRIVER_ERRORS as error:  # mongodb+srv: the name could not be resolved
             raise translate(error, address) from error
         self._workers = self._client[database].get_collection(
             collection, write_concern=WRITE_CONCERN
         )
 
-    def beat(self, worker_id: ObjectId, memory: int | None = None) -> bool:
+    def beat(
+        self, worker_id: ObjectId, memory: int | None = None, clock_ahead: float | None = None
+    ) -> bool:
         """Set `lastSeen` to the database's present time; False when it is not registered."""
         try:
-            update = beat_update(memory)
+            update = beat_update(memory, clock_ahead)
             return self._workers.update_one({"_id": worker_id}, update).matched_count == 1
         except DRIVER_ERRORS as error:
             raise translate(error, self._address) from error
@@ -57,35 +63,9 @@ class ThreadPulse(Pulse):
             self._client.close()
 
 
-class LoopPulse(Pulse):
-    """Beats through the event loop, where no second client can be made: better than nothing."""
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        beat: Callable[[ObjectId, int | None], Awaitable[bool]],
-        address: str,
-    ) -> None:
-        self._loop = loop
-        self._beat = beat
-        self._address = address
-
-    def beat(self, worker_id: ObjectId, memory: int | None = None) -> bool:
-        """Let the event loop beat, and wait for it."""
-
-        async def call() -> bool:
-            return await asyncio.wait_for(self._beat(worker_id, memory), BEAT_TIMEOUT)
-
-        if self._loop.is_closed():
-            raise StoreUnavailableError(f"{self._address}: its event loop is closed")
-        future = asyncio.run_coroutine_threadsafe(call(), self._loop)
-        try:
-            return future.result(BEAT_TIMEOUT + 1)
-        except TimeoutError as error:
-            future.cancel()
-            raise StoreUnavailableError(
-                f"{self._address}: the event loop sent no heartbeat within {BEAT_TIMEOUT:g} s"
-            ) from error
-
-    def close(self) -> None:
-        """Nothing to give back."""
+def _limited(patience: float | None) -> Document:
+    """Return the options of a connection that has less time than usual."""
+    if patience is None or patience >= BEAT_TIMEOUT:
+        return {}
+    names = ("timeoutMS", "connectTimeoutMS", "serverSelectionTimeoutMS")
+    return dict.fromkeys(names, int(patience * 1000))

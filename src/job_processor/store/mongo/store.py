@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import UTC, datetime
@@ -29,7 +28,7 @@ from job_processor.notes import Notes
 from job_processor.queries import Claim, JobQuery
 from job_processor.rollups import Rollup
 from job_processor.settings import MONGO_MAX_HISTORY_DAYS
-from job_processor.settlements import Settlement, Verdict
+from job_processor.settlements import Settlement
 from job_processor.store.base import Hint, HintListener, NameCount, Pulse, Setting, Store
 from job_processor.store.mongo.claims import Claims
 from job_processor.store.mongo.connection import CLOSE_TIMEOUT, Connection, adopt, connect
@@ -42,7 +41,7 @@ from job_processor.store.mongo.history import History
 from job_processor.store.mongo.jobs import Jobs
 from job_processor.store.mongo.node_side import MongoNodeSide
 from job_processor.store.mongo.preparation import prepare
-from job_processor.store.mongo.pulse import LoopPulse, ThreadPulse
+from job_processor.store.mongo.pulse import ThreadPulse
 from job_processor.store.mongo.reading import Reading
 from job_processor.store.mongo.records import Records
 from job_processor.store.mongo.rollups import Rollups
@@ -83,7 +82,6 @@ class MongoStore(Store):
         self.address = connection.address
         self._connection = connection
         self._logger = logging.getLogger("job_processor")
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._handles = handles = Handles.of(connection.database, prefix)
         self._turns = Turns()
         self._watch = Watch(handles, self._turns, self._logger)
@@ -126,7 +124,6 @@ class MongoStore(Store):
 
     async def setup(self) -> None:
         """Connect, create and verify what the store needs; safe from many processes at once."""
-        self._loop = asyncio.get_running_loop()
         try:
             hello = await self._answer(self._workers.hello())
             days = await self._answer(prepare(self._handles, hello, self._logger))
@@ -161,29 +158,20 @@ class MongoStore(Store):
         """Return what a move away from the Node package looks at and changes."""
         return MongoNodeSide(self._handles, self._reading, self.address)
 
-    def open_pulse(self) -> Pulse:
+    def open_pulse(self, patience: float | None = None) -> Pulse:
         """Open a client of its own for the heartbeat.
 
-        From a passed database whose options cannot be found out, the heartbeat goes through the
-        event loop, and a handler that blocks it makes this worker look dead: a warning.
+        From a passed database whose options cannot be found out there can be none: StoreError.
         """
         options = self._connection.options
-        if options is not None:
-            return ThreadPulse(
-                options, self._handles.database.name, self._handles.workers.name, self.address
+        if options is None:
+            raise StoreError(
+                f"{self.address}: this version of pymongo does not tell how its client was made, "
+                "so heartbeats go through the event loop: a handler that blocks it looks like a "
+                "dead worker; pass db as a URL instead"
             )
-        self._logger.warning(
-            "this version of pymongo does not tell how its client was made, so heartbeats go "
-            "through the event loop: a handler that blocks it looks like a dead worker; pass db as "
-            "a URL instead"
-        )
-        if self._loop is None:
-            raise StoreError(f"{self.address}: setup() was not called")
-        return LoopPulse(
-            self._loop,
-            lambda id, memory: self._answer(self._workers.beat(id, memory)),
-            self.address,
-        )
+        names = self._handles.database.name, self._handles.workers.name
+        return ThreadPulse(options, *names, self.address, patience)
 
     # --- jobs: made, claimed, settled -----------------------------------------------------------
 
@@ -221,16 +209,17 @@ class MongoStore(Store):
         """Return the earliest `scheduled_for` of pending or paused jobs of these names."""
         return await self._answer(self._claims.next_due(names))
 
-    async def settle(self, settlements: Sequence[Settlement]) -> Verdict:
+    async def settle(self, settlements: Sequence[Settlement]) -> set[ObjectId]:
         """Running, under the fence's worker and at its attempt → the outcome's state."""
-        verdict = await self._answer(self._settlements.settle(settlements))
-        if verdict.won:
+        won = await self._answer(self._settlements.settle(settlements))
+        if won:
             self._watch.notify(_hint({each.outcome.status for each in settlements}))
-        return verdict
+        return won
 
-    async def save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> dict[ObjectId, str]:
+    async def save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> None:
         """Running, under its worker and at its attempt → the same, with these notes."""
-        return await self._answer(self._records.save_notes(noted)) if noted else {}
+        if noted:
+            await self._answer(self._records.save_notes(noted))
 
     async def save_state(self, job: Job, state: Any) -> bool:
         """Running, under its worker and at its attempt → the same, with this state."""
@@ -248,10 +237,16 @@ class MongoStore(Store):
         return job
 
     async def runs_of(
-        self, worker_id: ObjectId, limit: int, *, unconfirmed: bool = False
+        self,
+        worker_id: ObjectId,
+        limit: int,
+        exclude: Collection[ObjectId] = (),
+        *,
+        unconfirmed: bool = False,
     ) -> list[Job]:
-        """Return what is running under this worker's id, at most `limit` of it."""
-        return await self._answer(self._workers.runs_of(worker_id, limit, unconfirmed=unconfirmed))
+        """Return what is running under this worker's id and not in `exclude`, at most `limit`."""
+        runs = self._workers.runs_of(worker_id, limit, exclude, unconfirmed=unconfirmed)
+        return await self._answer(runs)
 
     async def move_runs(self, old: ObjectId, new: ObjectId) -> set[ObjectId]:
         """Running under `old` → running under `new`; return all ids running under `new`."""
@@ -285,6 +280,12 @@ class MongoStore(Store):
         """Absent → registered, its `last_seen` the database's present time; or refresh it."""
         await self._answer(self._workers.register(worker))
         self._turns.join(worker)
+
+    async def beat(
+        self, worker_id: ObjectId, memory: int | None = None, clock_ahead: float | None = None
+    ) -> bool:
+        """Set the `lastSeen` of a registration; False when there is none."""
+        return await self._answer(self._workers.beat(worker_id, memory, clock_ahead))
 
     async def unregister(self, worker_id: ObjectId) -> None:
         """Registered → absent; nothing when it is gone."""

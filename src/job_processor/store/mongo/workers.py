@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,9 +14,12 @@ from job_processor.store.mongo.documents import Document, to_job
 from job_processor.store.mongo.handles import CODEC, Handles
 
 
-def beat_update(memory: int | None) -> list[Document]:
-    """Return what a heartbeat sets: `lastSeen` by the clock of the database, and the memory."""
-    fields: Document = {"lastSeen": "$$NOW"}
+def beat_update(memory: int | None, clock_ahead: float | None) -> list[Document]:
+    """Return what a heartbeat sets; `lastSeen` is by the clock of the database."""
+    fields: Document = {
+        "lastSeen": "$$NOW",
+        "clock_ahead": "$$REMOVE" if clock_ahead is None else clock_ahead,
+    }
     if memory is not None:
         fields["memory"] = memory
     return [{"$set": fields}]
@@ -49,9 +52,12 @@ class Workers:
             upsert=True,
         )
 
-    async def beat(self, worker_id: ObjectId, memory: int | None) -> bool:
+    async def beat(
+        self, worker_id: ObjectId, memory: int | None, clock_ahead: float | None
+    ) -> bool:
         """Set `lastSeen` to the database's present time; False when it is not registered."""
-        result = await self._workers.update_one({"_id": worker_id}, beat_update(memory))
+        update = beat_update(memory, clock_ahead)
+        result = await self._workers.update_one({"_id": worker_id}, update)
         return result.matched_count == 1
 
     async def unregister(self, worker_id: ObjectId) -> None:
@@ -91,16 +97,24 @@ class Workers:
         return {each["_id"] async for each in grouped}
 
     async def runs_of(
-        self, worker_id: ObjectId, limit: int, *, unconfirmed: bool = False
+        self,
+        worker_id: ObjectId,
+        limit: int,
+        exclude: Collection[ObjectId] = (),
+        *,
+        unconfirmed: bool = False,
     ) -> list[Job]:
-        """Return what is running under this worker's id.
+        """Return what is running under this worker's id, the excluded left out.
 
         What a claim has just moved is seen by a majority some time later only.
         """
         if limit < 1:
             return []
         jobs = self._latest if unconfirmed else self._jobs
-        runs = jobs.find({"status": "running", "worker_id": worker_id}, limit=limit)
+        selection: Document = {"status": "running", "worker_id": worker_id}
+        if exclude:
+            selection["_id"] = {"$nin": list(exclude)}
+        runs = jobs.find(selection, limit=limit)
         return [to_job(document) async for document in runs]
 
     async def move_runs(self, old: ObjectId, new: ObjectId) -> set[ObjectId]:
@@ -132,6 +146,7 @@ def _worker_document(worker: WorkerInfo) -> Document:
         "concurrency": worker.concurrency,
         "started_at": worker.started_at,
         "memory": worker.memory,
+        "clock_ahead": worker.clock_ahead,
     }
     return document | {name: value for name, value in ours.items() if value is not None}
 
@@ -153,4 +168,5 @@ def _to_worker(document: Mapping[str, Any]) -> WorkerInfo:
         concurrency=document.get("concurrency"),
         started_at=document.get("started_at"),
         memory=document.get("memory"),
+        clock_ahead=document.get("clock_ahead"),
     )

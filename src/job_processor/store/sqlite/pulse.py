@@ -18,8 +18,11 @@ class FilePulse(Pulse):
         self._link = Link(location)
         self._workers = workers
 
-    def beat(self, worker_id: ObjectId, memory: int | None = None) -> bool:
+    def beat(
+        self, worker_id: ObjectId, memory: int | None = None, clock_ahead: float | None = None
+    ) -> bool:
         """Set the `last_seen` and the memory of a registration; False when there is none."""
+        del clock_ahead  # its clock is the database's
         return self._link.run(self._workers.beat, worker_id, memory)
 
     def close(self) -> None:
@@ -34,8 +37,11 @@ class MemoryPulse(Pulse):
         self._database = database
         self._workers = workers
 
-    def beat(self, worker_id: ObjectId, memory: int | None = None) -> bool:
+    def beat(
+        self, worker_id: ObjectId, memory: int | None = None, clock_ahead: float | None = None
+    ) -> bool:
         """Set the `last_seen` and the memory of a registration; False when there is none."""
+        del clock_ahead  # as in a file
         return self._database.call_from_thread(self._workers.beat, worker_id, memory)
 
     def close(self) -> None:

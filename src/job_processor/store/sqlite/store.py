@@ -27,7 +27,7 @@ from job_processor.models import (
 from job_processor.notes import Notes
 from job_processor.queries import Claim, JobQuery
 from job_processor.rollups import Rollup
-from job_processor.settlements import Settlement, Verdict
+from job_processor.settlements import Settlement
 from job_processor.store.base import (
     ANYTHING,
     Hint,
@@ -145,8 +145,9 @@ class SqliteStore(Store):
 
         return end
 
-    def open_pulse(self) -> Pulse:
-        """Open a connection for the heartbeat."""
+    def open_pulse(self, patience: float | None = None) -> Pulse:
+        """Open a connection for the heartbeat; it waits for a busy file as long as all do."""
+        del patience
         if self._location.path is None:
             return MemoryPulse(self._writer, self._workers)
         return FilePulse(self._location, self._workers)
@@ -196,19 +197,18 @@ class SqliteStore(Store):
         """Return when the first waiting job of these names is due."""
         return await self._writer.call(self._claims.next_due, names)
 
-    async def settle(self, settlements: Sequence[Settlement]) -> Verdict:
-        """Write outcomes in one transaction, each guarded; tell what became of each."""
+    async def settle(self, settlements: Sequence[Settlement]) -> set[ObjectId]:
+        """Write outcomes in one transaction, each guarded; return the ids that hold them."""
         if not settlements:
-            return Verdict()
-        verdict = await self._writer.transaction(self._jobs.settle, settlements)
+            return set()
+        written = await self._writer.transaction(self._jobs.settle, settlements)
         self._listeners.emit(_hint(each.outcome.status for each in settlements))
-        return verdict
+        return written
 
-    async def save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> dict[ObjectId, str]:
+    async def save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> None:
         """Write what runs have told, in one transaction, each guarded."""
-        if not noted:
-            return {}
-        return await self._writer.transaction(self._jobs.save_notes, noted)
+        if noted:
+            await self._writer.transaction(self._jobs.save_notes, noted)
 
     async def save_state(self, job: Job, state: Any) -> bool:
         """Write the state of a run; False when it was taken away."""
@@ -226,11 +226,16 @@ class SqliteStore(Store):
         return job
 
     async def runs_of(
-        self, worker_id: ObjectId, limit: int, *, unconfirmed: bool = False
+        self,
+        worker_id: ObjectId,
+        limit: int,
+        exclude: Collection[ObjectId] = (),
+        *,
+        unconfirmed: bool = False,
     ) -> list[Job]:
-        """Return what runs under a worker's id."""
+        """Return what runs under a worker's id, the excluded left out."""
         del unconfirmed  # what is written here is there at once for everybody
-        return await self._writer.call(self._jobs.runs_of, worker_id, limit)
+        return await self._writer.call(self._jobs.runs_of, worker_id, limit, exclude)
 
     async def move_runs(self, old: ObjectId, new: ObjectId) -> set[ObjectId]:
         """Move what runs from one worker id to another; return all that runs under the new one."""
@@ -266,6 +271,13 @@ class SqliteStore(Store):
     async def register(self, worker: WorkerInfo) -> None:
         """Add a registration, or refresh it."""
         await self._writer.call(self._workers.register, worker)
+
+    async def beat(
+        self, worker_id: ObjectId, memory: int | None = None, clock_ahead: float | None = None
+    ) -> bool:
+        """Set the `last_seen` and the memory of a registration; False when there is none."""
+        del clock_ahead  # its clock is the database's
+        return await self._writer.call(self._workers.beat, worker_id, memory)
 
     async def unregister(self, worker_id: ObjectId) -> None:
         """Remove a registration."""

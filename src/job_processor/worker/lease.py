@@ -1,0 +1,194 @@
+"""The lease of a process: its registration, which others believe in while its heartbeats come.
+
+A rescuer declares a worker dead that has shown the same heartbeat for `worker_timeout`. So whoever
+claims only while its last confirmed one is younger than that claims nothing that is taken away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from bson import ObjectId
+
+from job_processor.abort import AbortReason
+from job_processor.cancelling import cancel
+from job_processor.errors import StoreUnavailableError
+from job_processor.models import WorkerInfo
+from job_processor.store import Store
+from job_processor.worker.clock_watch import ClockWatch
+from job_processor.worker.gate import Gate
+from job_processor.worker.heartbeat import Beats, Heartbeat
+from job_processor.worker.ladder import Ladder
+from job_processor.worker.memory import resident_memory
+from job_processor.worker.persistence import persist
+from job_processor.worker.runs import Run, Runs
+from job_processor.worker.stopwatch import Moment
+
+_YOUNG = 0.75
+"""The part of `worker_timeout` during which a heartbeat is young: a claim has the rest of it."""
+
+
+class Lease:
+    """Registers, beats, and when the registration is gone registers anew and moves the runs.
+
+    `info` makes the document under a new id. One process has one lease, and one id at a time.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        info: Callable[[ObjectId], WorkerInfo],
+        runs: Runs,
+        gate: Gate,
+        ladder: Ladder,
+        clock_watch: ClockWatch,
+        heartbeat_interval: float,
+        worker_timeout: float,
+        logger: logging.Logger,
+    ) -> None:
+        self._store = store
+        self._info = info
+        self._runs = runs
+        self._gate = gate
+        self._ladder = ladder
+        self._clock_watch = clock_watch
+        self._interval = heartbeat_interval
+        self._timeout = worker_timeout
+        self._logger = logger
+        self._beats = self._no_beats()
+        self._heartbeat: Heartbeat | None = None
+        self._renewal: asyncio.Task[None] | None = None
+        self.id = ObjectId()
+        self.former: set[ObjectId] = set()
+        """The id that it gives up, while it moves the runs: not the prey of its own rescuer."""
+
+    async def register(self) -> None:
+        """Write the registration and begin to beat; raises StoreUnavailableError."""
+        self.id, self._beats = ObjectId(), self._no_beats()
+        if self._store.needs_heartbeat:
+            await self._clock_watch.look()
+        await self._register(self.id)
+        if self._store.needs_heartbeat:
+            self._heartbeat = Heartbeat(
+                self._store,
+                self._beats,
+                lambda: self.id,
+                lambda: self._clock_watch.ahead,
+                self._on_lost,
+                self.beat,
+                self._interval,
+                self._logger,
+            )
+            self._heartbeat.start()
+
+    async def leave(self, *, unregister: bool) -> None:
+        """End the heartbeat and remove the registration.
+
+        With `unregister` False it stays, to time out: what still runs under it must not be taken
+        up by others before this process is gone.
+        """
+        if self._heartbeat is not None:
+            await self._heartbeat.stop()
+            self._heartbeat = None
+        if self._renewal is not None:
+            await cancel([self._renewal])
+            self._renewal = None
+        if unregister:
+            await self._store.unregister(self.id)
+
+    @property
+    def is_held(self) -> bool:
+        """True while nobody can have declared this process dead, with time left for a claim."""
+        if not self._store.needs_heartbeat:
+            return True
+        elapsed = self._beats.since()
+        if elapsed is None or not elapsed.is_certain:
+            return False
+        return elapsed.seconds < self._timeout * _YOUNG
+
+    async def hold(self) -> None:
+        """Return when it is held, so that something may be claimed; raises StoreError.
+
+        Beats where the last heartbeat is too old, and registers anew where that was too late.
+        """
+        if self.is_held:
+            return
+        await self.beat()
+        if self._renewal is not None:
+            await asyncio.shield(self._renewal)
+        self.check()
+
+    def check(self) -> None:
+        """Raise StoreUnavailableError unless it is held."""
+        if not self.is_held:
+            raise StoreUnavailableError("no heartbeat was confirmed in time")
+
+    async def beat(self) -> None:
+        """Beat once, through the connection of the event loop; raises StoreError."""
+        worker_id, sent = self.id, Moment.now()
+        if await self._store.beat(worker_id, resident_memory(), self._clock_watch.ahead):
+            self._beats.confirm(sent)
+        else:
+            self._beats.broken()
+            self._on_lost(worker_id)
+
+    def unbroken_since(self) -> float | None:
+        """Return from when on, by the monotonic clock, all our heartbeats have been confirmed.
+
+        None when the last one is too long ago.
+        """
+        return self._beats.unbroken_since() if self._store.needs_heartbeat else 0.0
+
+    def unbroken_for(self) -> float:
+        """Return for how many seconds our own heartbeats have been confirmed without a break."""
+        return self._beats.unbroken_for() if self._store.needs_heartbeat else float("inf")
+
+    def _no_beats(self) -> Beats:
+        return Beats(self._interval, self._timeout, self._logger)
+
+    async def _register(self, worker_id: ObjectId) -> None:
+        """Write the registration under an id; it is as good as a heartbeat."""
+        sent = Moment.now()
+        await self._store.register(self._info(worker_id))
+        self._beats.confirm(sent)
+
+    def _on_lost(self, worker_id: ObjectId) -> None:
+        if worker_id == self.id and (self._renewal is None or self._renewal.done()):
+            self._renewal = asyncio.get_running_loop().create_task(
+                self._renew(), name="renew registration"
+            )
+
+    async def _renew(self) -> None:
+        """Register under a new id and move our runs there; cancel those that did not move.
+
+        Where that fails, the next heartbeat finds no registration again.
+        """
+        old, new = self.id, ObjectId()
+        self._logger.warning("registration %s is gone; registering anew as %s", old, new)
+        self.former.add(old)
+        try:
+            async with self._gate.exclusive():
+                lost = await self._move(old, new)
+        except Exception:
+            self._logger.exception("registering anew failed; trying again with the next heartbeat")
+            return
+        finally:
+            self.former.discard(old)
+        for run in lost:
+            self._runs.held.add(run.job.id)
+            self._logger.warning("job %r (%s) was taken away", run.job.name, run.job.id)
+            self._ladder.abort(run, AbortReason.LOST, grace=0)
+
+    async def _move(self, old: ObjectId, new: ObjectId) -> list[Run]:
+        """Register as `new` and take the runs along; return those that were taken away."""
+        await persist(lambda: self._register(new), self._logger, "registration")
+        moved = await persist(lambda: self._store.move_runs(old, new), self._logger, "moving runs")
+        self.id = new
+        lost = [run for run in self._runs if not run.concluded and run.job.id not in moved]
+        for run in self._runs:
+            if run.job.id in moved:
+                run.job = replace(run.job, worker_id=new)
+        return lost
