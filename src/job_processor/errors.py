@@ -174,7 +174,7 @@ class WorkerStateError(JobProcessorError):
 
 
 class StoreError(JobProcessorError):
-    """The database refused something and would refuse it again."""
+    """The database failed. What was asked for may have happened all the same, or may later."""
 
 
 class BulkError(StoreError):
@@ -204,6 +204,13 @@ class BulkError(StoreError):
 
 class StoreSetupError(StoreError):
     """The database cannot serve as it is: not a database, an index that differs, no privilege."""
+
+
+class StoreRefusedError(StoreError):
+    """The database cannot store this very input: its size, a value, a validator, an index of yours.
+
+    Nothing of it is stored, and the same call fails again.
+    """
 
 
 class StoreUnavailableError(StoreError):

@@ -16,6 +16,9 @@ CLAIM_NAMES = 50
 SETTLE_BATCH = 500
 """Outcomes in one write."""
 
+LONE_TRIES = 5
+"""Writes of one outcome that fail by no error of the database, before the least is written."""
+
 SCHEDULE_BATCH = 1000
 """Jobs that `schedule_jobs` takes and writes at a time."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -41,6 +42,8 @@ class Outcome:
     """What the run has told of itself; None leaves what is there."""
     started: bool = True
     """False when the handler never began: a job given back has no `started_at`."""
+    bare: bool = False
+    """True where notes and saved state are removed, to make room for the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,18 @@ class Settlement:
             changes["attempts"] = (*job.attempts, outcome.failed)[-ATTEMPTS_KEPT:]
         if outcome.notes is not None:
             changes["notes"] = outcome.notes
+        if outcome.bare:
+            changes["notes"] = None
         if not outcome.started:
             changes["started_at"] = None
         return make(type(job), {**job.__dict__, **changes})
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of settlements. One that was neither won nor refused was lost: taken away."""
+
+    won: set[ObjectId] = field(default_factory=set)
+    """Jobs that hold exactly what was to be written."""
+    refused: Mapping[ObjectId, str] = field(default_factory=dict)
+    """Jobs whose outcome the database cannot store as it is, whenever it is asked, and why."""

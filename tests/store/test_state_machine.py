@@ -192,11 +192,11 @@ class StoreMachine(RuleBasedStateMachine):
             and current.attempt == job.attempt
             and current.updated_at == job.updated_at
         )
-        won = self.run(self.store.settle([settlement]))
+        won = self.run(self.store.settle([settlement])).won
         if is_ours or settlement.outcome.status in SETTLED:
             assert won == ({job.id} if is_ours else set())
         # (Two who pause or give back the same job at the same moment write the same.)
-        assert self.run(self.store.settle([settlement])) == won
+        assert self.run(self.store.settle([settlement])).won == won
         if is_ours:
             assert job.id not in self.settled
             self.model[job.id] = settlement.written()

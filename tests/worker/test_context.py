@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
 from job_processor import (
     AbortedError,
@@ -104,10 +106,10 @@ async def test_telling_much_is_cheap_and_bounded(processors: Processors) -> None
     processor = await processors.make(jobs={"chatter": JobDef(chatter)})
     save_notes = processor._store.save_notes
 
-    async def counted(noted: Any) -> None:
+    async def counted(noted: Any) -> Mapping[ObjectId, str]:
         nonlocal writes
         writes += 1
-        await save_notes(noted)
+        return await save_notes(noted)
 
     processor._store.save_notes = counted  # type: ignore[method-assign]  # to count
     job = await settled(processor, "chatter")

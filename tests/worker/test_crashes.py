@@ -209,7 +209,7 @@ async def test_a_worker_whose_registration_is_gone_moves_its_runs(
     run = engine.runs.get(taken.id)
     assert run is not None
     outcome = rescue(run.job, run.definition, killed=False, at=processor._clock.now())
-    assert await store.settle([Settlement(run.job, outcome, ObjectId())]) == {taken.id}
+    assert (await store.settle([Settlement(run.job, outcome, ObjectId())])).won == {taken.id}
     await store.unregister(before.worker_id)
 
     async def one() -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
-from bson import ObjectId
 
 from job_processor import (
     Event,
@@ -17,7 +16,7 @@ from job_processor import (
     SimpleJob,
     StoreUnavailableError,
 )
-from job_processor.settlements import Settlement
+from job_processor.settlements import Settlement, Verdict
 from tests.processors import WAIT, Processors, eventually
 from tests.worker.probe import Probe, ended, in_state
 
@@ -168,13 +167,13 @@ async def test_a_repeated_settlement_spares_the_next_run(
     processor, _ = await processors.start(jobs={"work": JobDef(work)})
     settle = processor._store.settle
 
-    async def losing(settlements: Sequence[Settlement]) -> set[ObjectId]:
-        won = await settle(settlements)
+    async def losing(settlements: Sequence[Settlement]) -> Verdict:
+        verdict = await settle(settlements)
         written.set()
         if not answers.is_set():
             raise StoreUnavailableError("the reply was lost")
         confirmed.set()
-        return won
+        return verdict
 
     monkeypatch.setattr(processor._store, "settle", losing)
     job = await processor.schedule_job("work")

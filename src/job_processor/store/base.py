@@ -1,9 +1,10 @@
 """What a database does for us: one verb per guarded change, the same on every store.
 
 Each verb says from which states to which it goes and what it returns when it lost. No verb reads a
-status and then writes it: the guard is part of the write. Every verb raises StoreUnavailableError
-when the database did not answer (it may or may not have happened; each verb says why a repetition
-is harmless) and StoreError when it refused.
+status and then writes it: the guard is part of the write. Every verb raises StoreRefusedError when
+the database can never store what it was given (nothing of that happened), StoreUnavailableError
+when it did not answer, and StoreError for whatever else it says: after both it may or may not have
+happened, and each verb says why a repetition is harmless.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from job_processor.models import (
 from job_processor.notes import Notes
 from job_processor.queries import Claim, JobQuery
 from job_processor.rollups import Rollup
-from job_processor.settlements import Settlement
+from job_processor.settlements import Settlement, Verdict
 
 if TYPE_CHECKING:
     from job_processor.store.node_side import NodeSide
@@ -201,18 +202,20 @@ class Store(ABC):
         """Return the earliest `scheduled_for` of pending or paused jobs of these names."""
 
     @abstractmethod
-    async def settle(self, settlements: Sequence[Settlement]) -> set[ObjectId]:
+    async def settle(self, settlements: Sequence[Settlement]) -> Verdict:
         """Running, under the fence's worker and at its attempt → the outcome's state.
 
-        Each is guarded on its own. Returns the ids that hold exactly what was to be written (so a
-        repetition after a lost reply returns the same); the others were taken away.
+        Each is guarded on its own. Won are those that hold exactly what was to be written (so a
+        repetition after a lost reply says the same), refused those that cannot be stored as they
+        are, which keeps no other from being written; the rest were taken away.
         """
 
     @abstractmethod
-    async def save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> None:
+    async def save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> Mapping[ObjectId, str]:
         """Running, under the job's worker and at its attempt → the same, with these notes.
 
-        Each is guarded on its own; one that was taken away stays as it is.
+        Each is guarded on its own; one that was taken away stays as it is. Returns the jobs whose
+        notes cannot be stored, and why; the others' are.
         """
 
     @abstractmethod

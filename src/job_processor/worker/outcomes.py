@@ -10,7 +10,16 @@ from job_processor.abort import AbortReason
 from job_processor.clock import LAST_MOMENT, truncate
 from job_processor.definitions import Definition
 from job_processor.errors import InvalidPayloadError, shorten
-from job_processor.models import Attempt, CronTask, Job, JobStatus, Output, SkipMetadata, SkipReason
+from job_processor.models import (
+    SETTLED,
+    Attempt,
+    CronTask,
+    Job,
+    JobStatus,
+    Output,
+    SkipMetadata,
+    SkipReason,
+)
 from job_processor.retries import Retry, RetryLater, Snooze
 from job_processor.settings import CRASH_LIMIT, ERROR_LIMIT, HISTORY_ERROR_LIMIT
 from job_processor.settlements import Outcome
@@ -122,22 +131,34 @@ def is_expired(job: Job) -> bool:
 def next_best(outcome: Outcome, refusal: object) -> Outcome | None:
     """Return what to write instead of an outcome that the store refused; None: nothing is left.
 
-    A retry that cannot be counted (the Node package's validator knows no attempts) ends errored
-    with the handler's own error. A result that has no room beside its payload gives way to its
-    description, and whatever else cannot be stored to the refusal. What the run told of itself goes
-    first.
+    What the run told of itself goes first. A retry that cannot be counted (the Node package's
+    validator knows no attempts) ends errored with the handler's own error. Of a job that has ended
+    goes the saved state, then a result gives way to its description, and whatever else cannot be
+    stored to the refusal.
     """
     if outcome.notes is not None:
         return replace(outcome, notes=None)
     output = outcome.output
     if outcome.attempt is not None:
         return Outcome(JobStatus.ERRORED, outcome.at, output, crashes=outcome.crashes)
+    if _is_least(outcome):
+        return None
+    if outcome.status in SETTLED and not outcome.bare:
+        return replace(outcome, bare=True)
     if output is not None and outcome.status is JobStatus.FINISHED and not _is_short(output.result):
         return replace(outcome, output=replace(output, result=describe(output.result)))
-    if output is not None and output.error is not None and output.error.startswith(UNSTORABLE):
-        return None
-    told = Output("--", None, shorten(f"{UNSTORABLE}: {refusal}", 1000))
-    return Outcome(status=JobStatus.ERRORED, at=outcome.at, output=told, crashes=outcome.crashes)
+    return last_resort(outcome, refusal)
+
+
+def last_resort(outcome: Outcome, refusal: object) -> Outcome:
+    """Return the least that can be written: a short error, and nothing of the run beside it."""
+    told = shorten(f"{UNSTORABLE}: {refusal}", 1000).encode("utf-8", "replace").decode()
+    return Outcome(JobStatus.ERRORED, outcome.at, Output("--", None, told), bare=True)
+
+
+def _is_least(outcome: Outcome) -> bool:
+    error = outcome.output.error if outcome.output is not None else None
+    return outcome.bare and error is not None and error.startswith(UNSTORABLE)
 
 
 def give_back(job: Job, at: datetime) -> Outcome:

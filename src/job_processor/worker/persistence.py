@@ -8,7 +8,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from job_processor.errors import StoreUnavailableError
+from job_processor.errors import NotSetUpError, StoreError, StoreRefusedError
 from job_processor.settings import RETRY_DELAY_MAX, RETRY_DELAY_MIN
 
 T = TypeVar("T")
@@ -36,22 +36,74 @@ class Backoff:
         self._delay = RETRY_DELAY_MIN
 
 
-async def persist(call: Callable[[], Awaitable[T]], logger: logging.Logger, what: str) -> T:
-    """Make `call` until the database answers; every call must be harmless to repeat.
+class Trouble:
+    """What failed in a row: the first is logged, with its words, and the pause grows.
 
-    The first failure and the recovery are logged, the tries in between are not.
+    As a context manager it swallows what a task that serves all must survive, whatever it is:
+
+        async with trouble:
+            await something_that_may_fail()
     """
-    backoff = Backoff()
-    failed = False
+
+    def __init__(self, logger: logging.Logger, what: str) -> None:
+        self._logger = logger
+        self._what = what
+        self._backoff = Backoff()
+        self._there = False
+
+    def meet(self, error: Exception, detail: str = "") -> float:
+        """Log what failed, if it is the first in a row; return the seconds to pause.
+
+        detail: follows what it is that failed, as in " of 3".
+        """
+        if not self._there:
+            # Of an error of the database its words say all; any other may be a mistake of ours.
+            known = isinstance(error, StoreError)
+            self._logger.log(
+                logging.WARNING if known else logging.ERROR,
+                "%s%s: %s; trying again until it succeeds",
+                self._what,
+                detail,
+                error if known else repr(error),
+                exc_info=None if known else error,
+            )
+        self._there = True
+        return self._backoff.next()
+
+    def end(self) -> None:
+        """Take a success down."""
+        if self._there:
+            self._logger.info("%s: the database answers again", self._what)
+            self._there = False
+            self._backoff.reset()
+
+    async def __aenter__(self) -> None:
+        """Begin to try."""
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        """Swallow a failure after a pause; cancellations pass, and that the store was closed."""
+        if error is None:
+            self.end()
+        if not isinstance(error, Exception) or isinstance(error, NotSetUpError):
+            return False
+        await asyncio.sleep(self.meet(error))
+        return True
+
+
+async def persist(call: Callable[[], Awaitable[T]], logger: logging.Logger, what: str) -> T:
+    """Make `call` until it succeeds; every call must be harmless to repeat.
+
+    Only what is never to be stored, and a store that is closed, end it: they are raised. The first
+    failure and the recovery are logged, the tries in between are not.
+    """
+    trouble = Trouble(logger, what)
     while True:
         try:
             answer = await call()
-        except StoreUnavailableError as error:
-            if not failed:
-                logger.warning("%s: %s; trying again until it succeeds", what, error)
-            failed = True
-            await asyncio.sleep(backoff.next())
+        except (StoreRefusedError, NotSetUpError):
+            raise
+        except Exception as error:  # noqa: BLE001  # it is logged; what it was for must be done
+            await asyncio.sleep(trouble.meet(error))
         else:
-            if failed:
-                logger.info("%s: the database answers again", what)
+            trouble.end()
             return answer

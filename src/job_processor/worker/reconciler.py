@@ -7,13 +7,15 @@ from collections.abc import Collection, Sequence
 
 from bson import ObjectId
 
-from job_processor.errors import StoreError
+from job_processor.errors import NotSetUpError
 from job_processor.killing import obey_kills
 from job_processor.models import Job
 from job_processor.settings import RECONCILE_INTERVAL, RESCUE_BATCH
 from job_processor.settlements import Settlement
 from job_processor.worker.engine import Engine
 from job_processor.worker.outcomes import give_back, killed_unbegun
+from job_processor.worker.persistence import Trouble
+from job_processor.worker.settling import degraded, settle_once
 
 
 class Reconciler:
@@ -35,19 +37,24 @@ class Reconciler:
 
     async def run(self) -> None:
         """Look regularly, until cancelled."""
+        failure = Trouble(self._engine.logger, "looking for runs that nobody executes")
         while True:
             try:
                 async with asyncio.timeout(RECONCILE_INTERVAL):
                     await self._trouble.wait()
             except TimeoutError:
                 pass
+            self._trouble.clear()
             try:
-                self._trouble.clear()
                 await self._engine.lease.hold()  # what runs under a former id is ours no more
                 await self.reconcile(adopt=True)
-            except StoreError:
-                await asyncio.sleep(self._engine.settings.poll_interval)
+            except NotSetUpError:
+                raise
+            except Exception as error:  # noqa: BLE001  # it is logged
+                await asyncio.sleep(failure.meet(error))
                 self._trouble.set()
+            else:
+                failure.end()
 
     async def reconcile(self, *, adopt: bool) -> None:
         """Adopt or give back, once; raises StoreError."""
@@ -73,7 +80,9 @@ class Reconciler:
         for job in jobs:
             engine.logger.warning("giving back job %r (%s)", job.name, job.id)
         ends = [Settlement(job, give_back(job, now), engine.worker_id) for job in jobs]
-        await engine.store.settle(ends)
+        while ends:
+            verdict = await settle_once(engine.store, ends)
+            ends = degraded(ends, verdict.refused, engine.logger)
         await obey_kills(engine.store, [job.id for job in jobs], engine.clock, engine.events)
 
     def _take_up(self, job: Job, asked: Collection[ObjectId], *, adopt: bool) -> bool:

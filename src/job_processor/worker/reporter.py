@@ -14,6 +14,7 @@ from bson import ObjectId
 from job_processor import current
 from job_processor.clock import Clock
 from job_processor.definitions import Definition, ExitHook
+from job_processor.errors import StoreError
 from job_processor.events import Event, EventBus, EventKind
 from job_processor.models import WAITING, Job, JobStatus
 from job_processor.scopes import Call, Scopes
@@ -55,15 +56,24 @@ class Reporter:
         self._clock = clock
         self._logger = logger
         self._hooks: set[asyncio.Task[None]] = set()
-        self._late_kills: list[Job] = []
         self.on_settled: Callable[[Job], object] | None = None
         """Called with each job that this process settled; the scheduler waits for some."""
 
     async def report(self, settled: Sequence[Reported], worker_id: ObjectId) -> None:
-        """Report jobs as last written."""
+        """Report jobs as last written, whatever happens meanwhile."""
         jobs = [job for _, job, _ in settled]
-        await self._obey_late_kills(jobs)
-        self._tally.add(jobs)
+        killed: list[Job] = []
+        try:
+            await self._obey_late_kills(jobs, killed)
+        except StoreError as error:
+            self._logger.error("kill requests: %s; a late kill may be lost", error)  # noqa: TRY400  # the store's words say all
+        finally:
+            self._tell(settled, killed, worker_id)
+
+    def _tell(
+        self, settled: Sequence[Reported], killed: Sequence[Job], worker_id: ObjectId
+    ) -> None:
+        self._tally.add([job for _, job, _ in settled])
         for definition, job, error in settled:
             if self._events.has_listeners:
                 self._events.emit(Event(_KINDS[job.status], worker_id, job, error))
@@ -71,8 +81,7 @@ class Reporter:
                 self.on_settled(job)
             if definition is not None and definition.on_job_exited and job.status in _HOOKED:
                 self._start_hook(definition.on_job_exited, job)
-        killed, self._late_kills = self._late_kills, []
-        for job in killed:
+        for job in killed if self._events.has_listeners else ():
             self._events.emit(Event(EventKind.KILLED, worker_id, job))
 
     async def hooks_ended(self) -> None:
@@ -80,22 +89,24 @@ class Reporter:
         while self._hooks:
             await asyncio.wait(self._hooks)
 
-    async def _obey_late_kills(self, jobs: Sequence[Job]) -> None:
-        """Look for kill requests after the write: they may have come while the run ended."""
+    async def _obey_late_kills(self, jobs: Sequence[Job], obeyed: list[Job]) -> None:
+        """Look for kill requests after the write: they may have come while the run ended.
+
+        What is killed for them is added to `obeyed`.
+        """
         waiting = {job.id for job in jobs if job.status in WAITING}
         killed = {job.id for job in jobs if job.status is JobStatus.KILLED}
         if waiting:
             requested = await self._persist(lambda: self._store.kill_requests(waiting))
             for job_id in requested:
-                await self._persist(partial(self._kill_waiting, job_id))
+                job = await self._persist(partial(self._kill_waiting, job_id))
+                obeyed += [] if job is None else [job]
             killed |= requested
         if killed:
             await self._persist(lambda: self._store.acknowledge_kills(killed))
 
-    async def _kill_waiting(self, job_id: ObjectId) -> None:
-        killed = await self._store.kill_waiting(job_id, self._clock.now())
-        if killed is not None and self._events.has_listeners:
-            self._late_kills.append(killed)
+    async def _kill_waiting(self, job_id: ObjectId) -> Job | None:
+        return await self._store.kill_waiting(job_id, self._clock.now())
 
     async def _persist(self, call: Callable[[], Awaitable[T]]) -> T:
         return await persist(call, self._logger, "kill requests")

@@ -6,18 +6,17 @@ import asyncio
 import random
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
 from bson import ObjectId
 
-from job_processor.errors import StoreError
 from job_processor.events import Event, EventKind
 from job_processor.models import Job, Registrations
 from job_processor.settings import ORPHAN_NAME_SECONDS, RESCUE_BATCH
 from job_processor.settlements import Settlement
 from job_processor.worker.engine import Engine
-from job_processor.worker.outcomes import next_best, rescue
-from job_processor.worker.persistence import persist
+from job_processor.worker.outcomes import rescue
+from job_processor.worker.persistence import Trouble
+from job_processor.worker.settling import settle_all
 
 
 class Rescuer:
@@ -30,12 +29,11 @@ class Rescuer:
     async def run(self) -> None:
         """Rescue until cancelled."""
         pause = self._engine.settings.worker_timeout / 4
+        trouble = Trouble(self._engine.logger, "rescue")
         while True:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-            try:
+            async with trouble:
                 await self.rescue()
-            except StoreError as error:
-                self._engine.logger.warning("rescue: %s; trying again later", error)
 
     async def rescue(self) -> int:
         """Make one whole pass; return how many runs were settled or requeued by us.
@@ -103,7 +101,8 @@ class Rescuer:
     async def _settle(self, jobs: Sequence[Job]) -> int:
         engine = self._engine
         killed = await engine.store.kill_requests([job.id for job in jobs])
-        written = await self._write([self._settlement(job, killed) for job in jobs])
+        settlements = [self._settlement(job, killed) for job in jobs]
+        written = await settle_all(engine.store, settlements, engine.logger, "rescue")
         for job in written:
             self._orphaned_since.pop(job.id, None)
             engine.logger.warning("rescued job %r (%s): %s", job.name, job.id, job.status)
@@ -113,22 +112,6 @@ class Rescuer:
             [(engine.registry.get(job.name), job, None) for job in written], engine.worker_id
         )
         return len(written)
-
-    async def _write(self, settlements: Sequence[Settlement]) -> list[Job]:
-        """Return the jobs that we settled, as they stand now; a refusal costs only its own job."""
-        engine = self._engine
-        try:
-            won = await persist(lambda: engine.store.settle(settlements), engine.logger, "rescue")
-        except StoreError as error:
-            if len(settlements) > 1:
-                return [job for each in settlements for job in await self._write([each])]
-            (refused,) = settlements
-            job, outcome = refused.job, next_best(refused.outcome, error)
-            engine.logger.error(  # noqa: TRY400  # the database's refusal has no traceback to show
-                "job %r (%s) cannot be rescued: %s", job.name, job.id, error
-            )
-            return await self._write([replace(refused, outcome=outcome)]) if outcome else []
-        return [each.written() for each in settlements if each.job.id in won]
 
     def _settlement(self, job: Job, killed: Collection[ObjectId]) -> Settlement:
         outcome = rescue(

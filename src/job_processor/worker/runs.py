@@ -31,6 +31,7 @@ class Run:
         "done",
         "ends_as",
         "error",
+        "handed_over",
         "job",
         "notebook",
         "of_worker",
@@ -57,6 +58,8 @@ class Run:
         self.begun = False
         self.concluded = False
         """True once its outcome is decided: nothing may change it any more."""
+        self.handed_over = False
+        """True once the settler has its outcome, or knows that it has none."""
         self.abandoned = False
         """True when it was settled without its handler, which would not stop."""
         self.started = time.monotonic()

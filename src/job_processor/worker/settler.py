@@ -1,27 +1,30 @@
 """Writes outcomes in batches, again until the database answers, and tells who won.
 
 While one batch is being written the next gathers, so batches grow with the load and a lone outcome
-is written at once.
+is written at once. Whatever goes wrong, no outcome is lost and none keeps the others back: what is
+refused gives way to what is next best, and what fails by itself is found and set aside.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from bson import ObjectId
-
-from job_processor.errors import StoreError, StoreUnavailableError
-from job_processor.models import WAITING, Job
-from job_processor.settings import SETTLE_BATCH
-from job_processor.settlements import Outcome, Settlement
+from job_processor.cancelling import cancel
+from job_processor.errors import NotSetUpError, StoreError, StoreUnavailableError
+from job_processor.models import WAITING, Job, JobStatus
+from job_processor.settings import LONE_TRIES, SETTLE_BATCH
+from job_processor.settlements import Outcome, Settlement, Verdict
 from job_processor.store import Store
 from job_processor.worker.gate import Gate
-from job_processor.worker.outcomes import next_best
-from job_processor.worker.persistence import Backoff
+from job_processor.worker.outcomes import last_resort, next_best
+from job_processor.worker.persistence import Trouble
 from job_processor.worker.runs import Run, Runs
+from job_processor.worker.settling import settle_once
 
 
 @dataclass(slots=True)
@@ -30,7 +33,14 @@ class _Pending:
     outcome: Outcome
     sent: Settlement | None = None
     """What was sent already; a repetition sends the same, its reply may have been lost."""
+    failures: int = 0
+    """How often it failed alone."""
+    before: _Pending | None = None
+    """What it stands for, which failed again and again: perhaps it is written all the same."""
 
+
+_MAY_BE_KILLED = WAITING | {JobStatus.KILLED}
+"""States after which kill requests are looked for, or acknowledged: the report asks the store."""
 
 Settled = tuple[Run, Job]
 Report = Callable[[Sequence[Settled]], Awaitable[None]]
@@ -48,6 +58,14 @@ class Settler:
         self._report = report
         self._logger = logger
         self._waiting: list[_Pending] = []
+        self._parts: deque[list[_Pending]] = deque()
+        """Parts of batches that are to be written before what waits: again, or as next best."""
+        self._aside: deque[_Pending] = deque()
+        """What failed alone; one is tried at a time, at `_aside_at`, in monotonic seconds."""
+        self._aside_at = 0.0
+        self._trouble = Trouble(logger, "settlement")
+        self._aside_trouble = Trouble(logger, "settlement")
+        self._following: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -56,101 +74,177 @@ class Settler:
         """Take over an outcome."""
         if outcome.status in WAITING:
             self._runs.held.add(run.job.id)
+        run.handed_over = True
         self._waiting.append(_Pending(run, outcome))
         self._idle.clear()
         self._wake.set()
 
     def drop(self, run: Run) -> None:
         """Let a run go of which nothing is to be written."""
+        run.handed_over = True
         self._end(run, None)
         self._release(run)
 
     async def drained(self) -> None:
-        """Return when everything that was added is confirmed."""
+        """Return when everything that was added is confirmed, and what follows it is done."""
         await self._idle.wait()
+        while self._following:
+            await asyncio.wait(self._following)
 
     async def run(self) -> None:
         """Write what is added, until cancelled."""
-        while True:
+        try:
+            while True:
+                await self._until_there_is_some()
+                while batch := self._next():
+                    await self._write(batch)
+                if not self._aside:
+                    self._idle.set()
+        finally:
+            await cancel([*self._following])
+
+    async def _until_there_is_some(self) -> None:
+        if not self._aside:
             await self._wake.wait()
-            self._wake.clear()
-            while self._waiting:
-                batch, self._waiting = (
-                    self._waiting[:SETTLE_BATCH],
-                    self._waiting[SETTLE_BATCH:],
-                )
-                await self._write(batch)
-            self._idle.set()
+        else:
+            try:
+                async with asyncio.timeout(max(self._aside_at - time.monotonic(), 0.0)):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+        self._wake.clear()
+
+    def _next(self) -> list[_Pending]:
+        """Take what is to be written now; what was set aside is written alone."""
+        if self._aside and time.monotonic() >= self._aside_at:
+            return [self._aside.popleft()]
+        if self._parts:
+            return self._parts.popleft()
+        batch, self._waiting = self._waiting[:SETTLE_BATCH], self._waiting[SETTLE_BATCH:]
+        return batch
 
     async def _write(self, batch: list[_Pending]) -> None:
-        backoff = Backoff()
-        failed = False
-        while batch:
-            try:
-                batch = await self._try(batch)
-            except StoreUnavailableError as error:
-                # Whether it is written or not: if somebody lets it wait again meanwhile, what we
-                # repeat must not meet a new run of our own.
-                self._runs.held.update(pending.run.job.id for pending in batch)
-                if not failed:
-                    self._logger.warning(
-                        "settlement of %d: %s; trying again until it succeeds",
-                        len(batch),
-                        error,
-                    )
-                failed = True
-                await asyncio.sleep(backoff.next())
-        if failed:
-            self._logger.info("settlement: the database answers again")
+        """Write a batch once."""
+        try:
+            verdict = await self._try(batch)
+        except NotSetUpError:
+            raise
+        except Exception as error:  # noqa: BLE001  # it is logged, and no outcome is lost
+            # Whether it is written or not: if somebody lets it wait again meanwhile, what we
+            # repeat must not meet a new run of our own.
+            self._runs.held.update(pending.run.job.id for pending in batch)
+            await self._failed(batch, error)
+        else:
+            aside = batch[0].failures > 0
+            (self._aside_trouble if aside else self._trouble).end()
+            await self._judge(batch, verdict)
 
-    async def _try(self, batch: list[_Pending]) -> list[_Pending]:
-        """Write a batch once; return what has to be written again, for a moved run or a refusal."""
+    async def _try(self, batch: list[_Pending]) -> Verdict:
         async with self._gate.shared():
             for pending in batch:
                 if pending.sent is None:
                     job = pending.run.job
                     pending.sent = Settlement(job, pending.outcome, job.worker_id or job.id)
             sent = [pending.sent for pending in batch if pending.sent is not None]
-            try:
-                won = await self._store.settle(sent)
-            except StoreUnavailableError:
-                raise
-            except StoreError as error:
-                return self._refused(batch, error)
-        again = [pending for pending in batch if pending.run.job.id not in won and _moved(pending)]
-        for pending in again:
-            pending.sent = None
-        await self._finish([p for p in batch if p.sent is not None], won)
-        return again
+            return await settle_once(self._store, sent)
 
-    async def _finish(self, batch: list[_Pending], won: set[ObjectId]) -> None:
-        winners = []
+    async def _failed(self, batch: list[_Pending], error: Exception) -> None:
+        """Put a batch back whose fate nobody knows, and pause.
+
+        Where the database does not answer, it is about no outcome. Whatever else it may be: it is
+        looked for in halves, so that one that always fails keeps no other from being written.
+        """
+        (first, *others) = batch
+        if isinstance(error, StoreUnavailableError):
+            self._parts.appendleft(batch)
+        elif others:
+            half = len(batch) // 2
+            self._parts.extendleft((batch[half:], batch[:half]))
+        else:
+            self._aside.append(self._to_try_next(first, error))
+            self._aside_at = time.monotonic() + self._aside_trouble.meet(error, " of 1")
+            return
+        await asyncio.sleep(self._trouble.meet(error, f" of {len(batch)}"))
+
+    def _to_try_next(self, pending: _Pending, error: Exception) -> _Pending:
+        """Return what to write after one has failed alone: itself, for as long as it takes.
+
+        What fails again and again by no error of the database may be about the outcome: the least
+        that can be written is tried then. Where that fails too, it was not.
+        """
+        if pending.before is not None:
+            pending.before.failures = 1
+            return pending.before
+        pending.failures += 1
+        if pending.failures <= LONE_TRIES or isinstance(error, StoreError | OSError | MemoryError):
+            return pending
+        least = last_resort(pending.outcome, repr(error))
+        return _Pending(pending.run, least, failures=1, before=pending)
+
+    def _write_at_once(self, pending: list[_Pending]) -> None:
+        if pending:
+            self._parts.appendleft(pending)
+
+    async def _judge(self, batch: list[_Pending], verdict: Verdict) -> None:
+        """Let go what was won or lost; write again what was moved, or refused, at once."""
+        winners: list[Settled] = []
+        again: list[_Pending] = []
         for pending in batch:
-            assert pending.sent is not None  # noqa: S101  # the caller selected those
-            if pending.run.job.id in won:
-                winners.append((pending.run, pending.sent.written()))
+            run = pending.run
+            if run.job.id in verdict.won:
+                assert pending.sent is not None  # noqa: S101  # it was just written
+                winners.append((run, pending.sent.written()))
+            elif run.job.id in verdict.refused:
+                again += self._degraded(pending, verdict.refused[run.job.id])
+            elif _moved(pending):
+                pending.sent = None
+                again.append(pending)
+            elif pending.before is not None:
+                again.append(pending.before)
             else:
-                self._lost(pending.run)
-        if winners:
-            await self._report(winners)
-            for run, written in winners:
-                self._end(run, written)
-            self._release(*(run for run, _ in winners))
+                self._lost(run)
+        self._write_at_once(again)
+        await self._follow(winners)
 
-    def _refused(self, batch: list[_Pending], error: StoreError) -> list[_Pending]:
-        """Find the outcome that the store refuses: one by one, then by what is next best."""
-        if len(batch) > 1:
-            self._waiting += batch[1:]
-            return batch[:1]
-        run, outcome = batch[0].run, next_best(batch[0].outcome, error)
-        job = run.job
-        self._logger.error("job %r (%s) cannot be settled: %s", job.name, job.id, error)
+    def _degraded(self, pending: _Pending, why: str) -> list[_Pending]:
+        """Return what is to be written instead of what the database cannot store."""
+        run, outcome = pending.run, next_best(pending.outcome, why)
+        self._logger.error(
+            "job %r (%s) cannot be settled as it ended: %s", run.job.name, run.job.id, why
+        )
         if outcome is not None:
-            return [_Pending(run, outcome)]
-        self._runs.held.add(job.id)  # nothing can be written: it stays running, not run again
+            return [_Pending(run, outcome, before=pending.before)]
+        self._logger.critical(
+            "job %r (%s) cannot be settled at all: it stays running, and is not run again by this "
+            "process; somebody must look at what refuses it",
+            run.job.name,
+            run.job.id,
+        )
+        self._runs.held.add(run.job.id)
         self._end(run, None)
         self._runs.remove(run)
         return []
+
+    async def _follow(self, winners: list[Settled]) -> None:
+        """Report; no outcome waits for what that asks of the database."""
+        plain = [each for each in winners if each[1].status not in _MAY_BE_KILLED]
+        if plain:
+            await self._report_and_release(plain)
+        if len(plain) < len(winners):
+            rest = [each for each in winners if each[1].status in _MAY_BE_KILLED]
+            task = asyncio.get_running_loop().create_task(self._report_and_release(rest))
+            self._following.add(task)
+            task.add_done_callback(self._following.discard)
+
+    async def _report_and_release(self, winners: list[Settled]) -> None:
+        try:
+            await self._report(winners)
+        except Exception:
+            self._logger.exception("the report of %d settlements failed", len(winners))
+        finally:
+            for run, written in winners:
+                self._end(run, written)
+            self._release(*(run for run, _ in winners))
 
     def _lost(self, run: Run) -> None:
         self._logger.warning(

@@ -78,8 +78,8 @@ class Actor:
         """Claim a job and finish it."""
         jobs = await self._store.claim(Claim(self._worker_id, (name,), 1, self._clock.now()))
         finished = Outcome(status=JobStatus.FINISHED, at=self._clock.now())
-        won = await self._store.settle([Settlement(job, finished, self._worker_id) for job in jobs])
-        return [str(job_id) for job_id in won]
+        settlements = [Settlement(job, finished, self._worker_id) for job in jobs]
+        return [str(job_id) for job_id in (await self._store.settle(settlements)).won]
 
     async def request_kill(self, job_id: str, worker_id: str) -> None:
         """Leave a kill request."""

@@ -111,7 +111,7 @@ async def test_no_verb_but_the_settlement_moves_it(store: Store, verb: str) -> N
     (stored,) = await read(store, job)
     assert stored is not None
     assert (stored.status, stored.updated_at) == ("running", job.updated_at)
-    assert await store.settle([end(replace(job, worker_id=stored.worker_id))]) == {job.id}
+    assert (await store.settle([end(replace(job, worker_id=stored.worker_id))])).won == {job.id}
 
 
 async def test_each_claim_has_a_moment_of_its_own(store: Store) -> None:
@@ -136,7 +136,7 @@ async def test_a_claim_of_one_and_of_many_write_the_same(store: Store, limit: in
     claimed = await store.claim(claim(limit, now=NOW))
     assert [(job.updated_at, job.started_at) for job in claimed] == [(ahead + MS,) * 2] * limit
     assert not any(job.ran_before for job in claimed)
-    assert await store.settle([end(job) for job in claimed]) == {job.id for job in jobs}
+    assert (await store.settle([end(job) for job in claimed])).won == {job.id for job in jobs}
 
 
 async def test_a_run_of_the_same_worker_and_attempt_is_fenced_from_the_one_before(
@@ -148,11 +148,11 @@ async def test_a_run_of_the_same_worker_and_attempt_is_fenced_from_the_one_befor
     (second,) = await store.claim(claim(now=NOW))
     assert (second.worker_id, second.attempt) == (first.worker_id, first.attempt)
     for settlement in (end(first), retry(first), end(first, JobStatus.PAUSED, output=None)):
-        assert await store.settle([settlement]) == set()
+        assert (await store.settle([settlement])).won == set()
     assert not await store.save_state(first, {"row": 7})
     await store.save_notes([(first, NOTES)])
     assert await read(store, second) == [second]
-    assert await store.settle([end(second)]) == {second.id}
+    assert (await store.settle([end(second)])).won == {second.id}
 
 
 async def test_a_lost_reply_of_an_earlier_run_is_not_recognized_in_a_later_one(
@@ -161,13 +161,13 @@ async def test_a_lost_reply_of_an_earlier_run_is_not_recognized_in_a_later_one(
     """Two runs may end in the same way and the same millisecond; each knows only its own end."""
     first = await run_one(store)
     pause = end(first, JobStatus.PAUSED, at=NOW, output=None)
-    assert await store.settle([pause]) == {first.id}
-    assert await store.settle([pause]) == {first.id}
+    assert (await store.settle([pause])).won == {first.id}
+    assert (await store.settle([pause])).won == {first.id}
     (second,) = await store.claim(claim(now=NOW))
     again = end(second, JobStatus.PAUSED, at=NOW, output=None)
-    assert await store.settle([again]) == {first.id}
-    assert await store.settle([pause]) == set()
-    assert await store.settle([again]) == {first.id}
+    assert (await store.settle([again])).won == {first.id}
+    assert (await store.settle([pause])).won == set()
+    assert (await store.settle([again])).won == {first.id}
 
 
 async def _paused_and_killed(store: Store, job: Job, at: datetime) -> None:
@@ -211,7 +211,7 @@ async def test_it_never_goes_back(store: Store, write: str) -> None:
 async def test_the_end_is_told_by_the_clock_whatever_the_moment(store: Store) -> None:
     """`ended_at` is the time at which it ended, by which history is bounded."""
     (job,) = await run(store, simple(created_at=LATER, updated_at=LATER))
-    assert await store.settle([end(job, at=NOW)]) == {job.id}
+    assert (await store.settle([end(job, at=NOW)])).won == {job.id}
     (stored,) = await read(store, job)
     assert stored is not None
     assert (stored.ended_at, stored.updated_at) == (NOW, job.updated_at)
@@ -222,7 +222,7 @@ async def test_a_run_that_was_inserted_running_settles(store: Store) -> None:
     job = simple(status=JobStatus.RUNNING, worker_id=WORKER, started_at=NOW)
     await store.insert([job])
     (run_here,) = await store.runs_of(WORKER, 10)
-    assert await store.settle([end(run_here)]) == {job.id}
+    assert (await store.settle([end(run_here)])).won == {job.id}
 
 
 async def test_the_last_moment_that_there_is(store: Store) -> None:
@@ -231,4 +231,4 @@ async def test_the_last_moment_that_there_is(store: Store) -> None:
     await store.insert([job])
     (claimed,) = await store.claim(claim())
     assert claimed.updated_at > NOW
-    assert await store.settle([end(claimed)]) == {job.id}
+    assert (await store.settle([end(claimed)])).won == {job.id}

@@ -70,8 +70,8 @@ async def test_payloads_results_and_errors_come_back(
     jobs = await run(store, *(simple(payload=payload) for payload, _, _ in batch))
     outputs = [Output("1 s", result, error) for _, result, error in batch]
     ends = [end(job, output=output) for job, output in zip(jobs, outputs, strict=True)]
-    assert await store.settle(ends) == {job.id for job in jobs}
-    assert await store.settle(ends) == {job.id for job in jobs}
+    assert (await store.settle(ends)).won == {job.id for job in jobs}
+    assert (await store.settle(ends)).won == {job.id for job in jobs}
     for stored, (payload, result, error) in zip(await read(store, *jobs), batch, strict=True):
         assert isinstance(stored, SimpleJob)
         assert stored.output is not None
@@ -115,7 +115,7 @@ async def test_the_deepest_payload_and_result_come_back(store: Store) -> None:
     """The most levels that are allowed are stored, as a payload and as a result."""
     payload = normalize_payload(deep(MAX_DEPTH - 1))
     (job,) = await run(store, simple(payload=payload))
-    assert await store.settle([end(job, output=Output("1 s", payload))]) == {job.id}
+    assert (await store.settle([end(job, output=Output("1 s", payload))])).won == {job.id}
     (stored,) = await read(store, job)
     assert stored == end(job, output=Output("1 s", payload)).written()
 
@@ -126,7 +126,7 @@ async def test_the_largest_payload_comes_back(store: Store) -> None:
     (job,) = await run(store, simple(payload=payload))
     assert isinstance(job, SimpleJob)
     assert job.payload == payload
-    assert await store.settle([end(job)]) == {job.id}
+    assert (await store.settle([end(job)])).won == {job.id}
     (stored,) = await read(store, job)
     assert stored == end(job).written()
 

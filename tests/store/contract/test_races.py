@@ -97,14 +97,14 @@ async def test_a_run_is_settled_once(stores: Stores) -> None:
             end(job, status, writer=ObjectId(), output=Output("--", error=str(i)))
             for i, status in enumerate((JobStatus.ERRORED, JobStatus.PAUSED) * 2)
         ]
-        won = await asyncio.gather(
+        verdicts = await asyncio.gather(
             *(
                 store.settle([settlement])
                 for store, settlement in zip(everyone, settlements, strict=True)
             )
         )
-        winners = [each for each, ids in zip(settlements, won, strict=True) if ids]
-        assert [ids for ids in won if ids] == [{job.id}]
+        winners = [each for each, of in zip(settlements, verdicts, strict=True) if of.won]
+        assert [verdict.won for verdict in verdicts if verdict.won] == [{job.id}]
         assert await read(everyone[0], job) == [winners[0].written()]
         await everyone[0].kill_waiting(job.id, NOW)
 
@@ -118,12 +118,13 @@ async def test_batches_that_overlap_settle_each_run_once(stores: Stores) -> None
         {job.id: end(job, writer=writer) for job in order}
         for order, writer in zip(orders, (WORKER, OTHER_WORKER, ObjectId()), strict=True)
     ]
-    won = await asyncio.gather(
+    verdicts = await asyncio.gather(
         *(
             store.settle(list(batch.values()))
             for store, batch in zip(everyone, batches, strict=True)
         )
     )
+    won = [verdict.won for verdict in verdicts]
     assert Counter(job_id for ids in won for job_id in ids) == Counter(job.id for job in jobs)
     expected = {
         job_id: batch[job_id].written()
@@ -183,9 +184,9 @@ async def test_a_run_moves_or_is_settled(stores: Stores) -> None:
     """While runs move to a new id their old worker settles them: each is one or the other."""
     mover, settler = await stores.several(2)
     jobs = await run(mover, *(simple() for _ in range(10)))
-    settle = [settler.settle([end(job)]) for job in jobs]
-    moved, *settled = await asyncio.gather(mover.move_runs(WORKER, OTHER_WORKER), *settle)
-    won = {job_id for ids in settled for job_id in ids}
+    settle = asyncio.gather(*(settler.settle([end(job)]) for job in jobs))
+    moved, verdicts = await asyncio.gather(mover.move_runs(WORKER, OTHER_WORKER), settle)
+    won = {job_id for verdict in verdicts for job_id in verdict.won}
     assert moved.isdisjoint(won)
     assert moved | won == {job.id for job in jobs}
     assert {job.id for job in await mover.runs_of(OTHER_WORKER, 20)} == moved

@@ -62,7 +62,10 @@ async def test_notes_come_with_the_end(store: Store) -> None:
     first, second = await run(store, simple(), simple())
     await store.save_notes([(first, Notes()), (second, NOTES)])
     again = replace(second, notes=NOTES)
-    assert await store.settle([end(first, notes=NOTES), retry(again)]) == {first.id, second.id}
+    assert (await store.settle([end(first, notes=NOTES), retry(again)])).won == {
+        first.id,
+        second.id,
+    }
     stored = await read(store, first, second)
     assert [job.notes if job else None for job in stored] == [NOTES, NOTES]
     (claimed,) = await store.claim(claim(now=NOW + timedelta(hours=1)))

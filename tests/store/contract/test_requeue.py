@@ -56,7 +56,7 @@ async def test_a_settled_job_waits_again(store: Store, status: JobStatus) -> Non
     (again,) = await store.claim(claim(now=AGAIN))
     assert isinstance(again, SimpleJob)
     assert not again.ran_before
-    assert await store.settle([end(again)]) == {job.id}
+    assert (await store.settle([end(again)])).won == {job.id}
 
 
 async def test_an_occurrence_keeps_its_planned_time(store: Store) -> None:

@@ -66,7 +66,7 @@ async def test_an_outcome_is_written_with_all_that_comes_with_it(
     """Running → the outcome's state; the job stands as `Settlement.written()` says."""
     for job in await run(store, simple(crashes=1, attempt=3, payload={"a": 1}), occurrence()):
         settlement = OUTCOMES[outcome](job)
-        assert await store.settle([settlement]) == {job.id}
+        assert (await store.settle([settlement])).won == {job.id}
         assert await read(store, job) == [settlement.written()]
 
 
@@ -76,9 +76,9 @@ async def test_a_repetition_returns_the_same(store: Store, outcome: str) -> None
     jobs = await run(store, simple(attempt=2), simple(), occurrence())
     settlements = [OUTCOMES[outcome](job) for job in jobs]
     ids = {job.id for job in jobs}
-    assert await store.settle(settlements[:1]) == {jobs[0].id}
-    assert await store.settle(settlements) == ids
-    assert await store.settle(settlements) == ids
+    assert (await store.settle(settlements[:1])).won == {jobs[0].id}
+    assert (await store.settle(settlements)).won == ids
+    assert (await store.settle(settlements)).won == ids
     assert await read(store, *jobs) == [each.written() for each in settlements]
 
 
@@ -91,7 +91,7 @@ async def test_who_does_not_hold_the_run_loses(store: Store) -> None:
             replace(job, attempt=1),
             replace(job, attempt=3),
         ):
-            assert await store.settle([outcome(believed)]) == set()
+            assert (await store.settle([outcome(believed)])).won == set()
     assert await read(store, job) == [job]
 
 
@@ -100,8 +100,8 @@ async def test_what_does_not_run_is_not_settled(store: Store) -> None:
     jobs = [simple(status=status, worker_id=WORKER) for status in sorted(NOT_RUNNING)]
     await store.insert(jobs)
     for outcome in OUTCOMES.values():
-        assert await store.settle([outcome(job) for job in jobs]) == set()
-        assert await store.settle([outcome(jobs[0])]) == set()
+        assert (await store.settle([outcome(job) for job in jobs])).won == set()
+        assert (await store.settle([outcome(jobs[0])])).won == set()
     assert await read(store, *jobs) == jobs
 
 
@@ -120,7 +120,7 @@ async def test_a_batch_wins_what_is_still_ours(store: Store) -> None:
     unknown = simple(status=JobStatus.RUNNING, worker_id=WORKER)
     batch = [end(job) for job in (moved, ours, unknown, rescued, resumed, also_ours)]
     for _ in range(2):
-        assert await store.settle(batch) == {ours.id, also_ours.id}
+        assert (await store.settle(batch)).won == {ours.id, also_ours.id}
     assert await read(store, ours, also_ours) == [end(ours).written(), end(also_ours).written()]
     assert await read(store, moved, rescued, resumed, unknown) == [
         replace(moved, worker_id=OTHER_WORKER),
@@ -139,9 +139,9 @@ async def test_a_worker_that_seemed_dead_loses_to_its_rescuer(store: Store) -> N
         end(again, JobStatus.PAUSED, writer=OTHER_WORKER, crashes=1, output=None),
     ]
     ids = {errored.id, paused.id, again.id}
-    assert await store.settle(rescue) == ids
+    assert (await store.settle(rescue)).won == ids
     (resumed,) = await store.claim(claim(1, "again", worker_id=OTHER_WORKER))
-    assert await store.settle([end(job) for job in (errored, paused, again)]) == set()
+    assert (await store.settle([end(job) for job in (errored, paused, again)])).won == set()
     expected = [rescue[0].written(), rescue[1].written(), resumed]
     assert await read(store, errored, paused, again) == expected
 
@@ -151,7 +151,7 @@ async def test_a_rescuer_loses_to_the_worker(store: Store) -> None:
     job = await run_one(store)
     await store.settle([end(job)])
     rescue = end(job, JobStatus.ERRORED, writer=OTHER_WORKER, output=Output("--", error="crashed"))
-    assert await store.settle([rescue]) == set()
+    assert (await store.settle([rescue])).won == set()
     assert await read(store, job) == [end(job).written()]
 
 
@@ -161,10 +161,10 @@ async def test_the_same_worker_cannot_end_a_later_attempt_by_an_earlier_one(stor
     await store.settle([retry(first)])
     (second,) = await store.claim(claim(now=NOW + timedelta(hours=1)))
     assert (second.attempt, second.worker_id) == (2, WORKER)
-    assert await store.settle([end(first)]) == set()
-    assert await store.settle([retry(first)]) == set()
+    assert (await store.settle([end(first)])).won == set()
+    assert (await store.settle([retry(first)])).won == set()
     assert await read(store, second) == [second]
-    assert await store.settle([end(second)]) == {second.id}
+    assert (await store.settle([end(second)])).won == {second.id}
 
 
 async def test_a_retry_waits_for_its_time(store: Store) -> None:
@@ -178,7 +178,7 @@ async def test_a_retry_waits_for_its_time(store: Store) -> None:
     assert (second.scheduled_for, second.planned_for, second.attempt) == (again, NOW, 2)
     assert second.output == Output("1 second", error="ValueError: no")
     third = retry(second, scheduled_for=again + SECOND)
-    assert await store.settle([third]) == {task.id}
+    assert (await store.settle([third])).won == {task.id}
     (stored,) = await read(store, task)
     assert isinstance(stored, CronTask)
     assert (stored.planned_for, stored.attempt) == (NOW, 3)
@@ -217,7 +217,7 @@ async def test_a_count_of_crashes_ends_with_a_settlement(store: Store) -> None:
     await store.settle([end(job, JobStatus.PAUSED, crashes=1, output=None, writer=OTHER_WORKER)])
     (second,) = await store.claim(claim())
     assert second.crashes == 1
-    assert await store.settle([end(second)]) == {job.id}
+    assert (await store.settle([end(second)])).won == {job.id}
     (stored,) = await read(store, job)
     assert stored is not None
     assert stored.crashes == 0
@@ -237,7 +237,7 @@ async def test_an_exclusive_name_is_free_once_its_job_has_settled(store: Store) 
 
 async def test_nothing_to_settle_and_unknown_jobs(store: Store) -> None:
     """An empty batch and a job that is not there settle nothing."""
-    assert await store.settle([]) == set()
+    assert (await store.settle([])).won == set()
     gone = simple(id=ObjectId(), status=JobStatus.RUNNING, worker_id=WORKER)
-    assert await store.settle([end(gone)]) == set()
+    assert (await store.settle([end(gone)])).won == set()
     assert await read(store, gone) == [None]

@@ -125,10 +125,10 @@ async def test_a_released_run_goes_on_without_its_key(store: Store) -> None:
     await store.release_key(running)
     other = keyed()
     assert await store.insert([other]) == []
-    assert await store.settle([retry(running)]) == {running.id}
+    assert (await store.settle([retry(running)])).won == {running.id}
     assert await store.find_holder("resize", "user-1") == other
     (again,) = await store.claim(claim(now=NOW + HOUR, exclude=frozenset([other.id])))
-    assert await store.settle([end(again)]) == {running.id}
+    assert (await store.settle([end(again)])).won == {running.id}
 
 
 @pytest.mark.parametrize("old", [{}, {"priority": 5, "expires_at": NOW + HOUR}])

@@ -164,7 +164,7 @@ async def test_a_settlement_is_recognized(
     """A repeated settlement returns the same ids as the one whose reply was lost."""
     settlements = [settlement(job) for job in await claimed(store, count)]
     ids = {each.job.id for each in settlements}
-    assert await insist("update", lambda: distant.settle(settlements)) == ids
+    assert (await insist("update", lambda: distant.settle(settlements))).won == ids
     found = {job.id: job for job in await store.get_many(ids)}
     assert found == {each.job.id: each.written() for each in settlements}
 
@@ -179,8 +179,8 @@ async def test_a_settlement_in_part_is_recognized(
     rescuer = ObjectId()
     taken_away = {"$set": {"worker_id": rescuer}}
     await database[JOBS].update_one({"_id": jobs[1].id}, taken_away)
-    ours = await insist("update", lambda: distant.settle(settlements))
-    assert ours == {jobs[0].id, jobs[2].id}
+    verdict = await insist("update", lambda: distant.settle(settlements))
+    assert verdict.won == {jobs[0].id, jobs[2].id}
     (left,) = await store.runs_of(rescuer, 10)
     assert left == replace(jobs[1], worker_id=rescuer)
 
@@ -191,7 +191,7 @@ async def test_the_end_of_another_is_not_recognized(
     """A job that a rescuer settled before us is not ours, whatever reply was lost."""
     (job,) = await claimed(store, 1)
     await store.settle([replace(end(job, JobStatus.ERRORED), writer=ObjectId())])
-    assert await insist("update", lambda: distant.settle([end(job)])) == set()
+    assert (await insist("update", lambda: distant.settle([end(job)]))).won == set()
 
 
 # --- the other verbs ----------------------------------------------------------------------------

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from job_processor.errors import StoreError
+from job_processor.errors import StoreRefusedError
 from job_processor.models import JobStatus, Output, SkipMetadata
 from job_processor.queries import JobQuery
+from job_processor.settlements import Verdict
 from job_processor.store.mongo import MongoStore
+from job_processor.store.mongo.errors import VALIDATOR_ADVICE
 from tests.store.mongo.conftest import Database
 from tests.store.mongo.samples import (
     LATER,
@@ -41,12 +43,12 @@ async def test_a_plain_job_lives_its_whole_life(store: MongoStore) -> None:
     """Insert, claim, pause, resume, move and finish write nothing that Node refuses."""
     await store.insert([simple(payload={"a": [1, None, NOW, b"x"]}), occurrence()])
     first = await store.claim(claim(10))
-    assert await store.settle([end(run, JobStatus.PAUSED, output=None) for run in first])
+    assert (await store.settle([end(run, JobStatus.PAUSED, output=None) for run in first])).won
     second = await store.claim(claim(10, now=NOW + 3 * SECOND))
     other = ObjectId()
     assert len(await store.move_runs(WORKER, other)) == 2
     moved = [replace(run, worker_id=other) for run in second]
-    assert len(await store.settle([end(run) for run in moved])) == 2
+    assert len((await store.settle([end(run) for run in moved])).won) == 2
 
 
 async def test_every_other_end_of_a_plain_job_is_accepted(store: MongoStore) -> None:
@@ -64,7 +66,7 @@ async def test_every_other_end_of_a_plain_job_is_accepted(store: MongoStore) -> 
         end(run, status, output=output, started=started)
         for run, (status, output, started) in zip(runs, ends, strict=True)
     ]
-    assert len(await store.settle(settlements)) == len(ends)
+    assert len((await store.settle(settlements)).won) == len(ends)
     (waiting,) = await store.find(JobQuery(status=JobStatus.PENDING))
     assert waiting.started_at is None
     assert await store.kill_waiting(waiting.id, LATER)
@@ -106,7 +108,7 @@ async def test_a_cron_is_given_to_node_as_it_stands(store: MongoStore) -> None:
 async def test_what_node_does_not_know_is_refused(store: MongoStore, feature: Any) -> None:
     """With an error that names the job, and nothing is stored."""
     job = simple(**feature)
-    with pytest.raises(StoreError, match=str(job.id)):
+    with pytest.raises(StoreRefusedError, match=str(job.id)):
         await store.insert([job])
     assert await store.get(job.id) is None
 
@@ -141,8 +143,8 @@ async def test_a_crash_is_settled_without_its_count(
     *crashed, fine = await store.claim(claim(3))
     settlements = [end(run, JobStatus.ERRORED, crashes=1) for run in crashed] + [end(fine)]
     with caplog.at_level(logging.WARNING, "job_processor"):
-        assert len(await store.settle(settlements)) == 3
-        assert len(await store.settle(settlements)) == 3
+        assert len((await store.settle(settlements)).won) == 3
+        assert len((await store.settle(settlements)).won) == 3
     assert [record.message for record in caplog.records if "'crashes'" in record.message] == [
         (
             "the validator of job_processor.jobs refuses the field 'crashes': jobs that take down "
@@ -156,10 +158,11 @@ async def test_a_retry_is_refused_with_the_reason(store: MongoStore) -> None:
     """A retry needs `attempt`, which Node's validator refuses: the error says what to do."""
     await store.insert([simple()])
     (run,) = await store.claim(claim())
-    with pytest.raises(StoreError, match=r"cannot be settled.*validator.*collection_prefix"):
-        await store.settle([end(run, JobStatus.PENDING, attempt=2, scheduled_for=LATER)])
+    retry = end(run, JobStatus.PENDING, attempt=2, scheduled_for=LATER)
+    verdict = await store.settle([retry])
+    assert verdict == Verdict(set(), {run.id: VALIDATOR_ADVICE})
     assert await store.runs_of(WORKER, 10) == [run]
-    assert await store.settle([end(run, JobStatus.ERRORED)]) == {run.id}
+    assert (await store.settle([end(run, JobStatus.ERRORED)])).won == {run.id}
 
 
 async def test_one_that_is_refused_does_not_keep_the_others_of_its_batch(
@@ -169,9 +172,9 @@ async def test_one_that_is_refused_does_not_keep_the_others_of_its_batch(
     await store.insert([simple(), simple()])
     refused, fine = await store.claim(claim(2))
     batch = [end(refused, JobStatus.PENDING, attempt=2), end(fine)]
-    with pytest.raises(StoreError, match=str(refused.id)):
-        await store.settle(batch)
-    assert await store.settle(batch[1:]) == {fine.id}
+    for _ in range(2):
+        verdict = await store.settle(batch)
+        assert verdict == Verdict({fine.id}, {refused.id: VALIDATOR_ADVICE})
 
 
 @pytest.mark.parametrize("others", [0, 1])
@@ -181,7 +184,7 @@ async def test_an_insert_with_fields_of_ours_is_refused_with_the_reason(
     """One job or many: the refused one is named, the others are there."""
     job = simple(attempt=2)
     plain = [simple() for _ in range(others)]
-    with pytest.raises(StoreError, match=rf"{job.id}.*validator"):
+    with pytest.raises(StoreRefusedError, match=rf"{job.id}.*validator"):
         await store.insert([job, *plain])
     assert len(await store.find(JobQuery())) == others
 

@@ -106,8 +106,8 @@ async def test_many_cost_no_more_than_few(
     assert len(jobs) == count
     assert commands.names == CLAIM_OF_MANY
     commands.sent.clear()
-    won = await watched_store.settle([end(job) for job in jobs])
-    assert won == {job.id for job in jobs}
+    verdict = await watched_store.settle([end(job) for job in jobs])
+    assert verdict.won == {job.id for job in jobs}
     assert commands.names == ["update"]
     commands.sent.clear()
     assert await watched_store.claim(claim(count)) == []
@@ -139,8 +139,8 @@ async def test_a_settlement_reads_only_what_did_not_match(
     jobs = await running(watched_store, count)
     foreign = [replace(jobs[0], worker_id=ObjectId()), *jobs[1:]]
     commands.sent.clear()
-    won = await watched_store.settle([end(job) for job in foreign])
-    assert won == {job.id for job in jobs[1:]}
+    verdict = await watched_store.settle([end(job) for job in foreign])
+    assert verdict.won == {job.id for job in jobs[1:]}
     assert commands.names == ["update", "find"]
 
 

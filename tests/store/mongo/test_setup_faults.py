@@ -50,7 +50,7 @@ async def test_a_race_with_another_setup_is_tried_again(
 async def test_a_refusal_is_a_setup_error(faulty_store: MongoStore, faults: Faults) -> None:
     """Whatever the server refuses for good ends the setup, with its address and its reason."""
     await faults.fail("listIndexes", 8000, times=None)
-    with pytest.raises(StoreSetupError, match=r"mongodb://127\.0\.0\.1:\d+/faults_\w+ refused"):
+    with pytest.raises(StoreSetupError, match=r"mongodb://127\.0\.0\.1:\d+/faults_\w+ failed"):
         await faulty_store.setup()
 
 

@@ -109,8 +109,8 @@ class Program:
     async def work(self) -> str:
         """Claim what is due, settle it, answer the ids."""
         runs = await self._store.claim(claim(limit=1000))
-        settled = await self._store.settle([finished(run) for run in runs])
-        return ",".join(sorted(map(str, settled)))
+        verdict = await self._store.settle([finished(run) for run in runs])
+        return ",".join(sorted(map(str, verdict.won)))
 
     async def request_kill(self) -> str:
         """Ask for the end of some job."""

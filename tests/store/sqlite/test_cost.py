@@ -78,7 +78,7 @@ async def test_a_job_under_load_is_a_tenth_of_a_statement(store: SqliteStore) ->
     await store.insert([job() for _ in range(100)])
     await store._writer.call(lambda connection: connection.set_trace_callback(statements.append))
     runs = await claimed(store, 100)
-    assert await store.settle([finished(run) for run in runs]) == {run.id for run in runs}
+    assert (await store.settle([finished(run) for run in runs])).won == {run.id for run in runs}
     assert len(statements) <= 10
 
 
@@ -90,7 +90,7 @@ async def test_a_batch_of_any_size_is_settled(store: SqliteStore, count: int) ->
     taken = {run.id for run in runs[::7][1:]}
     await store.settle([finished(run) for run in runs if run.id in taken])
     ends = [finished(run, result=str(run.id)) for run in runs]
-    assert await store.settle(ends) == {run.id for run in runs} - taken
+    assert (await store.settle(ends)).won == {run.id for run in runs} - taken
     for run in runs:
         found = await store.get(run.id)
         assert found is not None

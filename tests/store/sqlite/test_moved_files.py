@@ -67,7 +67,7 @@ async def test_a_file_that_is_away_is_missed_and_found_again(
         move(tmp_path / "away", path)
         assert (await store.get(ours.id)) == run
         assert await asyncio.to_thread(pulse.beat, WORKER)
-    assert await store.settle([finished(run)]) == {ours.id}
+    assert (await store.settle([finished(run)])).won == {ours.id}
     await store.insert([late])
     assert await store.get(late.id) == late
     pulse.close()
@@ -115,7 +115,7 @@ async def test_a_file_without_our_tables_in_its_place(
     await assert_unavailable(path, lambda: store.settle([finished(run)]), lambda: store.get(run.id))
     path.unlink()
     move(tmp_path / "away", path)
-    assert await store.settle([finished(run)]) == {run.id}
+    assert (await store.settle([finished(run)])).won == {run.id}
 
 
 async def test_a_file_that_is_no_database_in_its_place(store: SqliteStore, path: Path) -> None:

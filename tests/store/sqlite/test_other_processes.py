@@ -57,7 +57,7 @@ async def test_nothing_fails_while_another_process_keeps_the_lock(
     assert time.monotonic() >= float(await peer.answer())  # they did wait
     assert refused.result() == []
     assert [run.id for run in claimed.result()] == [waiting.id]
-    assert settled.result() == {run.id}
+    assert settled.result().won == {run.id}
     assert dead.result() is not None
     assert pruned.result() == 0
     assert beaten.result()
@@ -103,10 +103,10 @@ async def test_a_claim_never_misses_what_came_between_its_two_statements(
         peer.order("work")
         await store.insert([job() for _ in range(4)])
         runs = await store.claim(claim(limit=1000))
-        ours |= {str(id) for id in await store.settle([finished(run) for run in runs])}
+        ours |= {str(id) for id in (await store.settle([finished(run) for run in runs])).won}
         await peer.answer()
         theirs |= set((await peer.answer()).split(",")) - {""}
     runs = await store.claim(claim(limit=1000))
-    ours |= {str(id) for id in await store.settle([finished(run) for run in runs])}
+    ours |= {str(id) for id in (await store.settle([finished(run) for run in runs])).won}
     assert ours.isdisjoint(theirs)
     assert len(ours) + len(theirs) == 30 * 8

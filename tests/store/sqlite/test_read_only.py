@@ -55,7 +55,7 @@ async def test_reads_go_on_and_writes_wait(path: Path) -> None:
         assert str(path) in str(caught.value)
     assert await store.get(ours.id) == run
     path.chmod(0o644)
-    assert await store.settle([finished(run)]) == {ours.id}
+    assert (await store.settle([finished(run)])).won == {ours.id}
     assert await asyncio.to_thread(pulse.beat, WORKER)
     pulse.close()
     await store.close()

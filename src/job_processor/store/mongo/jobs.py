@@ -10,7 +10,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, WriteError
 
-from job_processor.errors import JobConflictError, StoreError
+from job_processor.errors import JobConflictError, StoreRefusedError
 from job_processor.models import Job, SimpleJob
 from job_processor.store.mongo.documents import (
     JOB_TYPES,
@@ -70,7 +70,8 @@ class Jobs:
             raise JobConflictError.of(job_id) from error
         except OperationFailure as error:
             if is_refused_by_validator(error):
-                raise StoreError(f"job {job_id} cannot be retried: {VALIDATOR_ADVICE}") from error
+                told = f"job {job_id} cannot be retried: {VALIDATOR_ADVICE}"
+                raise StoreRefusedError(told) from error
             raise
         return None if document is None else to_job(document)
 
@@ -97,7 +98,8 @@ class Jobs:
         for each in write_errors(error):
             job = jobs[each["index"]]
             if each["code"] == DOCUMENT_VALIDATION_FAILURE:
-                raise StoreError(f"job {job.name!r} ({job.id}): {VALIDATOR_ADVICE}") from error
+                told = f"job {job.name!r} ({job.id}): {VALIDATOR_ADVICE}"
+                raise StoreRefusedError(told) from error
             if each["code"] != DUPLICATE_KEY:
                 raise error
             if not _is_duplicate_id(each):

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bson import ObjectId
 from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError, WriteError
+from pymongo.errors import BulkWriteError, PyMongoError, WriteError
 
-from job_processor.errors import StoreError
+from job_processor.errors import StoreRefusedError
 from job_processor.models import Job
 from job_processor.notes import Notes
 from job_processor.store.mongo.documents import notes_document
-from job_processor.store.mongo.errors import VALIDATOR_ADVICE, is_refused_by_validator
+from job_processor.store.mongo.errors import (
+    DOCUMENT_VALIDATION_FAILURE,
+    VALIDATOR_ADVICE,
+    is_refused,
+    is_refused_by_validator,
+    told,
+    unsendable,
+    write_errors,
+)
 from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.settlements import fence
 
@@ -25,7 +33,7 @@ class Records:
         self._jobs = handles.jobs
         self._latest = handles.latest_jobs
 
-    async def save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> None:
+    async def save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> dict[ObjectId, str]:
         """Running, under its worker and at its attempt → the same, with these notes."""
         operations = [
             UpdateOne(fence(job), {"$set": {"notes": notes_document(notes)}})
@@ -34,14 +42,34 @@ class Records:
         try:
             await self._jobs.bulk_write(operations, ordered=False)
         except BulkWriteError as error:
-            raise _explained(error) from error
+            if not is_refused(error):
+                raise
+            return {noted[each["index"]][0].id: _why(each) for each in write_errors(error)}
+        except Exception as error:
+            if isinstance(error, PyMongoError) and not is_refused(error):
+                raise
+            return await self._save_the_sendable(noted, error)
+        return {}
+
+    async def _save_the_sendable(
+        self, noted: Sequence[tuple[Job, Notes]], error: Exception
+    ) -> dict[ObjectId, str]:
+        """Save what a server can be given; raise `error` where that is all of it."""
+        checked = {job.id: unsendable(notes_document(notes)) for job, notes in noted}
+        refused = {job_id: why for job_id, why in checked.items() if why is not None}
+        if not refused:
+            raise error
+        left = [(job, notes) for job, notes in noted if job.id not in refused]
+        return refused | (await self.save_notes(left) if left else {})
 
     async def save_state(self, job: Job, state: Any) -> bool:
         """Running, under its worker and at its attempt → the same, with this state."""
         try:
             result = await self._jobs.update_one(fence(job), {"$set": {"state": state}})
         except WriteError as error:
-            raise _explained(error) from error
+            if is_refused_by_validator(error):
+                raise StoreRefusedError(_why({"code": error.code})) from error
+            raise
         return result.matched_count == 1
 
     async def state(self, job_id: ObjectId) -> Any:
@@ -50,8 +78,8 @@ class Records:
         return None if document is None else document.get("state")
 
 
-def _explained(error: BulkWriteError | WriteError) -> Exception:
-    """Return the error with what to do where the Node package's validator is in the way."""
-    if is_refused_by_validator(error):
-        return StoreError(f"what runs tell and save: {VALIDATOR_ADVICE}")
-    return error
+def _why(error: Mapping[str, Any]) -> str:
+    """Return why it is refused, with what to do where a validator is in the way."""
+    if error["code"] == DOCUMENT_VALIDATION_FAILURE:
+        return f"what runs tell and save: {VALIDATOR_ADVICE}"
+    return told(error)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bson import ObjectId
 from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, PyMongoError
 
-from job_processor.errors import StoreError
 from job_processor.models import Job
-from job_processor.settlements import Settlement
+from job_processor.settlements import Settlement, Verdict
 from job_processor.store.mongo.documents import Document, output_document, own_fields
 from job_processor.store.mongo.errors import (
     DOCUMENT_VALIDATION_FAILURE,
     VALIDATOR_ADVICE,
-    is_away,
+    is_refused,
+    reason,
+    told,
+    unsendable,
     write_errors,
 )
 from job_processor.store.mongo.handles import Handles
@@ -43,21 +45,22 @@ class Settlements:
         self._logger = logger
         self._counts_crashes = True
 
-    async def settle(self, settlements: Sequence[Settlement]) -> set[ObjectId]:
+    async def settle(self, settlements: Sequence[Settlement]) -> Verdict:
         """Running, under the fence's worker and at its attempt → the outcome's state.
 
-        Returns the ids that hold exactly what was to be written. Where fewer matched than were
-        written, those ids are read: the reply to an earlier try may have been lost.
+        Won are those that hold exactly what was to be written. Where fewer matched than were
+        written, those are read: the reply to an earlier try may have been lost. A refused one keeps
+        no other from being written.
         """
-        if not settlements:
-            return set()
-        matched = await self._write(settlements)
-        if matched == len(settlements):
-            return {settlement.job.id for settlement in settlements}
-        return await self._recognize(settlements)
+        refused: dict[ObjectId, str] = {}
+        matched = await self._write(settlements, refused) if settlements else 0
+        sent = [each for each in settlements if each.job.id not in refused]
+        if matched == len(sent):
+            return Verdict({each.job.id for each in sent}, refused)
+        return Verdict(await self._recognize(sent), refused)
 
-    async def _write(self, settlements: Sequence[Settlement]) -> int:
-        """Write all; return how many matched their guard."""
+    async def _write(self, settlements: Sequence[Settlement], refused: dict[ObjectId, str]) -> int:
+        """Write all but those that are found to be refused; return how many matched their guard."""
         operations = [
             UpdateOne(fence(each.job), _change(each, crashes=self._counts_crashes))
             for each in settlements
@@ -65,13 +68,56 @@ class Settlements:
         try:
             return (await self._jobs.bulk_write(operations, ordered=False)).matched_count
         except BulkWriteError as error:
-            if is_away(error):
+            if not is_refused(error):
                 raise
-            refused = list(_refused_for_crashes(settlements, error))
+            again = self._judge(settlements, error, refused)
             matched = int(error.details.get("nMatched", 0))
-            return matched + await self._write_without_crashes(refused)
+            return matched + (await self._write_without_crashes(again, refused) if again else 0)
+        except Exception as error:
+            if isinstance(error, PyMongoError) and not is_refused(error):
+                raise
+            left = self._without_unsendable(settlements, refused)
+            if len(left) < len(settlements):
+                return await self._write(left, refused) if left else 0
+            if len(left) > 1 or not is_refused(error):
+                raise  # nobody knows which of them it is, or whether it is any
+            refused[left[0].job.id] = reason(error)
+            return 0
 
-    async def _write_without_crashes(self, settlements: Sequence[Settlement]) -> int:
+    def _without_unsendable(
+        self, settlements: Sequence[Settlement], refused: dict[ObjectId, str]
+    ) -> list[Settlement]:
+        """Return those that a server can be given: one that cannot keeps a whole batch back."""
+        left = []
+        for each in settlements:
+            why = unsendable(_change(each, crashes=self._counts_crashes))
+            if why is None:
+                left.append(each)
+            else:
+                refused[each.job.id] = why
+        return left
+
+    def _judge(
+        self,
+        settlements: Sequence[Settlement],
+        error: BulkWriteError,
+        refused: dict[ObjectId, str],
+    ) -> list[Settlement]:
+        """Note which were refused, and why; return those that may pass without their crashes."""
+        again = []
+        for each in write_errors(error):
+            settlement = settlements[each["index"]]
+            if each["code"] != DOCUMENT_VALIDATION_FAILURE:
+                refused[settlement.job.id] = told(each)
+            elif self._counts_crashes and _has_crashes_alone(settlement):
+                again.append(settlement)
+            else:
+                refused[settlement.job.id] = VALIDATOR_ADVICE
+        return again
+
+    async def _write_without_crashes(
+        self, settlements: Sequence[Settlement], refused: dict[ObjectId, str]
+    ) -> int:
         """Write what the Node package's validator takes: it knows no count of crashes."""
         self._logger.warning(
             "the validator of %s refuses the field 'crashes': jobs that take down their worker "
@@ -79,7 +125,7 @@ class Settlements:
             self._jobs.name,
         )
         self._counts_crashes = False
-        return await self._write(settlements)
+        return await self._write(settlements, refused)
 
     async def _recognize(self, settlements: Sequence[Settlement]) -> set[ObjectId]:
         ids = [settlement.job.id for settlement in settlements]
@@ -133,6 +179,8 @@ def _change(settlement: Settlement, *, crashes: bool) -> Document:
         after.pop("crashes", None)
     fields |= {name: value for name, value in after.items() if before.get(name) != value}
     gone = dict.fromkeys(before.keys() - after.keys(), "")
+    if outcome.bare:
+        gone |= {"notes": "", "state": ""}
     return {"$set": fields, "$unset": gone} if gone else {"$set": fields}
 
 
@@ -156,18 +204,6 @@ def _holds(document: Mapping[str, Any], settlement: Settlement) -> bool:
     )
 
 
-def _refused_for_crashes(
-    settlements: Sequence[Settlement], error: BulkWriteError
-) -> Iterator[Settlement]:
-    """Give those that were refused, and may be accepted without their count of crashes."""
-    for each in write_errors(error):
-        settlement = settlements[each["index"]]
-        job = settlement.job
-        if each["code"] != DOCUMENT_VALIDATION_FAILURE:
-            raise error
-        foreign = own_fields(settlement.written()).keys() - {"crashes"}
-        if foreign or settlement.outcome.crashes == 0:
-            raise StoreError(
-                f"job {job.name!r} ({job.id}) cannot be settled: {VALIDATOR_ADVICE}"
-            ) from error
-        yield settlement
+def _has_crashes_alone(settlement: Settlement) -> bool:
+    """True where the count of crashes is all that a validator of Node's has not heard of."""
+    return own_fields(settlement.written()).keys() == {"crashes"}

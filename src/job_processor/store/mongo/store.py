@@ -28,7 +28,7 @@ from job_processor.notes import Notes
 from job_processor.queries import Claim, JobQuery
 from job_processor.rollups import Rollup
 from job_processor.settings import MONGO_MAX_HISTORY_DAYS
-from job_processor.settlements import Settlement
+from job_processor.settlements import Settlement, Verdict
 from job_processor.store.base import Hint, HintListener, NameCount, Pulse, Setting, Store
 from job_processor.store.mongo.claims import Claims
 from job_processor.store.mongo.connection import CLOSE_TIMEOUT, Connection, adopt, connect
@@ -209,17 +209,16 @@ class MongoStore(Store):
         """Return the earliest `scheduled_for` of pending or paused jobs of these names."""
         return await self._answer(self._claims.next_due(names))
 
-    async def settle(self, settlements: Sequence[Settlement]) -> set[ObjectId]:
+    async def settle(self, settlements: Sequence[Settlement]) -> Verdict:
         """Running, under the fence's worker and at its attempt → the outcome's state."""
-        won = await self._answer(self._settlements.settle(settlements))
-        if won:
+        verdict = await self._answer(self._settlements.settle(settlements))
+        if verdict.won:
             self._watch.notify(_hint({each.outcome.status for each in settlements}))
-        return won
+        return verdict
 
-    async def save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> None:
+    async def save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> dict[ObjectId, str]:
         """Running, under its worker and at its attempt → the same, with these notes."""
-        if noted:
-            await self._answer(self._records.save_notes(noted))
+        return await self._answer(self._records.save_notes(noted)) if noted else {}
 
     async def save_state(self, job: Job, state: Any) -> bool:
         """Running, under its worker and at its attempt → the same, with this state."""

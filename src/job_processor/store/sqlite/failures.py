@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 
-from job_processor.errors import StoreError, StoreSetupError, StoreUnavailableError
+from job_processor.errors import (
+    StoreError,
+    StoreRefusedError,
+    StoreSetupError,
+    StoreUnavailableError,
+    shorten,
+)
 
 _UNAVAILABLE = {
     sqlite3.SQLITE_BUSY: "another connection has kept it locked for too long",
     sqlite3.SQLITE_LOCKED: "another connection has kept it locked for too long",
     sqlite3.SQLITE_PROTOCOL: "too many processes open it at the same moment",
+    sqlite3.SQLITE_NOMEM: "there is not enough memory",
+    sqlite3.SQLITE_INTERRUPT: "somebody interrupted the statement",
     sqlite3.SQLITE_FULL: "the disk is full; it goes on when there is room again",
     sqlite3.SQLITE_READONLY: "this process may not write it: the file, its folder or its file "
     "system is read-only, or the file was moved away",
@@ -21,6 +29,11 @@ _UNAVAILABLE = {
 
 _LASTING = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_ERROR})
 """What does not pass by itself; who sets up should hear of it at once."""
+
+_OF_THE_VALUES = frozenset(
+    {sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH}
+)
+"""What a row brings upon itself: its size, a trigger or an index of the user's, a type."""
 
 _REOPEN = frozenset(
     {
@@ -53,7 +66,24 @@ def explain(error: sqlite3.Error, address: str) -> StoreError:
             f"{address} is damaged: restore it from a copy, or rescue what can be read with the "
             f"`.recover` command of the program sqlite3; SQLite says: {detail}"
         )
+    if code in _OF_THE_VALUES:
+        return StoreRefusedError(f"{address} cannot store this: {detail}")
     return StoreError(f"{address}: {detail}")
+
+
+def unstorable(error: Exception) -> str | None:
+    """Return why a row can never be stored, None where the row is not why.
+
+    What Python raises before SQLite is asked is about the row: no encoding, no type, no number of
+    more than 64 bits.
+    """
+    if isinstance(error, MemoryError) or (
+        isinstance(error, sqlite3.Error)
+        and _primary_code(error) not in _OF_THE_VALUES
+        and not str(error).startswith("Error binding parameter")
+    ):
+        return None
+    return f"{type(error).__name__}: {shorten(str(error), 200)}"
 
 
 def explain_setup(error: StoreError) -> StoreError:

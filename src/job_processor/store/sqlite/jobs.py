@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from bson import ObjectId
 
@@ -20,8 +20,9 @@ from job_processor.clock import to_ms
 from job_processor.errors import JobConflictError
 from job_processor.models import CronTask, Job
 from job_processor.notes import Notes
-from job_processor.settlements import Settlement
+from job_processor.settlements import Settlement, Verdict
 from job_processor.store.sqlite.codec import decode, encode
+from job_processor.store.sqlite.failures import unstorable
 from job_processor.store.sqlite.revision import Revision
 from job_processor.store.sqlite.rows import (
     COLUMNS,
@@ -37,6 +38,9 @@ from job_processor.store.sqlite.tables import AT_REST, RUNNING, SETTLED, UNHELD,
 
 _END_VALUES = 7  # of each plain end
 _LARGEST_PART = 128
+_COMPARED = 6  # of the changes of an end, when a reply was lost
+
+T = TypeVar("T", Settlement, tuple[Job, Notes])
 
 
 class Jobs:
@@ -50,14 +54,15 @@ class Jobs:
         fence = f"id=? AND {RUNNING} AND worker_id=? AND attempt=? AND updated_at=?"
         self._settle = f"""
             UPDATE {jobs} SET status=?, updated_at=?, ended_at=?, output=?, worker_id=?, attempt=?,
-                crashes=?, scheduled_for=?, planned_for=?, started_at=?, extra=?, notes=?
+                crashes=?, scheduled_for=?, planned_for=?, started_at=?, extra=?, notes=?,
+                state=CASE WHEN ? THEN NULL ELSE state END
             WHERE {fence}"""
         self._save_notes = f"UPDATE {jobs} SET notes=? WHERE {fence}"
         self._save_state = f"UPDATE {jobs} SET state=? WHERE {fence}"
         self._state = f"SELECT state FROM {jobs} WHERE id=?"
         self._written = f"""
-            SELECT status, updated_at, ended_at, output, worker_id, attempt
-            FROM {jobs} WHERE id=?"""
+            SELECT id, status, updated_at, ended_at, output, worker_id, attempt
+            FROM {jobs} WHERE id IN"""
         self._kill_waiting = f"""
             UPDATE {jobs} SET status='killed', updated_at=max(updated_at, ?1), ended_at=?1
             WHERE id=?2 AND {UNHELD} RETURNING {COLUMNS}"""
@@ -85,24 +90,47 @@ class Jobs:
                 WHERE ended_at<? ORDER BY ended_at LIMIT ?
             )"""
 
-    def settle(
-        self, connection: sqlite3.Connection, settlements: Sequence[Settlement]
-    ) -> set[ObjectId]:
-        """Write outcomes, each guarded; return the ids that hold what was to be written."""
+    def settle(self, connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> Verdict:
+        """Write outcomes, each guarded; tell which hold, and which cannot be stored."""
+        refused: dict[ObjectId, str] = {}
         plain = [each for each in settlements if _is_plain(each)]
-        written = self._end(connection, plain) if plain else 0
-        if len(plain) < len(settlements):
-            others = [
-                (*_changes(each), *_fence(each.job)) for each in settlements if not _is_plain(each)
-            ]
-            written += connection.executemany(self._settle, others).rowcount
+        others = [each for each in settlements if not _is_plain(each)]
+        written = self._write(connection, plain, self._end, refused)
+        written += self._write(connection, others, self._change, refused)
         if written:
             self._revision.bump(connection)
-        if written == len(settlements):
-            return {settlement.job.id for settlement in settlements}
-        return {
-            settlement.job.id for settlement in settlements if self._holds(connection, settlement)
-        }
+        sent = [each for each in settlements if each.job.id not in refused]
+        if written == len(sent):
+            return Verdict({each.job.id for each in sent}, refused)
+        return Verdict(self._held(connection, sent), refused)
+
+    def _write(
+        self,
+        connection: sqlite3.Connection,
+        items: Sequence[T],
+        write: Callable[[sqlite3.Connection, Sequence[T]], int],
+        refused: dict[ObjectId, str],
+    ) -> int:
+        """Write items together; return how many still ran under their fence.
+
+        Where one cannot be stored it is found in halves: a dozen statements, however many there
+        are. What was written before it, is found written when it is asked for again.
+        """
+        if not items:
+            return 0
+        try:
+            return write(connection, items)
+        except Exception as error:
+            why = unstorable(error)
+            if why is None or not connection.in_transaction:  # a trigger may end it
+                raise
+            if len(items) == 1:
+                refused[_job_id(items[0])] = why
+                return 0
+        half = len(items) // 2
+        return self._write(connection, items[:half], write, refused) + self._write(
+            connection, items[half:], write, refused
+        )
 
     def _end(self, connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> int:
         """Write plain ends, many in one statement; return how many still ran under their fence."""
@@ -131,17 +159,35 @@ class Jobs:
             WHERE job.id=column4 AND job.{RUNNING} AND job.worker_id=column5
                 AND job.attempt=column6 AND job.updated_at=column7"""
 
-    def _holds(self, connection: sqlite3.Connection, settlement: Settlement) -> bool:
-        """Tell whether a job holds what a settlement writes: by now, or since a lost reply."""
-        row = connection.execute(self._written, (settlement.job.id.binary,)).fetchone()
-        return row is not None and row == _changes(settlement)[: len(row)]
+    def _change(self, connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> int:
+        """Write ends of any kind; return how many still ran under their fence."""
+        rows = [(*_changes(each), each.outcome.bare, *_fence(each.job)) for each in settlements]
+        return connection.executemany(self._settle, rows).rowcount
+
+    def _held(
+        self, connection: sqlite3.Connection, settlements: Sequence[Settlement]
+    ) -> set[ObjectId]:
+        """Return the jobs that hold what was to be written: by now, or since a lost reply."""
+        ids = [each.job.id.binary for each in settlements]
+        marks = ",".join("?" * len(ids))
+        rows = {row[0]: row[1:] for row in connection.execute(f"{self._written} ({marks})", ids)}
+        return {
+            each.job.id
+            for each in settlements
+            if rows.get(each.job.id.binary) == _changes(each)[:_COMPARED]
+        }
 
     def save_notes(
         self, connection: sqlite3.Connection, noted: Sequence[tuple[Job, Notes]]
-    ) -> None:
-        """Write what runs have told; one that was taken away is left."""
+    ) -> dict[ObjectId, str]:
+        """Write what runs have told; one that was taken away is left. Return what cannot be."""
+        refused: dict[ObjectId, str] = {}
+        self._write(connection, noted, self._note, refused)
+        return refused
+
+    def _note(self, connection: sqlite3.Connection, noted: Sequence[tuple[Job, Notes]]) -> int:
         rows = [(encode_notes(notes), *_fence(job)) for job, notes in noted]
-        connection.executemany(self._save_notes, rows)
+        return connection.executemany(self._save_notes, rows).rowcount
 
     def save_state(self, connection: sqlite3.Connection, job: Job, state: Any) -> bool:
         """Write the state of a run; False when it was taken away."""
@@ -227,13 +273,18 @@ def _is_plain(settlement: Settlement) -> bool:
         outcome.status in models.SETTLED
         and outcome.output is not None
         and outcome.notes is None
+        and not outcome.bare
         and outcome.crashes == job.crashes
         and settlement.writer == job.worker_id
     )
 
 
+def _job_id(item: Settlement | tuple[Job, Notes]) -> ObjectId:
+    return item.job.id if isinstance(item, Settlement) else item[0].id
+
+
 def _changes(settlement: Settlement) -> Row:
-    """Return what a settlement writes; the first six are compared when a reply was lost."""
+    """Return what a settlement writes; the first `_COMPARED` tell whose it is."""
     job = settlement.written()
     return (
         job.status.value,

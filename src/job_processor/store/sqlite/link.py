@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
+from job_processor.errors import StoreRefusedError
 from job_processor.store.sqlite import location
 from job_processor.store.sqlite.failures import explain, is_full, needs_reopening
 from job_processor.store.sqlite.location import Location
@@ -54,6 +55,11 @@ class Link:
             if needs_reopening(error) and self._location.path is not None:
                 self.close()
             raise explain(error, self._location.address) from error
+        except (UnicodeEncodeError, OverflowError) as error:  # SQLite was not even asked
+            self._roll_back()
+            raise StoreRefusedError(
+                f"{self._location.address} cannot store this: {type(error).__name__}: {error}"
+            ) from error
         except BaseException:
             self._roll_back()
             raise

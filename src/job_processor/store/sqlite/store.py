@@ -27,7 +27,7 @@ from job_processor.models import (
 from job_processor.notes import Notes
 from job_processor.queries import Claim, JobQuery
 from job_processor.rollups import Rollup
-from job_processor.settlements import Settlement
+from job_processor.settlements import Settlement, Verdict
 from job_processor.store.base import (
     ANYTHING,
     Hint,
@@ -197,18 +197,19 @@ class SqliteStore(Store):
         """Return when the first waiting job of these names is due."""
         return await self._writer.call(self._claims.next_due, names)
 
-    async def settle(self, settlements: Sequence[Settlement]) -> set[ObjectId]:
-        """Write outcomes in one transaction, each guarded; return the ids that hold them."""
+    async def settle(self, settlements: Sequence[Settlement]) -> Verdict:
+        """Write outcomes in one transaction, each guarded; tell what became of each."""
         if not settlements:
-            return set()
-        written = await self._writer.transaction(self._jobs.settle, settlements)
+            return Verdict()
+        verdict = await self._writer.transaction(self._jobs.settle, settlements)
         self._listeners.emit(_hint(each.outcome.status for each in settlements))
-        return written
+        return verdict
 
-    async def save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> None:
+    async def save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> dict[ObjectId, str]:
         """Write what runs have told, in one transaction, each guarded."""
-        if noted:
-            await self._writer.transaction(self._jobs.save_notes, noted)
+        if not noted:
+            return {}
+        return await self._writer.transaction(self._jobs.save_notes, noted)
 
     async def save_state(self, job: Job, state: Any) -> bool:
         """Write the state of a run; False when it was taken away."""
