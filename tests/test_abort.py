@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Any
 
 import pytest
 
-from job_processor import AbortController, AbortedError
+from job_processor import AbortController, AbortedError, InvalidArgumentError
 
 
 def test_a_signal_tells_that_and_why_it_was_aborted() -> None:
@@ -78,3 +79,31 @@ async def test_waiting_outlives_a_closed_loop() -> None:
     await asyncio.to_thread(wait_in_a_loop_of_its_own)
     controller.abort()
     assert controller.signal.aborted
+
+
+@pytest.mark.parametrize("error", [ProcessLookupError(), SystemExit(1), KeyboardInterrupt()])
+def test_a_callback_that_raises_stops_nobody(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a callback raises is logged; the others are called, and whoever aborts goes on."""
+    controller = AbortController()
+    calls: list[str] = []
+
+    def fails() -> None:
+        raise error
+
+    controller.signal.on_abort(fails)
+    controller.signal.on_abort(lambda: calls.append("other"))
+    controller.abort()
+    controller.signal.on_abort(fails)  # aborted already: called at once
+    assert calls == ["other"]
+    assert [type(record.exc_info[1]) for record in caplog.records if record.exc_info] == [
+        type(error)
+    ] * 2
+
+
+@pytest.mark.parametrize("callback", [None, "stop", asyncio.sleep])
+def test_what_is_no_callback(callback: Any) -> None:
+    """An async function, which would not run, and what is none are refused."""
+    with pytest.raises(InvalidArgumentError, match="callback"):
+        AbortController().signal.on_abort(callback)

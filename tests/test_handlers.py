@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 
-from job_processor import DefinitionError
+from job_processor import DefinitionError, InvalidArgumentError, JobDef
+from job_processor.events import EventBus
 from job_processor.handlers import Argument, bind_handler
 
 JOB: tuple[Argument, ...] = ("job", "signal")
@@ -106,3 +108,68 @@ def test_async_is_seen_through_partials_and_objects() -> None:
     assert bind_handler(functools.partial(handler, extra=2), JOB).is_async
     assert bind_handler(Called(), JOB).is_async
     assert not bind_handler(lambda: None, JOB).is_async
+
+
+class _Rows:
+    """Handlers that make generators, in the shapes that a handler may have."""
+
+    def method(self) -> Iterator[int]:
+        yield 1
+
+    async def async_method(self) -> AsyncIterator[int]:
+        yield 1
+
+    def __call__(self) -> Iterator[int]:
+        yield 1
+
+
+def rows(payload: Any) -> Iterator[int]:
+    yield 1
+
+
+async def async_rows(payload: Any) -> AsyncIterator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        rows,
+        async_rows,
+        functools.partial(rows, None),
+        functools.partial(functools.partial(async_rows, None)),
+        _Rows().method,
+        _Rows().async_method,
+        functools.partial(_Rows().method),
+        _Rows(),
+    ],
+)
+def test_a_generator_is_no_handler(function: Any) -> None:
+    """A function with a yield, whose call would run nothing, is refused with what to do."""
+    with pytest.raises(DefinitionError, match=r"it has a yield.*context\.progress"):
+        bind_handler(function, JOB)
+    with pytest.raises(DefinitionError, match="it has a yield"):
+        JobDef(lambda: None, on_job_exited=function)
+    with pytest.raises(InvalidArgumentError):
+        EventBus(logging.getLogger()).listen(function)
+
+
+def test_a_decorated_generator_that_is_run_is_a_handler() -> None:
+    """What counts is the function that is called, not what it wraps."""
+
+    @functools.wraps(rows)
+    def all_rows(payload: Any) -> list[int]:
+        return list(rows(payload))
+
+    assert call(all_rows, JOB) == [1]
+
+
+class _AsyncCall:
+    async def __call__(self) -> None: ...
+
+
+def test_what_is_async() -> None:
+    """Partials, methods and objects are as async as what they call."""
+    both: list[Any] = [_AsyncCall(), functools.partial(_AsyncCall()), _AsyncCall().__call__]
+    assert [bind_handler(each, JOB).is_async for each in both] == [True] * 3
+    assert not bind_handler(_AsyncCall, JOB).is_async  # a class: its call makes an object

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from enum import StrEnum
 
-from job_processor.errors import AbortedError
+from job_processor.callables import runs_at_once
+from job_processor.errors import AbortedError, InvalidArgumentError
+
+_logger = logging.getLogger("job_processor")
 
 
 class AbortReason(StrEnum):
@@ -63,14 +67,19 @@ class AbortSignal:
     def on_abort(self, callback: Callable[[], object]) -> Callable[[], None]:
         """Call `callback` once, in the aborting thread (at once when aborted already).
 
-        Returns a function that takes the callback back.
+        What it raises is logged and stops nobody: neither the other callbacks nor whoever aborts.
+        Returns a function that takes the callback back. Raises InvalidArgumentError unless it is a
+        plain function.
         """
+        if not callable(callback) or not runs_at_once(callback):
+            allowed = "allowed is a plain function without arguments; an async one would not run"
+            raise InvalidArgumentError("callback", callback, allowed)
         with self._lock:
             pending = not self._aborted
             if pending:
                 self._callbacks.append(callback)
         if not pending:
-            callback()
+            _call(callback)
             return _nothing
 
         def forget() -> None:
@@ -88,7 +97,7 @@ class AbortSignal:
             self._aborted = True
             callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
-            callback()
+            _call(callback)
 
 
 class AbortController:
@@ -102,6 +111,14 @@ class AbortController:
     def abort(self, reason: object = None) -> None:
         """Set the signal off; the first reason stays. Safe to call from any thread."""
         self.signal._abort(reason)  # noqa: SLF001  # a signal has no public way to be set off
+
+
+def _call(callback: Callable[[], object]) -> None:
+    """Call a callback; it is somebody else's, and who aborts has more to do than that."""
+    try:
+        callback()
+    except BaseException:  # whatever it is, SystemExit and the like included
+        _logger.exception("a callback of an abort signal failed: %r", callback)
 
 
 def _nothing() -> None:

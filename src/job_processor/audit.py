@@ -8,8 +8,8 @@ from datetime import datetime
 from bson import ObjectId
 
 from job_processor.clock import Clock
-from job_processor.errors import shorten
 from job_processor.store import Store
+from job_processor.texts import told
 
 KIND = "audit"
 _KEPT = 1000
@@ -32,9 +32,9 @@ async def add(store: Store, clock: Clock, who: str, action: str, subject: str) -
     """Note what somebody did."""
     value = {
         "at": clock.now(),
-        "who": shorten(who, 200),
-        "action": shorten(action, 50),
-        "subject": shorten(subject, 200),
+        "who": told(who, 200),
+        "action": told(action, 50),
+        "subject": told(subject, 200),
     }
     await store.put_setting(KIND, str(ObjectId()), value, None)
     names = sorted(await store.settings(KIND))

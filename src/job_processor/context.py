@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from job_processor.abort import AbortSignal
 from job_processor.errors import InvalidArgumentError
+from job_processor.settings import LOG_LINE_LIMIT, MESSAGE_LIMIT
+from job_processor.texts import told
 
 if TYPE_CHECKING:  # it is handed through
     from job_processor.models import Job
@@ -18,11 +20,11 @@ class Recorder(ABC):
 
     @abstractmethod
     def progress(self, fraction: float, message: str | None) -> None:
-        """Take how far the run has come; never blocks."""
+        """Take how far the run has come, with a message that is short enough; never blocks."""
 
     @abstractmethod
     def log(self, text: str) -> None:
-        """Take a line; never blocks."""
+        """Take a line, which is short enough; never blocks."""
 
     @abstractmethod
     async def save(self, state: Any) -> None:
@@ -65,11 +67,12 @@ class Context:
         number = isinstance(fraction, int | float) and not isinstance(fraction, bool)
         if not number or not math.isfinite(fraction) or not 0 <= fraction <= 1:
             raise InvalidArgumentError("fraction", fraction, "allowed is a number from 0 to 1")
-        self._recorder.progress(float(fraction), None if message is None else str(message))
+        shown = None if message is None else told(message, MESSAGE_LIMIT)
+        self._recorder.progress(float(fraction), shown)
 
     def log(self, text: object) -> None:
         """Add a line to the job's log, which keeps the last 100, of 500 characters each."""
-        self._recorder.log(str(text))
+        self._recorder.log(told(text, LOG_LINE_LIMIT))
 
     async def save(self, state: Any) -> None:
         """Keep a state for the next run, should this one be interrupted; replaces the one before.

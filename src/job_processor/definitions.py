@@ -9,10 +9,11 @@ from importlib.util import find_spec
 from typing import Any, Literal, TypeAlias
 
 from job_processor import schedule
+from job_processor.callables import is_generator
 from job_processor.errors import DefinitionError, InvalidArgumentError, UnknownJobError
 from job_processor.handlers import BoundHandler, bind_handler
 from job_processor.retries import Retry, as_retry
-from job_processor.settings import check_name, check_positive, time_zone
+from job_processor.settings import check_name, check_positive, check_text, time_zone
 
 Handler: TypeAlias = Callable[..., Any]
 ExitHook: TypeAlias = Callable[[Any], Awaitable[object] | object]
@@ -213,8 +214,14 @@ def _check_common(definition: Definition) -> None:
     hook, tag = definition.on_job_exited, definition.tag
     if hook is not None and not callable(hook):
         raise DefinitionError("on_job_exited", hook, "allowed is a function of one argument")
+    if hook is not None and is_generator(hook):
+        allowed = "it has a yield, so a call of it would run nothing; allowed is one without"
+        raise DefinitionError("on_job_exited", hook, allowed)
     if tag is not None and (not isinstance(tag, str) or not tag.strip()):
         raise DefinitionError("tag", tag, "allowed is None or a non-empty str")
+    if tag is not None:
+        with _as_definition_error():
+            check_text("tag", tag)
     for flag in ("resumable", "exclusive", "discard_result"):
         if not isinstance(getattr(definition, flag), bool):
             raise DefinitionError(flag, getattr(definition, flag), "allowed are True and False")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TypeAlias
 
 from bson import ObjectId
 
+from job_processor.callables import runs_at_once
 from job_processor.errors import InvalidArgumentError
 from job_processor.models import Job, JobStatus
 
@@ -69,7 +69,7 @@ class EventBus:
 
         Raises InvalidArgumentError unless it is a plain function of one argument.
         """
-        if not callable(listener) or inspect.iscoroutinefunction(listener):
+        if not callable(listener) or not runs_at_once(listener):
             allowed = "allowed is a plain function of one argument, the event"
             raise InvalidArgumentError("listener", listener, allowed)
         self._listeners = (*self._listeners, listener)
@@ -86,7 +86,7 @@ class EventBus:
         for listener in self._listeners:
             try:
                 listener(event)
-            except Exception:
+            except BaseException:  # a SystemExit of a listener ends no worker
                 self._logger.exception("a listener failed on the event %r", event.kind.value)
 
     def tell_stored(self, jobs: Iterable[Job]) -> None:

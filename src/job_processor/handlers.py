@@ -7,11 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from job_processor.callables import is_async, is_generator
 from job_processor.errors import DefinitionError
 from job_processor.payloads import PARAMETER, PayloadType, payload_type
 
 Argument: TypeAlias = Literal["job", "signal", "payload", "context"]
 NAMES: tuple[Argument, ...] = ("job", "signal", "payload", "context")
+_GENERATOR = (
+    "it has a yield, so a call of it makes a generator and runs nothing; allowed is a function, "
+    "async or plain, that does its work and returns: to tell how far it is, use context.progress, "
+    "and to store many results, a list or one job for each"
+)
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -70,6 +76,8 @@ def bind_handler(function: Callable[..., Any], by_position: tuple[Argument, ...]
     """
     if not callable(function):
         raise DefinitionError("handler", function, "allowed is a function, async or plain")
+    if is_generator(function):
+        raise DefinitionError("handler", function, _GENERATOR)
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError) as error:
@@ -81,7 +89,7 @@ def bind_handler(function: Callable[..., Any], by_position: tuple[Argument, ...]
         function=function,
         positional=positional,
         keywords=_keywords(function, parameters),
-        is_async=_is_async(function),
+        is_async=is_async(function),
         payload_type=payload_type(function),
     )
 
@@ -147,12 +155,4 @@ def _cannot_fill(function: Callable[..., Any], parameter: inspect.Parameter) -> 
         f"its parameter {parameter.name!r} cannot be filled: allowed are parameters named job, "
         "signal, payload and context, up to two required positional ones of other names, and "
         "others with a default",
-    )
-
-
-def _is_async(function: Callable[..., Any]) -> bool:
-    while hasattr(function, "func"):  # functools.partial
-        function = function.func
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004  # an object whose __call__ is async
     )

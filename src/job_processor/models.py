@@ -16,6 +16,7 @@ from bson import ObjectId
 from job_processor.errors import JobFailed, JobStateError
 from job_processor.notes import LogLine, Notes, Progress
 from job_processor.settings import NODE_WORKER_TIMEOUT
+from job_processor.texts import storable
 
 
 class JobStatus(StrEnum):
@@ -82,7 +83,12 @@ class Output:
     duration: str
     result: Any = None
     error: str | None = None
+    """Text that can be kept, whatever it was made of."""
     skip_metadata: SkipMetadata | None = None
+
+    def __post_init__(self) -> None:
+        if self.error is not None:
+            object.__setattr__(self, "error", storable(self.error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,10 @@ class Attempt:
     error: str | None
     worker_id: ObjectId | None
     """Whose it was; of a crash, the worker that died."""
+
+    def __post_init__(self) -> None:
+        if self.error is not None:
+            object.__setattr__(self, "error", storable(self.error))
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots: see `make`
@@ -245,6 +255,9 @@ class WorkerInfo:
     clock_ahead: float | None = None
     """Seconds by which its clock is ahead of the database's (behind it, if negative), where that is
     worth a word. Not kept by SQLite, where the clock of each process is the database's."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hostname", storable(self.hostname))
 
     def is_dead(self, now: datetime) -> bool:
         """True when it seems dead: its last heartbeat is further from now than its own timeout.

@@ -1,9 +1,14 @@
-"""What a run tells of itself while it runs: its progress and its log."""
+"""What a run tells of itself while it runs: its progress and its log.
+
+Wherever it comes from, the text in them is text that can be kept.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+
+from job_processor.texts import storable
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +20,10 @@ class Progress:
     message: str | None
     at: datetime
 
+    def __post_init__(self) -> None:
+        if self.message is not None:
+            object.__setattr__(self, "message", storable(self.message))
+
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
@@ -22,6 +31,9 @@ class LogLine:
 
     at: datetime
     text: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", storable(self.text))
 
 
 @dataclass(frozen=True, slots=True)

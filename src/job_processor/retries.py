@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from job_processor.errors import InvalidArgumentError
@@ -28,7 +27,8 @@ class Retry:
     jitter: take between half of the pause and all of it, at random, so that jobs which failed
         together are not tried again together.
     retry_on, give_up_on: classes of exceptions; an attempt that raised one of the first and none of
-        the second is tried again. A crash, an interruption and a max runtime always are.
+        the second is tried again, of an exception group where that holds for each in it. A crash,
+        an interruption and a max runtime always are.
 
     Raises InvalidArgumentError when one of these cannot work.
     """
@@ -54,8 +54,17 @@ class Retry:
             object.__setattr__(self, argument, _errors(argument, getattr(self, argument)))
 
     def is_for(self, error: BaseException) -> bool:
-        """Tell whether an attempt that raised this is to be tried again."""
-        return isinstance(error, self.retry_on) and not isinstance(error, self.give_up_on)
+        """Tell whether an attempt that raised this is to be tried again.
+
+        Of a group, each member must be one that is tried again, and none one that is given up;
+        those that ask for it (`RetryLater`, `Snooze`) are in nobody's way.
+        """
+        members = [each for each in leaves(error) if not isinstance(each, RetryLater | Snooze)]
+        if any(isinstance(each, self.give_up_on) for each in (error, *members)):
+            return False
+        return isinstance(error, self.retry_on) or all(
+            isinstance(each, self.retry_on) for each in members
+        )
 
     def pause(self, attempt: int) -> float:
         """Return the seconds from the end of the attempt of this number, from 1, to the next."""
@@ -84,7 +93,7 @@ class RetryLater(Exception):  # noqa: N818  # what a handler says, not what went
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Tell pickle how it is made: it may be raised in a process of its own."""
-        return partial(type(self), delay=self.delay), self.args
+        return _made_again, (type(self), self.args), self.__dict__
 
 
 class Snooze(Exception):  # noqa: N818  # see above
@@ -100,7 +109,73 @@ class Snooze(Exception):  # noqa: N818  # see above
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Tell pickle how it is made: it may be raised in a process of its own."""
-        return partial(type(self), delay=self.delay), ()
+        return _made_again, (type(self), self.args), self.__dict__
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a handler asked for by raising a `RetryLater` or a `Snooze`, or a group of them."""
+
+    counts: bool
+    """True where this attempt has failed, False to come back without one being counted."""
+    delay: float
+
+
+def wish_of(error: BaseException) -> Wish | None:
+    """Return what an error asks for; None where it is a failure, or a group with one in it.
+
+    Of a group the longest delay counts, and one `RetryLater` makes an attempt of it. Raises
+    InvalidArgumentError where one has no delay.
+    """
+    members = leaves(error)
+    if not all(isinstance(each, RetryLater | Snooze) for each in members):
+        return None
+    retry = any(isinstance(each, RetryLater) for each in members)
+    return Wish(retry, max(_delay_of(each) for each in members))
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """Return the exceptions of a group, of those in it too, which are no groups."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    found: list[BaseException] = []
+    rest: list[BaseException] = [error]
+    while rest:
+        each = rest.pop()
+        if isinstance(each, BaseExceptionGroup):
+            rest += reversed(members_of(each))
+        else:
+            found.append(each)
+    return found
+
+
+def members_of(group: BaseExceptionGroup[Any]) -> tuple[BaseException, ...]:
+    """Return the members of a group as it was made, whatever its class says."""
+    members: tuple[BaseException, ...] = BaseExceptionGroup.exceptions.__get__(group)
+    return members
+
+
+def _delay_of(error: BaseException) -> float:
+    """Return the delay of a `RetryLater` or `Snooze`, whose class may not have set it."""
+    delay: Any = None
+    try:
+        delay = error.delay  # type: ignore[attr-defined]  # all that ask have one, or should
+        check_positive("delay", delay, zero=True)
+    except Exception as problem:
+        kind = type(error)
+        allowed = (
+            f"allowed is a number of at least 0, which {kind.__qualname__} has to hand on: "
+            "super().__init__(…, delay=seconds)"
+        )
+        raise InvalidArgumentError(f"{kind.__qualname__}.delay", delay, allowed) from problem
+    return float(delay)
+
+
+def _made_again(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException:
+    """Return an exception with these arguments, whatever the `__init__` of its class takes."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    return error
 
 
 def as_retry(value: object) -> Retry | None:

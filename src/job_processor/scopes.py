@@ -98,7 +98,7 @@ class Entered:
         try:
             manager = scope(self._run)
             manager.__enter__()
-        except Exception:
+        except BaseException:  # whatever it is, the handler runs
             self._logger.exception("a scope of %s failed as it was entered", _name(self._run.job))
         else:
             self._managers.append(manager)
@@ -118,8 +118,6 @@ class Entered:
             except BaseException as failure:
                 if failure is raised:
                     continue  # as the function of a @contextmanager does that lets it through
-                if not isinstance(failure, Exception):
-                    raise
                 self._logger.exception("a scope of %s failed as it was left", _name(self._run.job))
         self._run.error = None  # its traceback holds all that the handler had
 

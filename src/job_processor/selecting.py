@@ -13,7 +13,8 @@ from job_processor.errors import InvalidArgumentError, Unshown
 from job_processor.ids import object_id
 from job_processor.models import JobStatus, JobType
 from job_processor.queries import JobQuery
-from job_processor.settings import check_name
+from job_processor.settings import check_name, check_text
+from job_processor.texts import storable
 
 
 def query_of(
@@ -78,6 +79,8 @@ def _bound(argument: str, moment: datetime | None) -> ObjectId | None:
 def _text(argument: str, text: object) -> str | None:
     if text is not None and (not isinstance(text, str) or not text or len(text) > 200):
         raise InvalidArgumentError(argument, text, "allowed is a text of 1 to 200 characters")
+    if text is not None:
+        check_text(argument, text)
     return text
 
 
@@ -91,6 +94,9 @@ def _field(payload: Mapping[str, Any] | None) -> tuple[tuple[str, ...], str] | N
     names = tuple(str(path).split("."))
     if not all(names) or any(name.startswith("$") or "\0" in name for name in names):
         allowed = "allowed are names of fields, with dots in between"
+        raise InvalidArgumentError("payload", Unshown(payload), allowed)
+    if any(storable(each) != each for each in (*names, str(value))):
+        allowed = "allowed is Unicode text, without lone surrogates"
         raise InvalidArgumentError("payload", Unshown(payload), allowed)
     if isinstance(value, bool):
         value = "true" if value else "false"

@@ -180,6 +180,8 @@ def check_tags(worker_tags: object) -> tuple[str, ...] | None:
     tags = tuple(worker_tags)
     if not tags or not all(isinstance(tag, str) and tag.strip() for tag in tags):
         raise InvalidArgumentError("worker_tags", worker_tags, allowed)
+    for tag in tags:
+        check_text("worker_tags", tag)
     return tuple(dict.fromkeys(tags))
 
 
@@ -209,6 +211,11 @@ def check_name(argument: str, value: object) -> None:
     """Raise InvalidArgumentError unless `value` is a non-empty str that a database can keep."""
     if not isinstance(value, str) or not value.strip() or "\0" in value or len(value) > 200:
         raise InvalidArgumentError(argument, value, "allowed is a str of 1 to 200 characters")
+    check_text(argument, value)
+
+
+def check_text(argument: str, value: str) -> None:
+    """Raise InvalidArgumentError unless a text is one that UTF-8 can hold."""
     try:
         value.encode()
     except UnicodeEncodeError as error:

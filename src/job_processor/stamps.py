@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from job_processor.models import BaseJob, Job, make
+from job_processor.texts import storable
 
 Stamp: TypeAlias = Callable[[Job], Mapping[str, Any] | None]
 """Returns fields of the job's model with their values; None: nothing is added."""
@@ -37,9 +38,14 @@ class Stamps:
         for stamp in self._stamps:
             try:
                 added = stamp(job)  # type: ignore[arg-type]  # a job is one of the two models
-            except Exception:
+            except BaseException:  # whatever it is, the job is stored
                 self._logger.exception("a stamp failed on job %r (%s)", job.name, job.id)
                 continue
             if added:
-                job = make(type(job), {**job.__dict__, **added})
+                plain = {name: _kept(value) for name, value in added.items()}
+                job = make(type(job), {**job.__dict__, **plain})
         return job
+
+
+def _kept(value: Any) -> Any:
+    return storable(value) if isinstance(value, str) else value

@@ -7,7 +7,7 @@ numbers of 64 bits; finite floats; at most `MAX_DEPTH` levels and `MAX_BYTES` by
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,12 +15,15 @@ import bson
 from bson import ObjectId
 
 from job_processor.clock import truncate
-from job_processor.errors import PayloadError, shorten
+from job_processor.errors import PayloadError
+from job_processor.texts import shown, told
 
 MAX_BYTES = 15 * 1024 * 1024  # a MongoDB document holds 16 MiB, the rest of the job included
 MAX_DEPTH = 90  # MongoDB takes 100 levels, those of the job's own document included
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _CHEAP_BYTES = 64 * 1024  # a rough sum below this needs no exact measure
+_ENDLESS = 12 * MAX_BYTES  # a rough sum that nothing reaches which is small enough, see `_grow`
+_REASON_LIMIT = 500  # characters
 
 ALLOWED = (
     "allowed are None, bool, int (64 bits), finite float, str, bytes, aware datetime, ObjectId, "
@@ -53,13 +56,20 @@ def normalize(value: object, argument: str) -> Any:
     return plain
 
 
-def describe(value: object, limit: int = 10_000) -> str:
-    """Return a readable representation of a value that cannot be kept."""
+def kept(value: object, argument: str) -> tuple[Any, str | None]:
+    """Return `value` as `normalize` does, or its description and why it cannot be kept.
+
+    Never raises: what is read is a handler's, and may fail, end or change while it is read.
+    """
     try:
-        text = repr(value)
-    except Exception as error:  # noqa: BLE001  # a broken __repr__ must not cost the result of a run
-        text = f"<{type(value).__name__} whose repr() raised {type(error).__name__}>"
-    return shorten(text.encode("utf-8", "replace").decode(), limit)
+        return normalize(value, argument), None
+    except BaseException as error:  # noqa: BLE001  # see above
+        return describe(value), told(error, _REASON_LIMIT)
+
+
+def describe(value: object, limit: int = 10_000) -> str:
+    """Return a readable representation of a value that cannot be kept; never raises."""
+    return shown(value, limit)
 
 
 def _plain(  # noqa: C901  # one branch a type
@@ -89,13 +99,26 @@ def _plain(  # noqa: C901  # one branch a type
     if isinstance(value, Mapping):
         return _mapping(value, path, depth, size)
     if isinstance(value, list | tuple):
+        items = value if kind is list or kind is tuple else _grow(value, path, size)
         size[0] += 16 * len(value)
-        return [_plain(item, f"{path}[{i}]", depth + 1, size) for i, item in enumerate(value)]
+        return [_plain(item, f"{path}[{i}]", depth + 1, size) for i, item in enumerate(items)]
     return _special(value, path, size)
 
 
 def _too_deep(path: str, value: object) -> PayloadError:
     return PayloadError(path[:80], value, f"allowed are at most {MAX_DEPTH} levels")
+
+
+def _grow(items: Iterable[Any], path: str, size: list[int]) -> Iterator[Any]:
+    """Give the items of a class that may do anything, such as have no end.
+
+    BSON takes 3 bytes for the smallest there is, the rough sum at least 16.
+    """
+    for item in items:
+        size[0] += 16
+        if size[0] > _ENDLESS:
+            raise PayloadError(path[:80], "…", f"allowed are at most {MAX_BYTES:,} bytes")
+        yield item
 
 
 def _text(value: str, path: str, size: list[int]) -> str:
@@ -110,7 +133,8 @@ def _text(value: str, path: str, size: list[int]) -> str:
 
 def _mapping(value: Mapping[Any, Any], path: str, depth: int, size: list[int]) -> dict[str, Any]:
     plain = {}
-    for key, item in value.items():
+    items = value.items()
+    for key, item in items if type(value) is dict else _grow(items, path, size):
         if not isinstance(key, str):
             raise PayloadError(path, key, "allowed are keys of type str")
         if "\0" in key:

@@ -13,10 +13,10 @@ from job_processor import JobDef, JobStatus, Retry, RetryLater, SimpleJob, Snooz
 from job_processor.abort import AbortReason
 from job_processor.clock import LAST_MOMENT
 from job_processor.settlements import Outcome, Settlement
+from job_processor.worker.describing import describe_error
 from job_processor.worker.outcomes import (
     Ending,
     classify,
-    describe_error,
     format_duration,
     give_back,
     rescue,
@@ -48,7 +48,7 @@ def definition(**options: Any) -> JobDef:
 def end(
     ending: Ending, reason: AbortReason | None, job: SimpleJob | None = None, **options: Any
 ) -> Outcome | None:
-    living = options.pop("living_thread", False)
+    lives_on = options.pop("lives_on", False)
     return classify(
         job or running(),
         definition(**options),
@@ -56,7 +56,7 @@ def end(
         reason,
         at=AT,
         elapsed=1.5,
-        living_thread=living,
+        lives_on=lives_on,
     )
 
 
@@ -79,18 +79,18 @@ def end(
         (
             CANCELLED,
             AbortReason.MAX_RUNTIME,
-            {"retry": Retry(), "living_thread": True},
+            {"retry": Retry(), "lives_on": True},
             "errored",
             "max",
         ),
         (
             CANCELLED,
             AbortReason.SHUTDOWN,
-            {"retry": Retry(), "living_thread": True},
+            {"retry": Retry(), "lives_on": True},
             "errored",
             "Int",
         ),
-        (CANCELLED, AbortReason.KILL, {"resumable": True, "living_thread": True}, "killed", "K"),
+        (CANCELLED, AbortReason.KILL, {"resumable": True, "lives_on": True}, "killed", "K"),
     ],
 )
 def test_an_ending_and_its_reason_decide_the_outcome(
@@ -111,7 +111,7 @@ def test_an_ending_and_its_reason_decide_the_outcome(
 def test_nothing_is_written_for_what_is_not_ours() -> None:
     """A run that was taken away, and a resumable one whose thread outlives us, write nothing."""
     assert end(Ending(3), AbortReason.LOST) is None
-    assert end(CANCELLED, AbortReason.SHUTDOWN, resumable=True, living_thread=True) is None
+    assert end(CANCELLED, AbortReason.SHUTDOWN, resumable=True, lives_on=True) is None
 
 
 def test_a_retry_counts_attempts_and_waits() -> None:

@@ -29,15 +29,15 @@ from job_processor.abort import AbortController, AbortReason
 from job_processor.clock import Clock
 from job_processor.context import Context, Recorder
 from job_processor.current import of_job
-from job_processor.errors import AbortedError, PayloadError, shorten
+from job_processor.errors import AbortedError, PayloadError
 from job_processor.handlers import BoundHandler
 from job_processor.models import Job
 from job_processor.notes import LogLine, Progress
 from job_processor.payloads import payload_type
-from job_processor.settings import LOG_LINE_LIMIT, LOG_LINES, MESSAGE_LIMIT
+from job_processor.settings import LOG_LINES
 from job_processor.values import describe, normalize
+from job_processor.worker.describing import describe_error
 from job_processor.worker.forwarding import Forwarder, Levels
-from job_processor.worker.outcomes import describe_error
 
 _SEND_INTERVAL = 0.25  # seconds between two messages about progress and log
 
@@ -204,13 +204,12 @@ class _ChannelRecorder(Recorder):
 
     def progress(self, fraction: float, message: str | None) -> None:
         """Take how far the run has come."""
-        told = None if message is None else shorten(message, MESSAGE_LIMIT)
-        self._progress = Progress(fraction, told, self._clock.now())
+        self._progress = Progress(fraction, message, self._clock.now())
         self._tell()
 
     def log(self, text: str) -> None:
         """Take a line."""
-        self._lines.append(LogLine(self._clock.now(), shorten(text, LOG_LINE_LIMIT)))
+        self._lines.append(LogLine(self._clock.now(), text))
         self._tell()
 
     async def save(self, state: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import inspect
 import logging
@@ -11,22 +12,23 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from job_processor import current
 from job_processor.abort import AbortReason
+from job_processor.callables import attempt
 from job_processor.clock import Clock
 from job_processor.definitions import Definition
-from job_processor.errors import PayloadError
 from job_processor.events import Event, EventBus, EventKind
 from job_processor.models import Job, JobStatus
 from job_processor.scopes import Call, Scopes
 from job_processor.settlements import Outcome
-from job_processor.values import describe, normalize
+from job_processor.values import kept
 from job_processor.worker.ladder import Ladder
 from job_processor.worker.notebook import Scribe
-from job_processor.worker.outcomes import Ending, classify, skipped
+from job_processor.worker.outcomes import Ending, check_ran, classify, skipped, unreadable
 from job_processor.worker.runs import Run, Runs
 from job_processor.worker.settler import Settler
 
@@ -132,11 +134,13 @@ class Executor:
                 call = self._scopes.wrapped(call, bound.is_async)
             if bound.is_async:
                 return Ending(await call())
-            answer = await self._in_thread(run, call)
+            answer, error = await self._in_thread(run, call)
+            if error is not None:
+                return Ending(error=error)
             return Ending(await answer if inspect.isawaitable(answer) else answer)
-        except GeneratorExit:
-            raise  # the loop is being closed under us: there is nobody left to settle for
-        except BaseException as error:  # noqa: BLE001  # see above
+        except BaseException as error:
+            if isinstance(error, GeneratorExit) and not _is_stepping(run):
+                raise  # this is being closed, its loop is gone: there is nobody to settle for
             return Ending(error=error)
 
     async def _in_process(self, run: Run, state: Any) -> Ending:
@@ -146,78 +150,104 @@ class Executor:
             self._processes = Processes(self._scopes, self._logger)
         return await self._processes.run(run, state)
 
-    async def _in_thread(self, run: Run, function: Callable[[], Any]) -> Any:
+    async def _in_thread(
+        self, run: Run, function: Callable[[], Any]
+    ) -> tuple[Any, BaseException | None]:
         context = contextvars.copy_context()
 
-        def call() -> Any:
+        def call() -> tuple[Any, BaseException | None]:
             run.thread_id = threading.get_ident()
             try:
-                return context.run(function)
-            except StopIteration as error:  # a future cannot carry one
-                raise RuntimeError(f"the handler raised StopIteration: {error}") from error
+                return attempt(partial(context.run, function))
             finally:
                 run.thread_id = None
 
-        run.thread = self._threads.submit(call)
-        return await asyncio.wrap_future(run.thread)
+        run.thread = thread = self._threads.submit(call)
+        return await asyncio.wrap_future(thread)
 
     def _conclude(self, run: Run, ending: Ending) -> None:
-        """Decide the outcome, once, and hand it on to be written."""
+        """Decide the outcome, and only then call the run concluded; hand it on to be written."""
+        outcome = self._decide(run, ending)
         self._runs.conclude(run)
         run.disarm()
-        if ending.error is not None and run.reason is None:
-            run.error = ending.error
-        outcome = classify(
-            run.job,
-            run.definition,
-            ending,
-            run.reason,
-            at=self._clock.now(),
-            elapsed=time.monotonic() - run.started,
-            living_thread=run.has_living_thread,
-        )
         if outcome is None:
             if run.reason is AbortReason.SHUTDOWN:
                 self._runs.left_running.add(run.job.id)
             self._settler.drop(run)
         else:
             run.ends_as = outcome.status
-            self._settler.add(run, self._storable(run, outcome))
+            self._settler.add(run, outcome)
         self._runs.changed()
+
+    def _decide(self, run: Run, ending: Ending) -> Outcome | None:
+        """Return what to write; whatever raises while the ending is read is an ending, too.
+
+        Results and exceptions are the handler's: reading one runs its code.
+        """
+        at, elapsed = self._clock.now(), time.monotonic() - run.started
+        try:
+            return self._outcome(run, ending, at, elapsed)
+        except BaseException as error:  # noqa: BLE001  # see above
+            failure = Ending(error=error)
+        try:
+            return self._outcome(run, failure, at, elapsed)
+        except BaseException as error:  # noqa: BLE001  # see above
+            return unreadable(error, at, elapsed)
+
+    def _outcome(self, run: Run, ending: Ending, at: datetime, elapsed: float) -> Outcome | None:
+        run.error = ending.error if run.reason is None else None
+        outcome = classify(
+            run.job,
+            run.definition,
+            ending,
+            run.reason,
+            at=at,
+            elapsed=elapsed,
+            lives_on=run.lives_on,
+        )
+        return None if outcome is None else self._storable(run, outcome)
 
     def _storable(self, run: Run, outcome: Outcome) -> Outcome:
         """Return the outcome with what the run told, and a result that the store can hold.
 
-        A result that it cannot hold gives way to its description.
+        A result that it cannot hold gives way to its description. Raises DefinitionError for one
+        that means that the handler has not run.
         """
         if run.notebook is not None:
             outcome = replace(outcome, notes=run.notebook.news())
         output = outcome.output
         if output is None or output.result is None or outcome.status is not JobStatus.FINISHED:
             return outcome
-        try:
-            result = normalize(output.result, "result")
-        except PayloadError as error:
+        result, reason = kept(output.result, "result")
+        if reason is not None:
+            check_ran(run.definition.bound.function, output.result)
             self._logger.warning(
                 "job %r (%s) returned what cannot be stored (%s); stored is its description",
                 run.job.name,
                 run.job.id,
-                error,
+                reason,
             )
-            result = describe(output.result)
         return replace(outcome, output=replace(output, result=result))
 
     def _give_up(self, run: Run) -> None:
-        """Settle a run whose handler would not stop; its late ending is dropped."""
+        """Settle a run whose handler would not stop; its late ending is dropped.
+
+        Its job is held: this process does not claim it again while the handler lives.
+        """
         run.abandoned = True
-        if run.has_living_thread and run.thread is not None:
-            held, job_id = self._runs.held, run.job.id
+        if run.lives_on:
+            self._runs.held.add(run.job.id)
             loop = asyncio.get_running_loop()
-            held.add(job_id)
-            run.thread.add_done_callback(
-                lambda _: loop.is_closed() or loop.call_soon_threadsafe(held.discard, job_id)
-            )
+            if run.thread is not None:
+                release = partial(self._from_thread, loop, run)
+                run.thread.add_done_callback(lambda _: release())
+            if run.task is not None:
+                run.task.add_done_callback(lambda _: self._runs.release(run))
         self._conclude(run, _NOT_BEGUN)
+
+    def _from_thread(self, loop: asyncio.AbstractEventLoop, run: Run) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nothing is claimed any more
+            loop.call_soon_threadsafe(self._runs.release, run)
 
     def _drop_late(self, run: Run, ending: Ending) -> None:
         self._logger.warning(
@@ -226,3 +256,14 @@ class Executor:
             run.job.id,
             "its result" if ending.error is None else f"its {type(ending.error).__name__}",
         )
+
+
+def _is_stepping(run: Run) -> bool:
+    """True while the event loop runs the run's task: then what is raised is its handler's.
+
+    Somebody else closes a coroutine whose loop has ended, the garbage collector for example.
+    """
+    try:
+        return asyncio.current_task() is run.task
+    except RuntimeError:  # no loop runs here
+        return False

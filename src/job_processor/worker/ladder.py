@@ -44,8 +44,8 @@ class Ladder:
             return
         if run.reason is None or _STRENGTH[reason] > _STRENGTH[run.reason]:
             run.reason = reason
-        run.controller.abort(reason)
         self._later(self._grace if grace is None else grace, self._force, run)
+        run.controller.abort(reason)  # last: its callbacks are the handler's own
 
     def force(self, run: Run) -> None:
         """Force a run that was asked to stop, at once."""

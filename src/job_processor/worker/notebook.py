@@ -14,10 +14,10 @@ from typing import Any
 from job_processor.abort import AbortReason
 from job_processor.clock import Clock
 from job_processor.context import Context, Recorder
-from job_processor.errors import AbortedError, StoreError, StoreUnavailableError, shorten
+from job_processor.errors import AbortedError, StoreError, StoreUnavailableError
 from job_processor.events import Event, EventBus, EventKind
 from job_processor.notes import LogLine, Notes, Progress
-from job_processor.settings import LOG_LINE_LIMIT, LOG_LINES, MESSAGE_LIMIT, NOTES_INTERVAL
+from job_processor.settings import LOG_LINES, NOTES_INTERVAL
 from job_processor.store import Store
 from job_processor.values import normalize
 from job_processor.worker.gate import Gate
@@ -102,13 +102,12 @@ class Notebook(Recorder):
 
     def progress(self, fraction: float, message: str | None) -> None:
         """Take how far the run has come."""
-        told = None if message is None else _clean(message, MESSAGE_LIMIT)
-        self._progress = Progress(fraction, told, self._scribe.clock.now())
+        self._progress = Progress(fraction, message, self._scribe.clock.now())
         self._touch()
 
     def log(self, text: str) -> None:
         """Take a line."""
-        self._log.append(LogLine(self._scribe.clock.now(), _clean(text, LOG_LINE_LIMIT)))
+        self._log.append(LogLine(self._scribe.clock.now(), text))
         self._touch()
 
     def take(self, progress: Progress | None, lines: Iterable[LogLine]) -> None:
@@ -155,7 +154,3 @@ class Notebook(Recorder):
             self._unwritten = True
             with contextlib.suppress(RuntimeError):  # the loop is closed: a thread outlives its run
                 self._loop.call_soon_threadsafe(self._scribe.touch, self)
-
-
-def _clean(text: str, limit: int) -> str:
-    return shorten(text, limit).encode("utf-8", "replace").decode()

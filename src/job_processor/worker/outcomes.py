@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from job_processor.abort import AbortReason
+from job_processor.callables import never_ran
 from job_processor.clock import LAST_MOMENT, truncate
 from job_processor.definitions import Definition
-from job_processor.errors import InvalidPayloadError, shorten
+from job_processor.errors import DefinitionError, InvalidPayloadError, shorten
 from job_processor.models import (
     SETTLED,
     Attempt,
@@ -20,10 +22,11 @@ from job_processor.models import (
     SkipMetadata,
     SkipReason,
 )
-from job_processor.retries import Retry, RetryLater, Snooze
+from job_processor.retries import Retry, Wish, leaves, wish_of
 from job_processor.settings import CRASH_LIMIT, ERROR_LIMIT, HISTORY_ERROR_LIMIT
 from job_processor.settlements import Outcome
 from job_processor.values import describe
+from job_processor.worker.describing import describe_error
 
 INTERRUPTED = "Interrupted"
 KILLED = "Killed"
@@ -51,44 +54,62 @@ def classify(
     *,
     at: datetime,
     elapsed: float,
-    living_thread: bool = False,
+    lives_on: bool = False,
 ) -> Outcome | None:
     """Return what to write for a run that ended after `elapsed` seconds; None: nothing.
 
-    Nothing is written for a run that was taken away, and for a resumable one whose thread outlives
-    the shutdown: it stays `running` for the rescue, since its thread may go on until the process
-    ends.
+    Nothing is written for a run that was taken away, and for a resumable one whose handler outlives
+    the shutdown (`lives_on`): it stays `running` for the rescue, since its handler may go on until
+    the process ends. May raise whatever the handler's result or exception raises when it is read.
     """
     duration = format_duration(elapsed)
     if ending.error is None and (reason is None or reason is AbortReason.SHUTDOWN):  # most runs
-        result = None if definition.discard_result else ending.result
-        return Outcome(JobStatus.FINISHED, at, Output(duration, result))
+        return Outcome(JobStatus.FINISHED, at, Output(duration, _kept_result(definition, ending)))
 
-    def ended(status: JobStatus, error: str) -> Outcome:
-        return Outcome(status, at, Output(duration, None, error))
-
-    def failed(error: str, raised: BaseException | None = None) -> Outcome:
-        pause = None if living_thread else _pause(job, definition.retries, raised)
+    def failed(
+        error: str, raised: BaseException | None = None, wish: Wish | None = None
+    ) -> Outcome:
+        output = Output(duration, None, error)
+        pause = None if lives_on else _pause(job, definition.retries, raised, wish)
         if pause is not None:
-            began = at - timedelta(seconds=elapsed)
-            return _again(job, pause, began, at, Output(duration, None, error))
-        return ended(JobStatus.ERRORED, error)
+            return _again(job, pause, at - timedelta(seconds=elapsed), at, output)
+        return Outcome(JobStatus.ERRORED, at, output)
 
     if reason is AbortReason.LOST:
         return None
     if reason is AbortReason.KILL:
-        return ended(JobStatus.KILLED, KILLED)
+        return Outcome(JobStatus.KILLED, at, Output(duration, None, KILLED))
     if reason is AbortReason.MAX_RUNTIME:
         limit = definition.max_runtime_in_minutes
         return failed(f"max runtime of {limit:g} minutes exceeded" if limit else "max runtime")
     raised = ending.error
     assert raised is not None  # noqa: S101  # the first case
-    if isinstance(raised, Snooze) and not _is_called_here(job):
-        return Outcome(JobStatus.PENDING, at, scheduled_for=_later(at, raised.delay))
-    if reason is AbortReason.SHUTDOWN and not isinstance(raised, RetryLater):
-        return _paused(at, living_thread) if definition.resumable else failed(INTERRUPTED)
-    told = str(raised) if isinstance(raised, RetryLater) else ending.told or describe_error(raised)
-    return failed(told, raised)
+    wish = None if _is_called_here(job) else wish_of(raised)
+    if wish is not None and not wish.counts:
+        return Outcome(JobStatus.PENDING, at, scheduled_for=_later(at, wish.delay))
+    if reason is AbortReason.SHUTDOWN and wish is None:
+        return _paused(at, lives_on) if definition.resumable else failed(INTERRUPTED)
+    return failed(ending.told or describe_error(raised), raised, wish)
+
+
+def _kept_result(definition: Definition, ending: Ending) -> object:
+    if not definition.discard_result:
+        return ending.result
+    check_ran(definition.bound.function, ending.result)
+    return None
+
+
+def unreadable(error: BaseException, at: datetime, elapsed: float) -> Outcome:
+    """Return what to write where even the error of what could not be read cannot be read."""
+    output = Output(format_duration(elapsed), None, f"{type(error).__name__}, which cannot be read")
+    return Outcome(JobStatus.ERRORED, at, output)
+
+
+def check_ran(function: Callable[..., Any], result: object) -> None:
+    """Raise DefinitionError for a result that means that nothing of its handler has run."""
+    reason = never_ran(result)
+    if reason is not None:
+        raise DefinitionError("handler", function, reason)
 
 
 def rescue(job: Job, definition: Definition | None, *, killed: bool, at: datetime) -> Outcome:
@@ -178,19 +199,6 @@ def killed_unbegun(at: datetime) -> Outcome:
     return Outcome(JobStatus.KILLED, at, Output(format_duration(0), None, KILLED))
 
 
-def describe_error(error: BaseException) -> str:
-    """Return an error as text: its type and message, then its traceback, shortened."""
-    try:
-        summary = "".join(traceback.format_exception_only(error)).strip()
-    except Exception:  # noqa: BLE001  # a broken __str__ must not cost the outcome of a run
-        summary = type(error).__name__
-    trace = "".join(traceback.format_tb(error.__traceback__)).rstrip()
-    text = shorten(summary, ERROR_LIMIT // 2)
-    if trace:
-        text += "\n" + shorten(trace, ERROR_LIMIT // 2)
-    return text.encode("utf-8", "replace").decode()
-
-
 def format_duration(seconds: float) -> str:
     """Return a duration for people: `503ms` below a second, else `1 hour 2 minutes 3 seconds`."""
     if seconds < 1:
@@ -208,21 +216,31 @@ def _is_short(result: object) -> bool:
     return result is None or (isinstance(result, str) and len(result) <= ERROR_LIMIT)
 
 
-def _paused(at: datetime, living_thread: bool) -> Outcome | None:
-    return None if living_thread else Outcome(JobStatus.PAUSED, at)
+def _paused(at: datetime, lives_on: bool) -> Outcome | None:
+    return None if lives_on else Outcome(JobStatus.PAUSED, at)
 
 
-def _pause(job: Job, retry: Retry | None, raised: BaseException | None = None) -> float | None:
+def _pause(
+    job: Job,
+    retry: Retry | None,
+    raised: BaseException | None = None,
+    wish: Wish | None = None,
+) -> float | None:
     """Return the seconds after which to try again what failed; None: it is not tried again."""
-    if isinstance(raised, RetryLater):
+    if wish is not None:
         retry = retry or Retry()
     if retry is None or _is_called_here(job) or job.attempt >= retry.max_attempts:
         return None
-    if isinstance(raised, RetryLater):
-        return raised.delay
-    if raised is not None and (isinstance(raised, InvalidPayloadError) or not retry.is_for(raised)):
+    if wish is not None:
+        return wish.delay
+    if raised is not None and not _is_retried(retry, raised):
         return None
     return retry.pause(job.attempt)
+
+
+def _is_retried(retry: Retry, raised: BaseException) -> bool:
+    invalid = any(isinstance(each, InvalidPayloadError) for each in leaves(raised))
+    return not invalid and retry.is_for(raised)
 
 
 def _is_called_here(job: Job) -> bool:

@@ -12,6 +12,7 @@ from typing import TypeAlias, TypeVar
 from bson import ObjectId
 
 from job_processor import current
+from job_processor.callables import attempt, is_async
 from job_processor.clock import Clock
 from job_processor.definitions import Definition, ExitHook
 from job_processor.errors import StoreError
@@ -120,10 +121,14 @@ class Reporter:
         """Call a hook; its failure is logged and changes nothing."""
         current.begin(job)
         try:
-            plain = not inspect.iscoroutinefunction(hook)
+            plain = not is_async(hook)
             call: Call = self._scopes.wrapped(partial(hook, job), not plain)
-            answer = await asyncio.to_thread(call) if plain else call()
-            if inspect.isawaitable(answer):
+            answer, error = await asyncio.to_thread(attempt, call) if plain else attempt(call)
+            if error is None and inspect.isawaitable(answer):
                 await answer
-        except (Exception, asyncio.CancelledError, SystemExit):
-            self._logger.exception("on_job_exited of job %r (%s) failed", job.name, job.id)
+        except BaseException as failure:  # noqa: BLE001  # a KeyboardInterrupt would end the loop
+            error = failure
+        if error is not None:
+            self._logger.error(
+                "on_job_exited of job %r (%s) failed", job.name, job.id, exc_info=error
+            )

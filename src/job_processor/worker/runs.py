@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
 
@@ -64,7 +64,7 @@ class Run:
         """True when it was settled without its handler, which would not stop."""
         self.started = time.monotonic()
         self.task: asyncio.Task[None] | None = None
-        self.thread: concurrent.futures.Future[object] | None = None
+        self.thread: concurrent.futures.Future[Any] | None = None
         self.thread_id: int | None = None
         self.notebook: Notebook | None = None
         """What its handler tells, where it has a context."""
@@ -76,6 +76,15 @@ class Run:
     def has_living_thread(self) -> bool:
         """True while a plain handler occupies its thread."""
         return self.thread is not None and not self.thread.done()
+
+    @property
+    def lives_on(self) -> bool:
+        """True while a handler goes on that would not stop: its job must not run beside it.
+
+        A thread, or a task that swallows its cancellation.
+        """
+        task_lives = self.abandoned and self.task is not None and not self.task.done()
+        return task_lives or self.has_living_thread
 
     def disarm(self) -> None:
         """Stop the timers of its abort ladder and its max runtime."""
@@ -94,10 +103,10 @@ class Runs:
         self._listeners: list[Callable[[], object]] = []
         self.held: set[ObjectId] = set()
         """Jobs that must not be claimed again yet: a settlement that would make them claimable is
-        not confirmed, they were taken away while their handlers run, or a thread lives on."""
+        not confirmed, they were taken away while their handlers run, or a handler lives on."""
         self.left_running: set[ObjectId] = set()
-        """Resumable jobs that a shutdown left `running`, for the rescue, since their threads live
-        on until this process ends."""
+        """Resumable jobs that a shutdown left `running`, for the rescue, since their handlers live
+        on, it may be until this process ends."""
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -150,6 +159,11 @@ class Runs:
                 del self._runs[run.job.id]
                 self._of_worker -= run.of_worker
         self.changed()
+
+    def release(self, run: Run) -> None:
+        """Let a job be claimed again, once its run is let go and its handler has ended."""
+        if run.job.id not in self._runs and not run.lives_on:
+            self.held.discard(run.job.id)
 
     def changed(self) -> None:
         """Tell the listeners that a run was let go, or that its outcome is decided."""

@@ -260,10 +260,9 @@ class Settler:
             run.done.set_result(written)
 
     def _release(self, *runs: Run) -> None:
-        for run in runs:
-            if not run.has_living_thread:
-                self._runs.held.discard(run.job.id)
         self._runs.remove(*runs)
+        for run in runs:
+            self._runs.release(run)
 
 
 def _moved(pending: _Pending) -> bool:
