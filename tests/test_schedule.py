@@ -6,14 +6,15 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import pairwise
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job_processor import InvalidArgumentError
-from job_processor.schedule import ALIASES, next_occurrence
+from job_processor import InvalidArgumentError, schedule
+from job_processor.schedule import ALIASES, latest_occurrences, next_occurrence
 
 MINUTE = timedelta(minutes=1)
 ODD_ZONES = [
@@ -253,3 +254,87 @@ def test_a_step_that_never_steps_is_refused_with_what_it_means(
 def test_steps_that_fire_as_they_read(expression: str) -> None:
     """Once around, or from where they begin."""
     next_occurrence(expression, "UTC", datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def naive_latest(
+    cron_string: str, zone: str, after: datetime, until: datetime, limit: int
+) -> list[datetime]:
+    """Return what `latest_occurrences` does, by walking all of them."""
+    found: list[datetime] = []
+    moment = next_occurrence(cron_string, zone, after)
+    while moment <= until:
+        found.append(moment)
+        moment = next_occurrence(cron_string, zone, moment)
+    return found[-limit:]
+
+
+_EXPRESSIONS = (
+    "* * * * *",
+    "*/7 1-3 * * *",
+    "30 2 * * *",
+    "0,30 2,3 * * *",
+    "15 */5 * * SUN",
+    "* 0 29 * *",
+    "0 0 1 * *",
+    "*/17 */9 2 * * *",
+    "59 59 23 28-31 3,10 *",
+)
+_ZONES = ("UTC", "Europe/Paris", "Australia/Lord_Howe", "America/Sao_Paulo", "Africa/Cairo")
+
+
+@given(
+    cron_string=st.sampled_from(_EXPRESSIONS),
+    zone=st.sampled_from(_ZONES),
+    ago=st.timedeltas(timedelta(0), timedelta(days=20 * 365)),
+    gap=st.timedeltas(timedelta(0), timedelta(days=1)),
+    limit=st.integers(1, 120),
+)
+@settings(deadline=None, max_examples=50)
+def test_the_latest_occurrences_are_those_of_a_walk(
+    cron_string: str, zone: str, ago: timedelta, gap: timedelta, limit: int
+) -> None:
+    """Found from behind, they are the same as the last ones of all, in any zone."""
+    until = datetime(2027, 1, 1, tzinfo=UTC) - ago
+    after = until - gap
+    found = latest_occurrences(cron_string, zone, after, until, limit)
+    assert found == naive_latest(cron_string, zone, after, until, limit)
+
+
+@pytest.mark.parametrize("zone", [zone for zone in ODD_ZONES if zone != "UTC"])
+def test_the_latest_occurrences_around_a_change_of_offset(zone: str) -> None:
+    """Hours that are left out and those that come twice are walked backwards as forwards."""
+    for change in transitions(zone)[-4:]:
+        for cron_string in ("*/7 1-3 * * *", "30 2 * * *", "0,30 0,2,3 * * *", "*/15 * * * *"):
+            for hours in (0, 1, 2, 5, 30):
+                until = change + timedelta(hours=hours, minutes=1)
+                found = latest_occurrences(
+                    cron_string, zone, change - timedelta(days=2), until, limit=20
+                )
+                assert found == naive_latest(
+                    cron_string, zone, change - timedelta(days=2), until, limit=20
+                )
+
+
+@pytest.mark.parametrize(
+    "cron_string",
+    ["* * * * * *", "* * * * *", "* * * 1 1 *", "0,1,2 0 0 1 1 *", "* * 3 * * SUN#2", "@yearly"],
+)
+def test_the_latest_occurrences_of_decades_take_bounded_work(
+    cron_string: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the gap and however they lie: some thousand steps, and no more."""
+    steps, walk = 0, schedule.next_occurrence
+
+    def counted(*arguments: Any) -> datetime:
+        nonlocal steps
+        steps += 1
+        return walk(*arguments)
+
+    monkeypatch.setattr(schedule, "next_occurrence", counted)
+    until = datetime(2026, 11, 1, 12, 0, 0, 500_000, tzinfo=UTC)
+    after = until - timedelta(days=20_000)
+    found = latest_occurrences(cron_string, "Europe/Paris", after, until, 100)
+    assert steps < 4000
+    assert len(found) == (54 if cron_string == "@yearly" else 100)
+    assert found == sorted(set(found))
+    assert next_occurrence(cron_string, "Europe/Paris", found[-1]) > until

@@ -59,13 +59,50 @@ def next_occurrence(cron_string: str, timezone: str | tzinfo, after: datetime) -
     expression = parse(cron_string)
     moment = after.astimezone(UTC)
     try:
-        if _counts_instants(expression):
+        if is_rhythm(expression):
             return _next_instant(expression, zone, moment)
         return _next_local_time(expression, zone, moment)
     except (StopIteration, OverflowError) as error:
         raise InvalidArgumentError(
             "cron_string", cron_string, "allowed is an expression that fires within 50 years"
         ) from error
+
+
+def latest_occurrences(
+    cron_string: str, timezone: str | tzinfo, after: datetime, until: datetime, limit: int
+) -> list[datetime]:
+    """Return the last occurrences in (after, until], at most `limit`, the earliest first.
+
+    However many there are: no more than some thousand occurrences are computed. Raises as
+    `next_occurrence` does.
+    """
+
+    def walk(start: datetime, end: datetime, most: int) -> list[datetime]:
+        """Return the first occurrences in (start, end]."""
+        found: list[datetime] = []
+        moment = next_occurrence(cron_string, timezone, start)
+        while moment <= end and len(found) < most:
+            found.append(moment)
+            moment = next_occurrence(cron_string, timezone, moment)
+        return found
+
+    found = walk(after, until, limit + 1)
+    if len(found) <= limit:
+        return found
+    # Behind `early` there are too many. Behind `late` there are those of `last`, too few. They are
+    # a second apart at least, so that bisecting meets a place behind which there are just as many.
+    # Tried first are places as far back as the first ones lie apart, then twice as far, and so on.
+    early, late, last, back = after, until, list[datetime](), found[-1] - found[0]
+    while True:
+        start = max(until - back, early + (late - early) / 2)
+        found = walk(start, late, limit + 1 - len(last)) + last
+        if len(found) == limit:
+            return found
+        if len(found) > limit:
+            early = start
+        else:
+            late, last = start, found
+        back = min(2 * back, until - after)
 
 
 @lru_cache(maxsize=1024)
@@ -134,7 +171,8 @@ def _number(name: str, text: str) -> int:
     return MONTHS.index(text) + 1 if name == "month" else DAYS.index(text)
 
 
-def _counts_instants(expression: str) -> bool:
+def is_rhythm(expression: str) -> bool:
+    """True when a parsed expression counts every matching instant, not local times of day."""
     fields = expression.split()
     return len(fields) == 6 or fields[0].startswith("*") or fields[1].startswith("*")
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from job_processor.definitions import CronDef, Definition
 from job_processor.ids import occurrence_id
 from job_processor.models import CronTask, Job
-from job_processor.schedule import next_occurrence
+from job_processor.schedule import latest_occurrences, next_occurrence
 from job_processor.settings import MISFIRE_LIMIT
 
 
@@ -35,15 +35,10 @@ def missed_between(
 ) -> list[datetime]:
     """Return the occurrences after `pointer` and up to `now` that `misfire="all"` adds.
 
-    They are the latest ones, at most `MISFIRE_LIMIT`; with other policies there are none.
+    They are the latest ones, at most `MISFIRE_LIMIT`, found in bounded time however long ago
+    `pointer` is; with other policies there are none.
     """
     if definition.misfire != "all":
         return []
     zone = definition.timezone or default_timezone
-    missed: list[datetime] = []
-    planned = next_occurrence(definition.cron_string, zone, pointer)
-    while planned <= now:
-        missed.append(planned)
-        del missed[:-MISFIRE_LIMIT]
-        planned = next_occurrence(definition.cron_string, zone, planned)
-    return missed
+    return latest_occurrences(definition.cron_string, zone, pointer, now, MISFIRE_LIMIT)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from zlib import crc32
 
 import pytest
 from bson import ObjectId
 
 from job_processor.models import WorkerInfo
+from job_processor.settings import Settings
 from job_processor.store.base import ANYTHING, Hint
 from job_processor.store.mongo import MongoStore, open_mongo, turns
-from job_processor.store.mongo.turns import STEP, Turns
+from job_processor.store.mongo.turns import STEP, STEPS, Turns
 from tests.store.mongo.listening import Listener
 from tests.store.mongo.samples import NOW, WORKER, simple, worker
 
@@ -71,6 +73,50 @@ def test_enough_jobs_are_for_everybody() -> None:
         assert part.delay(jobs) == 0
 
 
+@pytest.mark.parametrize("size", [2, WORKERS, 20, 100, 300])
+def test_one_idle_worker_among_busy_ones_tries_soon(size: int) -> None:
+    """However many are busy, it waits for a tenth of the default poll interval at the most."""
+    workers = [named() for _ in range(size)]
+    (idle,) = taking_part(workers)[:1]
+    delays = sorted(idle.delay([(ObjectId(), "resize")]) for _ in range(1000))
+    assert delays[-1] <= STEP * STEPS < Settings().poll_interval / 10
+    assert delays[0] == 0 or size > 20
+
+
+@pytest.mark.parametrize("size", [20, 100])
+def test_idle_workers_come_one_after_the_other(size: int) -> None:
+    """One of many is first, and no two of them try at the same moment."""
+    parts = taking_part([named() for _ in range(size)])
+    delays = sorted(part.delay([(ObjectId(b"the same job"), "resize")]) for part in parts)
+    assert delays[0] == 0
+    assert len(set(delays)) == size
+
+
+def test_as_many_try_at_a_time_as_there_are_jobs() -> None:
+    """Each batch has an order of its own, in which they take turns by so many."""
+    parts = taking_part([named() for _ in range(WORKERS)])
+    for _ in range(20):
+        jobs = [(ObjectId(), "resize"), (ObjectId(), "resize")]
+        delays = sorted(part.delay(jobs) for part in parts)
+        assert delays == pytest.approx([STEP * i for i in (0, 0, 1, 1, 2, 2)])
+
+
+def test_a_batch_costs_a_hash_of_each_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not one for each of its jobs, too: a batch comes at once, to all idle workers."""
+    workers = [named() for _ in range(300)]
+    (part,) = taking_part(workers)[:1]
+    hashed = 0
+
+    def count(data: bytes) -> int:
+        nonlocal hashed
+        hashed += 1
+        return crc32(data)
+
+    monkeypatch.setattr(turns, "crc32", count)
+    part.delay([(ObjectId(), "resize") for _ in range(299)])
+    assert hashed == 300
+
+
 @pytest.fixture
 async def idle(store: MongoStore, mongo_db_url: str) -> AsyncIterator[list[Listener]]:
     """Idle workers, each with a store of its own, that know of each other."""
@@ -99,6 +145,19 @@ async def test_one_worker_is_told_at_once(
     await store.request_kill(ObjectId(), WORKER, NOW)
     heard = [await listener.until(Hint.KILL) for listener in idle]
     assert [Hint.WORK in each for each in heard].count(True) == 1
+
+
+@pytest.mark.mongo
+async def test_nobody_waits_for_the_dead(store: MongoStore) -> None:
+    """Whose heartbeats have stopped has no turn any more, registered or not."""
+    await store.register(named())
+    for _ in range(50):
+        await store.register(replace(named(), timeout_s=-1.0))
+    registrations = await store.registrations()
+    assert len(registrations.workers) == 51
+    own = next(each for each in registrations.workers if not each.is_dead(registrations.now))
+    store._turns.join(own)
+    assert not any(store._turns.delay([(ObjectId(), "resize")]) for _ in range(100))
 
 
 @pytest.mark.mongo

@@ -294,7 +294,9 @@ class MongoStore(Store):
     async def registrations(self) -> Registrations:
         """Return all registered workers with the database's present time."""
         registrations = await self._answer(self._workers.registrations())
-        self._turns.see(registrations.workers)
+        self._turns.see(
+            [each for each in registrations.workers if not each.is_dead(registrations.now)]
+        )
         return registrations
 
     async def running_worker_ids(self) -> set[ObjectId]:
