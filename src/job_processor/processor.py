@@ -26,6 +26,7 @@ from job_processor.settings import Settings, check_tags
 from job_processor.sharing import check_registry
 from job_processor.stamps import Stamps
 from job_processor.store.opening import open_store
+from job_processor.waiting import Waiting
 from job_processor.worker.engine import Engine
 from job_processor.worker.worker import Worker
 
@@ -105,6 +106,7 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
         self._closed = False
         self._scheduling = self._make_scheduling()
         self._engine = None
+        self._waiting = None
         self._working = False
         self.install(*integrations)
 
@@ -129,6 +131,7 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
         await self._store.setup()
         await self._check_sharing()
         self._engine = self._make_engine()
+        self._waiting = Waiting(self._store, self.settings.poll_interval)
         for tag in self.registry.unknown_tags(self.settings.worker_tags or ()):
             self.logger.warning("worker tag %r: no job and no cron has this tag", tag)
 
@@ -182,7 +185,7 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
             raise InvalidArgumentError("db", self._db, allowed)
         twin = copy.copy(self)
         store = open_store(self._db, self.settings)
-        vars(twin).update(_store=store, _closed=False, _engine=None, _working=False)
+        vars(twin).update(_store=store, _closed=False, _engine=None, _waiting=None, _working=False)
         return twin
 
     async def close(self) -> None:
@@ -191,6 +194,9 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
         `setup` opens it again; a memory database is then a new one.
         """
         engine, self._engine, self._closed = self._engine, None, True
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.close()
         if engine is not None:
             engine.close()
         await self._store.close()

@@ -22,6 +22,15 @@ LONE_TRIES = 5
 SCHEDULE_BATCH = 1000
 """Jobs that `schedule_jobs` takes and writes at a time."""
 
+WAITED_PAUSE = 0.5
+"""Seconds between two questions for all jobs that callers wait for, where they are many."""
+
+WAITED_CROWD = 100
+"""So many are many; where fewer are waited for, the pause is as much shorter."""
+
+WAITED_BATCH = 1000
+"""Of them in one question."""
+
 AGEING_INTERVAL = 1.0
 """Seconds between two claims of what has waited for too long, where there is a limit for that."""
 

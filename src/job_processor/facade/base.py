@@ -12,6 +12,7 @@ from job_processor.events import EventBus
 from job_processor.settings import Settings
 from job_processor.stamps import Stamps
 from job_processor.store import Store
+from job_processor.waiting import Waiting
 from job_processor.worker.engine import Engine
 
 
@@ -26,6 +27,7 @@ class Base:
     _stamps: Stamps
     _store: Store
     _engine: Engine | None
+    _waiting: Waiting | None
 
     def _ready(self) -> Engine:
         if self._engine is None:

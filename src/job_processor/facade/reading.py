@@ -19,7 +19,6 @@ from job_processor.queries import JobPage
 from job_processor.rollups import SPANS, Rollup
 from job_processor.selecting import query_of
 from job_processor.settings import check_int, check_positive
-from job_processor.waiting import wait_for_job
 
 COUNT_CAP_OF_SELECTIONS = 50_000
 """Where `count_jobs` stops counting unless it is told otherwise."""
@@ -103,14 +102,16 @@ class Reading(Base):
     async def wait_for_job(self, job_id: ObjectId | str, timeout: float | None = None) -> Job:
         """Return a job once it is settled.
 
-        Raises JobNotFoundError, and JobTimeoutError after `timeout` seconds (None: never).
+        timeout: seconds; 0 looks once, None waits for ever, also while the database is away.
+
+        Raises JobNotFoundError, JobTimeoutError after `timeout`, and NotSetUpError when the
+        processor is closed meanwhile.
         """
         self._ready()
         if timeout is not None:
             check_positive("timeout", timeout, zero=True)
-        return await wait_for_job(
-            self._store, object_id(job_id), timeout, self.settings.poll_interval
-        )
+        assert self._waiting is not None  # noqa: S101  # made together with the engine
+        return await self._waiting.wait(object_id(job_id), timeout)
 
     async def get_status(self) -> dict[str, Any]:
         """Return workers, queue, jobs and crons in plain JSON values, in bounded time and size."""

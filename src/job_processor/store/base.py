@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Flag, auto
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from bson import ObjectId
 
@@ -58,6 +58,9 @@ ANYTHING = Hint.WORK | Hint.KILL | Hint.SETTLED | Hint.SETTINGS
 
 HintListener: TypeAlias = Callable[[Hint], object]
 
+EndListener: TypeAlias = Callable[[Collection[ObjectId] | None], object]
+"""Gets the ids of jobs that were settled; None: any may have been."""
+
 Setting: TypeAlias = Mapping[str, Any]
 """A document of the settings: plain values, without its key."""
 
@@ -70,6 +73,13 @@ class NameCount:
     type: JobType
     status: JobStatus
     count: int
+
+
+class State(NamedTuple):
+    """Where a job stands."""
+
+    status: JobStatus
+    attempt: int
 
 
 class Pulse(ABC):
@@ -132,6 +142,13 @@ class Store(ABC):
 
         Writes of this process and, as far as the database tells, those of others. Returns a
         function that ends it. Hints may be missing or spurious.
+        """
+
+    @abstractmethod
+    def on_ended(self, listener: EndListener) -> Callable[[], None]:
+        """Call `listener` in the event loop whenever jobs may have been settled, with their ids.
+
+        As `subscribe` does. None stands for any: what others do is not always told job by job.
         """
 
     def node_side(self) -> NodeSide:
@@ -392,6 +409,10 @@ class Store(ABC):
     @abstractmethod
     async def get_many(self, job_ids: Collection[ObjectId]) -> list[Job]:
         """Return those of the jobs and cron tasks that exist, in no order."""
+
+    @abstractmethod
+    async def states_of(self, job_ids: Collection[ObjectId]) -> dict[ObjectId, State]:
+        """Return the states of those that exist, and read nothing else of them."""
 
     @abstractmethod
     async def find(self, query: JobQuery) -> list[Job]:

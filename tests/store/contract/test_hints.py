@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Collection
+
 import pytest
 from bson import ObjectId
 
@@ -9,6 +12,7 @@ from job_processor.models import JobStatus
 from job_processor.queries import JobQuery
 from job_processor.store import Store
 from job_processor.store.base import ANYTHING, Hint
+from tests.processors import WAIT
 from tests.store.contract.conftest import Listener, OtherProcess, OtherProcesses
 from tests.store.contract.samples import NOW, WORKER, end, retry, run, run_one, simple
 
@@ -57,6 +61,41 @@ async def test_our_own_settlement_is_an_end(store: Store, status: str) -> None:
     store.subscribe(listener)
     await store.settle([end(job, JobStatus(status))])
     assert Hint.SETTLED in listener.heard
+
+
+async def test_our_own_ends_are_told_by_id(store: Store) -> None:
+    """Settled, killed while it waited or stored as ended: those, and no others."""
+    first, second, again = await run(store, simple(), simple(), simple())
+    waits, ended = simple(), simple(status=JobStatus.SKIPPED, ended_at=NOW)
+    told: list[ObjectId] = []
+    forget = store.on_ended(lambda ids: told.extend(ids or ()))
+    await store.settle([end(first), end(second, JobStatus.ERRORED), retry(again)])
+    await store.insert([waits, ended])
+    await store.kill_waiting(waits.id, NOW)
+    assert set(told) >= {first.id, second.id, ended.id, waits.id}
+    assert again.id not in told
+    forget()
+    told.clear()
+    await store.settle([end(again)])
+    assert told == []
+
+
+async def test_an_end_in_another_process_is_told(store: Store, other: OtherProcess) -> None:
+    """By its id, or as one that may be any."""
+    told = asyncio.Event()
+    job = simple()
+    await store.insert([job])
+
+    def listen(ids: Collection[ObjectId] | None) -> None:
+        if ids is None or job.id in ids:
+            told.set()
+
+    store.on_ended(listen)
+    async with asyncio.timeout(WAIT):
+        await told.wait()  # that anything may have ended before it listened
+        told.clear()
+        assert await other.ask("run", "resize") == [str(job.id)]
+        await told.wait()
 
 
 async def test_what_we_put_back_is_work(store: Store, listener: Listener) -> None:

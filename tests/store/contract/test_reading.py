@@ -67,6 +67,16 @@ async def test_many_jobs_are_got_by_their_ids(store: Store) -> None:
     assert await store.get_many([]) == []
 
 
+async def test_states_are_read_alone(store: Store) -> None:
+    """Of those that exist, by id; others are left out."""
+    jobs = one_of_each()
+    await store.insert(jobs)
+    states = await store.states_of([UNKNOWN, *(job.id for job in jobs[5:])])
+    assert states == {job.id: (job.status, job.attempt) for job in jobs[5:]}
+    assert await store.states_of([UNKNOWN]) == {}
+    assert await store.states_of([]) == {}
+
+
 async def test_a_query_finds_the_newest_of_its_selection(store: Store) -> None:
     """Each combination of name, state and type selects just those, newest first."""
     jobs = one_of_each()

@@ -17,7 +17,7 @@ from job_processor.clock import EPOCH
 from job_processor.models import Job, JobStatus, JobType
 from job_processor.queries import JobQuery
 from job_processor.settings import LOOK_THROUGH
-from job_processor.store.base import NameCount
+from job_processor.store.base import NameCount, State
 from job_processor.store.mongo.documents import (
     ACTIVE_STATUSES,
     JOB_STATUSES,
@@ -65,6 +65,17 @@ class Reading:
             return []
         found = self._jobs.find({"_id": {"$in": list(job_ids)}, **_IS_JOB}, _WHAT_IS_SHOWN)
         return [to_job(document) async for document in found]
+
+    async def states_of(self, job_ids: Collection[ObjectId]) -> dict[ObjectId, State]:
+        """Return the states of those that exist."""
+        if not job_ids:
+            return {}
+        wanted = {"_id": {"$in": list(job_ids)}, **_IS_JOB}
+        found = self._jobs.find(wanted, {"status": 1, "attempt": 1})
+        return {
+            each["_id"]: State(JobStatus(each["status"]), each.get("attempt") or 1)
+            async for each in found
+        }
 
     async def find(self, query: JobQuery) -> list[Job]:
         """Return a selection of jobs and cron tasks by id, newest first.

@@ -13,8 +13,6 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from job_processor.errors import StoreError, StoreSetupError, StoreUnavailableError
 from job_processor.models import (
-    SETTLED,
-    WAITING,
     Cron,
     Job,
     JobStatus,
@@ -29,7 +27,17 @@ from job_processor.queries import Claim, JobQuery
 from job_processor.rollups import Rollup
 from job_processor.settings import MONGO_MAX_HISTORY_DAYS
 from job_processor.settlements import Settlement, Verdict
-from job_processor.store.base import Hint, HintListener, NameCount, Pulse, Setting, Store
+from job_processor.store.base import (
+    EndListener,
+    Hint,
+    HintListener,
+    NameCount,
+    Pulse,
+    Setting,
+    State,
+    Store,
+)
+from job_processor.store.hints import of_ends, of_hints, told
 from job_processor.store.mongo.claims import Claims
 from job_processor.store.mongo.connection import CLOSE_TIMEOUT, Connection, adopt, connect
 from job_processor.store.mongo.crons import Crons
@@ -152,7 +160,11 @@ class MongoStore(Store):
 
     def subscribe(self, listener: HintListener) -> Callable[[], None]:
         """Call `listener` after our own writes and, as the change stream tells, those of others."""
-        return self._watch.subscribe(listener)
+        return self._watch.subscribe(of_hints(listener))
+
+    def on_ended(self, listener: EndListener) -> Callable[[], None]:
+        """Call `listener` with the jobs that our own writes and, by the stream, others settle."""
+        return self._watch.subscribe(of_ends(listener))
 
     def node_side(self) -> NodeSide:
         """Return what a move away from the Node package looks at and changes."""
@@ -179,7 +191,7 @@ class MongoStore(Store):
         """Absent → as given, in one bulk write; return those refused."""
         refused = await self._answer(self._jobs.insert(jobs))
         if len(refused) < len(jobs):
-            self._watch.notify(_hint({job.status for job in jobs}))
+            self._watch.notify(*told((job.id, job.status) for job in jobs))
         return refused
 
     async def insert_in(self, session: Any, jobs: Sequence[Job]) -> None:
@@ -213,7 +225,7 @@ class MongoStore(Store):
         """Running, under the fence's worker and at its attempt → the outcome's state."""
         verdict = await self._answer(self._settlements.settle(settlements))
         if verdict.won:
-            self._watch.notify(_hint({each.outcome.status for each in settlements}))
+            self._watch.notify(*told((each.job.id, each.outcome.status) for each in settlements))
         return verdict
 
     async def save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> dict[ObjectId, str]:
@@ -257,7 +269,7 @@ class MongoStore(Store):
         """Pending, paused or running under no worker → killed; None in other states."""
         killed = await self._answer(self._signals.kill_waiting(job_id, now))
         if killed is not None:
-            self._watch.notify(Hint.SETTLED)
+            self._watch.notify(Hint.SETTLED, [job_id])
         return killed
 
     async def request_kill(self, job_id: ObjectId, worker_id: ObjectId, now: datetime) -> None:
@@ -374,6 +386,10 @@ class MongoStore(Store):
         """Return those of the jobs and cron tasks that exist, in no order."""
         return await self._answer(self._reading.get_many(job_ids))
 
+    async def states_of(self, job_ids: Collection[ObjectId]) -> dict[ObjectId, State]:
+        """Return the states of those that exist."""
+        return await self._answer(self._reading.states_of(job_ids))
+
     async def find(self, query: JobQuery) -> list[Job]:
         """Return a selection of jobs and cron tasks by id, newest first, at most its `limit`."""
         return await self._answer(self._reading.find(query))
@@ -434,12 +450,3 @@ class MongoStore(Store):
             return await call
         except DRIVER_ERRORS as error:
             raise translate(error, self.address) from error
-
-
-def _hint(states: set[JobStatus]) -> Hint:
-    hint = Hint(0)
-    if states & WAITING:
-        hint |= Hint.WORK
-    if states & SETTLED:
-        hint |= Hint.SETTLED
-    return hint

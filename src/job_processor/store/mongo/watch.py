@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -20,7 +20,8 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from job_processor.cancelling import cancel
 from job_processor.settings import RETRY_DELAY_MAX, RETRY_DELAY_MIN
-from job_processor.store.base import ANYTHING, Hint, HintListener
+from job_processor.store.base import ANYTHING, Hint
+from job_processor.store.hints import Listener
 from job_processor.store.mongo.connection import CLOSE_TIMEOUT
 from job_processor.store.mongo.documents import (
     SETTLED_STATUSES,
@@ -65,13 +66,13 @@ class Watch:
         self._turns = turns
         self._turn: asyncio.TimerHandle | None = None
         self._logger = logger
-        self._listeners: dict[object, HintListener] = {}
+        self._listeners: dict[object, Listener] = {}
         self._task: asyncio.Task[None] | None = None
         self._endings: set[asyncio.Task[None]] = set()
         self._linger: asyncio.TimerHandle | None = None
         self.supported = True
 
-    def subscribe(self, listener: HintListener) -> Callable[[], None]:
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` in the event loop with each hint; returns a function that ends it."""
         subscription = object()
         self._listeners[subscription] = listener
@@ -85,13 +86,13 @@ class Watch:
 
         return forget
 
-    def notify(self, hint: Hint) -> None:
-        """Tell about a write of ours, or about what the stream brought."""
+    def notify(self, hint: Hint, ended: Collection[ObjectId] | None = None) -> None:
+        """Tell about a write of ours, or about what the stream brought, of which `ended` ended."""
         if not hint:
             return
         for listener in list(self._listeners.values()):
             try:
-                listener(hint)
+                listener(hint, ended)
             except Exception:
                 self._logger.exception("a listener for hints failed")
 
@@ -168,15 +169,18 @@ class Watch:
 
     def _tell(self, changes: Sequence[Document]) -> None:
         """Hand out a batch: new work when it is our turn to try for it, all else at once."""
-        hint = reduce(or_, map(self._hint, changes))
+        hints = [self._hint(change) for change in changes]
+        hint = reduce(or_, hints)
+        pairs = list(zip(changes, hints, strict=True))
         delay = 0.0
         if Hint.WORK in hint:
-            work = [change for change in changes if self._hint(change) is Hint.WORK]
-            delay = self._turns.delay([_job(change) for change in work])
+            delay = self._turns.delay(
+                [_job(change) for change, means in pairs if means is Hint.WORK]
+            )
         if delay > 0:
             hint &= ~Hint.WORK
             self._tell_of_work_in(delay)
-        self.notify(hint)
+        self.notify(hint, [_job(change)[0] for change, means in pairs if means is Hint.SETTLED])
 
     def _hint(self, change: Any) -> Hint:
         """Return what a change may mean to a listener."""

@@ -20,7 +20,7 @@ from bson import ObjectId
 from job_processor.models import Job, JobStatus, JobType
 from job_processor.queries import JobQuery
 from job_processor.settings import LOOK_THROUGH
-from job_processor.store.base import NameCount
+from job_processor.store.base import NameCount, State
 from job_processor.store.sqlite.rows import COLUMNS, to_job
 from job_processor.store.sqlite.tables import ACTIVE, AT_REST, RUNNING, Tables
 
@@ -50,6 +50,7 @@ class Reading:
         self._at_rest = f"{jobs} AS job INDEXED BY {tables.history}"
         self._running = f"{jobs} AS job INDEXED BY {tables.running}"
         self._get = f"SELECT {COLUMNS} FROM {jobs} WHERE id=?"
+        self._state = f"SELECT id, status, attempt FROM {jobs} WHERE id=?"
         self._table = jobs
         self._running_ids = f"""
             SELECT id, rowid AS place FROM {self._running}
@@ -84,6 +85,17 @@ class Reading:
     def get_many(self, connection: sqlite3.Connection, job_ids: Collection[ObjectId]) -> list[Job]:
         """Return the jobs of these ids that exist, in the given order."""
         return self._rows(connection, (job_id.binary for job_id in job_ids))
+
+    def states_of(
+        self, connection: sqlite3.Connection, job_ids: Collection[ObjectId]
+    ) -> dict[ObjectId, State]:
+        """Return the states of the jobs of these ids that exist."""
+        rows = (connection.execute(self._state, (job_id.binary,)) for job_id in job_ids)
+        return {
+            ObjectId(id): State(JobStatus(status), attempt)
+            for row in rows
+            for id, status, attempt in row
+        }
 
     def find(self, connection: sqlite3.Connection, query: JobQuery) -> list[Job]:
         """Return the newest jobs of a selection, or the oldest."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,6 @@ from bson import ObjectId
 
 from job_processor.errors import JobConflictError, StoreError
 from job_processor.models import (
-    SETTLED,
-    WAITING,
     Cron,
     Job,
     JobStatus,
@@ -30,14 +28,16 @@ from job_processor.rollups import Rollup
 from job_processor.settlements import Settlement, Verdict
 from job_processor.store.base import (
     ANYTHING,
+    EndListener,
     Hint,
     HintListener,
     NameCount,
     Pulse,
     Setting,
+    State,
     Store,
 )
-from job_processor.store.hints import HintListeners
+from job_processor.store.hints import HintListeners, Listener, of_ends, of_hints, told
 from job_processor.store.sqlite import schema
 from job_processor.store.sqlite.callers import write_in
 from job_processor.store.sqlite.claims import Claims
@@ -131,6 +131,13 @@ class SqliteStore(Store):
 
     def subscribe(self, listener: HintListener) -> Callable[[], None]:
         """Tell `listener` of our own writes at once, and of those of others once they are seen."""
+        return self._listen(of_hints(listener))
+
+    def on_ended(self, listener: EndListener) -> Callable[[], None]:
+        """Tell `listener` which jobs we settle; what others write may be any."""
+        return self._listen(of_ends(listener))
+
+    def _listen(self, listener: Listener) -> Callable[[], None]:
         forget = self._listeners.add(listener)
         wal = self._location.wal
         if self._watch is None and wal is not None:
@@ -161,11 +168,11 @@ class SqliteStore(Store):
         # A single statement is an immediate transaction of its own.
         write = self._writer.call if len(jobs) == 1 else self._writer.transaction
         written = write(self._inserts.insert, jobs)
-        hint = _hint(job.status for job in jobs)
+        hint, ended = told((job.id, job.status) for job in jobs)
         # Before it is written: the claim that follows stands behind it in the thread's queue.
         self._listeners.emit(hint & Hint.WORK)
         refused = await written
-        self._listeners.emit(hint & ~Hint.WORK)
+        self._listeners.emit(hint & ~Hint.WORK, ended)
         return refused
 
     async def insert_in(self, session: Any, jobs: Sequence[Job]) -> None:
@@ -202,7 +209,7 @@ class SqliteStore(Store):
         if not settlements:
             return Verdict()
         verdict = await self._writer.transaction(self._jobs.settle, settlements)
-        self._listeners.emit(_hint(each.outcome.status for each in settlements))
+        self._listeners.emit(*told((each.job.id, each.outcome.status) for each in settlements))
         return verdict
 
     async def save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> dict[ObjectId, str]:
@@ -248,7 +255,7 @@ class SqliteStore(Store):
         """Kill a job that waits, or that runs under nobody; None in other states."""
         killed = await self._writer.transaction(self._jobs.kill_waiting, job_id, now)
         if killed is not None:
-            self._listeners.emit(Hint.SETTLED)
+            self._listeners.emit(Hint.SETTLED, [job_id])
         return killed
 
     async def request_kill(self, job_id: ObjectId, worker_id: ObjectId, now: datetime) -> None:
@@ -352,6 +359,10 @@ class SqliteStore(Store):
         """Return those of the jobs and cron tasks that exist."""
         return await self._reader.snapshot(self._reading.get_many, job_ids)
 
+    async def states_of(self, job_ids: Collection[ObjectId]) -> dict[ObjectId, State]:
+        """Return the states of those that exist."""
+        return await self._reader.call(self._reading.states_of, job_ids)
+
     async def find(self, query: JobQuery) -> list[Job]:
         """Return the newest jobs and cron tasks of a selection."""
         return await self._reader.snapshot(self._reading.find, query)
@@ -416,14 +427,3 @@ class SqliteStore(Store):
             if batch < wanted:
                 break
         return removed
-
-
-def _hint(statuses: Iterable[JobStatus]) -> Hint:
-    """Return what a write of these states may mean to a listener."""
-    hint = Hint(0)
-    for status in set(statuses):
-        if status in WAITING:
-            hint |= Hint.WORK
-        elif status in SETTLED:
-            hint |= Hint.SETTLED
-    return hint
