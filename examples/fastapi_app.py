@@ -6,7 +6,8 @@
     curl localhost:8000/reports --json '{"customer": "Ada", "orders": [12, 30]}'
     curl localhost:8000/reports/<id>
 
-The dashboard is at localhost:8000/queue/. With WORKER=0 the application only schedules, and
+With DASHBOARD_TOKEN, of at least 16 characters, the dashboard is at localhost:8000/queue/; give the
+token as the password of any user. With WORKER=0 the application only schedules, and
 `job-processor worker fastapi_app:processor` runs. Ctrl-C stops it: requests end first (an open
 dashboard never does, hence the option), then the worker, as gracefully as from the command line.
 """
@@ -40,8 +41,8 @@ async def make_report(payload: Report) -> dict:
 app = FastAPI(title="Reports", lifespan=lifespan(processor, worker=WORKER))
 Jobs = Annotated[JobProcessor, Depends(get_processor)]
 
-# Without a token everybody may look, and nobody act.
-app.mount("/queue", create_app(processor, access=Login(TOKEN) if TOKEN else lambda _: "read_only"))
+if TOKEN:  # without one there is no dashboard: it shows what the jobs hold
+    app.mount("/queue", create_app(processor, access=Login(TOKEN, access="read_only")))
 
 
 @app.post("/reports", status_code=status.HTTP_202_ACCEPTED)

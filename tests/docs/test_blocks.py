@@ -20,7 +20,9 @@ from tests.docs.markdown import PAGES, Block, blocks
 COMPILE_ONLY = re.compile(r"compile only: (?P<reason>.+)")
 FOLLOWED = re.compile(r"file: \S+|run|run until|start|start again|prints")
 """The markers of a tutorial, see tests/docs/tutorial.py."""
-LANGUAGES = ("python", "text", "console", "yaml", "dockerfile", "mermaid", "javascript", "ini")
+PROGRAMS = ("python", "text", "console", "javascript", "mermaid")
+FILES = ("yaml", "dockerfile", "ini", "nginx")
+LANGUAGES = PROGRAMS + FILES
 TUTORIALS = ("docs/tutorial.md", "docs/tutorial.fr.md")
 
 

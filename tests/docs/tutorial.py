@@ -14,7 +14,9 @@ In what is printed `…` stands for any text within a line; the widths of column
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -115,14 +117,17 @@ class Program:
     """Something that runs on in a terminal of its own."""
 
     def __init__(self, command: str, folder: Path, environment: Mapping[str, str]) -> None:
+        terminal, its_end = pty.openpty()
         self._process = subprocess.Popen(
             ["bash", "-c", f"exec {command}"],
             cwd=folder,
-            env=environment,
-            stdout=subprocess.PIPE,
+            env={**environment, "TERM": "dumb"},  # lines, as a page can show them
+            stdin=its_end,
+            stdout=its_end,
             stderr=subprocess.STDOUT,
-            text=True,
         )
+        os.close(its_end)
+        self._terminal = terminal
         self._said: list[str] = []
         self._is_there = threading.Event()
         self._listener = threading.Thread(target=self._listen)
@@ -146,8 +151,8 @@ class Program:
         self._listener.join()
 
     def _listen(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
+        end = contextlib.suppress(OSError)  # how a terminal ends on Linux
+        with end, os.fdopen(self._terminal, encoding="utf-8", errors="replace") as lines:
             for line in lines:
                 self._said.append(line)
                 if STARTED.search(line):

@@ -17,6 +17,9 @@ from bson import ObjectId
 
 from tests.examples.programs import EXAMPLES, TIMEOUT, environment
 
+TOKEN = "a-token-of-some-length"  # noqa: S105  # of these tests alone
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
 
 class Server:
     """The application's process, and what it answers."""
@@ -40,7 +43,7 @@ class Server:
         """Return the headers of an answer and its text, or the first lines of one without end."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT)
         try:
-            connection.request("GET", path, headers={"Accept": "text/html"})
+            connection.request("GET", path, headers={"Accept": "text/html", **BEARER})
             response = connection.getresponse()
             assert response.status == 200, path
             if lines is None:
@@ -65,7 +68,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     with subprocess.Popen(
         [sys.executable, *command],
         cwd=tmp_path,
-        env=environment(),
+        env={**environment(), "DASHBOARD_TOKEN": TOKEN},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -120,7 +123,7 @@ def test_the_dashboard_is_mounted(server: Server) -> None:
     told = server.get("/queue/live", lines=3)
     assert told[0]["content-type"].startswith("text/event-stream")
     assert told[1] == "retry: 1000\nevent: change\ndata: now\n"
-    assert server.request("POST", "/queue/api/jobs", {"name": "report"})[0] == 403
+    assert server.request("POST", "/queue/api/jobs", {"name": "report"})[0] == 401
     code, log = server.stop()
     assert "Application shutdown complete" in log
     assert "Traceback" not in log

@@ -7,6 +7,7 @@ import pytest
 
 from job_processor import JobProcessor, JobStatus
 from job_processor.web import create_app
+from job_processor.web.api import OWN_HEADER
 from tests.processors import Processors
 from tests.web.conftest import JOBS, client_of
 
@@ -54,6 +55,7 @@ async def test_jobs_are_made_and_steered(
         "/api/jobs", json={"name": "echo", "scheduled_for": "2100-01-01T00:00:00Z"}
     )
     assert later.json()["scheduled_for"] == "2100-01-01T00:00:00.000Z"
+    client.headers[OWN_HEADER] = "tests"
     assert (await client.post(f"/api/jobs/{id}/kill")).json()["status"] == "killed"
     assert (await client.post(f"/api/jobs/{id}/retry")).json()["status"] == "pending"
     problem(await client.post(f"/api/jobs/{id}/retry"), 409, "pending")
@@ -135,7 +137,8 @@ async def test_a_conflict(processors: Processors) -> None:
     await processor.run_worker(burst=True)
     await processor.schedule_job("alone")
     async with client_of(create_app(processor)) as client:
-        problem(await client.post(f"/api/jobs/{job.id}/retry"), 409, "exclusive")
+        asked = await client.post(f"/api/jobs/{job.id}/retry", headers={OWN_HEADER: "tests"})
+        problem(asked, 409, "exclusive")
     assert (await processor.wait_for_job(job.id)).status is JobStatus.FINISHED
 
 

@@ -142,7 +142,7 @@ async def test_access_is_asked_for_each_request(processor: JobProcessor) -> None
 
 async def test_a_login(processor: JobProcessor) -> None:
     """By token or by name and password; anything else is asked to log in."""
-    login = Login("a-token", "ada", "secret word", "read_only")
+    login = Login("a-token-of-some-length", "ada", "secret word", "read_only")
     async with client_of(create_app(processor, login)) as client:
         refused = [{}, {"authorization": "Bearer other"}, basic("ada", "wrong"), basic("", "")]
         refused += [basic("bob", "secret word"), {"authorization": "Basic %%%"}]
@@ -150,8 +150,8 @@ async def test_a_login(processor: JobProcessor) -> None:
             answer = await client.get("/jobs", headers=headers)
             assert answer.status_code == 401
             assert answer.headers["www-authenticate"].startswith("Basic realm")
-        right = [{"authorization": "Bearer a-token"}, basic("ada", "secret word")]
-        for headers in [*right, basic("whoever", "a-token")]:
+        right = [{"authorization": "Bearer a-token-of-some-length"}, basic("ada", "secret word")]
+        for headers in [*right, basic("whoever", "a-token-of-some-length")]:
             assert (await client.get("/jobs", headers=headers)).status_code == 200
             answer = await client.post("/api/jobs", json={"name": "echo"}, headers=headers)
             assert answer.status_code == 403
@@ -223,19 +223,22 @@ async def test_hostile_strings(client: httpx.AsyncClient, processor: JobProcesso
 async def test_a_way_back_stays_here(client: httpx.AsyncClient, processor: JobProcessor) -> None:
     """No form leads to another site."""
     token = await token_of(client)
-    for back in ("//evil.example", "https://evil.example", "/\\evil.example", "javascript:1", ""):
+    for back in (
+        *("//evil.example", "https://evil.example", "/\\evil.example", "javascript:1", ""),
+        *("/\t/evil.example", "/\n/evil.example", "/ /evil.example", "/\x85/evil.example"),
+    ):
         form = {"csrf": token, "do": "pause", "name": "echo", "back": back}
         answer = await client.post("/act", data=form, follow_redirects=False)
         assert answer.status_code == 303
-        assert answer.headers["location"].startswith("/?")
+        assert answer.headers["location"] == "/"
 
 
 async def test_who_did_what(processor: JobProcessor, caplog: pytest.LogCaptureFixture) -> None:
     """Is kept, with a login's name; what was looked for, and payloads, stand in no log."""
     job = await processor.schedule_job("echo", {"note": "private-words"})
     with caplog.at_level(logging.DEBUG, "job_processor"):
-        async with client_of(create_app(processor, Login(None, "ada", "s"))) as client:
-            client.headers.update(basic("ada", "s"))
+        async with client_of(create_app(processor, Login(None, "ada", "secret word"))) as client:
+            client.headers.update(basic("ada", "secret word"))
             token = await token_of(client)
             form = {"csrf": token, "do": "kill", "id": str(job.id), "back": "/jobs"}
             answer = await client.post("/act", data=form)

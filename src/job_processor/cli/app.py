@@ -196,22 +196,69 @@ def web(
         str | None,
         typer.Option(
             metavar="TOKEN",
-            help="Who gives it may come in: as a bearer token, or as the password of any user. "
-            "[default: $JOB_PROCESSOR_WEB_TOKEN]",
+            help="Who gives it may come in: as a bearer token, or as the password of any user. At "
+            "least 16 characters. [default: $JOB_PROCESSOR_WEB_TOKEN]",
         ),
     ] = None,
     login: Annotated[
         str | None,
-        typer.Option(metavar="NAME:PASSWORD", help="Who gives these may come in."),
+        typer.Option(
+            metavar="NAME:PASSWORD",
+            help="Who gives these may come in. [default: $JOB_PROCESSOR_WEB_LOGIN]",
+        ),
     ] = None,
+    no_login: Annotated[
+        bool,
+        typer.Option("--no-login", help="Let every user of this machine see and do all."),
+    ] = False,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Show everything, change nothing.")
     ] = False,
+    allowed_hosts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allowed-host",
+            metavar="HOST",
+            help="A name that it answers to; may be given several times. [default: with a login "
+            "any, without one those of this machine]",
+        ),
+    ] = None,
+    root_path: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH", help="The path under which a proxy shows it, and which it takes away."
+        ),
+    ] = "",
+    proxies: Annotated[
+        str,
+        typer.Option(
+            "--forwarded-allow-ips",
+            metavar="ADDRESS,…",
+            help="Proxies, or networks of them, whose X-Forwarded-For, -Host and -Proto are "
+            "believed. [default: none]",
+        ),
+    ] = "",
 ) -> None:
-    """Serve the dashboard of APP until it is stopped."""
+    """Serve the dashboard of APP until it is stopped.
+
+    Without a login it makes a token and prints the address with it, on a terminal.
+    """
     from job_processor.cli import web as command  # noqa: PLC0415  # only this command needs it
 
-    command.run(app, host=host, port=port, token=token, user=login, read_only=read_only)
+    command.run(
+        app,
+        command.WebOptions(
+            host=host,
+            port=port,
+            token=token,
+            login=login,
+            no_login=no_login,
+            read_only=read_only,
+            allowed_hosts=allowed_hosts or (),
+            root_path=root_path,
+            proxies=proxies,
+        ),
+    )
 
 
 @app.command()

@@ -21,6 +21,7 @@ BAD_INPUT = 2
 
 _OPTIONS = {
     "after": "--after",
+    "allowed_hosts": "--allowed-host",
     "collection_prefix": "--prefix",
     "created_from": "--since",
     "created_to": "--until",

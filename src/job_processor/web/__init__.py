@@ -2,5 +2,6 @@
 
 from job_processor.web.access import Access, Login
 from job_processor.web.app import create_app
+from job_processor.web.guard import OpenDashboardWarning
 
-__all__ = ["Access", "Login", "create_app"]
+__all__ = ["Access", "Login", "OpenDashboardWarning", "create_app"]

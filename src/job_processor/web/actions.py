@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
-from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -13,7 +12,10 @@ from job_processor.errors import InvalidArgumentError, JobProcessorError
 from job_processor.processor import JobProcessor
 from job_processor.web import again, bulk, texts
 from job_processor.web.access import who
-from job_processor.web.guard import form_of
+from job_processor.web.cookies import set_cookie
+from job_processor.web.forms import form_of
+from job_processor.web.messages import tell
+from job_processor.web.places import root_of
 from job_processor.web.problems import problem
 from job_processor.web.reading import origin_of
 
@@ -39,7 +41,7 @@ async def act(request: Request) -> Response:
             told = subject = await _act_on_one(request, fields)
         await processor.add_audit(who(request), fields.get("do", ""), subject)
     except JobProcessorError as error:
-        return _back(request, fields, error=str(error)[:500])
+        return _back(request, fields, error=str(error))
     return _back(request, fields, done=told)
 
 
@@ -51,10 +53,7 @@ async def language(request: Request) -> Response:
     fields = dict(pairs)
     response = _back(request, fields)
     if fields.get("language") in texts.LANGUAGES:
-        path = request.scope.get("root_path") or "/"
-        response.set_cookie(
-            texts.COOKIE, fields["language"], path=path, max_age=31_536_000, samesite="strict"
-        )
+        set_cookie(request, texts.COOKIE, fields["language"], seconds=31_536_000)
     return response
 
 
@@ -114,9 +113,6 @@ _ACTIONS: Mapping[str, Do] = {
 
 def _back(request: Request, fields: Fields, *, done: str = "", error: str = "") -> RedirectResponse:
     """Lead back to a page of ours, with what there is to say."""
-    root = request.scope.get("root_path", "")
-    told = {key: value for key, value in (("done", done), ("error", error)) if value}
-    origin = origin_of(fields)
-    if told:
-        origin += f"{'&' if '?' in origin else '?'}{urlencode(told)}"
-    return RedirectResponse(f"{root}{origin}", status_code=303)
+    if done or error:
+        tell(request, done=done, error=error)
+    return RedirectResponse(f"{root_of(request)}{origin_of(fields)}", status_code=303)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -14,11 +14,12 @@ from starlette.datastructures import State
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from job_processor.errors import InvalidArgumentError, JobProcessorError
+from job_processor.facade.internal import key_of
 from job_processor.models import Vitals
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction
@@ -26,8 +27,11 @@ from job_processor.web import actions, api, openapi, pages
 from job_processor.web.access import Check
 from job_processor.web.guard import Guard
 from job_processor.web.health import Health, Healthz
+from job_processor.web.hosts import Hosts
 from job_processor.web.live import Hub
+from job_processor.web.places import path_of, root_of
 from job_processor.web.problems import problem, status_of
+from job_processor.web.seal import Seal
 from job_processor.web.shared_call import SharedCall
 from job_processor.web.views import Views
 
@@ -40,14 +44,18 @@ def create_app(
     *,
     redact: str | re.Pattern[str] | None = None,
     healthz: Healthz = "public",
+    allowed_hosts: Iterable[str] | None = None,
 ) -> Starlette:
     """Return the dashboard of a processor.
 
     access: called with each request, plain or async; returns `"all"`, `"read_only"` or
-        `"forbidden"`. None: everybody may do all, which is for a page that only its host can reach.
+        `"forbidden"`. None: everybody may do all, which is for a page that only its host can reach:
+        the first request from elsewhere gives an OpenDashboardWarning.
     redact: regular expression; payload and result fields whose names it matches are hidden. None:
         those that tell of passwords, tokens and the like.
     healthz: `"public"`, `/healthz` answers everybody; `"access"`, only whom `access` lets in.
+    allowed_hosts: the names of hosts that are answered to, such as `dash.example.org`,
+        `.example.org` (it and all below) or `*`; None: any. Probes are answered under any name.
 
     A processor that is not set up is set up with the first request, and stays so. Raises
     InvalidArgumentError.
@@ -58,14 +66,19 @@ def create_app(
         raise InvalidArgumentError("access", access, "allowed is a function of a request, or None")
     if healthz not in get_args(Healthz):
         raise InvalidArgumentError("healthz", healthz, "allowed are 'public' and 'access'")
+    hosts = None if allowed_hosts is None else Hosts(allowed_hosts)
     app = Starlette(
         routes=_routes(),
-        middleware=[Middleware(Guard, check=access, healthz=healthz)],
+        middleware=[Middleware(Guard, check=access, hosts=hosts, healthz=healthz)],
         exception_handlers={HTTPException: _on_http_error, JobProcessorError: _on_error},
         lifespan=_lifespan,
     )
+    app.router.redirect_slashes = False  # it would lead to whatever host the request names
     app.state.processor = processor
+    app.state.access = access
+    app.state.seal = None
     app.state.set_up = SharedCall(processor.setup)
+    app.state.get_seal = SharedCall(partial(_get_seal, app.state))
     app.state.health = Health(partial(_vitals, app.state))
     app.state.hub = Hub(processor)
     app.state.redaction = Redaction(redact)
@@ -105,11 +118,18 @@ def _page(handler: Callable[..., Any]) -> Callable[[Request], Any]:
     """Return a handler that finds the processor set up; a store that is away is an answer, too."""
 
     async def answer(request: Request) -> Response:
-        await request.app.state.set_up()
+        state = request.app.state
+        await state.set_up()
+        if state.seal is None:
+            await state.get_seal()
         response: Response = await handler(request)
         return response
 
     return answer
+
+
+async def _get_seal(state: State) -> None:
+    state.seal = Seal(await key_of(state.processor, "web"))
 
 
 async def _vitals(state: State) -> Vitals:
@@ -137,12 +157,14 @@ async def _on_error(request: Request, error: Exception) -> Response:
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # what it is registered for
+    if error.status_code == 404 and not path_of(request.scope):  # mounted, and its slash left out
+        return RedirectResponse(f"{root_of(request)}/")
     if _is_api(request):
         return problem(error.status_code, error.detail, error.headers)
-    return pages.error_page(request, error.status_code, error.detail)
+    page = pages.error_page(request, error.status_code, error.detail)
+    page.headers.update(error.headers or {})
+    return page
 
 
 def _is_api(request: Request) -> bool:
-    root = request.scope.get("root_path", "")
-    path: str = request.scope["path"]
-    return path.removeprefix(root).startswith(("/api/", "/healthz"))
+    return path_of(request.scope).startswith(("/api/", "/healthz"))

@@ -1,47 +1,76 @@
-"""What stands before every page: who may come in, forged requests, headers."""
+"""What stands before every page: for which host, from which site, who; and headers."""
 
 from __future__ import annotations
 
+import ipaddress
 import logging
-import secrets
-from urllib.parse import parse_qsl, urlsplit
+import warnings
 
 from starlette.datastructures import MutableHeaders
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from job_processor.errors import InvalidArgumentError
-from job_processor.web.access import Check, Login, access_of
+from job_processor.web.access import ASKED, FAILED, Access, Check, access_of, address_of
+from job_processor.web.cookies import cookies_set
+from job_processor.web.entrance import Entrance
+from job_processor.web.forms import COOKIE, FIELD
 from job_processor.web.health import Healthz
+from job_processor.web.hosts import Hosts
+from job_processor.web.places import is_encrypted, path_of
 from job_processor.web.problems import problem
+from job_processor.web.throttle import WAITING, Throttle
+
+__all__ = ["COOKIE", "FIELD", "Guard", "OpenDashboardWarning"]
 
 _logger = logging.getLogger("job_processor")
 
-COOKIE = "job_processor_csrf"
-FIELD = "csrf"
-MAX_BODY = 16 * 1024 * 1024
+PROBES = frozenset({"/healthz", "/metrics", "/scaling"})
+"""Asked by whom the cluster sends, who knows the address of a pod alone."""
+
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "connect-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
     ),
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+_TLS = {"strict-transport-security": "max-age=31536000"}
+
+
+class OpenDashboardWarning(UserWarning):
+    """A dashboard without an access check is reached from other machines."""
 
 
 class Guard:
-    """An ASGI middleware."""
+    """An ASGI middleware.
 
-    def __init__(self, app: ASGIApp, check: Check | None, healthz: Healthz = "public") -> None:
+    check: who may do what; None: everybody may do all.
+    hosts: the names that are answered to; None: any.
+    healthz: whom `/healthz` answers.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        check: Check | None,
+        hosts: Hosts | None = None,
+        healthz: Healthz = "public",
+    ) -> None:
         self._app = app
         self._check = check
+        self._hosts = hosts
         self._public = {"/healthz"} if healthz == "public" else set()
+        self._throttle = Throttle()
+        self._warned = check is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it."""
@@ -49,100 +78,142 @@ class Guard:
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
-        token = request.cookies.get(COOKIE, "")
-        fresh = not _is_token(token)
-        scope["job_processor.csrf"] = token if not fresh else secrets.token_urlsafe(24)
+        begun = False
 
         async def send_safely(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers[name] = value
-                if not headers.get("cache-control"):
-                    headers["cache-control"] = "no-store"
-                if fresh and headers.get("content-type", "").startswith("text/html"):
-                    headers.append("set-cookie", _cookie(request))
+                begun = True
+                _protect(request, message)
             await send(message)
 
-        refusal = await self._refusal(request)
-        if refusal is not None:
-            await refusal(scope, receive, send_safely)
-            return
-        await self._app(scope, receive, send_safely)
+        try:
+            refusal = await self._refusal(request)
+            if refusal is not None:
+                await refusal(scope, receive, send_safely)
+            else:
+                await self._app(scope, receive, send_safely)
+        except ClientDisconnect:
+            pass  # nobody is left to answer to
+        except Exception:
+            if begun:
+                raise
+            _logger.exception("dashboard: %s %r failed", scope["method"], path_of(scope))
+            await problem(500, "it went wrong; the log says how")(scope, receive, send_safely)
 
     async def _refusal(self, request: Request) -> Response | None:
         """Return the answer to a request that may not be; None when it may."""
-        if _path(request) in self._public:
+        path = path_of(request.scope)
+        if self._hosts is not None and path not in PROBES and not self._hosts.allow(request):
+            return problem(400, "this host is not allowed: see --allowed-host and allowed_hosts")
+        if request.method in _SAFE and not _may_read(request):
+            return problem(403, "the request comes from another site")
+        if path in self._public:
             return None
+        if isinstance(self._check, Entrance):
+            answer = self._check.exchange(request)
+            if answer is not None:
+                return answer
+        access = await self._access(request)
+        if access == "forbidden":
+            return await self._forbid(request)
+        if request.method in _SAFE:
+            return None
+        if access != "all" and path != "/language":
+            return problem(403, "this login may only look")
+        if not _may_write(request):
+            return problem(403, "the request comes from another site")
+        return None
+
+    async def _access(self, request: Request) -> Access:
+        self._warn(request)
+        access: Access
         try:
             access = await access_of(self._check, request)
         except InvalidArgumentError as error:
             _logger.error("the dashboard's access check: %s", error)  # noqa: TRY400  # it has no place in our code
             access = "forbidden"
         request.scope["job_processor.access"] = access
-        if access == "forbidden":
-            return _forbidden(self._check)
-        if request.method in _SAFE:
-            return None
-        if access != "all":
-            return problem(403, "this login may only look")
-        if not _is_same_origin(request):
-            return problem(403, "the request comes from another site")
-        return None
+        return access
+
+    async def _forbid(self, request: Request) -> Response:
+        if not request.scope.get(ASKED):
+            return problem(403, "this may not be seen")
+        if request.scope.get(FAILED):
+            request.scope[WAITING] = True
+            await self._throttle.refuse(address_of(request))
+        challenge = {"www-authenticate": 'Basic realm="job-processor", charset="UTF-8"'}
+        told = "log in with the token, or with name and password"
+        if isinstance(self._check, Entrance):
+            told = "open the address that the command has printed, or log in with its token"
+        return problem(401, told, headers=challenge)
+
+    def _warn(self, request: Request) -> None:
+        """Say once that everybody may do all, when others than this machine can come."""
+        if self._warned or not _comes_from_elsewhere(request):
+            return
+        self._warned = True
+        text = (
+            "the dashboard has no access check: whoever reaches it may see and do all. Give "
+            "create_app(access=…); access=lambda request: 'all' says that this is wanted"
+        )
+        _logger.warning(text)
+        warnings.warn(text, OpenDashboardWarning, stacklevel=2)
 
 
-async def form_of(request: Request) -> list[tuple[str, str]] | None:
-    """Return the fields of a form that is ours; None when it is forged.
+def _protect(request: Request, message: Message) -> None:
+    """Put the headers of every answer into the one that begins."""
+    headers = MutableHeaders(scope=message)
+    encrypted = is_encrypted(request)
+    for name, value in (_HEADERS | _TLS if encrypted else _HEADERS).items():
+        headers[name] = value
+    if not headers.get("cache-control"):
+        headers["cache-control"] = "no-store"
+    for cookie in cookies_set(request):
+        headers.append("set-cookie", cookie)
 
-    The field must hold what the cookie holds: another site can send the cookie, but not read it.
+
+def _may_read(request: Request) -> bool:
+    """False when a page of another site reads, or shows a part of this one.
+
+    Reading costs time, and how much tells what there is. Somebody who follows a link may come.
     """
-    body = await body_of(request)
-    fields = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
-    given = dict(fields).get(FIELD, "")
-    cookie = request.cookies.get(COOKIE, "")
-    if not cookie or not secrets.compare_digest(given.encode(), cookie.encode()):
-        return None
-    return [(name, value) for name, value in fields if name != FIELD]
+    if _from_here(request) is not False:
+        return True
+    mode = request.headers.get("sec-fetch-mode")
+    return mode == "navigate" and request.headers.get("sec-fetch-dest") == "document"
 
 
-async def body_of(request: Request) -> bytes:
-    """Return the body of a request; raises HTTPException 413 when it is too large."""
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_BODY:
-            raise HTTPException(413, "allowed are 16 MiB")
-    return body
-
-
-def _path(request: Request) -> str:
-    root: str = request.scope.get("root_path", "")
-    path: str = request.scope["path"]
-    return path.removeprefix(root) if root and path.startswith(root) else path
-
-
-def _forbidden(check: Check | None) -> Response:
-    if not isinstance(check, Login):
-        return problem(403, "this may not be seen")
-    challenge = {"www-authenticate": 'Basic realm="job-processor", charset="UTF-8"'}
-    return problem(401, "log in with the token, or with name and password", headers=challenge)
-
-
-def _is_same_origin(request: Request) -> bool:
+def _may_write(request: Request) -> bool:
     """False when the browser says that another site sends this."""
-    site = request.headers.get("sec-fetch-site")
-    if site is not None:
-        return site in ("same-origin", "none")
+    here = _from_here(request)
+    if here is not None:
+        return here
     origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
+    return origin is None or _site(origin) == _site(_origin(request))
 
 
-def _is_token(value: str) -> bool:
-    return 20 <= len(value) <= 64 and value.isascii()
+def _from_here(request: Request) -> bool | None:
+    """Return what the browser says of the page that asks; None when it says nothing."""
+    site = request.headers.get("sec-fetch-site")
+    return None if site is None else site in ("same-origin", "none")
 
 
-def _cookie(request: Request) -> str:
-    secure = "; Secure" if request.url.scheme == "https" else ""
-    token = request.scope["job_processor.csrf"]
-    path = request.scope.get("root_path") or "/"
-    return f"{COOKIE}={token}; Path={path}; HttpOnly; SameSite=Strict{secure}"
+def _origin(request: Request) -> str:
+    return f"{request.scope.get('scheme', 'http')}://{request.headers.get('host', '')}"
+
+
+def _site(origin: str) -> str:
+    """Return an origin without the port that its scheme implies."""
+    origin = origin.lower()
+    implied = {"http": ":80", "https": ":443"}.get(origin.partition(":")[0], "\0")
+    return origin.removesuffix(implied)
+
+
+def _comes_from_elsewhere(request: Request) -> bool:
+    if "x-forwarded-for" in request.headers or "forwarded" in request.headers:
+        return True
+    try:
+        return not ipaddress.ip_address(address_of(request)).is_loopback
+    except ValueError:  # a socket without addresses, or a test
+        return False

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from job_processor.models import JobStatus
 from job_processor.version import version
+from job_processor.web.places import root_of
 
 _ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
 _PROBLEM = {
@@ -19,7 +20,7 @@ _PROBLEM = {
 
 async def document(request: Request) -> Response:
     """Return the document, for where this application is mounted."""
-    return JSONResponse(describe(request.scope.get("root_path") or "/"))
+    return JSONResponse(describe(root_of(request) or "/"))
 
 
 def describe(root: str) -> dict[str, Any]:

@@ -44,12 +44,14 @@ def filters_of(parameters: Mapping[str, str]) -> dict[str, str]:
 
 
 def origin_of(fields: Mapping[str, str]) -> str:
-    """Return the page of ours that a form was sent from, without what was told there."""
-    path, _, query = fields.get("back", "/").partition("?")
-    if not path.startswith("/") or path.startswith("//") or "\\" in path:
-        path = "/"
-    kept = [part for part in query.split("&") if part and not part.startswith(("done=", "error="))]
-    return f"{path}?{'&'.join(kept)}" if kept else path
+    """Return the page of ours that a form was sent from.
+
+    A browser drops some characters out of an address and takes a backslash for a slash, so that
+    what looks like a path of ours may lead elsewhere.
+    """
+    back = fields.get("back", "/")
+    ours = back.startswith("/") and not back.startswith("//") and "\\" not in back
+    return back if ours and back.isascii() and back.isprintable() and " " not in back else "/"
 
 
 def time_of(text: str, argument: str) -> datetime:

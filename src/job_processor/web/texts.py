@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from starlette.requests import Request
 
+from job_processor.web.cookies import cookie_of
+
 LANGUAGES = {"en": "English", "fr": "Français"}
 COOKIE = "job_processor_language"
 
@@ -156,7 +158,7 @@ FRENCH: Mapping[str, str] = {
 
 def language_of(request: Request) -> str:
     """Return what somebody has chosen, else what the browser prefers, else English."""
-    chosen = request.cookies.get(COOKIE, "")
+    chosen = cookie_of(request, COOKIE)
     if chosen in LANGUAGES:
         return chosen
     best, weight = "en", 0.0

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
@@ -17,6 +17,9 @@ from starlette.responses import HTMLResponse
 
 from job_processor.web import texts
 from job_processor.web.cron_words import cron_in_words
+from job_processor.web.forms import csrf_of
+from job_processor.web.messages import told
+from job_processor.web.places import path_of, root_of
 
 STATUSES = ("pending", "running", "paused", "finished", "errored", "killed", "skipped")
 _SEPARATORS = {"en": ",", "fr": "\N{NARROW NO-BREAK SPACE}"}
@@ -42,22 +45,22 @@ class Views:
         """Return a page in the language of who asks."""
         language = texts.language_of(request)
         now = datetime.now(UTC)
-        root = request.scope.get("root_path", "")
-        here = request.scope["path"].removeprefix(root) or "/"
+        here = quote(path_of(request.scope), safe="/") or "/"
         query = request.scope.get("query_string", b"").decode("latin-1")
+        done, refused = told(request)
         text = self._templates.get_template(template).render(
             t=partial(texts.translate, language=language),
             words=partial(cron_in_words, language=language),
             n=partial(grouped, language=language),
             time=partial(time_tag, now=now, language=language),
             language=language,
-            root=root,
+            root=root_of(request),
             here=here,
             back=f"{here}?{query}" if query else here,
-            csrf=request.scope.get("job_processor.csrf", ""),
+            csrf=csrf_of(request),
             may_act=request.scope.get("job_processor.access") == "all",
-            told=request.query_params.get("done", ""),
-            refused=request.query_params.get("error", ""),
+            told=done,
+            refused=refused,
             now=now,
             **shown,
         )

@@ -11,6 +11,7 @@ from job_processor.integrations.django.asgi import mounted
 from tests.integrations.django.conftest import Shop
 
 HTML = {"accept": "text/html"}
+OWN = {"X-Requested-With": "tests"}
 
 
 def test_staff_may_look(shop: Shop) -> None:
@@ -27,7 +28,7 @@ def test_staff_may_look(shop: Shop) -> None:
     assert "Path=/queue" in page.headers["set-cookie"]
     (job,) = shop.jobs()
     assert browser.get(f"/queue/api/jobs/{job.id}").json()["name"] == "confirm"
-    assert browser.post(f"/queue/api/jobs/{job.id}/kill").status_code == 403
+    assert browser.post(f"/queue/api/jobs/{job.id}/kill", headers=OWN).status_code == 403
     assert browser.get("/queue", headers=HTML).headers["location"].endswith("/queue/")
 
 
@@ -42,7 +43,7 @@ def test_some_may_act(shop: Shop, how: str) -> None:
         user = shop.users.get(username="ada")
         user.user_permissions.add(Permission.objects.get(codename="change_order"))
     (job,) = shop.jobs()
-    assert browser.post(f"/queue/api/jobs/{job.id}/kill").status_code == 200
+    assert browser.post(f"/queue/api/jobs/{job.id}/kill", headers=OWN).status_code == 200
     assert [job.status for job in shop.jobs()] == ["killed"]
     assert "ada" in browser.get("/queue/audit", headers=HTML).text
 
