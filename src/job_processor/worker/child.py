@@ -1,8 +1,8 @@
 """The inside of a process that runs one handler; the pool library calls it.
 
-It talks to its worker through a channel, a pipe: `abort` and `saved` come in, `notes` and `save` go
-out, and `logs`. The end of the channel means that the worker is gone, and then nothing here lives
-on.
+It talks to its worker through a channel, a pipe: `abort` and `saved` come in, `notes`, `save` and
+`logs` go out, and at last `end`. The end of the channel means that the worker is gone, and then
+nothing here lives on.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import contextlib
 import importlib
 import inspect
 import os
-import pickle
 import signal
 import sys
 import threading
@@ -29,15 +28,17 @@ from job_processor.abort import AbortController, AbortReason
 from job_processor.clock import Clock
 from job_processor.context import Context, Recorder
 from job_processor.current import of_job
-from job_processor.errors import AbortedError, PayloadError
+from job_processor.errors import AbortedError
 from job_processor.handlers import BoundHandler
 from job_processor.models import Job
 from job_processor.notes import LogLine, Progress
 from job_processor.payloads import payload_type
 from job_processor.settings import LOG_LINES
-from job_processor.values import describe, normalize
+from job_processor.values import kept, normalize
 from job_processor.worker.describing import describe_error
 from job_processor.worker.forwarding import Forwarder, Levels
+from job_processor.worker.outcomes import check_ran
+from job_processor.worker.portable import Portable, pack
 
 _SEND_INTERVAL = 0.25  # seconds between two messages about progress and log
 
@@ -66,8 +67,8 @@ class Answer:
     result: Any = None
     unstorable: str | None = None
     """Why the result had to be described instead."""
-    error: bytes | None = None
-    """What it raised, pickled; empty when it cannot be."""
+    error: Portable | None = None
+    """What it raised."""
     told: str = ""
     """The same as text, with the traceback."""
 
@@ -81,9 +82,9 @@ def run(task: Task, channel: Connection, lifeline: Connection) -> Answer:
     threading.Thread(target=_listen, args=(channel, controller, recorder), daemon=True).start()
     try:
         context = Context(task.job, controller.signal, task.state, recorder)
-        return _answer(_call(task, controller, context, forwarder))
+        return _answer(*_call(task, controller, context, forwarder))
     except BaseException as error:  # noqa: BLE001  # SystemExit and the like end the run, too
-        return _failure(error)
+        return Answer(error=pack(error), told=describe_error(error))
     finally:
         forwarder.flush()
         recorder.close()
@@ -99,7 +100,10 @@ def find(module: str, qualname: str) -> Callable[..., Any]:
     return handler
 
 
-def _call(task: Task, controller: AbortController, context: Context, forwarder: Forwarder) -> Any:
+def _call(
+    task: Task, controller: AbortController, context: Context, forwarder: Forwarder
+) -> tuple[Callable[..., Any], Any]:
+    """Return the handler, and what it returned."""
     forwarder.take_over()
     for module in task.preloads:
         importlib.import_module(module)
@@ -110,28 +114,20 @@ def _call(task: Task, controller: AbortController, context: Context, forwarder: 
     arguments, keywords = bound.arguments(task.job, controller.signal, context)
     with of_job(task.current):
         answer = function(*arguments, **keywords)
-        return asyncio.run(_awaited(answer)) if inspect.isawaitable(answer) else answer
+        if inspect.isawaitable(answer):
+            answer = asyncio.run(_awaited(answer))
+        return function, answer
 
 
 async def _awaited(answer: Any) -> Any:
     return await answer
 
 
-def _answer(result: Any) -> Answer:
-    try:
-        return Answer(normalize(result, "result"))
-    except PayloadError as error:
-        return Answer(describe(result), str(error))
-
-
-def _failure(error: BaseException) -> Answer:
-    told = describe_error(error)
-    try:
-        pickled = pickle.dumps(error)
-        pickle.loads(pickled)  # noqa: S301  # our own; many an exception cannot be read back
-    except Exception:  # noqa: BLE001  # it is told as text all the same
-        pickled = b""
-    return Answer(error=pickled, told=told)
+def _answer(function: Callable[..., Any], result: Any) -> Answer:
+    plain, reason = kept(result, "result")
+    if reason is not None:
+        check_ran(function, result)
+    return Answer(plain, reason)
 
 
 class _Group:
@@ -228,6 +224,7 @@ class _ChannelRecorder(Recorder):
         """Send what is left; from now on the end of the channel means nothing."""
         self.closed = True
         self._send_notes()
+        self.send("end", None)  # what the handler has started may hold the channel open
 
     def _tell(self) -> None:
         self._told.set()

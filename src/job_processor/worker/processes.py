@@ -15,18 +15,22 @@ import pickle
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
 from pebble import ProcessExpired, concurrent
 
 from job_processor.current import current_job
-from job_processor.errors import JobProcessorError, ProcessDiedError
+from job_processor.errors import ProcessDiedError
+from job_processor.notes import LogLine, Progress
 from job_processor.scopes import Scopes
+from job_processor.texts import shown, told
 from job_processor.worker import child, forwarding
 from job_processor.worker.outcomes import Ending
+from job_processor.worker.portable import unpack
 from job_processor.worker.runs import Run
 
 _PRELOADED = (
@@ -37,6 +41,9 @@ _PRELOADED = (
     "job_processor.cli",
     "job_processor.processor",
 )
+
+_LAST_WORDS = 5.0
+"""Seconds in which what a process told before its end is read."""
 
 _START_METHOD = "spawn" if sys.platform == "win32" else "forkserver"
 """Never `fork`: a copy of a process with threads may hang for good."""
@@ -56,13 +63,13 @@ class Processes:
 
     async def run(self, run: Run, state: Any) -> Ending:
         """Run a handler; return how it ended. Cancelling this ends its process first."""
-        call = _Call(run, asyncio.get_running_loop())
+        call = _Call(run, asyncio.get_running_loop(), self._logger)
         starting = asyncio.get_running_loop().run_in_executor(None, self._start, call, state)
         try:
             future = await asyncio.shield(starting)
         except asyncio.CancelledError:
             (await starting).cancel()
-            await call.ended.wait()
+            await call.told()
             raise
         forget = run.controller.signal.on_abort(call.abort)
         try:
@@ -71,7 +78,7 @@ class Processes:
             return Ending(error=ProcessDiedError(_how(error.exitcode)))
         finally:
             forget()
-            await asyncio.shield(call.ended.wait())  # what it told is all here
+            await call.told()
             call.close()
         return self._ending(run, answer)
 
@@ -117,18 +124,20 @@ class Processes:
                     answer.unstorable,
                 )
             return Ending(answer.result)
-        error = _unpickled(answer.error) or JobProcessorError(answer.told.partition("\n")[0])
-        return Ending(error=error, told=answer.told)
+        retries = run.definition.retries
+        known = () if retries is None else (*retries.retry_on, *retries.give_up_on)
+        return Ending(error=unpack(answer.error, known), told=answer.told)
 
 
 class _Call:
     """The worker's end of a channel."""
 
-    def __init__(self, run: Run, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, run: Run, loop: asyncio.AbstractEventLoop, logger: logging.Logger) -> None:
         self.run = run
         self.loop = loop
+        self._logger = logger
         self.ended = asyncio.Event()
-        """Set once the process has closed its end: it has no more to tell, or is no more."""
+        """Set once the process has told that it has ended, or has closed its end."""
         self.context = contextvars.copy_context()
         """That of the handler: its log lines are of its job here, too."""
         self._channel: Connection | None = None
@@ -149,49 +158,71 @@ class _Call:
             self._channel.close()
             self._lifeline.close()
 
+    async def told(self) -> None:
+        """Return once all that it told is here; what it has started may hold the channel open."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS):
+                await self.ended.wait()
+
     def _listen(self, channel: Connection) -> None:
         try:
-            while True:
-                kind, value = channel.recv()
-                if kind == "save":
-                    self._save(value)
-                elif kind == "logs":
-                    forwarding.replay(value)
-                else:
-                    self.loop.call_soon_threadsafe(self._note, *value)
+            while self._take(channel.recv_bytes()):
+                pass
         except (EOFError, OSError):  # it has ended, in the middle of a message where it was killed
             pass
         finally:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 self.loop.call_soon_threadsafe(self.ended.set)
 
-    def _note(self, progress: Any, lines: Any) -> None:
-        if self.run.notebook is not None:
-            self.run.notebook.take(progress, lines)
+    def _take(self, message: bytes) -> bool:
+        """Take a message; False for the last. Nonsense is logged, and ends neither run nor worker.
+
+        It is pickled, and what a handler hands over runs as it is read: no boundary is kept here.
+        """
+        try:
+            kind, value = pickle.loads(message)  # noqa: S301  # of a process of ours
+            if kind == "save":
+                self._save(value)
+            elif kind == "logs":
+                forwarding.replay(value)
+            elif kind == "notes":
+                self._note(*value)
+            elif kind == "end":
+                return False
+        except BaseException as error:  # noqa: BLE001  # see above
+            self._logger.warning(
+                "job %r (%s): its process sent what cannot be read: %s",
+                self.run.job.name,
+                self.run.job.id,
+                shown(error, 200),
+            )
+        return True
+
+    def _note(self, progress: Progress | None, lines: Sequence[LogLine]) -> None:
+        """Hand on what it tells, made anew: what came through the channel may be anything."""
+        notebook = self.run.notebook
+        if notebook is not None:
+            made = (
+                None if progress is None else replace(progress, fraction=float(progress.fraction))
+            )
+            taken = [replace(line) for line in lines]
+            self.loop.call_soon_threadsafe(notebook.take, made, taken)
 
     def _save(self, state: Any) -> None:
-        """Write a state and tell the process so."""
-        notebook = self.run.notebook
-        assert notebook is not None  # noqa: S101  # only a handler with a context saves
-        saving = asyncio.run_coroutine_threadsafe(notebook.save(state), self.loop)
-        error = saving.exception()
-        self._send("saved", None if error is None else str(error))
+        """Write a state and tell the process so, or why not."""
+        refused: str | None = None
+        try:
+            notebook = self.run.notebook
+            assert notebook is not None  # noqa: S101  # only a handler with a context saves
+            asyncio.run_coroutine_threadsafe(notebook.save(state), self.loop).result()
+        except BaseException as error:  # noqa: BLE001  # it waits for an answer, whatever it is
+            refused = told(error, 500)
+        self._send("saved", refused)
 
     def _send(self, kind: str, value: Any) -> None:
         if self._channel is not None:
             with contextlib.suppress(OSError):  # the process is gone
                 self._channel.send((kind, value))
-
-
-def _unpickled(pickled: bytes) -> BaseException | None:
-    """Return an exception that our own process has pickled; None when it cannot be read here."""
-    if not pickled:
-        return None
-    try:
-        error = pickle.loads(pickled)  # noqa: S301  # it comes from a process of ours
-    except Exception:  # noqa: BLE001  # its module may be missing here, its __init__ differ
-        return None
-    return error if isinstance(error, BaseException) else None
 
 
 def _how(exitcode: int | None) -> str:
