@@ -9,7 +9,6 @@ from others, however few the application's may have, and no limit of the applica
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -141,11 +140,10 @@ async def open_stream(
             try:
                 yield stream
             finally:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(CLOSE_TIMEOUT):
-                        await stream.close()
+                with pymongo.timeout(CLOSE_TIMEOUT / 2):
+                    await stream.close()
     finally:
-        with pymongo.timeout(CLOSE_TIMEOUT):
+        with pymongo.timeout(CLOSE_TIMEOUT / 2):
             await client.close()
 
 
