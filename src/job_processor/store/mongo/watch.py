@@ -232,6 +232,7 @@ class Watch:
             self._handles.database.name,
             why,
         )
+        self.notify(ANYTHING)  # whoever counts on hints has to look sooner from now on
 
     def _report(self, error: PyMongoError, *, again: bool) -> None:
         level = logging.DEBUG if again else logging.WARNING
