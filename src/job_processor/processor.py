@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -22,7 +23,7 @@ from job_processor.facade.scheduling import Producing
 from job_processor.host import Host, Integration
 from job_processor.scheduling import Scheduling
 from job_processor.scopes import Scopes
-from job_processor.settings import Settings, check_tags
+from job_processor.settings import CLOSE_TIMEOUT, Settings, check_tags
 from job_processor.sharing import check_registry
 from job_processor.stamps import Stamps
 from job_processor.store.opening import open_store
@@ -107,7 +108,7 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
         self._scheduling = self._make_scheduling()
         self._engine = None
         self._waiting = None
-        self._working = False
+        self._worker: Worker | None = None
         self.install(*integrations)
 
     # --- life -----------------------------------------------------------------------------------
@@ -185,21 +186,30 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
             raise InvalidArgumentError("db", self._db, allowed)
         twin = copy.copy(self)
         store = open_store(self._db, self.settings)
-        vars(twin).update(_store=store, _closed=False, _engine=None, _waiting=None, _working=False)
+        vars(twin).update(_store=store, _closed=False, _engine=None, _waiting=None, _worker=None)
         return twin
 
     async def close(self) -> None:
         """Close what `setup` opened; a database that was passed in stays open.
 
-        `setup` opens it again; a memory database is then a new one.
+        A worker that still runs is forced to stop first, and a `run_job`: their ends are written.
+        What hangs is left alone after a while. `setup` opens it again; a memory database is then a
+        new one.
         """
+        if self._worker is not None:
+            await self._worker.leave()
+            self._worker = None
         engine, self._engine, self._closed = self._engine, None, True
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting.close()
         if engine is not None:
-            engine.close()
-        await self._store.close()
+            await engine.end()
+        try:
+            async with asyncio.timeout(2 * CLOSE_TIMEOUT):
+                await self._store.close()
+        except TimeoutError:
+            self.logger.warning("%s does not let go of its connections", self._store.address)
 
     async def __aenter__(self) -> Self:
         try:
@@ -238,13 +248,13 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
         background tasks died.
         """
         engine = self._ready()
-        if self._working:
+        if self._worker is not None:
             raise WorkerStateError("a worker of this processor is running already")
-        self._working = True
+        self._worker = worker = Worker(engine)
         try:
-            await Worker(engine).run(signal or AbortController().signal, burst=burst)
+            await worker.run(signal or AbortController().signal, burst=burst)
         finally:
-            self._working = False
+            self._worker = None
 
     async def _check_sharing(self) -> None:
         """Refuse what the Node package, where it works on this database too, does not allow."""

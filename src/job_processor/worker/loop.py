@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from math import ceil, inf
 
-from job_processor.abort import AbortReason, AbortSignal
+from job_processor.abort import AbortController, AbortReason, AbortSignal
 from job_processor.errors import StoreError, StoreUnavailableError
 from job_processor.events import Event, EventKind
 from job_processor.models import Job
@@ -34,6 +34,7 @@ class ClaimLoop:
         self._pauses = pauses
         pauses.on_changed(self._on_names_changed)
         self._reconciler = reconciler
+        self._stop = AbortController().signal
         self._wake = asyncio.Event()
         self._rotation = 0
         self._next_look_for_the_overdue = 0.0
@@ -49,7 +50,7 @@ class ClaimLoop:
 
     async def run(self, stop: AbortSignal, *, burst: bool) -> None:
         """Work until `stop` is aborted or, with `burst`, until nothing is due and nothing runs."""
-        engine, backoff = self._engine, Backoff()
+        engine, backoff, self._stop = self._engine, Backoff(), stop
         forget_hints = engine.store.subscribe(self._on_hint)
         forget_slots = engine.runs.on_changed(self._on_slots)
         forget_stop = stop.on_abort(self._wake_from_any_thread())
@@ -158,7 +159,7 @@ class ClaimLoop:
             try:
                 jobs = await engine.store.claim(claim)
                 engine.lease.check()  # the claim may have taken longer than our heartbeats last
-                surplus = [job for job in jobs if self._is_here_still(job)]
+                surplus = [job for job in jobs if self._is_here_still(job) or self._stop.aborted]
                 ours = [job for job in jobs if job not in surplus] if surplus else jobs
                 for job in ours:
                     if not job.was_held:

@@ -91,8 +91,16 @@ class Settler:
         while self._following:
             await asyncio.wait(self._following)
 
+    def forget(self) -> None:
+        """Let go what could not be written in time: the rescue settles it."""
+        self._waiting.clear()
+        self._parts.clear()
+        self._aside.clear()
+        self._wake.clear()
+        self._idle.set()
+
     async def run(self) -> None:
-        """Write what is added, until cancelled."""
+        """Write what is added, until cancelled; one that is begun anew goes on where it stopped."""
         try:
             while True:
                 await self._until_there_is_some()
@@ -134,6 +142,10 @@ class Settler:
             # repeat must not meet a new run of our own.
             self._runs.held.update(pending.run.job.id for pending in batch)
             await self._failed(batch, error)
+        except BaseException:  # cancelled with its program: whoever stops the worker goes on
+            self._parts.appendleft(batch)
+            self._wake.set()
+            raise
         else:
             aside = batch[0].failures > 0
             (self._aside_trouble if aside else self._trouble).end()

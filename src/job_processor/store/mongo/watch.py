@@ -79,7 +79,7 @@ class Watch:
         self._logger = logger
         self._listeners: dict[object, Listener] = {}
         self._task: asyncio.Task[None] | None = None
-        self._endings: set[asyncio.Task[None]] = set()
+        self._endings: set[asyncio.Task[Any]] = set()
         self._linger: asyncio.TimerHandle | None = None
         self.supported = True
 
@@ -132,7 +132,7 @@ class Watch:
             self._linger = None
         task, self._task = self._task, None
         if task is not None:
-            ending = asyncio.get_running_loop().create_task(cancel([task]))
+            ending = asyncio.get_running_loop().create_task(cancel([task], CLOSE_TIMEOUT))
             self._endings.add(ending)
             ending.add_done_callback(self._endings.discard)
 
