@@ -23,7 +23,7 @@ from job_processor.cancelling import cancel
 from job_processor.settings import RETRY_DELAY_MAX, RETRY_DELAY_MIN
 from job_processor.store.base import ANYTHING, Hint
 from job_processor.store.hints import Listener
-from job_processor.store.mongo.connection import Connection
+from job_processor.store.mongo.connection import CLOSE_TIMEOUT, Connection
 from job_processor.store.mongo.documents import (
     SETTLED_STATUSES,
     WAITING_STATUSES,
@@ -132,7 +132,7 @@ class Watch:
             self._linger = None
         task, self._task = self._task, None
         if task is not None:
-            ending = asyncio.get_running_loop().create_task(cancel([task], CLOSE_TIMEOUT))
+            ending = asyncio.get_running_loop().create_task(cancel([task], 2 * CLOSE_TIMEOUT))
             self._endings.add(ending)
             ending.add_done_callback(self._endings.discard)
 
