@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +22,7 @@ from job_processor.facade.scheduling import Producing
 from job_processor.host import Host, Integration
 from job_processor.scheduling import Scheduling
 from job_processor.scopes import Scopes
-from job_processor.settings import CLOSE_TIMEOUT, Settings, check_tags
+from job_processor.settings import Settings, check_tags
 from job_processor.sharing import check_registry
 from job_processor.stamps import Stamps
 from job_processor.store.opening import open_store
@@ -108,7 +107,7 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
         self._scheduling = self._make_scheduling()
         self._engine = None
         self._waiting = None
-        self._worker: Worker | None = None
+        self._working = False
         self.install(*integrations)
 
     # --- life -----------------------------------------------------------------------------------
@@ -186,30 +185,21 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
             raise InvalidArgumentError("db", self._db, allowed)
         twin = copy.copy(self)
         store = open_store(self._db, self.settings)
-        vars(twin).update(_store=store, _closed=False, _engine=None, _waiting=None, _worker=None)
+        vars(twin).update(_store=store, _closed=False, _engine=None, _waiting=None, _working=False)
         return twin
 
     async def close(self) -> None:
         """Close what `setup` opened; a database that was passed in stays open.
 
-        A worker that still runs is forced to stop first, and a `run_job`: their ends are written.
-        What hangs is left alone after a while. `setup` opens it again; a memory database is then a
-        new one.
+        `setup` opens it again; a memory database is then a new one.
         """
-        if self._worker is not None:
-            await self._worker.leave()
-            self._worker = None
         engine, self._engine, self._closed = self._engine, None, True
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting.close()
         if engine is not None:
-            await engine.end()
-        try:
-            async with asyncio.timeout(2 * CLOSE_TIMEOUT):
-                await self._store.close()
-        except TimeoutError:
-            self.logger.warning("%s does not let go of its connections", self._store.address)
+            engine.close()
+        await self._store.close()
 
     async def __aenter__(self) -> Self:
         try:
@@ -248,13 +238,13 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
         background tasks died.
         """
         engine = self._ready()
-        if self._worker is not None:
+        if self._working:
             raise WorkerStateError("a worker of this processor is running already")
-        self._worker = worker = Worker(engine)
+        self._working = True
         try:
-            await worker.run(signal or AbortController().signal, burst=burst)
+            await Worker(engine).run(signal or AbortController().signal, burst=burst)
         finally:
-            self._worker = None
+            self._working = False
 
     async def _check_sharing(self) -> None:
         """Refuse what the Node package, where it works on this database too, does not allow."""

@@ -28,7 +28,13 @@ from job_processor.settlements import Outcome
 from job_processor.values import kept
 from job_processor.worker.ladder import Ladder
 from job_processor.worker.notebook import Scribe
-from job_processor.worker.outcomes import Ending, check_ran, classify, skipped, unreadable
+from job_processor.worker.outcomes import (
+    Ending,
+    check_ran,
+    classify,
+    skipped,
+    unreadable,
+)
 from job_processor.worker.runs import Run, Runs
 from job_processor.worker.settler import Settler
 
@@ -75,6 +81,7 @@ class Executor:
         run = Run(job, definition, of_worker=of_worker)
         self._runs.add(run)
         run.task = asyncio.get_running_loop().create_task(self._execute(run))
+        run.task.add_done_callback(partial(self._on_task_done, run))
         return run
 
     def skip(self, job: Job, definition: Definition, told: str | None = None) -> None:
@@ -107,6 +114,19 @@ class Executor:
             self._drop_late(run, ending)
         else:
             self._conclude(run, ending)
+
+    def _on_task_done(self, run: Run, task: asyncio.Task[None]) -> None:
+        """See that a run has an outcome once its task has ended, wherever that failed."""
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if not run.handed_over:
+            self._conclude(run, Ending(error=error or asyncio.CancelledError()))
+        elif error is not None and not task.cancelled():
+            self._logger.error(
+                "job %r (%s): what surrounds its handler failed",
+                run.job.name,
+                run.job.id,
+                exc_info=error,
+            )
 
     def _begin(self, run: Run) -> bool:
         run.begun = True
@@ -141,8 +161,6 @@ class Executor:
         except BaseException as error:
             if isinstance(error, GeneratorExit) and not _is_stepping(run):
                 raise  # this is being closed, its loop is gone: there is nobody to settle for
-            if run.reason is None and _is_cancelled_from_outside(error):
-                run.reason = AbortReason.SHUTDOWN
             return Ending(error=error)
 
     async def _in_process(self, run: Run, state: Any) -> Ending:
@@ -269,12 +287,3 @@ def _is_stepping(run: Run) -> bool:
         return asyncio.current_task() is run.task
     except RuntimeError:  # no loop runs here
         return False
-
-
-def _is_cancelled_from_outside(error: BaseException) -> bool:
-    """True when somebody has cancelled the task of a run, as `asyncio.run` does at its end.
-
-    A handler that raises a CancelledError of its own is cancelled by nobody.
-    """
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

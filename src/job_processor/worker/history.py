@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from job_processor.errors import StoreError
 from job_processor.settings import HISTORY_BATCH, HISTORY_INTERVAL
 from job_processor.worker.engine import Engine
+from job_processor.worker.persistence import Trouble
 
 
 class HistoryKeeper:
@@ -18,12 +18,10 @@ class HistoryKeeper:
 
     async def run(self) -> None:
         """Prune now and then, until cancelled."""
+        trouble = Trouble(self._engine.logger, "removing old history")
         while True:
-            try:
-                await self.prune()
-            except StoreError as error:
-                self._engine.logger.warning("removing old history: %s; trying again later", error)
-            await asyncio.sleep(HISTORY_INTERVAL)
+            if await trouble.attempt(self.prune):
+                await asyncio.sleep(HISTORY_INTERVAL)
 
     async def prune(self) -> int:
         """Remove what is too old, in batches; return how many jobs."""

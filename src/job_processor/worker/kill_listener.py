@@ -6,10 +6,10 @@ import asyncio
 import logging
 
 from job_processor.abort import AbortReason
-from job_processor.errors import StoreError
 from job_processor.store import Store
 from job_processor.store.base import Hint
 from job_processor.worker.ladder import Ladder
+from job_processor.worker.persistence import Trouble
 from job_processor.worker.runs import Runs
 
 
@@ -34,9 +34,10 @@ class KillListener:
     async def run(self) -> None:
         """Listen until cancelled."""
         forget = self._store.subscribe(self._on_hint)
+        trouble = Trouble(self._logger, "kill requests")
         try:
             while True:
-                await self._look()
+                await trouble.attempt(self._look)
                 await self._pause()
         finally:
             forget()
@@ -49,11 +50,7 @@ class KillListener:
         running = [run.job.id for run in self._runs if not run.concluded]
         if not running:
             return
-        try:
-            requested = await self._store.kill_requests(running)
-        except StoreError as error:
-            self._logger.debug("kill requests: %s", error)
-            return
+        requested = await self._store.kill_requests(running)
         for job_id in requested:
             run = self._runs.get(job_id)
             if run is not None and run.reason is not AbortReason.KILL:

@@ -30,9 +30,6 @@ from job_processor.worker.stopwatch import Moment
 _YOUNG = 0.75
 """The part of `worker_timeout` during which a heartbeat is young: a claim has the rest of it."""
 
-_ENDS_WITHIN = 1.0
-"""Seconds that the heartbeat's thread, and a renewal, have for their own end."""
-
 
 class Lease:
     """Registers, beats, and when the registration is gone registers anew and moves the runs.
@@ -64,15 +61,13 @@ class Lease:
         self._beats = self._no_beats()
         self._heartbeat: Heartbeat | None = None
         self._renewal: asyncio.Task[None] | None = None
-        self._left = False
-        """True from when it is given up: that it is gone then is no reason to register anew."""
         self.id = ObjectId()
         self.former: set[ObjectId] = set()
         """The id that it gives up, while it moves the runs: not the prey of its own rescuer."""
 
     async def register(self) -> None:
         """Write the registration and begin to beat; raises StoreUnavailableError."""
-        self.id, self._beats, self._left = ObjectId(), self._no_beats(), False
+        self.id, self._beats = ObjectId(), self._no_beats()
         if self._store.needs_heartbeat:
             await self._clock_watch.look()
         await self._register(self.id)
@@ -95,12 +90,11 @@ class Lease:
         With `unregister` False it stays, to time out: what still runs under it must not be taken
         up by others before this process is gone.
         """
-        heartbeat, self._heartbeat = self._heartbeat, None
-        self._left = True
-        if heartbeat is not None:
-            await heartbeat.stop(_ENDS_WITHIN)
+        if self._heartbeat is not None:
+            await self._heartbeat.stop()
+            self._heartbeat = None
         if self._renewal is not None:
-            await cancel([self._renewal], _ENDS_WITHIN)
+            await cancel([self._renewal])
             self._renewal = None
         if unregister:
             await self._store.unregister(self.id)
@@ -162,8 +156,6 @@ class Lease:
         self._beats.confirm(sent)
 
     def _on_lost(self, worker_id: ObjectId) -> None:
-        if self._left:
-            return
         if worker_id == self.id and (self._renewal is None or self._renewal.done()):
             self._renewal = asyncio.get_running_loop().create_task(
                 self._renew(), name="renew registration"

@@ -6,10 +6,9 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from math import ceil, inf
 
-from job_processor.abort import AbortController, AbortReason, AbortSignal
-from job_processor.errors import StoreError, StoreUnavailableError
+from job_processor.abort import AbortReason, AbortSignal
+from job_processor.errors import NotSetUpError
 from job_processor.events import Event, EventKind
 from job_processor.models import Job
 from job_processor.queries import Claim
@@ -19,8 +18,7 @@ from job_processor.worker.engine import Engine
 from job_processor.worker.misfire import is_skipped
 from job_processor.worker.outcomes import is_expired, killed_unbegun
 from job_processor.worker.pauses import PauseWatch
-from job_processor.worker.persistence import Backoff
-from job_processor.worker.polling import pause
+from job_processor.worker.persistence import Trouble
 from job_processor.worker.reconciler import Reconciler
 
 _OVERDUE_PAUSE = 0.05  # seconds
@@ -34,7 +32,6 @@ class ClaimLoop:
         self._pauses = pauses
         pauses.on_changed(self._on_names_changed)
         self._reconciler = reconciler
-        self._stop = AbortController().signal
         self._wake = asyncio.Event()
         self._rotation = 0
         self._next_look_for_the_overdue = 0.0
@@ -45,12 +42,10 @@ class ClaimLoop:
         self._look_ahead = True
         """True when the next due time may have changed since it was read."""
         self._next_due: datetime | None = None
-        self._last_work = -inf
-        """When a job was claimed last, by the monotonic clock."""
 
     async def run(self, stop: AbortSignal, *, burst: bool) -> None:
         """Work until `stop` is aborted or, with `burst`, until nothing is due and nothing runs."""
-        engine, backoff, self._stop = self._engine, Backoff(), stop
+        engine, trouble = self._engine, Trouble(self._engine.logger, "claim")
         forget_hints = engine.store.subscribe(self._on_hint)
         forget_slots = engine.runs.on_changed(self._on_slots)
         forget_stop = stop.on_abort(self._wake_from_any_thread())
@@ -61,11 +56,12 @@ class ClaimLoop:
                 try:
                     await engine.lease.hold()
                     exhausted = await self._fill_slots()
-                except StoreError as error:
-                    self._on_failure(error, first=backoff.fresh)
-                    await asyncio.sleep(backoff.next())
+                except NotSetUpError:
+                    raise
+                except Exception as error:  # noqa: BLE001  # it is logged
+                    await asyncio.sleep(trouble.meet(error))
                     continue
-                backoff.reset()
+                trouble.end()
                 self._wants_slots = burst or not exhausted
                 if burst and exhausted and idle and self._is_done:
                     return
@@ -79,10 +75,6 @@ class ClaimLoop:
     def _is_done(self) -> bool:
         """True when nothing runs, not even unknown to us."""
         return self._engine.runs.of_worker == 0 and not self._reconciler.is_due
-
-    def _on_failure(self, error: StoreError, *, first: bool) -> None:
-        if first or not isinstance(error, StoreUnavailableError):
-            self._engine.logger.warning("claim: %s; trying again until it succeeds", error)
 
     def _wake_from_any_thread(self) -> Callable[[], object]:
         loop = asyncio.get_running_loop()
@@ -125,7 +117,6 @@ class ClaimLoop:
             claimed = await self._claim(group, limit) if limit else 0
             if claimed:
                 self._look_ahead = True
-                self._last_work = time.monotonic()
             if claimed == limit:
                 return False
         return True
@@ -159,7 +150,7 @@ class ClaimLoop:
             try:
                 jobs = await engine.store.claim(claim)
                 engine.lease.check()  # the claim may have taken longer than our heartbeats last
-                surplus = [job for job in jobs if self._is_here_still(job) or self._stop.aborted]
+                surplus = [job for job in jobs if self._is_here_still(job)]
                 ours = [job for job in jobs if job not in surplus] if surplus else jobs
                 for job in ours:
                     if not job.was_held:
@@ -219,7 +210,9 @@ class ClaimLoop:
             self._look_ahead = False
             try:
                 self._next_due = await self._find_next_due()
-            except StoreError:
+            except NotSetUpError:
+                raise
+            except Exception:  # noqa: BLE001  # a claim that fails as well says so
                 self._look_ahead = True
         await self._pause(self._until_next_due())
 
@@ -229,7 +222,7 @@ class ClaimLoop:
 
     def _until_next_due(self) -> float:
         """Return the seconds to wait: until the next due time, at most until the sweep."""
-        interval = self._sweep()
+        interval = self._engine.settings.poll_interval
         if self._next_due is None:
             return interval
         seconds = (self._next_due - self._engine.clock.now()).total_seconds()
@@ -237,15 +230,6 @@ class ClaimLoop:
             self._look_ahead = self._wants_slots = True
             seconds = _OVERDUE_PAUSE
         return min(seconds, interval)
-
-    def _sweep(self) -> float:
-        """Return the seconds until a look without a hint; fewer where hints are late."""
-        engine = self._engine
-        interval = engine.settings.poll_interval
-        if engine.store.hints_are_prompt:
-            return interval
-        idle = time.monotonic() - self._last_work
-        return pause(idle, interval, questions=ceil(len(self._names()) / CLAIM_NAMES))
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -14,14 +14,14 @@ from typing import Any
 from job_processor.abort import AbortReason
 from job_processor.clock import Clock
 from job_processor.context import Context, Recorder
-from job_processor.errors import AbortedError, StoreError, StoreUnavailableError
+from job_processor.errors import AbortedError, NotSetUpError, StoreError
 from job_processor.events import Event, EventBus, EventKind
 from job_processor.notes import LogLine, Notes, Progress
 from job_processor.settings import LOG_LINES, NOTES_INTERVAL
 from job_processor.store import Store
 from job_processor.values import normalize
 from job_processor.worker.gate import Gate
-from job_processor.worker.persistence import persist
+from job_processor.worker.persistence import Trouble, persist
 from job_processor.worker.runs import Run
 
 
@@ -42,6 +42,7 @@ class Scribe:
         self.clock = clock
         self.logger = logger
         self._changed: set[Notebook] = set()
+        self._trouble = Trouble(logger, "progress and logs")
         self._wake = asyncio.Event()
 
     async def context(self, run: Run) -> Context:
@@ -65,23 +66,42 @@ class Scribe:
             await self._wake.wait()
             self._wake.clear()
             changed, self._changed = self._changed, set()
-            try:
-                await self._write(changed)
-            except StoreUnavailableError as error:
-                self.logger.debug("progress and logs: %s", error)
-                self._changed |= changed
-                self._wake.set()
+            together = [each for each in changed if not each.alone]
+            for part in (together, *([each] for each in changed if each.alone)):
+                await self._write_or_put_back(part)
             await asyncio.sleep(NOTES_INTERVAL)
 
-    async def _write(self, notebooks: set[Notebook]) -> None:
+    async def _write_or_put_back(self, notebooks: list[Notebook]) -> None:
+        """Write notes together; what fails by no error of the database is then written alone.
+
+        What fails alone is dropped until its run tells more, or ends: its notes go with its end.
+        """
+        try:
+            await self._write(notebooks)
+        except NotSetUpError:
+            raise
+        except Exception as error:  # noqa: BLE001  # it is logged, and ends nothing
+            by_itself = not isinstance(error, StoreError)
+            if by_itself and len(notebooks) == 1:
+                job = notebooks[0].run.job
+                self.logger.warning("job %r (%s): what it told is not written", job.name, job.id)
+            else:
+                for notebook in notebooks:
+                    notebook.alone = by_itself
+                self._changed.update(notebooks)
+                self._wake.set()
+            await asyncio.sleep(self._trouble.meet(error))
+        else:
+            for notebook in notebooks:
+                notebook.alone = False
+            self._trouble.end()
+
+    async def _write(self, notebooks: Iterable[Notebook]) -> None:
         """Write the notes of runs that go on; those of a run that has ended go with its end."""
         noted = [(each.run.job, each.turn()) for each in notebooks if not each.run.concluded]
-        try:
-            await self.store.save_notes(noted)
-        except StoreUnavailableError:
-            raise
-        except StoreError as error:  # told once a batch, and not again before they tell more
-            self.logger.warning("progress and logs cannot be written: %s", error)
+        refused = await self.store.save_notes(noted)
+        for why in set(refused.values()):  # told once a batch, and not again before they tell more
+            self.logger.warning("progress and logs cannot be written: %s", why)
         if self._events.has_listeners:
             for job, notes in noted:
                 told = replace(job, notes=notes)
@@ -99,6 +119,8 @@ class Notebook(Recorder):
         self._progress = before.progress
         self._log = deque(before.log, maxlen=LOG_LINES)
         self._unwritten = False
+        self.alone = False
+        """True once it failed together with others, and may be why."""
 
     def progress(self, fraction: float, message: str | None) -> None:
         """Take how far the run has come."""

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 
 from job_processor.definitions import Definition
-from job_processor.errors import StoreError
 from job_processor.pauses import KIND, Pauses
 from job_processor.settings import PAUSES_INTERVAL, PAUSES_SWEEP
 from job_processor.store.base import Hint
 from job_processor.worker.engine import Engine
+from job_processor.worker.persistence import Trouble
 
 
 class PauseWatch:
@@ -50,13 +50,11 @@ class PauseWatch:
         """Look until cancelled."""
         forget = self._engine.store.subscribe(self._on_hint)
         self._wake.set()  # nobody told us what changed since the look at the worker's start
+        trouble = Trouble(self._engine.logger, "pauses")
         try:
             while True:
                 await self._pause()
-                try:
-                    await self.look()
-                except StoreError as error:
-                    self._engine.logger.debug("pauses: %s", error)
+                if not await trouble.attempt(self.look):
                     self._wake.set()
                 await asyncio.sleep(PAUSES_INTERVAL)  # hints come in crowds; one look is enough
         finally:

@@ -8,7 +8,12 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from job_processor.errors import NotSetUpError, StoreError, StoreRefusedError
+from job_processor.errors import (
+    JobProcessorError,
+    NotSetUpError,
+    StoreError,
+    StoreRefusedError,
+)
 from job_processor.settings import RETRY_DELAY_MAX, RETRY_DELAY_MIN
 
 T = TypeVar("T")
@@ -37,19 +42,28 @@ class Backoff:
 
 
 class Trouble:
-    """What failed in a row: the first is logged, with its words, and the pause grows.
-
-    As a context manager it swallows what a task that serves all must survive, whatever it is:
-
-        async with trouble:
-            await something_that_may_fail()
-    """
+    """What fails in a row, of a task that must go on: the first is logged, and the pause grows."""
 
     def __init__(self, logger: logging.Logger, what: str) -> None:
         self._logger = logger
         self._what = what
         self._backoff = Backoff()
         self._there = False
+
+    async def attempt(self, call: Callable[[], Awaitable[object]]) -> bool:
+        """Make `call` once; False, after a pause, when it failed, whatever it raised.
+
+        A store that was closed is none that answers again: that is raised.
+        """
+        try:
+            await call()
+        except NotSetUpError:
+            raise
+        except Exception as error:  # noqa: BLE001  # it is logged; whom the task serves needs it on
+            await asyncio.sleep(self.meet(error))
+            return False
+        self.end()
+        return True
 
     def meet(self, error: Exception, detail: str = "") -> float:
         """Log what failed, if it is the first in a row; return the seconds to pause.
@@ -77,33 +91,28 @@ class Trouble:
             self._there = False
             self._backoff.reset()
 
-    async def __aenter__(self) -> None:
-        """Begin to try."""
-
-    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        """Swallow a failure after a pause; cancellations pass, and that the store was closed."""
-        if error is None:
-            self.end()
-        if not isinstance(error, Exception) or isinstance(error, NotSetUpError):
-            return False
-        await asyncio.sleep(self.meet(error))
-        return True
-
 
 async def persist(call: Callable[[], Awaitable[T]], logger: logging.Logger, what: str) -> T:
     """Make `call` until it succeeds; every call must be harmless to repeat.
 
-    Only what is never to be stored, and a store that is closed, end it: they are raised. The first
-    failure and the recovery are logged, the tries in between are not.
+    Only what would be the same again is raised: input that can never be stored, a store that was
+    closed. The first failure and the recovery are logged, the tries in between are not.
     """
     trouble = Trouble(logger, what)
     while True:
         try:
             answer = await call()
-        except (StoreRefusedError, NotSetUpError):
-            raise
-        except Exception as error:  # noqa: BLE001  # it is logged; what it was for must be done
+        except Exception as error:
+            if not _may_pass(error):
+                raise
             await asyncio.sleep(trouble.meet(error))
         else:
             trouble.end()
             return answer
+
+
+def _may_pass(error: Exception) -> bool:
+    """True for what the database says of no input, and for what nobody has foreseen."""
+    if isinstance(error, StoreError):
+        return not isinstance(error, StoreRefusedError)
+    return not isinstance(error, JobProcessorError)

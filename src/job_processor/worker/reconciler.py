@@ -7,7 +7,6 @@ from collections.abc import Collection, Sequence
 
 from bson import ObjectId
 
-from job_processor.errors import NotSetUpError
 from job_processor.killing import obey_kills
 from job_processor.models import Job
 from job_processor.settings import RECONCILE_INTERVAL, RESCUE_BATCH
@@ -45,16 +44,12 @@ class Reconciler:
             except TimeoutError:
                 pass
             self._trouble.clear()
-            try:
-                await self._engine.lease.hold()  # what runs under a former id is ours no more
-                await self.reconcile(adopt=True)
-            except NotSetUpError:
-                raise
-            except Exception as error:  # noqa: BLE001  # it is logged
-                await asyncio.sleep(failure.meet(error))
+            if not await failure.attempt(self._look):
                 self._trouble.set()
-            else:
-                failure.end()
+
+    async def _look(self) -> None:
+        await self._engine.lease.hold()  # what runs under a former id is ours no more
+        await self.reconcile(adopt=True)
 
     async def reconcile(self, *, adopt: bool) -> None:
         """Adopt or give back, once; raises StoreError."""

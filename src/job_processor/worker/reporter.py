@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import inspect
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeAlias, TypeVar
 
 from bson import ObjectId
 
+from job_processor import current
+from job_processor.callables import attempt, is_async
 from job_processor.clock import Clock
-from job_processor.definitions import Definition
+from job_processor.definitions import Definition, ExitHook
 from job_processor.errors import StoreError
 from job_processor.events import Event, EventBus, EventKind
 from job_processor.models import WAITING, Job, JobStatus
+from job_processor.scopes import Call, Scopes
 from job_processor.store import Store
-from job_processor.worker.hooks import Hooks
 from job_processor.worker.persistence import persist
 from job_processor.worker.tally import Tally
 
@@ -42,16 +47,17 @@ class Reporter:
         store: Store,
         tally: Tally,
         events: EventBus,
-        hooks: Hooks,
+        scopes: Scopes,
         clock: Clock,
         logger: logging.Logger,
     ) -> None:
         self._store = store
         self._tally = tally
         self._events = events
-        self._hooks = hooks
+        self._scopes = scopes
         self._clock = clock
         self._logger = logger
+        self._hooks: set[asyncio.Task[None]] = set()
         self.on_settled: Callable[[Job], object] | None = None
         """Called with each job that this process settled; the scheduler waits for some."""
 
@@ -69,16 +75,35 @@ class Reporter:
     def _tell(
         self, settled: Sequence[Reported], killed: Sequence[Job], worker_id: ObjectId
     ) -> None:
-        self._tally.add([job for _, job, _ in settled])
-        for definition, job, error in settled:
-            if self._events.has_listeners:
-                self._events.emit(Event(_KINDS[job.status], worker_id, job, error))
-            if self.on_settled is not None and job.settled:
-                self.on_settled(job)
-            if definition is not None and definition.on_job_exited and job.status in _HOOKED:
-                self._hooks.start(definition.on_job_exited, job)
+        """Count, tell and start hooks; where that fails for one, it is done for the others."""
+        with self._logged():
+            self._tally.add([job for _, job, _ in settled])
+        for each in settled:
+            with self._logged():
+                self._tell_of(each, worker_id)
         for job in killed if self._events.has_listeners else ():
             self._events.emit(Event(EventKind.KILLED, worker_id, job))
+
+    def _tell_of(self, reported: Reported, worker_id: ObjectId) -> None:
+        definition, job, error = reported
+        if self._events.has_listeners:
+            self._events.emit(Event(_KINDS[job.status], worker_id, job, error))
+        if definition is not None and definition.on_job_exited and job.status in _HOOKED:
+            self._start_hook(definition.on_job_exited, job)
+        if self.on_settled is not None and job.settled:
+            self.on_settled(job)
+
+    @contextlib.contextmanager
+    def _logged(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception:
+            self._logger.exception("what follows a settlement failed")
+
+    async def hooks_ended(self) -> None:
+        """Return when every hook that was started has ended."""
+        while self._hooks:
+            await asyncio.wait(self._hooks)
 
     async def _obey_late_kills(self, jobs: Sequence[Job], obeyed: list[Job]) -> None:
         """Look for kill requests after the write: they may have come while the run ended.
@@ -101,3 +126,24 @@ class Reporter:
 
     async def _persist(self, call: Callable[[], Awaitable[T]]) -> T:
         return await persist(call, self._logger, "kill requests")
+
+    def _start_hook(self, hook: ExitHook, job: Job) -> None:
+        task = asyncio.get_running_loop().create_task(self._call_hook(hook, job))
+        self._hooks.add(task)
+        task.add_done_callback(self._hooks.discard)
+
+    async def _call_hook(self, hook: ExitHook, job: Job) -> None:
+        """Call a hook; its failure is logged and changes nothing."""
+        current.begin(job)
+        try:
+            plain = not is_async(hook)
+            call: Call = self._scopes.wrapped(partial(hook, job), not plain)
+            answer, error = await asyncio.to_thread(attempt, call) if plain else attempt(call)
+            if error is None and inspect.isawaitable(answer):
+                await answer
+        except BaseException as failure:  # noqa: BLE001  # a KeyboardInterrupt would end the loop
+            error = failure
+        if error is not None:
+            self._logger.error(
+                "on_job_exited of job %r (%s) failed", job.name, job.id, exc_info=error
+            )

@@ -32,8 +32,7 @@ class Rescuer:
         trouble = Trouble(self._engine.logger, "rescue")
         while True:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-            async with trouble:
-                await self.rescue()
+            await trouble.attempt(self.rescue)
 
     async def rescue(self) -> int:
         """Make one whole pass; return how many runs were settled or requeued by us.

@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from job_processor.definitions import CronDef
-from job_processor.errors import StoreError
 from job_processor.events import Event, EventKind
 from job_processor.ids import cron_id, occurrence_id
 from job_processor.models import Cron, CronTask, Job, JobStatus, written_at
@@ -25,6 +24,7 @@ from job_processor.worker.insertion import insert_or_skip
 from job_processor.worker.misfire import missed_between
 from job_processor.worker.ownership import Owner, Ownership
 from job_processor.worker.pauses import PauseWatch
+from job_processor.worker.persistence import Trouble
 from job_processor.worker.shared_crons import SharedCrons
 
 _JITTER = 0.1  # seconds; the occurrence that is due stands in the queue already
@@ -58,13 +58,17 @@ class Scheduler:
             forget()
 
     async def _pass(self) -> datetime | None:
-        try:
+        """Look and schedule, until that succeeds; return when the next pointer is due."""
+        due: list[datetime | None] = []
+
+        async def look() -> None:
             await self._shared.look()
-            return await self.schedule()
-        except StoreError as error:
-            self._engine.logger.warning("scheduling crons: %s; trying again", error)
-            await asyncio.sleep(self._engine.settings.poll_interval)
-            return None
+            due.append(await self.schedule())
+
+        trouble = Trouble(self._engine.logger, "scheduling crons")
+        while not await trouble.attempt(look):
+            pass
+        return due[-1]
 
     async def schedule(self) -> datetime | None:
         """Make one pass over the crons; return when the next pointer is due."""

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from job_processor.errors import StoreError
+from job_processor.errors import NotSetUpError, StoreRefusedError
 from job_processor.models import Job, JobStatus
 from job_processor.rollups import DELAYS, NAMES_KEPT, SPANS, Rollup, delay_index, start_of
 from job_processor.settings import ROLLUP_INTERVAL
 from job_processor.store import Store
+from job_processor.worker.persistence import Trouble
 
 _ENDS = {
     JobStatus.FINISHED: "finished",
@@ -23,6 +24,7 @@ _ENDS = {
     JobStatus.PENDING: "retried",
 }
 _OTHERS = "…"
+_MINUTES_KEPT = 180  # of counts that cannot be written: as many as are kept in the database
 
 
 class _Minute:
@@ -46,6 +48,12 @@ class _Minute:
                 delays[delay_index(job.started_at - job.scheduled_for)] += 1
         self.counts["finished"] += finished
 
+    def merge(self, other: _Minute) -> None:
+        """Add what was counted apart, in the same minute."""
+        self.counts += other.counts
+        self.failures += other.failures
+        self.delays = [a + b for a, b in zip(self.delays, other.delays, strict=True)]
+
     def _add_other(self, job: Job) -> None:
         self.counts[_ENDS[job.status]] += 1
         if job.status is JobStatus.ERRORED or (job.status is JobStatus.PENDING and job.attempts):
@@ -59,6 +67,7 @@ class Tally:
     def __init__(self, store: Store, logger: logging.Logger) -> None:
         self._store = store
         self._logger = logger
+        self._trouble = Trouble(logger, "rollups")
         self._minutes: dict[int, _Minute] = {}
 
     def add(self, jobs: Sequence[Job]) -> None:
@@ -78,14 +87,29 @@ class Tally:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what is new; what cannot be written is forgotten, it is for charts only."""
+        """Write what is new, once; what cannot be written is kept for the next time."""
         minutes, self._minutes = self._minutes, {}
         if not minutes:
             return
         try:
             await self._store.add_rollups(_rollups(minutes))
-        except StoreError as error:
-            self._logger.debug("rollups: %s", error)
+        except (NotSetUpError, StoreRefusedError) as error:  # it is for charts, and never written
+            self._logger.warning("rollups: %s", error)
+        except Exception as error:  # noqa: BLE001  # it is logged
+            self._trouble.meet(error)
+            self._keep(minutes)
+        else:
+            self._trouble.end()
+
+    def _keep(self, minutes: dict[int, _Minute]) -> None:
+        """Add what was not written to what is new, the latest hours of it."""
+        for number, minute in minutes.items():
+            newer = self._minutes.get(number)
+            if newer is not None:
+                minute.merge(newer)
+            self._minutes[number] = minute
+        for number in sorted(self._minutes)[:-_MINUTES_KEPT]:
+            del self._minutes[number]
 
 
 def _rollups(minutes: dict[int, _Minute]) -> list[Rollup]:

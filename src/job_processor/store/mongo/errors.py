@@ -188,12 +188,8 @@ def failing_document_id(error: OperationFailure) -> ObjectId | None:
 
 
 def is_unauthorized(error: Exception) -> bool:
-    """True when our user lacks the privilege; Atlas tells that, and more, by a code of its own."""
-    if not isinstance(error, OperationFailure):
-        return False
-    if error.code == ATLAS_ERROR:
-        return "not allowed to do action" in str(error)
-    return error.code == UNAUTHORIZED
+    """True when our user lacks the privilege."""
+    return isinstance(error, OperationFailure) and error.code == UNAUTHORIZED
 
 
 def write_errors(error: BulkWriteError | WriteError) -> list[Mapping[str, Any]]:
