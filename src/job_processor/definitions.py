@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -140,14 +141,14 @@ class Registry:
         """Add a job; raise DefinitionError when the name is taken or it is no JobDef."""
         if not isinstance(definition, JobDef):
             raise DefinitionError(f"jobs[{name!r}]", definition, "allowed is a JobDef")
-        self._check_new(name)
+        self._check_new(name, definition, self.jobs.get(name))
         self.jobs[name] = definition
 
     def add_cron(self, name: str, definition: CronDef) -> None:
         """Add a cron; raise DefinitionError when the name is taken or it is no CronDef."""
         if not isinstance(definition, CronDef):
             raise DefinitionError(f"crons[{name!r}]", definition, "allowed is a CronDef")
-        self._check_new(name)
+        self._check_new(name, definition, self.crons.get(name))
         self.crons[name] = definition
 
     def get(self, name: str) -> Definition | None:
@@ -189,12 +190,24 @@ class Registry:
         yield from ((name, job) for name, job in self.jobs.items() if job.handler is not None)
         yield from self.crons.items()
 
-    def _check_new(self, name: str) -> None:
+    def _check_new(self, name: str, new: Definition, old: Definition | None) -> None:
         with _as_definition_error():
             check_name("name", name)
-        if name in self.jobs or name in self.crons:
+        again = old is not None and _is_defined_again(old, new)
+        if not again and (name in self.jobs or name in self.crons):
             raise DefinitionError("name", name, "allowed is a name that no job or cron has yet")
         self._served.clear()
+
+
+def _is_defined_again(old: Definition, new: Definition) -> bool:
+    """Tell whether the same function is defined once more by hand, as in a cell that runs again."""
+    if not hasattr(sys, "ps1"):  # which an interactive session has
+        return False
+    places = {
+        (getattr(each.handler, "__module__", None), getattr(each.handler, "__qualname__", each))
+        for each in (old, new)
+    }
+    return len(places) == 1 and places.pop()[0] == "__main__"
 
 
 def _elsewhere() -> None:

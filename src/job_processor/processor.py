@@ -12,8 +12,9 @@ from job_processor.abort import AbortController, AbortSignal
 from job_processor.clock import Clock
 from job_processor.crons import check_node_crons
 from job_processor.definitions import CronDef, JobDef, Registry
-from job_processor.errors import InvalidArgumentError, WorkerStateError
+from job_processor.errors import InvalidArgumentError, NotSetUpError, WorkerStateError
 from job_processor.events import EventBus, Listener
+from job_processor.facade.base import OTHER_LOOP, running_loop
 from job_processor.facade.checking import Checking
 from job_processor.facade.control import Control
 from job_processor.facade.defining import Defining
@@ -107,6 +108,7 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
         self._scheduling = self._make_scheduling()
         self._engine = None
         self._waiting = None
+        self._loop = None
         self._working = False
         self.install(*integrations)
 
@@ -124,16 +126,33 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
         serve as it is, SharedDatabaseError when the Node package works on it too and a definition
         cannot be had beside it.
         """
+        loop = running_loop()
+        if self._loop not in (None, loop):
+            self._leave_loop()
         if self._engine is not None:
             return
         if self._closed:
             self._store, self._closed = open_store(self._db, self.settings), False
+        self._loop = loop
         await self._store.setup()
         await self._check_sharing()
         self._engine = self._make_engine()
         self._waiting = Waiting(self._store, self.settings.poll_interval)
         for tag in self.registry.unknown_tags(self.settings.worker_tags or ()):
             self.logger.warning("worker tag %r: no job and no cron has this tag", tag)
+
+    def _leave_loop(self) -> None:
+        """Let go of what belongs to an event loop that was closed under us, as by `asyncio.run`.
+
+        Raises NotSetUpError where that loop still runs, and where the database is its own.
+        """
+        engine, loop = self._engine, self._loop
+        if loop is None or not loop.is_closed() or not isinstance(self._db, str | None):
+            raise NotSetUpError(OTHER_LOOP)
+        if engine is not None:
+            engine.close()
+        self._engine = self._waiting = self._loop = None
+        self._closed = self._store.needs_heartbeat  # what is in memory has no connection to lose
 
     def override(
         self,
@@ -185,7 +204,9 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
             raise InvalidArgumentError("db", self._db, allowed)
         twin = copy.copy(self)
         store = open_store(self._db, self.settings)
-        vars(twin).update(_store=store, _closed=False, _engine=None, _waiting=None, _working=False)
+        vars(twin).update(
+            _store=store, _closed=False, _engine=None, _waiting=None, _loop=None, _working=False
+        )
         return twin
 
     async def close(self) -> None:
@@ -194,14 +215,17 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
         `setup` opens it again; a memory database is then a new one.
         """
         engine, self._engine, self._closed = self._engine, None, True
+        opened_in, self._loop = self._loop, None
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting.close()
         if engine is not None:
             engine.close()
-        await self._store.close()
+        if opened_in is None or not opened_in.is_closed():  # else its connections went with it
+            await self._store.close()
 
     async def __aenter__(self) -> Self:
+        running_loop()  # without one there is nothing to close, either
         try:
             await self.setup()
         except BaseException:

@@ -119,6 +119,7 @@ def test_every_block_has_a_language(page: str) -> None:
             "console",
             "yaml",
             "dockerfile",
+            "nginx",
             "mermaid",
             "javascript",
             "ini",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -29,7 +30,30 @@ class Base:
     _engine: Engine | None
     _waiting: Waiting | None
 
+    _loop: asyncio.AbstractEventLoop | None
+
     def _ready(self) -> Engine:
         if self._engine is None:
             raise NotSetUpError("call `await processor.setup()` or use `async with processor:`")
+        if self._loop is not running_loop():
+            raise NotSetUpError(OTHER_LOOP)
         return self._engine
+
+
+OTHER_LOOP = (
+    "this processor was set up in another event loop, to which its connections belong; use a "
+    "`processor.twin()` for each loop, and in threads and plain functions a "
+    "`job_processor.sync.JobClient`"
+)
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Return the event loop; raise NotSetUpError where asyncio runs none."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise NotSetUpError(
+            "Job Processor runs on asyncio, and no event loop of asyncio runs here; with anyio "
+            "choose its backend: anyio.run(main, backend='asyncio'), and in tests a fixture "
+            "`anyio_backend` that returns 'asyncio'"
+        ) from None
