@@ -29,6 +29,7 @@ BAD_VALUE = 2
 UNAUTHORIZED = 13
 NAMESPACE_NOT_FOUND = 26
 NAMESPACE_EXISTS = 48
+CANNOT_CREATE_INDEX = 67
 INDEX_OPTIONS_CONFLICT = 85
 INDEX_KEY_SPECS_CONFLICT = 86
 DOCUMENT_VALIDATION_FAILURE = 121
@@ -111,6 +112,8 @@ _OF_THE_DOCUMENT = frozenset(
 _TOO_LARGE = 16 * 1024 * 1024
 """Bytes of an encoded document, the largest that a server takes."""
 
+_UNSUPPORTED = frozenset({59, 115, 238})  # CommandNotFound, CommandNotSupported, NotImplemented
+
 VALIDATOR_ADVICE = (
     "the validator of the shared database refuses the document: the Node package's allows no "
     "field beyond its own, which retries and crash counts need; use a database or a "
@@ -190,6 +193,11 @@ def failing_document_id(error: OperationFailure) -> ObjectId | None:
 def is_unauthorized(error: Exception) -> bool:
     """True when our user lacks the privilege."""
     return isinstance(error, OperationFailure) and error.code == UNAUTHORIZED
+
+
+def is_unsupported(error: Exception) -> bool:
+    """True when the server knows no such command, as some that are not MongoDB."""
+    return isinstance(error, OperationFailure) and error.code in _UNSUPPORTED
 
 
 def write_errors(error: BulkWriteError | WriteError) -> list[Mapping[str, Any]]:

@@ -22,6 +22,7 @@ from job_processor.store.mongo.errors import (
     INDEX_KEY_SPECS_CONFLICT,
     INDEX_OPTIONS_CONFLICT,
     NAMESPACE_NOT_FOUND,
+    is_away,
     is_unauthorized,
     reason,
 )
@@ -153,7 +154,25 @@ SIGNALS = (
     Index("unacknowledged_by_job", (("job_id", 1),), {"partialFilterExpression": {"ack": False}}),
 )
 
-CONFLICTS = frozenset({INDEX_OPTIONS_CONFLICT, INDEX_KEY_SPECS_CONFLICT})
+RACES = frozenset(
+    {
+        INDEX_OPTIONS_CONFLICT,
+        INDEX_KEY_SPECS_CONFLICT,
+        112,  # WriteConflict
+        117,  # ConflictingOperationInProgress
+        276,  # IndexBuildAborted
+        12587,  # BackgroundOperationInProgressForNamespace
+    }
+)
+"""What is told where another process does the same at this moment: it is tried again."""
+
+
+class IndexRefusedError(Exception):
+    """The server refuses an index that correctness or the cost of a claim depends on."""
+
+    def __init__(self, collection: str, index: Index, error: OperationFailure) -> None:
+        super().__init__(f"the index {index.name!r} of {collection} was refused: {reason(error)}")
+        self.error = error
 
 
 async def ensure_indexes(
@@ -205,12 +224,16 @@ def _missing(
 
 
 async def _make(collection: Collection, missing: list[Index], logger: logging.Logger) -> None:
-    """Make indexes in one command. Another process may be making the same: that is no conflict."""
+    """Make indexes, in one command where the server takes them.
+
+    Where the server refuses, each by itself: so those are there that can be, and it is told which
+    one cannot. Raises IndexRefusedError of a critical one.
+    """
     try:
-        await collection.database.command(
-            "createIndexes", collection.name, indexes=[index.document for index in missing]
-        )
+        await _create(collection, missing)
     except OperationFailure as error:
+        if error.code in RACES or is_away(error):
+            raise
         if is_unauthorized(error):
             logger.warning(
                 "%s: no privilege to make the indexes %s (the role readWrite has it): %s",
@@ -221,10 +244,27 @@ async def _make(collection: Collection, missing: list[Index], logger: logging.Lo
         elif error.code == DUPLICATE_KEY:
             raise StoreSetupError(
                 f"{collection.name}: a unique index cannot be made, because several exclusive jobs "
-                f"of one name are pending, running or paused; kill all but one: {reason(error)}"
+                "of one name, or several holders of one unique key, are pending, running or "
+                f"paused; kill all but one: {reason(error)}"
             ) from error
+        elif len(missing) > 1:
+            for index in missing:
+                await _make(collection, [index], logger)
+        elif missing[0].critical:
+            raise IndexRefusedError(collection.name, missing[0], error) from error
         else:
-            raise
+            logger.warning(
+                "%s: the index %r cannot be made, so what it is for costs more with each job: %s",
+                collection.name,
+                missing[0].name,
+                reason(error),
+            )
+
+
+async def _create(collection: Collection, indexes: list[Index]) -> None:
+    await collection.database.command(
+        "createIndexes", collection.name, indexes=[index.document for index in indexes]
+    )
 
 
 async def existing_indexes(collection: Collection) -> list[Document]:

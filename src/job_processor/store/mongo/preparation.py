@@ -11,27 +11,23 @@ from pymongo.errors import OperationFailure
 
 from job_processor.errors import StoreSetupError
 from job_processor.settings import MONGO_MAX_HISTORY_DAYS
-from job_processor.store.mongo.errors import is_unauthorized
+from job_processor.store.mongo.errors import CANNOT_CREATE_INDEX, is_unauthorized, reason
 from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.indexes import (
-    CONFLICTS,
     JOBS,
+    RACES,
     SIGNALS,
     WORKERS,
+    IndexRefusedError,
     ensure_indexes,
     history_days,
 )
 from job_processor.store.mongo.schema import ensure_collection, ensure_validator
+from job_processor.store.mongo.servers import advice, identify, is_older
 
-_MINIMAL_WIRE_VERSION = 13  # MongoDB 5.0: indexes of one key that differ in their partial filter
 _TRIES = 5
+_UNKNOWN = "MongoDB from 6.0 on takes it"
 _PAUSE = 0.2  # seconds, jittered: another process changes the same at this moment
-_RACES = CONFLICTS | {
-    112,  # WriteConflict
-    117,  # ConflictingOperationInProgress
-    276,  # IndexBuildAborted
-    12587,  # BackgroundOperationInProgressForNamespace
-}
 
 
 async def prepare(handles: Handles, hello: dict[str, Any], logger: logging.Logger) -> float:
@@ -40,23 +36,40 @@ async def prepare(handles: Handles, hello: dict[str, Any], logger: logging.Logge
     Repeats where another process gets in between. Raises StoreSetupError when the database cannot
     serve as it is.
     """
-    if hello.get("maxWireVersion", 0) < _MINIMAL_WIRE_VERSION:
-        raise StoreSetupError(
-            f"{handles.database.name}: the server is older than MongoDB 5.0, the oldest that serves"
-        )
     attempt = 0
     while True:
         attempt += 1
         try:
-            return await _prepare_once(handles, logger)
+            days = await _prepare_once(handles, logger)
         except OperationFailure as error:
             if is_unauthorized(error):
                 raise StoreSetupError(
-                    f"{handles.database.name}: the user lacks the role readWrite: {error}"
+                    f"{handles.database.name}: the user lacks the role readWrite: {reason(error)}"
                 ) from error
-            if error.code not in _RACES or attempt == _TRIES:
-                raise
+            if error.code not in RACES or attempt == _TRIES:
+                told = await _advice(handles, hello, error)
+                if not told:
+                    raise
+                name = handles.database.name
+                raise StoreSetupError(f"{name}: {reason(error)}; {told}") from error
             await asyncio.sleep(_PAUSE * attempt * random.uniform(0.5, 1.0))
+        except IndexRefusedError as refused:
+            told = await _advice(handles, hello, refused.error) or _UNKNOWN
+            raise StoreSetupError(f"{refused}; {told}") from refused.error
+        else:
+            if is_older(hello):
+                logger.warning(
+                    "%s: this server is older than MongoDB 6.0, the oldest that is supported; it "
+                    "takes the indexes all the same, so it is served",
+                    handles.database.name,
+                )
+            return days
+
+
+async def _advice(handles: Handles, hello: dict[str, Any], error: OperationFailure) -> str:
+    """Return what to do where it is known why a server lacks what we need, else nothing."""
+    name = await identify(handles.database, hello, reason(error))
+    return advice(name, older=error.code == CANNOT_CREATE_INDEX and is_older(hello))
 
 
 async def _prepare_once(handles: Handles, logger: logging.Logger) -> float:

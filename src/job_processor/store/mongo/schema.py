@@ -14,7 +14,12 @@ from typing import Any, Literal
 from pymongo.errors import OperationFailure
 
 from job_processor.store.mongo.documents import JOB_STATUSES, Document
-from job_processor.store.mongo.errors import NAMESPACE_EXISTS, is_unauthorized, reason
+from job_processor.store.mongo.errors import (
+    NAMESPACE_EXISTS,
+    is_unauthorized,
+    is_unsupported,
+    reason,
+)
 from job_processor.store.mongo.handles import Collection, Database, Handles
 
 VERSION = 1
@@ -138,7 +143,7 @@ async def ensure_validator(database: Database, jobs: Collection, logger: logging
             return
         await install(database, jobs.name, validator(jobs.name))
     except OperationFailure as error:
-        if not is_unauthorized(error):
+        if not is_unauthorized(error) and not is_unsupported(error):
             raise
         logger.warning(
             "%s gets no validator, which would refuse malformed documents: %s "
