@@ -29,6 +29,7 @@ def query_of(
     created_to: datetime | None = None,
     error: str | None = None,
     payload: Mapping[str, Any] | None = None,
+    up_to: ObjectId | str | None = None,
 ) -> JobQuery:
     """Return a query without page and limit; raises InvalidArgumentError."""
     if name is not None:
@@ -40,7 +41,7 @@ def query_of(
         names=None if tag is None else _names_of(registry, tag, name),
         worker_id=None if worker is None else object_id(worker, "worker"),
         above=_bound("created_from", created_from),
-        after=_bound("created_to", created_to),
+        after=_lowest(_bound("created_to", created_to), _behind(up_to)),
         error=_text("error", error),
         payload=_field(payload),
     )
@@ -74,6 +75,18 @@ def _bound(argument: str, moment: datetime | None) -> ObjectId | None:
         raise InvalidArgumentError(argument, moment, "allowed is an aware datetime")
     seconds = min(max(int(moment.timestamp()), 0), 0xFFFFFFFF)
     return ObjectId(seconds.to_bytes(4, "big") + bytes(8))
+
+
+def _behind(newest: ObjectId | str | None) -> ObjectId | None:
+    """Return the id that comes next to the newest one that is meant."""
+    if newest is None:
+        return None
+    number = int.from_bytes(object_id(newest, "up_to").binary, "big")
+    return ObjectId(min(number + 1, 2**96 - 1).to_bytes(12, "big"))
+
+
+def _lowest(*bounds: ObjectId | None) -> ObjectId | None:
+    return min((bound for bound in bounds if bound is not None), default=None)
 
 
 def _text(argument: str, text: object) -> str | None:

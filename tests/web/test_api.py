@@ -61,9 +61,12 @@ async def test_jobs_are_made_and_steered(
     problem(await client.post(f"/api/jobs/{id}/retry"), 409, "pending")
     assert (await client.delete(f"/api/jobs/{id}")).status_code == 204
     problem(await client.delete(f"/api/jobs/{id}"), 404, id)
-    assert [entry.action for entry in await processor.get_audit()][::-1] == [
-        *("schedule", "schedule", "kill", "retry", "delete"),
+    noted = (await processor.get_audit())[::-1]
+    assert [(entry.action, entry.outcome) for entry in noted if entry.subject == id] == [
+        *(("kill", "done"), ("retry", "done"), ("retry", "refused: JobStateError")),
+        *(("delete", "done"), ("delete", "refused: JobNotFoundError")),
     ]
+    assert [entry.action for entry in noted if entry.subject == "echo"] == ["schedule"] * 2
 
 
 async def test_status(client: httpx.AsyncClient, processor: JobProcessor) -> None:

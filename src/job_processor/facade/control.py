@@ -7,17 +7,18 @@ from typing import Any, get_args
 
 from bson import ObjectId
 
-from job_processor import audit
 from job_processor.acting import Acted, Acting, Action
 from job_processor.actions import Actions, Did
 from job_processor.audit import AuditEntry
 from job_processor.crons import CronInfo, get_crons, run_cron
 from job_processor.errors import InvalidArgumentError
 from job_processor.facade.base import Base
+from job_processor.facade.internal import audit_of
 from job_processor.ids import object_id
 from job_processor.models import CronTask, Job
 from job_processor.pauses import KIND, Pauses, setting_key, worker_key
 from job_processor.selecting import query_of
+from job_processor.settings import check_int
 
 
 class Control(Base):
@@ -140,14 +141,16 @@ class Control(Base):
         return await acting.on_all(query_of(self.registry, **selection))
 
     async def add_audit(self, who: str, action: str, subject: str) -> None:
-        """Note that somebody did something, for `get_audit`; the last thousand notes are kept."""
+        """Note that somebody did something, for `get_audit`; it is kept for 90 days, and logged."""
         self._ready()
-        await audit.add(self._store, self._clock, who, action, subject)
+        async with audit_of(self).doing(who, action, subject):
+            pass
 
-    async def get_audit(self) -> list[AuditEntry]:
-        """Return who did what by the dashboard, the latest first."""
+    async def get_audit(self, limit: int = 1000) -> list[AuditEntry]:
+        """Return the last of who did what by the dashboard, the latest first."""
         self._ready()
-        return await audit.entries(self._store)
+        check_int("limit", limit, minimum=1)
+        return await audit_of(self).entries(limit)
 
 
 def _job_of(did: Did) -> Job:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from job_processor.audit import Audit
 from job_processor.facade.base import Base
 from job_processor.keys import shared_key
 
@@ -13,3 +14,9 @@ async def key_of(processor: Base, name: str) -> bytes:
     """
     processor._ready()  # noqa: SLF001  # of the same facade
     return await shared_key(processor._store, name)  # noqa: SLF001  # the same
+
+
+def audit_of(processor: Base) -> Audit:
+    """Return the notes of who does what from outside."""
+    processor._ready()  # noqa: SLF001  # of the same facade
+    return Audit(processor._store, processor._clock, processor.logger)  # noqa: SLF001  # the same

@@ -54,6 +54,7 @@ class Reading(Base):
 
         tag: only names that have this tag here.
         created_from, created_to: aware datetimes; only made from then on, until then.
+        up_to: the id of a job; only it and older ones.
         worker: the id of the worker that runs it, or that wrote its end.
         error: only with this text in its error, whatever the case.
         payload: only with this value at this path, such as `{"user.id": 7}`.

@@ -400,6 +400,14 @@ class Store(ABC):
     async def remove_setting(self, kind: str, name: str) -> None:
         """Present → absent; nothing when it is gone."""
 
+    @abstractmethod
+    async def last_settings(self, kind: str, limit: int) -> dict[str, Setting]:
+        """Return those settings of a kind whose names come last, the very last first."""
+
+    @abstractmethod
+    async def remove_settings_before(self, kind: str, name: str) -> None:
+        """Present → absent, for all settings of a kind whose names come before one."""
+
     # --- reading --------------------------------------------------------------------------------
 
     @abstractmethod

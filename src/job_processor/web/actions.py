@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
+from bson import ObjectId
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from job_processor.errors import InvalidArgumentError, JobProcessorError
 from job_processor.processor import JobProcessor
 from job_processor.web import again, bulk, texts
-from job_processor.web.access import who
+from job_processor.web.auditing import audited
 from job_processor.web.cookies import set_cookie
 from job_processor.web.forms import form_of
 from job_processor.web.messages import tell
@@ -22,6 +23,8 @@ from job_processor.web.reading import origin_of
 Fields: TypeAlias = Mapping[str, str]
 Do: TypeAlias = Callable[[JobProcessor, Fields], Awaitable[str]]
 
+GROWN = "There are more of them now. Look again:"
+
 
 async def act(request: Request) -> Response:
     """Do what a form asks for, note who did it, and go back to where it was asked."""
@@ -29,17 +32,20 @@ async def act(request: Request) -> Response:
     if pairs is None:
         return problem(403, "the form has expired; load the page again")
     fields = dict(pairs)
-    processor: JobProcessor = request.app.state.processor
+    ids = [value for name, value in pairs if name == "ids"]
     try:
-        ids = [value for name, value in pairs if name == "ids"]
-        if ids or fields.get("all"):
-            if bulk.needs_a_word(fields):
-                return await bulk.preview(request, fields, ids)
-            told = await bulk.act_on_many(request, fields, ids)
-            subject = f"{bulk.subject_of(fields, ids)}: {told}"
+        if "sure" in fields:
+            plan = bulk.confirmed(request, fields)
+            if await bulk.has_grown(request, plan):
+                return await bulk.preview(request, fields, plan, GROWN)
+            told = await _act_on_many(request, plan)
+        elif ids or "all" in fields:
+            plan = bulk.plan_of(fields, ids)
+            if plan.needs_a_word:
+                return await bulk.preview(request, fields, plan)
+            told = await _act_on_many(request, plan)
         else:
-            told = subject = await _act_on_one(request, fields)
-        await processor.add_audit(who(request), fields.get("do", ""), subject)
+            told = await _act_on_one(request, fields)
     except JobProcessorError as error:
         return _back(request, fields, error=str(error))
     return _back(request, fields, done=told)
@@ -57,15 +63,29 @@ async def language(request: Request) -> Response:
     return response
 
 
+async def _act_on_many(request: Request, plan: bulk.Plan) -> str:
+    once = ObjectId(plan.once) if plan.once else None
+    async with audited(request, plan.action, plan.subject, once=once) as outcome:
+        outcome.told = await bulk.act_on_many(request, plan)
+    return outcome.told
+
+
 async def _act_on_one(request: Request, fields: Fields) -> str:
-    state = request.app.state
-    if fields.get("do") == "schedule":
-        return await again.schedule(state.processor, state.redaction, fields)
-    do = _ACTIONS.get(fields.get("do", ""))
-    if do is None:
+    state, named = request.app.state, fields.get("do", "")
+    do = _ACTIONS.get(named)
+    if do is None and named != "schedule":
         allowed = f"allowed are schedule, {', '.join(_ACTIONS)}"
-        raise InvalidArgumentError("do", fields.get("do"), allowed)
-    return await do(state.processor, fields)
+        raise InvalidArgumentError("do", named[:50], allowed)
+    async with audited(request, named, _subject(fields)) as outcome:
+        if do is not None:
+            return await do(state.processor, fields)
+        outcome.told = await again.schedule(state.processor, state.redaction, fields)
+    return outcome.told
+
+
+def _subject(fields: Fields) -> str:
+    tag = fields.get("tag")
+    return fields.get("id") or fields.get("name") or (f"tag {tag}" if tag else "")
 
 
 async def _kill(processor: JobProcessor, fields: Fields) -> str:

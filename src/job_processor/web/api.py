@@ -12,7 +12,7 @@ from job_processor.errors import InvalidArgumentError, JobNotFoundError, Unshown
 from job_processor.models import Job
 from job_processor.monitoring import job_json, to_json
 from job_processor.processor import JobProcessor
-from job_processor.web.access import who
+from job_processor.web.auditing import audited
 from job_processor.web.forms import json_of
 from job_processor.web.health import AWAY, IDLE, Health
 from job_processor.web.problems import problem
@@ -65,38 +65,37 @@ async def create(request: Request) -> Response:
     moment = fields.get("scheduled_for")
     if moment is not None:
         moment = time_of(str(moment), "scheduled_for")
-    processor = _processor(request)
-    made = await processor.schedule_job(
-        fields["name"], fields.get("payload"), moment, fields.get("priority") or 0
-    )
-    await processor.add_audit(who(request), "schedule", str(made.id))
+    name, payload, priority = fields["name"], fields.get("payload"), fields.get("priority") or 0
+    async with audited(request, "schedule", name) as outcome:
+        made = await _processor(request).schedule_job(name, payload, moment, priority)
+        outcome.told = str(made.id)
     return JSONResponse(_shown(request, made), status_code=201)
 
 
 async def kill(request: Request) -> Response:
     """Kill a job."""
     _check_unforged(request)
-    processor = _processor(request)
-    killed = await processor.kill_job(request.path_params["id"])
-    await processor.add_audit(who(request), "kill", str(killed.id))
+    job_id = request.path_params["id"]
+    async with audited(request, "kill", job_id):
+        killed = await _processor(request).kill_job(job_id)
     return JSONResponse(_shown(request, killed))
 
 
 async def retry(request: Request) -> Response:
     """Send a settled job round again."""
     _check_unforged(request)
-    processor = _processor(request)
-    waiting = await processor.retry_job(request.path_params["id"])
-    await processor.add_audit(who(request), "retry", str(waiting.id))
+    job_id = request.path_params["id"]
+    async with audited(request, "retry", job_id):
+        waiting = await _processor(request).retry_job(job_id)
     return JSONResponse(_shown(request, waiting))
 
 
 async def delete(request: Request) -> Response:
     """Remove a job that does not run."""
     _check_unforged(request)
-    processor = _processor(request)
-    await processor.delete_job(request.path_params["id"])
-    await processor.add_audit(who(request), "delete", request.path_params["id"])
+    job_id = request.path_params["id"]
+    async with audited(request, "delete", job_id):
+        await _processor(request).delete_job(job_id)
     return Response(status_code=204)
 
 

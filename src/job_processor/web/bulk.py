@@ -3,74 +3,150 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
+from bson import ObjectId
 from starlette.requests import Request
 from starlette.responses import Response
 
 from job_processor.acting import Action
-from job_processor.errors import InvalidArgumentError
+from job_processor.errors import InvalidArgumentError, JobStateError, Unshown
 from job_processor.facade.reading import COUNT_CAP_OF_SELECTIONS
 from job_processor.monitoring import job_json
 from job_processor.processor import JobProcessor
+from job_processor.web.access import login_of
 from job_processor.web.reading import FILTERS, origin_of, selection_of
+from job_processor.web.seal import Seal
+
+MOST_IDS = 1000
+"""Jobs that may be chosen one by one; a page shows 50."""
 
 _SHOWN = 10
+_PATIENCE = 600.0  # seconds that a confirmation may be looked at
+_PREFIX = "filter_"
+_KNOWN = frozenset({*FILTERS, "order"})
 
 
-def needs_a_word(fields: Mapping[str, str]) -> bool:
-    """True when it is to be shown first: all that match, or what cannot be undone."""
-    wide = bool(fields.get("all")) or fields.get("do") == "delete"
-    return wide and not fields.get("sure")
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done, to which jobs."""
+
+    action: Action
+    ids: tuple[str, ...]
+    """Those that were chosen one by one; none: all of the selection."""
+    filters: dict[str, str]
+    up_to: str | None = None
+    """The newest job that was shown; those that came later are left alone."""
+    count: int = 0
+    """How many there were."""
+    once: str = ""
+    """The id of the confirmation, which is good for one time."""
+    login: str = ""
+    """Who it was shown to."""
+
+    @property
+    def needs_a_word(self) -> bool:
+        """True when it is to be shown first: all that match, or what cannot be undone."""
+        return not self.ids or self.action == "delete"
+
+    @property
+    def subject(self) -> str:
+        """What is noted of the jobs: the selection, or the ids of those that were chosen.
+
+        Texts that were looked for in payloads and errors are left out: they may be what those hide.
+        """
+        if self.ids:
+            return ", ".join(self.ids[:_SHOWN]) + (", …" if len(self.ids) > _SHOWN else "")
+        given = [f"{key}={_noted(key, value)}" for key, value in self.filters.items()]
+        return f"all with {', '.join(given)}" if given else "all jobs"
 
 
-async def preview(request: Request, fields: Mapping[str, str], ids: Sequence[str]) -> Response:
-    """Return a page that tells how many jobs it would be, with the first of them."""
+def plan_of(fields: Mapping[str, str], ids: Sequence[str]) -> Plan:
+    """Return what a form asks for; raises InvalidArgumentError.
+
+    A field that selects and is not known would leave the selection wider than somebody meant.
+    """
+    unknown = [name for name in fields if name.startswith(_PREFIX)]
+    unknown = [name for name in unknown if name.removeprefix(_PREFIX) not in _KNOWN]
+    if unknown:
+        allowed = f"allowed are {', '.join(_PREFIX + name for name in FILTERS)}"
+        raise InvalidArgumentError("filter", unknown[0][:50], allowed)
+    if fields.get("all", "1") != "1":
+        raise InvalidArgumentError("all", Unshown(fields["all"]), "allowed is 1, or no such field")
+    if len(ids) > MOST_IDS:
+        allowed = f"allowed are at most {MOST_IDS:,}; select them with all that match"
+        raise InvalidArgumentError("ids", len(ids), allowed)
+    given = {key: fields.get(f"{_PREFIX}{key}", "").strip() for key in FILTERS}
+    filters = {key: value for key, value in given.items() if value}
+    wanted = () if "all" in fields else tuple(ids)
+    return Plan(_action(fields), wanted, {} if wanted else filters)
+
+
+async def preview(
+    request: Request, fields: Mapping[str, str], plan: Plan, note: str = ""
+) -> Response:
+    """Return a page that tells how many jobs it would be, with the first of them.
+
+    Its form holds all of that, signed: what is done later is what was shown.
+    """
     processor: JobProcessor = request.app.state.processor
-    if fields.get("all"):
-        selection = _selection(request, fields)
-        count = await processor.count_jobs(COUNT_CAP_OF_SELECTIONS, **selection)
-        jobs = (await processor.find_jobs(limit=_SHOWN, **selection)).jobs
-    else:
-        count = len(ids)
-        found = [await processor.get_job(id) for id in ids[:_SHOWN]]
+    if plan.ids:
+        count = len(plan.ids)
+        found = [await processor.get_job(id) for id in plan.ids[:_SHOWN]]
         jobs = tuple(job for job in found if job is not None)
+    else:
+        selection = _selection(request, plan)
+        jobs = (await processor.find_jobs(limit=_SHOWN, **selection)).jobs
+        count = await processor.count_jobs(COUNT_CAP_OF_SELECTIONS, **selection)
+    shown = Plan(
+        plan.action,
+        plan.ids,
+        plan.filters,
+        up_to=None if plan.ids or not jobs else str(jobs[0].id),
+        count=count,
+        once=str(ObjectId()),
+        login=login_of(request),
+    )
     response: Response = request.app.state.views.page(
         request,
         "confirm.html",
-        action=_action(fields),
-        fields={name: value for name, value in fields.items() if name not in ("ids", "do")},
-        ids=ids,
+        action=plan.action,
+        sure=_seal(request).close("confirm", asdict(shown), seconds=_PATIENCE),
+        back=origin_of(fields),
+        note=note,
         count=count,
         cap=COUNT_CAP_OF_SELECTIONS,
         jobs=[request.app.state.redact(job_json(job)) for job in jobs],
-        origin=origin_of(fields),
     )
     return response
 
 
-async def act_on_many(request: Request, fields: Mapping[str, str], ids: Sequence[str]) -> str:
+def confirmed(request: Request, fields: Mapping[str, str]) -> Plan:
+    """Return what was shown and is to be done now; raises JobStateError when it was not shown."""
+    kept = _seal(request).open("confirm", fields.get("sure", ""))
+    if kept is None or kept["login"] != login_of(request):
+        raise JobStateError("this was not shown to you, or long ago; choose the jobs again")
+    return Plan(**{**kept, "ids": tuple(kept["ids"])})
+
+
+async def has_grown(request: Request, plan: Plan) -> bool:
+    """Return whether the selection holds more jobs than were shown, of those that were there."""
+    if plan.ids or plan.count >= COUNT_CAP_OF_SELECTIONS:
+        return False
+    processor: JobProcessor = request.app.state.processor
+    found = await processor.count_jobs(plan.count + 1, **_selection(request, plan))
+    return found > plan.count
+
+
+async def act_on_many(request: Request, plan: Plan) -> str:
     """Do it; returns what to tell."""
     processor: JobProcessor = request.app.state.processor
-    action = _action(fields)
-    if fields.get("all"):
-        acted = await processor.act_on_jobs(action, **_selection(request, fields))
+    if plan.ids:
+        acted = await processor.act_on_jobs(plan.action, plan.ids)
     else:
-        acted = await processor.act_on_jobs(action, ids)
+        acted = await processor.act_on_jobs(plan.action, **_selection(request, plan))
     return f"{acted.done} done, {acted.left} left as they were"
-
-
-def subject_of(fields: Mapping[str, str], ids: Sequence[str]) -> str:
-    """Return what is noted of the jobs: the selection, or the ids of those selected.
-
-    Texts that were looked for in payloads and errors are left out: they may be what those hide.
-    """
-    if not fields.get("all"):
-        return ", ".join(ids[:_SHOWN]) + (", …" if len(ids) > _SHOWN else "")
-    given = [
-        f"{key}={_noted(key, value)}" for key in FILTERS if (value := fields.get(f"filter_{key}"))
-    ]
-    return f"all with {', '.join(given)}" if given else "all jobs"
 
 
 def _noted(key: str, value: str) -> str:
@@ -82,12 +158,18 @@ def _noted(key: str, value: str) -> str:
 def _action(fields: Mapping[str, str]) -> Action:
     do: Any = fields.get("do", "")
     if do not in get_args(Action):
-        raise InvalidArgumentError("do", do, f"allowed are {', '.join(get_args(Action))}")
+        raise InvalidArgumentError("do", do[:50], f"allowed are {', '.join(get_args(Action))}")
     action: Action = do
     return action
 
 
-def _selection(request: Request, fields: Mapping[str, str]) -> dict[str, Any]:
-    filters = {key: fields.get(f"filter_{key}", "") for key in FILTERS}
-    selection = selection_of(filters, request.app.state.redaction)
+def _selection(request: Request, plan: Plan) -> dict[str, Any]:
+    selection = selection_of(plan.filters, request.app.state.redaction)
+    if plan.up_to is not None:
+        selection["up_to"] = plan.up_to
     return selection or {"type": None}
+
+
+def _seal(request: Request) -> Seal:
+    seal: Seal = request.app.state.seal
+    return seal

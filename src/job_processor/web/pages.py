@@ -143,8 +143,8 @@ async def workers(request: Request) -> Response:
 
 async def audit(request: Request) -> Response:
     """Who did what."""
-    entries = await _processor(request).get_audit()
-    return _views(request).page(request, "audit.html", entries=entries[:200])
+    entries = await _processor(request).get_audit(200)
+    return _views(request).page(request, "audit.html", entries=entries)
 
 
 async def live(request: Request) -> Response:

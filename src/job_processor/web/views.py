@@ -56,13 +56,12 @@ class Views:
             language=language,
             root=root_of(request),
             here=here,
-            back=f"{here}?{query}" if query else here,
+            **{"back": f"{here}?{query}" if query else here, **shown},
             csrf=csrf_of(request),
             may_act=request.scope.get("job_processor.access") == "all",
             told=done,
             refused=refused,
             now=now,
-            **shown,
         )
         return HTMLResponse(text, answer)
 

@@ -105,3 +105,26 @@ async def test_a_counter_loses_no_increment(stores: Stores) -> None:
 
     await asyncio.gather(*(add(store) for store in everyone))
     assert await everyone[0].settings("count") == {"all": {"n": 20}}
+
+
+async def test_the_last_settings_of_a_kind(store: Store) -> None:
+    """They are bounded in number and come last first; another kind is another list."""
+    for name in ("b", "d", "a", "c"):
+        await store.put_setting("note", name, {"is": name}, None)
+        await store.put_setting("notes", name, {"other": name}, None)
+    assert list(await store.last_settings("note", 3)) == ["d", "c", "b"]
+    assert await store.last_settings("note", 1) == {"d": {"is": "d"}}
+    assert len(await store.last_settings("note", 10)) == 4
+    assert await store.last_settings("not", 10) == {}
+
+
+async def test_settings_before_a_name_are_removed(store: Store) -> None:
+    """Those of this kind alone, and neither the name itself nor what comes after it."""
+    for name in ("a", "b", "c"):
+        await store.put_setting("note", name, {"is": name}, None)
+        await store.put_setting("notes", name, {"other": name}, None)
+        await store.put_setting("not", name, {"other": name}, None)
+    await store.remove_settings_before("note", "b")
+    assert sorted(await store.settings("note")) == ["b", "c"]
+    assert sorted(await store.settings("notes")) == ["a", "b", "c"]
+    assert sorted(await store.settings("not")) == ["a", "b", "c"]

@@ -23,6 +23,12 @@ class Settings:
         found = self._settings.find({"_id": _keys_of(kind), "kind": kind})
         return {document["name"]: document["value"] async for document in found}
 
+    async def last_of_kind(self, kind: str, limit: int) -> dict[str, Setting]:
+        """Return those settings of a kind whose names come last, the very last first."""
+        found = self._settings.find({"_id": _keys_of(kind), "kind": kind})
+        ordered = found.sort("_id", -1).limit(limit)
+        return {document["name"]: document["value"] async for document in ordered}
+
     async def put(self, kind: str, name: str, value: Setting, expected: Setting | None) -> bool:
         """Replace a setting if it still equals `expected` (None: if absent); False if it lost."""
         document = {"_id": _key(kind, name), "kind": kind, "name": name, "value": _sorted(value)}
@@ -39,6 +45,11 @@ class Settings:
     async def remove(self, kind: str, name: str) -> None:
         """Present → absent."""
         await self._settings.delete_one({"_id": _key(kind, name)})
+
+    async def remove_before(self, kind: str, name: str) -> None:
+        """Present → absent, for all settings of a kind whose names come before one."""
+        keys = {**_keys_of(kind), "$lt": _key(kind, name)}
+        await self._settings.delete_many({"_id": keys, "kind": kind})
 
 
 def _key(kind: str, name: str) -> str:

@@ -376,6 +376,15 @@ class MongoStore(Store):
         await self._answer(self._settings.remove(kind, name))
         self._watch.notify(Hint.SETTINGS)
 
+    async def last_settings(self, kind: str, limit: int) -> dict[str, Setting]:
+        """Return those settings of a kind whose names come last, the very last first."""
+        return await self._answer(self._settings.last_of_kind(kind, limit))
+
+    async def remove_settings_before(self, kind: str, name: str) -> None:
+        """Present → absent, for all settings of a kind whose names come before one."""
+        await self._answer(self._settings.remove_before(kind, name))
+        self._watch.notify(Hint.SETTINGS)
+
     # --- reading --------------------------------------------------------------------------------
 
     async def get(self, job_id: ObjectId) -> Job | None:

@@ -20,10 +20,17 @@ class Settings:
         self._put = f"""
             INSERT OR REPLACE INTO {tables.settings} (kind, name, value) VALUES (?, ?, ?)"""
         self._remove = f"DELETE FROM {tables.settings} WHERE kind=? AND name=?"
+        self._last = f"{self._all} ORDER BY name DESC LIMIT ?"
+        self._remove_before = f"DELETE FROM {tables.settings} WHERE kind=? AND name<?"
 
     def all(self, connection: sqlite3.Connection, kind: str) -> dict[str, Setting]:
         """Return the settings of a kind by name."""
         rows = connection.execute(self._all, (kind,)).fetchall()
+        return {name: decode(value) for name, value in rows}
+
+    def last(self, connection: sqlite3.Connection, kind: str, limit: int) -> dict[str, Setting]:
+        """Return those settings of a kind whose names come last, the very last first."""
+        rows = connection.execute(self._last, (kind, limit)).fetchall()
         return {name: decode(value) for name, value in rows}
 
     def put(
@@ -46,4 +53,9 @@ class Settings:
     def remove(self, connection: sqlite3.Connection, kind: str, name: str) -> None:
         """Remove a setting."""
         if connection.execute(self._remove, (kind, name)).rowcount:
+            self._revision.bump(connection)
+
+    def remove_before(self, connection: sqlite3.Connection, kind: str, name: str) -> None:
+        """Remove the settings of a kind whose names come before one."""
+        if connection.execute(self._remove_before, (kind, name)).rowcount:
             self._revision.bump(connection)

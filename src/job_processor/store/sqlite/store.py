@@ -348,6 +348,15 @@ class SqliteStore(Store):
         await self._writer.transaction(self._settings.remove, kind, name)
         self._listeners.emit(Hint.SETTINGS)
 
+    async def last_settings(self, kind: str, limit: int) -> dict[str, Setting]:
+        """Return those settings of a kind whose names come last, the very last first."""
+        return await self._writer.call(self._settings.last, kind, limit)
+
+    async def remove_settings_before(self, kind: str, name: str) -> None:
+        """Remove the settings of a kind whose names come before one."""
+        await self._writer.transaction(self._settings.remove_before, kind, name)
+        self._listeners.emit(Hint.SETTINGS)
+
     # --- reading --------------------------------------------------------------------------------
 
     async def get(self, job_id: ObjectId) -> Job | None:
