@@ -5,7 +5,6 @@ It looks and changes nothing, but where the embedded store opens its file.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from job_processor.settings import CLOCK_TOLERANCE, Settings
 from job_processor.sharing import check_definition, claims_everything, describe_untagged
 from job_processor.store import Store
 from job_processor.store.node_side import Survey
+from job_processor.threads import in_thread
 
 Level: TypeAlias = Literal["ok", "warning", "error"]
 
@@ -138,7 +138,7 @@ async def _embedded(store: Store, registry: Registry) -> list[Finding]:
     if not store.needs_heartbeat:
         text = f"{store.address} is in memory: no other process sees its jobs"
         return [Finding("connection", "warning", text)]
-    if not await asyncio.to_thread(Path(store.address).exists):
+    if not await in_thread(Path(store.address).exists, "job-processor-check"):
         text = f"there is no file {store.address} yet; the first worker or client makes it"
         return [Finding("connection", "warning", text)]
     began = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +24,7 @@ from job_processor.facade.scheduling import Producing
 from job_processor.host import Host, Integration
 from job_processor.scheduling import Scheduling
 from job_processor.scopes import Scopes
-from job_processor.settings import Settings, check_tags
+from job_processor.settings import CLOSE_TIMEOUT, Settings, check_tags
 from job_processor.sharing import check_registry
 from job_processor.stamps import Stamps
 from job_processor.store.opening import open_store
@@ -109,7 +110,7 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
         self._engine = None
         self._waiting = None
         self._loop = None
-        self._working = False
+        self._worker: Worker | None = None
         self.install(*integrations)
 
     # --- life -----------------------------------------------------------------------------------
@@ -146,13 +147,18 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
 
         Raises NotSetUpError where that loop still runs, and where the database is its own.
         """
-        engine, loop = self._engine, self._loop
+        loop = self._loop
         if loop is None or not loop.is_closed() or not isinstance(self._db, str | None):
             raise NotSetUpError(OTHER_LOOP)
-        if engine is not None:
-            engine.close()
-        self._engine = self._waiting = self._loop = None
+        self._forget_loop()
         self._closed = self._store.needs_heartbeat  # what is in memory has no connection to lose
+
+    def _forget_loop(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+        if self._waiting is not None:
+            self._waiting.close()
+        self._engine = self._waiting = self._worker = self._loop = None
 
     def override(
         self,
@@ -205,24 +211,36 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
         twin = copy.copy(self)
         store = open_store(self._db, self.settings)
         vars(twin).update(
-            _store=store, _closed=False, _engine=None, _waiting=None, _loop=None, _working=False
+            _store=store, _closed=False, _engine=None, _waiting=None, _loop=None, _worker=None
         )
         return twin
 
     async def close(self) -> None:
         """Close what `setup` opened; a database that was passed in stays open.
 
-        `setup` opens it again; a memory database is then a new one.
+        A worker that still runs is forced to stop first, and a `run_job`: their ends are written.
+        What hangs is left alone after a while. `setup` opens it again; a memory database is then a
+        new one.
         """
+        if self._loop is not None and self._loop.is_closed():  # its connections went with it
+            self._forget_loop()
+            self._closed = True
+            return
+        if self._worker is not None:
+            await self._worker.leave()
+            self._worker = None
         engine, self._engine, self._closed = self._engine, None, True
-        opened_in, self._loop = self._loop, None
+        self._loop = None
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting.close()
         if engine is not None:
-            engine.close()
-        if opened_in is None or not opened_in.is_closed():  # else its connections went with it
-            await self._store.close()
+            await engine.end()
+        try:
+            async with asyncio.timeout(2 * CLOSE_TIMEOUT):
+                await self._store.close()
+        except TimeoutError:
+            self.logger.warning("%s does not let go of its connections", self._store.address)
 
     async def __aenter__(self) -> Self:
         running_loop()  # without one there is nothing to close, either
@@ -262,13 +280,13 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
         background tasks died.
         """
         engine = self._ready()
-        if self._working:
+        if self._worker is not None:
             raise WorkerStateError("a worker of this processor is running already")
-        self._working = True
+        self._worker = worker = Worker(engine)
         try:
-            await Worker(engine).run(signal or AbortController().signal, burst=burst)
+            await worker.run(signal or AbortController().signal, burst=burst)
         finally:
-            self._working = False
+            self._worker = None
 
     async def _check_sharing(self) -> None:
         """Refuse what the Node package, where it works on this database too, does not allow."""

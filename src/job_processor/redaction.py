@@ -246,21 +246,6 @@ def without(value: Any, secrets: Iterable[str]) -> Any:
     return _without(value, _any_of(known)) if known else value
 
 
-def without_credentials(address: str) -> str:
-    """Return an address without user, password and options, however it is misspelt.
-
-    What stands before the last `@` is left out, but for a word that looks like a scheme.
-    """
-    before, at, host = address.rpartition("@")
-    scheme = re.match(
-        r"(?:mongodb(?:\+srv)?|sqlite)(?=:)|[a-z][a-z0-9+.\-]*(?=://)", address, re.IGNORECASE
-    )
-    shown = host.partition("?")[0]
-    if not at or not before:
-        return shown
-    return f"{scheme[0]}://…@{shown}" if scheme else f"…@{shown}"
-
-
 def without_values(text: str, values: Any) -> str:
     """Return a text that somebody has written about plain values, without those values."""
     return without(text[:_TOLD], sorted(islice(_leaves(values), _LEAVES)))  # type: ignore[no-any-return]  # a text of a text

@@ -93,6 +93,21 @@ LOG_LINES = 100
 LOG_LINE_LIMIT = 500
 """Characters kept of a line."""
 
+HOOK_TIMEOUT = 300.0
+"""Seconds that `on_job_exited` has; then it is cancelled, or its thread left alone, and logged."""
+
+HOOK_THREADS = 32
+"""Plain functions `on_job_exited` that run at a time; more of them wait for a thread."""
+
+STOP_SPARE = 5.0
+"""Seconds beyond its graces that a stop takes at the most, whatever hangs."""
+
+LEAVE_TIMEOUT = 3.0
+"""Seconds in which a process that has nothing more to run takes its registration away."""
+
+CLOSE_TIMEOUT = 2.0
+"""Seconds in which a store gives its connections back; one that hangs is left alone."""
+
 FORWARDED_LINES = 10_000
 """Lines of the application's log that may be on their way from the process of a handler."""
 
@@ -171,6 +186,11 @@ class Settings:
                 self.collection_prefix,
                 "allowed is a name that MongoDB takes for a collection (no '$', no 'system.')",
             )
+
+
+def graceful_stop_seconds(settings: Settings, spare: float = STOP_SPARE) -> float:
+    """Return the seconds that a graceful stop takes at the most."""
+    return settings.shutdown_grace + 2 * settings.kill_grace + spare
 
 
 def check_tags(worker_tags: object) -> tuple[str, ...] | None:

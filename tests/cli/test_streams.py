@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.cli import apps
 from tests.cli.conftest import Shell
 
 FULL = "No space left on device"
+ROOT = Path(__file__).parents[2]
 on_linux = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 
 
@@ -54,3 +56,30 @@ async def test_stdout_in_ascii(shell: Shell, sqlite_db_url: str) -> None:
     assert done.stdout.isascii()
     assert '"Hello, ?!"' in done.stdout
     assert '"\\u00e9"' in done.stdout
+
+
+@pytest.mark.parametrize("columns", ["0", "-1", "1", "", "wide"])
+async def test_odd_widths(shell: Shell, sqlite_db_url: str, columns: str) -> None:
+    """A terminal that says that it has no columns gets its table all the same."""
+    await _fill(sqlite_db_url)
+    for command in ("jobs", "status", "crons", "--help"):
+        done = shell(f"$job_processor {command}", JOB_PROCESSOR_DB=sqlite_db_url, COLUMNS=columns)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.strip()
+
+
+def test_what_an_application_prints_is_no_answer(
+    shell: Shell, sqlite_db_url: str, tmp_path: Path
+) -> None:
+    """Stdout has the JSON that was asked for and nothing else; the rest is on stderr."""
+    (tmp_path / "loud.py").write_text(
+        "from tests.cli import apps\n"
+        "print('imported')\n"
+        "def make():\n"
+        "    print('made')\n"
+        f"    return apps.make(db={sqlite_db_url!r})\n"
+    )
+    done = shell("$job_processor schedule loud:make greet --json", PYTHONPATH=f"{tmp_path}:{ROOT}")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["name"] == "greet"
+    assert done.stderr.split() == ["imported", "made"]

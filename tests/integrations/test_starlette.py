@@ -58,7 +58,7 @@ def test_starlette_without_a_worker(processor: JobProcessor) -> None:
     """It only schedules."""
     with TestClient(application(processor, worker=False)) as client:
         assert client.get("/").json()["status"] == "pending"
-        assert processor._working is False
+        assert processor._worker is None
 
 
 def test_fastapi(processor: JobProcessor) -> None:
@@ -109,3 +109,26 @@ async def test_a_worker_that_died_is_told_at_the_end(
             pass
     with pytest.raises(NotSetUpError):
         await processor.get_healthcheck()
+
+
+def test_in_a_mounted_application(processor: JobProcessor) -> None:
+    """It is that of the outer application, whose lifespan is the only one that runs."""
+    inner = FastAPI()
+
+    @inner.get("/")
+    async def read(jobs: Annotated[JobProcessor, Depends(get_processor)]) -> str:
+        return str((await jobs.schedule_job("greet", {"name": "Ada"})).status)
+
+    middle = Starlette(routes=[Route("/", endpoint)])
+    app = FastAPI(lifespan=lifespan(processor, worker=False))
+    app.mount("/v1", inner)
+    app.mount("/v2", middle)
+    middle.mount("/deeper", inner)
+    with TestClient(app) as client:
+        assert client.get("/v1/").json() == "pending"
+        assert client.get("/v2/").json()["status"] == "pending"
+        assert client.get("/v2/deeper/").json() == "pending"
+    other = FastAPI()
+    other.mount("/v1", inner)
+    with TestClient(other) as client, pytest.raises(NotSetUpError):
+        client.get("/v1/")

@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.packaging.project import ROOT, project
 
@@ -28,6 +29,32 @@ def test_targets_exist(workflow: Path) -> None:
     ]
     assert called
     assert set(called) <= targets
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_nothing_that_moves_is_run(workflow: Path) -> None:
+    """Actions are pinned by commit, with the version beside it; no tool is whatever is newest."""
+    text = workflow.read_text()
+    used = re.findall(r"uses: (.*)", text)
+    assert used
+    for each in used:
+        assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+(\.\d+)*", each), each
+    assert not re.search(r"\b(pipx|npx|curl|wget|pip install)\b", text)
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_least_permissions(workflow: Path) -> None:
+    """A workflow may read; a job that needs more says so, and a checkout keeps no key."""
+    parsed = yaml.safe_load(workflow.read_text())
+    assert parsed["permissions"] == {"contents": "read"}
+    more = {"publish": {"id-token": "write"}, "announce": {"contents": "write"}}
+    for name, job in parsed["jobs"].items():
+        assert job.get("permissions", {}) == more.get(name, {})
+        checkouts = [step for step in job["steps"] if "checkout@" in step.get("uses", "")]
+        assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+        if "id-token" in job.get("permissions", {}):  # nothing of ours runs where it may publish
+            assert not checkouts
+            assert all("run" not in step for step in job["steps"])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
-from job_processor import JobProcessor, JobRequest
+from job_processor import JobDef, JobProcessor, JobRequest
 from tests.processors import Processors, eventually
 from tests.web.conftest import HOSTILE, Watched
 
@@ -218,6 +218,23 @@ async def test_on_a_phone(browser: Browser, address: str, processor: JobProcesso
         await page.goto(f"/{path}")
         width = await page.evaluate("document.documentElement.scrollWidth")
         assert width <= 360, path
+    await context.close()
+
+
+async def test_a_long_name_moves_nothing_off_the_page(
+    browser: Browser, address: str, processors: Processors, db_url: str
+) -> None:
+    """It wraps: state, time and detail of every row stay in sight."""
+    name = "x" * 200
+    processor = await processors.make(jobs={name: JobDef(None)})
+    await processor.schedule_job(name)
+    context = await browser.new_context(viewport={"width": 1280, "height": 800})
+    page = await context.new_page()
+    await page.goto(f"{address}/jobs")
+    last = page.locator("tbody tr").first.locator("td").last
+    box = await last.bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] <= 1280
     await context.close()
 
 

@@ -12,7 +12,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from job_processor import JobProcessor
+from job_processor import JobDef, JobProcessor
 from job_processor.rollups import MINUTE, Rollup, start_of
 from job_processor.web import create_app
 from job_processor.web.charts import HEIGHT, chart
@@ -277,3 +277,17 @@ def test_a_chart() -> None:
     assert (drawn.bars[-3].done, drawn.bars[0].done) == (HEIGHT * 4 / 8, 0)
     assert drawn.bars[-1].title == "12:30 UTC: 6 / 2"
     assert chart([], MINUTE, timedelta(hours=1), now).highest == 0
+
+
+async def test_a_name_with_blanks_at_its_ends_selects_its_jobs(processors: Processors) -> None:
+    """A name is any text; a filter of blanks alone is none."""
+    names = [" leading", "trailing ", "plain"]
+    processor = await processors.make(jobs={name: JobDef(None) for name in names})
+    for name in names:
+        await processor.schedule_job(name)
+    async with client_of(create_app(processor)) as client:
+        for name in names:
+            found = (await client.get("/api/jobs", params={"name": name})).json()["jobs"]
+            assert [job["name"] for job in found] == [name]
+        found = (await client.get("/api/jobs", params={"name": "  ", "tag": " "})).json()["jobs"]
+        assert len(found) == 3

@@ -108,7 +108,7 @@ async def test_ten_rescuers_call_a_hook_once(processors: Processors, probe: Prob
     counts += await asyncio.gather(*second)
     for engine in engines:
         assert engine is not None
-        await engine.reporter.hooks_ended()
+        await engine.hooks.ended(lambda _: True, WAIT)
         await engine.stop()
     assert sum(counts) == 20
     assert sorted(job.id for job in probe.exited) == sorted(job.id for job in made)

@@ -1,5 +1,4 @@
 import os
-import sys
 from pathlib import Path
 
 DATA = Path(os.environ.get("SHOP_DATA", "."))
@@ -15,10 +14,8 @@ STATIC_URL = "/static/"
 
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": DATA / "shop.sqlite3"}}
 
-TESTING = "test" in sys.argv  # no worker of the site may take the jobs of a test
-
 JOB_PROCESSOR = {
-    "DB": DATA / ("test-jobs.sqlite3" if TESTING else "jobs.sqlite3"),
+    "DB": DATA / "jobs.sqlite3",
     "CONCURRENCY": 4,
     "SHUTDOWN_GRACE": 5,
 }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import os
 import re
 import sys
 import traceback
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -36,9 +38,10 @@ class App:
         made = self.target
         if not isinstance(made, JobProcessor) and callable(made):
             try:
-                made = made()
-                if inspect.isawaitable(made):
-                    made = await made
+                with _prints_on_stderr():
+                    made = made()
+                    if inspect.isawaitable(made):
+                        made = await made
             except StoreError:
                 raise
             except (Exception, SystemExit) as error:
@@ -77,7 +80,8 @@ def _import(name: str) -> ModuleType:
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        return importlib.import_module(name)
+        with _prints_on_stderr():
+            return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             raise AppError(
@@ -86,6 +90,11 @@ def _import(name: str) -> ModuleType:
         raise _failed(name, error) from error
     except (Exception, SystemExit) as error:
         raise _failed(name, error) from error
+
+
+def _prints_on_stderr() -> AbstractContextManager[object]:
+    """Lead what an application prints as it is made past stdout: that is for what was asked."""
+    return contextlib.redirect_stdout(sys.stderr)
 
 
 def _failed(module: str, error: BaseException) -> BrokenAppError:

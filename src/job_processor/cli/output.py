@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # two megabytes that a worker without a terminal does not need
     from rich.console import Console
 
+_USUAL_WIDTH = 80  # columns
+_LEAST_WIDTH = 20  # columns; below, a table shows nothing
 _PIPE_WIDTH = 200  # columns; wider than a terminal, so that nothing is cut off
 
 
@@ -24,9 +26,20 @@ def console() -> Console:
     """Return a console on stdout; one that is no terminal is wide."""
     from rich.console import Console  # noqa: PLC0415  # see above
 
-    if sys.stdout.isatty() or "COLUMNS" in os.environ:
-        return Console(highlight=False)
-    return Console(highlight=False, width=_PIPE_WIDTH)
+    return Console(highlight=False, width=_width())
+
+
+def _width() -> int:
+    """Return the columns there are; a terminal that says 0, or something else odd, has some too."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isdigit() and int(told) > 0:
+        return max(int(told), _LEAST_WIDTH)
+    if not sys.stdout.isatty():
+        return _PIPE_WIDTH
+    try:
+        return max(os.get_terminal_size(sys.stdout.fileno()).columns, 0) or _USUAL_WIDTH
+    except (OSError, ValueError):
+        return _USUAL_WIDTH
 
 
 def has_live_view(out: Console) -> bool:

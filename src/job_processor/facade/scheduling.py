@@ -13,6 +13,7 @@ from job_processor.facade.reading import Reading
 from job_processor.models import Job, OnConflict, SimpleJob
 from job_processor.producer import Payload, When
 from job_processor.scheduling import Scheduling, as_simple
+from job_processor.settings import LEAVE_TIMEOUT, graceful_stop_seconds
 from job_processor.sharing import without_trace
 from job_processor.worker.engine import Engine
 from job_processor.worker.insertion import insert_or_skip
@@ -116,7 +117,9 @@ class Producing(Reading):
                 self._events.tell_stored([started])
                 return as_simple(started)
             written = await engine.finish(started)
-            await engine.reporter.hooks_ended()
+            await engine.hooks.ended(
+                lambda job: job.id == started.job.id, graceful_stop_seconds(self.settings)
+            )
         if written is None or not written.settled:  # taken away, or paused by its worker's end
             written = await self.wait_for_job(started.job.id)
         return as_simple(written)
@@ -142,7 +145,11 @@ class Producing(Reading):
 
 async def _interrupt(engine: Engine, starting: asyncio.Task[Job | Run]) -> None:
     """End a run whose caller gave up while it was being stored: it may be stored already."""
-    with contextlib.suppress(JobProcessorError):  # then nothing runs
-        started = await starting
+    await asyncio.wait([starting], timeout=LEAVE_TIMEOUT)
+    if not starting.done():  # what it stores after all is given back, or rescued
+        starting.cancel()
+        return
+    with contextlib.suppress(JobProcessorError, asyncio.CancelledError):  # then nothing runs
+        started = starting.result()
         if isinstance(started, Run):
             await engine.interrupt(started)

@@ -62,9 +62,12 @@ def lifespan(
 def get_processor(connection: HTTPConnection) -> JobProcessor:
     """Return the processor of the application that serves a request; for FastAPI's `Depends`, too.
 
-    Raises NotSetUpError when its lifespan is not `lifespan(processor)`.
+    In an application that is mounted into one with this lifespan it is that one's. Raises
+    NotSetUpError when the lifespan is not `lifespan(processor)`.
     """
-    processor = getattr(connection.app.state, _STATE, None)
+    states = (connection.state, connection.app.state)  # what the lifespan yields; what it has set
+    found = (getattr(state, _STATE, None) for state in states)
+    processor = next((each for each in found if each is not None), None)
     if not isinstance(processor, JobProcessor):
         raise NotSetUpError("make the application with lifespan=lifespan(processor)")
     return processor

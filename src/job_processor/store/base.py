@@ -108,6 +108,9 @@ class Store(ABC):
     hints_of_others: bool = True
     """False where changes of other processes are found by polling only."""
 
+    hints_are_prompt: bool = True
+    """False where they come late or not at all: whoever had work a moment ago asks for more."""
+
     refuses_own_fields: bool = False
     """True where the Node package's validator refuses what a plain job does not have: retries and
     the like. As `setup` or `look_at_validator` saw it last."""

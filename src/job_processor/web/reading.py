@@ -12,6 +12,7 @@ from job_processor.redaction import Redaction
 FILTERS = ("name", "status", "type", "tag", "worker", "error", "payload", "from", "to")
 """Those of the jobs page, as they stand in its address."""
 
+_NAMES = ("name", "tag")
 _TEXTS = ("name", "status", "type", "tag", "worker", "error")
 
 
@@ -21,7 +22,10 @@ def selection_of(parameters: Mapping[str, str], redaction: Redaction) -> dict[st
     Raises InvalidArgumentError, also for a field of the payload that is hidden: whoever may ask
     whether it has a value can find the value out.
     """
-    given = {key: parameters.get(key, "").strip() for key in FILTERS}
+    given = {key: parameters.get(key, "") for key in FILTERS}
+    for key in FILTERS:  # a name may have blanks at its ends; alone they are none
+        if key not in _NAMES or not given[key].strip():
+            given[key] = given[key].strip()
     selection: dict[str, Any] = {key: given[key] for key in _TEXTS if given[key]}
     if given["payload"]:
         path, equals, value = given["payload"].partition("=")

@@ -34,6 +34,7 @@ from job_processor.models import Job
 from job_processor.notes import LogLine, Progress
 from job_processor.payloads import payload_type
 from job_processor.settings import LOG_LINES
+from job_processor.threads import in_thread
 from job_processor.values import kept, normalize
 from job_processor.worker.describing import describe_error
 from job_processor.worker.forwarding import Forwarder, Levels
@@ -210,7 +211,7 @@ class _ChannelRecorder(Recorder):
 
     async def save(self, state: Any) -> None:
         """Let the worker write a state; return once it has."""
-        await asyncio.to_thread(self.save_sync, state)
+        await in_thread(lambda: self.save_sync(state), "job-processor-save")
 
     def save_sync(self, state: Any) -> None:
         """The same, for a plain handler."""

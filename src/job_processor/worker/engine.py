@@ -9,7 +9,9 @@ import asyncio
 import logging
 import os
 import socket
+import time
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import Any, Self
 
 from bson import ObjectId
@@ -22,13 +24,14 @@ from job_processor.errors import WorkerStateError
 from job_processor.events import EventBus
 from job_processor.models import Job, WorkerInfo
 from job_processor.scopes import Scopes
-from job_processor.settings import Settings
+from job_processor.settings import LEAVE_TIMEOUT, Settings
 from job_processor.stamps import Stamps
 from job_processor.store import Store
 from job_processor.version import version
 from job_processor.worker.clock_watch import ClockWatch
 from job_processor.worker.executor import Executor
 from job_processor.worker.gate import Gate
+from job_processor.worker.hooks import Hooks
 from job_processor.worker.kill_listener import KillListener
 from job_processor.worker.lease import Lease
 from job_processor.worker.loop_watch import LoopWatch
@@ -36,6 +39,7 @@ from job_processor.worker.notebook import Scribe
 from job_processor.worker.reporter import Reporter
 from job_processor.worker.runs import Run, Runs
 from job_processor.worker.settler import Settled, Settler
+from job_processor.worker.stopping import Budget
 from job_processor.worker.tally import Tally
 
 
@@ -63,7 +67,8 @@ class Engine:
         self.runs = Runs()
         self.gate = Gate()
         self.tally = Tally(store, logger)
-        self.reporter = Reporter(store, self.tally, events, scopes, clock, logger)
+        self.hooks = Hooks(scopes, logger)
+        self.reporter = Reporter(store, self.tally, events, self.hooks, clock, logger)
         self.settler = Settler(store, self.gate, self.runs, self._report, logger)
         self.scribe = Scribe(store, self.gate, events, clock, logger)
         self.executor = Executor(
@@ -95,6 +100,7 @@ class Engine:
         self._users = 0
         self._starting = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
+        self._settling: asyncio.Task[None] | None = None
         self._died: asyncio.Future[None] | None = None
         self._loop_watch: LoopWatch | None = None
 
@@ -110,24 +116,35 @@ class Engine:
         """
         async with self._starting:
             if self._users == 0:
-                await self.lease.register()
+                await self._register()
                 self._loop_watch = LoopWatch(self.runs, self.logger)
                 self._loop_watch.start()
                 self._died = asyncio.get_running_loop().create_future()
+                self._settling = self._watched("settler", self.settler.run())
                 self._tasks = [
-                    self._watched("settler", self.settler.run()),
                     self._watched("scribe", self.scribe.run()),
                     self._watched("tally", self.tally.run()),
                     self._watched("kill listener", self._kill_listener.run()),
                 ]
             self._users += 1
 
-    async def stop(self) -> None:
-        """Unregister and end, unless another user of the engine needs it on."""
+    async def stop(self, within: float = LEAVE_TIMEOUT) -> None:
+        """Unregister and end, unless another user of the engine needs it on.
+
+        within: seconds after which it ends all the same.
+        """
         async with self._starting:
             self._users -= 1
             if self._users == 0:
-                await self._stop()
+                await self._stop(within)
+
+    def settle_on(self) -> None:
+        """Begin to settle again where that has ended: it died, or its program cancelled all tasks.
+
+        For whoever stops, and has ends to write.
+        """
+        if self._settling is not None and self._settling.done():
+            self._settling = self._watched("settler", self.settler.run())
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -144,7 +161,8 @@ class Engine:
         assert run.done is not None  # noqa: S101  # run_job sets it
         assert self._died is not None  # noqa: S101  # only called between start and stop
         try:
-            await self._until_ended(run)
+            ends: list[asyncio.Future[Any]] = [run.done, self._died]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             await self.interrupt(run)
             raise
@@ -153,36 +171,65 @@ class Engine:
         return run.done.result()
 
     async def interrupt(self, run: Run) -> None:
-        """End a run of `run_job` by force, and wait for its end."""
+        """End a run of `run_job` by force, and wait for its end, but not longer than a stop."""
+        assert run.done is not None  # noqa: S101  # run_job sets it
+        budget = Budget.forced(self.settings)
         self.executor.ladder.abort(run, AbortReason.SHUTDOWN, grace=0)
-        await self._until_ended(run)
-
-    async def _until_ended(self, run: Run) -> None:
-        ends: list[asyncio.Future[Any] | None] = [run.done, self._died]
-        there = [end for end in ends if end is not None]
-        await asyncio.wait(there, return_when=asyncio.FIRST_COMPLETED)
+        self.settle_on()
+        await asyncio.wait([run.done], timeout=budget.for_runs)
+        if not run.done.done():
+            self.executor.ladder.give_up(run)
+            await asyncio.wait([run.done], timeout=budget.for_writes)
 
     async def died(self) -> None:
         """Raise WorkerStateError as soon as one of the engine's background tasks has died."""
         assert self._died is not None  # noqa: S101  # only called inside `async with`
         await asyncio.shield(self._died)
 
+    async def end(self) -> None:
+        """Interrupt what `run_job` runs, and give the threads back: the processor is closed."""
+        await asyncio.gather(*(self.interrupt(run) for run in self.runs if not run.of_worker))
+        self.close()
+
     def close(self) -> None:
         """Give the threads back."""
         self.executor.close()
+        self.hooks.close()
 
-    async def _stop(self) -> None:
+    async def _register(self) -> None:
+        try:
+            await self.lease.register()
+        except asyncio.CancelledError:  # it may have happened all the same
+            await self._leave(1.0)
+            raise
+
+    async def _stop(self, within: float) -> None:
+        deadline = time.monotonic() + within
+        left = partial(_until, deadline)
+        await self.hooks.stop(left())
         if self._loop_watch is not None:
-            await self._loop_watch.stop()
-        await cancel(self._tasks)
-        self._tasks = []
-        await self.tally.flush()
+            await self._loop_watch.stop(left())
+        tasks, self._tasks = self._tasks, []
+        if self._settling is not None:
+            tasks.append(self._settling)
+            self._settling = None
+        await cancel(tasks, left())
         if self._died is not None and self._died.done():
             self._died.exception()  # it was reported; without a look it would be logged again
-        try:  # a job that others may take up may still be run by a thread of this process
-            await self.lease.leave(unregister=not self.runs.left_running)
+        await self._leave(left())
+        self.settler.forget()
+        self.runs.forget()
+
+    async def _leave(self, within: float) -> None:
+        """Take the registration away, for others to know that what ran here does not."""
+        try:
+            async with asyncio.timeout(within):
+                await self.tally.flush()
+                # A job that others may take up may still be run by a thread of this process.
+                await self.lease.leave(unregister=not self.runs.left_running)
         except Exception as error:  # noqa: BLE001  # whatever it is, the process is to end
-            self.logger.warning("could not unregister (%r); the registration times out", error)
+            why = str(error) or f"no answer within {within:.1f} s"
+            self.logger.warning("could not unregister (%s); the registration times out", why)
 
     def _watched(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name=name)
@@ -224,3 +271,7 @@ class Engine:
             started_at=now,
             clock_ahead=self.clock_watch.ahead,
         )
+
+
+def _until(deadline: float) -> float:
+    return max(deadline - time.monotonic(), 0.0)

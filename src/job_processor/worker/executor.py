@@ -161,6 +161,8 @@ class Executor:
         except BaseException as error:
             if isinstance(error, GeneratorExit) and not _is_stepping(run):
                 raise  # this is being closed, its loop is gone: there is nobody to settle for
+            if run.reason is None and _is_cancelled_from_outside(error):
+                run.reason = AbortReason.SHUTDOWN
             return Ending(error=error)
 
     async def _in_process(self, run: Run, state: Any) -> Ending:
@@ -287,3 +289,12 @@ def _is_stepping(run: Run) -> bool:
         return asyncio.current_task() is run.task
     except RuntimeError:  # no loop runs here
         return False
+
+
+def _is_cancelled_from_outside(error: BaseException) -> bool:
+    """True when somebody has cancelled the task of a run, as `asyncio.run` does at its end.
+
+    A handler that raises a CancelledError of its own is cancelled by nobody.
+    """
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

@@ -19,6 +19,7 @@ from job_processor.errors import StoreError
 from job_processor.settings import CLOCK_TOLERANCE
 from job_processor.store import Store
 from job_processor.store.base import Pulse
+from job_processor.threads import OwnThread
 from job_processor.worker.memory import resident_memory
 from job_processor.worker.persistence import Backoff
 from job_processor.worker.stopwatch import Elapsed, Moment
@@ -123,21 +124,18 @@ class Heartbeat:
         self._logger = logger
         self._state = "well"
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = OwnThread(self._run, "job-processor-heartbeat")
         self._loop = asyncio.get_running_loop()
 
     def start(self) -> None:
         """Begin to beat."""
-        self._thread = threading.Thread(
-            target=self._run, name="job-processor-heartbeat", daemon=True
-        )
         self._thread.start()
 
-    async def stop(self) -> None:
-        """End the thread and wait for it."""
+    async def stop(self, within: float) -> None:
+        """End the thread and wait for it; one that hangs in the network is left alone."""
         self._stop.set()
-        if self._thread is not None:
-            await asyncio.to_thread(self._thread.join)
+        if not await self._thread.ended(within):
+            self._logger.warning("the heartbeat's connection does not end; it is left alone")
 
     def _run(self) -> None:
         pulse: Pulse | None = None

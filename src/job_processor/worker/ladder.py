@@ -54,6 +54,9 @@ class Ladder:
     def _force(self, run: Run) -> None:
         if run.concluded or run.task is None:
             return
+        if run.task.done():  # it was cancelled from outside before it ran a step
+            self._give_up(run)
+            return
         if not run.begun:
             self._later(_UNBEGUN_PAUSE, self._force, run)
             return
@@ -61,12 +64,14 @@ class Ladder:
             self._report_hanging(run)
             self._give_up(run)
             return
-        run.task.cancel()
+        if not run.task.cancelling():  # else it is in the middle of its own end
+            run.task.cancel()
         in_process = run.definition.executor == "process"
         least = _PROCESS_PAUSE if in_process else _UNBEGUN_PAUSE
-        self._later(max(self._grace, least), self._abandon, run)
+        self._later(max(self._grace, least), self.give_up, run)
 
-    def _abandon(self, run: Run) -> None:
+    def give_up(self, run: Run) -> None:
+        """Settle a run without its handler, which has had all the time that there is."""
         if not run.concluded:
             self._report_hanging(run)
             self._give_up(run)

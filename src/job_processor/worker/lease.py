@@ -30,6 +30,9 @@ from job_processor.worker.stopwatch import Moment
 _YOUNG = 0.75
 """The part of `worker_timeout` during which a heartbeat is young: a claim has the rest of it."""
 
+_ENDS_WITHIN = 1.0
+"""Seconds that the heartbeat's thread, and a renewal, have for their own end."""
+
 
 class Lease:
     """Registers, beats, and when the registration is gone registers anew and moves the runs.
@@ -61,13 +64,15 @@ class Lease:
         self._beats = self._no_beats()
         self._heartbeat: Heartbeat | None = None
         self._renewal: asyncio.Task[None] | None = None
+        self._left = False
+        """True from when it is given up: that it is gone then is no reason to register anew."""
         self.id = ObjectId()
         self.former: set[ObjectId] = set()
         """The id that it gives up, while it moves the runs: not the prey of its own rescuer."""
 
     async def register(self) -> None:
         """Write the registration and begin to beat; raises StoreUnavailableError."""
-        self.id, self._beats = ObjectId(), self._no_beats()
+        self.id, self._beats, self._left = ObjectId(), self._no_beats(), False
         if self._store.needs_heartbeat:
             await self._clock_watch.look()
         await self._register(self.id)
@@ -90,11 +95,12 @@ class Lease:
         With `unregister` False it stays, to time out: what still runs under it must not be taken
         up by others before this process is gone.
         """
-        if self._heartbeat is not None:
-            await self._heartbeat.stop()
-            self._heartbeat = None
+        heartbeat, self._heartbeat = self._heartbeat, None
+        self._left = True
+        if heartbeat is not None:
+            await heartbeat.stop(_ENDS_WITHIN)
         if self._renewal is not None:
-            await cancel([self._renewal])
+            await cancel([self._renewal], _ENDS_WITHIN)
             self._renewal = None
         if unregister:
             await self._store.unregister(self.id)
@@ -156,6 +162,8 @@ class Lease:
         self._beats.confirm(sent)
 
     def _on_lost(self, worker_id: ObjectId) -> None:
+        if self._left:
+            return
         if worker_id == self.id and (self._renewal is None or self._renewal.done()):
             self._renewal = asyncio.get_running_loop().create_task(
                 self._renew(), name="renew registration"

@@ -6,8 +6,9 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from math import ceil, inf
 
-from job_processor.abort import AbortReason, AbortSignal
+from job_processor.abort import AbortController, AbortReason, AbortSignal
 from job_processor.errors import NotSetUpError
 from job_processor.events import Event, EventKind
 from job_processor.models import Job
@@ -19,6 +20,7 @@ from job_processor.worker.misfire import is_skipped
 from job_processor.worker.outcomes import is_expired, killed_unbegun
 from job_processor.worker.pauses import PauseWatch
 from job_processor.worker.persistence import Trouble
+from job_processor.worker.polling import pause
 from job_processor.worker.reconciler import Reconciler
 
 _OVERDUE_PAUSE = 0.05  # seconds
@@ -32,6 +34,7 @@ class ClaimLoop:
         self._pauses = pauses
         pauses.on_changed(self._on_names_changed)
         self._reconciler = reconciler
+        self._stop = AbortController().signal
         self._wake = asyncio.Event()
         self._rotation = 0
         self._next_look_for_the_overdue = 0.0
@@ -42,10 +45,13 @@ class ClaimLoop:
         self._look_ahead = True
         """True when the next due time may have changed since it was read."""
         self._next_due: datetime | None = None
+        self._last_work = -inf
+        """When a job was claimed last, by the monotonic clock."""
 
     async def run(self, stop: AbortSignal, *, burst: bool) -> None:
         """Work until `stop` is aborted or, with `burst`, until nothing is due and nothing runs."""
         engine, trouble = self._engine, Trouble(self._engine.logger, "claim")
+        self._stop = stop
         forget_hints = engine.store.subscribe(self._on_hint)
         forget_slots = engine.runs.on_changed(self._on_slots)
         forget_stop = stop.on_abort(self._wake_from_any_thread())
@@ -117,6 +123,7 @@ class ClaimLoop:
             claimed = await self._claim(group, limit) if limit else 0
             if claimed:
                 self._look_ahead = True
+                self._last_work = time.monotonic()
             if claimed == limit:
                 return False
         return True
@@ -150,7 +157,7 @@ class ClaimLoop:
             try:
                 jobs = await engine.store.claim(claim)
                 engine.lease.check()  # the claim may have taken longer than our heartbeats last
-                surplus = [job for job in jobs if self._is_here_still(job)]
+                surplus = [job for job in jobs if self._is_here_still(job) or self._stop.aborted]
                 ours = [job for job in jobs if job not in surplus] if surplus else jobs
                 for job in ours:
                     if not job.was_held:
@@ -222,7 +229,7 @@ class ClaimLoop:
 
     def _until_next_due(self) -> float:
         """Return the seconds to wait: until the next due time, at most until the sweep."""
-        interval = self._engine.settings.poll_interval
+        interval = self._sweep()
         if self._next_due is None:
             return interval
         seconds = (self._next_due - self._engine.clock.now()).total_seconds()
@@ -230,6 +237,15 @@ class ClaimLoop:
             self._look_ahead = self._wants_slots = True
             seconds = _OVERDUE_PAUSE
         return min(seconds, interval)
+
+    def _sweep(self) -> float:
+        """Return the seconds until a look without a hint; fewer where hints are late."""
+        engine = self._engine
+        interval = engine.settings.poll_interval
+        if engine.store.hints_are_prompt:
+            return interval
+        idle = time.monotonic() - self._last_work
+        return pause(idle, interval, questions=ceil(len(self._names()) / CLAIM_NAMES))
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -14,6 +14,7 @@ import time
 import traceback
 
 from job_processor.settings import LOOP_BLOCKED_SECONDS
+from job_processor.threads import OwnThread
 from job_processor.worker.runs import Runs
 
 _NAMED = 10  # running jobs that a report names
@@ -36,16 +37,16 @@ class LoopWatch:
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="job-processor-watch", daemon=True)
+        self._thread = OwnThread(self._run, "job-processor-watch")
 
     def start(self) -> None:
         """Begin to watch the running loop."""
         self._thread.start()
 
-    async def stop(self) -> None:
-        """End the thread and wait for it."""
+    async def stop(self, within: float) -> None:
+        """End the thread and wait for it, for so many seconds at the most."""
         self._stopped.set()
-        await asyncio.to_thread(self._thread.join)
+        await self._thread.ended(within)
 
     def _run(self) -> None:
         while not self._stopped.wait(self._threshold / 2):

@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -28,6 +29,7 @@ from job_processor.errors import ProcessDiedError
 from job_processor.notes import LogLine, Progress
 from job_processor.scopes import Scopes
 from job_processor.texts import shown, told
+from job_processor.threads import in_thread
 from job_processor.worker import child, forwarding
 from job_processor.worker.outcomes import Ending
 from job_processor.worker.portable import unpack
@@ -64,11 +66,10 @@ class Processes:
     async def run(self, run: Run, state: Any) -> Ending:
         """Run a handler; return how it ended. Cancelling this ends its process first."""
         call = _Call(run, asyncio.get_running_loop(), self._logger)
-        starting = asyncio.get_running_loop().run_in_executor(None, self._start, call, state)
         try:
-            future = await asyncio.shield(starting)
+            future = await in_thread(partial(self._start, call, state), "job-processor-starter")
         except asyncio.CancelledError:
-            (await starting).cancel()
+            call.give_up()
             await call.told()
             raise
         forget = run.controller.signal.on_abort(call.abort)
@@ -102,7 +103,7 @@ class Processes:
             call.context.run(current_job),
         )
         try:
-            future = self._launch(task, theirs, theirs_alive)
+            call.started(future := self._launch(task, theirs, theirs_alive))
         except BaseException:
             ours.close()
             ours_alive.close()
@@ -142,11 +143,25 @@ class _Call:
         """That of the handler: its log lines are of its job here, too."""
         self._channel: Connection | None = None
         self._lifeline: Connection | None = None
+        self._given_up = False
+        self._process: Future[child.Answer] | None = None
 
     def listen(self, channel: Connection, lifeline: Connection) -> None:
         """Take what comes, in a thread of its own; the process lives while the lifeline is open."""
         self._channel, self._lifeline = channel, lifeline
         threading.Thread(target=self.context.run, args=(self._listen, channel), daemon=True).start()
+
+    def started(self, process: Future[child.Answer]) -> None:
+        """Take the process, from the thread that started it."""
+        self._process = process
+        if self._given_up:
+            process.cancel()
+
+    def give_up(self) -> None:
+        """End the process, as soon as it has started if it has not yet."""
+        self._given_up = True
+        if self._process is not None:
+            self._process.cancel()
 
     def abort(self) -> None:
         """Pass on that the run is to stop, and why."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
@@ -12,15 +10,13 @@ from typing import TypeAlias, TypeVar
 
 from bson import ObjectId
 
-from job_processor import current
-from job_processor.callables import attempt, is_async
 from job_processor.clock import Clock
-from job_processor.definitions import Definition, ExitHook
+from job_processor.definitions import Definition
 from job_processor.errors import StoreError
 from job_processor.events import Event, EventBus, EventKind
 from job_processor.models import WAITING, Job, JobStatus
-from job_processor.scopes import Call, Scopes
 from job_processor.store import Store
+from job_processor.worker.hooks import Hooks
 from job_processor.worker.persistence import persist
 from job_processor.worker.tally import Tally
 
@@ -47,17 +43,16 @@ class Reporter:
         store: Store,
         tally: Tally,
         events: EventBus,
-        scopes: Scopes,
+        hooks: Hooks,
         clock: Clock,
         logger: logging.Logger,
     ) -> None:
         self._store = store
         self._tally = tally
         self._events = events
-        self._scopes = scopes
+        self._hooks = hooks
         self._clock = clock
         self._logger = logger
-        self._hooks: set[asyncio.Task[None]] = set()
         self.on_settled: Callable[[Job], object] | None = None
         """Called with each job that this process settled; the scheduler waits for some."""
 
@@ -89,7 +84,7 @@ class Reporter:
         if self._events.has_listeners:
             self._events.emit(Event(_KINDS[job.status], worker_id, job, error))
         if definition is not None and definition.on_job_exited and job.status in _HOOKED:
-            self._start_hook(definition.on_job_exited, job)
+            self._hooks.start(definition.on_job_exited, job)
         if self.on_settled is not None and job.settled:
             self.on_settled(job)
 
@@ -99,11 +94,6 @@ class Reporter:
             yield
         except Exception:
             self._logger.exception("what follows a settlement failed")
-
-    async def hooks_ended(self) -> None:
-        """Return when every hook that was started has ended."""
-        while self._hooks:
-            await asyncio.wait(self._hooks)
 
     async def _obey_late_kills(self, jobs: Sequence[Job], obeyed: list[Job]) -> None:
         """Look for kill requests after the write: they may have come while the run ended.
@@ -126,24 +116,3 @@ class Reporter:
 
     async def _persist(self, call: Callable[[], Awaitable[T]]) -> T:
         return await persist(call, self._logger, "kill requests")
-
-    def _start_hook(self, hook: ExitHook, job: Job) -> None:
-        task = asyncio.get_running_loop().create_task(self._call_hook(hook, job))
-        self._hooks.add(task)
-        task.add_done_callback(self._hooks.discard)
-
-    async def _call_hook(self, hook: ExitHook, job: Job) -> None:
-        """Call a hook; its failure is logged and changes nothing."""
-        current.begin(job)
-        try:
-            plain = not is_async(hook)
-            call: Call = self._scopes.wrapped(partial(hook, job), not plain)
-            answer, error = await asyncio.to_thread(attempt, call) if plain else attempt(call)
-            if error is None and inspect.isawaitable(answer):
-                await answer
-        except BaseException as failure:  # noqa: BLE001  # a KeyboardInterrupt would end the loop
-            error = failure
-        if error is not None:
-            self._logger.error(
-                "on_job_exited of job %r (%s) failed", job.name, job.id, exc_info=error
-            )

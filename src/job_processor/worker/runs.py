@@ -165,6 +165,20 @@ class Runs:
         if run.job.id not in self._runs and not run.lives_on:
             self.held.discard(run.job.id)
 
+    def forget(self) -> None:
+        """Let all runs go when the process leaves: what is not settled is left to the rescue.
+
+        A job whose handler still runs stays held.
+        """
+        gone = list(self)
+        for run in gone:
+            if not run.concluded:
+                run.abandoned = True
+                self.conclude(run)
+        self.remove(*gone)
+        for run in gone:
+            self.release(run)
+
     def changed(self) -> None:
         """Tell the listeners that a run was let go, or that its outcome is decided."""
         for listener in self._listeners:

@@ -91,8 +91,16 @@ class Settler:
         while self._following:
             await asyncio.wait(self._following)
 
+    def forget(self) -> None:
+        """Let go what could not be written in time: the rescue settles it."""
+        self._waiting.clear()
+        self._parts.clear()
+        self._aside.clear()
+        self._wake.clear()
+        self._idle.set()
+
     async def run(self) -> None:
-        """Write what is added, until cancelled."""
+        """Write what is added, until cancelled; one that is begun anew goes on where it stopped."""
         try:
             while True:
                 await self._until_there_is_some()
@@ -127,14 +135,17 @@ class Settler:
         """Write a batch once."""
         try:
             verdict = await self._try(batch)
-        except (NotSetUpError, asyncio.CancelledError):
-            self._parts.appendleft(batch)  # for the next who runs this
+        except NotSetUpError:
             raise
         except Exception as error:  # noqa: BLE001  # it is logged, and no outcome is lost
             # Whether it is written or not: if somebody lets it wait again meanwhile, what we
             # repeat must not meet a new run of our own.
             self._runs.held.update(pending.run.job.id for pending in batch)
             await self._failed(batch, error)
+        except BaseException:  # cancelled with its program: whoever stops the worker goes on
+            self._parts.appendleft(batch)
+            self._wake.set()
+            raise
         else:
             aside = batch[0].failures > 0
             (self._aside_trouble if aside else self._trouble).end()

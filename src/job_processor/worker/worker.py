@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from job_processor.abort import AbortController, AbortReason, AbortSignal
 from job_processor.cancelling import cancel
 from job_processor.errors import StoreError
 from job_processor.events import Event, EventKind
+from job_processor.models import Job, SimpleJob
 from job_processor.pauses import KIND, worker_key
+from job_processor.settings import graceful_stop_seconds
 from job_processor.worker.engine import Engine
 from job_processor.worker.history import HistoryKeeper
 from job_processor.worker.loop import ClaimLoop
@@ -19,7 +21,11 @@ from job_processor.worker.pauses import PauseWatch
 from job_processor.worker.persistence import persist
 from job_processor.worker.reconciler import Reconciler
 from job_processor.worker.rescuer import Rescuer
+from job_processor.worker.runs import Run
 from job_processor.worker.scheduler import Scheduler
+from job_processor.worker.stopping import Budget
+
+_CANCELLED_WITHIN = 1.0  # seconds that a cancelled task of ours has for its own end
 
 
 class Worker:
@@ -33,6 +39,15 @@ class Worker:
         self._reconciler = Reconciler(engine)
         self._history = HistoryKeeper(engine)
         self._loop = ClaimLoop(engine, self._pauses, self._reconciler)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._main: asyncio.Task[None] | None = None
+        """The claim loop."""
+        self._registered = False
+        self._told = asyncio.Event()
+        """Set once it is to stop, one way or the other."""
+        self._forced = False
+        self._event_loop: asyncio.AbstractEventLoop | None = None
+        self._ended = asyncio.Event()
 
     async def run(self, stop: AbortSignal, *, burst: bool) -> None:
         """Work until `stop` is aborted (then stop gracefully) or, with `burst`, nothing is due.
@@ -40,8 +55,10 @@ class Worker:
         Cancelling this is a forced stop: handlers are cancelled at once, their ends still written.
         Raises WorkerStateError when a background task died.
         """
+        self._event_loop = asyncio.get_running_loop()
         asked = AbortController()
         forget_stop = stop.on_abort(lambda: asked.abort(stop.reason))
+        forget_told = asked.signal.on_abort(self._tell_from_any_thread())
 
         def look() -> None:
             if self._pauses.stops_us:
@@ -52,31 +69,60 @@ class Worker:
             await self._run(asked.signal, burst=burst)
         finally:
             forget_stop()
+            forget_told()
+            self._ended.set()
+
+    async def leave(self) -> None:
+        """Stop by force, without a cancellation of whoever waits for `run`; return at the end.
+
+        One whose event loop has ended is no more.
+        """
+        if self._event_loop is not asyncio.get_running_loop():
+            return
+        self._forced = True
+        self._told.set()
+        await self._ended.wait()
 
     async def _run(self, stop: AbortSignal, *, burst: bool) -> None:
-        engine = self._engine
-        await persist(engine.start, engine.logger, "registration")
-        self._emit(EventKind.WORKER_STARTED)
-        upkeep: list[asyncio.Task[None]] = []
+        budget = Budget.graceful(self._engine.settings)
         try:
-            await persist(self._pauses.look, engine.logger, "pauses")
-            if burst:
-                await persist(self._scheduler.schedule, engine.logger, "scheduling crons")
-            upkeep = self._start_upkeep(burst)
-            loop = self._task("claim loop", self._loop.run(stop, burst=burst))
-            await self._until_first_ends(loop, upkeep)
-            if stop.aborted:
-                await self._stop_gracefully()
-            await engine.reporter.hooks_ended()
+            await self._work(stop, burst=burst)
+            if not self._told.is_set():
+                await self._until_first_ends(self._task("hooks", self._until_hooks_end()))
+            if self._forced:
+                budget = await self._stop_by_force()
+            elif stop.aborted:
+                budget = await self._stop_gracefully()
         except BaseException:
-            await asyncio.shield(self._stop_by_force())
+            budget = await self._stop_by_force()
             raise
         finally:
-            await cancel(upkeep)
-            self._emit(EventKind.WORKER_STOPPED)
-            if self._pauses.stops_us:
-                await self._forget_the_request()
-            await engine.stop()
+            await self._leave(budget)
+
+    async def _work(self, stop: AbortSignal, *, burst: bool) -> None:
+        """Begin and work until the burst is over or this is told to stop.
+
+        Told while the database is away, it stops too.
+        """
+        beginning = self._task("beginning", self._begin(burst))
+        await self._until_first_ends(beginning)
+        if not beginning.done():
+            return
+        upkeep = self._start_upkeep(burst)
+        self._main = self._task("claim loop", self._loop.run(stop, burst=burst))
+        await self._until_first_ends(self._main, *upkeep)
+
+    async def _begin(self, burst: bool) -> None:
+        engine = self._engine
+        await persist(self._start_engine, engine.logger, "registration")
+        self._emit(EventKind.WORKER_STARTED)
+        await persist(self._pauses.look, engine.logger, "pauses")
+        if burst:
+            await persist(self._scheduler.schedule, engine.logger, "scheduling crons")
+
+    async def _start_engine(self) -> None:
+        await self._engine.start()
+        self._registered = True
 
     def _start_upkeep(self, burst: bool) -> list[asyncio.Task[None]]:
         tasks = [
@@ -92,78 +138,131 @@ class Worker:
             ]
         return tasks
 
-    async def _until_first_ends(
-        self, main: asyncio.Task[None], upkeep: list[asyncio.Task[None]]
-    ) -> None:
-        """Return when the main task ends; raise what any of them raises, loudly."""
+    async def _until_first_ends(self, *tasks: asyncio.Task[None]) -> None:
+        """Return when one of them ends, or this is told to stop; raise what it raises, loudly."""
+        self._tasks.update(tasks)
+        told = self._task("told", self._wait_to_be_told())
         try:
-            done, _ = await asyncio.wait([main, *upkeep], return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                if task.exception() is not None:
-                    self._engine.logger.critical(
-                        "the %s died; the worker stops", task.get_name(), exc_info=task.exception()
-                    )
-                task.result()
+            done, _ = await asyncio.wait([told, *tasks], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await cancel([main])
+            told.cancel()
+        for task in done:
+            if task.exception() is not None:
+                self._engine.logger.critical(
+                    "the %s died; the worker stops", task.get_name(), exc_info=task.exception()
+                )
+            task.result()
 
-    async def _stop_gracefully(self) -> None:
-        """Ask resumable handlers to stop at once, the others after `shutdown_grace`."""
-        engine = self._engine
-        patient = []
-        for run in engine.runs:
-            if run.of_worker and run.definition.resumable:
-                engine.executor.ladder.abort(run, AbortReason.SHUTDOWN)
-            elif run.of_worker:
-                patient.append(run)
-        if patient:
-            await self._wait_for_end(engine.settings.shutdown_grace)
-            for run in patient:
-                engine.executor.ladder.abort(run, AbortReason.SHUTDOWN)
-        await self._wait_for_end(None)
-        await self._settle_the_rest()
+    async def _wait_to_be_told(self) -> None:
+        await self._told.wait()
 
-    async def _stop_by_force(self) -> None:
-        engine = self._engine
-        for run in engine.runs:
-            if run.of_worker:
-                engine.executor.ladder.abort(run, AbortReason.SHUTDOWN, grace=0)
-        await self._wait_for_end(None)
-        await self._settle_the_rest()
+    def _tell_from_any_thread(self) -> Callable[[], object]:
+        loop = asyncio.get_running_loop()
+        return lambda: loop.call_soon_threadsafe(self._told.set)
 
-    async def _wait_for_end(self, timeout: float | None) -> None:
-        """Wait until every handler of the worker's runs has ended or was given up."""
+    # --- stopping -------------------------------------------------------------------------------
+
+    async def _stop_gracefully(self) -> Budget:
+        """Ask resumable handlers to stop at once, the others after `shutdown_grace`.
+
+        They are asked before anything is waited for.
+        """
+        settings = self._engine.settings
+        budget = Budget.graceful(settings)
+        self._ask(lambda run: run.definition.resumable)
+        later = asyncio.get_running_loop().call_later(settings.shutdown_grace, self._ask)
+        try:
+            await self._end_claiming(within=settings.kill_grace)
+            await self._until_runs_end(budget)
+        finally:
+            later.cancel()
+        await self._write_the_rest(budget)
+        return budget
+
+    async def _stop_by_force(self) -> Budget:
+        budget = Budget.forced(self._engine.settings)
+        self._ask(grace=0)
+        await self._end_claiming(within=0)
+        await self._until_runs_end(budget)
+        await self._write_the_rest(budget)
+        return budget
+
+    async def _until_hooks_end(self) -> None:
+        """Wait for the hooks of what this worker ran; those of `run_job` are not its own."""
+        within = graceful_stop_seconds(self._engine.settings)
+        await self._engine.hooks.ended(_is_of_worker, within)
+
+    def _ask(self, which: Callable[[Run], bool] | None = None, grace: float | None = None) -> None:
+        for run in self._engine.runs:
+            if run.of_worker and (which is None or which(run)):
+                self._engine.executor.ladder.abort(run, AbortReason.SHUTDOWN, grace=grace)
+
+    async def _end_claiming(self, within: float) -> None:
+        """Let a claim that is on its way come back; one that does not is cancelled.
+
+        The upkeep ends at once: it would take up runs, or hold the gate.
+        """
+        others = self._tasks - {self._main}
+        for task in others:
+            task.cancel()
+        if self._main is not None and not self._main.done():
+            await asyncio.wait([self._main], timeout=within)
+        await cancel(self._tasks, _CANCELLED_WITHIN)
+
+    async def _until_runs_end(self, budget: Budget) -> None:
+        """Wait until every handler of the worker's runs has ended or is given up."""
 
         def ended() -> bool:
             return all(run.concluded for run in self._engine.runs if run.of_worker)
 
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(budget.for_runs):
                 await self._engine.runs.wait_until(ended)
         except TimeoutError:
-            pass
+            for run in self._engine.runs:
+                if run.of_worker:
+                    self._engine.executor.ladder.give_up(run)
 
-    async def _settle_the_rest(self) -> None:
+    async def _write_the_rest(self, budget: Budget) -> None:
         """Wait for the last settlements and hooks, but not for a database that stays away."""
         engine = self._engine
+        if not self._registered:
+            return
+        engine.settle_on()
         try:
-            async with asyncio.timeout(engine.settings.shutdown_grace + engine.settings.kill_grace):
+            async with asyncio.timeout(budget.for_writes):
                 await engine.settler.drained()
-                await engine.reporter.hooks_ended()
-                await self._reconciler.reconcile(adopt=False)
+                await persist(self._give_back, engine.logger, "giving back")
+                await engine.settler.drained()
         except Exception as error:  # noqa: BLE001  # whatever it is, the process is to end
-            unsettled = [str(run.job.id) for run in engine.runs if run.of_worker]
+            unsettled = [f"{run.job.name!r} ({run.job.id})" for run in engine.runs if run.of_worker]
             engine.logger.error(  # noqa: TRY400  # the run ids matter, not where it happened
-                "stopping without a confirmed end of %d runs (%r): they are left to the rescue: %s",
-                len(unsettled),
-                error,
-                ", ".join(unsettled[:20]),
+                "stopping without the database's word (%s): %s",
+                "no answer in time" if isinstance(error, TimeoutError) else repr(error),
+                f"left to the rescue are {', '.join(unsettled[:20])}"
+                if unsettled
+                else "nothing of what ran is left, perhaps a claim that was on its way",
             )
+        await engine.hooks.ended(_is_of_worker, budget.for_writes)
 
-    async def _forget_the_request(self) -> None:
+    async def _give_back(self) -> None:
+        await self._reconciler.reconcile(adopt=False)
+
+    async def _leave(self, budget: Budget) -> None:
+        living = await cancel(self._tasks, _CANCELLED_WITHIN)
+        for task in living:
+            self._engine.logger.error("the %s does not end; it is left alone", task.get_name())
+        self._emit(EventKind.WORKER_STOPPED)
+        if self._pauses.stops_us:
+            await self._forget_the_request(budget.for_leaving)
+        if self._registered:
+            await self._engine.stop(budget.for_leaving)
+
+    async def _forget_the_request(self, within: float) -> None:
         """Remove what asked us to stop; left behind it harms nobody, ids do not come again."""
-        with contextlib.suppress(StoreError):
-            await self._engine.store.remove_setting(KIND, worker_key(self._engine.worker_id))
+        with contextlib.suppress(StoreError, TimeoutError):
+            async with asyncio.timeout(within):
+                await self._engine.store.remove_setting(KIND, worker_key(self._engine.worker_id))
 
     def _emit(self, kind: EventKind) -> None:
         self._engine.events.emit(Event(kind, self._engine.worker_id))
@@ -171,3 +270,7 @@ class Worker:
     @staticmethod
     def _task(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return asyncio.get_running_loop().create_task(work, name=name)
+
+
+def _is_of_worker(job: Job) -> bool:
+    return not (isinstance(job, SimpleJob) and job.sync)

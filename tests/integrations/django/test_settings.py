@@ -33,7 +33,7 @@ WRONG: list[tuple[object, str]] = [
     ({"DB": 5}, "JOB_PROCESSOR['DB']: 5 is not allowed; allowed are"),
     ({"DB": "sqlite://"}, "JOB_PROCESSOR['DB']: 'sqlite://' is not allowed; allowed for several"),
     ({"DB": "postgres://x"}, "JOB_PROCESSOR['DB']: 'postgres://"),
-    ({"CONCURENCY": 1}, "JOB_PROCESSOR has no key 'CONCURENCY'; allowed are DB, AUTODISCOVER, MOD"),
+    ({"CONCURENCY": 1}, "JOB_PROCESSOR has no key 'CONCURENCY'; allowed are DB, TEST_DB, AUTODISC"),
     ({"CONCURRENCY": 0}, "JOB_PROCESSOR['CONCURRENCY']: 0 is not allowed; allowed is"),
     ({"WORKER_TAGS": []}, "JOB_PROCESSOR['WORKER_TAGS']: [] is not allowed"),
     ({"TIMEZONE": "Mars"}, "JOB_PROCESSOR['TIMEZONE']: 'Mars' is not allowed"),
@@ -97,3 +97,12 @@ def test_the_page_has_every_setting() -> None:
     parameters = inspect.signature(JobProcessor).parameters
     for key in set(_OPTIONS) - {"TIMEZONE"}:  # which is Django's
         assert ast.literal_eval(defaults[key]) == parameters[key.lower()].default, key
+
+
+@pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize("folder", ["app_feature%2Flogin", "what?x", "a%41b", "a b", "ä#1"])
+def test_a_path_is_a_path(tmp_path: Path, folder: str) -> None:
+    """Whatever characters its folders have: none of them means anything."""
+    (tmp_path / folder).mkdir()
+    with override_settings(JOB_PROCESSOR={"DB": tmp_path / folder / "jobs.sqlite3"}):
+        assert make_processor(configuration()).address == str(tmp_path / folder / "jobs.sqlite3")

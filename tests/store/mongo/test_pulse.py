@@ -13,7 +13,7 @@ from job_processor import JobProcessor
 from job_processor.errors import StoreUnavailableError
 from job_processor.store.mongo import MongoStore
 from job_processor.store.mongo import pulse as pulse_module
-from job_processor.store.mongo.connection import client_options
+from job_processor.store.mongo.connection import beside, client_options
 from tests.processors import QUICK, eventually, working
 from tests.proxy import Proxy
 from tests.store.mongo.conftest import Commands, Database
@@ -57,7 +57,15 @@ async def test_what_concerns_the_application_alone_is_left_out(commands: Command
     client = AsyncMongoClient[dict[str, Any]](event_listeners=[commands], document_class=dict)
     options = client_options(client)
     assert options is not None
-    assert not options.keys() & {"event_listeners", "document_class", "type_registry", "connect"}
+    assert not options.keys() & {"document_class", "type_registry", "connect"}
+    assert beside(options, **pulse_module._OPTIONS)["event_listeners"] == []
+
+
+def test_ours_stand_in_for_what_was_given() -> None:
+    """However an option is written, a second client has ours, and all else as it was given."""
+    given = {"host": "h", "TIMEOUTms": 2000, "maxpoolsize": 1, "tls": True}
+    ours = {"timeoutMS": None, "maxPoolSize": 3}
+    assert beside(given, **ours) == {"host": "h", "tls": True, **ours}
 
 
 async def test_a_heartbeat_has_a_connection_of_its_own(

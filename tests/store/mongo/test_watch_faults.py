@@ -160,6 +160,7 @@ async def test_a_server_without_streams_is_asked_once(
     await faults.fail("aggregate", code, times=None)
     faulty.subscribe(listener)
     await eventually(told, "the end of the stream")
+    assert await listener.until(ANYTHING) == ANYTHING  # hints are late from now on
     faulty.subscribe(Listener())
     await faulty.insert([simple()])
     assert await listener.until(Hint.WORK) == Hint.WORK

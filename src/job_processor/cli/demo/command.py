@@ -13,6 +13,7 @@ from signal import SIGHUP, SIGINT, SIGTERM
 from rich.console import Console
 from rich.text import Text
 
+from job_processor.addresses import sqlite_address
 from job_processor.cancelling import cancel
 from job_processor.cli.demo.checks import check_all, summary_json, throughput
 from job_processor.cli.demo.fleet import Fleet
@@ -42,7 +43,7 @@ def run(db: str | None, *, as_json: bool) -> int:
 
 
 async def _play(db: str | None, folder: Path, *, as_json: bool) -> int:
-    url = db or f"sqlite:///{folder}/demo.db"
+    url = db or sqlite_address(folder / "demo.db")
     out = Console(stderr=True) if as_json else console()
     async with make(url) as processor, Fleet(url, folder) as fleet:
         watcher = Watcher(processor, since=Clock().now())

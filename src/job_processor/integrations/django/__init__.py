@@ -13,6 +13,6 @@ except ModuleNotFoundError as error:
     raise MissingExtraError("job_processor.integrations.django", "django") from error
 
 from job_processor.integrations.django.commits import schedule_on_commit
-from job_processor.integrations.django.project import get_client, get_processor
+from job_processor.integrations.django.project import forget_jobs, get_client, get_processor
 
-__all__ = ["get_client", "get_processor", "schedule_on_commit"]
+__all__ = ["forget_jobs", "get_client", "get_processor", "schedule_on_commit"]

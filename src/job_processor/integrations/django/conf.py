@@ -13,12 +13,14 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from job_processor.addresses import sqlite_address
 from job_processor.errors import InvalidArgumentError, shorten
 from job_processor.host import Integration
 from job_processor.processor import JobProcessor
 
 NAME = "JOB_PROCESSOR"
 _DATABASE = "DB"
+_TEST_DATABASE = "TEST_DB"
 _VARIABLE = "JOB_PROCESSOR_DB"
 _NOT_SETTINGS = frozenset({"db", "jobs", "crons", "logger", "clock"})
 _OPTIONS = {
@@ -26,7 +28,7 @@ _OPTIONS = {
     for name in inspect.signature(JobProcessor).parameters
     if name not in _NOT_SETTINGS
 }
-_KEYS = (_DATABASE, "AUTODISCOVER", "MODULES", *_OPTIONS)
+_KEYS = (_DATABASE, _TEST_DATABASE, "AUTODISCOVER", "MODULES", *_OPTIONS)
 _ADDRESSES = (
     "allowed are a mongodb:// or sqlite:/// address, and a Path, which is that of a SQLite file"
 )
@@ -62,11 +64,13 @@ def configuration() -> Configuration:
     return Configuration(options, _autodiscover(given), tuple(_list(given, "MODULES", str)))
 
 
-def make_processor(found: Configuration, *integrations: Integration) -> JobProcessor:
+def make_processor(
+    found: Configuration, *integrations: Integration, kind: type[JobProcessor] = JobProcessor
+) -> JobProcessor:
     """Return a processor of these settings; raise ImproperlyConfigured."""
     together = [*integrations, *found.options["integrations"]]
     try:
-        processor = JobProcessor(**{**found.options, "integrations": together})
+        processor = kind(**{**found.options, "integrations": together})
         processor.twin()  # requests and workers share the database, in threads and processes
     except InvalidArgumentError as error:
         told = str(error).removeprefix(error.argument)
@@ -86,10 +90,20 @@ def _database(given: Mapping[str, Any]) -> str:
         raise ImproperlyConfigured(
             f"{_place(_DATABASE)} is missing, and so is ${_VARIABLE}; {_ADDRESSES}"
         )
+    return _address(_DATABASE, address)
+
+
+def given_test_database() -> str | None:
+    """Return the address that the settings give for tests; raise ImproperlyConfigured."""
+    address = getattr(settings, NAME, {}).get(_TEST_DATABASE)
+    return None if address is None else _address(_TEST_DATABASE, address)
+
+
+def _address(key: str, address: object) -> str:
     if isinstance(address, Path):
-        return f"sqlite:///{address.absolute().as_posix()}"
+        return sqlite_address(address)
     if not isinstance(address, str):
-        raise refuse(_DATABASE, address, _ADDRESSES)
+        raise refuse(key, address, _ADDRESSES)
     return address
 
 

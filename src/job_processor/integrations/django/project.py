@@ -4,13 +4,40 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
+from typing import Any
 
 from django.utils.module_loading import autodiscover_modules
 
+from job_processor.integrations.django import isolation
 from job_processor.integrations.django.conf import configuration, make_processor, refuse
 from job_processor.integrations.django.connections import Connections
 from job_processor.processor import JobProcessor
 from job_processor.sync import JobClient
+
+
+class ProjectProcessor(JobProcessor):
+    """The processor of a project; while its tests run it is on the database of their process."""
+
+    def __init__(self, db: str, **options: Any) -> None:
+        super().__init__(db, **options)
+        self._of_the_site = self._chosen = db
+
+    async def setup(self) -> None:
+        """Connect, as `JobProcessor.setup` does."""
+        self._isolate()
+        await super().setup()
+
+    def twin(self) -> JobProcessor:
+        """Return another one, as `JobProcessor.twin` does."""
+        self._isolate()
+        return super().twin()
+
+    def _isolate(self) -> None:
+        address = isolation.test_database() or self._of_the_site
+        # What somebody has overridden by hand, such as by a database in memory, stays.
+        if self._db == self._chosen != address and self._engine is None:
+            self.override(db=address)
+            self._chosen = address
 
 
 @cache
@@ -19,7 +46,7 @@ def get_processor() -> JobProcessor:
 
     Raises ImproperlyConfigured.
     """
-    return make_processor(configuration(), Connections())
+    return make_processor(configuration(), Connections(), kind=ProjectProcessor)
 
 
 @cache
@@ -30,6 +57,20 @@ def get_client() -> JobClient:
     ImproperlyConfigured.
     """
     return JobClient(get_processor())
+
+
+def database() -> str:
+    """Return the address of the project's jobs: of its settings, or that of its running tests."""
+    return isolation.test_database() or configuration().options["db"]
+
+
+def forget_jobs() -> None:
+    """Begin with an empty database of jobs, in a test: in `setUp`, or in a fixture.
+
+    Does nothing where no tests run, and where the settings have a `TEST_DB`.
+    """
+    get_client().close()
+    isolation.forget()
 
 
 def load_jobs() -> None:

@@ -11,8 +11,8 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
+from job_processor.addresses import without_credentials
 from job_processor.errors import InvalidArgumentError
-from job_processor.redaction import without_credentials
 from job_processor.store.mongo.documents import Document
 
 _SELECTION_TIMEOUT_MS = 5000
@@ -21,16 +21,16 @@ _SELECTION_TIMEOUT_MS = 5000
 CLOSE_TIMEOUT = 1.0
 """Seconds that a server gets to let go of a client or a stream; one that hangs holds up nobody."""
 
-_NOT_FOR_PULSE = frozenset(
+_OF_THE_APPLICATION = frozenset(
     {
-        "auto_encryption_opts",  # names a client of the event loop; a beat holds no secret
+        "auto_encryption_opts",  # names a client of its own; what we send beside has no secret
         "connect",
         "document_class",
-        "event_listeners",  # they count the application's commands, in its thread
         "type_registry",
         "tz_aware",
     }
 )
+"""Arguments that say how the application reads, and not how a server is reached."""
 
 _OTHERS = {
     "MongoClient": "synchronous client",
@@ -104,8 +104,17 @@ def client_options(client: AsyncMongoClient[Any]) -> Document | None:
     return {
         name: value
         for name, value in options.items()
-        if name not in _NOT_FOR_PULSE and not name.startswith("_")
+        if name not in _OF_THE_APPLICATION and not name.startswith("_")
     }
+
+
+def beside(options: Document, **ours: Any) -> Document:
+    """Return the arguments of a client to the same servers, with some of our own.
+
+    Ours stand in for those that were given, however these are written.
+    """
+    names = {name.lower() for name in ours}
+    return {name: value for name, value in options.items() if name.lower() not in names} | ours
 
 
 def _parts(url: str) -> tuple[str, str]:

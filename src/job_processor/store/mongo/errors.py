@@ -191,8 +191,12 @@ def failing_document_id(error: OperationFailure) -> ObjectId | None:
 
 
 def is_unauthorized(error: Exception) -> bool:
-    """True when our user lacks the privilege."""
-    return isinstance(error, OperationFailure) and error.code == UNAUTHORIZED
+    """True when our user lacks the privilege; Atlas tells that, and more, by a code of its own."""
+    if not isinstance(error, OperationFailure):
+        return False
+    if error.code == ATLAS_ERROR:
+        return "not allowed to do action" in str(error)
+    return error.code == UNAUTHORIZED
 
 
 def is_unsupported(error: Exception) -> bool:

@@ -7,7 +7,7 @@ from bson import ObjectId
 from pymongo import MongoClient
 
 from job_processor.store.base import Pulse
-from job_processor.store.mongo.connection import CLOSE_TIMEOUT
+from job_processor.store.mongo.connection import CLOSE_TIMEOUT, beside
 from job_processor.store.mongo.documents import Document
 from job_processor.store.mongo.errors import DRIVER_ERRORS, translate
 from job_processor.store.mongo.handles import WRITE_CONCERN
@@ -23,6 +23,7 @@ _OPTIONS: Document = {
     "serverSelectionTimeoutMS": int(BEAT_TIMEOUT * 1000),
     "minPoolSize": 0,
     "maxPoolSize": 1,
+    "event_listeners": [],  # they count the application's commands, in its thread
 }
 
 
@@ -38,7 +39,7 @@ class ThreadPulse(Pulse):
         patience: float | None = None,
     ) -> None:
         self._address = address
-        wanted = {**options, **_OPTIONS, **_limited(patience)}
+        wanted = beside(options, **{**_OPTIONS, **_limited(patience)})
         try:
             self._client: MongoClient[Document] = MongoClient(**wanted)
         except DRIVER_ERRORS as error:  # mongodb+srv: the name could not be resolved

@@ -90,9 +90,10 @@ class MongoStore(Store):
         self.address = connection.address
         self._connection = connection
         self._logger = logging.getLogger("job_processor")
+        self._routed = False
         self._handles = handles = Handles.of(connection.database, prefix)
         self._turns = Turns()
-        self._watch = Watch(handles, self._turns, self._logger)
+        self._watch = Watch(connection, handles, self._turns, self._logger)
         self._jobs = Jobs(handles)
         self._transactions = Transactions(handles, self.address)
         self._unique_keys = UniqueKeys(handles)
@@ -128,6 +129,11 @@ class MongoStore(Store):
         """False on a standalone server, and without the right to open a change stream."""
         return self._watch.supported
 
+    @property
+    def hints_are_prompt(self) -> bool:  # type: ignore[override]  # it is found out when asked
+        """False also behind a router, whose streams wait for the clocks of all shards."""
+        return self._watch.supported and not self._routed
+
     # --- life ---------------------------------------------------------------------------------
 
     async def setup(self) -> None:
@@ -139,6 +145,7 @@ class MongoStore(Store):
             raise
         except StoreError as error:
             raise StoreSetupError(str(error)) from error
+        self._routed = hello.get("msg") == "isdbgrid"
         self._history.database_days = days
         self._hinting.trust_again()
         await self.look_at_validator()

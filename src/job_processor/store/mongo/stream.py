@@ -1,27 +1,51 @@
-"""A change stream as the server hands it out: batch by batch.
+"""A change stream as the server hands it out: batch by batch, on a connection of its own.
 
 The driver's cursors give one change after the other and ask for more as soon as one batch is used
 up, so whoever reads them under load sends a request for almost every change.
+
+A request for more is held by the server for seconds. On a client of its own it keeps no connection
+from others, however few the application's may have, and no limit of the application's cuts it off.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeAlias
 
+import pymongo
+from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import PyMongoError
+from pymongo.server_description import ServerDescription
 
+from job_processor.store.mongo.connection import CLOSE_TIMEOUT, beside
 from job_processor.store.mongo.documents import Document
-from job_processor.store.mongo.handles import Database
+from job_processor.store.mongo.handles import Database, configured
 
 AWAIT_MS = 5000
 """How long the server holds a request while nothing changes."""
 
 BATCH = 500
 """Changes in an answer at most."""
+
+_SILENCE_MS = AWAIT_MS + 10_000
+"""How long the answer to a request may be missing, before the connection counts as dead."""
+
+_AS_NEAR = 0.015
+"""Seconds by which a router may be farther away than the nearest one (`localThresholdMS`)."""
+
+_OPTIONS: Document = {
+    "timeoutMS": None,
+    "socketTimeoutMS": _SILENCE_MS,
+    "minPoolSize": 0,
+    "maxPoolSize": 1,
+    # Whoever waits for an answer learns from it that the server has gone: fewer connections.
+    "serverMonitoringMode": "poll",
+}
+
+Selector: TypeAlias = Callable[[Sequence[ServerDescription]], Sequence[ServerDescription]]
 
 
 class ChangeStream:
@@ -70,26 +94,69 @@ class ChangeStream:
                 await self._database.command(kill, session=self._session)
 
 
+class OneServer:
+    """Chooses a server, and that one again for as long as it is there.
+
+    A cursor lives on one router of a sharded cluster, and the others do not know it. `among`: what
+    the application's own selector leaves to choose from.
+    """
+
+    def __init__(self, among: Selector | None) -> None:
+        self._among = among
+        self._address: tuple[str, int | None] | None = None
+
+    def __call__(self, servers: Sequence[ServerDescription]) -> Sequence[ServerDescription]:
+        """Return the server to talk to, of those that may be asked."""
+        some = servers if self._among is None else self._among(servers)
+        if not some:
+            return []
+        same = [server for server in some if server.address == self._address]
+        chosen = same[0] if same else random.choice(_nearest(some))
+        self._address = chosen.address
+        return [chosen]
+
+
+def _nearest(servers: Sequence[ServerDescription]) -> list[ServerDescription]:
+    limit = min(server.round_trip_time or 0.0 for server in servers) + _AS_NEAR
+    return [server for server in servers if (server.round_trip_time or 0.0) <= limit]
+
+
 @asynccontextmanager
 async def open_stream(
-    database: Database, pipeline: list[Document], close_timeout: float
+    options: Document, name: str, pipeline: list[Document]
 ) -> AsyncIterator[ChangeStream]:
-    """Open a stream of what changes in a database from now on. Raises PyMongoError."""
-    # The session is the cursor's: the server refuses a request for more by any other.
-    async with database.client.start_session() as session:
-        reply = await database.command(
-            {
-                "aggregate": 1,
-                "pipeline": [{"$changeStream": {}}, *pipeline],
-                "cursor": {"batchSize": BATCH},
-                "readConcern": {"level": "majority"},
-            },
-            session=session,
-        )
-        stream = ChangeStream(database, session, reply["cursor"])
-        try:
-            yield stream
-        finally:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(close_timeout):
+    """Open a stream of what changes in a database from now on. Raises PyMongoError.
+
+    `options`: how the application's client was made, see `Connection`.
+    """
+    selector = OneServer(options.get("server_selector"))
+    client: AsyncMongoClient[Document] = AsyncMongoClient(
+        **beside(options, **_OPTIONS, server_selector=selector)
+    )
+    try:
+        # The session is the cursor's: the server refuses a request for more by any other.
+        async with client.start_session() as session:
+            stream = await _open(configured(client[name]), session, pipeline)
+            try:
+                yield stream
+            finally:
+                with pymongo.timeout(CLOSE_TIMEOUT / 2):
                     await stream.close()
+    finally:
+        with pymongo.timeout(CLOSE_TIMEOUT / 2):
+            await client.close()
+
+
+async def _open(
+    database: Database, session: AsyncClientSession, pipeline: list[Document]
+) -> ChangeStream:
+    reply = await database.command(
+        {
+            "aggregate": 1,
+            "pipeline": [{"$changeStream": {}}, *pipeline],
+            "cursor": {"batchSize": BATCH},
+            "readConcern": {"level": "majority"},
+        },
+        session=session,
+    )
+    return ChangeStream(database, session, reply["cursor"])

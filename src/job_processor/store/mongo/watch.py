@@ -11,6 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextvars import Context
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -22,13 +23,13 @@ from job_processor.cancelling import cancel
 from job_processor.settings import RETRY_DELAY_MAX, RETRY_DELAY_MIN
 from job_processor.store.base import ANYTHING, Hint
 from job_processor.store.hints import Listener
-from job_processor.store.mongo.connection import CLOSE_TIMEOUT
+from job_processor.store.mongo.connection import CLOSE_TIMEOUT, Connection
 from job_processor.store.mongo.documents import (
     SETTLED_STATUSES,
     WAITING_STATUSES,
     Document,
 )
-from job_processor.store.mongo.errors import UNAUTHORIZED, reason
+from job_processor.store.mongo.errors import is_unauthorized, reason
 from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.stream import open_stream
 from job_processor.store.mongo.turns import Turns
@@ -50,25 +51,35 @@ _EARLY = 0.1
 _EARLY_IN_A_ROW = 3
 """So many early answers are put down to changes that were filtered out; then we ask gently."""
 
+_UNSUPPORTED_PAUSE = 600.0
+"""Seconds after which one is tried again that was not to be had: a role may be given meanwhile."""
+
+_FORBIDDEN = "the user may not open one (the role read on the database allows it)"
+_NONE = "this server has none"
 _UNSUPPORTED = {
-    UNAUTHORIZED: "the user may not open one (the role read on the database allows it)",
     40573: "this is a standalone server; make it a replica set",
-    40324: "this server has none",  # unrecognized pipeline stage
-    59: "this server has none",  # CommandNotFound
+    40324: _NONE,  # unrecognized pipeline stage
+    59: _NONE,  # CommandNotFound
+    115: _NONE,  # CommandNotSupported
+    238: _NONE,  # NotImplemented
 }
+_UNKNOWN_OPTIONS = "this version of pymongo does not tell how its client was made; pass db as a URL"
 
 
 class Watch:
     """Tells listeners what may have changed."""
 
-    def __init__(self, handles: Handles, turns: Turns, logger: logging.Logger) -> None:
+    def __init__(
+        self, connection: Connection, handles: Handles, turns: Turns, logger: logging.Logger
+    ) -> None:
+        self._options = connection.options
         self._handles = handles
         self._turns = turns
         self._turn: asyncio.TimerHandle | None = None
         self._logger = logger
         self._listeners: dict[object, Listener] = {}
         self._task: asyncio.Task[None] | None = None
-        self._endings: set[asyncio.Task[None]] = set()
+        self._endings: set[asyncio.Task[Any]] = set()
         self._linger: asyncio.TimerHandle | None = None
         self.supported = True
 
@@ -109,9 +120,10 @@ class Watch:
         if self._linger is not None:
             self._linger.cancel()
             self._linger = None
-        if self.supported and (self._task is None or self._task.done()):
+        if self._task is None or self._task.done():
+            # A context of its own: the caller's may have a deadline, as by pymongo.timeout().
             self._task = asyncio.get_running_loop().create_task(
-                self._run(), name="job-processor change stream"
+                self._run(), name="job-processor change stream", context=Context()
             )
 
     def _stop(self) -> None:
@@ -120,23 +132,29 @@ class Watch:
             self._linger = None
         task, self._task = self._task, None
         if task is not None:
-            ending = asyncio.get_running_loop().create_task(cancel([task]))
+            ending = asyncio.get_running_loop().create_task(cancel([task], 2 * CLOSE_TIMEOUT))
             self._endings.add(ending)
             ending.add_done_callback(self._endings.discard)
 
     async def _run(self) -> None:
-        """Keep a stream open: after each error a pause that grows, jittered, then a new one."""
+        """Keep a stream open: after each error a pause that grows, jittered, then a new one.
+
+        Where none is to be had, it is tried again only now and then.
+        """
+        if self._options is None:
+            self._give_up(_UNKNOWN_OPTIONS)
+            return
         delay, failed = RETRY_DELAY_MIN, False
         while True:
             opened = time.monotonic()
             try:
-                await self._follow()
-            except OperationFailure as error:
-                if error.code in _UNSUPPORTED:
-                    self._give_up(error.code)
-                    return
-                self._report(error, again=failed)
+                await self._follow(self._options)
             except PyMongoError as error:
+                why = _why_unsupported(error)
+                if why is not None:
+                    self._give_up(why)
+                    await asyncio.sleep(_UNSUPPORTED_PAUSE * random.uniform(0.5, 1.0))
+                    continue
                 self._report(error, again=failed)
             except Exception:
                 self._logger.exception("the change stream failed; opening it anew")
@@ -146,12 +164,13 @@ class Watch:
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))
             delay = min(delay * 2, RETRY_DELAY_MAX)
 
-    async def _follow(self) -> None:
+    async def _follow(self, options: Document) -> None:
         """Open a stream from now on and hand out what it brings, until it fails or ends."""
         # Not the driver's watch(), which goes on from its token after many an error, and tells
         # nobody to look.
         pipeline = _pipeline(self._handles)
-        async with open_stream(self._handles.database, pipeline, CLOSE_TIMEOUT) as stream:
+        async with open_stream(options, self._handles.database.name, pipeline) as stream:
+            self.supported = True
             self.notify(ANYTHING | Hint.NODE)  # what happened while no stream was open
             pause, early = _SHORTEST_PAUSE, 0
             while stream.alive:
@@ -204,17 +223,27 @@ class Watch:
             timer.cancel()
         self._turn = loop.call_later(delay, self.notify, Hint.WORK)
 
-    def _give_up(self, code: int | None) -> None:
+    def _give_up(self, why: str) -> None:
+        if not self.supported:
+            return
         self.supported = False
         self._logger.info(
             "%s: no change stream, so changes of other processes are found by polling: %s",
             self._handles.database.name,
-            _UNSUPPORTED[code or 0],
+            why,
         )
+        self.notify(ANYTHING)  # whoever counts on hints has to look sooner from now on
 
     def _report(self, error: PyMongoError, *, again: bool) -> None:
         level = logging.DEBUG if again else logging.WARNING
         self._logger.log(level, "the change stream broke (%s); opening it anew", reason(error))
+
+
+def _why_unsupported(error: PyMongoError) -> str | None:
+    """Return why no stream can be had for a while; None when it is worth another try soon."""
+    if is_unauthorized(error):
+        return _FORBIDDEN
+    return _UNSUPPORTED.get(error.code or 0) if isinstance(error, OperationFailure) else None
 
 
 def _pipeline(handles: Handles) -> list[Document]:

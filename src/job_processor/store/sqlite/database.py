@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeAlias, TypeVar, TypeVarTuple
 
 from job_processor.errors import NotSetUpError
+from job_processor.settings import CLOSE_TIMEOUT
 from job_processor.store.sqlite.link import Link
+from job_processor.threads import OwnThread
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -33,9 +35,7 @@ class Database:
         self._queue: SimpleQueue[_Item | None] = SimpleQueue()
         # A daemon: a program that forgets to close must still be able to end. A result is handed
         # over only after its commit, so nothing that was acknowledged is lost by that.
-        self._thread = threading.Thread(
-            target=_serve, args=(self._queue, link), name=name, daemon=True
-        )
+        self._thread = OwnThread(partial(_serve, self._queue, link), name)
         self._closed = False
         self._address = address
         self._finalize = weakref.finalize(self, self._queue.put, None)
@@ -82,17 +82,21 @@ class Database:
         return future.result()
 
     async def close(self) -> None:
-        """Finish what was called, close the connection and end the thread."""
+        """Finish what was called, close the connection and end the thread.
+
+        A thread that hangs in the file system is left alone after `CLOSE_TIMEOUT`: it does that
+        when it gets on.
+        """
         self._closed = True
-        if self._thread.ident is not None:
+        if self._thread.begun:
             self._finalize()
-            await asyncio.to_thread(self._thread.join)
+            await self._thread.ended(CLOSE_TIMEOUT)
 
     def _put(self, function: Callable[..., Any], args: tuple[Any, ...], deliver: Deliver) -> None:
         if self._closed:
             raise NotSetUpError(f"{self._address} was closed; nothing can be asked of it any more")
         self._queue.put((function, args, deliver))
-        if self._thread.ident is None:
+        if not self._thread.begun:
             self._thread.start()
 
 

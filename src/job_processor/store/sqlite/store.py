@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
@@ -122,8 +123,7 @@ class SqliteStore(Store):
         watch, self._watch = self._watch, None
         if watch is not None:
             await watch.stop()
-        await self._reader.close()
-        await self._writer.close()
+        await asyncio.gather(self._reader.close(), self._writer.close())
 
     async def ping(self) -> datetime:
         """Return the database's present time."""

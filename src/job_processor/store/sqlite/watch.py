@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 from job_processor.errors import StoreError
+from job_processor.settings import CLOSE_TIMEOUT
 from job_processor.store.sqlite.inotify import Inotify
 
 SHORTEST_PAUSE = 0.002
@@ -49,7 +50,7 @@ class Watch:
         """End the watch and wait for its end."""
         if not self._task.done():  # a task that ended with its loop cannot be waited for
             self._task.cancel()
-            await asyncio.wait([self._task])
+            await asyncio.wait([self._task], timeout=CLOSE_TIMEOUT)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
