@@ -27,6 +27,13 @@ async def fail() -> None:
     raise ValueError(f"no {HOSTILE}")
 
 
+async def leak(payload: dict[str, Any], context: Context) -> None:
+    """Tell what should not be told."""
+    context.progress(0.5, payload["password"])
+    context.log(f"with {payload['password']}")
+    raise ValueError(f"refused {payload['password']}")
+
+
 async def nothing() -> None:
     """Do nothing."""
 
@@ -34,7 +41,11 @@ async def nothing() -> None:
 def make() -> JobProcessor:
     """Return a processor on the database of the environment."""
     return JobProcessor(
-        jobs={"tell": JobDef(tell), "fail": JobDef(fail, retry=Retry(2, delay=0), tag="t")},
+        jobs={
+            "leak": JobDef(leak),
+            "tell": JobDef(tell),
+            "fail": JobDef(fail, retry=Retry(2, delay=0), tag="t"),
+        },
         crons={"nightly": CronDef("0 2 * * *", nothing, timezone="Europe/Paris")},
     )
 
@@ -68,6 +79,22 @@ def test_a_job_in_detail(cli: Cli, ids: tuple[str, str]) -> None:
     text = cli("jobs", "show", failed).text
     assert "attempt 1" in text
     assert text.count("ValueError: no red") == 2  # the attempt before, and the end
+
+
+def test_what_a_payload_hides(cli: Cli, ids: tuple[str, str]) -> None:
+    """Is hidden in all that a job shows, for people and as JSON, unless it is asked for."""
+
+    async def run() -> str:
+        async with make() as processor:
+            job = await processor.run_job("leak", {"password": "hunter2", "n": 1})
+            return str(job.id)
+
+    id = asyncio.run(run())
+    for arguments in (["jobs", "show", id], ["jobs", "show", id, "--json"], ["jobs", "watch", id]):
+        told = cli(*arguments).out
+        assert "hunter2" not in told
+        assert "[redacted]" in told
+    assert cli("jobs", "show", id, "--reveal").out.count("hunter2") == 4
 
 
 def test_a_job_is_watched_when_it_has_ended(cli: Cli, ids: tuple[str, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,18 +19,21 @@ from job_processor.cli.output import console, has_live_view, plain, print_json
 from job_processor.cli.watching import ask
 from job_processor.cli.when import read_time, relative
 from job_processor.errors import JobNotFoundError, StoreError
-from job_processor.models import Job, JobStatus
+from job_processor.models import Job, JobStatus, SimpleJob
 from job_processor.monitoring import job_json
 from job_processor.processor import JobProcessor
+from job_processor.redaction import Redaction, without
 
 _INTERVAL = 0.3  # seconds between two looks at the database
 _BAR_WIDTH = 40
 _TIMES = ("created_at", "scheduled_for", "started_at", "ended_at", "expires_at")
 
 
-def show(db: str | None, prefix: str, job_id: str, *, as_json: bool) -> None:
-    """Print a job."""
+def show(db: str | None, prefix: str, job_id: str, *, as_json: bool, reveal: bool) -> None:
+    """Print a job; without `reveal`, what its payload hides is hidden."""
     job = ask(db, prefix, lambda processor: _get(processor, job_id))
+    if not reveal:
+        job = _hidden(job)
     if as_json:
         print_json(job_json(job))
         return
@@ -54,12 +58,12 @@ def watch(db: str | None, prefix: str, job_id: str, *, as_json: bool) -> int:
     async def follow(processor: JobProcessor) -> Job:
         view = _JsonView() if as_json else _view(console())
         with view:
-            job = await _get(processor, job_id)
+            job = _hidden(await _get(processor, job_id))
             view.update(job)
             while not job.settled:
                 await asyncio.sleep(_INTERVAL)
                 try:
-                    job = await _get(processor, job_id)
+                    job = _hidden(await _get(processor, job_id))
                 except StoreError:
                     continue
                 view.update(job)
@@ -162,6 +166,32 @@ class _BarView(_LineView):
 
 def _view(out: Console) -> _LineView:
     return _BarView(out) if has_live_view(out) else _LineView(out)
+
+
+def _hidden(job: Job) -> Job:
+    """Return a job without the values that its payload hides, wherever it repeats them."""
+    redaction = Redaction()
+    secrets = redaction.secrets(getattr(job, "payload", None))
+
+    def clean(value: Any) -> Any:
+        return without(redaction.fields(value), secrets)
+
+    changes: dict[str, Any] = {
+        "attempts": tuple(replace(each, error=clean(each.error)) for each in job.attempts)
+    }
+    if isinstance(job, SimpleJob):
+        changes["payload"] = clean(job.payload)
+    if job.output is not None:
+        output = job.output
+        changes["output"] = replace(output, result=clean(output.result), error=clean(output.error))
+    if job.notes is not None:
+        progress = job.notes.progress
+        changes["notes"] = replace(
+            job.notes,
+            progress=progress and replace(progress, message=clean(progress.message)),
+            log=tuple(replace(line, text=clean(line.text)) for line in job.notes.log),
+        )
+    return replace(job, **changes)
 
 
 async def _get(processor: JobProcessor, job_id: str) -> Job:

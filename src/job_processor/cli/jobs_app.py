@@ -22,6 +22,7 @@ from job_processor.cli.selection import (
 jobs_app = typer.Typer(invoke_without_command=True, subcommand_metavar="[COMMAND]")
 
 Limit = Annotated[str, typer.Option(metavar="N", help="At most so many, up to 1000.")]
+Reveal = Annotated[bool, typer.Option("--reveal", help="Show hidden values, too.")]
 After = Annotated[str | None, typer.Option(metavar="ID", help="The page that follows this job.")]
 
 
@@ -81,14 +82,21 @@ def _list(
 
 
 @jobs_app.command()
-def show(id: JobId, db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False) -> None:
+def show(
+    id: JobId,
+    db: Db = None,
+    prefix: Prefix = DEFAULT_PREFIX,
+    reveal: Reveal = False,
+    json: Json = False,
+) -> None:
     """Show the job ID in detail.
 
-    Times, attempts, progress, payload, result, error and log.
+    Times, attempts, progress, payload, result, error and log. Values of fields whose names tell of
+    secrets, such as password and token, are hidden in all of it.
     """
     from job_processor.cli import job as command  # noqa: PLC0415  # only this command needs it
 
-    command.show(db, prefix, id, as_json=json)
+    command.show(db, prefix, id, as_json=json, reveal=reveal)
 
 
 @jobs_app.command()
