@@ -133,11 +133,9 @@ class Producer:
             "attempts": (),
             "priority": 0,
             "notes": None,
-            "payload": normalize_payload(
-                payload
-                if definition.bound.payload_type is None
-                else definition.bound.payload_type.check(payload)
-            ),
+            "payload": normalize_payload(payload)
+            if definition.bound.payload_type is None
+            else definition.bound.payload_type.check(payload),
             "sync": False,
             "expires_at": None,
             "unique_key": None,
