@@ -135,6 +135,8 @@ class BaseJob:
     """0 to 9; those with a higher one are claimed first, those with the same in order of time."""
     notes: Notes | None = None
     """What its runs have told of themselves; None when nothing."""
+    state_saved: datetime | None = field(default=None, compare=False)
+    """The run that saved a state last: its `updated_at`, the moment of its claim."""
 
     @property
     def progress(self) -> Progress | None:
@@ -266,6 +268,14 @@ class WorkerInfo:
         workers, and never for a decision about one (see the rescuer).
         """
         return abs((now - self.last_seen).total_seconds()) > self.timeout
+
+    def seen_ahead(self, now: datetime) -> float:
+        """Return for how many seconds in the future its last heartbeat is (negative: in the past).
+
+        Clocks differ where that is more than none: its own and the reader's on SQLite, where each
+        process has the clock of its machine; on MongoDB the database's, set back meanwhile.
+        """
+        return (self.last_seen - now).total_seconds()
 
     @property
     def timeout(self) -> float:

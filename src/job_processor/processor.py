@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +14,7 @@ from job_processor.abort import AbortController, AbortSignal
 from job_processor.clock import Clock
 from job_processor.crons import check_node_crons
 from job_processor.definitions import CronDef, JobDef, Registry
-from job_processor.errors import InvalidArgumentError, NotSetUpError, WorkerStateError
+from job_processor.errors import InvalidArgumentError, NotSetUpError, StoreError, WorkerStateError
 from job_processor.events import EventBus, Listener
 from job_processor.facade.base import OTHER_LOOP, running_loop
 from job_processor.facade.checking import Checking
@@ -24,6 +25,7 @@ from job_processor.facade.scheduling import Producing
 from job_processor.host import Host, Integration
 from job_processor.scheduling import Scheduling
 from job_processor.scopes import Scopes
+from job_processor.services import list_names
 from job_processor.settings import CLOSE_TIMEOUT, Settings, check_tags
 from job_processor.sharing import check_registry
 from job_processor.stamps import Stamps
@@ -137,6 +139,8 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
         self._loop = loop
         await self._store.setup()
         await self._check_sharing()
+        with contextlib.suppress(StoreError):  # a worker lists them again, and says what is wrong
+            await list_names(self._store, self.registry, self.settings)
         self._engine = self._make_engine()
         self._waiting = Waiting(self._store, self.settings.poll_interval)
         for tag in self.registry.unknown_tags(self.settings.worker_tags or ()):

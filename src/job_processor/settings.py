@@ -47,6 +47,9 @@ ORPHAN_NAME_SECONDS = 600.0
 NODE_WORKER_TIMEOUT = 300.0
 """Seconds without a heartbeat after which a worker of the Node package is dead (its TTL)."""
 
+NODE_HEARTBEAT_INTERVAL = 30.0
+"""Seconds between two heartbeats of a worker of the Node package."""
+
 MONGO_MAX_WORKER_TIMEOUT = 240.0
 """Seconds; MongoDB removes a registration after 300 s, a rescuer must have seen it before."""
 

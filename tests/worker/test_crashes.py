@@ -101,11 +101,12 @@ async def test_ten_rescuers_call_a_hook_once(processors: Processors, probe: Prob
     for engine in engines:
         assert engine is not None
         await engine.start()
-        engine.lease.unbroken_for = lambda: 1e9  # type: ignore[method-assign]
-    passes = [Rescuer(engine).rescue() for engine in engines if engine is not None]
-    counts = await asyncio.gather(*passes)
-    second = [Rescuer(engine).rescue() for engine in engines if engine is not None]
-    counts += await asyncio.gather(*second)
+        engine.lease.unbroken_since = lambda: 0.0  # type: ignore[method-assign]
+    watching = [Rescuer(engine) for engine in engines if engine is not None]
+    first = await asyncio.gather(*(each.rescue() for each in watching))
+    assert sum(first) == 0  # nobody is dead at first sight
+    counts = await asyncio.gather(*(each.rescue() for each in watching))
+    counts += await asyncio.gather(*(each.rescue() for each in watching))
     for engine in engines:
         assert engine is not None
         await engine.hooks.ended(lambda _: True, WAIT)
@@ -128,7 +129,7 @@ async def test_a_job_that_kills_every_worker_ends_errored(processors: Processors
     engine = processor._engine
     assert engine is not None
     await engine.start()
-    engine.lease.unbroken_for = lambda: 1e9  # type: ignore[method-assign]
+    engine.lease.unbroken_since = lambda: 0.0  # type: ignore[method-assign]
     for crash in range(1, 4):
         (claimed,) = await die_holding(processor, ["poison"], timeout_s=0.001)
         assert claimed.crashes == crash - 1
@@ -284,19 +285,25 @@ async def test_an_orphan_whose_name_nobody_knows_waits(processors: Processors) -
 
     async def handler() -> None: ...
 
-    stranger = await processors.make(jobs={"theirs": JobDef(handler)})
+    stranger = await processors.make(jobs={"theirs": JobDef(None)})  # no service lists it
     job = await stranger.schedule_job("theirs")
     await die_holding(stranger, ["theirs"], timeout_s=0.001, known=False)
     processor = await processors.make(jobs={"ours": JobDef(handler)})
     engine = processor._engine
     assert engine is not None
     await engine.start()
-    engine.lease.unbroken_for = lambda: 1e9  # type: ignore[method-assign]
+    engine.lease.unbroken_since = lambda: 0.0  # type: ignore[method-assign]
     watching = Rescuer(engine)
+
+    async def orphaned() -> bool:
+        assert await watching.rescue() == 0
+        return bool(watching._orphaned_since)
+
+    await eventually(orphaned)
     assert await watching.rescue() == 0
     assert await watching.rescue() == 0
     (since,) = watching._orphaned_since.values()  # ten minutes are too long to wait
     watching._orphaned_since[job.id] = since - ORPHAN_NAME_SECONDS
-    assert await watching.rescue() == 1
+    await eventually(watching.rescue)
     await engine.stop()
     assert (await ended(processor, job)).status is JobStatus.ERRORED

@@ -25,10 +25,15 @@ class HistoryKeeper:
 
     async def prune(self) -> int:
         """Remove what is too old, in batches; return how many jobs."""
-        engine, removed = self._engine, 0
-        before = engine.clock.now() - timedelta(days=engine.settings.history_days)
+        removed = 0
         while True:
-            batch = await engine.store.prune(before, HISTORY_BATCH)
+            batch = await self.prune_a_part()
             removed += batch
             if batch < HISTORY_BATCH:
                 return removed
+
+    async def prune_a_part(self) -> int:
+        """Remove one batch of what is too old; return how many jobs."""
+        engine = self._engine
+        before = engine.clock.now() - timedelta(days=engine.settings.history_days)
+        return await engine.store.prune(before, HISTORY_BATCH)

@@ -195,7 +195,13 @@ class Lease:
         await persist(lambda: self._register(new), self._logger, "registration")
         moved = await persist(lambda: self._store.move_runs(old, new), self._logger, "moving runs")
         self.id = new
-        lost = [run for run in self._runs if not run.concluded and run.job.id not in moved]
+        lost = [
+            run
+            for run in self._runs
+            if not run.concluded
+            and run.job.id not in moved
+            and run.reason is not AbortReason.LOST  # it is ending; once more would hurt its cleanup
+        ]
         for run in self._runs:
             if run.job.id in moved:
                 run.job = replace(run.job, worker_id=new)

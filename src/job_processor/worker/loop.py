@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from math import ceil, inf
 
+from bson import ObjectId
+
 from job_processor.abort import AbortController, AbortReason, AbortSignal
 from job_processor.errors import NotSetUpError
 from job_processor.events import Event, EventKind
@@ -47,6 +49,10 @@ class ClaimLoop:
         self._next_due: datetime | None = None
         self._last_work = -inf
         """When a job was claimed last, by the monotonic clock."""
+        self._apart: set[ObjectId] = set()
+        """Jobs that crashed before, and wait until the one that runs here has ended: from then on
+        such run one at a time, so that it is known which one takes the worker down."""
+        self._overdue_pause = _OVERDUE_PAUSE
 
     async def run(self, stop: AbortSignal, *, burst: bool) -> None:
         """Work until `stop` is aborted or, with `burst`, until nothing is due and nothing runs."""
@@ -87,12 +93,12 @@ class ClaimLoop:
         return lambda: loop.call_soon_threadsafe(self._wake.set)
 
     def _on_slots(self) -> None:
-        if self._wants_slots:
+        if self._wants_slots or (self._apart and not self._engine.runs.has_suspect):
             self._wake.set()
 
     def _on_hint(self, hint: Hint) -> None:
         if hint & Hint.WORK:
-            self._look_ahead = True
+            self._look_ahead, self._overdue_pause = True, _OVERDUE_PAUSE
             self._expects_one = not self._wants_slots and self._engine.store.claims_one_sooner
             self._wake.set()
 
@@ -122,7 +128,7 @@ class ClaimLoop:
                 limit -= await self._claim(group, limit, engine.settings.ageing)
             claimed = await self._claim(group, limit) if limit else 0
             if claimed:
-                self._look_ahead = True
+                self._look_ahead, self._overdue_pause = True, _OVERDUE_PAUSE
                 self._last_work = time.monotonic()
             if claimed == limit:
                 return False
@@ -144,6 +150,8 @@ class ClaimLoop:
         Raises StoreUnavailableError after a claim so slow that what it brought may be taken away.
         """
         engine = self._engine
+        if self._apart and not engine.runs.has_suspect:
+            self._apart.clear()
         async with engine.gate.shared():
             now = engine.clock.now()
             claim = Claim(
@@ -151,14 +159,13 @@ class ClaimLoop:
                 names=names,
                 limit=limit,
                 now=now,
-                exclude=frozenset(engine.runs.held),
+                exclude=frozenset(engine.runs.held.union(self._apart)),
                 overdue_since=now - timedelta(seconds=waiting_for) if waiting_for else None,
             )
             try:
                 jobs = await engine.store.claim(claim)
                 engine.lease.check()  # the claim may have taken longer than our heartbeats last
-                surplus = [job for job in jobs if self._is_here_still(job) or self._stop.aborted]
-                ours = [job for job in jobs if job not in surplus] if surplus else jobs
+                ours, surplus = self._sorted_out(jobs)
                 for job in ours:
                     if not job.was_held:
                         self._start(job)
@@ -169,6 +176,19 @@ class ClaimLoop:
                 raise
         return len(jobs)
 
+    def _sorted_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Job], Sequence[Job]]:
+        """Return what of a claim may begin, and what has to wait again."""
+        engine, ours, surplus = self._engine, list[Job](), list[Job]()
+        for job in jobs:
+            if self._is_here_still(job) or self._stop.aborted:
+                surplus.append(job)
+            elif job.crashes and (engine.runs.has_suspect or any(each.crashes for each in ours)):
+                self._apart.add(job.id)
+                surplus.append(job)
+            else:
+                ours.append(job)
+        return ours, surplus
+
     def _is_here_still(self, job: Job) -> bool:
         """True for a claimed job of which this process has a run still, that it is to let go.
 
@@ -178,7 +198,8 @@ class ClaimLoop:
         former = engine.runs.get(job.id)
         if former is not None:
             engine.runs.held.add(job.id)  # until it is let go
-            engine.executor.ladder.abort(former, AbortReason.LOST, grace=0)
+            if former.reason is not AbortReason.LOST:
+                engine.executor.ladder.abort(former, AbortReason.LOST, grace=0)
         return job.id in engine.runs.held
 
     def _start(self, job: Job) -> None:
@@ -235,7 +256,8 @@ class ClaimLoop:
         seconds = (self._next_due - self._engine.clock.now()).total_seconds()
         if seconds <= 0:  # due, and yet not ours to claim: others have it, or we must not yet
             self._look_ahead = self._wants_slots = True
-            seconds = _OVERDUE_PAUSE
+            seconds = self._overdue_pause
+            self._overdue_pause = min(2 * self._overdue_pause, interval)
         return min(seconds, interval)
 
     def _sweep(self) -> float:

@@ -166,6 +166,7 @@ class Notebook(Recorder):
 
         if self.run.concluded or not await persist(write, self._scribe.logger, "saved state"):
             raise AbortedError(AbortReason.LOST)
+        self.run.cleared = True
 
     def save_sync(self, state: Any) -> None:
         """Write a state from another thread."""

@@ -112,9 +112,19 @@ def check_ran(function: Callable[..., Any], result: object) -> None:
         raise DefinitionError("handler", function, reason)
 
 
-def rescue(job: Job, definition: Definition | None, *, killed: bool, at: datetime) -> Outcome:
-    """Return what to write for a run whose worker is dead."""
-    crashes = job.crashes + 1
+def rescue(
+    job: Job,
+    definition: Definition | None,
+    *,
+    killed: bool,
+    at: datetime,
+    alone: bool = True,
+) -> Outcome:
+    """Return what to write for a run whose worker is dead.
+
+    alone: False where other suspects (see `is_suspect`) ran beside it.
+    """
+    crashes = _crashes(job, alone=alone)
     began = job.started_at or at
     duration = format_duration(max((at - began).total_seconds(), 0.0))
 
@@ -132,6 +142,21 @@ def rescue(job: Job, definition: Definition | None, *, killed: bool, at: datetim
         # What is running was last written when it was claimed.
         return _again(job, pause, job.updated_at, at, Output(duration, None, CRASHED), crashes)
     return ended(JobStatus.ERRORED, CRASHED)
+
+
+def is_suspect(job: Job) -> bool:
+    """True for a run of a job that took a worker down before, and has saved no state since."""
+    return job.crashes > 0 and job.state_saved != job.updated_at
+
+
+def _crashes(job: Job, *, alone: bool) -> int:
+    """Return how many workers it has taken down by now, since it last came any further.
+
+    The first time, all that ran is suspected. From then on suspects run one at a time, and only the
+    one that ran alone among them is to blame.
+    """
+    before = job.crashes if is_suspect(job) else 0
+    return before + 1 if alone or before == 0 else before
 
 
 def skipped(

@@ -88,7 +88,8 @@ class Reconciler:
             engine.executor.settle_unbegun(job, definition, killed_unbegun(engine.clock.now()))
             return True
         free = engine.runs.free_slots(engine.settings.concurrency)
-        if adopt and definition is not None and free > 0:
+        apart = job.crashes > 0 and engine.runs.has_suspect
+        if adopt and definition is not None and free > 0 and not apart:
             engine.logger.warning("adopting job %r (%s)", job.name, job.id)
             engine.executor.start(job, definition)
             return True

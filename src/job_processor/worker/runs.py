@@ -25,6 +25,7 @@ class Run:
     __slots__ = (
         "abandoned",
         "begun",
+        "cleared",
         "concluded",
         "controller",
         "definition",
@@ -62,6 +63,8 @@ class Run:
         """True once the settler has its outcome, or knows that it has none."""
         self.abandoned = False
         """True when it was settled without its handler, which would not stop."""
+        self.cleared = False
+        """True once it saved a state: what crashed it before is behind it."""
         self.started = time.monotonic()
         self.task: asyncio.Task[None] | None = None
         self.thread: concurrent.futures.Future[Any] | None = None
@@ -71,6 +74,11 @@ class Run:
         self.timers: list[asyncio.TimerHandle] = []
         self.done: asyncio.Future[Job | None] | None = None
         """Resolved with the job as this run wrote it (None: it was taken away), for `run_job`."""
+
+    @property
+    def is_suspect(self) -> bool:
+        """True while it runs apart from others of its kind: it took a worker down before."""
+        return self.job.crashes > 0 and not self.concluded and not self.cleared
 
     @property
     def has_living_thread(self) -> bool:
@@ -138,6 +146,11 @@ class Runs:
     def get(self, job_id: ObjectId) -> Run | None:
         """Return the run of a job, None when this process holds none."""
         return self._runs.get(job_id)
+
+    @property
+    def has_suspect(self) -> bool:
+        """True while one runs that took a worker down before."""
+        return any(run.is_suspect for run in self._runs.values())
 
     def add(self, run: Run) -> None:
         """Hold a run. Raises ValueError when one of its job is held already."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any, TypeVar
 
 from job_processor.abort import AbortController, AbortReason, AbortSignal
 from job_processor.cancelling import cancel
@@ -14,9 +15,11 @@ from job_processor.events import Event, EventKind
 from job_processor.models import Job, SimpleJob
 from job_processor.pauses import KIND, worker_key
 from job_processor.settings import graceful_stop_seconds
+from job_processor.worker.burst_rescue import BurstRescue
 from job_processor.worker.engine import Engine
 from job_processor.worker.history import HistoryKeeper
 from job_processor.worker.loop import ClaimLoop
+from job_processor.worker.names import NameKeeper
 from job_processor.worker.pauses import PauseWatch
 from job_processor.worker.persistence import persist
 from job_processor.worker.reconciler import Reconciler
@@ -26,6 +29,8 @@ from job_processor.worker.scheduler import Scheduler
 from job_processor.worker.stopping import Budget
 
 _CANCELLED_WITHIN = 1.0  # seconds that a cancelled task of ours has for its own end
+
+T = TypeVar("T")
 
 
 class Worker:
@@ -37,6 +42,8 @@ class Worker:
         self._scheduler = Scheduler(engine, self._pauses)
         self._rescuer = Rescuer(engine)
         self._reconciler = Reconciler(engine)
+        self._burst_rescue = BurstRescue(engine, self._rescuer)
+        self._names = NameKeeper(engine)
         self._history = HistoryKeeper(engine)
         self._loop = ClaimLoop(engine, self._pauses, self._reconciler)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -109,7 +116,8 @@ class Worker:
         if not beginning.done():
             return
         upkeep = self._start_upkeep(burst)
-        self._main = self._task("claim loop", self._loop.run(stop, burst=burst))
+        work = self._burst(stop) if burst else self._loop.run(stop, burst=False)
+        self._main = self._task("claim loop", work)
         await self._until_first_ends(self._main, *upkeep)
 
     async def _begin(self, burst: bool) -> None:
@@ -119,10 +127,28 @@ class Worker:
         await persist(self._pauses.look, engine.logger, "pauses")
         if burst:
             await persist(self._scheduler.schedule, engine.logger, "scheduling crons")
+            await self._once("looking for dead workers", self._burst_rescue.look)
+            await self._once("listing the names of this service", self._names.list)
 
     async def _start_engine(self) -> None:
         await self._engine.start()
         self._registered = True
+
+    async def _burst(self, stop: AbortSignal) -> None:
+        """Work until nothing is due; so too for what dead workers left, and remove old history."""
+        await self._loop.run(stop, burst=True)
+        if await self._once("rescue", partial(self._burst_rescue.rescue, stop)):
+            await self._loop.run(stop, burst=True)
+        if not stop.aborted:
+            await self._once("removing old history", self._history.prune_a_part)
+
+    async def _once(self, what: str, call: Callable[[], Awaitable[T]]) -> T | None:
+        """Do what the next burst will do as well where this one cannot."""
+        try:
+            return await call()
+        except StoreError as error:
+            self._engine.logger.warning("%s: %s; left to the next burst", what, error)
+            return None
 
     def _start_upkeep(self, burst: bool) -> list[asyncio.Task[None]]:
         tasks = [
@@ -134,6 +160,7 @@ class Worker:
             tasks += [
                 self._task("scheduler", self._scheduler.run()),
                 self._task("rescuer", self._rescuer.run()),
+                self._task("names", self._names.run()),
                 self._task("history", self._history.run()),
             ]
         return tasks

@@ -91,6 +91,7 @@ READS = frozenset(
         "runs_of",
         "settings",
         "state",
+        "states_of",
         "vitals",
     }
 )

@@ -139,6 +139,7 @@ def to_job(document: Mapping[str, Any]) -> Job:
         "priority": document.get("priority") or 0,
         "attempts": tuple(_to_attempt(each) for each in document.get("attempts") or ()),
         "notes": _to_notes(document.get("notes")),
+        "state_saved": _moment(document.get("state_saved")),
     }
     if document["type"] == "simple":
         fields["payload"] = document.get("payload")

@@ -142,7 +142,7 @@ def _to_waiting(now: datetime) -> list[Document]:
                 "sync": {"$cond": [is_occurrence, "$$REMOVE", False]},
             }
         },
-        {"$unset": ["attempt", "crashes", "expires_at", "notes", "state"]},
+        {"$unset": ["attempt", "crashes", "expires_at", "notes", "state", "state_saved"]},
     ]
 
 

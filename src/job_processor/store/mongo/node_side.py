@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 _OWN_FIELDS = (
     *("attempt", "attempts", "crashes", "expires_at", "notes", "planned_for", "priority"),
-    *("state", "traceparent", "unique_key", "unique_until"),
+    *("state", "state_saved", "traceparent", "unique_key", "unique_until"),
 )
 """What a job of ours may have and the Node package's validator refuses."""
 

@@ -65,7 +65,8 @@ class Records:
     async def save_state(self, job: Job, state: Any) -> bool:
         """Running, under its worker and at its attempt → the same, with this state."""
         try:
-            result = await self._jobs.update_one(fence(job), {"$set": {"state": state}})
+            saved = {"state": state, "state_saved": job.updated_at}
+            result = await self._jobs.update_one(fence(job), {"$set": saved})
         except WriteError as error:
             if is_refused_by_validator(error):
                 raise StoreRefusedError(_why({"code": error.code})) from error

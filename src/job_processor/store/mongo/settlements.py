@@ -180,7 +180,7 @@ def _change(settlement: Settlement, *, crashes: bool) -> Document:
     fields |= {name: value for name, value in after.items() if before.get(name) != value}
     gone = dict.fromkeys(before.keys() - after.keys(), "")
     if outcome.bare:
-        gone |= {"notes": "", "state": ""}
+        gone |= {"notes": "", "state": "", "state_saved": ""}
     return {"$set": fields, "$unset": gone} if gone else {"$set": fields}
 
 

@@ -58,7 +58,10 @@ class Jobs:
                 state=CASE WHEN ? THEN NULL ELSE state END
             WHERE {fence}"""
         self._save_notes = f"UPDATE {jobs} SET notes=? WHERE {fence}"
-        self._save_state = f"UPDATE {jobs} SET state=? WHERE {fence}"
+        self._save_state = f"""
+            UPDATE {jobs}
+            SET state=?, extra=json_set(coalesce(extra, '{{}}'), '$.state_saved', json(?))
+            WHERE {fence}"""
         self._state = f"SELECT state FROM {jobs} WHERE id=?"
         self._written = f"""
             SELECT id, status, updated_at, ended_at, output, worker_id, attempt
@@ -70,7 +73,7 @@ class Jobs:
             UPDATE {jobs} SET status='pending', updated_at=max(updated_at, ?1), scheduled_for=?1,
                 started_at=NULL, ended_at=NULL, worker_id=NULL, output=NULL, attempt=1, crashes=0,
                 sync=0, notes=NULL, state=NULL,
-                extra=json_remove(extra, '$.expires_at'),
+                extra=json_remove(extra, '$.expires_at', '$.state_saved'),
                 planned_for=CASE type WHEN 'cron_task' THEN coalesce(planned_for, scheduled_for) END
             WHERE id=?2 AND {SETTLED} RETURNING {COLUMNS}"""
         self._runs_of = f"""
@@ -191,7 +194,8 @@ class Jobs:
 
     def save_state(self, connection: sqlite3.Connection, job: Job, state: Any) -> bool:
         """Write the state of a run; False when it was taken away."""
-        return connection.execute(self._save_state, (encode(state), *_fence(job))).rowcount == 1
+        values = (encode(state), encode(job.updated_at), *_fence(job))
+        return connection.execute(self._save_state, values).rowcount == 1
 
     def state(self, connection: sqlite3.Connection, job_id: ObjectId) -> Any:
         """Return the state that was saved last."""
