@@ -42,3 +42,37 @@ async def test_a_blocked_loop_is_reported_with_its_jobs_and_the_place(
     (report,) = [r.getMessage() for r in caplog.records if "has been blocked" in r.getMessage()]
     assert f"while it ran 'careless' ({job.id});" in report
     assert "in compute" in report
+
+
+def hold_the_lock(seconds: float) -> int:
+    """Hold Python's lock in one call of compiled code, for about so many seconds."""
+    began, total, count = time.perf_counter(), 0, 1 << 16
+    while time.perf_counter() - began < 0.05:  # learn how long it takes here
+        count *= 2
+        began = time.perf_counter()
+        total += sum(range(count))
+    rate = count / (time.perf_counter() - began)
+    return total + sum(range(int(rate * seconds)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
+async def test_a_handler_that_holds_pythons_lock_is_named(
+    processors: Processors, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing can be told while it lasts; afterwards, for how long, who ran, and what to do."""
+
+    def computes() -> int:
+        return hold_the_lock(4.0)
+
+    processor, _ = await processors.start(jobs={"computes": JobDef(computes)}, worker_timeout=60)
+    job = await processor.schedule_job("computes")
+    await ended(processor, job)
+
+    async def told() -> bool:
+        return "without Python's lock" in caplog.text
+
+    await eventually(told)
+    (report, *_) = [r.getMessage() for r in caplog.records if "Python's lock" in r.getMessage()]
+    assert f"these handlers ran: 'computes' ({job.id});" in report
+    assert "executor='process'" in report

@@ -1,7 +1,8 @@
 """Tells when the event loop is blocked, and by what: from a thread, since nothing in the loop can.
 
 A blocked loop costs no run its lease (the heartbeat has a thread of its own), but every other run
-of this process stands still meanwhile, and kill requests are not heard.
+of this process stands still meanwhile, and kill requests are not heard. Who holds Python's lock
+stops the threads, too: that can be told only afterwards.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Mapping
+
+from bson import ObjectId
 
 from job_processor.settings import LOOP_BLOCKED_SECONDS
 from job_processor.threads import OwnThread
@@ -19,13 +23,14 @@ from job_processor.worker.runs import Runs
 
 _NAMED = 10  # running jobs that a report names
 _FRAMES = 12  # innermost frames of the stack that it shows
+_WORKED = 0.2  # part of a time without a turn that was worked, where a handler held the lock
 
 
 class LoopWatch:
     """Asks the loop for an answer regularly, and reports when none comes for `threshold` seconds.
 
     A report names the running jobs and shows where the loop stands; a second one tells how long it
-    was blocked.
+    was blocked. Another tells when this thread itself stood still for so long.
     """
 
     def __init__(
@@ -49,33 +54,72 @@ class LoopWatch:
         await self._thread.ended(within)
 
     def _run(self) -> None:
-        while not self._stopped.wait(self._threshold / 2):
+        while not self._wait(self._stopped, self._threshold / 2):
             answered = threading.Event()
             asked = time.monotonic()
             try:
                 self._loop.call_soon_threadsafe(answered.set)
             except RuntimeError:  # the loop is closed
                 return
-            if not answered.wait(self._threshold):
+            if not self._wait(answered, self._threshold):
                 self._report_blocked()
-                while not answered.wait(self._threshold):
+                while not self._wait(answered, self._threshold):
                     if self._stopped.is_set() or self._loop.is_closed():
                         return
                 blocked = time.monotonic() - asked
                 self._logger.warning("the event loop goes on; it was blocked for %.1f s", blocked)
 
+    def _wait(self, event: threading.Event, seconds: float) -> bool:
+        """Wait for an event; True when it is set.
+
+        Where this thread itself got no turn meanwhile, that is reported, and the wait begins anew:
+        the others, the loop among them, had no turn either.
+        """
+        while True:
+            before, began, worked = self._holders(), time.monotonic(), time.process_time()
+            event.wait(seconds)
+            late = time.monotonic() - began - seconds
+            if late < self._threshold:
+                return event.is_set()
+            self._report_stood_still(late, time.process_time() - worked, before)
+
+    def _holders(self) -> dict[ObjectId, str]:
+        """Return the runs that may hold Python's lock: all but those in processes of their own."""
+        return {
+            run.job.id: run.job.name for run in self._runs if run.definition.executor != "process"
+        }
+
+    def _report_stood_still(
+        self, seconds: float, worked: float, before: dict[ObjectId, str]
+    ) -> None:
+        if worked < seconds * _WORKED:
+            self._logger.warning(
+                "this process stood still for %.1f s: it was stopped, or its machine slept or is "
+                "overloaded; it sent no heartbeat meanwhile",
+                seconds,
+            )
+            return
+        self._logger.warning(
+            "%.1f s without Python's lock (the GIL), in which no heartbeat could be sent and no "
+            "other job went on, while these handlers ran: %s; a long call of compiled code belongs "
+            "in a process: executor='process'",
+            seconds,
+            _named({**before, **self._holders()}) or "none",
+        )
+
     def _report_blocked(self) -> None:
         frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001  # the documented way
+        # Plain handlers have threads and block nobody.
+        runs = [run for run in self._runs if not run.concluded and run.definition.bound.is_async]
         self._logger.warning(
             "the event loop has been blocked for %.1f s while it ran %s; a handler that computes "
             "or waits without await belongs in a plain def, which runs in a thread\n%s",
             self._threshold,
-            self._running() or "no job",
+            _named({run.job.id: run.job.name for run in runs}) or "no job",
             "".join(traceback.format_stack(frame, limit=None)[-_FRAMES:]).rstrip(),
         )
 
-    def _running(self) -> str:
-        """Return the async jobs that run; plain ones have threads and block nobody."""
-        runs = [run for run in self._runs if not run.concluded and run.definition.bound.is_async]
-        named = ", ".join(f"{run.job.name!r} ({run.job.id})" for run in runs[:_NAMED])
-        return named if len(runs) <= _NAMED else f"{named} and {len(runs) - _NAMED} more"
+
+def _named(jobs: Mapping[ObjectId, str]) -> str:
+    named = ", ".join(f"{name!r} ({job_id})" for job_id, name in list(jobs.items())[:_NAMED])
+    return named if len(jobs) <= _NAMED else f"{named} and {len(jobs) - _NAMED} more"
