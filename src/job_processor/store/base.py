@@ -364,8 +364,14 @@ class Store(ABC):
         """Pending cron tasks later than `after` → absent; return how many.
 
         Leaves those in `keep`, those that a retry put back, and those started by hand (their id is
-        not derived from name and time).
+        not derived from name and time). Where the cron's pointer, as it stands now, is at none of
+        `keep`, what the caller knows is old: then also those before the pointer stay, which may
+        have come due meanwhile.
         """
+
+    @abstractmethod
+    async def skip_waiting(self, name: str, now: datetime) -> int:
+        """Pending or paused cron tasks of this name → skipped, for `other`; return how many."""
 
     async def planned_by_node(self, name: str, moments: Collection[datetime]) -> set[datetime]:
         """Return those of the moments for which the Node package has made an occurrence.
@@ -400,8 +406,8 @@ class Store(ABC):
         """Replace a setting if it still equals `expected` (None: if absent); False if it lost."""
 
     @abstractmethod
-    async def remove_setting(self, kind: str, name: str) -> None:
-        """Present → absent; nothing when it is gone."""
+    async def remove_setting(self, kind: str, name: str, expected: Setting | None = None) -> bool:
+        """Present, and equal to `expected` where that is given → absent; False when it is not."""
 
     @abstractmethod
     async def last_settings(self, kind: str, limit: int) -> dict[str, Setting]:
@@ -445,12 +451,20 @@ class Store(ABC):
         """Return a pending, running or paused one of this name; an exclusive one before others."""
 
     @abstractmethod
-    async def queue(self, now: datetime, limit: int) -> list[Job]:
-        """Return pending and paused jobs and cron tasks that are due, the earliest first."""
+    async def queue(
+        self, now: datetime, limit: int, leaving_out: Collection[str] = ()
+    ) -> list[Job]:
+        """Return pending and paused jobs and cron tasks that are due, the earliest first.
+
+        All but those of some names.
+        """
 
     @abstractmethod
-    async def vitals(self) -> Vitals:
-        """Count the workers and find the first due job's time, and read nothing else."""
+    async def vitals(self, leaving_out: Collection[str] = ()) -> Vitals:
+        """Count the workers and find the first due job's time, and read nothing else.
+
+        Jobs of some names are left out.
+        """
 
     @abstractmethod
     async def names(self, limit: int) -> list[tuple[JobType, str]]:

@@ -56,6 +56,7 @@ WRITES: dict[str, Call] = {
     "update_cron": lambda store, job: store.update_cron(cron(job.name), "* * * * *", LATER, LATER),
     "remove_cron": lambda store, job: store.remove_cron(job.name),
     "remove_occurrences": lambda store, job: store.remove_occurrences(job.name, NOW, ()),
+    "skip_waiting": lambda store, job: store.skip_waiting(job.name, LATER),
     "give_cron": lambda store, job: store.give_cron(cron(job.name)),
     "remove_planned_by_node": lambda store, job: store.remove_planned_by_node(job.name, NOW),
     "put_setting": lambda store, job: store.put_setting("kind", job.name, {"a": 1}, None),

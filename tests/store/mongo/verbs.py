@@ -39,6 +39,7 @@ WRITES: Mapping[str, Call] = {
     "update_cron": lambda store: store.update_cron(cron(), "0 * * * *", LATER, NOW),
     "remove_cron": lambda store: store.remove_cron("unknown"),
     "remove_occurrences": lambda store: store.remove_occurrences("unknown", NOW, ()),
+    "skip_waiting": lambda store: store.skip_waiting("unknown", NOW),
     "put_setting": lambda store: store.put_setting("kind", "name", {"a": 1}, None),
     "remove_setting": lambda store: store.remove_setting("kind", "unknown"),
     "remove_settings_before": lambda store: store.remove_settings_before("kind", "unknown"),
@@ -58,6 +59,7 @@ READS: Mapping[str, Call] = {
     "last_settings": lambda store: store.last_settings("kind", 10),
     "get": lambda store: store.get(ObjectId()),
     "get_many": lambda store: store.get_many([ObjectId()]),
+    "states_of": lambda store: store.states_of([ObjectId()]),
     "find": lambda store: store.find(JobQuery()),
     "find_holder": lambda store: store.find_holder("resize", "key"),
     "state": lambda store: store.state(ObjectId()),
@@ -69,5 +71,5 @@ READS: Mapping[str, Call] = {
     "count": lambda store: store.count([("simple", "resize")], 10),
 }
 VERBS: Mapping[str, Call] = {**WRITES, **READS}
-LIFE = frozenset({"setup", "close", "subscribe", "open_pulse", "insert_in"})
+LIFE = frozenset({"setup", "close", "subscribe", "on_ended", "open_pulse", "insert_in"})
 """What is no verb, or belongs to the caller's own client."""

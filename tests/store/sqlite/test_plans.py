@@ -131,6 +131,8 @@ VERBS: dict[str, tuple[Verb, set[str]]] = {
     "kill_requests": (lambda s: s.kill_requests([ObjectId()]), {OPEN_KILLS}),
     "acknowledge_kills": (lambda s: s.acknowledge_kills([ObjectId()]), {OPEN_KILLS}),
     "remove_occurrences": (lambda s: s.remove_occurrences("tick", NOW, ()), {HISTORY}),
+    "skip_waiting": (lambda s: s.skip_waiting("tick", NOW), {HISTORY}),
+    "states_of": (lambda s: s.states_of([ObjectId()]), {BY_ID}),
     "prune": (lambda s: s.prune(NOW, 10), {ENDED, BY_ROW}),
 }
 

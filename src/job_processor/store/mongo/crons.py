@@ -10,8 +10,15 @@ from pymongo.errors import DuplicateKeyError
 
 from job_processor.clock import EPOCH
 from job_processor.ids import cron_id, occurrence_id
-from job_processor.models import Cron
-from job_processor.store.mongo.documents import JOB_STATUSES, Document, cron_document, to_cron
+from job_processor.models import Cron, Output, SkipMetadata
+from job_processor.store.mongo.documents import (
+    JOB_STATUSES,
+    WAITING_STATUSES,
+    Document,
+    cron_document,
+    output_document,
+    to_cron,
+)
 from job_processor.store.mongo.handles import Handles
 
 
@@ -107,23 +114,57 @@ class Crons:
 
     async def remove(self, name: str) -> None:
         """Present → absent, with its pending occurrences; the cron last, so that it is repeated."""
-        await self.remove_occurrences(name, EPOCH, ())
+        await self._remove(name, await self._standing(name, EPOCH))
         await self._jobs.delete_one({"_id": cron_id(name), "type": "cron"})
 
     async def remove_occurrences(
         self, name: str, after: datetime, keep: Collection[ObjectId]
     ) -> int:
         """Pending cron tasks later than `after`, of derived ids and not in `keep` → absent."""
-        standing = _untouched(name, after)
-        ids = [
-            document["_id"]
-            async for document in self._jobs.find(standing, {"scheduled_for": 1})
-            if document["_id"] == occurrence_id(name, document["scheduled_for"])
-            and document["_id"] not in keep
-        ]
-        if not ids:
+        standing = await self._standing(name, after)
+        superfluous = {id: moment for id, moment in standing.items() if id not in keep}
+        if not superfluous:
             return 0
-        result = await self._jobs.delete_many({**standing, "_id": {"$in": ids}})
+        # Read after them: what stood there then and is not the pointer's, the pointer never meets,
+        # unless as an occurrence of a definition that came in between.
+        pointer = await self._jobs.find_one(
+            {"type": "cron", "name": name}, {"_id": 0, "scheduled_for": 1}
+        )
+        if pointer is not None and occurrence_id(name, pointer["scheduled_for"]) not in keep:
+            first = pointer["scheduled_for"]
+            superfluous = {id: each for id, each in superfluous.items() if each >= first}
+        return await self._remove(name, superfluous)
+
+    async def skip_waiting(self, name: str, now: datetime) -> int:
+        """Pending or paused cron tasks of this name → skipped."""
+        output = Output("--", None, None, SkipMetadata("other", None, now))
+        result = await self._jobs.update_many(
+            {"type": "cron_task", "name": name, "status": {"$in": WAITING_STATUSES}},
+            {
+                "$set": {
+                    "status": "skipped",
+                    "output": output_document(output),
+                    "updated_at": now,
+                    "ended_at": now,
+                }
+            },
+        )
+        return result.modified_count
+
+    async def _standing(self, name: str, after: datetime) -> dict[ObjectId, datetime]:
+        """Return the planned times of the occurrences that wait untouched, by id."""
+        waiting = self._jobs.find(_untouched(name, after), {"scheduled_for": 1})
+        return {
+            document["_id"]: document["scheduled_for"]
+            async for document in waiting
+            if document["_id"] == occurrence_id(name, document["scheduled_for"])
+        }
+
+    async def _remove(self, name: str, occurrences: Collection[ObjectId]) -> int:
+        if not occurrences:
+            return 0
+        untouched = _untouched(name, EPOCH)
+        result = await self._jobs.delete_many({**untouched, "_id": {"$in": list(occurrences)}})
         return result.deleted_count
 
 

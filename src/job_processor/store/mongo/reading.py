@@ -130,30 +130,22 @@ class Reading:
                 return to_job(document)
         return None
 
-    async def queue(self, now: datetime, limit: int) -> list[Job]:
+    async def queue(self, now: datetime, limit: int, leaving_out: Collection[str]) -> list[Job]:
         """Return pending and paused jobs and cron tasks that are due, the earliest first."""
         if limit < 1:
             return []
         due = self._jobs.find(
-            {
-                "type": {"$in": JOB_TYPES},
-                "status": {"$in": WAITING_STATUSES},
-                "scheduled_for": {"$lte": now},
-            },
+            _due(now, leaving_out),
             _WHAT_IS_SHOWN,
             sort=[("scheduled_for", 1)],
             limit=limit,
         )
         return [to_job(document) async for document in due]
 
-    async def due_since(self, now: datetime) -> datetime | None:
+    async def due_since(self, now: datetime, leaving_out: Collection[str]) -> datetime | None:
         """Return when the first due job was to begin; None: none is due."""
         first = await self._jobs.find_one(
-            {
-                "type": {"$in": JOB_TYPES},
-                "status": {"$in": WAITING_STATUSES},
-                "scheduled_for": {"$lte": now},
-            },
+            _due(now, leaving_out),
             {"_id": 0, "scheduled_for": 1},
             sort=[("scheduled_for", 1)],
         )
@@ -192,6 +184,16 @@ class Reading:
                 status = JobStatus(key["status"])
                 counts.append(NameCount(key["name"], key["type"], status, each["count"]))
         return counts
+
+
+def _due(now: datetime, leaving_out: Collection[str]) -> Document:
+    """Match what is due, but for some names."""
+    due: Document = {
+        "type": {"$in": JOB_TYPES},
+        "status": {"$in": WAITING_STATUSES},
+        "scheduled_for": {"$lte": now},
+    }
+    return {**due, "name": {"$nin": list(leaving_out)}} if leaving_out else due
 
 
 def _count_pipelines(

@@ -42,9 +42,11 @@ class Settings:
             return False
         return True
 
-    async def remove(self, kind: str, name: str) -> None:
-        """Present → absent."""
-        await self._settings.delete_one({"_id": _key(kind, name)})
+    async def remove(self, kind: str, name: str, expected: Setting | None = None) -> bool:
+        """Present, and equal to `expected` where that is given → absent."""
+        unchanged = {} if expected is None else {"value": {"$eq": _sorted(expected)}}
+        result = await self._settings.delete_one({"_id": _key(kind, name), **unchanged})
+        return result.deleted_count == 1
 
     async def remove_before(self, kind: str, name: str) -> None:
         """Present → absent, for all settings of a kind whose names come before one."""

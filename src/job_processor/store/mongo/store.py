@@ -352,6 +352,13 @@ class MongoStore(Store):
         """Pending cron tasks later than `after` → absent; return how many."""
         return await self._answer(self._crons.remove_occurrences(name, after, keep))
 
+    async def skip_waiting(self, name: str, now: datetime) -> int:
+        """Pending or paused cron tasks of this name → skipped, for `other`; return how many."""
+        skipped = await self._answer(self._crons.skip_waiting(name, now))
+        if skipped:
+            self._watch.notify(Hint.SETTLED)
+        return skipped
+
     async def planned_by_node(self, name: str, moments: Collection[datetime]) -> set[datetime]:
         """Return those of the moments for which the Node package has made an occurrence."""
         return await self._answer(self._crons.planned_by_node(name, moments))
@@ -378,10 +385,11 @@ class MongoStore(Store):
         self._watch.notify(Hint.SETTINGS)
         return done
 
-    async def remove_setting(self, kind: str, name: str) -> None:
-        """Present → absent; nothing when it is gone."""
-        await self._answer(self._settings.remove(kind, name))
+    async def remove_setting(self, kind: str, name: str, expected: Setting | None = None) -> bool:
+        """Present, and equal to `expected` where that is given → absent; False when it is not."""
+        done = await self._answer(self._settings.remove(kind, name, expected))
         self._watch.notify(Hint.SETTINGS)
+        return done
 
     async def last_settings(self, kind: str, limit: int) -> dict[str, Setting]:
         """Return those settings of a kind whose names come last, the very last first."""
@@ -414,14 +422,16 @@ class MongoStore(Store):
         """Return a pending, running or paused one of this name."""
         return await self._answer(self._reading.find_active(type, name))
 
-    async def queue(self, now: datetime, limit: int) -> list[Job]:
+    async def queue(
+        self, now: datetime, limit: int, leaving_out: Collection[str] = ()
+    ) -> list[Job]:
         """Return pending and paused jobs and cron tasks that are due, the earliest first."""
-        return await self._answer(self._reading.queue(now, limit))
+        return await self._answer(self._reading.queue(now, limit, leaving_out))
 
-    async def vitals(self) -> Vitals:
+    async def vitals(self, leaving_out: Collection[str] = ()) -> Vitals:
         """Count the workers and find the first due job's time."""
         now, workers, alive = await self._answer(self._workers.counts())
-        due_since = await self._answer(self._reading.due_since(now))
+        due_since = await self._answer(self._reading.due_since(now, leaving_out))
         return Vitals(now, workers, alive, due_since)
 
     async def names(self, limit: int) -> list[tuple[JobType, str]]:

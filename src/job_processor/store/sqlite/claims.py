@@ -96,15 +96,22 @@ class Claims:
         lines = self._lines(connection, _as_json(tuple(names)))
         return from_ms(min(line.head for line in lines)) if lines else None
 
-    def due_since(self, connection: sqlite3.Connection, now: datetime) -> datetime | None:
-        """Return when the first due job was to begin, whatever its name; None: none is due."""
-        names = [name for (name,) in connection.execute(self._names).fetchall()]
-        first = self.next_due(connection, names)
+    def due_since(
+        self, connection: sqlite3.Connection, now: datetime, leaving_out: Collection[str]
+    ) -> datetime | None:
+        """Return when the first due job was to begin, but for some names; None: none is due."""
+        first = self.next_due(connection, self._waiting_names(connection, leaving_out))
         return first if first is not None and first <= now else None
 
-    def queue(self, connection: sqlite3.Connection, now: datetime, limit: int) -> list[Job]:
-        """Return the due jobs, the earliest first."""
-        names = [name for (name,) in connection.execute(self._names).fetchall()]
+    def queue(
+        self,
+        connection: sqlite3.Connection,
+        now: datetime,
+        limit: int,
+        leaving_out: Collection[str],
+    ) -> list[Job]:
+        """Return the due jobs, the earliest first, but for some names."""
+        names = self._waiting_names(connection, leaving_out)
         lines = self._due_lines(connection, _as_json(tuple(names)), to_ms(now))
         # Each line holds its head, so no more than `limit` lines can have a part in the result.
         lines = nsmallest(limit, lines, key=lambda line: line.head)
@@ -118,6 +125,12 @@ class Claims:
         for _, rowid in nsmallest(limit, found):
             jobs += [to_job(row) for row in connection.execute(self._read, (rowid,))]
         return jobs
+
+    def _waiting_names(
+        self, connection: sqlite3.Connection, leaving_out: Collection[str]
+    ) -> list[str]:
+        names = [name for (name,) in connection.execute(self._names).fetchall()]
+        return [name for name in names if name not in leaving_out]
 
     def _lines(self, connection: sqlite3.Connection, names: str) -> list[Line]:
         return [Line(*row) for row in connection.execute(self._heads, (names,)).fetchall()]

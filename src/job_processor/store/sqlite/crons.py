@@ -10,8 +10,10 @@ from bson import ObjectId
 
 from job_processor.clock import from_ms, to_ms
 from job_processor.ids import occurrence_id
-from job_processor.models import Cron
-from job_processor.store.sqlite.tables import AT_REST, Tables
+from job_processor.models import Cron, Output, SkipMetadata
+from job_processor.store.sqlite.revision import Revision
+from job_processor.store.sqlite.rows import encode_output
+from job_processor.store.sqlite.tables import AT_REST, WAITING, Tables
 
 _COLUMNS = "name,id,cron_string,scheduled_for,created_at,updated_at"
 _EARLIEST_MS = -(2**63)
@@ -20,7 +22,8 @@ _EARLIEST_MS = -(2**63)
 class Crons:
     """The statements of the crons."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, revision: Revision) -> None:
+        self._revision = revision
         self._all = f"SELECT {_COLUMNS} FROM {tables.crons} ORDER BY name"
         self._create = f"""
             INSERT INTO {tables.crons} ({_COLUMNS}) VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING"""
@@ -33,6 +36,11 @@ class Crons:
             SELECT id, scheduled_for FROM {tables.jobs} INDEXED BY {tables.history}
             WHERE type='cron_task' AND name=? AND status='pending' AND {AT_REST}
                 AND scheduled_for>? AND attempt=1 AND planned_for IS NULL"""
+        self._pointer = f"SELECT scheduled_for FROM {tables.crons} WHERE name=?"
+        self._skip = f"""
+            UPDATE {tables.jobs} INDEXED BY {tables.history}
+            SET status='skipped', output=?, updated_at=?, ended_at=?
+            WHERE type='cron_task' AND name=? AND {WAITING} AND {AT_REST}"""
         self._remove_task = f"DELETE FROM {tables.jobs} WHERE id=? AND status='pending'"
 
     def all(self, connection: sqlite3.Connection) -> list[Cron]:
@@ -89,7 +97,19 @@ class Crons:
         keep: Collection[ObjectId],
     ) -> int:
         """Remove the pending occurrences later than a time; return how many."""
-        return self._remove_planned(connection, name, to_ms(after), keep)
+        first = to_ms(after) + 1
+        for (pointer,) in connection.execute(self._pointer, (name,)).fetchall():
+            if occurrence_id(name, from_ms(pointer)) not in keep:
+                first = max(first, pointer)  # the caller knows an old one
+        return self._remove_planned(connection, name, first - 1, keep)
+
+    def skip_waiting(self, connection: sqlite3.Connection, name: str, now: datetime) -> int:
+        """Let what waits of a cron end as skipped; return how many."""
+        output = encode_output(Output("--", None, None, SkipMetadata("other", None, now)))
+        skipped = connection.execute(self._skip, (output, to_ms(now), to_ms(now), name)).rowcount
+        if skipped:
+            self._revision.bump(connection)
+        return skipped
 
     def _remove_planned(
         self, connection: sqlite3.Connection, name: str, after: int, keep: Collection[ObjectId]

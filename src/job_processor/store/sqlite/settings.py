@@ -50,10 +50,16 @@ class Settings:
         self._revision.bump(connection)
         return True
 
-    def remove(self, connection: sqlite3.Connection, kind: str, name: str) -> None:
-        """Remove a setting."""
-        if connection.execute(self._remove, (kind, name)).rowcount:
-            self._revision.bump(connection)
+    def remove(
+        self, connection: sqlite3.Connection, kind: str, name: str, expected: Setting | None
+    ) -> bool:
+        """Remove a setting, if it is still as expected; inside an immediate transaction."""
+        row = connection.execute(self._get, (kind, name)).fetchone()
+        if row is None or expected not in (None, decode(row[0])):
+            return False
+        connection.execute(self._remove, (kind, name))
+        self._revision.bump(connection)
+        return True
 
     def remove_before(self, connection: sqlite3.Connection, kind: str, name: str) -> None:
         """Remove the settings of a kind whose names come before one."""

@@ -100,7 +100,7 @@ class SqliteStore(Store):
         self._reading = Reading(tables)
         self._signals = Signals(tables, self._revision)
         self._workers = Workers(tables)
-        self._crons = Crons(tables)
+        self._crons = Crons(tables, self._revision)
         self._settings = Settings(tables, self._revision)
         self._rollups = Rollups(tables)
         self._listeners = HintListeners()
@@ -329,6 +329,13 @@ class SqliteStore(Store):
         """Remove the pending occurrences later than a time; return how many."""
         return await self._writer.transaction(self._crons.remove_occurrences, name, after, keep)
 
+    async def skip_waiting(self, name: str, now: datetime) -> int:
+        """Let what waits of a cron end as skipped."""
+        skipped = await self._writer.transaction(self._crons.skip_waiting, name, now)
+        if skipped:
+            self._listeners.emit(Hint.SETTLED)
+        return skipped
+
     # --- settings -------------------------------------------------------------------------------
 
     async def settings(self, kind: str) -> dict[str, Setting]:
@@ -343,10 +350,11 @@ class SqliteStore(Store):
         self._listeners.emit(Hint.SETTINGS)
         return done
 
-    async def remove_setting(self, kind: str, name: str) -> None:
-        """Remove a setting."""
-        await self._writer.transaction(self._settings.remove, kind, name)
+    async def remove_setting(self, kind: str, name: str, expected: Setting | None = None) -> bool:
+        """Remove a setting, if it still equals `expected` where that is given."""
+        done = await self._writer.transaction(self._settings.remove, kind, name, expected)
         self._listeners.emit(Hint.SETTINGS)
+        return done
 
     async def last_settings(self, kind: str, limit: int) -> dict[str, Setting]:
         """Return those settings of a kind whose names come last, the very last first."""
@@ -380,17 +388,19 @@ class SqliteStore(Store):
         """Return a pending, running or paused one of this name."""
         return await self._reader.snapshot(self._reading.find_active, type, name)
 
-    async def queue(self, now: datetime, limit: int) -> list[Job]:
+    async def queue(
+        self, now: datetime, limit: int, leaving_out: Collection[str] = ()
+    ) -> list[Job]:
         """Return the due jobs and cron tasks, the earliest first."""
-        return await self._reader.snapshot(self._claims.queue, now, limit)
+        return await self._reader.snapshot(self._claims.queue, now, limit, leaving_out)
 
-    async def vitals(self) -> Vitals:
+    async def vitals(self, leaving_out: Collection[str] = ()) -> Vitals:
         """Count the workers and find the first due job's time."""
-        return await self._reader.snapshot(self._vitals)
+        return await self._reader.snapshot(self._vitals, leaving_out)
 
-    def _vitals(self, connection: sqlite3.Connection) -> Vitals:
+    def _vitals(self, connection: sqlite3.Connection, leaving_out: Collection[str]) -> Vitals:
         now, workers, alive = self._workers.counts(connection)
-        return Vitals(now, workers, alive, self._claims.due_since(connection, now))
+        return Vitals(now, workers, alive, self._claims.due_since(connection, now, leaving_out))
 
     async def names(self, limit: int) -> list[tuple[JobType, str]]:
         """Return the distinct types and names, in that order."""
