@@ -16,8 +16,9 @@ from job_processor.errors import (
 )
 from job_processor.events import EventBus
 from job_processor.killing import kill_job, obey_kills
-from job_processor.models import Job
+from job_processor.models import CronTask, Job, JobStatus
 from job_processor.store import Store
+from job_processor.worker.ownership import cancel_standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Actions:
 
     async def delete(self, job_ids: Sequence[ObjectId]) -> list[Did]:
         """Remove those that do not run, for good, and what was asked of them."""
+        await cancel_standing(self._store, job_ids)
         gone = await self._store.delete(job_ids)
         await self._store.acknowledge_kills(gone)
         left = [job_id for job_id in job_ids if job_id not in gone]
@@ -71,9 +73,12 @@ class Actions:
         if before.settled:
             return Did(before, JobStateError(f"job {job_id} is {before.status} already"))
         try:
-            return Did(await kill_job(self._store, job_id, self._clock, self._events))
+            job = await kill_job(self._store, job_id, self._clock, self._events)
         except JobNotFoundError as error:
             return Did(refusal=error)
+        if isinstance(job, CronTask) and job.status is JobStatus.KILLED:
+            await cancel_standing(self._store, [job_id])
+        return Did(job)
 
     async def _requeue(self, job_id: ObjectId) -> Did:
         try:

@@ -1,4 +1,4 @@
-"""Crons as they stand in the database, and one run of one of them by hand."""
+"""Crons as they stand in the database: listed, run by hand, removed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,16 @@ from bson import ObjectId
 
 from job_processor.clock import Clock
 from job_processor.definitions import Registry
-from job_processor.errors import InvalidArgumentError, UnknownJobError
+from job_processor.errors import (
+    InvalidArgumentError,
+    JobStateError,
+    SharedDatabaseError,
+    UnknownJobError,
+)
 from job_processor.ids import cron_id
 from job_processor.models import Cron, CronTask, JobStatus
+from job_processor.owners import KIND as OWNERS
+from job_processor.owners import Owner
 from job_processor.pauses import KIND, Pauses
 from job_processor.queries import JobQuery
 from job_processor.schedule import next_occurrence
@@ -21,8 +28,8 @@ from job_processor.sharing import NODE_TIMEZONE, check_cron
 from job_processor.stamps import Stamps
 from job_processor.store import Store
 from job_processor.worker.insertion import insert_or_skip
-from job_processor.worker.ownership import KIND as OWNERS
-from job_processor.worker.ownership import Owner
+from job_processor.worker.unlisted_crons import is_listed
+from job_processor.worker.unlisted_crons import remove_cron as remove_unlisted
 
 UPCOMING = 5
 """Occurrences that `get_crons()` tells of each."""
@@ -43,6 +50,8 @@ class CronInfo:
     """The occurrence that stands next in the queue."""
     upcoming: tuple[datetime, ...]
     """The next five occurrences, in UTC; fewer when the expression has no more."""
+    unlisted_since: datetime | None = None
+    """Since when no worker of its service lists it, once that is an hour ago: it plans nothing."""
 
 
 async def get_crons(store: Store, registry: Registry, clock: Clock) -> list[CronInfo]:
@@ -91,6 +100,30 @@ async def run_cron(
     return stored
 
 
+async def remove_cron(store: Store, name: str) -> None:
+    """Remove a cron that no worker lists any more; what waits of it is skipped.
+
+    Raises UnknownJobError when the database has no such cron, JobStateError when a worker would
+    bring it back at once, and SharedDatabaseError for one that the Node package defines.
+    """
+    crons = {cron.name: cron for cron in await store.crons()}
+    setting = (await store.settings(OWNERS)).get(name)
+    cron, owner = crons.get(name), None if setting is None else Owner.from_setting(setting)
+    if cron is None and owner is None:
+        known = ", ".join(map(repr, sorted(crons))) or "none yet"
+        raise UnknownJobError("name", name, f"the crons of this database are: {known}")
+    if cron is not None and _is_of_node(cron, setting):
+        allowed = "allowed is a cron of ours: the Node package removes its own when it starts"
+        raise SharedDatabaseError("name", name, allowed)
+    registrations = await store.registrations()
+    if owner is not None and is_listed(name, owner, registrations):
+        raise JobStateError(
+            f"cron {name!r} is listed by a worker of service {owner.service!r}, which would bring "
+            "it back; stop that worker or deploy it without the cron, or pause the cron"
+        )
+    await remove_unlisted(store, name, registrations.now, owner)
+
+
 def _is_of_node(cron: Cron, owner: Mapping[str, Any] | None) -> bool:
     """True when the Node package schedules it, alone or with us."""
     if owner is None:
@@ -122,6 +155,7 @@ def _info(
         paused=pauses.include(cron.name, None if definition is None else definition.tag),
         scheduled_for=cron.scheduled_for,
         upcoming=_upcoming(cron.cron_string, zone, now),
+        unlisted_since=owner.listed_at if owner is not None and owner.dormant else None,
     )
 
 

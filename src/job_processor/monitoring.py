@@ -21,8 +21,11 @@ from job_processor.models import (
     Output,
     Registrations,
     SimpleJob,
+    Vitals,
     WorkerInfo,
 )
+from job_processor.owners import KIND as OWNERS
+from job_processor.owners import dormant
 from job_processor.queries import JobQuery
 from job_processor.settings import COUNT_CAP, STATUS_LIMIT, STATUS_NAMES, STATUS_TASKS
 from job_processor.store import Store
@@ -35,10 +38,12 @@ async def get_status(store: Store) -> dict[str, Any]:
     """
     registrations = await store.registrations()
     now = registrations.now
-    names, crons = await asyncio.gather(store.names(STATUS_NAMES), store.crons())
+    names, crons, left_out = await asyncio.gather(
+        store.names(STATUS_NAMES), store.crons(), dormant_crons(store)
+    )
     workers, queue, jobs, cron_groups = await asyncio.gather(
         _workers(store, registrations),
-        store.queue(now, STATUS_LIMIT),
+        store.queue(now, STATUS_LIMIT, left_out),
         _job_groups(store, [name for type, name in names if type == "simple"]),
         _cron_groups(store, crons[:STATUS_NAMES]),
     )
@@ -55,7 +60,7 @@ async def get_healthcheck(store: Store) -> dict[str, Any]:
     """Return the workers with what they run, and the queue: `{now, workers, queue}`."""
     registrations = await store.registrations()
     workers = await _workers(store, registrations)
-    queue = await store.queue(registrations.now, STATUS_LIMIT)
+    queue = await store.queue(registrations.now, STATUS_LIMIT, await dormant_crons(store))
     return {
         "now": to_json(registrations.now),
         "workers": workers,
@@ -65,11 +70,22 @@ async def get_healthcheck(store: Store) -> dict[str, Any]:
 
 async def count_waiting(store: Store) -> dict[str, int]:
     """Return how many jobs are to run by name, each count exact up to `COUNT_CAP`."""
-    names = await store.names(STATUS_NAMES)
+    left_out = await dormant_crons(store)
+    names = [key for key in await store.names(STATUS_NAMES) if key[1] not in left_out]
     waiting = dict.fromkeys((name for _, name in names), 0)
     for each in await store.count(names, COUNT_CAP, WAITING):
         waiting[each.name] += each.count
     return waiting
+
+
+async def get_vitals(store: Store) -> Vitals:
+    """Return how the database does, in numbers."""
+    return await store.vitals(await dormant_crons(store))
+
+
+async def dormant_crons(store: Store) -> frozenset[str]:
+    """Return the names of crons that nobody lists: what is due of them waits for nobody."""
+    return dormant(await store.settings(OWNERS))
 
 
 async def _workers(store: Store, registrations: Registrations) -> list[dict[str, Any]]:

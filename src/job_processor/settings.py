@@ -56,6 +56,13 @@ MONGO_MAX_WORKER_TIMEOUT = 240.0
 MONGO_MAX_HISTORY_DAYS = 90
 """Days; the Node package's TTL index on `ended_at`, which both share."""
 
+CRON_GRACE = 3600.0
+"""Seconds after which a cron that no worker of its service lists plans nothing any more, and a name
+whose service has had no worker is free for another service."""
+
+CRON_LISTED_INTERVAL = 300.0
+"""Seconds between two writes of when a cron was listed last."""
+
 MISFIRE_LIMIT = 100
 """Missed occurrences that `misfire="all"` adds at the most."""
 

@@ -14,8 +14,8 @@ from pymongo import AsyncMongoClient
 from job_processor import CronDef, Event, EventKind, JobStatus, SharedDatabaseError
 from job_processor.ids import cron_id, occurrence_id
 from job_processor.models import Cron, CronTask
+from job_processor.owners import KIND
 from job_processor.store.base import ANYTHING, Hint
-from job_processor.worker.ownership import KIND
 from job_processor.worker.scheduler import Scheduler
 from job_processor.worker.shared_crons import SharedCrons
 from tests.processors import Processors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from job_processor.cli import pauses, tables
+from job_processor.cli.failing import DONE, FAILED
 from job_processor.cli.output import console, plain, print_json
 from job_processor.cli.reading import read_text
 from job_processor.cli.watching import ask
@@ -53,6 +55,9 @@ def show(db: str | None, prefix: str, name: str, *, as_json: bool) -> None:
         "service": "of the Node package" if cron.service is None else plain(cron.service),
         "paused": "yes" if cron.paused else "no",
     }
+    if cron.unlisted_since is not None:
+        since = relative(cron.unlisted_since, now)
+        rows["listed"] = f"by no worker since {since}; it plans nothing"
     made = tables.fields_table(rows)
     for label, moment in zip(["next", "", "", "", ""], cron.upcoming, strict=False):
         told = f"{moment:%Y-%m-%d %H:%M:%S} UTC, {relative(moment, now)}"
@@ -85,6 +90,32 @@ def run(db: str | None, prefix: str, name: str, *, as_json: bool) -> None:
         return
     told = "skipped, since one is active" if task.settled else "in the queue, due now"
     console().print(Text(f"Cron {plain(name)!r}: task {task.id} is {told}."))
+
+
+def remove(db: str | None, prefix: str, name: str, *, yes: bool, as_json: bool) -> int:
+    """Remove a cron, asked for on a terminal; return the exit code."""
+    read_text("NAME", name)
+    if not yes and not _agreed(name):
+        console().print("Nothing was done.")
+        return FAILED
+
+    async def end(processor: JobProcessor) -> None:
+        await processor.remove_cron(name)
+
+    ask(db, prefix, end)
+    if as_json:
+        print_json({"removed": name})
+    else:
+        console().print(Text(f"Cron {plain(name)!r} is removed; what waited of it is skipped."))
+    return DONE
+
+
+def _agreed(name: str) -> bool:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True  # it was named, and there is nobody to ask
+    sys.stderr.write(f"Remove cron {plain(name)!r}, and skip what waits of it? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 async def _find(processor: JobProcessor, name: str) -> CronInfo:

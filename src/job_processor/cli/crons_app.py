@@ -10,6 +10,7 @@ from job_processor.cli.options import DEFAULT_PREFIX, Db, Json, Prefix
 
 crons_app = typer.Typer(invoke_without_command=True, subcommand_metavar="[COMMAND]")
 
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before it is removed.")]
 CronName = Annotated[str, typer.Argument(metavar="NAME", help="The name of a cron.")]
 
 
@@ -17,7 +18,7 @@ CronName = Annotated[str, typer.Argument(metavar="NAME", help="The name of a cro
 def crons(
     context: typer.Context, db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False
 ) -> None:
-    """List crons; or show, run, pause or resume one.
+    """List crons; or show, run, pause, resume or remove one.
 
     Without a command: when each fires next, and how it went.
     """
@@ -75,3 +76,20 @@ def resume(
     from job_processor.cli import pauses as command  # noqa: PLC0415  # only this command needs it
 
     command.resume(db, prefix, name, None, as_json=json)
+
+
+@crons_app.command()
+def remove(
+    name: CronName,
+    db: Db = None,
+    prefix: Prefix = DEFAULT_PREFIX,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Remove the cron NAME, which no worker lists any more.
+
+    What waits of it is skipped. On a terminal it asks first.
+    """
+    from job_processor.cli import crons as command  # noqa: PLC0415  # only this command needs it
+
+    raise typer.Exit(command.remove(db, prefix, name, yes=yes, as_json=json))

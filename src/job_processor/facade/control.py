@@ -10,7 +10,7 @@ from bson import ObjectId
 from job_processor.acting import Acted, Acting, Action
 from job_processor.actions import Actions, Did
 from job_processor.audit import AuditEntry
-from job_processor.crons import CronInfo, get_crons, run_cron
+from job_processor.crons import CronInfo, get_crons, remove_cron, run_cron
 from job_processor.errors import InvalidArgumentError
 from job_processor.facade.base import Base
 from job_processor.facade.internal import audit_of
@@ -88,6 +88,17 @@ class Control(Base):
         task = await run_cron(self._store, self.registry, self._clock, self._stamps, name)
         self._events.tell_stored([task])
         return task
+
+    async def remove_cron(self, name: str) -> None:
+        """Remove a cron that no worker lists any more, now; what waits of it is skipped.
+
+        What runs goes on, and the history stays. Without this, it plans nothing from an hour after
+        its last worker on, and goes after `history_days`. Raises UnknownJobError when the database
+        has no such cron, JobStateError while a worker lists it, and SharedDatabaseError when it is
+        the Node package's.
+        """
+        self._ready()
+        await remove_cron(self._store, name)
 
     async def stop_worker(self, worker_id: ObjectId | str) -> None:
         """Ask a worker, wherever it is, to stop gracefully; it sees it within a second.

@@ -125,7 +125,7 @@ class Reading(Base):
         What a probe or a gauge asks for: no job is read.
         """
         self._ready()
-        return await self._store.vitals()
+        return await monitoring.get_vitals(self._store)
 
     async def count_waiting(self) -> dict[str, int]:
         """Return how many jobs and cron tasks are to run, now or later, by name.

@@ -2,55 +2,50 @@
 
 Each cron has one owner, a service, in the settings. While versions roll over, the newest definition
 wins: a hash that was never seen is newer, one that was seen before is older and takes over only
-when no living worker lists the present one (a rollback).
+when no living worker lists the present one (a rollback). Another service takes a name over when its
+owner has had no worker for an hour.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+from bson import ObjectId
 
 from job_processor.definitions import CronDef
+from job_processor.ids import occurrence_id
 from job_processor.models import Registrations
+from job_processor.owners import KIND, Owner
 from job_processor.store import Store
-from job_processor.store.base import Setting
 
-KIND = "cron_owner"
 _SEEN_LIMIT = 50
 
+_TRIES = 5
+"""Of a write that others are faster with: each of them has then written what is looked at next."""
 
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The setting of one cron."""
 
-    service: str
-    fingerprint: str
-    """Hash of the definition that counts."""
-    seen: tuple[str, ...] = ()
-    """Hashes of earlier definitions, the latest last."""
-    applied: str | None = None
-    """Hash of the definition that the cron's pointer was computed with."""
-    timezone: str = "UTC"
-    of_both: bool = False
-    """True when the Node package defines the cron, too."""
+async def cancel_standing(store: Store, job_ids: Collection[ObjectId]) -> None:
+    """Keep that those of these that stand where a pointer is are not made again.
 
-    def as_setting(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        fields = {**asdict(self), "seen": list(self.seen)}
-        return {name: value for name, value in fields.items() if name != "of_both" or value}
-
-    @classmethod
-    def from_setting(cls, setting: Setting) -> Owner:
-        """Read it back."""
-        return cls(
-            service=setting["service"],
-            fingerprint=setting["fingerprint"],
-            seen=tuple(setting.get("seen", ())),
-            applied=setting.get("applied"),
-            timezone=setting.get("timezone", "UTC"),
-            of_both=setting.get("of_both", False),
-        )
+    Others never are. Once their record is gone, nothing else would tell.
+    """
+    wanted = set(job_ids)
+    crons = await store.crons()
+    standing = [cron for cron in crons if occurrence_id(cron.name, cron.scheduled_for) in wanted]
+    if crons and store.refuses_own_fields:  # the Node package's occurrences have ids of their own
+        found = await store.get_many(wanted)
+        moments = {(job.name, job.scheduled_for) for job in found if job.type == "cron_task"}
+        standing += [cron for cron in crons if (cron.name, cron.scheduled_for) in moments]
+    for cron in standing:
+        for _ in range(_TRIES):
+            setting = (await store.settings(KIND)).get(cron.name)
+            if setting is None:  # the Node package's
+                break
+            cancelled = replace(Owner.from_setting(setting), cancelled=cron.scheduled_for)
+            if await store.put_setting(KIND, cron.name, cancelled.as_setting(), setting):
+                break
 
 
 class Ownership:
@@ -74,45 +69,40 @@ class Ownership:
         definition: CronDef,
         owner: Owner | None,
         registrations: Registrations,
+        is_free: Callable[[Owner], bool],
     ) -> Owner | None:
-        """Return the owner when this process may schedule the cron, after taking it over if due."""
-        mine = definition.fingerprint(self._timezone)
-        if owner is not None and owner.service != self._service:
-            self._complain(name, f"belongs to service {owner.service!r}")
+        """Return the owner when this process may schedule the cron, after taking it over if due.
+
+        is_free: whether the owner, another service, has had no worker for long enough.
+        """
+        for _ in range(_TRIES):
+            wanted = self._wanted(name, definition, owner, registrations, is_free)
+            if wanted is None or wanted == owner:
+                return wanted
+            written = await self.write(name, owner, wanted)
+            if written is not None:
+                return written
+            owner = (await self.owners()).get(name)  # somebody was faster
+        return None
+
+    async def write(self, name: str, old: Owner | None, new: Owner) -> Owner | None:
+        """Replace an owner; return it as it then stands, None when it had changed."""
+        value = new.as_setting()
+        expected = old.stored if old is not None else None
+        if not await self._store.put_setting(KIND, name, value, expected):
             return None
-        if owner is not None and owner.fingerprint == mine:
-            return owner
-        older = owner is not None and mine in owner.seen
-        if owner is not None and older and self._is_listed(name, owner.fingerprint, registrations):
-            return None  # a newer version is alive: never write back
-        taken = Owner(
-            service=self._service,
-            fingerprint=mine,
-            seen=_seen(owner, mine),
-            applied=owner.applied if owner is not None else None,
-            timezone=definition.timezone or self._timezone,
-            of_both=owner is not None and owner.of_both,
-        )
-        return taken if await self._replace(name, owner, taken) else None
+        return replace(new, stored=value)
 
     async def mark_applied(self, name: str, owner: Owner) -> None:
         """Note that the cron's pointer follows the definition that counts."""
-        await self._replace(name, owner, replace(owner, applied=owner.fingerprint))
+        await self.write(name, owner, replace(owner, applied=owner.fingerprint))
 
     async def mark_of_both(self, name: str, owner: Owner, of_both: bool) -> Owner:
         """Note whether the Node package defines the cron too; return the owner as it is then."""
         marked = replace(owner, of_both=of_both)
-        if marked == owner or not await self._replace(name, owner, marked):
+        if marked == owner:
             return owner
-        return marked
-
-    def abandoned(self, owners: dict[str, Owner], registrations: Registrations) -> list[str]:
-        """Return our service's crons that no living worker of it lists."""
-        return [
-            name
-            for name, owner in owners.items()
-            if owner.service == self._service and not self._is_listed(name, None, registrations)
-        ]
+        return await self.write(name, owner, marked) or owner
 
     async def remove(self, name: str) -> None:
         """Forget whose a cron is."""
@@ -122,16 +112,57 @@ class Ownership:
         """Say once that another system schedules this cron."""
         self._complain(name, "is scheduled by another system on this database (the Node package)")
 
-    def _is_listed(self, name: str, fingerprint: str | None, registrations: Registrations) -> bool:
+    def _wanted(
+        self,
+        name: str,
+        definition: CronDef,
+        owner: Owner | None,
+        registrations: Registrations,
+        is_free: Callable[[Owner], bool],
+    ) -> Owner | None:
+        """Return the owner as this process would have it; None: the cron is another's."""
+        mine = definition.fingerprint(self._timezone)
+        if owner is not None and owner.service != self._service:
+            if not is_free(owner):
+                self._complain(name, f"belongs to service {owner.service!r}")
+                return None
+            self._logger.info(
+                "cron %r: service %r has had no worker for long; taking it over",
+                name,
+                owner.service,
+            )
+        elif owner is not None and owner.fingerprint == mine:
+            return owner
+        elif (
+            owner is not None
+            and mine in owner.seen
+            and self._is_listed(name, owner.fingerprint, registrations)
+        ):
+            return None  # a newer version is alive: never write back
+        taken = Owner(
+            service=self._service,
+            fingerprint=mine,
+            seen=_seen(owner, mine),
+            timezone=definition.timezone or self._timezone,
+            listed_at=registrations.now,
+        )
+        if owner is None:
+            return taken
+        return replace(
+            taken,
+            applied=owner.applied,
+            of_both=owner.of_both,
+            cancelled=owner.cancelled,
+            repeats_until=owner.repeats_until,
+            stored=owner.stored,
+        )
+
+    def _is_listed(self, name: str, fingerprint: str, registrations: Registrations) -> bool:
         return any(
-            name in worker.crons and fingerprint in (None, worker.crons[name])
+            worker.crons.get(name) == fingerprint
             for worker in registrations.workers
             if worker.service == self._service and not worker.is_dead(registrations.now)
         )
-
-    async def _replace(self, name: str, old: Owner | None, new: Owner) -> bool:
-        expected = old.as_setting() if old is not None else None
-        return await self._store.put_setting(KIND, name, new.as_setting(), expected)
 
     def _complain(self, name: str, reason: str) -> None:
         if name not in self._complained:

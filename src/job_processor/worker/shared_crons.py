@@ -21,6 +21,7 @@ from job_processor.errors import SharedDatabaseError, StoreError
 from job_processor.events import Event, EventKind
 from job_processor.ids import occurrence_id
 from job_processor.models import Cron, Registrations, is_touched, written_at
+from job_processor.owners import Owner
 from job_processor.sharing import (
     check_cron,
     check_registry,
@@ -29,7 +30,7 @@ from job_processor.sharing import (
 )
 from job_processor.store.base import ANYTHING, Hint
 from job_processor.worker.engine import Engine
-from job_processor.worker.ownership import Owner, Ownership
+from job_processor.worker.ownership import Ownership
 
 _REPAIRS = (0.1, 0.2, 0.5, 1.5, 2.0, 4.0, 8.0)
 """Seconds between the passes that follow the start of a Node worker: it registers first, and

@@ -59,6 +59,16 @@ async def planned(both: Both) -> list[tuple[Any, ...]]:
     return sorted((each["_id"], each["status"], each["scheduled_for"]) for each in found)
 
 
+async def since_it_was_listed(both: Both, by: timedelta) -> None:
+    """Let the time pass since our crons were listed last."""
+    settings = both.collection("settings")
+    async for document in settings.find({"kind": "cron_owner"}):
+        listed_at = document["value"]["listed_at"] - by
+        await settings.update_one(
+            {"_id": document["_id"]}, {"$set": {"value.listed_at": listed_at}}
+        )
+
+
 async def standing(both: Both, name: str) -> list[dict[str, Any]]:
     """Return the pending occurrences of a cron."""
     jobs = both.collection("jobs")
@@ -186,7 +196,7 @@ async def test_a_cron_in_another_zone_is_given_to_node_when_it_comes(
 
 @pytest.mark.parametrize("defined", [True, False])
 async def test_a_cron_that_we_drop_stays_where_node_defines_it(both: Both, defined: bool) -> None:
-    """Ours was first and Node keeps it: with our last definition goes only what Node lacks."""
+    """Ours was first and Node keeps it: what nobody defines any more goes with the history."""
     first = await both.python(work=False, crons={"shared": ours(), "other": ours()})
     worker = await both.processors.worker(first)
     await both.until("jobs", name="shared", type="cron_task")
@@ -195,6 +205,7 @@ async def test_a_cron_that_we_drop_stays_where_node_defines_it(both: Both, defin
     await both.until("settings", kind="cron_owner", name="other", **{"value.of_both": True})
     await both.until("jobs", name="shared", type="cron_task")
     await worker.stop()
+    await since_it_was_listed(both, timedelta(days=90))
     last = await both.python(crons={"last": ours()})
 
     async def alone() -> bool:
