@@ -30,6 +30,7 @@ class Proxy:
         self._needle: bytes | None = None
         self._times = 0
         self._refusing = False
+        self._hanging: bytes | None = None
         self.requests: list[bytes] = []
         """Every request that was forwarded, as sent."""
         self.swallowed = 0
@@ -58,14 +59,22 @@ class Proxy:
         """
         self._needle, self._times = to.encode(), times
 
+    def hang(self, on: str = "") -> None:
+        """From now on, give no reply to a request that contains `on`, until `restore()`.
+
+        The server gets and executes it; the connection stays open, and its later replies come.
+        """
+        self._hanging = on.encode()
+
     async def cut(self) -> None:
         """Close every connection, and each new one, until `restore()`."""
         self._refusing = True
         await self._close_all()
 
     def restore(self) -> None:
-        """Let connections through again."""
+        """Let connections and replies through again."""
         self._refusing = False
+        self._hanging = None
 
     def loses_reply_to(self, request: bytes) -> bool:
         """Count a request that is forwarded; True when its reply is to be lost."""
@@ -74,6 +83,10 @@ class Proxy:
             return False
         self._times -= 1
         return True
+
+    def hangs_on(self, request: bytes) -> bool:
+        """True for a request that is to get no reply."""
+        return self._hanging is not None and self._hanging in request
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._refusing:
@@ -107,6 +120,7 @@ class _Connection:
         self._reader = reader
         self._writer = writer
         self._lost: set[int] = set()
+        self._hung: set[int] = set()
 
     async def run(self, host: str, port: int) -> None:
         """Forward until one side closes, a reply is lost, or we are cancelled."""
@@ -134,6 +148,8 @@ class _Connection:
                 request = await _read_message(self._reader)
                 if self._proxy.loses_reply_to(request):
                     self._lost.add(_HEADER.unpack_from(request)[1])
+                elif self._proxy.hangs_on(request):
+                    self._hung.add(_HEADER.unpack_from(request)[1])
                 to_server.write(request)
                 await to_server.drain()
 
@@ -144,6 +160,8 @@ class _Connection:
                 if _HEADER.unpack_from(reply)[2] in self._lost:
                     self._proxy.swallowed += 1
                     return
+                if _HEADER.unpack_from(reply)[2] in self._hung:
+                    continue
                 self._writer.write(reply)
                 await self._writer.drain()
 

@@ -53,6 +53,9 @@ NODE_HEARTBEAT_INTERVAL = 30.0
 MONGO_MAX_WORKER_TIMEOUT = 240.0
 """Seconds; MongoDB removes a registration after 300 s, a rescuer must have seen it before."""
 
+MONGO_WRITE_TIMEOUT = 10.0
+"""Seconds that a write waits for the confirmation of a majority of the members."""
+
 MONGO_MAX_HISTORY_DAYS = 90
 """Days; the Node package's TTL index on `ended_at`, which both share."""
 

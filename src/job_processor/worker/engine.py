@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -98,6 +99,9 @@ class Engine:
             store, self.runs, self.executor.ladder, settings.poll_interval, logger
         )
         self._users = 0
+        self._unused = asyncio.Event()
+        """Set while nobody is inside."""
+        self._unused.set()
         self._starting = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._settling: asyncio.Task[None] | None = None
@@ -127,6 +131,7 @@ class Engine:
                     self._watched("kill listener", self._kill_listener.run()),
                 ]
             self._users += 1
+            self._unused.clear()
 
     async def stop(self, within: float = LEAVE_TIMEOUT) -> None:
         """Unregister and end, unless another user of the engine needs it on.
@@ -136,14 +141,18 @@ class Engine:
         async with self._starting:
             self._users -= 1
             if self._users == 0:
-                await self._stop(within)
+                try:
+                    await self._stop(within)
+                finally:
+                    self._unused.set()
 
     def settle_on(self) -> None:
         """Begin to settle again where that has ended: it died, or its program cancelled all tasks.
 
         For whoever stops, and has ends to write.
         """
-        if self._settling is not None and self._settling.done():
+        settling = self._settling
+        if settling is not None and (settling.done() or settling.cancelling()):
             self._settling = self._watched("settler", self.settler.run())
 
     async def __aenter__(self) -> Self:
@@ -189,6 +198,9 @@ class Engine:
     async def end(self) -> None:
         """Interrupt what `run_job` runs, and give the threads back: the processor is closed."""
         await asyncio.gather(*(self.interrupt(run) for run in self.runs if not run.of_worker))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_TIMEOUT):
+                await self._unused.wait()
         self.close()
 
     def close(self) -> None:
@@ -217,16 +229,16 @@ class Engine:
         if self._died is not None and self._died.done():
             self._died.exception()  # it was reported; without a look it would be logged again
         await self._leave(left())
+        with contextlib.suppress(TimeoutError):  # for charts only
+            async with asyncio.timeout(left()):
+                await self.tally.flush()
         self.settler.forget()
         self.runs.forget()
 
     async def _leave(self, within: float) -> None:
         """Take the registration away, for others to know that what ran here does not."""
-        try:
-            async with asyncio.timeout(within):
-                await self.tally.flush()
-                # A job that others may take up may still be run by a thread of this process.
-                await self.lease.leave(unregister=not self.runs.left_running)
+        try:  # a job that others may take up may still be run by a thread of this process
+            await self.lease.leave(unregister=not self.runs.left_running, within=within)
         except Exception as error:  # noqa: BLE001  # whatever it is, the process is to end
             why = str(error) or f"no answer within {within:.1f} s"
             self.logger.warning("could not unregister (%s); the registration times out", why)

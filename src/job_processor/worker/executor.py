@@ -119,6 +119,8 @@ class Executor:
         """See that a run has an outcome once its task has ended, wherever that failed."""
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if not run.handed_over:
+            if task.cancelled() and run.reason is None:  # from outside, before it ran a step
+                run.reason = AbortReason.SHUTDOWN
             self._conclude(run, Ending(error=error or asyncio.CancelledError()))
         elif error is not None and not task.cancelled():
             self._logger.error(

@@ -131,9 +131,12 @@ class Heartbeat:
         """Begin to beat."""
         self._thread.start()
 
-    async def stop(self, within: float) -> None:
-        """End the thread and wait for it; one that hangs in the network is left alone."""
+    def stop(self) -> None:
+        """Send no more; one that is under way may still arrive."""
         self._stop.set()
+
+    async def ended(self, within: float) -> None:
+        """Wait for the end of the thread; one that hangs in the network is left alone."""
         if not await self._thread.ended(within):
             self._logger.warning("the heartbeat's connection does not end; it is left alone")
 

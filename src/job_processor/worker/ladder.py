@@ -54,9 +54,6 @@ class Ladder:
     def _force(self, run: Run) -> None:
         if run.concluded or run.task is None:
             return
-        if run.task.done():  # it was cancelled from outside before it ran a step
-            self._give_up(run)
-            return
         if not run.begun:
             self._later(_UNBEGUN_PAUSE, self._force, run)
             return

@@ -30,7 +30,7 @@ from job_processor.worker.stopwatch import Moment
 _YOUNG = 0.75
 """The part of `worker_timeout` during which a heartbeat is young: a claim has the rest of it."""
 
-_ENDS_WITHIN = 1.0
+_ENDS_WITHIN = 0.5
 """Seconds that the heartbeat's thread, and a renewal, have for their own end."""
 
 
@@ -89,8 +89,8 @@ class Lease:
             )
             self._heartbeat.start()
 
-    async def leave(self, *, unregister: bool) -> None:
-        """End the heartbeat and remove the registration.
+    async def leave(self, *, unregister: bool, within: float) -> None:
+        """End the heartbeat and remove the registration; raises StoreError and TimeoutError.
 
         With `unregister` False it stays, to time out: what still runs under it must not be taken
         up by others before this process is gone.
@@ -98,12 +98,17 @@ class Lease:
         heartbeat, self._heartbeat = self._heartbeat, None
         self._left = True
         if heartbeat is not None:
-            await heartbeat.stop(_ENDS_WITHIN)
-        if self._renewal is not None:
-            await cancel([self._renewal], _ENDS_WITHIN)
-            self._renewal = None
-        if unregister:
-            await self._store.unregister(self.id)
+            heartbeat.stop()
+        try:
+            async with asyncio.timeout(within):
+                if self._renewal is not None:
+                    await cancel([self._renewal], _ENDS_WITHIN)
+                    self._renewal = None
+                if unregister:
+                    await self._store.unregister(self.id)
+        finally:
+            if heartbeat is not None:
+                await heartbeat.ended(_ENDS_WITHIN)
 
     @property
     def is_held(self) -> bool:

@@ -19,6 +19,7 @@ from job_processor import JobProcessor
 from job_processor.errors import InvalidArgumentError, StoreError, StoreUnavailableError
 from job_processor.models import JobStatus
 from job_processor.queries import JobQuery
+from job_processor.settings import MONGO_WRITE_TIMEOUT
 from job_processor.store.mongo import MongoStore, open_mongo
 from job_processor.store.mongo.connection import connect
 from tests.mongo_server import MongoServer, database_url, free_port
@@ -178,10 +179,13 @@ async def test_a_passed_database_serves_whatever_its_options(passed: Database) -
     assert await passed.client.admin.command("ping")
 
 
+WRITTEN = {"w": "majority", "j": True, "wtimeout": MONGO_WRITE_TIMEOUT * 1000}
+
+
 async def test_every_write_is_acknowledged_by_the_majority(
     passed: Database, commands: Commands
 ) -> None:
-    """Majority and journal stand in each write, the primary and a read concern in each read."""
+    """Each write names majority, journal and how long it waits; each read primary and concern."""
     store = MongoStore.from_database(passed)
     await store.setup()
     commands.sent.clear()
@@ -199,7 +203,7 @@ async def test_every_write_is_acknowledged_by_the_majority(
     assert written | read <= set(commands.names)
     for name, sent in commands.sent:
         if name in written:
-            assert sent.get("writeConcern") == {"w": "majority", "j": True}, sent
+            assert sent.get("writeConcern") == WRITTEN, sent
         if name in read:
             assert sent.get("readConcern", {}).get("level") in {"majority", "local"}, sent
             assert sent.get("$readPreference", {}).get("mode", "primary") in PRIMARY, sent
