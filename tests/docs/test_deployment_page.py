@@ -85,7 +85,8 @@ def test_kubernetes_objects_fit_together() -> None:
             assert probes
             for probe in probes:
                 asked = probe.get("httpGet") or probe["tcpSocket"]
-                assert ports[asked["port"]] in container["args"]
+                port = ports[asked["port"]]
+                assert any(each in (port, f"0.0.0.0:{port}") for each in container["args"])
     for service in (each for each in objects if each["kind"] == "Service"):
         assert service["spec"]["selector"] in [_labels(each) for each in deployments]
 

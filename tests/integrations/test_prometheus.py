@@ -12,7 +12,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from job_processor import InvalidArgumentError, JobDef, JobProcessor, Retry
-from job_processor.integrations.prometheus import OTHER, Prometheus, serve
+from job_processor.integrations.exposition import serve
+from job_processor.integrations.prometheus import OTHER, Prometheus
 from tests.docs.markdown import ROOT, codes, table
 from tests.processors import Processors, eventually
 from tests.web.spy import Spy

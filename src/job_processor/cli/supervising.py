@@ -20,13 +20,13 @@ def run(spec: str, options: WorkerOptions, *, processes: int, reload: bool) -> i
         _check_reload(processes)
     if options.metrics_port is not None:
         require("prometheus", "--metrics-port")
-    ports = options.ports(processes)
-    for port in ports:
-        if port:
-            _check_free(port)
+    places = options.places(processes)
+    for place in places:
+        if place is not None:
+            _check_free(*place)
     logs.configure(options.level, None, options.format, one_of_many=True)
     logger = logging.getLogger("job_processor")
-    arguments = [[spec, *options.arguments(port)] for port in ports]
+    arguments = [[spec, *options.arguments(place)] for place in places]
     if reload:
         from job_processor.cli.reloader import Reloader  # noqa: PLC0415  # an extra
 
@@ -43,12 +43,13 @@ def _check_reload(processes: int) -> None:
     require("reload", "--reload")
 
 
-def _check_free(port: int) -> None:
-    """Refuse a port that is taken before anything is started."""
-    with socket.socket() as probe:
+def _check_free(host: str, port: int) -> None:
+    """Refuse a port that is taken, or an address that is not ours, before anything is started."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("", port))
+            probe.bind((host, port))
         except OSError as error:
             allowed = f"it cannot be listened on: {error.strerror}"
-            raise InvalidArgumentError("--metrics-port", port, allowed) from error
+            raise InvalidArgumentError("--metrics-port", f"{host}:{port}", allowed) from error

@@ -60,9 +60,9 @@ def worker(
     metrics_port: Annotated[
         str | None,
         typer.Option(
-            metavar="PORT",
-            help="Serve metrics for Prometheus on this port; several processes use as many ports, "
-            "from this one on.",
+            metavar="[ADDRESS:]N",
+            help="Serve metrics for Prometheus on this port, of 127.0.0.1 unless an address is "
+            "given; several processes use as many ports, from this one on.",
         ),
     ] = None,
     loop: Annotated[

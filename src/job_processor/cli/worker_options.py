@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,10 @@ from job_processor.errors import InvalidArgumentError
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("console", "json")
 LAST_PORT = 65535
+LOCAL = "127.0.0.1"
+"""Where metrics are, unless an address is given: they tell the names of jobs, and ask nobody."""
+
+_PLACE = re.compile(r"((\[(?P<within>[^\[\]\s]+)\]|(?P<host>[^\[\]:\s]+)):)?(?P<port>[0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,37 +61,40 @@ class WorkerOptions:
             changes["concurrency"] = read_number("--concurrency", self.concurrency)
         return changes
 
-    def arguments(self, port: int | None) -> list[str]:
-        """Return them as a process of a supervisor gets them; its metrics are on `port`."""
+    def arguments(self, place: tuple[str, int] | None) -> list[str]:
+        """Return them as a process of a supervisor gets them; its metrics are at `place`."""
         given = {
             "--tags": self.tags,
             "--concurrency": self.concurrency,
             "--log-level": self.log_level,
             "--log-format": self.log_format,
-            "--metrics-port": None if port is None else str(port),
+            "--metrics-port": None if place is None else f"[{place[0]}]:{place[1]}",
             "--loop": self.loop,
         }
         texts = [f"{option}={value}" for option, value in given.items() if value is not None]
         return [*texts, "--burst"] if self.burst else texts
 
-    def ports(self, processes: int) -> list[int | None]:
-        """Return the port of each process: from `--metrics-port` upwards; any free one for 0."""
+    def places(self, processes: int) -> list[tuple[str, int] | None]:
+        """Return address and port of each process: from `--metrics-port` upwards; 0: any."""
         if self.metrics_port is None:
             return [None] * processes
-        first = read_port(self.metrics_port, processes)
-        return [first and first + index for index in range(processes)]
+        host, first = read_place(self.metrics_port, processes)
+        return [(host, first and first + index) for index in range(processes)]
 
 
-def read_port(text: str, processes: int = 1) -> int:
-    """Return the port of the first process; those of the others follow it."""
-    port = read_number("--metrics-port", text)
+def read_place(text: str, processes: int = 1) -> tuple[str, int]:
+    """Return address and port of the first process; the ports of the others follow."""
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        raise InvalidArgumentError("--metrics-port", text, "allowed is a port or ADDRESS:PORT")
+    port = int(found["port"][:6])
     last = LAST_PORT - processes + 1
     if not 0 <= port <= last:
         allowed = f"allowed are 1 to {last}, and 0 for any that is free"
         if processes > 1:
             allowed += f": {processes} processes use as many ports, from this one on"
         raise InvalidArgumentError("--metrics-port", text, allowed)
-    return port
+    return found["within"] or found["host"] or LOCAL, port
 
 
 def _check_choice(option: str, text: str | None, allowed: tuple[str, ...]) -> None:

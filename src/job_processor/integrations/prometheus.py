@@ -25,7 +25,6 @@ try:
         Counter,
         Gauge,
         Histogram,
-        start_http_server,
     )
 except ModuleNotFoundError as error:
     raise MissingExtraError("job_processor.integrations.prometheus", "prometheus") from error
@@ -185,21 +184,6 @@ class Prometheus:
                 return OTHER
             self._names.add(name)
         return name
-
-
-@contextmanager
-def serve(port: int, registry: CollectorRegistry = REGISTRY) -> Iterator[int]:
-    """Serve a registry on a port (0: any) for the time of the block; give the port.
-
-    Raises OSError when it is taken.
-    """
-    server, thread = start_http_server(port, registry=registry)
-    try:
-        yield int(server.server_port)
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
+import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote
@@ -89,7 +91,12 @@ class Location:
         return stat.st_dev, stat.st_ino
 
     def connect(self, *, create: bool = False, read_only: bool = False) -> sqlite3.Connection:
-        """Open a connection; raises sqlite3.Error. The file is made only with `create`."""
+        """Open a connection; raises sqlite3.Error. The file is made only with `create`.
+
+        It is then for its owner alone, and so are the logs that SQLite puts beside it.
+        """
+        if self.path is not None and create:
+            _make_private(self.path)
         if self.path is None:
             uri = "file::memory:"
         else:
@@ -113,6 +120,23 @@ class Location:
             connection.close()
             raise
         return connection
+
+
+def _make_private(path: Path) -> None:
+    """Make an empty file that its owner alone may read, where there is none.
+
+    Without opening it where the system allows that: to close a file gives up the locks that the
+    process holds on it by other connections. Where nothing can be made, SQLite says why.
+    """
+    real = path.resolve()  # a link may lead to where there is no file yet
+    with contextlib.suppress(OSError):
+        try:
+            os.mknod(real, 0o600 | stat.S_IFREG)
+        except FileExistsError:
+            pass
+        except (AttributeError, PermissionError):  # macOS lets root alone do that
+            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+            os.close(os.open(real, flags, 0o600))  # not to open it, but to make it
 
 
 def parse_url(url: str) -> Location:
