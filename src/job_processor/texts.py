@@ -41,3 +41,13 @@ def _safely(value: object, tell: Callable[[object], str], limit: int) -> str:
         name = tell.__name__
         text = f"<{type(value).__name__} whose {name}() raised {type(error).__name__}>"
     return storable(shorten(text, limit))
+
+
+def harmless(text: str, keep: str = "\n\t") -> str:
+    """Return text in which nothing steers a terminal, or hides from who reads it there.
+
+    keep: characters that are not printable and stay, such as line breaks.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in keep else " " for char in text)

@@ -14,6 +14,7 @@ from job_processor.errors import (
     JobProcessorError,
     StoreSetupError,
 )
+from job_processor.texts import harmless
 
 DONE = 0
 FAILED = 1
@@ -80,13 +81,8 @@ def report_failures() -> Iterator[None]:
 
 def fail(message: str, code: int) -> None:
     """Print an error and leave with this exit code."""
-    sys.stderr.write(f"Error: {_harmless(message)}\n")
+    sys.stderr.write("Error: " + harmless(message, "\n") + "\n")
     sys.exit(code)
-
-
-def _harmless(message: str) -> str:
-    """Return the message without what would steer the terminal."""
-    return "".join(char if char.isprintable() or char == "\n" else " " for char in message)
 
 
 def exit_code(error: JobProcessorError) -> int:

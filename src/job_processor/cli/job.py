@@ -23,6 +23,7 @@ from job_processor.models import Job, JobStatus, SimpleJob
 from job_processor.monitoring import job_json
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction, without
+from job_processor.texts import harmless
 
 _INTERVAL = 0.3  # seconds between two looks at the database
 _BAR_WIDTH = 40
@@ -42,10 +43,10 @@ def show(db: str | None, prefix: str, job_id: str, *, as_json: bool, reveal: boo
     for title, value in (("Payload", job_json(job).get("payload")), ("Result", _result(job))):
         if value is not None:
             out.print(Text(f"\n{title}", style="bold"))
-            out.print(Text(_readable(json.dumps(value, ensure_ascii=False, indent=2))))
+            out.print(Text(harmless(json.dumps(value, ensure_ascii=False, indent=2))))
     if job.output is not None and job.output.error is not None:
         out.print(Text("\nError", style="bold"))
-        out.print(Text(_readable(job.output.error), style="red"))
+        out.print(Text(harmless(job.output.error), style="red"))
     if job.log:
         out.print(Text("\nLog", style="bold"))
         for line in job.log:
@@ -248,10 +249,3 @@ def _status(job: Job) -> Text:
 
 def _log_line(at: datetime, text: str) -> Text:
     return Text.assemble((f"{at:%H:%M:%S} ", "dim"), plain(text))
-
-
-def _readable(text: str) -> str:
-    """Return text of several lines in which nothing can steer the terminal."""
-    return "\n".join(
-        "".join(char if char.isprintable() else " " for char in line) for line in text.split("\n")
-    )

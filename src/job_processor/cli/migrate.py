@@ -86,7 +86,7 @@ def _workers(workers: Iterable[Mapping[str, Any]]) -> Table:
             each["_id"],
             tables.name_text(each["hostname"]),
             each["kind"],
-            each["version"] or "",
+            plain(str(each["version"] or "")),
             "yes" if each["alive"] else "no",
             "all" if tags is None else tables.name_text(", ".join(tags)),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +16,23 @@ _LEAST_WIDTH = 20  # columns; below, a table shows nothing
 _PIPE_WIDTH = 200  # columns; wider than a terminal, so that nothing is cut off
 
 
+_UNSAFE = re.compile(r"[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What JSON leaves as it is in a text, and a terminal obeys, or cannot be written at all."""
+
+
 def print_json(value: Any) -> None:
     """Print plain JSON values on stdout, indented where a person looks."""
     readable = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     indent = 2 if sys.stdout.isatty() else None
-    sys.stdout.write(json.dumps(value, ensure_ascii=not readable, indent=indent) + "\n")
+    text = json.dumps(value, ensure_ascii=not readable, indent=indent)
+    sys.stdout.write(_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
 def console() -> Console:
     """Return a console on stdout; one that is no terminal is wide."""
-    from rich.console import Console  # noqa: PLC0415  # see above
+    from job_processor.cli.terminal import PlainConsole  # noqa: PLC0415  # see above
 
-    return Console(highlight=False, width=_width())
+    return PlainConsole(width=_width())
 
 
 def _width() -> int:

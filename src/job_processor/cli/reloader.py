@@ -12,6 +12,7 @@ from watchfiles import PythonFilter, awatch
 
 from job_processor.cli.child import Child, how
 from job_processor.cli.failing import DONE, FAILED
+from job_processor.cli.output import plain
 from job_processor.cli.signals import obeyed
 
 
@@ -72,7 +73,7 @@ class Reloader:
         self._logger.info("starting again when a Python file below %s changes", self._folder)
         async for changes in watch:
             names = sorted({Path(path).relative_to(self._folder).as_posix() for _, path in changes})
-            self._logger.warning("%s changed: starting again", ", ".join(names))
+            self._logger.warning("%s changed: starting again", plain(", ".join(names)))
             self._changed.set()
             if self._child is not None:
                 self._child.send(SIGTERM)

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from job_processor.cli.reading import read_text
 from job_processor.processor import JobProcessor
+from job_processor.texts import harmless
 
 T = TypeVar("T")
 
@@ -32,4 +33,4 @@ def ask(db: str | None, prefix: str, question: Callable[[JobProcessor], Awaitabl
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:
     """Print a warning, such as of an unknown option in a URL, without a place in the code."""
-    sys.stderr.write(f"Warning: {message}\n")
+    sys.stderr.write(f"Warning: {harmless(str(message))}\n")

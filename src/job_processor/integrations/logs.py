@@ -14,6 +14,7 @@ from typing import Any
 
 from job_processor.current import current_job, of_job
 from job_processor.models import Job
+from job_processor.texts import harmless
 
 FIELDS = ("job_id", "job_name", "attempt", "worker_id")
 """What a line of a run has beyond other lines; as text, but for the number of the attempt."""
@@ -55,7 +56,11 @@ def add_job(
 
 
 class ConsoleFormatter(logging.Formatter):
-    """Lines for people; one of a run ends with its job."""
+    """Lines for people; one of a run ends with its job. Nothing in them steers a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, with its traceback."""
+        return harmless(super().format(record), "\n\t\u2028\u2029")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
         """Return the line without its traceback."""
