@@ -11,12 +11,15 @@ import pytest
 from job_processor import (
     BulkError,
     Clock,
+    Context,
     InvalidArgumentError,
     JobConflictError,
     JobDef,
     JobProcessor,
     JobRequest,
     JobStatus,
+    Retry,
+    Snooze,
 )
 from tests.processors import Processors
 
@@ -104,6 +107,38 @@ async def test_what_has_begun_is_followed_by_a_new_one(processors: Processors) -
     await processor.wait_for_job(first.id)
     await processor.wait_for_job(third.id)
     assert seen == [1, 3]
+
+
+@pytest.mark.parametrize("raised", [ConnectionError("down"), Snooze(delay=60)])
+async def test_what_waits_for_its_next_try_is_replaced(
+    processors: Processors, raised: Exception
+) -> None:
+    """The new one begins as a job that never ran: no state, attempts or log, and it may expire."""
+
+    async def work(payload: Any, context: Context) -> Any:
+        if payload["n"] == 1:
+            context.log("first")
+            await context.save(500)
+            raise raised
+        return [context.state, context.attempt, [line.text for line in context.job.log]]
+
+    processor = await processors.make(jobs={"work": JobDef(work, retry=Retry(2, delay=60))})
+    options: dict[str, Any] = {"unique_key": "k", "on_conflict": "replace"}
+    first = await processor.schedule_job("work", {"n": 1}, **options)
+    await processor.run_worker(burst=True)
+    second = await processor.schedule_job("work", {"n": 2}, **options)
+    assert second.id == first.id
+    await processor.run_worker(burst=True)
+    done = await processor.wait_for_job(second.id)
+    assert (done.result(), done.attempts, done.log) == ([None, 1, []], (), ())
+
+    await processor.schedule_job("work", {"n": 1}, **options)
+    await processor.run_worker(burst=True)
+    soon = timedelta(milliseconds=1)
+    late = await processor.schedule_job("work", {"n": 3}, expires_at=soon, **options)
+    await asyncio.sleep(0.01)  # until it has expired
+    await processor.run_worker(burst=True)
+    assert (await processor.wait_for_job(late.id)).status == "skipped"
 
 
 async def test_a_conflict_is_an_error(processor: JobProcessor) -> None:

@@ -6,7 +6,7 @@ Every model is immutable: a change is a new object. Times are aware, in UTC, to 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
@@ -313,6 +313,21 @@ def make(kind: type[AnyJob], fields: dict[str, Any]) -> AnyJob:
     job = object.__new__(kind)
     object.__setattr__(job, "__dict__", fields)
     return job
+
+
+def replaced_by(holder: SimpleJob, job: SimpleJob) -> SimpleJob:
+    """Return what a waiting job becomes when another one takes its place, and its key.
+
+    It is `job` under the id of `holder`: attempts, log, state and start of earlier runs go.
+    """
+    return replace(
+        job,
+        id=holder.id,
+        created_at=holder.created_at,
+        updated_at=max(holder.updated_at, job.updated_at),
+        exclusive=holder.exclusive,
+        unique_until=holder.unique_until,
+    )
 
 
 def written_at(now: datetime) -> datetime:

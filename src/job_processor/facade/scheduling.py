@@ -48,9 +48,9 @@ class Producing(Reading):
 
         unique_key: only one job of this name holds a key, while it is pending, running or paused.
         on_conflict: what follows when it is held. `return` (the default): the job that holds it is
-            returned; `skip`: this one is stored as skipped; `replace`: the one that holds it gets
-            this payload, time, priority and expiry if it waits, and if it has begun this one is
-            stored beside it; `error`: JobConflictError.
+            returned; `skip`: this one is stored as skipped; `replace`: this one takes the place of
+            the one that holds it if that is pending, and if it runs or is paused this one is stored
+            beside it; `error`: JobConflictError.
         unique_for: seconds from now during which the key is held, whatever becomes of the job.
         session: of a transaction, which then decides whether there is a job: an
             `AsyncClientSession` of the client that the database is of, or a `sqlite3` or

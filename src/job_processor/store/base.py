@@ -202,9 +202,10 @@ class Store(ABC):
 
     @abstractmethod
     async def replace(self, holder: SimpleJob, job: SimpleJob) -> SimpleJob | None:
-        """Pending and holding its unique key → with payload, times and priority of `job`.
+        """Pending and holding its unique key → `job` under its id, as if it had never run.
 
-        Returns it as it then stands; None when it waits no more, or was changed since it was read.
+        See `models.replaced_by`; its saved state goes, too. Returns it as it then stands; None when
+        it waits no more, or was changed since it was read.
         """
 
     @abstractmethod

@@ -97,7 +97,8 @@ async def _meet(
         return holder
     if holder.status is JobStatus.PENDING:
         return await store.replace(holder, job) or job
-    # It has begun with the payload that it has; what is asked for now comes after it.
+    # It runs, or waits to be resumed, with the payload that it has: what is asked for now comes
+    # after it. What only waits for its next attempt is replaced above, with all that it left.
     await store.release_key(holder)
     return job
 

@@ -10,6 +10,7 @@ import pytest
 
 from job_processor import JobConflictError, JobStatus, SimpleJob
 from job_processor.models import ACTIVE, SETTLED, Job
+from job_processor.notes import LogLine, Notes, Progress
 from job_processor.store import Store
 from tests.store.contract.samples import (
     MS,
@@ -136,7 +137,7 @@ async def test_a_released_run_goes_on_without_its_key(store: Store) -> None:
 async def test_a_waiting_holder_is_replaced(
     store: Store, old: dict[str, Any], new: dict[str, Any]
 ) -> None:
-    """It gets payload, time, priority and expiry of the new one, and keeps all else."""
+    """It is the new one under its id: with its payload, times, priority, expiry and trace."""
     holder = keyed(payload={"n": 1, "old": True}, unique_until=NOW + HOUR, **old)
     await store.insert([holder])
     later = NOW + 5 * SECOND
@@ -151,6 +152,40 @@ async def test_a_waiting_holder_is_replaced(
     emptied = await store.replace(holder, keyed(payload=None, updated_at=NOW + 2 * MS))
     assert emptied is not None
     assert (emptied.payload, emptied.scheduled_for) == (None, NOW)
+
+
+async def test_a_replaced_job_inherits_nothing(store: Store) -> None:
+    """Neither attempts, log, state, start, output nor trace of what ran under its id before."""
+    (running,) = await run(store, keyed(expires_at=NOW + HOUR, traceparent="old", crashes=1))
+    assert isinstance(running, SimpleJob)
+    assert await store.save_state(running, {"row": 500})
+    told = Notes(Progress(0.5, "half", NOW), (LogLine(NOW, "begun"),))
+    failed = retry(running)
+    await store.settle([replace(failed, outcome=replace(failed.outcome, notes=told, crashes=2))])
+    (holder,) = await read(store, running)
+    assert isinstance(holder, SimpleJob)
+    assert (holder.attempt, holder.crashes, holder.log[0].text) == (2, 2, "begun")
+    assert holder.started_at is not None
+    job = keyed(payload={"n": 2}, updated_at=NOW + HOUR, traceparent="new")
+    replaced = await store.replace(holder, job)
+    assert replaced == replace(job, id=holder.id, created_at=holder.created_at)
+    assert await read(store, holder) == [replaced]
+    assert await store.state(holder.id) is None
+    (begun,) = await store.claim(claim(now=NOW + 2 * HOUR))
+    assert (begun.started_at, begun.ran_before, begun.was_held) == (begun.updated_at, False, False)
+
+
+async def test_a_replacement_that_comes_second(store: Store) -> None:
+    """Who read the holder before it was replaced or claimed by somebody else replaces nothing."""
+    holder = keyed()
+    await store.insert([holder])
+    newer = keyed(payload={"n": 2}, updated_at=NOW + 2 * MS)
+    replaced = await store.replace(holder, newer)
+    assert replaced is not None
+    assert await store.replace(holder, keyed(payload={"n": 3}, updated_at=NOW + MS)) is None
+    (running,) = await store.claim(claim(now=NOW + HOUR))
+    assert await store.replace(replaced, keyed(updated_at=NOW + HOUR)) is None
+    assert (await read(store, holder))[0] == running
 
 
 async def test_what_has_begun_is_not_replaced(store: Store) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-from job_processor.models import SimpleJob
+from job_processor.models import SimpleJob, replaced_by
 from job_processor.store.mongo.documents import ACTIVE_STATUSES, Document, job_document, to_job
 from job_processor.store.mongo.handles import Handles
 
@@ -42,24 +41,14 @@ class UniqueKeys:
         The whole document is written anew: the change stream tells that, and not the change of a
         time alone. What is there of earlier runs goes with the old one.
         """
-        moment = max(holder.updated_at, job.updated_at)
+        replaced = replaced_by(holder, job)
         waiting: Document = {
             "_id": holder.id,
             "status": "pending",
             "unique_key": holder.unique_key,
             "unique_until": holder.unique_until,
-            "updated_at": {"$lte": moment},  # which never goes back
+            "updated_at": {"$lte": replaced.updated_at},  # which never goes back
         }
-        replaced = replace(
-            job,
-            id=holder.id,
-            created_at=holder.created_at,
-            updated_at=moment,
-            sync=holder.sync,
-            exclusive=holder.exclusive,
-            traceparent=holder.traceparent,
-            unique_until=holder.unique_until,
-        )
         result = await self._jobs.replace_one(waiting, job_document(replaced))
         return replaced if result.matched_count else None
 

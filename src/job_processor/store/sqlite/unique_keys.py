@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 
 from job_processor.clock import to_ms
-from job_processor.models import SimpleJob
+from job_processor.models import SimpleJob, replaced_by
 from job_processor.store.sqlite.codec import encode
 from job_processor.store.sqlite.revision import Revision
-from job_processor.store.sqlite.rows import COLUMNS, Row, optional_ms, to_job
+from job_processor.store.sqlite.rows import COLUMNS, Row, encode_extra, optional_ms, to_job
 from job_processor.store.sqlite.tables import HOLDING, Tables
 
 
@@ -24,11 +24,11 @@ class UniqueKeys:
             UPDATE {jobs} SET unique_key=NULL, unique_until=NULL
             WHERE id=? AND status=? AND unique_key=? AND unique_until IS ?"""
         self._replace = f"""
-            UPDATE {jobs} SET payload=?, scheduled_for=?, priority=?,
-                updated_at=max(updated_at, ?4), extra=CASE
-                WHEN ?5 IS NULL THEN json_remove(extra, '$.expires_at')
-                ELSE json_patch(coalesce(extra, '{{}}'), ?5) END
-            WHERE id=? AND status='pending' AND unique_key=? AND {HOLDING} RETURNING {COLUMNS}"""
+            UPDATE {jobs} SET payload=?, scheduled_for=?, priority=?, updated_at=?, extra=?,
+                attempt=1, crashes=0, started_at=NULL, worker_id=NULL, output=NULL, notes=NULL,
+                state=NULL
+            WHERE id=? AND status='pending' AND unique_key=? AND unique_until IS ?
+                AND updated_at<=?4"""
 
     def find_holder(
         self, connection: sqlite3.Connection, name: str, unique_key: str
@@ -46,24 +46,25 @@ class UniqueKeys:
     def replace(
         self, connection: sqlite3.Connection, holder: SimpleJob, job: SimpleJob
     ) -> SimpleJob | None:
-        """Give a job that waits with its unique key what another one asks for."""
-        expiry = None if job.expires_at is None else encode({"expires_at": job.expires_at})
-        rows = connection.execute(
+        """Give a job that waits with its unique key what another one asks for, and nothing else."""
+        replaced = replaced_by(holder, job)
+        written = connection.execute(
             self._replace,
             (
-                None if job.payload is None else encode(job.payload),
-                to_ms(job.scheduled_for),
-                job.priority,
-                to_ms(job.updated_at),
-                expiry,
-                holder.id.binary,
-                job.unique_key,
+                None if replaced.payload is None else encode(replaced.payload),
+                to_ms(replaced.scheduled_for),
+                replaced.priority,
+                to_ms(replaced.updated_at),
+                encode_extra(replaced),
+                replaced.id.binary,
+                replaced.unique_key,
+                optional_ms(replaced.unique_until),
             ),
-        ).fetchall()
-        if not rows:
+        ).rowcount
+        if not written:
             return None
         self._revision.bump(connection)
-        return _simple(rows[0])
+        return replaced
 
 
 def _simple(row: Row) -> SimpleJob:
