@@ -251,3 +251,15 @@ async def test_a_chunk_that_fails_in_part(
         assert (error.written, error.unknown) == (130, ())
         assert error.not_written == tuple(range(130, 250))
     assert await count(processor) == 130
+
+
+@pytest.mark.parametrize("jobs", [{"echo": {"secret": "hunter2"}}, "echo", b"echo"])
+async def test_what_is_iterable_and_no_list_of_jobs(processor: JobProcessor, jobs: Any) -> None:
+    """A mapping of names to payloads, whose payloads would be lost, is told how to be written."""
+    with pytest.raises(InvalidArgumentError, match=r"list\(payloads\.items\(\)\)") as raised:
+        await processor.schedule_jobs(jobs)
+    assert "hunter2" not in str(raised.value)
+    assert await count(processor) == 0
+    payloads = {"echo": {"n": 1}}
+    (job,) = await processor.schedule_jobs(payloads.items())
+    assert job.payload == {"n": 1}

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+)
 from dataclasses import dataclass
 from itertools import count, islice
 from typing import TypeAlias
@@ -21,6 +29,11 @@ Request: TypeAlias = JobRequest | ShortRequest
 Requests: TypeAlias = Iterable[Request] | AsyncIterable[Request]
 OnProgress: TypeAlias = Callable[[int], Awaitable[object] | object]
 
+_ALLOWED = (
+    "allowed is an iterable, plain or async, of names, (name, payload), (name, payload, "
+    "scheduled_for) and JobRequest: write [name] for a single one, and list(payloads.items()) for "
+    "a mapping of names to payloads"
+)
 _SLICE = 100
 """Jobs that are made without a pause, so that the event loop is never held up for long."""
 
@@ -154,10 +167,8 @@ async def _chunks(requests: Requests) -> AsyncIterator[tuple[int, list[Request]]
         if chunk:
             yield start, chunk
         return
-    if not isinstance(requests, Iterable):
-        raise InvalidArgumentError(
-            "jobs", Unshown(requests), "allowed is an iterable, plain or async"
-        )
+    if not isinstance(requests, Iterable) or isinstance(requests, Mapping | str | bytes):
+        raise InvalidArgumentError("jobs", Unshown(requests), _ALLOWED)
     iterator = iter(requests)
     for start in count(step=SCHEDULE_BATCH):
         chunk = list(islice(iterator, SCHEDULE_BATCH))

@@ -56,6 +56,16 @@ def normalize(value: object, argument: str) -> Any:
     return plain
 
 
+def copied(plain: Any) -> Any:
+    """Return plain values of which nobody else has any that can be changed."""
+    kind = type(plain)
+    if kind is dict:
+        return {key: copied(item) for key, item in plain.items()}
+    if kind is list:
+        return [copied(item) for item in plain]
+    return plain
+
+
 def kept(value: object, argument: str) -> tuple[Any, str | None]:
     """Return `value` as `normalize` does, or its description and why it cannot be kept.
 

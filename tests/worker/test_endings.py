@@ -18,10 +18,12 @@ from job_processor import (
     EventKind,
     JobDef,
     JobProcessor,
+    NotSetUpError,
     Retry,
     RetryLater,
     Snooze,
 )
+from job_processor.current import current_job
 from job_processor.models import Job
 from job_processor.settings import ERROR_LIMIT
 from tests.processors import WAIT, Processors, eventually
@@ -458,3 +460,48 @@ async def test_a_listener_that_exits_ends_no_worker(processors: Processors) -> N
     processor.job("a")(in_thread(lambda: 1))
     job = await ended(processor, await processor.schedule_job("a"))
     assert (job.result(), worker.task.done(), EventKind.FINISHED) == (1, False, "finished")
+
+
+@each_kind
+async def test_a_handler_changes_its_payload(processors: Processors, kind: Any) -> None:
+    """Hooks, events and `run_job` get the payload as it is stored, however it was reached."""
+    stored = {"id": 7, "rows": [{"n": 1}], "deep": {"a": {"b": []}}}
+    seen: list[Any] = []
+    processor, _ = await processors.start()
+
+    def spoil(payload: Any, job: Any) -> None:
+        payload.pop("id")
+        job.payload["rows"][0]["n"] = 2
+        here: Any = current_job()
+        here.payload["deep"]["a"]["b"].append("spoilt")
+
+    async def spoil_in_loop(payload: Any, job: Any) -> None:
+        spoil(payload, job)
+
+    handler = spoil if kind is in_thread else spoil_in_loop
+    processor.job("a", on_job_exited=lambda job: seen.append(job.payload))(handler)
+    processor.job("b")(handler)
+    processor.listen(lambda event: seen.append(getattr(event.job, "payload", None)))
+    await ended(processor, await processor.schedule_job("a", stored))
+    ran = await processor.run_job("b", stored)
+    await eventually(lambda: _long_enough(seen))
+    payloads = [each for each in seen if each is not None]
+    assert [ran.payload, *payloads] == [stored] * (len(payloads) + 1)
+
+
+async def _long_enough(seen: list[Any]) -> bool:
+    return len(seen) >= 7
+
+
+async def test_a_processor_in_another_loop(processors: Processors) -> None:
+    """A plain handler that runs a loop of its own is told what to use, on every store."""
+    processor, _ = await processors.start()
+
+    @processor.job()
+    def schedules() -> str:
+        with pytest.raises(NotSetUpError, match=r"twin\(\).*JobClient"):
+            asyncio.run(processor.schedule_job("schedules"))
+        return "told"
+
+    job = await ended(processor, await processor.schedule_job("schedules"))
+    assert job.result() == "told"

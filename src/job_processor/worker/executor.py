@@ -22,10 +22,10 @@ from job_processor.callables import attempt
 from job_processor.clock import Clock
 from job_processor.definitions import Definition
 from job_processor.events import Event, EventBus, EventKind
-from job_processor.models import Job, JobStatus
+from job_processor.models import Job, JobStatus, make
 from job_processor.scopes import Call, Scopes
 from job_processor.settlements import Outcome
-from job_processor.values import kept
+from job_processor.values import copied, kept
 from job_processor.worker.ladder import Ladder
 from job_processor.worker.notebook import Scribe
 from job_processor.worker.outcomes import (
@@ -98,7 +98,8 @@ class Executor:
         self._settler.add(run, outcome)
 
     async def _execute(self, run: Run) -> None:
-        current.begin(run.job)
+        run.given = self._given(run)
+        current.begin(run.given)
         if not self._begin(run):
             self._end(run, _NOT_BEGUN)
         elif self._scopes.has_any:
@@ -130,6 +131,24 @@ class Executor:
                 exc_info=error,
             )
 
+    def _given(self, run: Run) -> Job:
+        """Return the job for its handler: what that does to the payload is its own affair.
+
+        Hooks, events and `run_job` get the payload as it is stored. Where there is nobody to see
+        another one, nothing is copied; a process has its own anyway.
+        """
+        job, definition = run.job, run.definition
+        payload = getattr(job, "payload", None)
+        seen = (
+            definition.on_job_exited is not None
+            or self._events.has_listeners
+            or self._scopes.has_any
+            or not run.of_worker
+        )
+        if not payload or not seen or definition.executor == "process":
+            return job
+        return make(type(job), {**job.__dict__, "payload": copied(payload)})
+
     def _begin(self, run: Run) -> bool:
         run.begun = True
         limit = run.definition.max_runtime_in_minutes
@@ -150,7 +169,7 @@ class Executor:
             context = await self._scribe.context(run) if bound.wants_context else None
             if run.definition.executor == "process":
                 return await self._in_process(run, None if context is None else context.state)
-            arguments, keywords = bound.arguments(run.job, run.controller.signal, context)
+            arguments, keywords = bound.arguments(run.given, run.controller.signal, context)
             call: Call = partial(bound.function, *arguments, **keywords)
             if self._scopes.wrappers:
                 call = self._scopes.wrapped(call, bound.is_async)

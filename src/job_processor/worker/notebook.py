@@ -53,7 +53,7 @@ class Scribe:
         if run.job.ran_before:
             read = partial(self.store.state, run.job.id)
             state = await persist(read, self.logger, "saved state")
-        return Context(run.job, run.controller.signal, state, notebook)
+        return Context(run.given, run.controller.signal, state, notebook)
 
     def touch(self, notebook: Notebook) -> None:
         """Write a notebook soon."""

@@ -32,6 +32,7 @@ class Run:
         "done",
         "ends_as",
         "error",
+        "given",
         "handed_over",
         "job",
         "notebook",
@@ -46,6 +47,8 @@ class Run:
 
     def __init__(self, job: Job, definition: Definition, *, of_worker: bool) -> None:
         self.job = job
+        self.given = job
+        """The same for its handler, which may change the payload that it is given."""
         self.definition = definition
         self.of_worker = of_worker
         """False for `run_job`, which a worker's shutdown leaves alone."""
