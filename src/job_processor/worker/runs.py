@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
@@ -19,64 +20,44 @@ if TYPE_CHECKING:  # a notebook is of a run
     from job_processor.worker.notebook import Notebook
 
 
+@dataclass(slots=True, eq=False)
 class Run:
     """One run of a job by this process."""
 
-    __slots__ = (
-        "abandoned",
-        "begun",
-        "cleared",
-        "concluded",
-        "controller",
-        "definition",
-        "done",
-        "ends_as",
-        "error",
-        "given",
-        "handed_over",
-        "job",
-        "notebook",
-        "of_worker",
-        "reason",
-        "started",
-        "task",
-        "thread",
-        "thread_id",
-        "timers",
-    )
+    job: Job
+    definition: Definition
+    of_worker: bool = field(kw_only=True)
+    """False for `run_job`, which a worker's shutdown leaves alone."""
+    given: Job = field(init=False)
+    """The job for its handler, which may change the payload that it is given."""
+    controller: AbortController = field(init=False, default_factory=AbortController)
+    reason: AbortReason | None = field(init=False, default=None)
+    """Why it was asked to stop; a kill or a max runtime overrides a shutdown."""
+    ends_as: JobStatus | None = field(init=False, default=None)
+    """The state that its outcome writes; None while it has none, or nothing is written."""
+    error: BaseException | None = field(init=False, default=None)
+    """What its handler raised, where that is why it failed, until it is reported."""
+    begun: bool = field(init=False, default=False)
+    concluded: bool = field(init=False, default=False)
+    """True once its outcome is decided: nothing may change it any more."""
+    handed_over: bool = field(init=False, default=False)
+    """True once the settler has its outcome, or knows that it has none."""
+    abandoned: bool = field(init=False, default=False)
+    """True when it was settled without its handler, which would not stop."""
+    cleared: bool = field(init=False, default=False)
+    """True once it saved a state: what crashed it before is behind it."""
+    started: float = field(init=False, default_factory=time.monotonic)
+    task: asyncio.Task[None] | None = field(init=False, default=None)
+    thread: concurrent.futures.Future[Any] | None = field(init=False, default=None)
+    thread_id: int | None = field(init=False, default=None)
+    notebook: Notebook | None = field(init=False, default=None)
+    """What its handler tells, where it has a context."""
+    timers: list[asyncio.TimerHandle] = field(init=False, default_factory=list)
+    done: asyncio.Future[Job | None] | None = field(init=False, default=None)
+    """Resolved with the job as this run wrote it (None: it was taken away), for `run_job`."""
 
-    def __init__(self, job: Job, definition: Definition, *, of_worker: bool) -> None:
-        self.job = job
-        self.given = job
-        """The same for its handler, which may change the payload that it is given."""
-        self.definition = definition
-        self.of_worker = of_worker
-        """False for `run_job`, which a worker's shutdown leaves alone."""
-        self.controller = AbortController()
-        self.reason: AbortReason | None = None
-        """Why it was asked to stop; a kill or a max runtime overrides a shutdown."""
-        self.ends_as: JobStatus | None = None
-        """The state that its outcome writes; None while it has none, or nothing is written."""
-        self.error: BaseException | None = None
-        """What its handler raised, where that is why it failed, until it is reported."""
-        self.begun = False
-        self.concluded = False
-        """True once its outcome is decided: nothing may change it any more."""
-        self.handed_over = False
-        """True once the settler has its outcome, or knows that it has none."""
-        self.abandoned = False
-        """True when it was settled without its handler, which would not stop."""
-        self.cleared = False
-        """True once it saved a state: what crashed it before is behind it."""
-        self.started = time.monotonic()
-        self.task: asyncio.Task[None] | None = None
-        self.thread: concurrent.futures.Future[Any] | None = None
-        self.thread_id: int | None = None
-        self.notebook: Notebook | None = None
-        """What its handler tells, where it has a context."""
-        self.timers: list[asyncio.TimerHandle] = []
-        self.done: asyncio.Future[Job | None] | None = None
-        """Resolved with the job as this run wrote it (None: it was taken away), for `run_job`."""
+    def __post_init__(self) -> None:
+        self.given = self.job
 
     @property
     def is_suspect(self) -> bool:
