@@ -179,8 +179,8 @@ def next_best(outcome: Outcome, refusal: object) -> Outcome | None:
 
     What the run told of itself goes first. A retry that cannot be counted (the Node package's
     validator knows no attempts) ends errored with the handler's own error. Of a job that has ended
-    goes the saved state, then a result gives way to its description, and whatever else cannot be
-    stored to the refusal.
+    goes the saved state, then a result gives way to its description, whatever else cannot be stored
+    to the refusal, and where even that is refused, its end is written without a word.
     """
     if outcome.notes is not None:
         return replace(outcome, notes=None)
@@ -188,7 +188,7 @@ def next_best(outcome: Outcome, refusal: object) -> Outcome | None:
     if outcome.attempt is not None:
         return Outcome(JobStatus.ERRORED, outcome.at, output, crashes=outcome.crashes)
     if _is_least(outcome):
-        return None
+        return None if output is None else replace(outcome, output=None)
     if outcome.status in SETTLED and not outcome.bare:
         return replace(outcome, bare=True)
     if output is not None and outcome.status is JobStatus.FINISHED and not _is_short(output.result):
@@ -203,8 +203,10 @@ def last_resort(outcome: Outcome, refusal: object) -> Outcome:
 
 
 def _is_least(outcome: Outcome) -> bool:
-    error = outcome.output.error if outcome.output is not None else None
-    return outcome.bare and error is not None and error.startswith(UNSTORABLE)
+    """True for the last resort, and for the same without a word of why."""
+    if not outcome.bare or outcome.output is None:
+        return outcome.bare
+    return (outcome.output.error or "").startswith(UNSTORABLE)
 
 
 def give_back(job: Job, at: datetime) -> Outcome:
