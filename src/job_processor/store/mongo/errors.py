@@ -128,10 +128,9 @@ def translate(error: Exception, address: str) -> StoreError:
         return error
     if is_away(error):
         return StoreUnavailableError(f"{address} does not answer: {reason(error)}")
-    if is_refused_by_validator(error):
-        return StoreRefusedError(f"{address}: {VALIDATOR_ADVICE}")
     if is_refused(error):
-        return StoreRefusedError(f"{address} cannot store this: {reason(error)}")
+        advice = f": {VALIDATOR_ADVICE}" if is_refused_by_validator(error) else ""
+        return StoreRefusedError(f"{address} cannot store this: {reason(error)}{advice}")
     return StoreError(f"{address} failed: {reason(error)}")
 
 
@@ -154,7 +153,8 @@ def is_away(error: Exception) -> bool:
 def is_refused(error: Exception) -> bool:
     """True when what was to be written can never be stored, and nothing else is wrong."""
     if isinstance(error, BulkWriteError):
-        return not is_away(error) and all(map(is_of_document, write_errors(error)))
+        errors = write_errors(error)
+        return bool(errors) and not is_away(error) and all(map(is_of_document, errors))
     if isinstance(error, OperationFailure):
         return is_of_document(_details(error))
     return isinstance(error, _ENCODING_ERRORS)
@@ -245,7 +245,7 @@ def _without_values(error: Exception) -> str:
 
 
 def _details(error: OperationFailure) -> Mapping[str, Any]:
-    return {**(error.details or {}), "code": error.code}
+    return {"errmsg": str(error), **(error.details or {}), "code": error.code}
 
 
 def _passes(error: Mapping[str, Any]) -> bool:

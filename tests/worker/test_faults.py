@@ -1,0 +1,577 @@
+"""A worker whose store goes wrong: no outcome is lost, none is worse than it was, none told twice.
+
+The same on every store: see `tests/faults.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from job_processor import (
+    Context,
+    CronDef,
+    Event,
+    EventKind,
+    Job,
+    JobDef,
+    JobProcessor,
+    JobStatus,
+    SimpleJob,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
+from job_processor.settlements import Settlement
+from tests.faults import ERRORS, Fault, Faulty, failed, faulty, held_up, lost, refusal
+from tests.processors import QUICK, Processors, eventually, working
+
+WHEN: dict[str, Callable[[Callable[[], Exception]], Fault]] = {"before": failed, "after": lost}
+"""Whether a call fails before or after it has had its effect."""
+
+FEW = ("unavailable", "unknown to us", "a mistake")
+"""One error of each kind, where all of them take too long."""
+
+ENDS = {EventKind.FINISHED, EventKind.ERRORED, EventKind.RETRIED, EventKind.KILLED}
+
+
+class Diary:
+    """What was told of each job: its hook's calls and its ends, as events."""
+
+    def __init__(self) -> None:
+        self.hooked: Counter[ObjectId] = Counter()
+        self.ends: list[tuple[ObjectId, EventKind]] = []
+
+    async def hook(self, job: Job) -> None:
+        """Take a call of `on_job_exited`."""
+        self.hooked[job.id] += 1
+
+    def hear(self, event: Event) -> None:
+        """Take an event."""
+        if event.kind in ENDS and event.job is not None:
+            self.ends.append((event.job.id, event.kind))
+
+    def of(self, job: Job) -> list[EventKind]:
+        """Return how a job ended, each time."""
+        return [kind for job_id, kind in self.ends if job_id == job.id]
+
+
+@pytest.fixture
+def diary() -> Diary:
+    """A fresh diary."""
+    return Diary()
+
+
+async def make(
+    processors: Processors, diary: Diary, jobs: dict[str, Any], **options: Any
+) -> tuple[JobProcessor, Faulty]:
+    """Return a processor that is set up on a store that can go wrong."""
+    definitions = {
+        name: each if isinstance(each, JobDef) else JobDef(each, on_job_exited=diary.hook)
+        for name, each in jobs.items()
+    }
+    processor = JobProcessor(**{"db": processors.db_url, **QUICK, "jobs": definitions, **options})
+    fault = faulty(processor)
+    processor.listen(diary.hear)
+    await processors._stack.enter_async_context(processor)
+    return processor, fault
+
+
+async def done(processor: JobProcessor, job: Job) -> SimpleJob:
+    """Return a job once it is settled."""
+    settled = await processor.wait_for_job(job.id, timeout=20)
+    assert isinstance(settled, SimpleJob)
+    return settled
+
+
+async def is_running(processor: JobProcessor, job: Job) -> bool:
+    """True while a job runs, or says so."""
+    found = await processor.get_job(job.id)
+    return found is not None and found.status is JobStatus.RUNNING
+
+
+async def fine() -> dict[str, Any]:
+    """Return a result of some size."""
+    return {"rows": ["x" * 100] * 20}
+
+
+async def wrong() -> None:
+    """Fail."""
+    raise ConnectionError("try again")
+
+
+# --- settlements -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("when", WHEN)
+@pytest.mark.parametrize("error", ERRORS)
+async def test_an_outcome_survives_whatever_its_write_raises(
+    processors: Processors, diary: Diary, when: str, error: str
+) -> None:
+    """A result is kept, a failed attempt is retried, and each end is told once."""
+    processor, fault = await make(
+        processors,
+        diary,
+        {"fine": fine, "wrong": JobDef(wrong, retry=2, on_job_exited=diary.hook)},
+    )
+    kind = WHEN[when](ERRORS[error])
+    async with working(processor) as worker:
+        fault.next("settle", *[kind] * 3)
+        job = await processor.schedule_job("fine")
+        settled = await done(processor, job)
+        assert (settled.status, settled.result()) == (JobStatus.FINISHED, await fine())
+        await eventually_hooked(diary, job)
+        assert diary.of(job) == [EventKind.FINISHED]
+
+        fault.next("settle", *[kind] * 3)
+        again = await processor.schedule_job("wrong")
+        settled = await done(processor, again)
+        assert (settled.status, settled.attempt) == (JobStatus.ERRORED, 2)
+        await eventually_hooked(diary, again)
+        assert diary.of(again) == [EventKind.RETRIED, EventKind.ERRORED]
+        assert not worker.task.done()
+    assert diary.hooked == {job.id: 1, again.id: 1}
+
+
+async def eventually_hooked(diary: Diary, *jobs: Job) -> None:
+    """Return once the hooks of these jobs were called."""
+
+    async def hooked() -> bool:
+        return all(diary.hooked[job.id] for job in jobs)
+
+    await eventually(hooked)
+
+
+def of(job_ids: set[ObjectId]) -> Callable[[Settlement], bool]:
+    """True for the settlements of these jobs that hold a result."""
+    return lambda each: (
+        each.job.id in job_ids
+        and each.outcome.output is not None
+        and each.outcome.output.result is not None
+    )
+
+
+async def gathered(
+    processor: JobProcessor, fault: Faulty, gate: asyncio.Event, count: int
+) -> list[SimpleJob]:
+    """Run so many jobs that their ends gather behind the first; return them settled."""
+    first = asyncio.Event()
+    fault.next("settle", held_up(first))
+    made = await processor.schedule_jobs([("work", {"n": n}) for n in range(count)])
+    running = asyncio.create_task(processor.run_worker(burst=True))
+
+    async def all_run() -> bool:
+        engine = processor._engine
+        return engine is not None and sum(run.begun for run in engine.runs) == count
+
+    await eventually(all_run)
+    gate.set()
+
+    async def all_ended() -> bool:
+        engine = processor._engine
+        return engine is not None and all(run.concluded for run in engine.runs)
+
+    await eventually(all_ended)
+    first.set()
+    await asyncio.wait_for(running, 60)
+    return [await done(processor, job) for job in made]
+
+
+@pytest.mark.parametrize("count", [20, 200])
+async def test_what_is_refused_costs_the_same_however_many_are_with_it(
+    processors: Processors, diary: Diary, count: int
+) -> None:
+    """One of a batch: a handful of writes, those of it alone; all others stand as they ended."""
+    gate = asyncio.Event()
+
+    async def work(payload: dict[str, int]) -> dict[str, Any]:
+        if payload["n"]:
+            await gate.wait()
+        return {"x": "y" * 20_000}
+
+    processor, fault = await make(processors, diary, {"work": work}, concurrency=count)
+    fault.refuses = lambda each: (
+        isinstance(each.job, SimpleJob)
+        and each.job.payload == {"n": count - 1}
+        and each.outcome.output is not None
+        and isinstance(each.outcome.output.result, dict)
+    )
+    *others, refused = await gathered(processor, fault, gate, count)
+    assert {job.status for job in others} == {JobStatus.FINISHED}
+    assert {str(job.result()) for job in others} == {str({"x": "y" * 20_000})}
+    assert refused.status is JobStatus.FINISHED
+    assert isinstance(refused.result(), str)
+    assert sum(fault.settled) <= count + 3
+    assert len(fault.settled) <= 5
+    assert diary.hooked == Counter(job.id for job in [*others, refused])
+
+
+async def test_a_whole_batch_is_refused_at_the_cost_of_a_few_writes(
+    processors: Processors, diary: Diary
+) -> None:
+    """Each gets what is next best, together with the others."""
+    gate = asyncio.Event()
+
+    async def work(payload: dict[str, int]) -> dict[str, Any]:
+        if payload["n"]:
+            await gate.wait()
+        return {"x": "y" * 20_000}
+
+    processor, fault = await make(processors, diary, {"work": work}, concurrency=50)
+    fault.refuses = lambda each: (
+        each.outcome.output is not None and isinstance(each.outcome.output.result, dict)
+    )
+    settled = await gathered(processor, fault, gate, 50)
+    assert {job.status for job in settled} == {JobStatus.FINISHED}
+    assert len(fault.settled) <= 8
+
+
+async def test_what_can_be_stored_at_last_is_stored(
+    processors: Processors, diary: Diary, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run whose every output is refused ends errored all the same, and says so in the log."""
+
+    async def work(context: Context) -> dict[str, int]:
+        await context.save({"row": 7})
+        context.log("begun")
+        return {"n": 1}
+
+    processor, fault = await make(processors, diary, {"work": work, "fine": fine})
+    fault.refuses = lambda each: each.job.name == "work" and each.outcome.output is not None
+    async with working(processor):
+        job = await done(processor, await processor.schedule_job("work"))
+        assert (job.status, job.output) == (JobStatus.ERRORED, None)
+        other = await done(processor, await processor.schedule_job("fine"))
+        assert other.status is JobStatus.FINISHED
+    assert "refused by a test" in caplog.text
+
+
+async def test_what_nothing_of_can_be_stored_is_said_loudly(
+    processors: Processors, diary: Diary, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It stays running and is not run again here; the others go on, and the worker can stop."""
+    processor, fault = await make(processors, diary, {"work": fine, "fine": fine})
+    fault.refuses = lambda each: each.job.name == "work"
+    async with working(processor):
+        held = await processor.schedule_job("work")
+        other = await done(processor, await processor.schedule_job("fine"))
+        assert other.status is JobStatus.FINISHED
+
+        async def told() -> bool:
+            return "cannot be settled at all" in caplog.text
+
+        await eventually(told)
+        assert await is_running(processor, held)
+    loud = [each for each in caplog.records if "cannot be settled at all" in each.message]
+    assert [each.levelno for each in loud] == [logging.CRITICAL]
+
+
+@pytest.mark.parametrize("error", FEW[1:])
+async def test_one_that_always_fails_keeps_no_other_from_being_written(
+    processors: Processors, diary: Diary, error: str
+) -> None:
+    """Whatever it raises, it is found among the others, and they are written as they ended."""
+    gate = asyncio.Event()
+
+    async def work(payload: dict[str, int]) -> dict[str, int]:
+        if payload["n"]:
+            await gate.wait()
+        return payload
+
+    processor, fault = await make(processors, diary, {"work": work}, concurrency=20)
+    poison: set[ObjectId] = set()
+    poisonous = of(poison)
+    fault.breaks = lambda each: ERRORS[error]() if poisonous(each) else None
+    first = asyncio.Event()
+    fault.next("settle", held_up(first))
+    async with working(processor) as worker:
+        made = await processor.schedule_jobs([("work", {"n": n}) for n in range(20)])
+        poison.add(made[13].id)
+        gate.set()
+        first.set()
+        for n, job in enumerate(made):
+            if n != 13:
+                settled = await done(processor, job)
+                assert (settled.status, settled.result()) == (JobStatus.FINISHED, {"n": n})
+        if error == "unknown to us":
+            # That may be about anything: it is kept, and written once it can be.
+            assert await is_running(processor, made[13])
+            fault.breaks = None
+            assert (await done(processor, made[13])).result() == {"n": 13}
+        else:
+            settled = await done(processor, made[13])
+            assert settled.status is JobStatus.ERRORED
+            assert settled.output is not None
+            assert "could not be stored" in (settled.output.error or "")
+        assert not worker.task.done()
+    assert diary.hooked == Counter(job.id for job in made)
+
+
+async def test_an_answer_that_is_lost_to_a_mistake_again_and_again_is_recognised(
+    processors: Processors, diary: Diary
+) -> None:
+    """The outcome was written each time: what was to be written instead of it never is."""
+    processor, fault = await make(processors, diary, {"fine": fine})
+    fault.next("settle", *[lost(ERRORS["a mistake"])] * 7)
+    async with working(processor):
+        job = await done(processor, await processor.schedule_job("fine"))
+        assert job.result() == await fine()
+        await eventually_hooked(diary, job)
+    assert diary.of(job) == [EventKind.FINISHED]
+    assert diary.hooked[job.id] == 1
+
+
+# --- what follows a settlement ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", FEW)
+@pytest.mark.parametrize("verb", ["kill_requests", "kill_waiting", "acknowledge_kills"])
+async def test_what_follows_a_settlement_is_told_once_whatever_the_store_raises(
+    processors: Processors, diary: Diary, error: str, verb: str
+) -> None:
+    """And no other outcome waits for it: kills are looked for until that succeeds."""
+    release = asyncio.Event()
+
+    async def stubborn() -> None:
+        await release.wait()
+        raise ConnectionError("try again")
+
+    processor, fault = await make(
+        processors,
+        diary,
+        {"fine": fine, "wrong": JobDef(stubborn, retry=5, on_job_exited=diary.hook)},
+        poll_interval=60.0,
+    )
+    ended = asyncio.Event()
+    async with working(processor) as worker:
+        retried = await processor.schedule_job("wrong")
+
+        async def runs() -> bool:
+            return await is_running(processor, retried)
+
+        await eventually(runs)
+        fault.always(verb, failed(ERRORS[error]))
+        settle = asyncio.Event()
+        fault.next("settle", held_up(settle))
+        release.set()
+        # The kill comes while its end is being written.
+        await fault._store.request_kill(retried.id, ObjectId(), processor._clock.now())
+        settle.set()
+        job = await done(processor, await processor.schedule_job("fine"))
+        assert job.status is JobStatus.FINISHED
+        ended.set()
+        fault.always(verb, None)
+        killed = await done(processor, retried)
+        assert killed.status is JobStatus.KILLED
+        assert not worker.task.done()
+
+        async def forgotten() -> bool:
+            return await fault._store.kill_requests([retried.id]) == set()
+
+        await eventually(forgotten)
+    assert diary.of(retried).count(EventKind.RETRIED) <= 1
+    assert diary.of(job) == [EventKind.FINISHED]
+
+
+async def test_a_hook_may_fail_in_any_way(
+    processors: Processors, diary: Diary, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged with its job, and ends nothing."""
+
+    class Unheard(BaseException):
+        """No Exception."""
+
+    def hook(job: Job) -> None:
+        raise Unheard("of this")
+
+    processor, _ = await make(processors, diary, {"work": JobDef(fine, on_job_exited=hook)})
+    async with working(processor) as worker:
+        first = await done(processor, await processor.schedule_job("work"))
+        second = await done(processor, await processor.schedule_job("work"))
+        assert {first.status, second.status} == {JobStatus.FINISHED}
+        assert not worker.task.done()
+    assert "on_job_exited" in caplog.text
+
+
+# --- every other verb -------------------------------------------------------------------------
+
+UPKEEP = (
+    "claim",
+    "next_due",
+    "settle",
+    "save_notes",
+    "kill_requests",
+    "running_worker_ids",
+    "runs_of",
+    "add_rollups",
+    "prune",
+    "beat",
+)
+"""Verbs that a worker calls by itself, again and again."""
+
+OF_CRONS = (
+    "settings",
+    "registrations",
+    "crons",
+    "put_setting",
+    "insert",
+    "create_cron",
+    "remove_occurrences",
+)
+"""Those that its scheduler calls, one after the other."""
+
+
+@pytest.mark.parametrize("when", WHEN)
+@pytest.mark.parametrize("error", FEW)
+async def test_no_error_of_any_verb_ends_a_worker(
+    processors: Processors, diary: Diary, when: str, error: str
+) -> None:
+    """Each fails three times in a row while it works: everything is run once, and told once."""
+    begun: Counter[ObjectId] = Counter()
+
+    async def work(job: SimpleJob, context: Context) -> str:
+        begun[job.id] += 1
+        context.log("a line")
+        await context.save({"seen": True})
+        return "done"
+
+    processor, fault = await make(processors, diary, {"work": work})
+    async with working(processor) as worker:
+        for verb in UPKEEP:
+            fault.next(verb, *[WHEN[when](ERRORS[error])] * 3)
+        made = [
+            SimpleJob(
+                id=ObjectId(),
+                name="work",
+                status=JobStatus.PENDING,
+                scheduled_for=processor._clock.now(),
+                created_at=processor._clock.now(),
+                updated_at=processor._clock.now(),
+            )
+            for _ in range(3)
+        ]
+        await fault._store.insert(made)
+        for job in made:
+            assert (await done(processor, job)).result() == "done"
+        await eventually_hooked(diary, *made)
+        assert not worker.task.done()
+    assert worker.task.exception() is None
+    assert begun == Counter(job.id for job in made)
+    assert diary.hooked == begun
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", WHEN)
+@pytest.mark.parametrize("error", FEW)
+async def test_no_error_of_any_verb_ends_a_scheduler(
+    processors: Processors, diary: Diary, when: str, error: str
+) -> None:
+    """Each fails once: the cron is scheduled all the same."""
+    ticks = asyncio.Event()
+
+    async def tick() -> None:
+        ticks.set()
+
+    processor, fault = await make(
+        processors, diary, {}, crons={"tick": CronDef("* * * * * *", tick)}
+    )
+    for verb in OF_CRONS:
+        fault.next(verb, WHEN[when](ERRORS[error]))
+    async with working(processor) as worker:
+        async with asyncio.timeout(60):
+            await ticks.wait()
+        assert not worker.task.done()
+
+
+@pytest.mark.parametrize("error", ["unavailable", "unknown to us"])
+async def test_a_caller_gets_the_error_at_once(
+    processors: Processors, diary: Diary, error: str
+) -> None:
+    """Whoever schedules, reads or kills is told, and nothing is repeated in secret."""
+    processor, fault = await make(processors, diary, {"fine": fine})
+    kind = StoreUnavailableError if error == "unavailable" else StoreError
+    job = await processor.schedule_job("fine")
+    calls: dict[str, Callable[[], Any]] = {
+        "insert": lambda: processor.schedule_job("fine"),
+        "get": lambda: processor.get_job(job.id),
+        "kill_waiting": lambda: processor.kill_job(job.id),
+        "find": processor.find_jobs,
+    }
+    for verb, call in calls.items():
+        before = fault.calls[verb]
+        fault.next(verb, failed(ERRORS[error]))
+        with pytest.raises(kind):
+            await call()
+        assert fault.calls[verb] == before + 1
+
+
+async def test_a_caller_is_told_what_can_never_be_stored(
+    processors: Processors, diary: Diary
+) -> None:
+    """By an error of its own, so that it is not tried again for ever."""
+    processor, fault = await make(processors, diary, {"fine": fine})
+
+    async def refuse(_: Any) -> Any:
+        raise refusal()
+
+    fault.next("insert", refuse)
+    with pytest.raises(StoreRefusedError):
+        await processor.schedule_job("fine")
+
+
+# --- rescue -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("when", WHEN)
+@pytest.mark.parametrize("error", FEW)
+async def test_a_rescue_survives_whatever_its_write_raises(
+    processors: Processors, diary: Diary, when: str, error: str
+) -> None:
+    """The runs of a dead worker are settled as its crash, and each is told once."""
+    dead = await processors.make(jobs={"work": JobDef(fine)})
+    made = await dead.schedule_jobs([("work", {"n": n}) for n in range(5)])
+    gone = ObjectId()
+    await claim_for(dead, gone, len(made))
+    processor, fault = await make(processors, diary, {"work": fine})
+    fault.next("settle", *[WHEN[when](ERRORS[error])] * 2)
+    async with working(processor) as worker:
+        for job in made:
+            settled = await done(processor, job)
+            assert settled.status is JobStatus.ERRORED
+            assert settled.output is not None
+            assert settled.output.error == "Worker crashed unexpectedly"
+        await eventually_hooked(diary, *made)
+        assert not worker.task.done()
+    assert diary.hooked == Counter(job.id for job in made)
+
+
+async def test_a_rescue_of_many_leaves_out_what_is_refused(
+    processors: Processors, diary: Diary
+) -> None:
+    """One that nothing can be written of keeps no other from being rescued."""
+    dead = await processors.make(jobs={"work": JobDef(fine)})
+    made = await dead.schedule_jobs([("work", {"n": n}) for n in range(20)])
+    await claim_for(dead, ObjectId(), len(made))
+    processor, fault = await make(processors, diary, {"work": fine})
+    fault.refuses = lambda each: each.job.id == made[7].id
+    async with working(processor):
+        for job in made:
+            if job.id != made[7].id:
+                assert (await done(processor, job)).status is JobStatus.ERRORED
+        assert await is_running(processor, made[7])
+        assert sum(fault.settled[:6]) <= 30
+
+
+async def claim_for(processor: JobProcessor, worker_id: ObjectId, count: int) -> None:
+    """Claim jobs under the id of a worker that is not registered."""
+    from job_processor.queries import Claim  # noqa: PLC0415  # it is used here alone
+
+    now = processor._clock.now()
+    claimed = await processor._store.claim(Claim(worker_id, ("work",), count, now))
+    assert len(claimed) == count
