@@ -41,6 +41,22 @@ def fail() -> None:
     raise ValueError("\x1b[31mno\nluck")
 
 
+async def exits_in_a_task(payload: dict[str, Any]) -> None:
+    """Let a task of its own raise what ends programs."""
+    errors: dict[str, BaseException] = {"exit": SystemExit(2), "interrupt": KeyboardInterrupt()}
+
+    async def tool() -> None:
+        raise errors[payload["raises"]]
+
+    if payload["by"] == "group":
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(tool())
+    elif payload["by"] == "wait_for":
+        await asyncio.wait_for(tool(), 5)
+    else:
+        await asyncio.gather(tool(), asyncio.sleep(0))
+
+
 async def only_one(signal: AbortSignal) -> None:
     """Run until it is asked to stop."""
     await signal.wait()
@@ -49,7 +65,7 @@ async def only_one(signal: AbortSignal) -> None:
 def make(**options: Any) -> JobProcessor:
     """Return a processor; a stop waits for its jobs, and is never forced by time."""
     processor = JobProcessor(**{**QUICK, "shutdown_grace": 60, "kill_grace": 60, **options})
-    for handler in (until_released, until_released_in_a_thread, greet, fail):
+    for handler in (until_released, until_released_in_a_thread, exits_in_a_task, greet, fail):
         processor.job(tag="tagged" if handler is fail else None)(handler)
     processor.job(exclusive=True)(only_one)
     processor.cron("0 0 1 1 *", "new_year")(lambda: None)

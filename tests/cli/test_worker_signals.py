@@ -15,7 +15,7 @@ import pytest
 from job_processor import Job, JobProcessor
 from tests.cli import apps
 from tests.cli.conftest import Start
-from tests.cli.processes import ROOT, Process
+from tests.cli.processes import ROOT, WAIT, Process
 from tests.mongo_server import free_port
 
 APP = "tests.cli.apps:make"
@@ -58,6 +58,31 @@ async def test_the_first_signal_lets_jobs_end(
         assert not (await processor.get_healthcheck())["workers"]
     assert "\x1b" not in process.output  # a pipe gets plain lines
     assert "Traceback" not in process.output
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+async def test_a_task_of_a_handler_exits(
+    start: Start, sqlite_db_url: str, tmp_path: Path, loop: str
+) -> None:
+    """`sys.exit()` in a sub-task fails its job alone: the worker goes on, and leaves with 0."""
+    async with apps.make(db=sqlite_db_url) as processor:
+        innocent = await processor.schedule_job("until_released")
+        failing = await processor.schedule_jobs(
+            [
+                ("exits_in_a_task", {"raises": raises, "by": by})
+                for raises in ("exit", "interrupt")
+                for by in ("gather", "wait_for", "group")
+            ]
+        )
+        process = start("worker", APP, "--loop", loop, db=sqlite_db_url)
+        for job in failing:
+            assert (await processor.wait_for_job(job.id, WAIT)).status == "errored"
+        assert (await stored(processor, innocent)).status == "running"
+        (tmp_path / apps.RELEASE).touch()
+        assert (await processor.wait_for_job(innocent.id, WAIT)).result() == "released"
+        process.send(SIGTERM)
+        assert process.wait() == 0
+    assert "a task of a handler raised SystemExit(2); the worker goes on" in process.output
 
 
 async def test_the_second_sigint_forces(start: Start, sqlite_db_url: str) -> None:

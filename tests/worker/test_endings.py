@@ -505,3 +505,35 @@ async def test_a_processor_in_another_loop(processors: Processors) -> None:
 
     job = await ended(processor, await processor.schedule_job("schedules"))
     assert job.result() == "told"
+
+
+async def test_a_handler_that_cancels_itself(processors: Processors) -> None:
+    """It has failed, like one that raises a CancelledError: nobody has interrupted it."""
+
+    async def cancels() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(WAIT)
+
+    job = await settled(processors, cancels, resumable=True)
+    assert job.output is not None
+    assert (job.status, job.attempt) == ("errored", 1)
+    assert "CancelledError" in str(job.output.error)
+
+
+async def test_a_hook_that_returns_a_generator(
+    processors: Processors, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A decorated hook that has a yield inside has done nothing, which the log says."""
+
+    def rows() -> Any:
+        yield 1
+
+    processor = await processors.make(
+        jobs={"a": JobDef(lambda: None, on_job_exited=lambda _: rows())}
+    )
+    await processor.schedule_job("a")
+    await processor.run_worker(burst=True)
+    errors = [record.exc_info[1] for record in caplog.records if record.exc_info]
+    assert "nothing in that has run" in str(errors)

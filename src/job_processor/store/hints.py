@@ -74,5 +74,5 @@ class HintListeners:
         for listener in self._listeners:
             try:
                 listener(hint, ended)
-            except Exception:
+            except BaseException:  # a SystemExit of a listener ends nobody else
                 _logger.exception("a listener failed on the hint %s", hint)

@@ -107,4 +107,7 @@ def _line(head: str) -> str:
 
 
 def _trace(error: BaseException) -> str:
-    return "".join(traceback.format_tb(error.__traceback__)).rstrip()
+    try:
+        return "".join(traceback.format_tb(error.__traceback__)).rstrip()
+    except BaseException:  # noqa: BLE001  # it reads source, which a module may bring by code
+        return ""

@@ -79,6 +79,7 @@ class Executor:
     def start(self, job: Job, definition: Definition, *, of_worker: bool = True) -> Run:
         """Begin a run of a job that is `running` under our id, and return at once."""
         run = Run(job, definition, of_worker=of_worker)
+        run.starter = asyncio.current_task()
         self._runs.add(run)
         run.task = asyncio.get_running_loop().create_task(self._execute(run))
         run.task.add_done_callback(partial(self._on_task_done, run))
@@ -182,7 +183,7 @@ class Executor:
         except BaseException as error:
             if isinstance(error, GeneratorExit) and not _is_stepping(run):
                 raise  # this is being closed, its loop is gone: there is nobody to settle for
-            if run.reason is None and _is_cancelled_from_outside(error):
+            if run.reason is None and _is_cancelled_with_all(run, error):
                 run.reason = AbortReason.SHUTDOWN
             return Ending(error=error)
 
@@ -312,10 +313,14 @@ def _is_stepping(run: Run) -> bool:
         return False
 
 
-def _is_cancelled_from_outside(error: BaseException) -> bool:
-    """True when somebody has cancelled the task of a run, as `asyncio.run` does at its end.
+def _is_cancelled_with_all(run: Run, error: BaseException) -> bool:
+    """True when all tasks of the loop are being cancelled, as `asyncio.run` does at its end.
 
-    A handler that raises a CancelledError of its own is cancelled by nobody.
+    A handler that raises a CancelledError, or cancels its own task, is cancelled by itself alone:
+    who started it lives.
     """
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+    if not isinstance(error, asyncio.CancelledError):
+        return False
+    task, starter = asyncio.current_task(), run.starter
+    cancelled = task is not None and task.cancelling() > 0
+    return cancelled and (starter is None or starter.done() or starter.cancelling() > 0)

@@ -16,6 +16,7 @@ from job_processor.models import Job
 from job_processor.scopes import Call, Scopes
 from job_processor.settings import HOOK_THREADS, HOOK_TIMEOUT
 from job_processor.threads import ThreadPool
+from job_processor.worker.outcomes import check_ran
 
 
 class Hooks:
@@ -81,6 +82,8 @@ class Hooks:
             answer, error = attempt(call)
         if error is None and inspect.isawaitable(answer):
             await answer
+        elif error is None:
+            check_ran(hook, answer, "on_job_exited")
         return error
 
 

@@ -105,11 +105,11 @@ def unreadable(error: BaseException, at: datetime, elapsed: float) -> Outcome:
     return Outcome(JobStatus.ERRORED, at, output)
 
 
-def check_ran(function: Callable[..., Any], result: object) -> None:
-    """Raise DefinitionError for a result that means that nothing of its handler has run."""
+def check_ran(function: Callable[..., Any], result: object, argument: str = "handler") -> None:
+    """Raise DefinitionError for a result that means that nothing of its function has run."""
     reason = never_ran(result)
     if reason is not None:
-        raise DefinitionError("handler", function, reason)
+        raise DefinitionError(argument, function, reason)
 
 
 def rescue(

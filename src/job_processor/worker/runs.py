@@ -47,6 +47,8 @@ class Run:
     cleared: bool = field(init=False, default=False)
     """True once it saved a state: what crashed it before is behind it."""
     started: float = field(init=False, default_factory=time.monotonic)
+    starter: asyncio.Task[Any] | None = field(init=False, default=None)
+    """The task that started it; in the end of the event loop it is cancelled, too."""
     task: asyncio.Task[None] | None = field(init=False, default=None)
     thread: concurrent.futures.Future[Any] | None = field(init=False, default=None)
     thread_id: int | None = field(init=False, default=None)

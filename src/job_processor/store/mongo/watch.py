@@ -104,7 +104,7 @@ class Watch:
         for listener in list(self._listeners.values()):
             try:
                 listener(hint, ended)
-            except Exception:
+            except BaseException:  # a SystemExit of a listener ends nobody else
                 self._logger.exception("a listener for hints failed")
 
     async def close(self) -> None:
