@@ -8,7 +8,9 @@ between loses and doubles nothing; the pointer moves only from where it was read
 from __future__ import annotations
 
 import asyncio
+import math
 import random
+import time
 from datetime import datetime, timedelta
 
 from job_processor.definitions import CronDef
@@ -55,7 +57,12 @@ class Scheduler:
         forget = self._engine.store.subscribe(self._on_hint)
         try:
             while True:
-                await self._pause(await self._pass())
+                began, at = self._engine.clock.now(), time.monotonic()
+                due = await self._pass()
+                # By the clock that the pass began with, whatever was done to it meanwhile: where it
+                # was set back, the pointer may lie years ahead by now.
+                ahead = math.inf if due is None else (due - began).total_seconds()
+                await self._pause(ahead - (time.monotonic() - at))
         finally:
             forget()
 
@@ -139,11 +146,9 @@ class Scheduler:
         if isinstance(job, CronTask) and job.exclusive:
             self._wake.set()
 
-    async def _pause(self, next_due: datetime | None) -> None:
-        seconds = SCHEDULER_INTERVAL
-        if next_due is not None:
-            ahead = (next_due - self._engine.clock.now()).total_seconds()
-            seconds = min(seconds, max(ahead, 0.0) + random.uniform(0, _JITTER))
+    async def _pause(self, ahead: float) -> None:
+        """Return when a pointer is due that lies so many seconds ahead, or something else calls."""
+        seconds = min(SCHEDULER_INTERVAL, max(ahead, 0.0) + random.uniform(0, _JITTER))
         try:
             async with asyncio.timeout(self._unlisted.pause(self._shared.pause(seconds))):
                 await self._wake.wait()
