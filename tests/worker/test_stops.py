@@ -165,3 +165,16 @@ async def test_a_thread_that_hangs_frees_its_slot(
         release.set()
     await asyncio.to_thread(late.wait, WAIT)
     assert await processor.get_job(hung.id) == done
+
+
+@pytest.mark.slow
+async def test_a_long_burst_leaves_as_one_that_was_short(processors: Processors) -> None:
+    """The time for leaving begins with the end of the work: the registration is taken away."""
+
+    async def work() -> None:
+        await asyncio.sleep(5)  # longer than any stop with these graces may take
+
+    processor = await processors.make(jobs={"work": JobDef(work)}, shutdown_grace=0, kill_grace=0)
+    await processor.schedule_job("work")
+    await processor.run_worker(burst=True)
+    assert (await processor._store.registrations()).workers == ()

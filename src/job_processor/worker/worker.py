@@ -91,7 +91,7 @@ class Worker:
         await self._ended.wait()
 
     async def _run(self, stop: AbortSignal, *, burst: bool) -> None:
-        budget = Budget.graceful(self._engine.settings)
+        budget: Budget | None = None
         try:
             await self._work(stop, burst=burst)
             if not self._told.is_set():
@@ -103,8 +103,8 @@ class Worker:
         except BaseException:
             budget = await self._stop_by_force()
             raise
-        finally:
-            await self._leave(budget)
+        finally:  # what ended by itself has all its time for that
+            await self._leave(budget or Budget.graceful(self._engine.settings))
 
     async def _work(self, stop: AbortSignal, *, burst: bool) -> None:
         """Begin and work until the burst is over or this is told to stop.
