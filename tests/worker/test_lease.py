@@ -265,8 +265,13 @@ async def test_a_worker_taken_for_dead_runs_no_job_twice(
     engine, store = engine_of(processor), processor._store
     job = await processor.schedule_job("a")
     running = await in_state(processor, job, "running")
-    await store.unregister(engine.worker_id)
     await take_away(processor, running)
+
+    async def claimed_again() -> bool:
+        return "giving back" in caplog.text
+
+    await eventually(claimed_again)
+    await store.unregister(engine.worker_id)  # told twice, its handler cleans up in peace
     done = await ended(processor, job)
     assert (done.status, most, runs) == (JobStatus.FINISHED, 1, 2)
     await worker.stop()
