@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2 as httpx
@@ -85,12 +86,11 @@ async def client(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-@pytest.fixture
-async def address(app: Starlette) -> AsyncIterator[str]:
-    """Where the dashboard is served, in the test's own event loop."""
-    config = uvicorn.Config(
-        app, port=0, log_level="error", lifespan="off", timeout_graceful_shutdown=1
-    )
+@asynccontextmanager
+async def served(app: Any, port: int = 0, **options: Any) -> AsyncIterator[str]:
+    """Serve an application in the test's own event loop for the time of the block; give where."""
+    usual: dict[str, Any] = {"log_level": "error", "lifespan": "off"}
+    config = uvicorn.Config(app, port=port, timeout_graceful_shutdown=1, **{**usual, **options})
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # those of pytest stay
     serving = asyncio.create_task(server.serve())
@@ -99,10 +99,16 @@ async def address(app: Starlette) -> AsyncIterator[str]:
         return server.started
 
     await eventually(has_started)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     await serving
+
+
+@pytest.fixture
+async def address(app: Starlette) -> AsyncIterator[str]:
+    """Where the dashboard is served."""
+    async with served(app) as address:
+        yield address
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from playwright.async_api import Browser, Page, expect
 
 from job_processor import JobDef, JobProcessor, JobRequest
 from tests.processors import Processors, eventually
-from tests.web.conftest import HOSTILE, Watched
+from tests.web.conftest import HOSTILE, Watched, served
 
 pytestmark = pytest.mark.slow
 
@@ -67,17 +67,19 @@ async def test_a_change_shows_by_itself(
     await worker.stop()
 
 
-async def test_a_reconnect_heals(watched: Watched, processor: JobProcessor) -> None:
-    """What happened while the page was cut off is there when it is back."""
-    page = watched.page
-    await go(page, "jobs")
-    await page.context.set_offline(True)
-    await page.evaluate("listen()")  # a new connection, which cannot be had
+async def test_a_reconnect_heals(browser: Browser, app: Any, processor: JobProcessor) -> None:
+    """What happened while the server was away is there when it is back."""
+    context = await browser.new_context()
+    page = await context.new_page()
+    async with served(app) as address:
+        await page.goto(f"{address}/jobs")
+        await expect(page.locator("#state.on")).to_be_visible()
     await expect(page.locator("#state")).to_have_text("not connected")
     job = await processor.schedule_job("echo")
-    await page.context.set_offline(False)
-    await expect(page.locator("tbody")).to_contain_text(str(job.id), timeout=10_000)
-    watched.forgive("ERR_INTERNET_DISCONNECTED")
+    async with served(app, int(address.rpartition(":")[2])):
+        await expect(page.locator("tbody")).to_contain_text(str(job.id), timeout=15_000)
+        await expect(page.locator("#state.on")).to_be_visible()
+        await context.close()
 
 
 async def test_every_action(watched: Watched, processor: JobProcessor) -> None:

@@ -142,11 +142,12 @@ class Guard:
         if request.scope.get(FAILED):
             request.scope[WAITING] = True
             await self._throttle.refuse(address_of(request))
-        challenge = {"www-authenticate": 'Basic realm="job-processor", charset="UTF-8"'}
+        challenge = 'Basic realm="job-processor", charset="UTF-8"'
         told = "log in with the token, or with name and password"
-        if isinstance(self._check, Entrance):
+        if isinstance(self._check, Entrance):  # a browser that asked for a name would be no help
+            challenge = 'Bearer realm="job-processor"'
             told = "open the address that the command has printed, or log in with its token"
-        return problem(401, told, headers=challenge)
+        return problem(401, told, headers={"www-authenticate": challenge})
 
     def _warn(self, request: Request) -> None:
         """Say once that everybody may do all, when others than this machine can come."""

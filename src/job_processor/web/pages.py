@@ -19,7 +19,10 @@ from job_processor.processor import JobProcessor
 from job_processor.queries import JobPage
 from job_processor.rollups import MINUTE, TEN_MINUTES, total
 from job_processor.web import attention
+from job_processor.web.access import access_of, who
 from job_processor.web.charts import chart
+from job_processor.web.live import Hub
+from job_processor.web.problems import problem
 from job_processor.web.reading import filters_of, selection_of
 from job_processor.web.views import Views
 
@@ -148,9 +151,17 @@ async def audit(request: Request) -> Response:
 
 
 async def live(request: Request) -> Response:
-    """Tell a page that something changed, for as long as it listens."""
+    """Tell a page that something changed, for as long as it listens and may look."""
+    hub: Hub = request.app.state.hub
+    reader = who(request)
+    if not hub.has_room(reader):
+        return problem(503, "too many pages listen", headers={"retry-after": "10"})
+
+    async def may_look() -> bool:
+        return await access_of(request.app.state.access, request) != "forbidden"
+
     return StreamingResponse(
-        request.app.state.hub.messages(),
+        hub.messages(reader, may_look),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )

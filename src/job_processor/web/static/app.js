@@ -2,6 +2,8 @@
 "use strict";
 
 const state = document.getElementById("state");
+let still = document.querySelector("[data-still]") !== null; // the answer to a form, or what does not change
+let stream = null;
 let asking = false;
 let again = false;
 let timer = 0;
@@ -19,12 +21,12 @@ function busy(main) {
 }
 
 async function refresh() {
-  if (document.querySelector("[data-still]")) return; // the answer to a form cannot be asked for again
-  if (document.hidden) { again = true; return; }
+  if (still || document.hidden) return; // who comes back to the page joins again, and is told
   if (asking) { again = true; return; }
   asking = true;
   try {
-    const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
+    const headers = { accept: "text/html", "job-processor-refresh": "1" }; // it takes no message away
+    const answer = await fetch(location.href, { headers, cache: "no-store" });
     if (!answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const old = document.getElementById("content");
@@ -32,6 +34,7 @@ async function refresh() {
     if (!fresh || busy(old)) return;
     zones(fresh);
     if (old.innerHTML !== fresh.innerHTML) merge(old, fresh);
+    if (fresh.matches("[data-still]")) end();
   } catch (error) {
     // The connection heals by itself, and then tells.
   } finally {
@@ -60,18 +63,64 @@ function schedule() {
   if (document.querySelector("[data-running]")) timer = setTimeout(refresh, 1000);
 }
 
-function listen() {
-  const source = new EventSource(document.body.dataset.live);
-  const tell = (on) => {
-    state.textContent = on ? state.dataset.on : state.dataset.off;
-    state.classList.toggle("on", on);
-  };
-  source.addEventListener("open", () => tell(true));
-  source.addEventListener("error", () => tell(false));
-  source.addEventListener("change", refresh); // the first comes with the connection, each time it is made
+const heard = {
+  open: () => show(true),
+  closed: () => show(false),
+  change: refresh, // the first comes with the connection, each time it is made
+};
+
+function show(on) {
+  state.textContent = on ? state.dataset.on : state.dataset.off;
+  state.classList.toggle("on", on);
 }
 
-document.addEventListener("visibilitychange", () => { if (!document.hidden && again) { again = false; refresh(); } });
+// All pages of a browser share one stream; one that nobody looks at has no part in it.
+function listen() {
+  stream = typeof SharedWorker === "undefined" ? ownStream() : sharedStream(() => {
+    stream = ownStream();
+    join();
+  });
+  document.addEventListener("visibilitychange", () => (document.hidden ? stream.leave() : join()));
+  addEventListener("pagehide", () => stream.leave());
+  addEventListener("pageshow", (event) => { if (event.persisted) join(); });
+  join();
+}
+
+function join() {
+  if (!still && !document.hidden) stream.join();
+}
+
+// A job that has settled does not change any more, and its page may be a large one.
+function end() {
+  still = true;
+  stream.leave();
+}
+
+function sharedStream(onFailure) {
+  const worker = new SharedWorker(document.body.dataset.worker);
+  worker.addEventListener("error", onFailure);
+  worker.port.addEventListener("message", ({ data }) => heard[data]());
+  worker.port.start();
+  return { join: () => worker.port.postMessage("join"), leave: () => worker.port.postMessage("leave") };
+}
+
+// Where pages can share nothing, as in Chrome on Android.
+function ownStream() {
+  let source = null;
+  const leave = () => { if (source) source.close(); source = null; };
+  const join = () => {
+    leave();
+    source = new EventSource(document.body.dataset.live);
+    source.addEventListener("open", heard.open);
+    source.addEventListener("change", heard.change);
+    source.addEventListener("error", () => {
+      heard.closed();
+      if (source && source.readyState === EventSource.CLOSED) setTimeout(() => { if (source && !document.hidden) join(); }, 5000);
+    });
+  };
+  return { join, leave };
+}
+
 document.addEventListener("change", (event) => {
   if (event.target.id === "select-all") {
     for (const box of document.querySelectorAll("input[name=ids]")) box.checked = event.target.checked;
@@ -84,4 +133,4 @@ document.addEventListener("submit", (event) => {
 
 zones(document);
 schedule();
-listen();
+if (!still) listen();
