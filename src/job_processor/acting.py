@@ -56,7 +56,7 @@ class Acting:
     async def on_all(self, query: JobQuery) -> Acted:
         """Do it to all of a selection, the newest first, as it was when this began."""
         acted, step = Acted(0, 0), replace(query, limit=_STEP, after=query.after)
-        while jobs := await self._store.find(step):
+        while jobs := await self._store.find_summaries(step):
             acted = self._sum(acted, await self._step([job.id for job in jobs]))
             step = replace(step, after=jobs[-1].id)
         return acted

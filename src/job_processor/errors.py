@@ -173,6 +173,10 @@ class WorkerStateError(JobProcessorError):
     """A worker of this processor runs already, or a background task of it died."""
 
 
+class SearchLimitError(JobProcessorError):
+    """A search that looks through jobs was refused: too many do so, or it took too long."""
+
+
 class StoreError(JobProcessorError):
     """The database failed. What was asked for may have happened all the same, or may later."""
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
-
-from bson import ObjectId
 
 from job_processor.models import (
     WAITING,
@@ -26,15 +25,17 @@ from job_processor.models import (
 )
 from job_processor.owners import KIND as OWNERS
 from job_processor.owners import dormant
-from job_processor.queries import JobQuery
+from job_processor.redaction import Redaction
 from job_processor.settings import COUNT_CAP, STATUS_LIMIT, STATUS_NAMES, STATUS_TASKS
 from job_processor.store import Store
+from job_processor.summaries import JobSummary
 
 
-async def get_status(store: Store) -> dict[str, Any]:
+async def get_status(store: Store, redaction: Redaction | None = None) -> dict[str, Any]:
     """Return workers, queue, jobs and crons; each list is bounded, each group has its counts.
 
-    Counts are exact up to `COUNT_CAP` and stop there.
+    Of each job what a list shows (see `summaries`). Counts are exact up to `COUNT_CAP` and stop
+    there. redaction: hides values of payloads, wherever they stand; None: nothing is hidden.
     """
     registrations = await store.registrations()
     now = registrations.now
@@ -42,10 +43,10 @@ async def get_status(store: Store) -> dict[str, Any]:
         store.names(STATUS_NAMES), store.crons(), dormant_crons(store)
     )
     workers, queue, jobs, cron_groups = await asyncio.gather(
-        _workers(store, registrations),
-        store.queue(now, STATUS_LIMIT, left_out),
-        _job_groups(store, [name for type, name in names if type == "simple"]),
-        _cron_groups(store, crons[:STATUS_NAMES]),
+        _workers(store, registrations, redaction),
+        store.queue(now, STATUS_LIMIT, left_out, redaction),
+        _job_groups(store, [name for type, name in names if type == "simple"], redaction),
+        _cron_groups(store, crons[:STATUS_NAMES], redaction),
     )
     return {
         "now": to_json(now),
@@ -56,11 +57,12 @@ async def get_status(store: Store) -> dict[str, Any]:
     }
 
 
-async def get_healthcheck(store: Store) -> dict[str, Any]:
+async def get_healthcheck(store: Store, redaction: Redaction | None = None) -> dict[str, Any]:
     """Return the workers with what they run, and the queue: `{now, workers, queue}`."""
     registrations = await store.registrations()
-    workers = await _workers(store, registrations)
-    queue = await store.queue(registrations.now, STATUS_LIMIT, await dormant_crons(store))
+    workers = await _workers(store, registrations, redaction)
+    left_out = await dormant_crons(store)
+    queue = await store.queue(registrations.now, STATUS_LIMIT, left_out, redaction)
     return {
         "now": to_json(registrations.now),
         "workers": workers,
@@ -88,9 +90,12 @@ async def dormant_crons(store: Store) -> frozenset[str]:
     return dormant(await store.settings(OWNERS))
 
 
-async def _workers(store: Store, registrations: Registrations) -> list[dict[str, Any]]:
+async def _workers(
+    store: Store, registrations: Registrations, redaction: Redaction | None
+) -> list[dict[str, Any]]:
     async def group(worker: WorkerInfo) -> dict[str, Any]:
-        tasks = [job_json(job) for job in await store.runs_of(worker.id, STATUS_TASKS)]
+        runs = await store.summaries_of_runs(worker.id, STATUS_TASKS, redaction)
+        tasks = [job_json(job) for job in runs]
         return {
             "worker": {**worker_json(worker), "alive": not worker.is_dead(registrations.now)},
             "task": tasks[0] if tasks else None,
@@ -100,40 +105,33 @@ async def _workers(store: Store, registrations: Registrations) -> list[dict[str,
     return [await group(worker) for worker in registrations.workers[:STATUS_LIMIT]]
 
 
-async def _job_groups(store: Store, names: list[str]) -> list[dict[str, Any]]:
+async def _job_groups(
+    store: Store, names: list[str], redaction: Redaction | None
+) -> list[dict[str, Any]]:
     counts = await _counts(store, "simple", names)
+    latest = await store.latest([("simple", name) for name in names], STATUS_TASKS, redaction)
     return [
-        {
-            "name": name,
-            "counts": counts.get(name, {}),
-            "tasks": [
-                job_json(job)
-                for job in await store.find(JobQuery(name=name, type="simple", limit=STATUS_TASKS))
-            ],
-        }
-        for name in names
+        {"name": name, "counts": counts.get(name, {}), "tasks": [job_json(job) for job in jobs]}
+        for name, jobs in zip(names, latest, strict=True)
     ]
 
 
-async def _cron_groups(store: Store, crons: list[Cron]) -> list[dict[str, Any]]:
-    counts = await _counts(store, "cron_task", [cron.name for cron in crons])
-    groups = []
-    for cron in crons:
-        tasks = await store.find(JobQuery(name=cron.name, type="cron_task", limit=STATUS_TASKS))
-        groups.append(
-            {
-                "cron": cron_json(cron),
-                "counts": counts.get(cron.name, {}),
-                "scheduled": [
-                    job_json(job)
-                    for job in tasks
-                    if job.status in (JobStatus.PENDING, JobStatus.PAUSED)
-                ],
-                "running": [job_json(job) for job in tasks if job.status is JobStatus.RUNNING],
-                "history": [job_json(job) for job in tasks if job.settled],
-            }
-        )
-    return groups
+async def _cron_groups(
+    store: Store, crons: list[Cron], redaction: Redaction | None
+) -> list[dict[str, Any]]:
+    names = [cron.name for cron in crons]
+    counts = await _counts(store, "cron_task", names)
+    latest = await store.latest([("cron_task", name) for name in names], STATUS_TASKS, redaction)
+    return [
+        {
+            "cron": cron_json(cron),
+            "counts": counts.get(cron.name, {}),
+            "scheduled": [job_json(task) for task in tasks if task.status in WAITING],
+            "running": [job_json(task) for task in tasks if task.status is JobStatus.RUNNING],
+            "history": [job_json(task) for task in tasks if task.settled],
+        }
+        for cron, tasks in zip(crons, latest, strict=True)
+    ]
 
 
 async def _counts(store: Store, type: JobType, names: list[str]) -> dict[str, dict[str, int]]:
@@ -144,8 +142,11 @@ async def _counts(store: Store, type: JobType, names: list[str]) -> dict[str, di
     return counts
 
 
-def job_json(job: Job) -> dict[str, Any]:
-    """Return a job in plain JSON values, its fields named as in the database."""
+def job_json(job: Job | JobSummary) -> dict[str, Any]:
+    """Return a job in plain JSON values, its fields named as in the database.
+
+    What a list shows of one has `cut` where the job has more of its payload, result or error.
+    """
     fields: dict[str, Any] = {
         "_id": str(job.id),
         "name": job.name,
@@ -160,11 +161,11 @@ def job_json(job: Job) -> dict[str, Any]:
         "concurrency": {"mode": "exclusive" if job.exclusive else "concurrent"},
         "output": _output_json(job.output),
     }
-    if isinstance(job, SimpleJob):
+    if not isinstance(job, CronTask) and job.type == "simple":
         fields |= {"sync": job.sync, "payload": to_json(job.payload)}
         if job.expires_at is not None:
             fields["expires_at"] = to_json(job.expires_at)
-    if isinstance(job, CronTask) and job.sentry_id is not None:
+    elif not isinstance(job, SimpleJob) and job.sentry_id is not None:
         fields["sentry_id"] = job.sentry_id
     if job.attempt > 1:
         fields["attempt"] = job.attempt
@@ -174,6 +175,8 @@ def job_json(job: Job) -> dict[str, Any]:
         fields["progress"] = to_json(asdict(job.progress))
     if job.log:
         fields["log"] = [to_json(asdict(line)) for line in job.log]
+    if isinstance(job, JobSummary) and job.is_cut:
+        fields["cut"] = True
     return fields
 
 
@@ -209,18 +212,26 @@ def worker_json(worker: WorkerInfo) -> dict[str, Any]:
 
 
 def to_json(value: Any) -> Any:
-    """Return a stored value in plain JSON: ids as hex, times in ISO 8601, bytes in base64."""
+    """Return a stored value in plain JSON: ids as hex, times in ISO 8601, bytes in base64.
+
+    What JSON does not know is a text of it, whatever another writer has stored: the decimals and
+    the pointers of MongoDB, a number that is none.
+    """
+    if value is None or isinstance(value, str | bool):
+        return value
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    if isinstance(value, ObjectId):
-        return str(value)
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, Mapping):
-        return {key: to_json(item) for key, item in value.items()}
-    if isinstance(value, list):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
         return [to_json(item) for item in value]
-    return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    return str(value)
 
 
 def _output_json(output: Output | None) -> dict[str, Any] | None:

@@ -22,6 +22,7 @@ from job_processor.facade.control import Control
 from job_processor.facade.defining import Defining
 from job_processor.facade.moving import Moving
 from job_processor.facade.scheduling import Producing
+from job_processor.facade.searches import Searches
 from job_processor.host import Host, Integration
 from job_processor.scheduling import Scheduling
 from job_processor.scopes import Scopes
@@ -108,6 +109,7 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
         self._db = db
         self._store = open_store(db, self.settings)
         self._closed = False
+        self._searches = Searches()
         self._scheduling = self._make_scheduling()
         self._engine = None
         self._waiting = None

@@ -51,6 +51,9 @@ class JobQuery:
     payload: tuple[tuple[str, ...], str] | None = None
     """Only with this value, as text, at this path of its payload."""
 
+    max_bytes: int | None = None
+    """No more jobs than have so many bytes together, but one at least; None: whatever they have."""
+
     @property
     def looks_through(self) -> bool:
         """True when no index tells, so that only the first jobs of the selection are looked at."""

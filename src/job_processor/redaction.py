@@ -71,12 +71,21 @@ class Redaction:
             allowed = "allowed is a regular expression that names of fields are searched for"
             raise InvalidArgumentError("redact", pattern, allowed) from error
         self._hides = _is_sensitive if own is None else lambda name: own.search(name) is not None
+        self._candidates = _candidates() if own is None else (own.pattern, _options(own))
 
     def hides(self, name: object) -> bool:
         """Tell whether the value under this name is not shown; a dotted path: any part of it."""
         return isinstance(name, str) and (
             self._hides(name) or ("." in name and any(map(self._hides, name.split("."))))
         )
+
+    @property
+    def candidates(self) -> tuple[str, str]:
+        """A regular expression, with its options, for a database that searches names by itself.
+
+        It finds each name that hides its value, and some that do not: those are for `hides`.
+        """
+        return self._candidates
 
     def fields(self, value: Any) -> Any:
         """Return a copy of plain values, at any depth without those that are hidden."""
@@ -311,6 +320,20 @@ def _kept_and_hidden(match: re.Match[str]) -> str:
 @lru_cache(maxsize=4096)
 def _is_sensitive(name: str) -> bool:
     return SENSITIVE.search(_words(name[:200])) is not None
+
+
+def _candidates() -> tuple[str, str]:
+    """Return `SENSITIVE` for names as they are written: without its words' borders, in any case.
+
+    And whatever is not ASCII, of which `_words` may make anything.
+    """
+    loose = re.sub(r"\(\?<?![^)]*\)|\$", "", SENSITIVE.pattern)
+    return r"[^\x00-\x7f]|" + loose.replace("_?", r"[\W_]*"), "i"
+
+
+def _options(pattern: re.Pattern[str]) -> str:
+    flags = {re.IGNORECASE: "i", re.MULTILINE: "m", re.DOTALL: "s", re.VERBOSE: "x"}
+    return "".join(option for flag, option in flags.items() if pattern.flags & flag)
 
 
 def _words(name: str) -> str:

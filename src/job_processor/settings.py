@@ -142,6 +142,12 @@ HISTORY_INTERVAL = 3600.0
 LOOK_THROUGH = 50_000
 """Jobs that are looked at, where no index tells which are meant."""
 
+LOOKS_AT_A_TIME = 2
+"""Searches that may look through jobs at the same time, in one process."""
+
+LOOK_SECONDS = 10.0
+"""Seconds that MongoDB spends on one of them at the most."""
+
 ROLLUP_INTERVAL = 10.0
 """Seconds between two writes of what a worker has counted, while it counts anything."""
 

@@ -15,6 +15,9 @@ from job_processor.models import Job, JobStatus
 from job_processor.monitoring import job_json
 from job_processor.processor import JobProcessor
 from job_processor.queries import JobPage
+from job_processor.summaries import SummaryPage
+
+_PAGE_BYTES = 8 * 1024 * 1024  # of the jobs of one page, in the database
 
 
 def list_jobs(
@@ -30,8 +33,15 @@ def list_jobs(
     arguments = selection.arguments()
     most = read_number("--limit", limit)
 
-    async def find(processor: JobProcessor) -> tuple[str, JobPage]:
-        return processor.address, await processor.find_jobs(limit=most, after=after, **arguments)
+    async def find(processor: JobProcessor) -> tuple[str, JobPage | SummaryPage]:
+        page: JobPage | SummaryPage
+        if as_json:
+            page = await processor.find_jobs(
+                limit=most, after=after, max_bytes=_PAGE_BYTES, **arguments
+            )
+        else:
+            page = await processor.list_jobs(limit=most, after=after, **arguments)
+        return processor.address, page
 
     address, page = ask(db, prefix, find)
     jobs = [job_json(job) for job in page.jobs]

@@ -24,10 +24,10 @@ from job_processor.cli.output import amount, plain
 from job_processor.cli.when import read_time, span
 from job_processor.errors import StoreError
 from job_processor.events import Event, EventKind
-from job_processor.models import Job
 from job_processor.monitoring import job_json
 from job_processor.processor import JobProcessor
 from job_processor.settings import STATUS_LIMIT
+from job_processor.summaries import JobSummary, shown_of
 
 _INTERVAL = 0.5  # seconds between two looks at the database
 _ENDED_ROWS = 8
@@ -53,7 +53,7 @@ class WorkerView:
         self._began = time.monotonic()
         self._counts: Counter[str] = Counter()
         self._ends: deque[float] = deque(maxlen=10_000)
-        self._ended: deque[Job] = deque(maxlen=_ENDED_ROWS)
+        self._ended: deque[JobSummary] = deque(maxlen=_ENDED_ROWS)
         self._worker_id = ""
         self._health: Mapping[str, Any] = {"workers": [], "queue": []}
         self._note = ""
@@ -85,7 +85,7 @@ class WorkerView:
         if event.job is None or event.kind not in _ENDS:
             return
         self._counts[_ENDS[event.kind]] += 1
-        self._ended.append(event.job)
+        self._ended.append(shown_of(event.job))
         self._ends.append(time.monotonic())
 
     async def _refresh(self, live: Live) -> None:

@@ -10,6 +10,7 @@ from job_processor.clock import Clock
 from job_processor.definitions import Registry
 from job_processor.errors import NotSetUpError
 from job_processor.events import EventBus
+from job_processor.facade.searches import Searches
 from job_processor.settings import Settings
 from job_processor.stamps import Stamps
 from job_processor.store import Store
@@ -31,6 +32,7 @@ class Base:
     _waiting: Waiting | None
 
     _loop: asyncio.AbstractEventLoop | None
+    _searches: Searches
 
     def _ready(self) -> Engine:
         if self._engine is None:

@@ -149,7 +149,9 @@ class Control(Base):
         acting = Acting(self._store, self._actions, action, on_progress)
         if job_ids is not None:
             return await acting.on([object_id(each, "job_ids") for each in job_ids])
-        return await acting.on_all(query_of(self.registry, **selection))
+        query = query_of(self.registry, **selection)
+        with self._searches.one(query):
+            return await acting.on_all(query)
 
     async def add_audit(self, who: str, action: str, subject: str) -> None:
         """Note that somebody did something, for `get_audit`; it is kept for 90 days, and logged."""

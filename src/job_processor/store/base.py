@@ -31,8 +31,10 @@ from job_processor.models import (
 )
 from job_processor.notes import Notes
 from job_processor.queries import Claim, JobQuery
+from job_processor.redaction import Redaction
 from job_processor.rollups import Rollup
 from job_processor.settlements import Settlement, Verdict
+from job_processor.summaries import JobSummary
 
 if TYPE_CHECKING:
     from job_processor.store.node_side import NodeSide
@@ -452,13 +454,41 @@ class Store(ABC):
         """Return a pending, running or paused one of this name; an exclusive one before others."""
 
     @abstractmethod
-    async def queue(
-        self, now: datetime, limit: int, leaving_out: Collection[str] = ()
-    ) -> list[Job]:
-        """Return pending and paused jobs and cron tasks that are due, the earliest first.
+    async def find_summaries(
+        self, query: JobQuery, redaction: Redaction | None = None
+    ) -> list[JobSummary]:
+        """Return what a list shows of what `find` returns.
 
-        All but those of some names.
+        The database makes the extracts: payloads and results do not come out whole.
         """
+
+    @abstractmethod
+    async def queue(
+        self,
+        now: datetime,
+        limit: int,
+        leaving_out: Collection[str] = (),
+        redaction: Redaction | None = None,
+    ) -> list[JobSummary]:
+        """Return the pending and paused jobs and cron tasks that are due, the earliest first.
+
+        All but those of some names; what a list shows of them, as `find_summaries` does.
+        """
+
+    @abstractmethod
+    async def summaries_of_runs(
+        self, worker_id: ObjectId, limit: int, redaction: Redaction | None = None
+    ) -> list[JobSummary]:
+        """Return what a list shows of what `runs_of` returns."""
+
+    @abstractmethod
+    async def latest(
+        self,
+        names: Sequence[tuple[JobType, str]],
+        limit: int,
+        redaction: Redaction | None = None,
+    ) -> list[list[JobSummary]]:
+        """Return what a list shows of the newest jobs of each name, at most `limit` of each."""
 
     @abstractmethod
     async def vitals(self, leaving_out: Collection[str] = ()) -> Vitals:

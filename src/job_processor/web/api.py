@@ -21,6 +21,9 @@ from job_processor.web.reading import number_of, selection_of, time_of
 OWN_HEADER = "X-Requested-With"
 """Says of a request without a body that no form of another site sent it."""
 
+PAGE_BYTES = 8 * 1024 * 1024
+"""Bytes that the jobs of one page have in the database at the most, unless one has more."""
+
 
 async def healthz(request: Request) -> Response:
     """Return 200 while a worker is alive and the store answers, else 503."""
@@ -35,12 +38,13 @@ async def healthz(request: Request) -> Response:
 
 async def status(request: Request) -> Response:
     """Return `get_status()`, in the shape of the Node package's `ProcessorStatusJson`."""
-    return JSONResponse(request.app.state.redact(await _processor(request).get_status()))
+    return JSONResponse(await _processor(request).get_status(request.app.state.redaction))
 
 
 async def jobs(request: Request) -> Response:
-    """Return a page of jobs."""
+    """Return a page of jobs, which ends before they are too large together."""
     page = await _processor(request).find_jobs(
+        max_bytes=PAGE_BYTES,
         limit=number_of(request.query_params, "limit", 50),
         after=request.query_params.get("after") or None,
         before=request.query_params.get("before") or None,
@@ -109,8 +113,8 @@ async def crons(request: Request) -> Response:
 
 async def workers(request: Request) -> Response:
     """Return the workers with what they run."""
-    health = await _processor(request).get_healthcheck()
-    return JSONResponse({"workers": request.app.state.redact(health["workers"])})
+    health = await _processor(request).get_healthcheck(request.app.state.redaction)
+    return JSONResponse({"workers": health["workers"]})
 
 
 def _processor(request: Request) -> JobProcessor:

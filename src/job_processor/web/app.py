@@ -28,9 +28,10 @@ from job_processor.web.access import Check
 from job_processor.web.guard import Guard
 from job_processor.web.health import Health, Healthz
 from job_processor.web.hosts import Hosts
+from job_processor.web.leaving import LeftError, until_left
 from job_processor.web.live import Hub
 from job_processor.web.places import path_of, root_of
-from job_processor.web.problems import problem, status_of
+from job_processor.web.problems import RETRY_AFTER, problem, status_of
 from job_processor.web.seal import Seal
 from job_processor.web.shared_call import SharedCall
 from job_processor.web.views import Views
@@ -115,9 +116,12 @@ def _routes() -> list[Route | Mount]:
 
 
 def _page(handler: Callable[..., Any]) -> Callable[[Request], Any]:
-    """Return a handler that finds the processor set up; a store that is away is an answer, too."""
+    """Return a handler that finds the processor set up; a store that is away is an answer, too.
 
-    async def answer(request: Request) -> Response:
+    What only reads is given up with who asked for it.
+    """
+
+    async def make(request: Request) -> Response:
         state = request.app.state
         await state.set_up()
         if state.seal is None:
@@ -125,11 +129,22 @@ def _page(handler: Callable[..., Any]) -> Callable[[Request], Any]:
         response: Response = await handler(request)
         return response
 
+    async def answer(request: Request) -> Response:
+        if request.method not in ("GET", "HEAD"):
+            return await make(request)
+        try:
+            return await until_left(request, make(request))
+        except LeftError:
+            return Response(status_code=_LEFT)
+
     return answer
 
 
 async def _get_seal(state: State) -> None:
     state.seal = Seal(await key_of(state.processor, "web"))
+
+
+_LEFT = 499  # nobody reads it; what nginx notes of who has left
 
 
 async def _vitals(state: State) -> Vitals:
@@ -150,9 +165,12 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
 async def _on_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, JobProcessorError)  # noqa: S101  # what it is registered for
     status = status_of(error)
+    headers = {"retry-after": RETRY_AFTER} if status == 429 else None
     if _is_api(request):
-        return problem(status, str(error))
-    return pages.error_page(request, status, str(error))
+        return problem(status, str(error), headers)
+    page = pages.error_page(request, status, str(error))
+    page.headers.update(headers or {})
+    return page
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:

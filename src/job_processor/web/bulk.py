@@ -13,8 +13,9 @@ from starlette.responses import Response
 from job_processor.acting import Action
 from job_processor.errors import InvalidArgumentError, JobStateError, Unshown
 from job_processor.facade.reading import COUNT_CAP_OF_SELECTIONS
-from job_processor.monitoring import job_json
+from job_processor.models import Job
 from job_processor.processor import JobProcessor
+from job_processor.summaries import JobSummary
 from job_processor.web.access import login_of
 from job_processor.web.reading import FILTERS, origin_of, selection_of
 from job_processor.web.seal import Seal
@@ -93,17 +94,18 @@ async def preview(
     processor: JobProcessor = request.app.state.processor
     if plan.ids:
         count = len(plan.ids)
-        found = [await processor.get_job(id) for id in plan.ids[:_SHOWN]]
-        jobs = tuple(job for job in found if job is not None)
+        found = [_named(await processor.get_job(id)) for id in plan.ids[:_SHOWN]]
+        jobs = [job for job in found if job]
     else:
         selection = _selection(request, plan)
-        jobs = (await processor.find_jobs(limit=_SHOWN, **selection)).jobs
+        listed = (await processor.list_jobs(limit=_SHOWN, **selection)).jobs
+        jobs = [_named(job) for job in listed]
         count = await processor.count_jobs(COUNT_CAP_OF_SELECTIONS, **selection)
     shown = Plan(
         plan.action,
         plan.ids,
         plan.filters,
-        up_to=None if plan.ids or not jobs else str(jobs[0].id),
+        up_to=None if plan.ids or not jobs else jobs[0]["_id"],
         count=count,
         once=str(ObjectId()),
         login=login_of(request),
@@ -117,9 +119,16 @@ async def preview(
         note=note,
         count=count,
         cap=COUNT_CAP_OF_SELECTIONS,
-        jobs=[request.app.state.redact(job_json(job)) for job in jobs],
+        jobs=jobs,
     )
     return response
+
+
+def _named(job: Job | JobSummary | None) -> dict[str, str]:
+    """Return what the page shows of a job, and keep nothing else of it; nothing of none."""
+    if job is None:
+        return {}
+    return {"_id": str(job.id), "name": job.name, "status": job.status.value}
 
 
 def confirmed(request: Request, fields: Mapping[str, str]) -> Plan:

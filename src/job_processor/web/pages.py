@@ -13,11 +13,12 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from job_processor.definitions import Definition
 from job_processor.errors import InvalidArgumentError, JobNotFoundError
 from job_processor.facade.reading import COUNT_CAP_OF_SELECTIONS as COUNT_CAP
-from job_processor.models import Job, JobStatus
+from job_processor.models import JobStatus
 from job_processor.monitoring import job_json, to_json
 from job_processor.processor import JobProcessor
-from job_processor.queries import JobPage
+from job_processor.redaction import Redaction
 from job_processor.rollups import MINUTE, TEN_MINUTES, total
+from job_processor.summaries import JobSummary, SummaryPage
 from job_processor.web import attention
 from job_processor.web.access import access_of, who
 from job_processor.web.charts import chart
@@ -34,9 +35,9 @@ async def overview(request: Request) -> Response:
     """How everything stands."""
     processor, now = _processor(request), datetime.now(UTC)
     status, counts, running = await asyncio.gather(
-        processor.get_healthcheck(),
+        processor.get_healthcheck(_redaction(request)),
         _counts(processor),
-        processor.find_jobs(status=JobStatus.RUNNING, limit=20),
+        _list(request, status=JobStatus.RUNNING, limit=20),
     )
     hour, day, crons, pauses, registrations = await asyncio.gather(
         processor.get_rollups(MINUTE, now - timedelta(hours=1)),
@@ -52,7 +53,7 @@ async def overview(request: Request) -> Response:
         status=status,
         counts=counts,
         cap=COUNT_CAP,
-        running=[_shown(request, job) for job in running.jobs],
+        running=[job_json(job) for job in running.jobs],
         hour=chart(hour, MINUTE, timedelta(hours=1), now),
         day=chart(day, TEN_MINUTES, timedelta(days=1), now),
         median=last_hour.delay(0.5),
@@ -67,10 +68,11 @@ async def jobs(request: Request) -> Response:
     processor, parameters = _processor(request), request.query_params
     filters = filters_of(parameters)
     oldest_first = parameters.get("order") == "oldest"
-    shown, count, wrong, selection = JobPage((), None), 0, "", {}
+    shown, count, wrong, selection = SummaryPage((), None), 0, "", {}
     try:
         selection = selection_of(parameters, request.app.state.redaction)
-        shown = await processor.find_jobs(
+        shown = await _list(
+            request,
             limit=PAGE,
             after=parameters.get("after") or None,
             before=parameters.get("before") or None,
@@ -87,7 +89,7 @@ async def jobs(request: Request) -> Response:
         request,
         "jobs.html",
         400 if wrong else 200,
-        jobs=[_shown(request, job) for job in shown.jobs],
+        jobs=[job_json(job) for job in shown.jobs],
         count=count,
         cap=COUNT_CAP,
         filters={**filters, **order},
@@ -125,7 +127,7 @@ async def crons(request: Request) -> Response:
     listed = await processor.get_crons()
 
     async def last_runs(name: str) -> list[dict[str, Any]]:
-        page = await processor.find_jobs(name=name, type="cron_task", limit=_LAST_RUNS + 1)
+        page = await processor.list_jobs(name=name, type="cron_task", limit=_LAST_RUNS + 1)
         return [_run(job) for job in page.jobs if job.status is not JobStatus.PENDING][::-1]
 
     runs = await asyncio.gather(*(last_runs(cron.name) for cron in listed[:200]))
@@ -137,10 +139,11 @@ async def crons(request: Request) -> Response:
 async def workers(request: Request) -> Response:
     """The registered workers."""
     processor = _processor(request)
-    health, pauses = await asyncio.gather(processor.get_healthcheck(), processor.get_pauses())
-    groups = request.app.state.redact(health["workers"])
+    health, pauses = await asyncio.gather(
+        processor.get_healthcheck(_redaction(request)), processor.get_pauses()
+    )
     return _views(request).page(
-        request, "workers.html", groups=groups, pauses=pauses, tags=_tags(processor)
+        request, "workers.html", groups=health["workers"], pauses=pauses, tags=_tags(processor)
     )
 
 
@@ -182,7 +185,7 @@ async def _counts(processor: JobProcessor) -> Mapping[str, int]:
 _STATUSES = tuple(status for status in JobStatus if status is not JobStatus.ACTIVE)
 
 
-def _run(job: Job) -> dict[str, Any]:
+def _run(job: JobSummary) -> dict[str, Any]:
     """Return what a mark of a cron's last runs shows."""
     return {
         "id": str(job.id),
@@ -204,10 +207,14 @@ def _tags(processor: JobProcessor) -> list[str]:
     return sorted({each.tag for each in definitions if each.tag})
 
 
-def _shown(request: Request, job: Job) -> dict[str, Any]:
-    """Return a job in plain JSON, with what nobody is to read left out."""
-    shown: dict[str, Any] = request.app.state.redact(job_json(job))
-    return shown
+def _redaction(request: Request) -> Redaction:
+    redaction: Redaction = request.app.state.redaction
+    return redaction
+
+
+async def _list(request: Request, **arguments: Any) -> SummaryPage:
+    """Return a page for a list, with what nobody is to read left out."""
+    return await _processor(request).list_jobs(redaction=_redaction(request), **arguments)
 
 
 def _views(request: Request) -> Views:

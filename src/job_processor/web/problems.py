@@ -14,6 +14,7 @@ from job_processor.errors import (
     JobProcessorError,
     JobStateError,
     PayloadError,
+    SearchLimitError,
     StoreUnavailableError,
     UnknownJobError,
 )
@@ -25,8 +26,13 @@ _STATUSES: tuple[tuple[type[JobProcessorError], int], ...] = (
     (InvalidArgumentError, 400),
     (JobConflictError, 409),
     (JobStateError, 409),
+    (SearchLimitError, 429),
     (StoreUnavailableError, 503),
 )
+
+
+RETRY_AFTER = "1"
+"""Seconds after which what was too much may be asked for again."""
 
 
 def status_of(error: JobProcessorError) -> int:

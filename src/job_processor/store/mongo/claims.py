@@ -18,6 +18,7 @@ from job_processor.clock import EPOCH, LAST_MOMENT
 from job_processor.models import Job
 from job_processor.queries import Claim
 from job_processor.settings import CLAIM_NAMES
+from job_processor.store.lenient import moment, whole
 from job_processor.store.mongo.documents import (
     JOB_TYPES,
     WAITING_STATUSES,
@@ -71,7 +72,7 @@ class Claims:
             }
             document = await self._hinting.walk(BY_TIME, partial(self._earliest, waiting))
             if document is not None:
-                found: datetime = document["scheduled_for"]
+                found = moment(document["scheduled_for"]) or EPOCH
                 earliest = found if earliest is None else min(earliest, found)
         return earliest
 
@@ -119,7 +120,7 @@ class Claims:
         )
         by_time = claim.overdue_since is not None
         found = [
-            (0 if by_time else document.get("priority") or 0, document["_id"])
+            (0 if by_time else whole(document.get("priority"), 0), document["_id"])
             for document in await head.to_list()
         ]
         return spread(found, claim.limit)
@@ -254,7 +255,7 @@ def _ordered(documents: Iterable[Mapping[str, Any]], claim: Claim) -> list[Job]:
     by_time = claim.overdue_since is not None
 
     def place(document: Mapping[str, Any]) -> tuple[int, datetime, ObjectId]:
-        priority = 0 if by_time else document.get("priority") or 0
-        return -priority, document["scheduled_for"], document["_id"]
+        priority = 0 if by_time else whole(document.get("priority"), 0)
+        return -priority, moment(document["scheduled_for"]) or EPOCH, document["_id"]
 
     return [to_job(each) for each in sorted(documents, key=place)]

@@ -18,17 +18,26 @@ from job_processor.models import (
     ACTIVE,
     SETTLED,
     WAITING,
-    Attempt,
     Cron,
     CronTask,
     Job,
-    JobStatus,
     Output,
     SimpleJob,
-    SkipMetadata,
     make,
 )
-from job_processor.notes import LogLine, Notes, Progress
+from job_processor.notes import Notes
+from job_processor.store.lenient import (
+    attempts_of,
+    fields_of,
+    id_of,
+    moment,
+    notes_of,
+    output_of,
+    status_of,
+    text_of,
+    text_or_none,
+    whole,
+)
 
 Document: TypeAlias = dict[str, Any]
 
@@ -120,58 +129,43 @@ def output_document(output: Output) -> Document:
 
 
 def to_job(document: Mapping[str, Any]) -> Job:
-    """Return the job or cron task of a document whose `type` and `status` are a job's."""
-    created = _moment(document.get("created_at")) or document["_id"].generation_time
+    """Return the job or cron task of a document whose `type` is a job's, whoever wrote it."""
+    created = moment(document.get("created_at")) or _made(document["_id"])
     fields: dict[str, Any] = {
         "id": document["_id"],
-        "name": document["name"],
-        "status": JobStatus(document["status"]),
-        "scheduled_for": _moment(document.get("scheduled_for")) or created,
+        "name": text_of(document.get("name", "")),
+        "status": status_of(document.get("status")),
+        "scheduled_for": moment(document.get("scheduled_for")) or created,
         "created_at": created,
-        "updated_at": _moment(document.get("updated_at")) or created,
-        "started_at": _moment(document.get("started_at")),
-        "ended_at": _moment(document.get("ended_at")),
-        "worker_id": document.get("worker_id"),
-        "output": _to_output(document.get("output")),
-        "exclusive": (document.get("concurrency") or {}).get("mode") == "exclusive",
-        "attempt": document.get("attempt") or 1,
-        "crashes": document.get("crashes") or 0,
-        "priority": document.get("priority") or 0,
-        "attempts": tuple(_to_attempt(each) for each in document.get("attempts") or ()),
-        "notes": _to_notes(document.get("notes")),
-        "state_saved": _moment(document.get("state_saved")),
+        "updated_at": moment(document.get("updated_at")) or created,
+        "started_at": moment(document.get("started_at")),
+        "ended_at": moment(document.get("ended_at")),
+        "worker_id": id_of(document.get("worker_id")),
+        "output": output_of(document.get("output")),
+        "exclusive": fields_of(document.get("concurrency")).get("mode") == "exclusive",
+        "attempt": whole(document.get("attempt")) or 1,
+        "crashes": whole(document.get("crashes"), 0),
+        "priority": whole(document.get("priority"), 0),
+        "attempts": attempts_of(document.get("attempts")),
+        "notes": notes_of(document.get("notes")),
+        "state_saved": moment(document.get("state_saved")),
     }
     if document["type"] == "simple":
         fields["payload"] = document.get("payload")
         fields["sync"] = bool(document.get("sync"))
-        fields["expires_at"] = _moment(document.get("expires_at"))
-        fields["traceparent"] = document.get("traceparent")
-        fields["unique_key"] = document.get("unique_key")
-        fields["unique_until"] = _moment(document.get("unique_until"))
+        fields["expires_at"] = moment(document.get("expires_at"))
+        fields["traceparent"] = text_or_none(document.get("traceparent"))
+        fields["unique_key"] = text_or_none(document.get("unique_key"))
+        fields["unique_until"] = moment(document.get("unique_until"))
         return make(SimpleJob, fields)
-    fields["sentry_id"] = document.get("sentry_id")
-    fields["planned_for"] = _moment(document.get("planned_for"))
+    fields["sentry_id"] = text_or_none(document.get("sentry_id"))
+    fields["planned_for"] = moment(document.get("planned_for"))
     return make(CronTask, fields)
 
 
-def _to_attempt(document: Mapping[str, Any]) -> Attempt:
-    return Attempt(
-        number=document.get("number") or 1,
-        started_at=_moment(document.get("started_at")) or EPOCH,
-        ended_at=_moment(document.get("ended_at")) or EPOCH,
-        error=document.get("error"),
-        worker_id=document.get("worker_id"),
-    )
-
-
-def _to_notes(document: Any) -> Notes | None:
-    if document is None:
-        return None
-    progress = document.get("progress")
-    return Notes(
-        progress=None if progress is None else Progress(**progress),
-        log=tuple(LogLine(**line) for line in document.get("log") or ()),
-    )
+def _made(id: object) -> datetime:
+    """Return when an id was made, as far as it tells."""
+    return id.generation_time if isinstance(id, ObjectId) else EPOCH
 
 
 def cron_document(cron: Cron) -> Document:
@@ -190,45 +184,12 @@ def cron_document(cron: Cron) -> Document:
 
 def to_cron(document: Mapping[str, Any]) -> Cron:
     """Return the cron of a document."""
-    created = _moment(document.get("created_at")) or document["_id"].generation_time
+    created = moment(document.get("created_at")) or _made(document["_id"])
     return Cron(
         id=document["_id"],
-        name=document["name"],
-        cron_string=document["cron_string"],
-        scheduled_for=_moment(document.get("scheduled_for")) or created,
+        name=text_of(document["name"]),
+        cron_string=text_of(document.get("cron_string", "")),
+        scheduled_for=moment(document.get("scheduled_for")) or created,
         created_at=created,
-        updated_at=_moment(document.get("updated_at")) or created,
+        updated_at=moment(document.get("updated_at")) or created,
     )
-
-
-def _to_output(value: object) -> Output | None:
-    if not isinstance(value, Mapping):
-        return None
-    skip = value.get("skip_metadata")
-    return Output(
-        duration=value.get("duration") or "--",
-        result=value.get("result"),
-        error=value.get("error"),
-        skip_metadata=_to_skip_metadata(skip) if isinstance(skip, Mapping) else None,
-    )
-
-
-def _to_skip_metadata(value: Mapping[str, Any]) -> SkipMetadata:
-    conflicting = value.get("conflicting_job_id")
-    return SkipMetadata(
-        reason="noConcurrent_conflict"
-        if value.get("reason") == "noConcurrent_conflict"
-        else "other",
-        conflicting_job_id=conflicting if isinstance(conflicting, ObjectId) else None,
-        skipped_at=_moment(value.get("skipped_at")) or EPOCH,
-    )
-
-
-def moment_or(value: object, other: datetime) -> datetime:
-    """Return a date as such, and another one for what is none that Python can tell."""
-    return _moment(value) or other
-
-
-def _moment(value: object) -> datetime | None:
-    """Return a date as such; None for what is none, or lies outside the years 1 to 9999."""
-    return value if isinstance(value, datetime) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import AsyncIterable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -12,24 +12,29 @@ from operator import itemgetter
 from typing import Any
 
 from bson import ObjectId
+from pymongo.errors import ExecutionTimeout
 
 from job_processor.clock import EPOCH
+from job_processor.errors import SearchLimitError
 from job_processor.models import Job, JobStatus, JobType
 from job_processor.queries import JobQuery
-from job_processor.settings import LOOK_THROUGH
+from job_processor.redaction import Redaction
+from job_processor.settings import LOOK_SECONDS, LOOK_THROUGH
 from job_processor.store.base import NameCount, State
+from job_processor.store.lenient import moment
 from job_processor.store.mongo.documents import (
     ACTIVE_STATUSES,
     JOB_STATUSES,
     JOB_TYPES,
     WAITING_STATUSES,
     Document,
-    moment_or,
     to_job,
 )
 from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.hinting import Hinting, IndexHint
 from job_processor.store.mongo.indexes import NEWEST_BY_NAME, NEWEST_BY_TYPE, Index
+from job_processor.store.mongo.summaries import shown_fields, to_summary
+from job_processor.summaries import JobSummary
 
 _TYPES: tuple[JobType, ...] = ("cron_task", "simple")
 _IS_JOB: Document = {"type": {"$in": JOB_TYPES}, "status": {"$in": JOB_STATUSES}}
@@ -40,6 +45,8 @@ _WHAT_IS_SHOWN = {"state": 0}
 
 _WALKS = 200
 """MongoDB merges so many walks of an index at most; with more it sorts in memory."""
+_NAMES_AT_ONCE = 25
+"""Names whose newest jobs are read in one statement."""
 
 _NAMES_IN_COUNT = 50
 """Names in one pipeline, of 7 stages each: MongoDB takes at most 1000 stages."""
@@ -83,40 +90,96 @@ class Reading:
         A field that is not asked for stands as all of its values, so that two indexes, by name and
         by type, serve every combination as a merge of a few walks in the order of ids.
         """
+        if query.max_bytes is not None:
+            return await self._find_within(query, query.max_bytes)
+        return [to_job(document) for document in await self._found(query, _WHAT_IS_SHOWN)]
+
+    async def _find_within(self, query: JobQuery, max_bytes: int) -> list[Job]:
+        """Return the first jobs of a selection that have no more bytes than this together."""
+        sizes = await self._found(query, {"size": {"$bsonSize": "$$ROOT"}})
+        ids: list[ObjectId] = []
+        for each in sizes:
+            max_bytes -= each["size"]
+            if max_bytes < 0 and ids:
+                break
+            ids.append(each["_id"])
+        by_id = {job.id: job for job in await self.get_many(ids)}
+        return [by_id[id] for id in ids if id in by_id]
+
+    async def find_summaries(
+        self, query: JobQuery, redaction: Redaction | None
+    ) -> list[JobSummary]:
+        """Return what a list shows of a selection."""
+        found = await self._found(query, shown_fields(redaction))
+        return [to_summary(document, redaction) for document in found]
+
+    async def latest(
+        self, names: Sequence[tuple[JobType, str]], limit: int, redaction: Redaction | None
+    ) -> list[list[JobSummary]]:
+        """Return what a list shows of the newest jobs of each name: one statement for many."""
+        found: dict[tuple[str, str], list[JobSummary]] = {}
+        for start in range(0, len(names), _NAMES_AT_ONCE):
+            parts: list[list[Document]] = [
+                [
+                    {"$match": _selection(JobQuery(type=type, name=name))},
+                    {"$sort": {"_id": -1}},
+                    {"$limit": limit},
+                    {"$project": shown_fields(redaction)},
+                ]
+                for type, name in names[start : start + _NAMES_AT_ONCE]
+            ]
+            async for document in await self._jobs.aggregate(self._united(parts)):
+                summary = to_summary(document, redaction)
+                found.setdefault((summary.type, summary.name), []).append(summary)
+        return [found.get(name, []) for name in names]
+
+    async def _found(self, query: JobQuery, shown: Document) -> list[Document]:
+        """Return what is shown of the first documents of a selection."""
         if query.limit < 1:
             return []
         if not query.looks_through:
-            return [to_job(document) for document in await self._page(query)]
-        looked_through = await self._jobs.aggregate(
-            [*_look_through(query), {"$limit": query.limit}, {"$project": _WHAT_IS_SHOWN}]
-        )
-        return [to_job(document) async for document in looked_through]
+            return await self._walked(query, shown)
+        return await self._look(query, [{"$limit": query.limit}, {"$project": shown}])
 
-    async def _page(self, query: JobQuery) -> list[Document]:
+    async def _look(self, query: JobQuery, stages: list[Document]) -> list[Document]:
+        """Return what stages make of the jobs that are found by looking at each.
+
+        Raises SearchLimitError when that takes too long.
+        """
+        pipeline = [*_look_through(query), *stages]
+        try:
+            found = await self._jobs.aggregate(pipeline, maxTimeMS=int(LOOK_SECONDS * 1000))
+            return await found.to_list()
+        except ExecutionTimeout as error:
+            told = f"the search took longer than {LOOK_SECONDS:g} s; ask for less"
+            raise SearchLimitError(told) from error
+
+    def _united(self, parts: Sequence[list[Document]]) -> list[Document]:
+        """Return a pipeline that gives what all of these give, one after the other."""
+        others = [{"$unionWith": {"coll": self._jobs.name, "pipeline": part}} for part in parts[1:]]
+        return [*parts[0], *others]
+
+    async def _walked(self, query: JobQuery, shown: Document) -> list[Document]:
         """Return a page, merged from those of groups of names where there are many names."""
         page: list[Document] = []
         for group in walks(query):
             part = within(group, [document["_id"] for document in page])
-            found = await self._hinting.walk(_index(query), partial(self._walk, part))
+            found = await self._hinting.walk(_index(query), partial(self._walk, part, shown))
             page = sorted(page + found, key=itemgetter("_id"), reverse=not query.oldest_first)
             del page[query.limit :]
         return page
 
-    async def _walk(self, query: JobQuery, hint: IndexHint) -> list[Document]:
+    async def _walk(self, query: JobQuery, shown: Document, hint: IndexHint) -> list[Document]:
         order = [("_id", 1 if query.oldest_first else -1)]
-        found = self._jobs.find(
-            _selection(query), _WHAT_IS_SHOWN, sort=order, limit=query.limit, hint=hint
-        )
+        found = self._jobs.find(_selection(query), shown, sort=order, limit=query.limit, hint=hint)
         return await found.to_list()
 
     async def count_matching(self, query: JobQuery, cap: int) -> int:
         """Count a selection, up to `cap`."""
         if not query.looks_through:
             return await self._jobs.count_documents(_selection(query), limit=cap)
-        counted = await self._jobs.aggregate(
-            [*_look_through(query), {"$limit": cap}, {"$count": "count"}]
-        )
-        return sum([document["count"] async for document in counted])
+        counted = await self._look(query, [{"$limit": cap}, {"$count": "count"}])
+        return sum(document["count"] for document in counted)
 
     async def find_active(self, type: JobType, name: str) -> Job | None:
         """Return a pending, running or paused one of this name; an exclusive one before others.
@@ -130,17 +193,33 @@ class Reading:
                 return to_job(document)
         return None
 
-    async def queue(self, now: datetime, limit: int, leaving_out: Collection[str]) -> list[Job]:
-        """Return pending and paused jobs and cron tasks that are due, the earliest first."""
+    async def queue(
+        self,
+        now: datetime,
+        limit: int,
+        leaving_out: Collection[str],
+        redaction: Redaction | None,
+    ) -> list[JobSummary]:
+        """Return what a list shows of the due jobs and cron tasks, the earliest first."""
         if limit < 1:
             return []
         due = self._jobs.find(
             _due(now, leaving_out),
-            _WHAT_IS_SHOWN,
+            shown_fields(redaction),
             sort=[("scheduled_for", 1)],
             limit=limit,
         )
-        return [to_job(document) async for document in due]
+        return [to_summary(document, redaction) async for document in due]
+
+    async def summaries_of_runs(
+        self, worker_id: ObjectId, limit: int, redaction: Redaction | None
+    ) -> list[JobSummary]:
+        """Return what a list shows of what runs under a worker's id."""
+        if limit < 1:
+            return []
+        running = {"status": "running", "worker_id": worker_id}
+        runs = self._jobs.find(running, shown_fields(redaction), limit=limit)
+        return [to_summary(document, redaction) async for document in runs]
 
     async def due_since(self, now: datetime, leaving_out: Collection[str]) -> datetime | None:
         """Return when the first due job was to begin; None: none is due."""
@@ -149,7 +228,7 @@ class Reading:
             {"_id": 0, "scheduled_for": 1},
             sort=[("scheduled_for", 1)],
         )
-        return None if first is None else moment_or(first["scheduled_for"], EPOCH)
+        return None if first is None else moment(first["scheduled_for"]) or EPOCH
 
     async def names(self, limit: int) -> list[tuple[JobType, str]]:
         """Return the distinct (type, name) of stored jobs, in their order.
@@ -162,7 +241,7 @@ class Reading:
             found = await self._jobs.aggregate(
                 [{"$match": {"type": type}}, {"$group": {"_id": "$name"}}]
             )
-            names += [(type, name) for name in sorted([each["_id"] async for each in found])]
+            names += [(type, name) for name in sorted(await _texts(found))]
         return names[: max(limit, 0)]
 
     async def count(
@@ -176,10 +255,7 @@ class Reading:
         counts = []
         for start in range(0, len(names), _NAMES_IN_COUNT):
             parts = list(_count_pipelines(names[start : start + _NAMES_IN_COUNT], wanted, cap))
-            union = [
-                {"$unionWith": {"coll": self._jobs.name, "pipeline": part}} for part in parts[1:]
-            ]
-            async for each in await self._jobs.aggregate([*parts[0], *union]):
+            async for each in await self._jobs.aggregate(self._united(parts)):
                 key = each["_id"]
                 status = JobStatus(key["status"])
                 counts.append(NameCount(key["name"], key["type"], status, each["count"]))
@@ -194,6 +270,11 @@ def _due(now: datetime, leaving_out: Collection[str]) -> Document:
         "scheduled_for": {"$lte": now},
     }
     return {**due, "name": {"$nin": list(leaving_out)}} if leaving_out else due
+
+
+async def _texts(groups: AsyncIterable[Document]) -> list[str]:
+    """Return the keys of groups that are texts; a name that is none is no name of ours."""
+    return [each["_id"] async for each in groups if isinstance(each["_id"], str)]
 
 
 def _count_pipelines(
@@ -239,8 +320,8 @@ def _index(query: JobQuery) -> Index:
 
 
 def _is_job(document: Document) -> bool:
-    """False for crons, and for states of a later version."""
-    return document.get("type") in JOB_TYPES and document.get("status") in JOB_STATUSES
+    """False for crons."""
+    return document.get("type") in JOB_TYPES
 
 
 def _selection(query: JobQuery) -> Document:

@@ -146,7 +146,7 @@ def fence(job: Job) -> Document:
         "_id": job.id,
         "status": "running",
         "worker_id": job.worker_id,
-        "attempt": job.attempt if job.attempt > 1 else {"$in": [None, 1]},
+        "attempt": job.attempt if job.attempt > 1 else {"$not": {"$gt": 1}},  # absent, or none
         "updated_at": _moment_of_claim(job),
     }
 

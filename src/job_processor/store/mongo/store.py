@@ -24,6 +24,7 @@ from job_processor.models import (
 )
 from job_processor.notes import Notes
 from job_processor.queries import Claim, JobQuery
+from job_processor.redaction import Redaction
 from job_processor.rollups import Rollup
 from job_processor.settings import MONGO_MAX_HISTORY_DAYS
 from job_processor.settlements import Settlement, Verdict
@@ -63,6 +64,7 @@ from job_processor.store.mongo.unique_keys import UniqueKeys
 from job_processor.store.mongo.watch import Watch
 from job_processor.store.mongo.workers import Workers
 from job_processor.store.node_side import NodeSide
+from job_processor.summaries import JobSummary
 
 T = TypeVar("T")
 
@@ -422,11 +424,36 @@ class MongoStore(Store):
         """Return a pending, running or paused one of this name."""
         return await self._answer(self._reading.find_active(type, name))
 
+    async def find_summaries(
+        self, query: JobQuery, redaction: Redaction | None = None
+    ) -> list[JobSummary]:
+        """Return what a list shows of a selection."""
+        return await self._answer(self._reading.find_summaries(query, redaction))
+
     async def queue(
-        self, now: datetime, limit: int, leaving_out: Collection[str] = ()
-    ) -> list[Job]:
-        """Return pending and paused jobs and cron tasks that are due, the earliest first."""
-        return await self._answer(self._reading.queue(now, limit, leaving_out))
+        self,
+        now: datetime,
+        limit: int,
+        leaving_out: Collection[str] = (),
+        redaction: Redaction | None = None,
+    ) -> list[JobSummary]:
+        """Return what a list shows of the due jobs and cron tasks, the earliest first."""
+        return await self._answer(self._reading.queue(now, limit, leaving_out, redaction))
+
+    async def summaries_of_runs(
+        self, worker_id: ObjectId, limit: int, redaction: Redaction | None = None
+    ) -> list[JobSummary]:
+        """Return what a list shows of what runs under a worker's id."""
+        return await self._answer(self._reading.summaries_of_runs(worker_id, limit, redaction))
+
+    async def latest(
+        self,
+        names: Sequence[tuple[JobType, str]],
+        limit: int,
+        redaction: Redaction | None = None,
+    ) -> list[list[JobSummary]]:
+        """Return what a list shows of the newest jobs of each name."""
+        return await self._answer(self._reading.latest(names, limit, redaction))
 
     async def vitals(self, leaving_out: Collection[str] = ()) -> Vitals:
         """Count the workers and find the first due job's time."""

@@ -10,6 +10,15 @@ from bson import ObjectId
 
 from job_processor.clock import EPOCH
 from job_processor.models import Job, Registrations, WorkerInfo
+from job_processor.store.lenient import (
+    fields_of,
+    list_of,
+    moment,
+    number,
+    text_of,
+    text_or_none,
+    whole,
+)
 from job_processor.store.mongo.documents import Document, to_job
 from job_processor.store.mongo.handles import CODEC, Handles
 
@@ -153,20 +162,21 @@ def _worker_document(worker: WorkerInfo) -> Document:
 
 def _to_worker(document: Mapping[str, Any]) -> WorkerInfo:
     tags = document.get("tags")
+    crons = map(fields_of, list_of(document.get("crons")))
     return WorkerInfo(
         id=document["_id"],
-        hostname=document.get("hostname") or "",
+        hostname=text_of(document.get("hostname") or ""),
         # One without it was never seen: its age is beyond every timeout.
-        last_seen=document.get("lastSeen") or EPOCH,
-        tags=None if tags is None else tuple(tags),
-        timeout_s=document.get("timeout_s"),
-        service=document.get("service"),
-        names=tuple(document.get("names") or ()),
-        crons={each["name"]: each["hash"] for each in document.get("crons") or ()},
-        pid=document.get("pid"),
-        version=document.get("version"),
-        concurrency=document.get("concurrency"),
-        started_at=document.get("started_at"),
-        memory=document.get("memory"),
-        clock_ahead=document.get("clock_ahead"),
+        last_seen=moment(document.get("lastSeen")) or EPOCH,
+        tags=tuple(map(text_of, tags)) if isinstance(tags, list) else None,
+        timeout_s=number(document.get("timeout_s")),
+        service=text_or_none(document.get("service")),
+        names=tuple(map(text_of, list_of(document.get("names")))),
+        crons={text_of(each.get("name")): text_of(each.get("hash")) for each in crons},
+        pid=whole(document.get("pid")),
+        version=text_or_none(document.get("version")),
+        concurrency=whole(document.get("concurrency")),
+        started_at=moment(document.get("started_at")),
+        memory=whole(document.get("memory")),
+        clock_ahead=number(document.get("clock_ahead")),
     )

@@ -69,7 +69,6 @@ class Claims:
             SELECT name FROM waiting WHERE name IS NOT NULL"""
         self._claim = lru_cache(self._claim_statement)
         self._peek = lru_cache(self._peek_statement)
-        self._read = f"SELECT {COLUMNS} FROM {tables.jobs} WHERE rowid=?"
 
     def claim(self, connection: sqlite3.Connection, claim: Claim) -> list[Job]:
         """Move what is due to running; writes nothing when there is nothing."""
@@ -103,14 +102,14 @@ class Claims:
         first = self.next_due(connection, self._waiting_names(connection, leaving_out))
         return first if first is not None and first <= now else None
 
-    def queue(
+    def due_rows(
         self,
         connection: sqlite3.Connection,
         now: datetime,
         limit: int,
         leaving_out: Collection[str],
-    ) -> list[Job]:
-        """Return the due jobs, the earliest first, but for some names."""
+    ) -> list[int]:
+        """Return the rows of the due jobs, the earliest first, but for some names."""
         names = self._waiting_names(connection, leaving_out)
         lines = self._due_lines(connection, _as_json(tuple(names)), to_ms(now))
         # Each line holds its head, so no more than `limit` lines can have a part in the result.
@@ -121,10 +120,7 @@ class Claims:
             merged = _rounded(len(part))
             arguments = (to_ms(now), limit, None, None, None, *_flat(part, merged))
             found += connection.execute(self._peek(merged), arguments).fetchall()
-        jobs = []
-        for _, rowid in nsmallest(limit, found):
-            jobs += [to_job(row) for row in connection.execute(self._read, (rowid,))]
-        return jobs
+        return [rowid for _, rowid in nsmallest(limit, found)]
 
     def _waiting_names(
         self, connection: sqlite3.Connection, leaving_out: Collection[str]

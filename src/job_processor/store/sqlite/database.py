@@ -20,7 +20,8 @@ from job_processor.threads import OwnThread
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
 Deliver: TypeAlias = Callable[[Any, BaseException | None], object]
-_Item: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], Deliver]
+Wanted: TypeAlias = Callable[[], bool]
+_Item: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], Deliver, Wanted]
 
 
 class Database:
@@ -28,7 +29,8 @@ class Database:
 
     Thread and connection begin with the first call. A function that raises leaves no transaction
     behind, and sqlite3's errors come out as StoreError. Whoever waits may be cancelled: the
-    function then runs to its end and its result is dropped.
+    function then runs to its end and its result is dropped. Only what is read is given up with who
+    asked for it.
     """
 
     def __init__(self, name: str, address: str, link: Link) -> None:
@@ -44,6 +46,23 @@ class Database:
         self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args
     ) -> asyncio.Future[T]:
         """Return a future of `function(connection, *args)`, which stands in the queue already."""
+        return self._called(function, args, _always_wanted)
+
+    def read(
+        self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args
+    ) -> asyncio.Future[T]:
+        """Return a future of `function(connection, *args)`, whose reads see the same moment.
+
+        Cancelling it is giving it up: it does not begin any more, or is interrupted.
+        """
+        return self._called(_snapshot, (function, args), _is_awaited)
+
+    def _called(
+        self,
+        function: Callable[[sqlite3.Connection, *Args], T],
+        args: tuple[*Args],
+        wanted: Callable[[asyncio.Future[T]], bool],
+    ) -> asyncio.Future[T]:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
@@ -51,7 +70,7 @@ class Database:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(_resolve, future, result, error)
 
-        self._put(function, args, deliver)
+        self._put(function, args, deliver, partial(wanted, future))
         return future
 
     def transaction(
@@ -59,12 +78,6 @@ class Database:
     ) -> asyncio.Future[T]:
         """Return a future of `function(connection, *args)`, run as one immediate transaction."""
         return self.call(_transaction, function, args)
-
-    def snapshot(
-        self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args
-    ) -> asyncio.Future[T]:
-        """Return a future of `function(connection, *args)`, whose reads see the same moment."""
-        return self.call(_snapshot, function, args)
 
     def call_from_thread(
         self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args
@@ -78,7 +91,7 @@ class Database:
             else:
                 future.set_exception(error)
 
-        self._put(function, args, deliver)
+        self._put(function, args, deliver, lambda: True)
         return future.result()
 
     async def close(self) -> None:
@@ -92,10 +105,16 @@ class Database:
             self._finalize()
             await self._thread.ended(CLOSE_TIMEOUT)
 
-    def _put(self, function: Callable[..., Any], args: tuple[Any, ...], deliver: Deliver) -> None:
+    def _put(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        deliver: Deliver,
+        wanted: Wanted,
+    ) -> None:
         if self._closed:
             raise NotSetUpError(f"{self._address} was closed; nothing can be asked of it any more")
-        self._queue.put((function, args, deliver))
+        self._queue.put((function, args, deliver, wanted))
         if not self._thread.begun:
             self._thread.start()
 
@@ -113,14 +132,26 @@ def _serve_one(queue: SimpleQueue[_Item | None], link: Link) -> bool:
     item = queue.get()
     if item is None:
         return False
-    function, args, deliver = item
+    function, args, deliver, wanted = item
+    if not wanted():
+        return True
     try:
+        link.wanted = wanted
         result = link.run(function, *args)
     except BaseException as error:  # noqa: BLE001  # it belongs to the caller, whatever it is
         deliver(None, error)
     else:
         deliver(result, None)
     return True
+
+
+def _always_wanted(_: object) -> bool:
+    return True
+
+
+def _is_awaited(future: asyncio.Future[T]) -> bool:
+    """Tell, in any thread, whether anybody waits for it still."""
+    return not future.cancelled()
 
 
 def _resolve(future: asyncio.Future[T], result: T, error: BaseException | None) -> None:

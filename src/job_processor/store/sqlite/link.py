@@ -18,6 +18,15 @@ T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
 
+_STEPS = 2000
+"""Instructions of SQLite between two looks whether what is read is wanted still; under a
+millisecond."""
+
+
+def _always() -> bool:
+    return True
+
+
 class Link:
     """Runs functions with a connection to the file that is at its path now; used by one thread.
 
@@ -30,6 +39,8 @@ class Link:
         self._read_only = read_only
         self.create = create
         """Make the file where it is missing. One that vanished later is not made anew, empty."""
+        self.wanted: Callable[[], bool] = _always
+        """Tells whether what runs is wanted still; where it only reads it is interrupted if not."""
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._was_full = False
@@ -76,9 +87,14 @@ class Link:
             self.close()
         if self._connection is None:
             self._connection = self._location.connect(create=self.create, read_only=self._read_only)
+            if self._read_only:
+                self._connection.set_progress_handler(self._is_given_up, _STEPS)
             self._file = self._location.file()
             self._log = self._location.wal
         return self._connection
+
+    def _is_given_up(self) -> bool:
+        return not self.wanted()
 
     def _reuse_log(self, connection: sqlite3.Connection) -> None:
         """Move the log into the file, to write over it: what room there is now is not for a log."""

@@ -12,17 +12,22 @@ import re
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
-from heapq import nlargest, nsmallest
+from heapq import merge, nlargest, nsmallest
+from itertools import islice
+from operator import itemgetter
 from typing import Any, TypeAlias, get_args
 
 from bson import ObjectId
 
 from job_processor.models import Job, JobStatus, JobType
 from job_processor.queries import JobQuery
+from job_processor.redaction import Redaction
 from job_processor.settings import LOOK_THROUGH
 from job_processor.store.base import NameCount, State
 from job_processor.store.sqlite.rows import COLUMNS, to_job
+from job_processor.store.sqlite.summaries import Summaries
 from job_processor.store.sqlite.tables import ACTIVE, AT_REST, RUNNING, Tables
+from job_processor.summaries import JobSummary
 
 MERGED_BRANCHES = 64
 """Branches that one statement merges at most."""
@@ -33,6 +38,7 @@ STATUSES_AT_REST = tuple(
 )
 _PLAIN = re.compile(r"[\w .,:;()=-]*", re.ASCII)  # stands in JSON as it is
 _BEHIND_EVERY_ID = b"\xff" * 13  # an id has 12 bytes
+_LOOKED_AT_ONCE = 500  # jobs; so few that a look that was given up ends soon
 _NO_BRANCH = (None, None, None)
 
 Branch: TypeAlias = tuple[str, str, str]
@@ -45,8 +51,9 @@ Source: TypeAlias = tuple[str, list[Any]]
 class Reading:
     """The statements that read jobs; what takes several runs in one snapshot."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, summaries: Summaries) -> None:
         jobs = tables.jobs
+        self._summaries = summaries
         self._at_rest = f"{jobs} AS job INDEXED BY {tables.history}"
         self._running = f"{jobs} AS job INDEXED BY {tables.running}"
         self._get = f"SELECT {COLUMNS} FROM {jobs} WHERE id=?"
@@ -99,41 +106,67 @@ class Reading:
 
     def find(self, connection: sqlite3.Connection, query: JobQuery) -> list[Job]:
         """Return the newest jobs of a selection, or the oldest."""
-        if not query.looks_through:
-            return self._rows(connection, self._ids(connection, query, query.limit))
-        columns = ",".join(f"job.{name}" for name in COLUMNS.split(","))
-        rows: list[tuple[Any, ...]] = []
-        for statement, values in self._looked_through(connection, query, columns, query.limit):
-            rows += connection.execute(statement, values)
-        place = COLUMNS.split(",").index("id")
-        rows.sort(key=lambda row: row[place], reverse=not query.oldest_first)
-        return [to_job(row) for row in rows[: query.limit]]
+        jobs: list[Job] = []
+        left = query.max_bytes
+        for id in self._ids(connection, query, query.limit):
+            row = connection.execute(self._get, (id,)).fetchone()
+            if row is None:
+                continue
+            if left is not None:
+                left -= sum(len(value) for value in row if isinstance(value, str))
+                if left < 0 and jobs:
+                    break
+            jobs.append(to_job(row))
+        return jobs
 
     def count_matching(self, connection: sqlite3.Connection, query: JobQuery, cap: int) -> int:
         """Count a selection, up to `cap`."""
         if query.looks_through:
-            sources = self._looked_through(connection, query, "1", cap)
-        else:
-            sources = self._sources(connection, query, cap, merged=1)
+            return sum(1 for _ in islice(self._looked_through(connection, query), cap))
         counted = 0
-        for source, values in sources:
+        for source, values in self._sources(connection, query, cap, merged=1):
             statement = f"SELECT count(*) FROM ({source})"
             counted += connection.execute(statement, values).fetchone()[0]
             if counted >= cap:
                 return cap
         return counted
 
-    def _looked_through(
-        self, connection: sqlite3.Connection, query: JobQuery, columns: str, limit: int
-    ) -> Iterator[Source]:
-        """Give statements for a selection that no index tells; each looks at so many jobs."""
+    def summaries(
+        self, connection: sqlite3.Connection, query: JobQuery, redaction: Redaction | None
+    ) -> list[JobSummary]:
+        """Return what is shown of the newest jobs of a selection, or of the oldest."""
+        ids = self._ids(connection, query, query.limit)
+        return self._summaries.by_id(connection, ids, redaction)
+
+    def latest(
+        self,
+        connection: sqlite3.Connection,
+        names: Sequence[tuple[JobType, str]],
+        limit: int,
+        redaction: Redaction | None,
+    ) -> list[list[JobSummary]]:
+        """Return what is shown of the newest jobs of each name."""
+        queries = (JobQuery(type=type, name=name, limit=limit) for type, name in names)
+        return [self.summaries(connection, query, redaction) for query in queries]
+
+    def _looked_through(self, connection: sqlite3.Connection, query: JobQuery) -> Iterator[bytes]:
+        """Give the ids of a selection that no index tells, in its order.
+
+        All of its statements together look at no more jobs than `LOOK_THROUGH`: each gives its jobs
+        in order and no sooner than they are asked for, and they are merged as far as that.
+        """
         condition, conditions = _condition(query)
-        for source, values in self._sources(connection, query, LOOK_THROUGH):
-            statement = f"""
-                SELECT {columns} FROM ({source}) AS picked
-                CROSS JOIN {self._table} AS job ON job.rowid=picked.place
-                WHERE {condition} LIMIT ?"""
-            yield statement, [*values, *conditions, limit]
+        statement = f"""
+            SELECT job.rowid FROM {self._table} AS job NOT INDEXED
+            WHERE job.rowid IN (SELECT value FROM json_each(?)) AND {condition}"""
+        sources = self._sources(connection, query, LOOK_THROUGH)
+        found = [connection.execute(source, values) for source, values in sources]
+        merged = merge(*found, key=itemgetter(0), reverse=not query.oldest_first)
+        places = islice(merged, LOOK_THROUGH)
+        while chunk := list(islice(places, _LOOKED_AT_ONCE)):
+            rows = json.dumps([row for _, row in chunk])
+            matching = {row for (row,) in connection.execute(statement, (rows, *conditions))}
+            yield from (id for id, row in chunk if row in matching)
 
     def _sources(
         self, connection: sqlite3.Connection, query: JobQuery, limit: int, merged: int = 0
@@ -168,6 +201,8 @@ class Reading:
 
     def _ids(self, connection: sqlite3.Connection, query: JobQuery, limit: int) -> list[bytes]:
         """Return the first ids of a selection, in its order."""
+        if query.looks_through:
+            return list(islice(self._looked_through(connection, query), limit))
         ids: list[bytes] = []
         for source, values in self._sources(connection, query, limit):
             ids += [id for id, _ in connection.execute(source, values)]

@@ -5,26 +5,33 @@ Rows are read by position, since a claim under load does little else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from json.encoder import encode_basestring
 from typing import Any, TypeAlias
 
 from bson import ObjectId
+from bson.errors import InvalidId
 
-from job_processor.clock import from_ms, to_ms
+from job_processor.clock import EPOCH, from_ms, to_ms
 from job_processor.models import (
-    Attempt,
     CronTask,
     Job,
     JobStatus,
     Output,
     SimpleJob,
-    SkipMetadata,
     make,
 )
-from job_processor.notes import LogLine, Notes, Progress
+from job_processor.notes import Notes
+from job_processor.store.lenient import (
+    attempts_of,
+    fields_of,
+    moment,
+    notes_of,
+    output_of,
+    status_of,
+)
 from job_processor.store.sqlite.codec import decode, encode
 
 Row: TypeAlias = tuple[Any, ...]
@@ -38,6 +45,8 @@ COLUMNS = (
 
 PLAIN_COLUMNS = "id,name,payload,scheduled_for,created_at,updated_at,exclusive,priority"
 """Those that a new job without further features has; the others have their defaults."""
+
+_EXTRA = ("expires_at", "traceparent")
 
 _STATUSES: Mapping[str, JobStatus] = {status.value: status for status in JobStatus}
 
@@ -123,7 +132,26 @@ def _to_plain_row(job: Job) -> Row | None:
 
 
 def to_job(row: Row) -> Job:
-    """Return the job of a row of `COLUMNS`."""
+    """Return the job of a row of `COLUMNS`, whoever wrote it."""
+    try:
+        return _job(row, from_ms, decode)
+    except (ArithmeticError, LookupError, TypeError, ValueError):  # not written by us
+        return _job(row, _moment_or_epoch, decoded)
+
+
+def _moment_or_epoch(milliseconds: int) -> datetime:
+    return moment(milliseconds) or EPOCH
+
+
+def decoded(text: str) -> Any:
+    """Return the value of a JSON text; one that is none is itself the value."""
+    try:
+        return decode(text)
+    except (ArithmeticError, RecursionError, TypeError, ValueError, InvalidId):
+        return text
+
+
+def _job(row: Row, from_ms: Callable[[int], datetime], decode: Callable[[str], Any]) -> Job:
     (
         job_id,
         kind,
@@ -152,20 +180,20 @@ def to_job(row: Row) -> Job:
     fields = {
         "id": ObjectId(job_id),
         "name": name,
-        "status": _STATUSES[status],
+        "status": _STATUSES.get(status) or status_of(status),
         "scheduled_for": from_ms(scheduled_for),
         "created_at": from_ms(created_at),
         "updated_at": from_ms(updated_at),
-        "started_at": optional_time(started_at),
-        "ended_at": optional_time(ended_at),
+        "started_at": None if started_at is None else from_ms(started_at),
+        "ended_at": None if ended_at is None else from_ms(ended_at),
         "worker_id": None if worker_id is None else ObjectId(worker_id),
-        "output": None if output is None else decode_output(output),
+        "output": None if output is None else output_of(decode(output)),
         "exclusive": exclusive == 1,
         "attempt": attempt,
         "crashes": crashes,
         "attempts": (),
         "priority": priority,
-        "notes": None if notes is None else _decode_notes(notes),
+        "notes": None if notes is None else notes_of(decode(notes)),
     }
     if kind == "simple":
         fields["expires_at"] = None
@@ -173,14 +201,14 @@ def to_job(row: Row) -> Job:
         fields["payload"] = None if payload is None else decode(payload)
         fields["sync"] = sync == 1
         fields["unique_key"] = unique_key
-        fields["unique_until"] = optional_time(unique_until)
+        fields["unique_until"] = None if unique_until is None else from_ms(unique_until)
         if extra is not None:
-            fields |= _decode_extra(extra)
+            fields |= _decode_extra(extra, decode)
         return make(SimpleJob, fields)
     fields["sentry_id"] = sentry_id
-    fields["planned_for"] = optional_time(planned_for)
+    fields["planned_for"] = None if planned_for is None else from_ms(planned_for)
     if extra is not None:
-        fields |= _decode_extra(extra)
+        fields |= _decode_extra(extra, decode)
     return make(CronTask, fields)
 
 
@@ -196,10 +224,10 @@ def encode_extra(job: Job) -> str | None:
     return encode(extra) if extra else None
 
 
-def _decode_extra(text: str) -> dict[str, Any]:
-    extra: dict[str, Any] = decode(text)
-    extra["attempts"] = tuple(Attempt(**each) for each in extra.get("attempts", ()))
-    return extra
+def _decode_extra(text: str, decode: Callable[[str], Any]) -> dict[str, Any]:
+    extra = fields_of(decode(text))
+    known = {name: extra[name] for name in _EXTRA if name in extra}
+    return {**known, "attempts": attempts_of(extra.get("attempts"))}
 
 
 def encode_notes(notes: Notes | None) -> str | None:
@@ -212,15 +240,6 @@ def encode_notes(notes: Notes | None) -> str | None:
             "progress": None if progress is None else asdict(progress),
             "log": [asdict(line) for line in notes.log],
         }
-    )
-
-
-def _decode_notes(text: str) -> Notes:
-    fields: dict[str, Any] = decode(text)
-    progress = fields["progress"]
-    return Notes(
-        progress=None if progress is None else Progress(**progress),
-        log=tuple(LogLine(**line) for line in fields["log"]),
     )
 
 
@@ -243,18 +262,6 @@ def encode_output(output: Output | None) -> str | None:
             "skipped_at": skip.skipped_at,
         }
     return encode(fields)
-
-
-def decode_output(text: str) -> Output:
-    """Return the output that `encode_output` was given."""
-    fields = decode(text)
-    skip = fields.get("skip_metadata")
-    return Output(
-        duration=fields["duration"],
-        result=fields.get("result"),
-        error=fields.get("error"),
-        skip_metadata=None if skip is None else SkipMetadata(**skip),
-    )
 
 
 def optional_ms(moment: datetime | None) -> int | None:

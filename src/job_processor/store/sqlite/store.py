@@ -25,7 +25,9 @@ from job_processor.models import (
 )
 from job_processor.notes import Notes
 from job_processor.queries import Claim, JobQuery
+from job_processor.redaction import Redaction
 from job_processor.rollups import Rollup
+from job_processor.settings import LOOKS_AT_A_TIME
 from job_processor.settlements import Settlement, Verdict
 from job_processor.store.base import (
     ANYTHING,
@@ -55,10 +57,12 @@ from job_processor.store.sqlite.revision import Revision
 from job_processor.store.sqlite.rollups import Rollups
 from job_processor.store.sqlite.settings import Settings
 from job_processor.store.sqlite.signals import Signals
+from job_processor.store.sqlite.summaries import Summaries
 from job_processor.store.sqlite.tables import Tables
 from job_processor.store.sqlite.unique_keys import UniqueKeys
 from job_processor.store.sqlite.watch import Watch
 from job_processor.store.sqlite.workers import Workers
+from job_processor.summaries import JobSummary
 
 PRUNE_BATCH = 200
 """Jobs that one transaction removes: it keeps other writers waiting for a few milliseconds."""
@@ -70,8 +74,9 @@ class SqliteStore(Store):
     synchronous: `normal` survives the death of any process, `full` and `extra` a power cut too.
     prefix: of the names of our tables; the file may hold those of an application, too.
 
-    A worker's own statements go through one connection, what people read through another, so that
-    a slow page never keeps a claim waiting.
+    A worker's own statements go through one connection, single jobs are read through another, lists
+    through a third, and what looks through jobs has its own: no page keeps a claim waiting, or who
+    waits for a job.
     """
 
     def __init__(
@@ -88,16 +93,16 @@ class SqliteStore(Store):
         self._tables = tables
         self._link = Link(self._location, create=True)
         self._writer = Database("job-processor-sqlite-writer", self.address, self._link)
-        self._reader = self._writer
-        if path is not None:
-            link = Link(self._location, read_only=True)
-            self._reader = Database("job-processor-sqlite-reader", self.address, link)
+        self._reader = self._database("reader")
+        self._pages = self._database("pages")
+        self._searchers = [self._database(f"search-{n}") for n in range(LOOKS_AT_A_TIME)]
         self._revision = Revision(tables)
         self._inserts = Inserts(tables)
         self._unique_keys = UniqueKeys(tables, self._revision)
         self._jobs = Jobs(tables, self._revision)
         self._claims = Claims(tables)
-        self._reading = Reading(tables)
+        self._summaries = Summaries(tables)
+        self._reading = Reading(tables, self._summaries)
         self._signals = Signals(tables, self._revision)
         self._workers = Workers(tables)
         self._crons = Crons(tables, self._revision)
@@ -105,6 +110,20 @@ class SqliteStore(Store):
         self._rollups = Rollups(tables)
         self._listeners = HintListeners()
         self._watch: Watch | None = None
+
+    def _database(self, name: str) -> Database:
+        """Return another connection, to read with; what is in memory has only one."""
+        if self._location.path is None:
+            return self._writer
+        link = Link(self._location, read_only=True)
+        return Database(f"job-processor-sqlite-{name}", self.address, link)
+
+    def _of(self, query: JobQuery) -> Database:
+        """Return the connection for a selection."""
+        if not query.looks_through:
+            return self._pages
+        self._searchers.append(self._searchers.pop(0))  # in turn
+        return self._searchers[0]
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -119,11 +138,12 @@ class SqliteStore(Store):
         self._link.create = False
 
     async def close(self) -> None:
-        """Finish what was asked for, then close both connections."""
+        """Finish what was asked for, then close the connections."""
         watch, self._watch = self._watch, None
         if watch is not None:
             await watch.stop()
-        await asyncio.gather(self._reader.close(), self._writer.close())
+        opened = {self._reader, self._pages, *self._searchers, self._writer}
+        await asyncio.gather(*(database.close() for database in opened))
 
     async def ping(self) -> datetime:
         """Return the database's present time."""
@@ -369,34 +389,70 @@ class SqliteStore(Store):
 
     async def get(self, job_id: ObjectId) -> Job | None:
         """Return a job or cron task."""
-        found = await self._reader.call(self._reading.get_many, [job_id])
+        found = await self._reader.read(self._reading.get_many, [job_id])
         return found[0] if found else None
 
     async def get_many(self, job_ids: Collection[ObjectId]) -> list[Job]:
         """Return those of the jobs and cron tasks that exist."""
-        return await self._reader.snapshot(self._reading.get_many, job_ids)
+        return await self._reader.read(self._reading.get_many, job_ids)
 
     async def states_of(self, job_ids: Collection[ObjectId]) -> dict[ObjectId, State]:
         """Return the states of those that exist."""
-        return await self._reader.call(self._reading.states_of, job_ids)
+        return await self._reader.read(self._reading.states_of, job_ids)
 
     async def find(self, query: JobQuery) -> list[Job]:
         """Return the newest jobs and cron tasks of a selection."""
-        return await self._reader.snapshot(self._reading.find, query)
+        return await self._of(query).read(self._reading.find, query)
 
     async def find_active(self, type: JobType, name: str) -> Job | None:
         """Return a pending, running or paused one of this name."""
-        return await self._reader.snapshot(self._reading.find_active, type, name)
+        return await self._reader.read(self._reading.find_active, type, name)
+
+    async def find_summaries(
+        self, query: JobQuery, redaction: Redaction | None = None
+    ) -> list[JobSummary]:
+        """Return what a list shows of the newest jobs and cron tasks of a selection."""
+        return await self._of(query).read(self._reading.summaries, query, redaction)
 
     async def queue(
-        self, now: datetime, limit: int, leaving_out: Collection[str] = ()
-    ) -> list[Job]:
-        """Return the due jobs and cron tasks, the earliest first."""
-        return await self._reader.snapshot(self._claims.queue, now, limit, leaving_out)
+        self,
+        now: datetime,
+        limit: int,
+        leaving_out: Collection[str] = (),
+        redaction: Redaction | None = None,
+    ) -> list[JobSummary]:
+        """Return what a list shows of the due jobs and cron tasks, the earliest first."""
+        return await self._pages.read(self._queue, now, limit, leaving_out, redaction)
+
+    def _queue(
+        self,
+        connection: sqlite3.Connection,
+        now: datetime,
+        limit: int,
+        leaving_out: Collection[str],
+        redaction: Redaction | None,
+    ) -> list[JobSummary]:
+        rows = self._claims.due_rows(connection, now, limit, leaving_out)
+        return self._summaries.by_row(connection, rows, redaction)
+
+    async def summaries_of_runs(
+        self, worker_id: ObjectId, limit: int, redaction: Redaction | None = None
+    ) -> list[JobSummary]:
+        """Return what a list shows of what runs under a worker's id."""
+        return await self._pages.read(self._summaries.of_worker, worker_id, limit, redaction)
+
+    async def latest(
+        self,
+        names: Sequence[tuple[JobType, str]],
+        limit: int,
+        redaction: Redaction | None = None,
+    ) -> list[list[JobSummary]]:
+        """Return what a list shows of the newest jobs of each name."""
+        return await self._pages.read(self._reading.latest, names, limit, redaction)
 
     async def vitals(self, leaving_out: Collection[str] = ()) -> Vitals:
         """Count the workers and find the first due job's time."""
-        return await self._reader.snapshot(self._vitals, leaving_out)
+        return await self._reader.read(self._vitals, leaving_out)
 
     def _vitals(self, connection: sqlite3.Connection, leaving_out: Collection[str]) -> Vitals:
         now, workers, alive = self._workers.counts(connection)
@@ -404,7 +460,7 @@ class SqliteStore(Store):
 
     async def names(self, limit: int) -> list[tuple[JobType, str]]:
         """Return the distinct types and names, in that order."""
-        return await self._reader.snapshot(self._reading.names, limit)
+        return await self._pages.read(self._reading.names, limit)
 
     async def count(
         self,
@@ -413,11 +469,11 @@ class SqliteStore(Store):
         statuses: Collection[JobStatus] | None = None,
     ) -> list[NameCount]:
         """Count jobs by name and state, each count up to `cap`; what is 0 is left out."""
-        return await self._reader.snapshot(self._reading.count, names, cap, statuses)
+        return await self._pages.read(self._reading.count, names, cap, statuses)
 
     async def count_matching(self, query: JobQuery, cap: int) -> int:
         """Return how many jobs a selection has, exact up to `cap`."""
-        return await self._reader.snapshot(self._reading.count_matching, query, cap)
+        return await self._of(query).read(self._reading.count_matching, query, cap)
 
     async def delete(self, job_ids: Collection[ObjectId]) -> set[ObjectId]:
         """Remove jobs that do not run; return which."""
@@ -432,7 +488,7 @@ class SqliteStore(Store):
 
     async def rollups(self, seconds: int, since: datetime) -> list[Rollup]:
         """Return the rollups of a span from a time on."""
-        return await self._reader.call(self._rollups.since, seconds, since)
+        return await self._pages.read(self._rollups.since, seconds, since)
 
     async def prune(self, before: datetime, limit: int) -> int:
         """Remove what was settled before a time, in small transactions; return how many."""

@@ -7,11 +7,12 @@ from datetime import datetime
 
 from bson import ObjectId
 
-from job_processor.clock import from_ms, to_ms
+from job_processor.clock import EPOCH, from_ms, to_ms
 from job_processor.models import Registrations, WorkerInfo
 from job_processor.settings import NODE_WORKER_TIMEOUT
-from job_processor.store.sqlite.codec import decode, encode
-from job_processor.store.sqlite.rows import Row, optional_ms, optional_time
+from job_processor.store.lenient import fields_of, list_of, moment, text_of
+from job_processor.store.sqlite.codec import encode
+from job_processor.store.sqlite.rows import Row, decoded, optional_ms
 from job_processor.store.sqlite.tables import NOW_MS, Tables
 
 _COLUMNS = (
@@ -92,15 +93,15 @@ def _to_worker(row: Row) -> WorkerInfo:
     return WorkerInfo(
         id=ObjectId(id),
         hostname=hostname,
-        last_seen=from_ms(last_seen),
-        tags=None if tags is None else tuple(decode(tags)),
+        last_seen=moment(last_seen) or EPOCH,
+        tags=None if tags is None else tuple(map(text_of, list_of(decoded(tags)))),
         timeout_s=timeout_s,
         service=service,
-        names=tuple(decode(names)),
-        crons=decode(crons),
+        names=tuple(map(text_of, list_of(decoded(names)))),
+        crons=fields_of(decoded(crons)),
         pid=pid,
         version=version,
         concurrency=concurrency,
-        started_at=optional_time(started_at),
+        started_at=moment(started_at),
         memory=memory,
     )

@@ -1,0 +1,147 @@
+"""What is read of values that somebody else may have written: each as what it should be, or absent.
+
+A later version, the Node package, a script: whatever stands in the database takes nothing down. A
+value of another kind counts as one that is missing, and a text is made of one that is to be shown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from bson import ObjectId
+
+from job_processor.clock import EPOCH, from_ms
+from job_processor.models import Attempt, JobStatus, Output, SkipMetadata
+from job_processor.notes import LogLine, Notes, Progress
+
+_STATUSES: Mapping[str, JobStatus] = {status.value: status for status in JobStatus}
+_INT64 = 2**63
+
+
+def status_of(value: object) -> JobStatus:
+    """Return a state; one that this version does not know is only a text."""
+    known = _STATUSES.get(value) if isinstance(value, str) else None
+    return known if known is not None else _unknown(text_of(value))
+
+
+@lru_cache(maxsize=64)
+def _unknown(value: str) -> JobStatus:
+    status = str.__new__(JobStatus, value)
+    status._name_ = status._value_ = value
+    return status
+
+
+def text_of(value: object) -> str:
+    """Return a text as such, and a text of anything else."""
+    return value if isinstance(value, str) else str(value)
+
+
+def text_or_none(value: object) -> str | None:
+    """Return a text as such, None as such, and a text of anything else."""
+    return value if value is None or isinstance(value, str) else str(value)
+
+
+def whole(value: object, absent: Any = None) -> Any:
+    """Return a whole number as such; a number that is one too; `absent` for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < _INT64:
+        return int(value)  # what JavaScript has written
+    return absent
+
+
+def number(value: object) -> float | None:
+    """Return a finite number as such, None for anything else."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return value
+    return None
+
+
+def moment(value: object) -> datetime | None:
+    """Return a time, also of milliseconds; None for what is none within the years 1 to 9999."""
+    if isinstance(value, datetime):
+        return value
+    try:
+        return from_ms(value) if isinstance(value, int) else None
+    except OverflowError:
+        return None
+
+
+def id_of(value: object) -> ObjectId | None:
+    """Return an id as such, None for anything else."""
+    return value if isinstance(value, ObjectId) else None
+
+
+def list_of(value: object) -> list[Any]:
+    """Return a list as such, an empty one for anything else."""
+    return value if isinstance(value, list) else []
+
+
+def fields_of(value: object) -> Mapping[str, Any]:
+    """Return a mapping as such, an empty one for anything else."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def output_of(value: object) -> Output | None:
+    """Return what a run left; None where it is no mapping."""
+    if not isinstance(value, Mapping):
+        return None
+    return Output(
+        duration=text_of(value.get("duration") or "--"),
+        result=value.get("result"),
+        error=text_or_none(value.get("error")),
+        skip_metadata=skip_of(value.get("skip_metadata")),
+    )
+
+
+def skip_of(value: object) -> SkipMetadata | None:
+    """Return why a job was skipped; None where it is no mapping."""
+    if not isinstance(value, Mapping):
+        return None
+    conflict = value.get("reason") == "noConcurrent_conflict"
+    return SkipMetadata(
+        reason="noConcurrent_conflict" if conflict else "other",
+        conflicting_job_id=id_of(value.get("conflicting_job_id")),
+        skipped_at=moment(value.get("skipped_at")) or EPOCH,
+    )
+
+
+def attempts_of(value: object) -> tuple[Attempt, ...]:
+    """Return the attempts before the present one."""
+    return tuple(
+        Attempt(
+            number=whole(each.get("number"), 1),
+            started_at=moment(each.get("started_at")) or EPOCH,
+            ended_at=moment(each.get("ended_at")) or EPOCH,
+            error=text_or_none(each.get("error")),
+            worker_id=id_of(each.get("worker_id")),
+        )
+        for each in map(fields_of, list_of(value))
+    )
+
+
+def notes_of(value: object) -> Notes | None:
+    """Return what a run has told of itself; None where it is no mapping."""
+    if not isinstance(value, Mapping):
+        return None
+    progress = fields_of(value.get("progress"))
+    lines = (fields_of(line) for line in list_of(value.get("log")))
+    return Notes(
+        progress=progress_of(progress.get("fraction"), progress.get("message"), progress.get("at")),
+        log=tuple(
+            LogLine(moment(line.get("at")) or EPOCH, text_of(line.get("text", "")))
+            for line in lines
+        ),
+    )
+
+
+def progress_of(fraction: object, message: object, at: object) -> Progress | None:
+    """Return how far a run has come; None where it is no number from 0 to 1."""
+    known = number(fraction)
+    if known is None:
+        return None
+    return Progress(min(max(known, 0.0), 1.0), text_or_none(message), moment(at) or EPOCH)
