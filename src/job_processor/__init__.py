@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         NotSetUpError,
         PayloadError,
         ProcessDiedError,
+        SearchLimitError,
         SharedDatabaseError,
         StoreError,
         StoreRefusedError,
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from job_processor.queries import JobPage
     from job_processor.retries import Retry, RetryLater, Snooze
     from job_processor.rollups import Rollup
+    from job_processor.summaries import JobSummary, SummaryPage
 
 __all__ = [
     "AbortController",
@@ -94,6 +96,7 @@ __all__ = [
     "JobRequest",
     "JobStateError",
     "JobStatus",
+    "JobSummary",
     "JobTimeoutError",
     "LogLine",
     "MigrationError",
@@ -109,6 +112,7 @@ __all__ = [
     "Retry",
     "RetryLater",
     "Rollup",
+    "SearchLimitError",
     "SharedDatabaseError",
     "SimpleJob",
     "SkipMetadata",
@@ -117,6 +121,7 @@ __all__ = [
     "StoreRefusedError",
     "StoreSetupError",
     "StoreUnavailableError",
+    "SummaryPage",
     "UnknownJobError",
     "Vitals",
     "WorkerStateError",
@@ -141,6 +146,7 @@ _HOMES = {  # all others are errors
     "notes": "LogLine Notes Progress",
     "pauses": "Pauses",
     "rollups": "Rollup",
+    "summaries": "JobSummary SummaryPage",
     "retries": "Retry RetryLater Snooze",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

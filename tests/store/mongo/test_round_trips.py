@@ -69,6 +69,10 @@ COSTS: dict[str, list[str]] = {
     "state": ["find"],
     "count_matching": ["aggregate"],
     "rollups": ["find"],
+    "find_summaries": ["find"],
+    "summaries_of_runs": ["find"],
+    "latest": ["aggregate"],
+    "vitals": ["aggregate", "hello", "find"],  # without a worker its time is asked for
     "queue": ["find"],
     "names": ["aggregate", "aggregate"],
     "count": ["aggregate"],
