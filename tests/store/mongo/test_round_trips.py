@@ -72,7 +72,7 @@ COSTS: dict[str, list[str]] = {
     "find_summaries": ["find"],
     "summaries_of_runs": ["find"],
     "latest": ["aggregate"],
-    "vitals": ["aggregate", "hello", "find"],  # without a worker its time is asked for
+    "vitals": ["aggregate", "find"],
     "queue": ["find"],
     "names": ["aggregate", "aggregate"],
     "count": ["aggregate"],

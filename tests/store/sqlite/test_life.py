@@ -75,7 +75,7 @@ async def test_nothing_is_left_open(path: Path, in_memory: bool) -> None:
     assert {thread.name for thread in threads()} == (
         {"job-processor-sqlite-writer"}
         if in_memory
-        else {"job-processor-sqlite-writer", "job-processor-sqlite-reader"}
+        else {"job-processor-sqlite-writer", "job-processor-sqlite-pages"}
     )
     assert bool(open_files(path.parent)) is not in_memory
     pulse.close()

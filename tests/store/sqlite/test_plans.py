@@ -16,7 +16,6 @@ from bson import ObjectId
 from job_processor.models import JobStatus
 from job_processor.notes import Notes
 from job_processor.queries import JobQuery
-from job_processor.redaction import Redaction
 from job_processor.store.sqlite import SqliteStore
 from tests.store.sqlite.recording import Recorder, plan_of
 from tests.store.sqlite.samples import (
@@ -84,11 +83,11 @@ VERBS: dict[str, tuple[Verb, set[str]]] = {
     "next_due": (lambda s: s.next_due(("work", "mail")), {DUE}),
     "queue": (lambda s: s.queue(NOW, 10), {DUE, BY_ROW}),
     "find_summaries": (
-        lambda s: s.find_summaries(JobQuery(name="work"), Redaction()),
+        lambda s: s.find_summaries(JobQuery(name="work")),
         {HISTORY, RUNNING, BY_ID},
     ),
     "summaries_of_runs": (lambda s: s.summaries_of_runs(WORKER, 10), {RUNNING, BY_ROW}),
-    "latest": (
+    "find the latest": (
         lambda s: s.latest([("simple", "work")], 10),
         {HISTORY, RUNNING, BY_ID},
     ),
