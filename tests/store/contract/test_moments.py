@@ -76,10 +76,12 @@ READS = frozenset(
         "crons",
         "find",
         "find_active",
+        "find_summaries",
         "get",
         "get_many",
         "kill_requests",
         "last_settings",
+        "latest",
         "look_at_validator",
         "names",
         "next_due",
@@ -93,6 +95,7 @@ READS = frozenset(
         "settings",
         "state",
         "states_of",
+        "summaries_of_runs",
         "vitals",
     }
 )
