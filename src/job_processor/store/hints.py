@@ -11,6 +11,7 @@ from bson import ObjectId
 from job_processor.models import SETTLED, WAITING, JobStatus
 from job_processor.store.base import EndListener, Hint, HintListener
 
+_NOTHING = Hint(0)
 _logger = logging.getLogger("job_processor")
 
 
@@ -35,14 +36,13 @@ def of_ends(listener: EndListener) -> Listener:
 
 def told(states: Iterable[tuple[ObjectId, JobStatus]]) -> tuple[Hint, list[ObjectId]]:
     """Return what a write of these states may mean to a listener, and which jobs it ends."""
-    hint, ended = Hint(0), []
+    waits, ended = False, []
     for job_id, status in states:
-        if status in WAITING:
-            hint |= Hint.WORK
-        elif status in SETTLED:
-            hint |= Hint.SETTLED
+        if status in SETTLED:
             ended.append(job_id)
-    return hint, ended
+        elif status in WAITING:
+            waits = True
+    return (Hint.WORK if waits else _NOTHING) | (Hint.SETTLED if ended else _NOTHING), ended
 
 
 class HintListeners:
