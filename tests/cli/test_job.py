@@ -178,6 +178,33 @@ def test_a_cron_in_detail(cli: Cli, ids: tuple[str, str]) -> None:
         cli("crons", command, "weekly").refused("NAME: 'weekly'", "'nightly'")
 
 
+def test_a_cron_is_removed(cli: Cli, ids: tuple[str, str]) -> None:
+    """At once, with or without `--yes` where nobody can be asked; an unknown one is refused."""
+    cli("crons", "remove", "weekly").refused("NAME: 'weekly'", "'nightly'")
+    text = cli("crons", "remove", "nightly", "--yes").text
+    assert "Cron 'nightly' is removed" in text
+    assert cli("crons", "--json").json == []
+    asyncio.run(fill())
+    assert cli("crons", "remove", "nightly", "--json").json == {"removed": "nightly"}
+
+
+def test_a_cron_that_a_worker_lists_is_not_removed(cli: Cli, ids: tuple[str, str]) -> None:
+    """The command says whose worker it is and what to do, and ends with 1."""
+
+    async def listed() -> None:
+        async with make() as processor:
+            engine = processor._engine
+            assert engine is not None
+            await engine.start()
+            try:
+                removing = asyncio.to_thread(cli, "crons", "remove", "nightly")
+                (await removing).refused("'nightly'", "service 'default'", "pause", code=1)
+            finally:
+                await engine.stop()
+
+    asyncio.run(listed())
+
+
 def test_lists_with_and_without_their_name(cli: Cli, ids: tuple[str, str]) -> None:
     """`jobs list` is `jobs`, `crons list` is `crons`."""
     options = ("--name", "tell", "--json")

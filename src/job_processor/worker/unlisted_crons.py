@@ -59,9 +59,12 @@ class UnlistedCrons:
     def see(self, owners: Mapping[str, Owner], registrations: Registrations) -> None:
         """Notice whose crons are not listed, and which services have no worker."""
         self._again = math.inf
-        services = {worker.service for worker in registrations.workers}
-        _note(self._unserved_since, {owner.service for owner in owners.values()} - services)
-        unlisted = {n for n, owner in owners.items() if not is_listed(n, owner, registrations)}
+        listed: dict[str | None, set[str]] = {}
+        for worker in registrations.workers:
+            listed.setdefault(worker.service, set()).update(worker.crons)
+        services = {owner.service for owner in owners.values()}
+        _note(self._unserved_since, services - listed.keys())
+        unlisted = {n for n, each in owners.items() if n not in listed.get(each.service, ())}
         _note(self._unlisted_since, unlisted)
 
     def is_free(self, owner: Owner, now: datetime) -> bool:

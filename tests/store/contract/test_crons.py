@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from bson import ObjectId
 
-from job_processor.models import Cron, CronTask, Job, JobStatus
+from job_processor.models import Cron, CronTask, Job, JobStatus, SkipMetadata
 from job_processor.queries import JobQuery
 from job_processor.store import Store
 from tests.store.contract.samples import (
@@ -120,6 +120,48 @@ async def test_occurrences_later_than_a_time_are_removed(store: Store) -> None:
     assert await read(store, planned(3, name="other")) == [planned(3, name="other")]
     assert await store.remove_occurrences("nightly", NOW + 2 * HOUR, {to_keep.id}) == 0
     assert await store.remove_occurrences("unknown", NOW, ()) == 0
+
+
+async def test_whoever_knows_an_old_pointer_removes_nothing_before_the_present_one(
+    store: Store,
+) -> None:
+    """What has come due meanwhile is not among what the caller keeps, and stays all the same."""
+    await store.create_cron(cron(scheduled_for=NOW + 3 * HOUR))
+    jobs = [planned(hours) for hours in (1, 2, 3, 4)]
+    await store.insert(jobs)
+    assert await store.remove_occurrences("nightly", NOW, {jobs[0].id}) == 2
+    assert await read(store, *jobs) == [jobs[0], jobs[1], None, None]
+
+
+async def test_whoever_knows_the_present_pointer_removes_what_lies_before_it(
+    store: Store,
+) -> None:
+    """As an earlier definition leaves it."""
+    await store.create_cron(cron(scheduled_for=NOW + 3 * HOUR))
+    jobs = [planned(hours) for hours in (1, 2, 3, 4)]
+    await store.insert(jobs)
+    assert await store.remove_occurrences("nightly", NOW + HOUR, {jobs[2].id}) == 2
+    assert await read(store, *jobs) == [jobs[0], None, jobs[2], None]
+
+
+async def test_what_waits_of_a_cron_is_skipped(store: Store) -> None:
+    """Pending and paused ones of its name, whoever made them; runs, history and jobs stay."""
+    waits = [planned(-1), planned(1, status=JobStatus.PAUSED), planned(2, id=ObjectId())]
+    kept: list[Job] = [
+        planned(3, status=JobStatus.RUNNING, worker_id=WORKER),
+        planned(4, status=JobStatus.FINISHED, ended_at=NOW),
+        planned(-1, name="other"),
+        simple(name="nightly"),
+    ]
+    await store.insert([*waits, *kept])
+    assert await store.skip_waiting("nightly", NOW) == 3
+    assert await store.skip_waiting("nightly", NOW) == 0
+    assert await read(store, *kept) == kept
+    for task in await read(store, *waits):
+        assert task is not None
+        assert (task.status, task.ended_at, task.updated_at) == (JobStatus.SKIPPED, NOW, NOW)
+        assert task.output is not None
+        assert task.output.skip_metadata == SkipMetadata("other", None, NOW)
 
 
 async def test_only_what_was_planned_is_removed(store: Store) -> None:

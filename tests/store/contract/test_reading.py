@@ -197,3 +197,16 @@ async def test_many_names_are_counted_at_once(store: Store) -> None:
     await store.insert([simple(name=name) for _, name in names])
     counts = await store.count(names, 10)
     assert sorted((each.type, each.name) for each in counts if each.count == 1) == names
+
+
+async def test_names_are_left_out_of_what_is_due(store: Store) -> None:
+    """Of the queue and of its delay, whatever else they hold."""
+    early = simple(name="left", scheduled_for=NOW - 3 * SECOND)
+    due = simple(name="due", scheduled_for=NOW - 2 * SECOND)
+    await store.insert([early, due])
+    assert [job.id for job in await store.queue(NOW, 10)] == [early.id, due.id]
+    assert [job.id for job in await store.queue(NOW, 10, {"left"})] == [due.id]
+    assert await store.queue(NOW, 10, {"left", "due"}) == []
+    assert (await store.vitals()).due_since == early.scheduled_for
+    assert (await store.vitals({"left"})).due_since == due.scheduled_for
+    assert (await store.vitals({"left", "due"})).due_since is None

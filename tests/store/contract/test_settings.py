@@ -128,3 +128,18 @@ async def test_settings_before_a_name_are_removed(store: Store) -> None:
     assert sorted(await store.settings("note")) == ["b", "c"]
     assert sorted(await store.settings("notes")) == ["a", "b", "c"]
     assert sorted(await store.settings("not")) == ["a", "b", "c"]
+
+
+async def test_a_setting_is_removed_as_it_was_read(store: Store) -> None:
+    """Changed meanwhile it stays, and the caller is told; without a condition it goes."""
+    read = {"service": "shop", "listed_at": NOW, "seen": ["a", "b"]}
+    assert await store.put_setting("owner", "a", read, None)
+    changed = {**read, "seen": ["a"]}
+    assert await store.put_setting("owner", "a", changed, read)
+    assert not await store.remove_setting("owner", "a", read)
+    assert await store.settings("owner") == {"a": changed}
+    assert await store.remove_setting("owner", "a", changed)
+    assert not await store.remove_setting("owner", "a", changed)
+    assert await store.put_setting("owner", "a", read, None)
+    assert await store.remove_setting("owner", "a")
+    assert not await store.remove_setting("owner", "a")
