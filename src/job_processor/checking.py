@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -19,7 +21,8 @@ from job_processor.definitions import CronDef, Definition, Registry
 from job_processor.errors import InvalidArgumentError, SharedDatabaseError, StoreError
 from job_processor.models import Registrations, WorkerInfo
 from job_processor.schedule import next_occurrence
-from job_processor.settings import CLOCK_TOLERANCE, Settings
+from job_processor.services import listings
+from job_processor.settings import CLOCK_TOLERANCE, STATUS_LIMIT, Settings
 from job_processor.sharing import check_definition, claims_everything, describe_untagged
 from job_processor.store import Store
 from job_processor.store.node_side import Survey
@@ -111,7 +114,7 @@ async def _database(
     try:
         node = store.node_side()
     except InvalidArgumentError:  # the embedded store: its file is on this machine
-        return await _embedded(store, registry)
+        return await _embedded(store, registry, settings)
     await store.ping()  # connects, which takes longer than an answer
     began = time.perf_counter()
     before = clock.now()
@@ -130,11 +133,12 @@ async def _database(
         *_indexes(survey),
         _clocks(offset, took / 2),
         *_workers(survey.registrations, registry),
+        *await _waiting(store, survey.registrations, settings),
         *await _sharing(store, survey, registry, settings),
     ]
 
 
-async def _embedded(store: Store, registry: Registry) -> list[Finding]:
+async def _embedded(store: Store, registry: Registry, settings: Settings) -> list[Finding]:
     if not store.needs_heartbeat:
         text = f"{store.address} is in memory: no other process sees its jobs"
         return [Finding("connection", "warning", text)]
@@ -145,10 +149,12 @@ async def _embedded(store: Store, registry: Registry) -> list[Finding]:
     await store.setup()
     await store.ping()
     took = (time.perf_counter() - began) * 1000
+    registrations = await store.registrations()
     return [
         Finding("connection", "ok", f"{store.address}, SQLite, opened in {took:.0f} ms"),
         Finding("indexes", "ok", "tables and indexes are verified whenever the file is opened"),
-        *_workers(await store.registrations(), registry),
+        *_workers(registrations, registry),
+        *await _waiting(store, registrations, settings),
     ]
 
 
@@ -187,6 +193,7 @@ def _workers(registrations: Registrations, registry: Registry) -> Iterator[Findi
     untagged = [each for each in living if claims_everything(each)]
     for worker in untagged:
         yield Finding("workers", "warning", describe_untagged(worker))
+    yield from _wrong_clocks(registrations)
     if dead:
         text = f"{dead} without a heartbeat: another one rescues what it ran"
         yield Finding("workers", "warning", text)
@@ -196,6 +203,46 @@ def _workers(registrations: Registrations, registry: Registry) -> Iterator[Findi
         return
     yield Finding("workers", "ok", f"{len(ours)} live")
     yield from _unserved(ours, registry)
+
+
+def _wrong_clocks(registrations: Registrations) -> Iterator[Finding]:
+    """Tell whose clock is not the database's: as its worker has told, or as its heartbeats show."""
+    for worker in registrations.workers:
+        ahead = worker.clock_ahead or max(worker.seen_ahead(registrations.now), 0.0)
+        if abs(ahead) > CLOCK_TOLERANCE:
+            whose = f"worker {worker.id} (process {worker.pid} on {worker.hostname})"
+            how = "ahead of" if ahead > 0 else "behind"
+            text = (
+                f"the clock of {whose} is {abs(ahead):.1f} s {how} the database's: synchronize it"
+            )
+            yield Finding("clock", "warning", text)
+
+
+async def _waiting(store: Store, registrations: Registrations, settings: Settings) -> list[Finding]:
+    """Tell of runs of dead workers that no living one may take up, and whom they wait for."""
+    now = registrations.now
+    living = [each for each in registrations.workers if not each.is_dead(now)]
+    if any(each.timeout_s is None for each in living):  # a Node worker does not tell its names
+        return []
+    defined = {name for each in living for name in each.names}
+    left: Counter[str] = Counter()
+    for worker_id in await store.running_worker_ids() - {each.id for each in living}:
+        left.update(job.name for job in await store.runs_of(worker_id, STATUS_LIMIT))
+    orphaned = {name: count for name, count in left.items() if name not in defined}
+    if not orphaned:
+        return []
+    listed = await listings(store, now, timedelta(days=settings.history_days))
+    findings = []
+    for name, count in sorted(orphaned.items()):
+        service = listed.get(name)
+        whom = (
+            "no service has listed this name: they are errored after 10 minutes"
+            if service is None
+            else f"they wait for service {service.service!r}, here last on {service.at:%Y-%m-%d}"
+        )
+        text = f"{count} of dead workers, and no living one defines it; {whom}"
+        findings.append(Finding(f"runs of {name!r}", "warning", text))
+    return findings
 
 
 def _unserved(living: list[WorkerInfo], registry: Registry) -> Iterator[Finding]:

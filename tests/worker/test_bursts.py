@@ -1,0 +1,134 @@
+"""A fleet that works in bursts only: what dead workers left is taken up, and history removed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from job_processor import AbortController, JobDef, JobStatus
+from job_processor.models import SimpleJob
+from job_processor.queries import Claim
+from tests.processors import WAIT, Processors, eventually
+from tests.worker.test_crashes import die_holding
+
+BURST: dict[str, Any] = {"heartbeat_interval": 0.3, "worker_timeout": 1.0}
+
+
+async def handler() -> str:
+    """Do nothing, well."""
+    return "ran"
+
+
+@pytest.mark.parametrize("registered", [True, False])
+async def test_what_a_dead_worker_left_is_taken_up(
+    processors: Processors, caplog: pytest.LogCaptureFixture, registered: bool
+) -> None:
+    """A suspect by the database's clock is watched for two heartbeats, then its run is resumed."""
+    processor = await processors.make(jobs={"a": JobDef(handler, resumable=True)}, **BURST)
+    job = await processor.schedule_job("a")
+    if registered:
+        await die_holding(processor, ["a"], timeout_s=BURST["worker_timeout"])
+        await asyncio.sleep(1.1 * BURST["worker_timeout"])  # its last heartbeat grows old
+    else:
+        wish = Claim(ObjectId(), ("a",), 1, processor._clock.now())
+        assert len(await processor._store.claim(wish)) == 1
+    began = time.monotonic()
+    await asyncio.wait_for(processor.run_worker(burst=True), WAIT)
+    assert time.monotonic() - began >= 2 * BURST["heartbeat_interval"]
+    done = await processor.get_job(job.id)
+    assert done is not None
+    assert (done.status, done.output and done.output.result) == (JobStatus.FINISHED, "ran")
+    assert "1 workers seem dead; this burst watches them for 0.6 s" in caplog.text
+
+
+async def test_a_suspect_that_beats_keeps_its_runs(processors: Processors) -> None:
+    """Where the database's clock jumped all seem dead; who sends a heartbeat meanwhile is not."""
+    held = asyncio.Event()
+
+    async def holds() -> None:
+        await held.wait()
+
+    worker, _ = await processors.start(jobs={"a": JobDef(holds)}, **BURST)
+    job = await worker.schedule_job("a")
+
+    async def runs() -> bool:
+        found = await worker.get_job(job.id)
+        return found is not None and found.status is JobStatus.RUNNING
+
+    await eventually(runs)
+    burst = await processors.make(jobs={"a": JobDef(holds), "b": JobDef(handler)}, **BURST)
+    store = burst._store
+    registrations = store.registrations
+
+    async def in_an_hour() -> Any:
+        read = await registrations()
+        return type(read)(read.now + timedelta(hours=1), read.workers)
+
+    store.registrations = in_an_hour  # type: ignore[method-assign]
+    await asyncio.wait_for(burst.run_worker(burst=True), WAIT)
+    assert await runs()
+    held.set()
+    assert (await worker.wait_for_job(job.id, timeout=WAIT)).crashes == 0
+
+
+async def test_without_a_suspect_it_waits_for_nothing(processors: Processors) -> None:
+    """Each burst looks once; however long two heartbeats are, it ends when nothing is due."""
+    slow = {"heartbeat_interval": 30.0, "worker_timeout": 60.0}
+    processor = await processors.make(jobs={"a": JobDef(handler)}, **slow)
+    job = await processor.schedule_job("a")
+    calls: Counter[str] = Counter()
+    store = processor._store
+    for verb in ("running_worker_ids", "registrations"):
+        ask = getattr(store, verb)
+
+        async def counted(verb: str = verb, ask: Any = ask) -> Any:
+            calls[verb] += 1
+            return await ask()
+
+        setattr(store, verb, counted)
+    await asyncio.wait_for(processor.run_worker(burst=True), WAIT)
+    done = await processor.get_job(job.id)
+    assert done is not None
+    assert done.status is JobStatus.FINISHED
+    assert calls["running_worker_ids"] == 1
+
+
+async def test_a_burst_that_is_told_to_stop_does_not_watch_on(processors: Processors) -> None:
+    """What it suspects is left to the next one."""
+    slow = {"heartbeat_interval": 30.0, "worker_timeout": 60.0}
+    processor = await processors.make(jobs={"a": JobDef(handler, resumable=True)}, **slow)
+    job = await processor.schedule_job("a")
+    wish = Claim(ObjectId(), ("a",), 1, processor._clock.now())
+    assert len(await processor._store.claim(wish)) == 1
+    stop = AbortController()
+    asyncio.get_running_loop().call_later(0.5, stop.abort)
+    await asyncio.wait_for(processor.run_worker(stop.signal, burst=True), WAIT)
+    left = await processor.get_job(job.id)
+    assert left is not None
+    assert left.status is JobStatus.RUNNING
+
+
+@pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
+async def test_a_burst_removes_old_history(processors: Processors) -> None:
+    """Where the database does not do so by itself: a part of it, each time."""
+    processor = await processors.make(jobs={"a": JobDef(handler)}, history_days=1)
+    now = processor._clock.now()
+    ended = now - timedelta(days=2)
+    old = SimpleJob(
+        id=ObjectId(),
+        name="a",
+        status=JobStatus.FINISHED,
+        scheduled_for=ended,
+        created_at=ended,
+        updated_at=ended,
+        ended_at=ended,
+    )
+    await processor._store.insert([old])
+    await asyncio.wait_for(processor.run_worker(burst=True), WAIT)
+    assert await processor.get_job(old.id) is None
