@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sqlite3
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -171,6 +173,23 @@ async def test_a_session_of_another_client(
     assert await stored(on_mongo) == []
 
 
+@pytest.mark.mongo
+@pytest.mark.parametrize("ended", [False, True])
+async def test_a_session_in_no_transaction(
+    client: Client, on_mongo: JobProcessor, *, ended: bool
+) -> None:
+    """Is refused, before its first one and after the end of one: nothing is stored at once."""
+    async with client.start_session() as session:
+        if ended:
+            async with await session.start_transaction():
+                await on_mongo.schedule_job("echo", {"n": 1}, session=session)
+        with pytest.raises(InvalidArgumentError, match=r"session.*start_transaction\(\)"):
+            await on_mongo.schedule_job("echo", {"n": 2}, session=session)
+        with pytest.raises(InvalidArgumentError, match=r"session.*no transaction"):
+            await on_mongo.schedule_jobs(["echo", "alone"], session=session)
+    assert await stored(on_mongo) == ([{"n": 1}] if ended else [])
+
+
 # --- SQLite -----------------------------------------------------------------------------------
 
 
@@ -278,17 +297,73 @@ async def test_a_key_whose_time_is_over(
 async def test_what_is_no_connection_to_the_file(
     tmp_path: Path, connection: sqlite3.Connection, on_sqlite: JobProcessor
 ) -> None:
-    """Another file, a memory database, one that commits by itself, something else."""
+    """Another file, a memory database, something else."""
     for path in (tmp_path / "other.db", ":memory:"):
         other = sqlite3.connect(path)
         with closing(other), pytest.raises(InvalidArgumentError, match=r"session.*jobs\.db"):
             await on_sqlite.schedule_job("echo", session=other)
-    connection.isolation_level = None
-    with pytest.raises(InvalidArgumentError, match=r"session.*BEGIN IMMEDIATE"):
-        await on_sqlite.schedule_job("echo", session=connection)
     with pytest.raises(InvalidArgumentError, match=r"session: 'mine'.*sqlite3 or aiosqlite"):
         await on_sqlite.schedule_job("echo", session="mine")
     async with JobProcessor("sqlite://", jobs=JOBS) as in_memory:
         with pytest.raises(InvalidArgumentError, match=r"session.*in memory"):
             await in_memory.schedule_job("echo", session=connection)
     assert await stored(on_sqlite) == []
+
+
+BY_ITSELF: list[dict[str, Any]] = [{"isolation_level": None}]
+IN_TRANSACTIONS: list[dict[str, Any]] = [{}, {"isolation_level": "IMMEDIATE"}]
+if sys.version_info >= (3, 12):
+    BY_ITSELF += [{"autocommit": True}, {"autocommit": True, "isolation_level": "DEFERRED"}]
+    IN_TRANSACTIONS += [{"autocommit": False}, {"autocommit": False, "isolation_level": None}]
+
+
+def in_file(path: Path) -> int:
+    """Return how many jobs anybody sees in the file."""
+    with closing(sqlite3.connect(path)) as other:
+        found: int = other.execute("SELECT count(*) FROM job_processor_jobs").fetchone()[0]
+        return found
+
+
+@pytest.mark.parametrize("options", BY_ITSELF, ids=str)
+@pytest.mark.parametrize("kind", [sqlite3, aiosqlite])
+async def test_a_connection_that_commits_each_statement(
+    tmp_path: Path, on_sqlite: JobProcessor, options: dict[str, Any], kind: Any
+) -> None:
+    """However that was asked for, it is refused, and serves once it has begun a transaction."""
+    path = tmp_path / "jobs.db"
+    connection = await _answer(kind.connect(path, **options))
+    try:
+        with pytest.raises(InvalidArgumentError, match=r"session.*BEGIN IMMEDIATE"):
+            await on_sqlite.schedule_job("echo", session=connection)
+        assert in_file(path) == 0
+        await _answer(connection.execute("BEGIN IMMEDIATE"))
+        await on_sqlite.schedule_job("echo", session=connection)
+        assert in_file(path) == 0
+        await _answer(connection.execute("ROLLBACK"))
+        assert in_file(path) == 0
+    finally:
+        await _answer(connection.close())
+
+
+@pytest.mark.parametrize("options", IN_TRANSACTIONS, ids=str)
+@pytest.mark.parametrize("kind", [sqlite3, aiosqlite])
+async def test_a_connection_that_begins_transactions(
+    tmp_path: Path, on_sqlite: JobProcessor, options: dict[str, Any], kind: Any
+) -> None:
+    """However that was asked for, the job is there exactly when the caller commits."""
+    path = tmp_path / "jobs.db"
+    connection = await _answer(kind.connect(path, **options))
+    try:
+        await on_sqlite.schedule_job("echo", session=connection)
+        assert in_file(path) == 0
+        await _answer(connection.rollback())
+        assert in_file(path) == 0
+        await on_sqlite.schedule_job("echo", session=connection)
+        await _answer(connection.commit())
+        assert in_file(path) == 1
+    finally:
+        await _answer(connection.close())
+
+
+async def _answer(call: Any) -> Any:
+    return await call if inspect.isawaitable(call) else call

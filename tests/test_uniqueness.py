@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,9 +21,13 @@ from job_processor import (
     JobRequest,
     JobStatus,
     Retry,
+    SimpleJob,
     Snooze,
 )
-from tests.processors import Processors
+from job_processor.errors import StoreRefusedError
+from job_processor.store.mongo import MongoStore
+from job_processor.store.sqlite import SqliteStore
+from tests.processors import WAIT, Processors
 
 HOUR = timedelta(hours=1)
 
@@ -247,3 +253,56 @@ async def test_fifty_producers(processors: Processors, rule: Any) -> None:
     statuses = [job.status.value for job in page.jobs]
     assert statuses.count("pending") == 1
     assert len(statuses) == (50 if rule == "skip" else 1)
+
+
+# --- what removes the holder, and what refuses besides -------------------------------------------
+
+
+async def test_a_key_is_not_held_for_longer_than_its_job_is_kept(processors: Processors) -> None:
+    """`unique_for` beyond `history_days` is refused: the holder would be removed before."""
+    processor = await processors.make(jobs={"echo": JobDef(echo)}, history_days=30)
+    month = 30 * 86_400.0
+    await processor.schedule_job("echo", {}, unique_key="k", unique_for=month)
+    with pytest.raises(InvalidArgumentError, match=r"unique_for: .*2,592,000 seconds.*history_day"):
+        await processor.schedule_job("echo", {}, unique_key="l", unique_for=month + 1)
+    request = JobRequest("echo", {}, unique_key="l", unique_for=365 * 86_400.0)
+    with pytest.raises(InvalidArgumentError, match=r"jobs\[1\]: unique_for"):
+        await processor.schedule_jobs(["echo", request])
+
+
+async def _unique_index_of_a_user(processor: JobProcessor) -> None:
+    """Allow each number once in the payloads of jobs."""
+    store = processor._store
+    if isinstance(store, MongoStore):
+        await store._handles.jobs.create_index("payload.n", unique=True, sparse=True, name="mine")
+        return
+    assert isinstance(store, SqliteStore)
+    with closing(sqlite3.connect(str(store._location.path))) as connection:
+        connection.execute(
+            "CREATE UNIQUE INDEX mine ON job_processor_jobs (json_extract(payload, '$.n'))"
+        )
+
+
+UNIQUE: list[dict[str, Any]] = [
+    {"name": "echo"},
+    {"name": "alone"},
+    {"name": "echo", "unique_key": "other"},
+]
+
+
+@pytest.mark.parametrize("job", UNIQUE, ids=str)
+async def test_a_unique_index_of_the_users_own_is_an_error(
+    processor: JobProcessor, job: dict[str, Any]
+) -> None:
+    """What it refuses is neither stored, nor told to be, nor tried for ever."""
+    await _unique_index_of_a_user(processor)
+    first = await processor.schedule_job("other", {"n": 1})
+    async with asyncio.timeout(WAIT):
+        with pytest.raises(StoreRefusedError, match="unique index"):
+            await processor.schedule_job(payload={"n": 1}, **job)
+        requests = [JobRequest("other", {"n": 2}), JobRequest(payload={"n": 1}, **job)]
+        with pytest.raises((StoreRefusedError, BulkError)):
+            await processor.schedule_jobs(requests)
+    found = (await processor.find_jobs()).jobs
+    stored = [each.id for each in found if isinstance(each, SimpleJob) and each.payload == {"n": 1}]
+    assert stored == [first.id]

@@ -313,7 +313,11 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
         )
 
     def _make_scheduling(self) -> Scheduling:
-        return Scheduling(self.registry, self._clock, self._events, self._stamps)
+        def history() -> float:
+            """Return after how many days settled jobs go, by us or by the database."""
+            return min(self.settings.history_days, self._store.history_days)
+
+        return Scheduling(self.registry, self._clock, self._events, self._stamps, history)
 
     def _host(self) -> Host:
         return Host(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import inf
 from typing import Any, TypeAlias, get_args
 
 from bson import ObjectId
@@ -42,12 +43,26 @@ ShortRequest: TypeAlias = str | tuple[str] | tuple[str, Payload] | tuple[str, Pa
 
 
 class Producer:
-    """Makes jobs of the registry's names."""
+    """Makes jobs of the registry's names.
 
-    def __init__(self, registry: Registry, clock: Clock, stamps: Stamps) -> None:
+    Args:
+        registry: the names that are defined.
+        clock: the time.
+        stamps: what integrations add to a job.
+        history: returns after how many days settled jobs are removed.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        clock: Clock,
+        stamps: Stamps,
+        history: Callable[[], float] = lambda: inf,
+    ) -> None:
         self._registry = registry
         self._clock = clock
         self._stamps = stamps
+        self._history = history
 
     def make(
         self,
@@ -72,6 +87,8 @@ class Producer:
             options["expires_at"] = _expiry(expires_at, now, moment)
         if (unique_key, on_conflict, unique_for) != (None, None, None):
             options["unique_until"] = _unique_until(unique_key, on_conflict, unique_for, now)
+            if unique_for is not None:
+                _check_history(unique_for, self._history())
             options["unique_key"] = unique_key
         return self._job(name, definition, payload, now, moment, **options)
 
@@ -185,6 +202,18 @@ def _unique_until(
     except OverflowError as error:
         allowed = "allowed is a number of seconds that ends before the year 10000"
         raise InvalidArgumentError("unique_for", unique_for, allowed) from error
+
+
+def _check_history(unique_for: float, days: float) -> None:
+    """A key is held by its job, which is removed some time after its end."""
+    seconds = days * 86_400
+    if unique_for > seconds:
+        allowed = (
+            f"allowed are at most {seconds:,.0f} seconds: the job that holds the key is removed "
+            f"{days:g} days after its end, and its key with it (history_days; MongoDB keeps none "
+            "for longer than 90 days)"
+        )
+        raise InvalidArgumentError("unique_for", unique_for, allowed)
 
 
 def _check_priority(priority: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from job_processor.bulk import Bulk, Chunk, OnProgress, Request, Requests
@@ -24,8 +25,15 @@ from job_processor.worker.insertion import Rules, insert_or_skip, insert_refused
 class Scheduling:
     """Puts the jobs of callers into a store."""
 
-    def __init__(self, registry: Registry, clock: Clock, events: EventBus, stamps: Stamps) -> None:
-        self.producer = Producer(registry, clock, stamps)
+    def __init__(
+        self,
+        registry: Registry,
+        clock: Clock,
+        events: EventBus,
+        stamps: Stamps,
+        history: Callable[[], float],
+    ) -> None:
+        self.producer = Producer(registry, clock, stamps, history)
         self._clock = clock
         self._events = events
 

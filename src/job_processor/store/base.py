@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Flag, auto
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from bson import ObjectId
@@ -112,6 +113,9 @@ class Store(ABC):
 
     hints_are_prompt: bool = True
     """False where they come late or not at all: whoever had work a moment ago asks for more."""
+
+    history_days: float = inf
+    """After how many days the database itself removes settled jobs."""
 
     refuses_own_fields: bool = False
     """True where the Node package's validator refuses what a plain job does not have: retries and

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import count
 
 from bson import ObjectId
 
 from job_processor.clock import Clock
-from job_processor.errors import JobConflictError
+from job_processor.errors import JobConflictError, StoreRefusedError
 from job_processor.models import SETTLED, Job, JobStatus, OnConflict, SimpleJob, SkipReason
 from job_processor.settlements import Settlement
 from job_processor.store import Store
@@ -19,6 +21,10 @@ Rules = Mapping[ObjectId, OnConflict]
 """What follows when the unique key of a job is held, by the job's id."""
 
 _NO_RULES: Rules = {}
+_TRIES = 50
+"""Conflicts that may be gone by the time we look, one after the other, for one job."""
+
+_PAUSE = 0.01  # seconds
 
 
 async def insert_or_skip(
@@ -55,7 +61,17 @@ async def insert_refused(
     When a conflict has gone by the time we look, the job is inserted again.
     """
     result = Insertion({job.id: job for job in jobs})
-    while refused:
+    for attempt in count(1):
+        if not refused:
+            break
+        if attempt > _TRIES:
+            job = refused[0]
+            raise StoreRefusedError(
+                f"job {job.name!r} ({job.id}): a unique index refuses it again and again, though "
+                "no active job of its name and no holder of its unique key is in its way; drop "
+                "what unique indexes there are besides those of this package"
+            )
+        await asyncio.sleep(_PAUSE if attempt > 1 else 0)
         again: list[Job] = []
         for job in refused:
             try:

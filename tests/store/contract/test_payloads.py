@@ -5,20 +5,33 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from bson import ObjectId
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from job_processor.clock import truncate
 from job_processor.models import Job, JobStatus, Output, SimpleJob
+from job_processor.queries import JobQuery
 from job_processor.store import Store
 from job_processor.values import MAX_BYTES, MAX_DEPTH, normalize_payload
-from tests.store.contract.samples import end, read, run, simple
+from tests.store.contract.samples import NOW, WORKER, claim, end, read, run, simple
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
-LOOKALIKES = st.sampled_from(["$date", "$oid", "$bytes", "$dict", "$set", "a.b", "_id", ""])
+LOOKALIKES = st.sampled_from(
+    [
+        *("$ref", "$id", "$db"),  # a mapping of two of these has a test of its own
+        *("$date", "$oid", "$bytes", "$dict", "$set", "a.b", "_id", ""),
+    ]
+)
 """Keys that mean something to a store, or to its encoding."""
+
+
+def is_no_reference(value: dict[str, Any]) -> bool:
+    """False for what another library takes for a reference to a document."""
+    return not {"$ref", "$id"} <= value.keys()
+
 
 SCALARS = (
     st.none()
@@ -35,11 +48,11 @@ VALUES = st.recursive(
     lambda children: (
         st.lists(children, max_size=4)
         | st.dictionaries(KEYS, children, max_size=4)
-        | st.dictionaries(LOOKALIKES, children, max_size=2)
+        | st.dictionaries(LOOKALIKES, children, max_size=2).filter(is_no_reference)
     ),
     max_leaves=12,
 )
-PAYLOADS = st.dictionaries(KEYS | LOOKALIKES, VALUES, max_size=4)
+PAYLOADS = st.dictionaries(KEYS | LOOKALIKES, VALUES, max_size=4).filter(is_no_reference)
 BATCHES = st.lists(st.tuples(PAYLOADS, VALUES, TEXT), min_size=4, max_size=4)
 
 quickly = settings(
@@ -101,6 +114,39 @@ async def test_names_may_hold_any_text(store: Store, names: list[str]) -> None:
     for job in claimed:
         assert await store.find_active("simple", job.name) is not None
     await store.settle([end(job) for job in claimed])
+
+
+REFERENCES: list[dict[str, Any]] = [
+    {"$ref": "#/definitions/order", "$id": "https://example.org/order"},
+    {"$ref": "orders", "$id": 1, "$db": "shop", "more": [1, {"$ref": "a", "$id": {"b": 1}}]},
+    {"properties": {"a": [{"$ref": "b", "$id": None, "c": {"$ref": "d", "$id": 1}}]}},
+]
+"""What another library takes for references to documents."""
+
+
+@pytest.mark.parametrize("value", REFERENCES)
+async def test_what_looks_like_a_reference_is_a_mapping(
+    store: Store, value: dict[str, Any]
+) -> None:
+    """In a payload, a result, a state and a setting, whichever way a job is read."""
+    value = {"value": value}  # the MongoDB server of the tests refuses it as the payload itself
+    await store.insert([simple(payload=value)])
+    (job,) = await store.claim(claim())
+    assert await store.save_state(job, value)
+    assert shape(await store.state(job.id)) == shape(value)
+    assert await store.runs_of(WORKER, 10) == [job]
+    (looked_through,) = await store.find(JobQuery(worker_id=WORKER))
+    await store.settle([end(job, output=Output("1 s", value))])
+    found = [await store.get(job.id), *await store.get_many([job.id])]
+    found += [*await store.find(JobQuery()), await store.requeue(job.id, NOW)]
+    found += [await store.find_active("simple", job.name)]
+    assert len(found) == 5
+    for each in (job, looked_through, *found):
+        assert isinstance(each, SimpleJob)
+        assert shape(each.payload) == shape(value)
+        assert each.output is None or shape(each.output.result) == shape(value)
+    await store.put_setting("kind", "name", value, None)
+    assert shape((await store.settings("kind"))["name"]) == shape(value)
 
 
 def deep(levels: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import secrets
 import time
 import traceback
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -217,6 +218,22 @@ async def test_the_client_of_a_url_is_closed_with_the_store(mongo_db_url: str) -
     with pytest.raises(StoreError, match="after close") as caught:
         await store.ping()
     assert isinstance(caught.value.__cause__, InvalidOperation)
+
+
+@pytest.mark.parametrize(("bypass", "refused"), [(False, True), (True, False)])
+async def test_a_client_that_encrypts_by_itself_is_refused(
+    monkeypatch: pytest.MonkeyPatch, *, bypass: bool, refused: bool
+) -> None:
+    """It would refuse streams and counts; one that only decrypts sends all as it is."""
+    client = AsyncMongoClient[dict[str, Any]]("mongodb://host", connect=False)
+    options = SimpleNamespace(_bypass_auto_encryption=bypass)  # what AutoEncryptionOpts keeps
+    monkeypatch.setattr(type(client.options), "auto_encryption_opts", property(lambda _: options))
+    if refused:
+        with pytest.raises(InvalidArgumentError, match=r"auto_encryption_opts.*ClientEncryption"):
+            MongoStore.from_database(client["name"])
+    else:
+        MongoStore.from_database(client["name"])
+    await client.close()
 
 
 # --- a server that is away ----------------------------------------------------------------------

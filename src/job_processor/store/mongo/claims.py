@@ -25,11 +25,17 @@ from job_processor.store.mongo.documents import (
     Document,
     to_job,
 )
-from job_processor.store.mongo.errors import failing_document_id, is_refused_by_validator
+from job_processor.store.mongo.errors import (
+    failing_document_id,
+    is_refused,
+    is_refused_by_validator,
+    reason,
+)
 from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.hinting import BY_ID, Hinting, IndexHint
 from job_processor.store.mongo.indexes import BY_TIME, CLAIM, Index
 from job_processor.store.mongo.modifying import find_one_and_update
+from job_processor.store.mongo.whole import find_whole
 
 _ORDER = [("priority", -1), ("scheduled_for", 1)]
 _HEAD = {"_id": 1, "priority": 1}
@@ -40,7 +46,7 @@ _TRIES = 4
 """Claims that lost every candidate to others are tried again so often."""
 
 _ASIDE_SECONDS = 600.0
-"""How long a job that the validator refuses is left alone."""
+"""How long a job that the validator or a unique index of the user's refuses is left alone."""
 
 
 class Claims:
@@ -100,7 +106,7 @@ class Claims:
                     self._jobs, due, _to_running(claim), sort=_order(claim), hint=hint
                 )
             except OperationFailure as error:
-                if not is_refused_by_validator(error):
+                if not is_refused(error):
                     raise
                 failing = failing_document_id(error)
                 if failing is None:
@@ -108,7 +114,7 @@ class Claims:
                     if head is None:
                         continue
                     failing = head["_id"]
-                self._put_aside(failing)
+                self._put_aside(failing, error)
             else:
                 return [] if document is None else [document]
 
@@ -134,7 +140,7 @@ class Claims:
                 _still_due(claim, ids), _to_running(claim), hint=BY_ID
             )
         except OperationFailure as error:
-            if not is_refused_by_validator(error):
+            if not is_refused(error):
                 raise
             return await self._taken_by_now(claim, ids) + await self._take_each(claim, ids)
         lost = result.matched_count < len(ids)
@@ -149,8 +155,8 @@ class Claims:
             "worker_id": claim.worker_id,
             "updated_at": {"$gte": claim.now},
         }
-        found = self._jobs.find(ours, limit=len(ids))  # without it, one more request for the end
-        return await found.batch_size(len(ids)).to_list()
+        # Without the limit, one more request for the end.
+        return await find_whole(self._jobs, ours, limit=len(ids), batch_size=len(ids))
 
     async def _take_each(self, claim: Claim, ids: Iterable[ObjectId]) -> list[Document]:
         """Claim the candidates one by one; set aside what the validator refuses."""
@@ -161,9 +167,9 @@ class Claims:
                     self._jobs, _still_due(claim, [job_id]), _to_running(claim), hint=BY_ID
                 )
             except OperationFailure as error:
-                if not is_refused_by_validator(error):
+                if not is_refused(error):
                     raise
-                self._put_aside(job_id)
+                self._put_aside(job_id, error)
             else:
                 taken += [] if document is None else [document]
         return taken
@@ -178,13 +184,14 @@ class Claims:
             **_without([*claim.exclude, *self._set_aside()]),
         }
 
-    def _put_aside(self, job_id: ObjectId) -> None:
+    def _put_aside(self, job_id: ObjectId, error: OperationFailure) -> None:
         self._aside[job_id] = time.monotonic() + _ASIDE_SECONDS
+        who = f"the validator of {self._jobs.name} refuses it as it stands"
         self._logger.warning(
-            "job %s is left alone for %.0f minutes: the validator of %s refuses it as it stands",
+            "job %s is left alone for %.0f minutes: %s",
             job_id,
             _ASIDE_SECONDS / 60,
-            self._jobs.name,
+            who if is_refused_by_validator(error) else reason(error),
         )
 
     def _set_aside(self) -> list[ObjectId]:

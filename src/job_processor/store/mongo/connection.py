@@ -12,7 +12,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from job_processor.addresses import without_credentials
-from job_processor.errors import InvalidArgumentError
+from job_processor.errors import InvalidArgumentError, Unshown
 from job_processor.store.mongo.documents import Document
 
 _SELECTION_TIMEOUT_MS = 5000
@@ -32,6 +32,11 @@ _OF_THE_APPLICATION = frozenset(
 )
 """Arguments that say how the application reads, and not how a server is reached."""
 
+_ENCRYPTED = (
+    "its client encrypts by itself (auto_encryption_opts), which refuses change streams and counts "
+    "and would hide what jobs are found by; pass a database of a client without it, or with "
+    "bypass_auto_encryption=True, and encrypt what a payload hides with ClientEncryption"
+)
 _OTHERS = {
     "MongoClient": "synchronous client",
     "Database": "synchronous database",
@@ -82,6 +87,8 @@ def adopt(database: object) -> Connection:
     """
     if not isinstance(database, AsyncDatabase):
         raise InvalidArgumentError("db", database, _instead_of(database))
+    if encrypts(database.client):
+        raise InvalidArgumentError("db", Unshown(database), _ENCRYPTED)
     hosts = database.client.topology_description.server_descriptions()
     where = ",".join(f"{host}:{port}" if port else host for host, port in sorted(hosts))
     return Connection(
@@ -90,6 +97,15 @@ def adopt(database: object) -> Connection:
         client_options(database.client),
         owned=False,
     )
+
+
+def encrypts(client: AsyncMongoClient[Any]) -> bool:
+    """True for a client that encrypts by itself what it sends.
+
+    One that only decrypts (`bypass_auto_encryption`) sends everything as it is.
+    """
+    options = client.options.auto_encryption_opts
+    return options is not None and not getattr(options, "_bypass_auto_encryption", False)
 
 
 def client_options(client: AsyncMongoClient[Any]) -> Document | None:

@@ -8,6 +8,7 @@ is critical: where it is there with other options, `setup()` fails and says so.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -153,6 +154,26 @@ SIGNALS = (
     # From here on ours.
     Index("unacknowledged_by_job", (("job_id", 1),), {"partialFilterExpression": {"ack": False}}),
 )
+
+_CONFLICTS = (*JOBS[:2], UNIQUE_KEY)
+"""Whose refusal of a job has a meaning: its name is exclusive, or its unique key is held."""
+
+
+def is_conflict(error: Mapping[str, Any]) -> bool:
+    """True when a duplicate key is one of our unique indexes, and not of one that a user made."""
+    if error.get("code") != DUPLICATE_KEY:
+        return False
+    keys = tuple((error.get("keyPattern") or {}).items())
+    if keys:
+        return any(keys == index.keys for index in _CONFLICTS)
+    return any(index_of(error) == index.name for index in _CONFLICTS)
+
+
+def index_of(error: Mapping[str, Any]) -> str:
+    """Return the name of the index that a duplicate key is in, as far as the server tells it."""
+    found = re.search(r" index: (\S+) dup key", str(error.get("errmsg", "")))
+    return found[1] if found else ", ".join(error.get("keyPattern") or ("unknown",))
+
 
 RACES = frozenset(
     {

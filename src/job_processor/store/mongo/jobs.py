@@ -28,6 +28,7 @@ from job_processor.store.mongo.errors import (
     write_errors,
 )
 from job_processor.store.mongo.handles import Handles
+from job_processor.store.mongo.indexes import index_of, is_conflict
 from job_processor.store.mongo.modifying import update_then_find
 
 
@@ -67,6 +68,9 @@ class Jobs:
         try:
             document = await update_then_find(self._jobs, settled, _to_waiting(now))
         except DuplicateKeyError as error:
+            if not is_conflict(_details(error)):
+                told = f"job {job_id} cannot be retried: {_not_ours(error.details or {})}"
+                raise StoreRefusedError(told) from error
             raise JobConflictError.of(job_id) from error
         except OperationFailure as error:
             if is_refused_by_validator(error):
@@ -102,8 +106,12 @@ class Jobs:
                 raise StoreRefusedError(told) from error
             if each["code"] != DUPLICATE_KEY:
                 raise error
-            if not _is_duplicate_id(each):
-                duplicates.append(job)
+            if _is_duplicate_id(each):
+                continue
+            if not is_conflict(each):
+                told = f"job {job.name!r} ({job.id}): {_not_ours(each)}"
+                raise StoreRefusedError(told) from error
+            duplicates.append(job)
         if not duplicates:
             return []
         # Where a document breaks both indexes, the server may name either one.
@@ -144,6 +152,18 @@ def _to_waiting(now: datetime) -> list[Document]:
         },
         {"$unset": ["attempt", "crashes", "expires_at", "notes", "state", "state_saved"]},
     ]
+
+
+def _details(error: OperationFailure) -> Mapping[str, Any]:
+    return {**(error.details or {}), "code": error.code}
+
+
+def _not_ours(error: Mapping[str, Any]) -> str:
+    """Return what there is to say of a unique index that somebody else has made."""
+    return (
+        f"the unique index {index_of(error)!r} of this collection refuses it, which is none of "
+        "this package's; drop it, or use a unique_key instead"
+    )
 
 
 def _is_duplicate_id(error: Mapping[str, Any]) -> bool:

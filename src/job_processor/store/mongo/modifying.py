@@ -13,8 +13,9 @@ from typing import Any
 from pymongo.errors import WriteConcernError
 
 from job_processor.store.mongo.documents import Document
-from job_processor.store.mongo.handles import CODEC, Collection
+from job_processor.store.mongo.handles import Collection
 from job_processor.store.mongo.hinting import IndexHint
+from job_processor.store.mongo.whole import RAW_CODEC, decode, find_one_whole
 
 
 async def find_one_and_update(
@@ -41,7 +42,7 @@ async def find_one_and_update(
         command["sort"] = dict(sort)
     if hint is not None:
         command["hint"] = dict(hint)
-    reply = await collection.database.command(command, codec_options=CODEC)
+    reply = decode(await collection.database.command(command, codec_options=RAW_CODEC))
     unconfirmed = reply.get("writeConcernError")
     if unconfirmed is not None:
         raise WriteConcernError(unconfirmed.get("errmsg"), unconfirmed.get("code"), unconfirmed)
@@ -60,4 +61,4 @@ async def update_then_find(
     result = await collection.update_one(selection, change)
     if result.matched_count == 0:
         return None
-    return await collection.find_one({"_id": selection["_id"]})
+    return await find_one_whole(collection, {"_id": selection["_id"]})

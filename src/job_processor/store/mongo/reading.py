@@ -34,6 +34,7 @@ from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.hinting import Hinting, IndexHint
 from job_processor.store.mongo.indexes import NEWEST_BY_NAME, NEWEST_BY_TYPE, Index
 from job_processor.store.mongo.summaries import shown_fields, to_summary
+from job_processor.store.mongo.whole import aggregate_whole, find_one_whole, find_whole
 from job_processor.summaries import JobSummary
 
 _TYPES: tuple[JobType, ...] = ("cron_task", "simple")
@@ -63,15 +64,15 @@ class Reading:
     async def get(self, job_id: ObjectId) -> Job | None:
         """Return a job or cron task, None when there is none of this id."""
         # By its id alone, which needs no plan; what it is is seen here.
-        document = await self._jobs.find_one({"_id": job_id}, _WHAT_IS_SHOWN)
+        document = await find_one_whole(self._jobs, {"_id": job_id}, _WHAT_IS_SHOWN)
         return to_job(document) if document is not None and _is_job(document) else None
 
     async def get_many(self, job_ids: Collection[ObjectId]) -> list[Job]:
         """Return those of the jobs and cron tasks that exist, in no order."""
         if not job_ids:
             return []
-        found = self._jobs.find({"_id": {"$in": list(job_ids)}, **_IS_JOB}, _WHAT_IS_SHOWN)
-        return [to_job(document) async for document in found]
+        wanted = {"_id": {"$in": list(job_ids)}, **_IS_JOB}
+        return [to_job(each) for each in await find_whole(self._jobs, wanted, _WHAT_IS_SHOWN)]
 
     async def states_of(self, job_ids: Collection[ObjectId]) -> dict[ObjectId, State]:
         """Return the states of those that exist."""
@@ -148,8 +149,7 @@ class Reading:
         """
         pipeline = [*_look_through(query), *stages]
         try:
-            found = await self._jobs.aggregate(pipeline, maxTimeMS=int(LOOK_SECONDS * 1000))
-            return await found.to_list()
+            return await aggregate_whole(self._jobs, pipeline, maxTimeMS=int(LOOK_SECONDS * 1000))
         except ExecutionTimeout as error:
             told = f"the search took longer than {LOOK_SECONDS:g} s; ask for less"
             raise SearchLimitError(told) from error
@@ -171,8 +171,9 @@ class Reading:
 
     async def _walk(self, query: JobQuery, shown: Document, hint: IndexHint) -> list[Document]:
         order = [("_id", 1 if query.oldest_first else -1)]
-        found = self._jobs.find(_selection(query), shown, sort=order, limit=query.limit, hint=hint)
-        return await found.to_list()
+        return await find_whole(
+            self._jobs, _selection(query), shown, sort=order, limit=query.limit, hint=hint
+        )
 
     async def count_matching(self, query: JobQuery, cap: int) -> int:
         """Count a selection, up to `cap`."""
@@ -188,7 +189,7 @@ class Reading:
         """
         active = {"type": type, "name": name, "status": {"$in": ACTIVE_STATUSES}}
         for selection in ({**active, "concurrency.mode": "exclusive"}, active):
-            document = await self._latest.find_one(selection)
+            document = await find_one_whole(self._latest, selection)
             if document is not None:
                 return to_job(document)
         return None
@@ -203,13 +204,10 @@ class Reading:
         """Return what a list shows of the due jobs and cron tasks, the earliest first."""
         if limit < 1:
             return []
-        due = self._jobs.find(
-            _due(now, leaving_out),
-            shown_fields(redaction),
-            sort=[("scheduled_for", 1)],
-            limit=limit,
-        )
-        return [to_summary(document, redaction) async for document in due]
+        due, shown = _due(now, leaving_out), shown_fields(redaction)
+        order = [("scheduled_for", 1)]
+        found = await find_whole(self._jobs, due, shown, sort=order, limit=limit)
+        return [to_summary(document, redaction) for document in found]
 
     async def summaries_of_runs(
         self, worker_id: ObjectId, limit: int, redaction: Redaction | None
@@ -218,8 +216,8 @@ class Reading:
         if limit < 1:
             return []
         running = {"status": "running", "worker_id": worker_id}
-        runs = self._jobs.find(running, shown_fields(redaction), limit=limit)
-        return [to_summary(document, redaction) async for document in runs]
+        runs = await find_whole(self._jobs, running, shown_fields(redaction), limit=limit)
+        return [to_summary(document, redaction) for document in runs]
 
     async def due_since(self, now: datetime, leaving_out: Collection[str]) -> datetime | None:
         """Return when the first due job was to begin; None: none is due."""

@@ -24,6 +24,7 @@ from job_processor.store.mongo.errors import (
 )
 from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.settlements import fence
+from job_processor.store.mongo.whole import find_one_whole
 
 
 class Records:
@@ -75,7 +76,7 @@ class Records:
 
     async def state(self, job_id: ObjectId) -> Any:
         """Return the state that was saved last."""
-        document = await self._latest.find_one({"_id": job_id}, {"state": 1})
+        document = await find_one_whole(self._latest, {"_id": job_id}, {"state": 1})
         return None if document is None else document.get("state")
 
 

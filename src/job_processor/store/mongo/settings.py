@@ -9,6 +9,7 @@ from pymongo.errors import DuplicateKeyError
 
 from job_processor.store.base import Setting
 from job_processor.store.mongo.handles import Handles
+from job_processor.store.mongo.whole import find_whole
 from job_processor.values import normalize
 
 
@@ -20,8 +21,8 @@ class Settings:
 
     async def of_kind(self, kind: str) -> dict[str, Setting]:
         """Return the settings of a kind, by name."""
-        found = self._settings.find({"_id": _keys_of(kind), "kind": kind})
-        return {document["name"]: document["value"] async for document in found}
+        found = await find_whole(self._settings, {"_id": _keys_of(kind), "kind": kind})
+        return {document["name"]: document["value"] for document in found}
 
     async def last_of_kind(self, kind: str, limit: int) -> dict[str, Setting]:
         """Return those settings of a kind whose names come last, the very last first."""

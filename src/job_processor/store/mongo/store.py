@@ -136,6 +136,11 @@ class MongoStore(Store):
         """False also behind a router, whose streams wait for the clocks of all shards."""
         return self._watch.supported and not self._routed
 
+    @property
+    def history_days(self) -> float:  # type: ignore[override]  # `setup()` finds it out
+        """After how many days MongoDB removes settled jobs by itself."""
+        return self._history.database_days
+
     # --- life ---------------------------------------------------------------------------------
 
     async def setup(self) -> None:

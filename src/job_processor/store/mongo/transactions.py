@@ -6,17 +6,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import BulkWriteError
 
-from job_processor.errors import InvalidArgumentError, JobConflictError
+from job_processor.errors import InvalidArgumentError, JobConflictError, Unshown
 from job_processor.models import Job
 from job_processor.store.mongo.documents import job_document
-from job_processor.store.mongo.errors import DUPLICATE_KEY, write_errors
+from job_processor.store.mongo.errors import write_errors
 from job_processor.store.mongo.handles import Handles
+from job_processor.store.mongo.indexes import is_conflict
 
 _ALLOWED = (
     "allowed is a session of the client whose database the processor was given: "
     "JobProcessor(db=client['name']) and client.start_session()"
+)
+_NO_TRANSACTION = (
+    "it is in no transaction, so the jobs would be stored at once, whatever follows; begin one "
+    "with session.start_transaction() or session.with_transaction(), or leave session out"
 )
 
 
@@ -39,13 +44,13 @@ class Transactions:
         if session.client is not self._client:
             refused = f"it is of another client; {_ALLOWED} ({self._address})"
             raise InvalidArgumentError("session", session, refused)
+        if not session.in_transaction:
+            raise InvalidArgumentError("session", Unshown(session), _NO_TRANSACTION)
         if not jobs:
             return
         try:
             await self._jobs.insert_many(map(job_document, jobs), session=session)
-        except DuplicateKeyError as error:
-            raise JobConflictError.in_transaction(jobs) from error
         except BulkWriteError as error:
-            if any(each["code"] == DUPLICATE_KEY for each in write_errors(error)):
+            if any(map(is_conflict, write_errors(error))):
                 raise JobConflictError.in_transaction(jobs) from error
             raise

@@ -7,6 +7,7 @@ from typing import Any
 from job_processor.models import SimpleJob, replaced_by
 from job_processor.store.mongo.documents import ACTIVE_STATUSES, Document, job_document, to_job
 from job_processor.store.mongo.handles import Handles
+from job_processor.store.mongo.whole import find_one_whole
 
 
 class UniqueKeys:
@@ -20,7 +21,7 @@ class UniqueKeys:
         """Return the job that holds a key, as the primary has it last."""
         of_key: Document = {"type": "simple", "name": name, "unique_key": unique_key}
         for holding in ({"status": {"$in": ACTIVE_STATUSES}}, {"unique_until": {"$exists": True}}):
-            document = await self._latest.find_one({**of_key, **holding})
+            document = await find_one_whole(self._latest, {**of_key, **holding})
             if document is not None:
                 return _simple(document)
         return None

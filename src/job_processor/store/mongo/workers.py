@@ -21,6 +21,7 @@ from job_processor.store.lenient import (
 )
 from job_processor.store.mongo.documents import Document, to_job
 from job_processor.store.mongo.handles import CODEC, Handles
+from job_processor.store.mongo.whole import find_whole
 
 
 def beat_update(memory: int | None, clock_ahead: float | None) -> list[Document]:
@@ -123,8 +124,7 @@ class Workers:
         selection: Document = {"status": "running", "worker_id": worker_id}
         if exclude:
             selection["_id"] = {"$nin": list(exclude)}
-        runs = jobs.find(selection, limit=limit)
-        return [to_job(document) async for document in runs]
+        return [to_job(document) for document in await find_whole(jobs, selection, limit=limit)]
 
     async def move_runs(self, old: ObjectId, new: ObjectId) -> set[ObjectId]:
         """Running under `old` → running under `new`; return all ids running under `new`."""

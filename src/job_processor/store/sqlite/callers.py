@@ -32,7 +32,10 @@ async def write_in(connection: Any, path: Path | None, statement: str, rows: Seq
     files = [row[2] for row in await _answer(cursor.fetchall()) if row[1] == "main"]
     if not files or not _is_same(path, files[0]):
         raise InvalidArgumentError("session", connection, f"{_ALLOWED}: {path}")
-    if connection.isolation_level is None and not connection.in_transaction:
+    # It begins a transaction, if the connection is one that begins any. How that was asked for
+    # (isolation_level, autocommit) differs by the version of Python, and is hidden by aiosqlite.
+    await _answer(connection.executemany(statement, ()))
+    if not connection.in_transaction:
         refused = "it commits each statement by itself; execute BEGIN IMMEDIATE first"
         raise InvalidArgumentError("session", connection, refused)
     cursor = await _answer(connection.executemany(statement, rows))

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from itertools import chain
 
+from job_processor.errors import StoreRefusedError
 from job_processor.models import Job, SimpleJob
 from job_processor.store.sqlite.rows import COLUMNS, PLAIN_COLUMNS, Row, to_plain_rows, to_row
 from job_processor.store.sqlite.tables import Tables
@@ -32,12 +33,19 @@ class Inserts:
             return []
         # Whatever has its id in the table is there: by us, by our first attempt, or by another
         # scheduler. What is missing met an active one of its name, or the holder of its key.
-        return [
+        refused = [
             job
             for job in jobs
-            if (job.exclusive or (isinstance(job, SimpleJob) and job.unique_key is not None))
-            and connection.execute(self._exists, (job.id.binary,)).fetchone() is None
+            if connection.execute(self._exists, (job.id.binary,)).fetchone() is None
         ]
+        for job in refused:
+            if not job.exclusive and not (isinstance(job, SimpleJob) and job.unique_key):
+                raise StoreRefusedError(
+                    f"job {job.name!r} ({job.id}): a unique index or a trigger of this table "
+                    "refuses it, which is none of this package's; drop it, or use a unique_key "
+                    "instead"
+                )
+        return refused
 
     def _insert_all(self, connection: sqlite3.Connection, jobs: Sequence[Job]) -> int:
         """Return how many were inserted."""
