@@ -9,6 +9,7 @@ from others, however few the application's may have, and no limit of the applica
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -143,8 +144,14 @@ async def open_stream(
                 with pymongo.timeout(CLOSE_TIMEOUT / 2):
                     await stream.close()
     finally:
-        with pymongo.timeout(CLOSE_TIMEOUT / 2):
-            await client.close()
+        # Whoever loses patience with us does not interrupt it.
+        closing = asyncio.create_task(_close(client))
+        await asyncio.shield(closing)
+
+
+async def _close(client: AsyncMongoClient[Document]) -> None:
+    with pymongo.timeout(CLOSE_TIMEOUT / 2):
+        await client.close()
 
 
 async def _open(
