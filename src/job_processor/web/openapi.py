@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from job_processor.models import JobStatus
 from job_processor.version import version
+from job_processor.web.api import OWN_HEADER
 from job_processor.web.places import root_of
 
 _ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
@@ -41,7 +42,7 @@ def describe(root: str) -> dict[str, Any]:
                     "parameters": _query_parameters(),
                 },
                 "post": {
-                    **_operation("schedule a job", job, 400, 422, 409, success=201),
+                    **_operation("schedule a job", job, 400, 408, 409, 413, 422, success=201),
                     "requestBody": {
                         "required": True,
                         "content": {
@@ -53,15 +54,15 @@ def describe(root: str) -> dict[str, Any]:
             "/api/jobs/{id}": {
                 "parameters": [_ID],
                 "get": _operation("a job", job, 400, 404),
-                "delete": _operation("remove it", None, 400, 404, 409, success=204),
+                "delete": _unforged(_operation("remove it", None, 400, 404, 409, success=204)),
             },
             "/api/jobs/{id}/kill": {
                 "parameters": [_ID],
-                "post": _operation("kill it", job, 400, 404),
+                "post": _unforged(_operation("kill it", job, 400, 404)),
             },
             "/api/jobs/{id}/retry": {
                 "parameters": [_ID],
-                "post": _operation("send it round again", job, 400, 404, 409),
+                "post": _unforged(_operation("send it round again", job, 400, 404, 409)),
             },
             "/api/crons": {"get": _operation("all crons with their next times", anything)},
             "/api/workers": {"get": _operation("workers with what they run", anything)},
@@ -78,6 +79,18 @@ def _operation(
     for status in (*problems, 401, 403, 503):
         responses[str(status)] = _PROBLEM
     return {"summary": summary, "responses": responses}
+
+
+def _unforged(operation: dict[str, Any]) -> dict[str, Any]:
+    """Return an operation that asks for what no form of another site can send."""
+    header = {
+        "name": OWN_HEADER,
+        "in": "header",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[a-z]+$"},
+        "description": "anything; not needed beside a bearer token or application/json",
+    }
+    return {**operation, "parameters": [header]}
 
 
 def _query_parameters() -> list[dict[str, Any]]:
