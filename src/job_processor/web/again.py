@@ -10,6 +10,7 @@ from job_processor.errors import InvalidArgumentError, Unshown
 from job_processor.monitoring import job_json
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction
+from job_processor.values import normalize_payload
 
 
 async def schedule(processor: JobProcessor, redaction: Redaction, fields: Mapping[str, str]) -> str:
@@ -23,7 +24,7 @@ async def schedule(processor: JobProcessor, redaction: Redaction, fields: Mappin
         payload = json.loads(text) if text else None
     except (ValueError, RecursionError) as error:
         raise InvalidArgumentError("payload", Unshown(text), f"allowed is JSON: {error}") from error
-    name = fields.get("name", "")
+    name, payload = fields.get("name", ""), normalize_payload(payload)  # not too deep, from here on
     payload = redaction.restored(payload, await _payload_of(processor, fields.get("of", ""), name))
     return str((await processor.schedule_job(name, payload)).id)
 

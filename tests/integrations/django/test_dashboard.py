@@ -63,6 +63,16 @@ def test_others_may_not(shop: Shop) -> None:
     assert customer.get("/queue/healthz").status_code == 503  # it asks nobody; no worker is there
 
 
+def test_a_host_that_django_refuses(shop: Shop) -> None:
+    """Is refused below the dashboard's path, whoever asks; a probe goes by the pod's address."""
+    browser = shop.browser(username="ada", is_staff=True)
+    for host in ("evil.example", "localhost.evil.example", "", "a b"):
+        for path in ("/queue/", "/queue/jobs", "/queue/api/jobs", "/queue/static/app.js"):
+            assert browser.get(path, headers={"host": host}).status_code == 400
+    assert browser.get("/queue/jobs", headers={"host": "localhost:8000"}).status_code == 200
+    assert browser.get("/queue/healthz", headers={"host": "10.1.2.3:8000"}).status_code == 503
+
+
 def test_the_rest_is_the_sites(shop: Shop) -> None:
     """A path that only begins alike is Django's; the dashboard ends with the server."""
     with shop.browser() as browser:

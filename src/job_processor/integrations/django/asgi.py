@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth import get_user
+from django.core.exceptions import DisallowedHost
 from django.db import close_old_connections
 from django.http import HttpRequest
 
@@ -47,8 +48,9 @@ def login_access(permission: str | None = None) -> Callable[[Any], Awaitable[Acc
 def mounted(application: App, path: str, dashboard: App) -> App:
     """Return an ASGI application: `dashboard` under `path`, everything else is `application`'s.
 
-    Who is not logged in is sent to LOGIN_URL, where `login_access` decides. Raises
-    InvalidArgumentError for a path that cannot be one.
+    Who is not logged in is sent to LOGIN_URL, where `login_access` decides. A host that Django
+    refuses (ALLOWED_HOSTS) is refused here, too, but for probes. Raises InvalidArgumentError for a
+    path that cannot be one.
     """
     if not path.startswith("/") or path.endswith("/"):
         allowed = "allowed is a path that begins with / and does not end with it, such as '/jobs'"
@@ -61,11 +63,38 @@ def mounted(application: App, path: str, dashboard: App) -> App:
         root = scope.get("root_path", "") + path
         if scope["type"] == "http" and f"{scope['path']}/".startswith(f"{root}/"):
             inner = {**scope, "root_path": root}
-            await dashboard(inner, receive, _Login(inner, send))
+            if scope["path"] == f"{root}/healthz" or _is_allowed(scope):
+                await dashboard(inner, receive, _Login(inner, send))
+            else:
+                await _refuse(send)
         else:
             await application(scope, receive, send)
 
     return serve
+
+
+def _is_allowed(scope: Scope) -> bool:
+    """Return whether Django takes requests for the host that this one names."""
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    request = HttpRequest()
+    request.META = {
+        f"HTTP_{name.upper().replace('-', '_')}": headers[name]
+        for name in ("host", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto")
+        if name in headers
+    }
+    server = scope.get("server") or ("", 80)
+    request.META |= {"SERVER_NAME": str(server[0]), "SERVER_PORT": str(server[1])}
+    try:
+        request.get_host()
+    except DisallowedHost:
+        return False
+    return True
+
+
+async def _refuse(send: Send) -> None:
+    headers = [(b"content-type", b"text/plain"), (b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 400, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
 
 
 class _Login:
