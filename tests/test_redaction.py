@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from job_processor.errors import InvalidArgumentError
 from job_processor.redaction import REDACTED, Redaction, without, without_values
@@ -181,3 +184,40 @@ def test_what_somebody_wrote_about_values() -> None:
     """Stays, without the values."""
     text = without_values("no account 4711 of ada: 'ada' is 3.0", {"n": 3, "to": ["ada", 4711]})
     assert text == "no account [redacted] of [redacted]: [redacted] is [redacted]"
+
+
+WORDS = [
+    "pass",
+    "word",
+    "api",
+    "key",
+    "Token",
+    "db",
+    "url",
+    "mot",
+    "de",
+    "Passe",
+    "sid",
+    "auth",
+    "or",
+]
+PARTS = st.sampled_from([*WORDS, "_", "-", ".", " ", "é", "Ａ", "\u200b", "0", "x", "S"])  # noqa: RUF001  # wide
+
+
+@given(st.lists(PARTS, max_size=8).map("".join))
+def test_a_database_finds_every_hidden_name(name: str) -> None:
+    """The expression that is handed to it matches at least the names that are hidden."""
+    redaction = Redaction()
+    expression, options = redaction.candidates
+    assert options == "i"
+    if redaction.hides(name):
+        assert re.search(expression, name, re.IGNORECASE)
+
+
+def test_an_expression_of_ones_own_is_handed_on() -> None:
+    """With its options, as the database spells them."""
+    assert Redaction(re.compile("^secret", re.IGNORECASE | re.DOTALL)).candidates == (
+        "^secret",
+        "is",
+    )
+    assert Redaction("x.y").candidates == ("x.y", "")

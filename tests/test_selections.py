@@ -180,6 +180,16 @@ async def test_a_worker_is_asked_to_stop(processors: Processors) -> None:
         ({"payload": {"a": 1, "b": 2}}, "payload"),
         ({"payload": {"$where": 1}}, "payload"),
         ({"payload": {"a..b": 1}}, "payload"),
+        ({"payload": {"a": {"$gt": 1}}}, "payload"),
+        ({"payload": {"a": '{"$gt": 1}'}}, "payload"),
+        ({"payload": {"a": '["b"]'}}, "payload"),
+        ({"payload": {"a": "[" * 500 + "]" * 500}}, "payload"),
+        ({"payload": {"a": 2**63}}, "payload"),
+        ({"payload": {"a": "99999999999999999999"}}, "payload"),
+        ({"payload": {"a": "x" * 1001}}, "payload"),
+        ({"payload": {"a": '"\\ud800"'}}, "payload"),
+        ({"payload": {".".join("a" * 21): 1}}, "payload"),
+        ({"payload": {"a" * 501: 1}}, "payload"),
     ],
 )
 async def test_bad_input(processor: JobProcessor, selection: Any, argument: str) -> None:
@@ -194,6 +204,22 @@ async def test_bad_input(processor: JobProcessor, selection: Any, argument: str)
     for both in wrong:
         with pytest.raises(InvalidArgumentError, match="job_ids"):
             await processor.act_on_jobs("kill", **both)
+
+
+async def test_odd_values_are_looked_for(processors: Processors) -> None:
+    """Whatever text stands for a value finds what it says, and is never an error of the store."""
+    processor = await processors.make(jobs={"a": JobDef(None)})
+    payloads: list[Any] = ["x", "99999999999999999999", "{}", 7, 1.5, True, None, 'a"b', "é"]
+    made = [await processor.schedule_job("a", {"of": {"id": value}}) for value in payloads]
+    texts = ["x", '"99999999999999999999"', '"{}"', "7", "1.5", "true", None, '"a\\"b"', "é"]
+    for job, text in zip(made, texts, strict=True):
+        if text is not None:
+            (found,) = (await processor.find_jobs(payload={"of.id": text})).jobs
+            assert found.id == job.id
+    for text in ("NaN", "Infinity", "1e999", "nope", "'", "\\", "%", "0" * 900):
+        assert (await processor.find_jobs(payload={"of.id": text})).jobs == ()
+    for path in ("of.'id", 'of."id', "of.i\\d", "of.[0]", "of.#", "é.è", "of.id[0]", "*"):
+        assert (await processor.list_jobs(payload={path: "x"})).jobs == ()
 
 
 def test_delays_are_classed() -> None:

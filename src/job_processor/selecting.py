@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,18 @@ from job_processor.models import JobStatus, JobType
 from job_processor.queries import JobQuery
 from job_processor.settings import check_name, check_text
 from job_processor.texts import storable
+
+_PATH_DEPTH = 20
+_PATH_LENGTH = 500
+_VALUE_LENGTH = 1000
+"""Of a field of payloads that is looked for, in levels and characters."""
+
+_INT64 = 2**63
+
+_SCALARS = (
+    "allowed is a text of at most 1,000 characters, a number of 64 bits, true, false or null; a "
+    "text that looks like something else stands in double quotes"
+)
 
 
 def query_of(
@@ -104,13 +117,40 @@ def _field(payload: Mapping[str, Any] | None) -> tuple[tuple[str, ...], str] | N
         allowed = "allowed is one field with its value, such as {'user.id': 7}"
         raise InvalidArgumentError("payload", Unshown(payload), allowed)
     ((path, value),) = payload.items()
-    names = tuple(str(path).split("."))
-    if not all(names) or any(name.startswith("$") or "\0" in name for name in names):
-        allowed = "allowed are names of fields, with dots in between"
+    names = tuple(str(path)[: _PATH_LENGTH + 1].split("."))
+    odd = len(str(path)) > _PATH_LENGTH or len(names) > _PATH_DEPTH or not all(names)
+    if odd or any(name.startswith("$") or "\0" in name for name in names):
+        allowed = (
+            f"allowed are at most {_PATH_DEPTH} names of fields, with dots in between, of "
+            f"{_PATH_LENGTH} characters together"
+        )
         raise InvalidArgumentError("payload", Unshown(payload), allowed)
     if any(storable(each) != each for each in (*names, str(value))):
         allowed = "allowed is Unicode text, without lone surrogates"
         raise InvalidArgumentError("payload", Unshown(payload), allowed)
+    if isinstance(value, Mapping | list | tuple):
+        raise InvalidArgumentError("payload", Unshown(value), _SCALARS)
     if isinstance(value, bool):
         value = "true" if value else "false"
-    return names, str(value)
+    return names, _scalar(str(value))
+
+
+def _scalar(text: str) -> str:
+    """Return the value that a text stands for, as a text; raises InvalidArgumentError.
+
+    A text in double quotes is one, whatever is in it; a mapping or a list is no value to look for.
+    """
+    if len(text) > _VALUE_LENGTH:
+        raise InvalidArgumentError("payload", Unshown(text), _SCALARS)
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    except RecursionError:
+        value = []
+    large = isinstance(value, int) and not -_INT64 <= value < _INT64
+    if large or isinstance(value, dict | list):
+        raise InvalidArgumentError("payload", Unshown(text), _SCALARS)
+    if isinstance(value, str) and storable(value) != value:
+        raise InvalidArgumentError("payload", Unshown(text), _SCALARS)
+    return value if isinstance(value, str) else text

@@ -362,9 +362,12 @@ def _look_through(query: JobQuery) -> list[Document]:
 def _values(text: str) -> list[Any]:
     """Return the values that one may mean by a text."""
     values: list[Any] = [text]
+    if ObjectId.is_valid(text):
+        values.append(ObjectId(text))
     try:
-        values.append(json.loads(text))
-    except ValueError:
-        if ObjectId.is_valid(text):
-            values.append(ObjectId(text))
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return values
+    if not isinstance(value, dict | list) and not (isinstance(value, int) and abs(value) >> 63):
+        values.append(value)
     return values

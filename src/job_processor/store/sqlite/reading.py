@@ -287,13 +287,20 @@ def _condition(query: JobQuery) -> tuple[str, list[Any]]:
             terms.append("instr(lower(output), lower(?))>0")
             values.append(query.error)
         terms.append(
-            "instr(output, '\"error\":')>0 "
+            "instr(output, '\"error\":')>0 AND json_valid(output) "
             "AND instr(lower(json_extract(output, '$.error')), lower(?))>0"
         )
         values.append(query.error)
     if query.payload is not None:
         path, value = query.payload
-        names = "".join('."' + name.replace('"', "") + '"' for name in path)
-        terms.append("CAST(json_extract(payload, ?) AS TEXT)=?")
-        values += [f"${names}", value]
+        names = "".join(f'."{name}"' for name in path)
+        if any('"' in name for name in path):  # SQLite has no way to say that
+            return "0", []
+        # SQLite's true is 1.
+        terms.append(
+            "json_valid(payload) AND CASE json_type(payload, ?) "
+            "WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' "
+            "ELSE CAST(json_extract(payload, ?) AS TEXT) END=?"
+        )
+        values += [f"${names}", f"${names}", value]
     return " AND ".join(terms), values
