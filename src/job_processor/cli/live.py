@@ -70,7 +70,7 @@ class WorkerView:
                 yield live
             finally:
                 forget()
-                await cancel([task])
+                await cancel([task], _INTERVAL)
         out.print(Text(self.summary()))
 
     def summary(self) -> str:

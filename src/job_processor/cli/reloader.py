@@ -29,6 +29,8 @@ class Reloader:
         self._child: Child | None = None
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._told = asyncio.Event()
+        """Set once the worker that runs was told to stop, for the one reason or the other."""
         self._interrupts = 0
         self._stop_watching = asyncio.Event()
 
@@ -43,6 +45,7 @@ class Reloader:
             code = DONE
             while not self._stopping.is_set():
                 self._changed.clear()
+                self._told.clear()
                 code = await self._run_one()
                 if not self._stopping.is_set():
                     await _any(self._changed, self._stopping, watching)
@@ -56,9 +59,10 @@ class Reloader:
     async def _run_one(self) -> int:
         self._child = child = await Child.start(self._arguments)
         if self._changed.is_set() or self._stopping.is_set():  # it came while this was started
+            self._told.set()
             child.send(SIGTERM)
         await child.until_ready()
-        code = await child.until_ended()
+        code = await child.until_ended(self._told)
         self._child = None
         if not self._changed.is_set() and not self._stopping.is_set():
             text = "the worker %s; it is started again at the next change of a Python file"
@@ -75,6 +79,7 @@ class Reloader:
             names = sorted({Path(path).relative_to(self._folder).as_posix() for _, path in changes})
             self._logger.warning("%s changed: starting again", plain(", ".join(names)))
             self._changed.set()
+            self._told.set()
             if self._child is not None:
                 self._child.send(SIGTERM)
 
@@ -83,6 +88,7 @@ class Reloader:
         if self._stopping.is_set() and number is SIGINT:
             self._interrupts += 1
         self._stopping.set()
+        self._told.set()
         if self._child is not None:
             self._child.send(SIGKILL if self._interrupts > 1 else number)
 

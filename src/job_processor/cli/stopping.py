@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
@@ -16,8 +17,16 @@ from signal import SIGTERM, Signals
 from job_processor.abort import AbortController, AbortSignal
 from job_processor.cli.failing import FAILED
 from job_processor.cli.signals import obeyed
+from job_processor.settings import (
+    MONGO_WRITE_TIMEOUT,
+    STOP_SPARE,
+    Settings,
+    graceful_stop_seconds,
+)
 
 _LINGER = 1.0  # seconds that whatever was told to end gets to do so before the process leaves
+_SHORTLY = 0.1  # seconds that it gets when there are none left
+_ANSWER = 0.5  # seconds in which an event loop that does not stand still answers
 
 
 class Stopper:
@@ -28,8 +37,8 @@ class Stopper:
 
     def __init__(self, logger: logging.Logger) -> None:
         self.logger = logger
-        self.grace = 0.0
-        """Seconds that running jobs get, for the message."""
+        self._grace = 0.0
+        self._watch = _StopWatch(asyncio.get_running_loop(), self)
         self.forced = False
         self.restore_terminal: Callable[[], object] = lambda: None
         self._controller = AbortController()
@@ -40,13 +49,23 @@ class Stopper:
         """Aborted by the first signal."""
         return self._controller.signal
 
+    def give_time(self, settings: Settings) -> None:
+        """Take the graces of the application: how long its stop may take."""
+        self._grace = settings.shutdown_grace
+        self._watch.seconds = graceful_stop_seconds(settings)
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left of the stop; of one that has not begun, all."""
+        return self._watch.left
+
     def forces(self, work: asyncio.Task[None]) -> None:
         """Name the task that a second SIGINT cancels."""
         self._work = work
 
     def listening(self) -> AbstractContextManager[None]:
         """Obey signals for the time of the block."""
-        return obeyed(self._on_signal)
+        return obeyed(self._on_signal, self._watch.start)
 
     def _on_signal(self, number: Signals) -> None:
         if not self.signal.aborted:
@@ -56,7 +75,7 @@ class Stopper:
                 self.logger.warning(
                     "%s: stopping; running jobs get %g s to end, SIGINT (Ctrl-C) forces them",
                     number.name,
-                    self.grace,
+                    self._grace,
                 )
             self._controller.abort(number.name)
         elif number is SIGTERM:
@@ -71,20 +90,70 @@ class Stopper:
             _leave_hard(FAILED)
 
 
+class _StopWatch:
+    """Ends the process when its stop does not come to its end, from a thread of its own.
+
+    Started from a signal handler, since the event loop that would tell of the signal may stand
+    still: a handler that blocks it cannot be stopped. One that answers gets what a write to a
+    database without a majority takes, too.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, stopper: Stopper) -> None:
+        self._loop = loop
+        self._stopper = stopper
+        self._began: float | None = None
+        self.seconds = STOP_SPARE
+        """How long a stop may take."""
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left, or all."""
+        began = self._began
+        return self.seconds - (0.0 if began is None else time.monotonic() - began)
+
+    def start(self) -> None:
+        """Begin to watch, with the first signal."""
+        if self._began is None:
+            self._began = time.monotonic()
+            threading.Thread(target=self._run, name="job-processor-stop-watch", daemon=True).start()
+
+    def _run(self) -> None:
+        self._wait(-_ANSWER)
+        if self._answers():
+            self._wait(MONGO_WRITE_TIMEOUT)
+        self._stopper.logger.critical(
+            "leaving by force, %.0f s after the first signal: the stop did not come to its end",
+            self.seconds - self.left,
+        )
+        self._stopper.restore_terminal()
+        _leave_hard(FAILED)
+
+    def _wait(self, beyond: float) -> None:
+        while (left := self.left + beyond) > 0:
+            time.sleep(left)
+
+    def _answers(self) -> bool:
+        """True when the event loop goes on, False when a handler blocks it."""
+        answered = threading.Event()
+        with contextlib.suppress(RuntimeError):  # it is closed
+            self._loop.call_soon_threadsafe(answered.set)
+        return answered.wait(_ANSWER)
+
+
 class Leaving:
     """Makes sure that the process ends when its work has, whatever user code still hangs."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(thread_name_prefix="job-processor-hook")
+        self._threads = ThreadPoolExecutor(thread_name_prefix="asyncio")
         asyncio.get_running_loop().set_default_executor(self._threads)  # ours: it can be left
 
-    async def check(self, code: int, logger: logging.Logger) -> None:
+    async def check(self, code: int, stopper: Stopper) -> None:
         """Return when nothing is left that could hold the process up; else leave with `code`."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        deadline = time.monotonic() + _LINGER
+        deadline = time.monotonic() + max(min(_LINGER, stopper.left - _LINGER), _SHORTLY)
         left = await _living_tasks(deadline) + _living_threads(deadline)
         if left:
-            logger.warning("leaving without what would not stop: %s", ", ".join(left))
+            stopper.logger.warning("leaving without what would not stop: %s", ", ".join(left))
             _leave_hard(code)
 
 

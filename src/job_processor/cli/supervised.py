@@ -13,8 +13,9 @@ from signal import SIGTERM
 from job_processor.cli.failing import FAILED
 from job_processor.events import Event, EventKind
 from job_processor.processor import JobProcessor
+from job_processor.settings import graceful_stop_seconds
 
-_LINGER = 30.0  # seconds beyond all graces after which an orphaned process leaves by force
+_LINGER = 25.0  # seconds beyond its stop after which an orphaned process leaves by force
 
 
 class Tie:
@@ -23,16 +24,19 @@ class Tie:
     def __init__(self, fd: int) -> None:
         self._socket = socket.socket(fileno=fd)
         self._socket.set_inheritable(False)  # a program that a handler starts shall not hold it
-        self._graces = 0.0
+        self._seconds = 0.0
 
     def tell_ready_of(self, processor: JobProcessor) -> None:
-        """Tell the supervisor once this processor's worker is registered and runs jobs."""
-        self._graces = processor.settings.shutdown_grace + processor.settings.kill_grace
+        """Tell the supervisor once this processor's worker is registered and runs jobs.
+
+        What it tells is how many seconds its stop may take.
+        """
+        self._seconds = graceful_stop_seconds(processor.settings)
 
         def tell(event: Event) -> None:
             if event.kind is EventKind.WORKER_STARTED:
                 with contextlib.suppress(OSError):  # the watch sees to a supervisor that is gone
-                    self._socket.send(b"r")
+                    self._socket.send(f"{self._seconds:.1f}\n".encode())
 
         processor.listen(tell)
 
@@ -46,6 +50,6 @@ class Tie:
                 pass
         logger.warning("the supervisor is gone")
         os.kill(os.getpid(), SIGTERM)
-        time.sleep(self._graces + _LINGER)
+        time.sleep(self._seconds + _LINGER)
         logger.critical("leaving by force: the stop did not come to its end")
         os._exit(FAILED)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from signal import SIGINT, SIGKILL, SIGTERM, Signals
 
-from job_processor.cli.child import Child, how
+from job_processor.cli.child import Child, first_of, how
 from job_processor.cli.failing import BAD_INPUT, DONE, FAILED
 from job_processor.cli.signals import obeyed
 
@@ -59,7 +59,7 @@ class Supervisor:
         with obeyed(self._on_signal):
             first, *others = self._slots
             keeping = [asyncio.create_task(self._keep(first))]
-            await _first_of(keeping[0], self._worked)
+            await first_of(keeping[0], self._worked)
             if self._worked.is_set():
                 keeping += [asyncio.create_task(self._keep(slot)) for slot in others]
             codes = await asyncio.gather(*keeping)
@@ -92,8 +92,10 @@ class Supervisor:
             slot.stillborn = 0
             self._worked.set()
             self.logger.info("process %d works (pid %d)", slot.number, child.pid)
-        code = await child.until_ended()
+        code = await child.until_ended(self._stopping)
         slot.child = None
+        if child.killed:
+            self.logger.error("process %d did not stop in its time: it was killed", slot.number)
         if self._stopping.is_set() and not child.ready and code in (-SIGTERM, -SIGINT):
             return DONE  # it had not begun
         slot.crashes = 1 if time.monotonic() - began > _STABLE else slot.crashes + 1
@@ -141,12 +143,6 @@ class Supervisor:
     @property
     def _living(self) -> int:
         return sum(slot.child is not None for slot in self._slots)
-
-
-async def _first_of(task: asyncio.Task[int], event: asyncio.Event) -> None:
-    waiting = asyncio.create_task(event.wait())
-    await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
 
 
 async def _within(event: asyncio.Event, seconds: float) -> bool:

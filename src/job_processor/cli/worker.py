@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # see `live_console`
     from rich.console import Console
 
 T = TypeVar("T")
+_CANCELLED_WITHIN = 1.0  # seconds that a call to a database that is away has for its own end
 
 
 def run(
@@ -89,7 +90,7 @@ async def _work(
                     code = await _run_worker(processor, stopper, options.burst)
             finally:
                 await processor.close()
-    await leaving.check(code, stopper.logger)
+    await leaving.check(code, stopper)
     return code
 
 
@@ -100,7 +101,7 @@ async def _connect(app: App, overrides: Mapping[str, Any], stopper: Stopper) -> 
         return None
     try:
         processor.override(**overrides)
-        stopper.grace = processor.settings.shutdown_grace
+        stopper.give_time(processor.settings)
         await _until_reached(processor.setup, stopper)
     except BaseException:
         await processor.close()
@@ -120,7 +121,7 @@ async def _until_reached(call: Callable[[], Coroutine[Any, Any, T]], stopper: St
             attempt = asyncio.create_task(call())
             await asyncio.wait([attempt, stop], return_when=asyncio.FIRST_COMPLETED)
             if not attempt.done():
-                await cancel([attempt])
+                await cancel([attempt], _CANCELLED_WITHIN)
                 break
             try:
                 return attempt.result()

@@ -9,6 +9,9 @@ from job_processor.settings import HISTORY_BATCH, HISTORY_INTERVAL
 from job_processor.worker.engine import Engine
 from job_processor.worker.persistence import Trouble
 
+_RESCUED_AFTER = 1.5
+"""Times the `worker_timeout`, after which whoever was dead at our start has been found so."""
+
 
 class HistoryKeeper:
     """Removes settled jobs that are older than `history_days`."""
@@ -17,8 +20,9 @@ class HistoryKeeper:
         self._engine = engine
 
     async def run(self) -> None:
-        """Prune now and then, until cancelled."""
+        """Prune now and then, until cancelled: what dead workers left is rescued before."""
         trouble = Trouble(self._engine.logger, "removing old history")
+        await asyncio.sleep(_RESCUED_AFTER * self._engine.settings.worker_timeout)
         while True:
             if await trouble.attempt(self.prune):
                 await asyncio.sleep(HISTORY_INTERVAL)

@@ -67,7 +67,10 @@ class Hooks:
         except BaseException as failure:  # noqa: BLE001  # a KeyboardInterrupt would end the loop
             error = failure
         if error is not None:
-            how = f"was given up after {HOOK_TIMEOUT:g} s" if limit.expired() else "failed"
+            task = asyncio.current_task()
+            how = "was cancelled" if task is not None and task.cancelling() else "failed"
+            if limit.expired():
+                how = f"was given up after {HOOK_TIMEOUT:g} s"
             text = "on_job_exited of job %r (%s) %s"
             self._logger.error(text, job.name, job.id, how, exc_info=error)
 
