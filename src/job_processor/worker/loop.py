@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -71,7 +72,7 @@ class ClaimLoop:
                 except NotSetUpError:
                     raise
                 except Exception as error:  # noqa: BLE001  # it is logged
-                    await asyncio.sleep(trouble.meet(error))
+                    await self._until_stopped(trouble.meet(error))
                     continue
                 trouble.end()
                 self._wants_slots = burst or not exhausted
@@ -82,6 +83,12 @@ class ClaimLoop:
             forget_hints()
             forget_slots()
             forget_stop()
+
+    async def _until_stopped(self, seconds: float) -> None:
+        """Pause for so many seconds, unless this is told to stop."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
 
     @property
     def _is_done(self) -> bool:
