@@ -103,11 +103,13 @@ class Processes:
             call.context.run(current_job),
         )
         try:
+            call.check()
             call.started(future := self._launch(task, theirs, theirs_alive))
         except BaseException:
             ours.close()
             ours_alive.close()
-            call.loop.call_soon_threadsafe(call.ended.set)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                call.loop.call_soon_threadsafe(call.ended.set)
             raise
         finally:
             theirs.close()
@@ -150,6 +152,11 @@ class _Call:
         """Take what comes, in a thread of its own; the process lives while the lifeline is open."""
         self._channel, self._lifeline = channel, lifeline
         threading.Thread(target=self.context.run, args=(self._listen, channel), daemon=True).start()
+
+    def check(self) -> None:
+        """Raise ProcessDiedError when the run was given up, so that its process need not start."""
+        if self._given_up:
+            raise ProcessDiedError("its run was given up before its process had started")
 
     def started(self, process: Future[child.Answer]) -> None:
         """Take the process, from the thread that started it."""

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar
 
+from bson import ObjectId
+
 from job_processor.abort import AbortController, AbortReason, AbortSignal
 from job_processor.cancelling import cancel
 from job_processor.errors import StoreError
@@ -280,16 +282,17 @@ class Worker:
         for task in living:
             self._engine.logger.error("the %s does not end; it is left alone", task.get_name())
         self._emit(EventKind.WORKER_STOPPED)
-        if self._pauses.stops_us:
-            await self._forget_the_request(budget.for_leaving)
+        worker_id = self._engine.worker_id
         if self._registered:
             await self._engine.stop(budget.for_leaving)
+        if self._pauses.stops_us:
+            await self._forget_the_request(worker_id, budget.for_leaving)
 
-    async def _forget_the_request(self, within: float) -> None:
+    async def _forget_the_request(self, worker_id: ObjectId, within: float) -> None:
         """Remove what asked us to stop; left behind it harms nobody, ids do not come again."""
         with contextlib.suppress(StoreError, TimeoutError):
             async with asyncio.timeout(within):
-                await self._engine.store.remove_setting(KIND, worker_key(self._engine.worker_id))
+                await self._engine.store.remove_setting(KIND, worker_key(worker_id))
 
     def _emit(self, kind: EventKind) -> None:
         self._engine.events.emit(Event(kind, self._engine.worker_id))
