@@ -1,4 +1,4 @@
-"""The wall clock of a machine, or of one process, steps: it decides nothing about life and death."""
+"""The wall clock of a machine, or of one process, steps: nobody lives or dies by it."""
 
 from __future__ import annotations
 
@@ -57,8 +57,10 @@ async def test_steps_of_the_wall_clock(
     """Each way, from a second to ten years: runs go on; then a death is noticed all the same."""
     site: Site = await make_site(sqlite_db_url, concurrency=2)
     clock = WallClock(tmp_path, library)
-    first = site.start_worker(environment=clock.environment)
-    site.start_worker(environment=clock.environment if whose == "everybody's" else {})
+    site.environment = clock.environment
+    first = site.start_worker()
+    site.environment = clock.environment if whose == "everybody's" else {}
+    site.start_worker()
     await site.until_workers(2)
     for step in STEPS:
         started = len(site.lines("start"))

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -78,6 +78,8 @@ class Site:
         self.db_url = db_url
         self.folder = folder
         self.options = options
+        self.environment: dict[str, str] = {}
+        """Further variables of the workers to come."""
         self.log_file = folder / "handlers.log"
         self.log_file.touch()
         self.workers: list[WorkerProcess] = []
@@ -102,9 +104,7 @@ class Site:
                 worker.kill()
         await self.processor.close()
 
-    def start_worker(
-        self, *, environment: Mapping[str, str] | None = None, **options: Any
-    ) -> WorkerProcess:
+    def start_worker(self, **options: Any) -> WorkerProcess:
         """Start a worker process; `options` override the site's."""
         output = self.folder / f"worker-{next(self._count)}.log"
         with output.open("wb") as stream:
@@ -116,7 +116,7 @@ class Site:
                     "ACCEPTANCE_DB": self.db_url,
                     "ACCEPTANCE_LOG": str(self.log_file),
                     "ACCEPTANCE_OPTIONS": json.dumps({**self.options, **options}),
-                    **(environment or {}),
+                    **self.environment,
                 },
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
