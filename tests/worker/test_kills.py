@@ -229,3 +229,24 @@ async def test_a_deleted_job_leaves_no_request(processors: Processors) -> None:
     assert await store.kill_requests([job.id for job in jobs]) == set()
     with pytest.raises(JobNotFoundError):
         await processor.kill_job(jobs[0].id)
+
+
+async def test_a_kill_of_a_dead_worker_holds_however_long_nobody_works(
+    processors: Processors,
+) -> None:
+    """All workers were down for longer than a signal is kept: the first that begins kills it."""
+    counting = Counting()
+    processor = await processors.make(jobs=counting.jobs(resumable=True))
+    job = await claimed(processor)
+    await processor.kill_job(job.id)
+    store: Any = store_of(processor)
+    if hasattr(store, "_handles"):
+        await store._handles.signals.delete_many({})  # as the server does after an hour
+    else:
+        await store._writer.call(
+            lambda c: c.execute("UPDATE job_processor_signals SET created_at=created_at-3660000")
+        )
+    await store.prune(processor._clock.now(), 100)
+    await processors.worker(processor)
+    assert (await ended(processor, job)).status is JobStatus.KILLED
+    assert counting.ran == 0
