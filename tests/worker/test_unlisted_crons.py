@@ -347,6 +347,20 @@ async def test_whoever_loses_the_race_for_an_owner_schedules_too(
     assert lost == 1
 
 
+async def test_an_older_worker_looks_again_when_the_newer_one_should_have_planned(
+    processors: Processors,
+) -> None:
+    """It takes over when the newer version is rolled back, and not half a minute later."""
+    clock = SetClock()
+    old = await engine_of(processors, clock, crons={"tick": CronDef("* * * * *", nothing)})
+    await scheduler_of(old).schedule()
+    new = await engine_of(processors, clock, crons=TICK)
+    await scheduler_of(new).schedule()
+    due = await scheduler_of(old).schedule()
+    assert due is not None
+    assert at(5)[0] < due <= at(5)[0] + timedelta(seconds=2)
+
+
 async def test_a_pass_that_was_held_up_removes_nothing_that_has_come_due(
     processors: Processors, monkeypatch: pytest.MonkeyPatch
 ) -> None:

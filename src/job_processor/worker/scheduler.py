@@ -30,7 +30,8 @@ from job_processor.worker.unlisted_crons import UnlistedCrons
 _JITTER = 0.1  # seconds; the occurrence that is due stands in the queue already
 
 _LEFT = timedelta(seconds=1)
-"""After which a cron is looked at again that is left to a worker whose clock is right."""
+"""After which a cron is looked at again that is left to another worker: to one of a newer version,
+or to one whose clock is right. It may be gone by then."""
 
 
 class Scheduler:
@@ -92,9 +93,13 @@ class Scheduler:
         crons = {cron.name: cron for cron in await engine.store.crons()}
         pointers = []
         for name, definition in list(definitions.items()):
+            if self._pauses.is_paused(name, definition):
+                continue  # its pointer stays, so that what it misses is judged when it goes on
             cron = crons.get(name)
             owner = await self._taken(name, definition, cron, owners.get(name), registrations)
             if owner is None:
+                if cron is not None and name in owners:
+                    pointers.append(max(cron.scheduled_for, engine.clock.now()) + _LEFT)
                 continue
             owners[name] = owner = await self._shared.note_start(name, cron, owner)
             if self._planner.leaves_to(name, definition, cron, owner, registrations):
@@ -122,8 +127,6 @@ class Scheduler:
         registrations: Registrations,
     ) -> Owner | None:
         """Return the owner of a cron that is to be looked after here and now, else None."""
-        if self._pauses.is_paused(name, definition):
-            return None  # its pointer stays, so that what it misses is judged when it goes on
         if cron is not None and owner is None and cron.id != cron_id(name):
             self._shared.leave(cron, definition)
             return None
