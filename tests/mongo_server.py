@@ -19,17 +19,21 @@ import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
+from pymongo.uri_parser import parse_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
 EXTERNAL_URL_VARIABLE: Final = "JOB_PROCESSOR_TEST_MONGODB"
-"""Names a running replica set, as in `mongodb://localhost:27017/?replicaSet=rs0`."""
+"""Names a running replica set, as in `mongodb://localhost:27017/?replicaSet=rs0`.
+
+Any address will do: of several hosts, with credentials and options.
+"""
 
 START_TIMEOUT: Final = 30.0
 """Seconds that a server gets to answer its first ping, recovery after a crash included."""
@@ -272,8 +276,37 @@ def mongo_url() -> Iterator[str]:
 
 
 def database_url(server_url: str, database: str) -> str:
-    """Return the address of a database on a server, with the options of the server's address."""
-    return urlunsplit(urlsplit(server_url)._replace(path=f"/{database}"))
+    """Return the address of a database on a server, with the options of the server's address.
+
+    The hosts may be several. Whoever is to be known there still is: by default that depends on the
+    database which the address names.
+    """
+    parts = urlsplit(server_url)
+    query = parts.query
+    if "@" in parts.netloc and "authsource=" not in query.lower():
+        source = parts.path.strip("/") or "admin"
+        query = "&".join(filter(None, [query, f"authSource={source}"]))
+    return urlunsplit(parts._replace(path=f"/{database}", query=query))
+
+
+def database_of(url: str) -> str:
+    """Return the name of the database that an address names."""
+    return unquote(urlsplit(url).path.strip("/"))
+
+
+def primary_of(server_url: str) -> tuple[str, int]:
+    """Return host and port of the server that takes the writes, of all that an address names."""
+    named = parse_uri(server_url)
+    (host, port), *others = named["nodelist"]
+    if not others and "replicaset" not in named["options"]:
+        return host, port or 27017
+    client: MongoClient[dict[str, object]] = MongoClient(server_url)
+    try:
+        client.admin.command("ping")
+        host, port = client.primary or min(client.nodes)  # of a cluster, any router
+    finally:
+        client.close()
+    return host, port or 27017
 
 
 def free_port() -> int:

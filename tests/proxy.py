@@ -6,13 +6,26 @@ import asyncio
 import contextlib
 import struct
 from typing import Final, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+import pytest
+from pymongo.uri_parser import parse_uri
+
+from tests.mongo_server import primary_of
+
+_OF_THE_SET: Final = {"replicaset", "directconnection", "readpreference", "readpreferencetags"}
+"""Options of an address that say which server of several is meant: behind a proxy there is one."""
+
+_NOT_PROXIED: Final = ("tls", "loadBalanced")
+"""Options of a server that can only be spoken to under its own name."""
 
 _HEADER: Final = struct.Struct("<iii")  # length, request id, id of the request it answers
 
 
 class Proxy:
     """Forwards messages of MongoDB's wire protocol, whole ones, in both directions.
+
+    Of several servers it stands before the one that takes the writes.
 
     Use it as an async context manager, and reach the server through `url()`. It runs in the event
     loop of the test; a client in a thread may use it too.
@@ -22,8 +35,21 @@ class Proxy:
     """
 
     def __init__(self, server_url: str) -> None:
-        server = urlsplit(server_url)
-        self._target = (server.hostname or "127.0.0.1", server.port or 27017)
+        named = parse_uri(server_url)
+        for option in _NOT_PROXIED:
+            if named["options"].get(option):
+                pytest.skip(f"no proxy can stand before a server with {option}=true")
+        self._target = primary_of(server_url)
+        self._user = ":".join(
+            quote(named[part], safe="") for part in ("username", "password") if named[part]
+        )
+        self._options = {
+            name: value
+            for name, value in parse_qsl(urlsplit(server_url).query)
+            if name.lower() not in _OF_THE_SET
+        }
+        if self._user and "authsource" not in map(str.lower, self._options):
+            self._options["authSource"] = named["database"] or "admin"
         self._listener: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], _Connection] = {}
         self._port = 0
@@ -49,8 +75,10 @@ class Proxy:
 
     def url(self, database: str, **options: object) -> str:
         """Return the address of a database behind the proxy, and not around it."""
-        given = "".join(f"&{name}={value}" for name, value in options.items())
-        return f"mongodb://127.0.0.1:{self._port}/{database}?directConnection=true{given}"
+        all_of_them = {**self._options, **options, "directConnection": "true"}
+        given = urlencode(all_of_them)
+        user = f"{self._user}@" if self._user else ""
+        return f"mongodb://{user}127.0.0.1:{self._port}/{database}?{given}"
 
     def swallow_reply(self, to: str, *, times: int = 1) -> None:
         """Lose the replies to the next requests that contain `to`, and close their connections.

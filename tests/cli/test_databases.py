@@ -16,7 +16,7 @@ commands = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: comm
 
 def test_a_database_that_nobody_set_up(cli: Cli, db_url: str) -> None:
     """A database without our tables or collections is empty, and the messages say which it is."""
-    name = db_url.rpartition("/")[2]
+    name = db_url.partition("?")[0].rpartition("/")[2]
     for command, says in (
         ("status", "There are no jobs yet."),
         ("jobs", "There are no such jobs in "),

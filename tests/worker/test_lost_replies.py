@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit
 
 import pytest
 
 from job_processor import Job, JobDef, JobProcessor, JobStatus, SimpleJob
+from tests.mongo_server import database_of
 from tests.processors import Processors, eventually
 from tests.proxy import Proxy
 
@@ -63,7 +63,7 @@ def ledger() -> Ledger:
 
 def behind(proxy: Proxy, url: str) -> str:
     """Return the address of the same database behind the proxy; pymongo repeats nothing itself."""
-    return proxy.url(urlsplit(url).path.strip("/"), retryWrites="false", retryReads="false")
+    return proxy.url(database_of(url), retryWrites="false", retryReads="false")
 
 
 @pytest.mark.slow

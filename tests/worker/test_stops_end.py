@@ -24,6 +24,7 @@ from job_processor import (
 from job_processor.models import Job
 from job_processor.worker import hooks, stopping
 from job_processor.worker.processes import Processes
+from tests.mongo_server import database_of
 from tests.processors import WAIT, Processors, RunningWorker, eventually
 from tests.proxy import Proxy
 from tests.worker import process_handlers
@@ -58,7 +59,7 @@ async def frozen(
         async def of_mongo(**options: Any) -> Frozen:
             url = request.getfixturevalue("mongo_server_url")
             proxy = await stack.enter_async_context(Proxy(url))
-            name = processors.db_url.rpartition("/")[2].partition("?")[0]
+            name = database_of(processors.db_url)
             processor = await processors.make(db=proxy.url(name), **GRACES, **options)
 
             async def hang() -> None:
