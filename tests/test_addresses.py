@@ -65,5 +65,5 @@ async def test_a_proxy_stands_before_the_primary(mongo_server_url: str) -> None:
     host, port = primary_of(mongo_server_url)
     async with Proxy(mongo_server_url) as proxy:
         assert proxy._target == (host, port)
-        url = f"{mongo_server_url}{'&' if '?' in mongo_server_url else '?'}heartbeatFrequencyMS=5000"
-        assert primary_of(url) == (host, port)
+        more = "&" if "?" in mongo_server_url else "?"
+        assert primary_of(f"{mongo_server_url}{more}heartbeatFrequencyMS=5000") == (host, port)

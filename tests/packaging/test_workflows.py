@@ -83,3 +83,18 @@ def test_the_tag_is_the_version(tmp_path: Path, tag: str, changelog: str, code: 
     )
     assert done.returncode == code, done.stdout + done.stderr
     assert ("::error::" in done.stdout) == bool(code)
+
+
+def test_the_image_of_the_example_is_built_with_this_package() -> None:
+    """The script of CI finds the line of the Dockerfile that it replaces by the wheel."""
+    script = (ROOT / ".ci" / "image").read_text()
+    replace = re.search(r"^sed (?P<quoted>'.*') examples/Dockerfile", script, re.MULTILINE)
+    assert replace is not None
+    done = subprocess.run(
+        ["bash", "-c", f"sed {replace['quoted']} examples/Dockerfile"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "COPY *.whl /tmp/\nRUN pip install --no-cache-dir /tmp/*.whl\n" in done.stdout
