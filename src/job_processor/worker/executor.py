@@ -70,6 +70,8 @@ class Executor:
         self._clock = clock
         self._logger = logger
         self._processes: Processes | None = None
+        self.claimer: asyncio.Task[Any] | None = None
+        """The task of the worker that claims, while there is one."""
         self._threads = ThreadPoolExecutor(concurrency + _SPARE_THREADS, "job")
 
     def close(self) -> None:
@@ -79,10 +81,10 @@ class Executor:
     def start(self, job: Job, definition: Definition, *, of_worker: bool = True) -> Run:
         """Begin a run of a job that is `running` under our id, and return at once."""
         run = Run(job, definition, of_worker=of_worker)
-        run.starter = asyncio.current_task()
         self._runs.add(run)
+        run.unbegun = partial(self._on_unbegun, run)
         run.task = asyncio.get_running_loop().create_task(self._execute(run))
-        run.task.add_done_callback(partial(self._on_task_done, run))
+        run.task.add_done_callback(run.unbegun)
         return run
 
     def skip(self, job: Job, definition: Definition, told: str | None = None) -> None:
@@ -99,17 +101,25 @@ class Executor:
         self._settler.add(run, outcome)
 
     async def _execute(self, run: Run) -> None:
-        run.given = self._given(run)
-        current.begin(run.given)
-        if not self._begin(run):
-            self._end(run, _NOT_BEGUN)
-        elif self._scopes.has_any:
-            entered = self._scopes.enter(run.job)
-            ending = await self._call(run)
-            self._end(run, ending)
-            entered.leave(run.ends_as, ending.error, run.error)
-        else:
-            self._end(run, await self._call(run))
+        """Run a handler to its end, and see that the run has an outcome, wherever that fails."""
+        if run.task is not None and run.unbegun is not None:
+            run.task.remove_done_callback(run.unbegun)  # each would cost a turn of the loop
+        try:
+            run.given = self._given(run)
+            current.begin(run.given)
+            if not self._begin(run):
+                self._end(run, _NOT_BEGUN)
+            elif self._scopes.has_any:
+                entered = self._scopes.enter(run.job)
+                ending = await self._call(run)
+                self._end(run, ending)
+                entered.leave(run.ends_as, ending.error, run.error)
+            else:
+                self._end(run, await self._call(run))
+        except BaseException as error:
+            if isinstance(error, GeneratorExit) and not _is_stepping(run):
+                raise  # this is being closed, its loop is gone: there is nobody to settle for
+            self._on_failure(run, error)
 
     def _end(self, run: Run, ending: Ending) -> None:
         if run.abandoned:
@@ -117,14 +127,17 @@ class Executor:
         else:
             self._conclude(run, ending)
 
-    def _on_task_done(self, run: Run, task: asyncio.Task[None]) -> None:
-        """See that a run has an outcome once its task has ended, wherever that failed."""
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+    def _on_unbegun(self, run: Run, _: asyncio.Task[None]) -> None:
+        """Conclude a run whose task was cancelled from outside, before it ran a step."""
+        if not run.begun:
+            run.reason = run.reason or AbortReason.SHUTDOWN
+            self._conclude(run, _NOT_BEGUN)
+
+    def _on_failure(self, run: Run, error: BaseException) -> None:
+        """Conclude a run that failed around its handler, or say that it did when it is over."""
         if not run.handed_over:
-            if task.cancelled() and run.reason is None:  # from outside, before it ran a step
-                run.reason = AbortReason.SHUTDOWN
-            self._conclude(run, Ending(error=error or asyncio.CancelledError()))
-        elif error is not None and not task.cancelled():
+            self._conclude(run, Ending(error=error))
+        elif not isinstance(error, asyncio.CancelledError):
             self._logger.error(
                 "job %r (%s): what surrounds its handler failed",
                 run.job.name,
@@ -183,7 +196,7 @@ class Executor:
         except BaseException as error:
             if isinstance(error, GeneratorExit) and not _is_stepping(run):
                 raise  # this is being closed, its loop is gone: there is nobody to settle for
-            if run.reason is None and _is_cancelled_with_all(run, error):
+            if run.reason is None and self._is_cancelled_with_all(error):
                 run.reason = AbortReason.SHUTDOWN
             return Ending(error=error)
 
@@ -247,7 +260,7 @@ class Executor:
             run.reason,
             at=at,
             elapsed=elapsed,
-            lives_on=run.lives_on,
+            lives_on=ending.error is not None and run.lives_on,
         )
         return None if outcome is None else self._storable(run, outcome)
 
@@ -293,6 +306,17 @@ class Executor:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nothing is claimed any more
             loop.call_soon_threadsafe(self._runs.release, run)
 
+    def _is_cancelled_with_all(self, error: BaseException) -> bool:
+        """True when all tasks of the loop are being cancelled, as `asyncio.run` does at its end.
+
+        A handler that raises a CancelledError, or cancels its own task, is cancelled by itself
+        alone: the task that claims goes on.
+        """
+        task, claimer = asyncio.current_task(), self.claimer
+        if not isinstance(error, asyncio.CancelledError) or task is None or not task.cancelling():
+            return False
+        return claimer is None or claimer.done() or claimer.cancelling() > 0
+
     def _drop_late(self, run: Run, ending: Ending) -> None:
         self._logger.warning(
             "job %r (%s): its handler ended after its run was settled; dropped is %s",
@@ -311,16 +335,3 @@ def _is_stepping(run: Run) -> bool:
         return asyncio.current_task() is run.task
     except RuntimeError:  # no loop runs here
         return False
-
-
-def _is_cancelled_with_all(run: Run, error: BaseException) -> bool:
-    """True when all tasks of the loop are being cancelled, as `asyncio.run` does at its end.
-
-    A handler that raises a CancelledError, or cancels its own task, is cancelled by itself alone:
-    who started it lives.
-    """
-    if not isinstance(error, asyncio.CancelledError):
-        return False
-    task, starter = asyncio.current_task(), run.starter
-    cancelled = task is not None and task.cancelling() > 0
-    return cancelled and (starter is None or starter.done() or starter.cancelling() > 0)

@@ -59,6 +59,7 @@ class ClaimLoop:
         """Work until `stop` is aborted or, with `burst`, until nothing is due and nothing runs."""
         engine, trouble = self._engine, Trouble(self._engine.logger, "claim")
         self._stop = stop
+        engine.executor.claimer = asyncio.current_task()
         forget_hints = engine.store.subscribe(self._on_hint)
         forget_slots = engine.runs.on_changed(self._on_slots)
         forget_stop = stop.on_abort(self._wake_from_any_thread())
@@ -173,10 +174,10 @@ class ClaimLoop:
                 jobs = await engine.store.claim(claim)
                 engine.lease.check()  # the claim may have taken longer than our heartbeats last
                 ours, surplus = self._sorted_out(jobs)
-                for job in ours:
-                    if not job.was_held:
-                        self._start(job)
-                await self._start_again([job for job in ours if job.was_held])
+                again = [job for job in ours if job.was_held]
+                for job in [job for job in ours if not job.was_held] if again else ours:
+                    self._start(job)
+                await self._start_again(again)
                 await self._reconciler.give_back(surplus)
             except BaseException:
                 self._reconciler.look_soon()  # it may have happened all the same
@@ -207,7 +208,8 @@ class ClaimLoop:
             engine.runs.held.add(job.id)  # until it is let go
             if former.reason is not AbortReason.LOST:
                 engine.executor.ladder.abort(former, AbortReason.LOST, grace=0)
-        return job.id in engine.runs.held
+        held = engine.runs.held
+        return bool(held) and job.id in held
 
     def _start(self, job: Job) -> None:
         engine = self._engine

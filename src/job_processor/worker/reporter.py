@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeAlias, TypeVar
 
@@ -71,11 +70,9 @@ class Reporter:
         self, settled: Sequence[Reported], killed: Sequence[Job], worker_id: ObjectId
     ) -> None:
         """Count, tell and start hooks; where that fails for one, it is done for the others."""
-        with self._logged():
-            self._tally.add([job for _, job, _ in settled])
+        self._logged(self._tally.add, [job for _, job, _ in settled])
         for each in settled:
-            with self._logged():
-                self._tell_of(each, worker_id)
+            self._logged(self._tell_of, each, worker_id)
         for job in killed if self._events.has_listeners else ():
             self._events.emit(Event(EventKind.KILLED, worker_id, job))
 
@@ -88,10 +85,9 @@ class Reporter:
         if self.on_settled is not None and job.settled:
             self.on_settled(job)
 
-    @contextlib.contextmanager
-    def _logged(self) -> Iterator[None]:
+    def _logged(self, call: Callable[..., object], *arguments: object) -> None:
         try:
-            yield
+            call(*arguments)
         except Exception:
             self._logger.exception("what follows a settlement failed")
 

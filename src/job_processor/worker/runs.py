@@ -29,7 +29,7 @@ class Run:
     of_worker: bool = field(kw_only=True)
     """False for `run_job`, which a worker's shutdown leaves alone."""
     given: Job = field(init=False)
-    """The job for its handler, which may change the payload that it is given."""
+    """The job for its handler, which may change the payload that it is given; from its begin on."""
     controller: AbortController = field(init=False, default_factory=AbortController)
     reason: AbortReason | None = field(init=False, default=None)
     """Why it was asked to stop; a kill or a max runtime overrides a shutdown."""
@@ -47,8 +47,8 @@ class Run:
     cleared: bool = field(init=False, default=False)
     """True once it saved a state: what crashed it before is behind it."""
     started: float = field(init=False, default_factory=time.monotonic)
-    starter: asyncio.Task[Any] | None = field(init=False, default=None)
-    """The task that started it; in the end of the event loop it is cancelled, too."""
+    unbegun: Callable[[asyncio.Task[None]], object] | None = field(init=False, default=None)
+    """What is called when its task ends before its first step."""
     task: asyncio.Task[None] | None = field(init=False, default=None)
     thread: concurrent.futures.Future[Any] | None = field(init=False, default=None)
     thread_id: int | None = field(init=False, default=None)
@@ -57,9 +57,6 @@ class Run:
     timers: list[asyncio.TimerHandle] = field(init=False, default_factory=list)
     done: asyncio.Future[Job | None] | None = field(init=False, default=None)
     """Resolved with the job as this run wrote it (None: it was taken away), for `run_job`."""
-
-    def __post_init__(self) -> None:
-        self.given = self.job
 
     @property
     def is_suspect(self) -> bool:

@@ -273,7 +273,7 @@ class Settler:
 
     def _release(self, *runs: Run) -> None:
         self._runs.remove(*runs)
-        for run in runs:
+        for run in runs if self._runs.held else ():
             self._runs.release(run)
 
 
