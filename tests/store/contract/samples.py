@@ -19,6 +19,7 @@ NOW = Clock().now()
 
 MS = timedelta(milliseconds=1)
 SECOND = timedelta(seconds=1)
+LATER = NOW + timedelta(minutes=1)
 WORKER = ObjectId()
 OTHER_WORKER = ObjectId()
 UNKNOWN = ObjectId()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 
 from job_processor.errors import (
     StoreError,
@@ -84,6 +85,19 @@ def unstorable(error: Exception) -> str | None:
     ):
         return None
     return f"{type(error).__name__}: {shorten(str(error), 200)}"
+
+
+def unbindable(values: Iterable[object]) -> str | None:
+    """Return why a row of these values cannot even be given to SQLite, None where it can."""
+    for value in values:
+        if isinstance(value, str) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                return unstorable(error)
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            return "OverflowError: it has a number of more than 64 bits"
+    return None
 
 
 def explain_setup(error: StoreError) -> StoreError:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, TypeVar
+from itertools import chain
+from typing import Any
 
 from bson import ObjectId
 
@@ -21,8 +22,8 @@ from job_processor.errors import JobConflictError
 from job_processor.models import CronTask, Job
 from job_processor.notes import Notes
 from job_processor.settlements import Settlement, Verdict
+from job_processor.store.sqlite.batches import write_storable
 from job_processor.store.sqlite.codec import decode, encode
-from job_processor.store.sqlite.failures import unstorable
 from job_processor.store.sqlite.revision import Revision
 from job_processor.store.sqlite.rows import (
     COLUMNS,
@@ -37,10 +38,7 @@ from job_processor.store.sqlite.rows import (
 from job_processor.store.sqlite.tables import AT_REST, RUNNING, SETTLED, UNHELD, Tables
 
 _END_VALUES = 7  # of each plain end
-_LARGEST_PART = 128
 _COMPARED = 6  # of the changes of an end, when a reply was lost
-
-T = TypeVar("T", Settlement, tuple[Job, Notes])
 
 
 class Jobs:
@@ -98,8 +96,12 @@ class Jobs:
         refused: dict[ObjectId, str] = {}
         plain = [each for each in settlements if _is_plain(each)]
         others = [each for each in settlements if not _is_plain(each)]
-        written = self._write(connection, plain, self._end, refused)
-        written += self._write(connection, others, self._change, refused)
+
+        def refuse(settlement: Settlement, why: str) -> None:
+            refused[settlement.job.id] = why
+
+        written = write_storable(connection, plain, _end_row, self._end, refuse)
+        written += write_storable(connection, others, _change_row, self._change, refuse)
         if written:
             self._revision.bump(connection)
         sent = [each for each in settlements if each.job.id not in refused]
@@ -107,49 +109,10 @@ class Jobs:
             return Verdict({each.job.id for each in sent}, refused)
         return Verdict(self._held(connection, sent), refused)
 
-    def _write(
-        self,
-        connection: sqlite3.Connection,
-        items: Sequence[T],
-        write: Callable[[sqlite3.Connection, Sequence[T]], int],
-        refused: dict[ObjectId, str],
-    ) -> int:
-        """Write items together; return how many still ran under their fence.
-
-        Where one cannot be stored it is found in halves: a dozen statements, however many there
-        are. What was written before it, is found written when it is asked for again.
-        """
-        if not items:
-            return 0
-        try:
-            return write(connection, items)
-        except Exception as error:
-            why = unstorable(error)
-            if why is None or not connection.in_transaction:  # a trigger may end it
-                raise
-            if len(items) == 1:
-                refused[_job_id(items[0])] = why
-                return 0
-        half = len(items) // 2
-        return self._write(connection, items[:half], write, refused) + self._write(
-            connection, items[half:], write, refused
-        )
-
-    def _end(self, connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> int:
-        """Write plain ends, many in one statement; return how many still ran under their fence."""
-        values: list[Any] = []
-        for settlement in settlements:
-            outcome = settlement.outcome
-            values += (outcome.status.value, to_ms(outcome.at), encode_output(outcome.output))
-            values += _fence(settlement.job)
-        written, start = 0, 0
-        while start < len(values):
-            left = (len(values) - start) // _END_VALUES
-            size = min(_LARGEST_PART, 1 << (left.bit_length() - 1))  # powers of two: few statements
-            stop = start + size * _END_VALUES
-            written += connection.execute(self._end_many(size), values[start:stop]).rowcount
-            start = stop
-        return written
+    def _end(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
+        """Write plain ends in one statement; return how many still ran under their fence."""
+        values = list(chain.from_iterable(rows))
+        return connection.execute(self._end_many(len(rows)), values).rowcount
 
     def _end_statement(self, count: int) -> str:
         marks = f"({','.join('?' * _END_VALUES)})"
@@ -162,9 +125,8 @@ class Jobs:
             WHERE job.id=column4 AND job.{RUNNING} AND job.worker_id=column5
                 AND job.attempt=column6 AND job.updated_at=column7"""
 
-    def _change(self, connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> int:
+    def _change(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
         """Write ends of any kind; return how many still ran under their fence."""
-        rows = [(*_changes(each), each.outcome.bare, *_fence(each.job)) for each in settlements]
         return connection.executemany(self._settle, rows).rowcount
 
     def _held(
@@ -185,11 +147,14 @@ class Jobs:
     ) -> dict[ObjectId, str]:
         """Write what runs have told; one that was taken away is left. Return what cannot be."""
         refused: dict[ObjectId, str] = {}
-        self._write(connection, noted, self._note, refused)
+
+        def refuse(of_run: tuple[Job, Notes], why: str) -> None:
+            refused[of_run[0].id] = why
+
+        write_storable(connection, noted, _note_row, self._note, refuse)
         return refused
 
-    def _note(self, connection: sqlite3.Connection, noted: Sequence[tuple[Job, Notes]]) -> int:
-        rows = [(encode_notes(notes), *_fence(job)) for job, notes in noted]
+    def _note(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
         return connection.executemany(self._save_notes, rows).rowcount
 
     def save_state(self, connection: sqlite3.Connection, job: Job, state: Any) -> bool:
@@ -283,8 +248,22 @@ def _is_plain(settlement: Settlement) -> bool:
     )
 
 
-def _job_id(item: Settlement | tuple[Job, Notes]) -> ObjectId:
-    return item.job.id if isinstance(item, Settlement) else item[0].id
+def _end_row(settlement: Settlement) -> Row:
+    """Return the parameters of a plain end."""
+    outcome = settlement.outcome
+    values = (outcome.status.value, to_ms(outcome.at), encode_output(outcome.output))
+    return (*values, *_fence(settlement.job))
+
+
+def _change_row(settlement: Settlement) -> Row:
+    """Return the parameters of an end of any kind."""
+    return (*_changes(settlement), settlement.outcome.bare, *_fence(settlement.job))
+
+
+def _note_row(of_run: tuple[Job, Notes]) -> Row:
+    """Return the parameters of what a run has told."""
+    job, notes = of_run
+    return (encode_notes(notes), *_fence(job))
 
 
 def _changes(settlement: Settlement) -> Row:
