@@ -104,6 +104,21 @@ def thread(job: SimpleJob) -> str:
     return "slept"
 
 
+def locks(job: SimpleJob) -> str:
+    """Hold Python's lock in one call, for about `seconds` of the processor; not in a second run."""
+    note("start", job)
+    if not job.crashes:
+        count, took = 1 << 16, 0.0
+        while took < 0.05:  # learn how long it takes here
+            count *= 2
+            began = time.process_time()
+            sum(range(count))
+            took = time.process_time() - began
+        sum(range(int(count / took * float((job.payload or {})["seconds"]))))
+    note("end", job)
+    return "computed"
+
+
 def poison(job: SimpleJob) -> None:
     """Take the worker down."""
     note("start", job)
@@ -156,6 +171,7 @@ def make() -> JobProcessor:
         "thread": JobDef(thread, on_job_exited=exited),
         "thread_resumable": JobDef(thread, resumable=True, on_job_exited=exited),
         "nothing": JobDef(nothing),
+        "locks": JobDef(locks, resumable=True, on_job_exited=exited),
         "poison": JobDef(poison, resumable=True, on_job_exited=exited),
         "exclusive": JobDef(work, exclusive=True, on_job_exited=exited),
     }

@@ -61,10 +61,13 @@ class Beats:
         with self._lock:
             self._first = None
 
-    def since(self) -> Elapsed | None:
-        """Return how long ago the last confirmed one was sent; None: there is none."""
+    def is_young(self, seconds: float) -> bool:
+        """True while the last one was sent less than so long ago, as far as all clocks agree."""
         last = self._last
-        return None if last is None else Elapsed.between(last, Moment.now())
+        if last is None:
+            return False
+        elapsed = Elapsed.between(last, Moment.now())
+        return elapsed.is_certain and elapsed.seconds < seconds
 
     def unbroken_since(self) -> float | None:
         """Return from when on, by the monotonic clock, all have been confirmed in time.

@@ -113,12 +113,7 @@ class Lease:
     @property
     def is_held(self) -> bool:
         """True while nobody can have declared this process dead, with time left for a claim."""
-        if not self._store.needs_heartbeat:
-            return True
-        elapsed = self._beats.since()
-        if elapsed is None or not elapsed.is_certain:
-            return False
-        return elapsed.seconds < self._timeout * _YOUNG
+        return not self._store.needs_heartbeat or self._beats.is_young(self._timeout * _YOUNG)
 
     async def hold(self) -> None:
         """Return when it is held, so that something may be claimed; raises StoreError.

@@ -176,8 +176,8 @@ class ClaimLoop:
                 ours, surplus = self._sorted_out(jobs)
                 again = [job for job in ours if job.was_held]
                 for job in [job for job in ours if not job.was_held] if again else ours:
-                    self._start(job)
-                await self._start_again(again)
+                    self._start(job, now)
+                await self._start_again(again, now)
                 await self._reconciler.give_back(surplus)
             except BaseException:
                 self._reconciler.look_soon()  # it may have happened all the same
@@ -211,20 +211,21 @@ class ClaimLoop:
         held = engine.runs.held
         return bool(held) and job.id in held
 
-    def _start(self, job: Job) -> None:
+    def _start(self, job: Job, now: datetime) -> None:
+        """Start a job claimed at `now`; its `updated_at` is later where a clock was wrong."""
         engine = self._engine
         definition = engine.registry.get(job.name)
         assert definition is not None  # noqa: S101  # only names of the registry are claimed
         if engine.events.has_listeners:
             engine.events.emit(Event(EventKind.CLAIMED, engine.worker_id, job))
-        if is_skipped(job, definition, engine.settings.timezone):
+        if is_skipped(job, definition, engine.settings.timezone, now):
             engine.executor.skip(job, definition)
-        elif is_expired(job):
+        elif is_expired(job, now):
             engine.executor.skip(job, definition, told="expired before a worker was free")
         else:
             engine.executor.start(job, definition)
 
-    async def _start_again(self, jobs: Sequence[Job]) -> None:
+    async def _start_again(self, jobs: Sequence[Job], now: datetime) -> None:
         """Start what a worker held before, unless somebody asked to kill it in its former life."""
         if not jobs:
             return
@@ -235,7 +236,7 @@ class ClaimLoop:
             if job.id in asked and definition is not None:
                 engine.executor.settle_unbegun(job, definition, killed_unbegun(engine.clock.now()))
             else:
-                self._start(job)
+                self._start(job, now)
 
     async def _wait(self, exhausted: bool) -> None:
         """Wait for a free slot, or when nothing is due for a hint, the next due time, the sweep."""

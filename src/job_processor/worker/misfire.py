@@ -11,8 +11,8 @@ from job_processor.schedule import latest_occurrences, next_occurrence
 from job_processor.settings import MISFIRE_LIMIT
 
 
-def is_skipped(job: Job, definition: Definition, default_timezone: str) -> bool:
-    """True for a claimed occurrence that was missed and whose cron skips such.
+def is_skipped(job: Job, definition: Definition, default_timezone: str, claimed: datetime) -> bool:
+    """True for an occurrence claimed just now that was missed and whose cron skips such.
 
     Missed: claimed later than `checkin_margin` after its planned time, or after the next
     occurrence is due. Resumed, retried and hand-started ones are never missed.
@@ -23,7 +23,7 @@ def is_skipped(job: Job, definition: Definition, default_timezone: str) -> bool:
         return False
     if job.id != occurrence_id(job.name, job.scheduled_for):
         return False
-    planned, claimed = job.scheduled_for, job.updated_at
+    planned = job.scheduled_for
     if claimed - planned > timedelta(minutes=definition.checkin_margin):
         return True
     zone = definition.timezone or default_timezone

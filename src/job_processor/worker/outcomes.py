@@ -167,11 +167,11 @@ def skipped(
     return Outcome(status=JobStatus.SKIPPED, at=at, output=Output("--", None, told, metadata))
 
 
-def is_expired(job: Job) -> bool:
-    """True for a claimed job that comes too late to begin; one that began before goes on."""
+def is_expired(job: Job, claimed: datetime) -> bool:
+    """True for a job claimed too late to begin; one that began before goes on."""
     if isinstance(job, CronTask) or job.expires_at is None or job.ran_before:
         return False
-    return job.updated_at >= job.expires_at
+    return claimed >= job.expires_at
 
 
 def next_best(outcome: Outcome, refusal: object) -> Outcome | None:
