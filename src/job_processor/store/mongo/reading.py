@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any
 
 from bson import ObjectId
-from pymongo.errors import ExecutionTimeout
+from pymongo.errors import ExecutionTimeout, OperationFailure
 
 from job_processor.clock import EPOCH
 from job_processor.errors import SearchLimitError
@@ -30,10 +30,11 @@ from job_processor.store.mongo.documents import (
     Document,
     to_job,
 )
+from job_processor.store.mongo.errors import is_away
 from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.hinting import Hinting, IndexHint
 from job_processor.store.mongo.indexes import NEWEST_BY_NAME, NEWEST_BY_TYPE, Index
-from job_processor.store.mongo.summaries import shown_fields, to_summary
+from job_processor.store.mongo.summaries import bare_fields, shown_fields, to_summary
 from job_processor.store.mongo.whole import aggregate_whole, find_one_whole, find_whole
 from job_processor.summaries import JobSummary
 
@@ -46,6 +47,9 @@ _WHAT_IS_SHOWN = {"state": 0}
 
 _WALKS = 200
 """MongoDB merges so many walks of an index at most; with more it sorts in memory."""
+_OF_AN_EXPRESSION = 14_000
+"""The codes of errors of an expression begin about here; those of the server are lower."""
+
 _NAMES_AT_ONCE = 25
 """Names whose newest jobs are read in one statement."""
 
@@ -111,8 +115,23 @@ class Reading:
         self, query: JobQuery, redaction: Redaction | None
     ) -> list[JobSummary]:
         """Return what a list shows of a selection."""
-        found = await self._found(query, shown_fields(redaction))
-        return [to_summary(document, redaction) for document in found]
+        return await self._summaries(partial(self._found, query), redaction)
+
+    async def _summaries(
+        self, read: Callable[[Document], Awaitable[list[Document]]], redaction: Redaction | None
+    ) -> list[JobSummary]:
+        """Return what is shown of what `read` returns for a projection.
+
+        Where a document holds what the server's own expressions fail at, nothing of payloads and
+        results: no document takes a page down.
+        """
+        try:
+            documents = await read(shown_fields(redaction))
+        except OperationFailure as error:
+            if is_away(error) or (error.code or 0) < _OF_AN_EXPRESSION:
+                raise
+            documents = await read(bare_fields())
+        return [to_summary(document, redaction) for document in documents]
 
     async def latest(
         self, names: Sequence[tuple[JobType, str]], limit: int, redaction: Redaction | None
@@ -120,19 +139,25 @@ class Reading:
         """Return what a list shows of the newest jobs of each name: one statement for many."""
         found: dict[tuple[str, str], list[JobSummary]] = {}
         for start in range(0, len(names), _NAMES_AT_ONCE):
-            parts: list[list[Document]] = [
-                [
-                    {"$match": _selection(JobQuery(type=type, name=name))},
-                    {"$sort": {"_id": -1}},
-                    {"$limit": limit},
-                    {"$project": shown_fields(redaction)},
-                ]
-                for type, name in names[start : start + _NAMES_AT_ONCE]
-            ]
-            async for document in await self._jobs.aggregate(self._united(parts)):
-                summary = to_summary(document, redaction)
+            some = names[start : start + _NAMES_AT_ONCE]
+            for summary in await self._summaries(partial(self._latest_of, some, limit), redaction):
                 found.setdefault((summary.type, summary.name), []).append(summary)
         return [found.get(name, []) for name in names]
+
+    async def _latest_of(
+        self, names: Sequence[tuple[JobType, str]], limit: int, shown: Document
+    ) -> list[Document]:
+        parts: list[list[Document]] = [
+            [
+                {"$match": _selection(JobQuery(type=type, name=name))},
+                {"$sort": {"_id": -1}},
+                {"$limit": limit},
+                {"$project": shown},
+            ]
+            for type, name in names
+        ]
+        found = await self._jobs.aggregate(self._united(parts))
+        return await found.to_list()
 
     async def _found(self, query: JobQuery, shown: Document) -> list[Document]:
         """Return what is shown of the first documents of a selection."""

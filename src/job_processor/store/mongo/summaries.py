@@ -79,6 +79,19 @@ def shown_fields(redaction: Redaction | None) -> Document:
     return shown if redaction is None else {**shown, "secrets": _secrets(redaction)}
 
 
+def bare_fields() -> Document:
+    """Return the projection for documents of which the server cannot make an extract."""
+    unread = {"other": "object"}
+    output = {"duration": _text("$output.duration"), "error": _text("$output.error")}
+    return {
+        **_PLAIN,
+        "payload": {"$literal": unread},
+        "output": _if(_is("$output", "object"), output, None),
+        "notes": _progress(),
+        "secrets": {"$literal": None},
+    }
+
+
 def to_summary(document: Mapping[str, Any], redaction: Redaction | None) -> JobSummary:
     """Return what is shown of a document that was projected so."""
     return summary_of(_extract(document), redaction)

@@ -16,7 +16,7 @@ from functools import lru_cache
 from heapq import nsmallest
 from typing import NamedTuple
 
-from job_processor.clock import from_ms, to_ms
+from job_processor.clock import LAST_MOMENT, from_ms, to_ms
 from job_processor.models import Job
 from job_processor.queries import Claim
 from job_processor.store.sqlite.rows import COLUMNS, Row, to_job
@@ -142,10 +142,12 @@ class Claims:
         order = "scheduled_for" if by_time else "priority DESC, scheduled_for"
         merged = self._merge(lines, order, excluding=excluding)
         # Not indexed: by its row alone, even where an application's ANALYZE found few jobs.
+        # A moment that Python cannot tell is none of ours.
+        moment = f"CASE WHEN updated_at<{to_ms(LAST_MOMENT)} THEN max(?5,updated_at+1) ELSE ?5 END"
         return f"""
             UPDATE {self._tables.jobs} NOT INDEXED
-            SET status='running', worker_id=?3, updated_at=max(?5, updated_at+1),
-                started_at=coalesce(started_at, max(?5, updated_at+1))
+            SET status='running', worker_id=?3, updated_at={moment},
+                started_at=coalesce(started_at, {moment})
             WHERE rowid IN (SELECT number FROM ({merged})) AND {WAITING}
             RETURNING {COLUMNS}"""
 

@@ -31,6 +31,7 @@ from job_processor.store.lenient import (
     notes_of,
     output_of,
     status_of,
+    text_or_none,
 )
 from job_processor.store.sqlite.codec import decode, encode
 
@@ -46,7 +47,7 @@ COLUMNS = (
 PLAIN_COLUMNS = "id,name,payload,scheduled_for,created_at,updated_at,exclusive,priority"
 """Those that a new job without further features has; the others have their defaults."""
 
-_EXTRA = ("expires_at", "traceparent")
+_EXTRA: Mapping[str, Callable[[object], Any]] = {"expires_at": moment, "traceparent": text_or_none}
 
 _STATUSES: Mapping[str, JobStatus] = {status.value: status for status in JobStatus}
 
@@ -135,7 +136,7 @@ def to_job(row: Row) -> Job:
     """Return the job of a row of `COLUMNS`, whoever wrote it."""
     try:
         return _job(row, from_ms, decode)
-    except (ArithmeticError, LookupError, TypeError, ValueError):  # not written by us
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):  # not ours
         return _job(row, _moment_or_epoch, decoded)
 
 
@@ -226,7 +227,7 @@ def encode_extra(job: Job) -> str | None:
 
 def _decode_extra(text: str, decode: Callable[[str], Any]) -> dict[str, Any]:
     extra = fields_of(decode(text))
-    known = {name: extra[name] for name in _EXTRA if name in extra}
+    known = {name: read(extra[name]) for name, read in _EXTRA.items() if name in extra}
     return {**known, "attempts": attempts_of(extra.get("attempts"))}
 
 
