@@ -19,6 +19,7 @@ from job_processor.store import Store
 from job_processor.store.mongo import MongoStore
 from job_processor.store.opening import open_store
 from job_processor.store.sqlite import SqliteStore
+from job_processor.store.sqlite.database import Database
 
 _OURS = frozenset({"insert", "update", "delete", "find", "findAndModify", "aggregate", "getMore"})
 
@@ -55,7 +56,7 @@ async def watched(db_url: str) -> AsyncIterator[tuple[Store, Statements]]:
         store = open_store(db_url, Settings())
         await store.setup()
         assert isinstance(store, SqliteStore)
-        for database in {store._writer, store._reader}:
+        for database in {each for each in vars(store).values() if isinstance(each, Database)}:
             await database.call(_tracing(statements.traced))
         yield store, statements
         await store.close()
