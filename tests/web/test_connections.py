@@ -22,9 +22,10 @@ import httpx2 as httpx
 import pytest
 
 from job_processor import JobProcessor
-from job_processor.web import Login, connections, create_app, forms, throttle
+from job_processor.web import Login, connections, create_app, forms, guard, throttle
 from job_processor.web.connections import Connection, Connections
 from tests.cli.processes import environment
+from tests.processors import eventually
 from tests.web.conftest import client_of, served
 
 TOKEN = "a-token-of-some-length"  # noqa: S105  # of these tests alone
@@ -231,6 +232,69 @@ async def test_json_of_very_many_values(processor: JobProcessor, values: bytes) 
         deep = b'{"name": "echo", "payload": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
         answer = await client.post("/api/jobs", content=deep, headers=headers)
         assert answer.status_code == 400
+
+
+def large(job_id: object) -> bytes:
+    """Return a request for the whole of a job."""
+    head = f"GET /api/jobs/{job_id} HTTP/1.1\r\nhost: x\r\n"
+    return f"{head}authorization: Bearer {TOKEN}\r\n\r\n".encode()
+
+
+async def test_an_answer_that_nobody_fetches(
+    address: str, processor: JobProcessor, few: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Is given up after its time, and its connection with it."""
+    monkeypatch.setattr(connections, "REQUEST_TIME", 0.3)
+    monkeypatch.setattr(connections, "_SWEEP", 0.05)
+    job = await processor.schedule_job("echo", {"text": "x" * 12_000_000})
+    async with Crowd(address) as crowd:
+        await crowd.say(large(job.id))
+        crowd._writers[-1].transport.pause_reading()  # type: ignore[attr-defined]  # it can
+
+        async def is_asked() -> bool:
+            return any(each.unsent for each in few._open)
+
+        async def is_closed() -> bool:
+            return not few._open
+
+        await eventually(is_asked)
+        await eventually(is_closed)
+
+
+async def test_an_answer_that_is_fetched_slowly(
+    address: str, processor: JobProcessor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Is sent to its end, however long that takes, as long as it goes on."""
+    monkeypatch.setattr(connections, "REQUEST_TIME", 0.3)
+    monkeypatch.setattr(connections, "_SWEEP", 0.05)
+    job = await processor.schedule_job("echo", {"text": "x" * 12_000_000})
+    async with Crowd(address) as crowd:
+        reader = await crowd.say(large(job.id))
+        await reader.readuntil(b"\r\n\r\n")
+        came, began = 0, time.monotonic()
+        while came < 12_000_000:
+            part = await reader.read(400_000)
+            assert part, f"it was cut off after {came} bytes"
+            came += len(part)
+            await asyncio.sleep(0.03)  # a slow line
+        assert time.monotonic() - began > 1
+
+
+async def test_an_answer_in_parts_that_nobody_fetches(
+    processor: JobProcessor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that waits for its reader is let go, such as that of a mounted dashboard."""
+    monkeypatch.setattr(guard, "FETCH_TIME", 0.1)
+
+    async def never(message: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def nothing() -> Any:
+        await asyncio.Event().wait()
+
+    scope: Any = {"type": "http", "method": "GET", "path": "/jobs", "headers": []}
+    async with asyncio.timeout(20):
+        await create_app(processor)({**scope, "query_string": b""}, nothing, never)
 
 
 @pytest.mark.slow

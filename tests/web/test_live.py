@@ -40,7 +40,6 @@ async def test_streams_are_bounded(
     processor: JobProcessor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For one login and in all; beyond, 503, and one that ends makes room for another."""
-    monkeypatch.setattr(live, "MOST", 5)
     monkeypatch.setattr(live, "MOST_OF_ONE", 3)
     names = {"user": "ada"}
 
@@ -50,6 +49,7 @@ async def test_streams_are_bounded(
 
     app = create_app(processor, access)
     hub: Hub = app.state.hub
+    hub.most = 5
     streams = [await opened(hub, "ada") for _ in range(3)]
     async with client_of(app) as client:
         answer = await client.get("/live")

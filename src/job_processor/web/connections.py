@@ -1,4 +1,4 @@
-"""The connections of a server: bounded in number, and closed when no request comes.
+"""The connections of a server: bounded in number, closed when no request comes or nobody reads.
 
 A connection that has no whole request to answer costs its descriptor and nothing else. There is a
 limit to those, too: at it, a new one takes the place of the one that has been silent for longest,
@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import sys
 from collections import OrderedDict
 from typing import Any
 
-import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from job_processor.web.throttle import WAITING
@@ -41,7 +41,7 @@ class Connections:
     def admit(self, connection: Connection) -> None:
         """Take a new one in; where there is no room, another one or itself is closed."""
         if len(self._open) >= self.most:
-            victim = next(iter(self._silent), None) or self._held_back()
+            victim = next((each for each in self._silent if not each.unsent), self._held_back())
             if victim is None:
                 connection.close()
                 return
@@ -70,10 +70,12 @@ class Connections:
         while True:
             await asyncio.sleep(_SWEEP)
             late = asyncio.get_running_loop().time() - REQUEST_TIME
-            while self._silent and next(iter(self._silent.values())) <= late:
-                connection, _ = self._silent.popitem(last=False)
-                self.forget(connection)
-                connection.close()
+            for connection in [each for each, since in self._silent.items() if since <= late]:
+                if connection.is_being_read():
+                    self.silent(connection)
+                else:
+                    self.forget(connection)
+                    connection.close()
 
     def _held_back(self) -> Connection | None:
         """Return one that waits for a refusal: it may as well have none."""
@@ -88,6 +90,7 @@ class Connection(H11Protocol):
     def __init__(self, connections: Connections, **options: Any) -> None:
         super().__init__(**options)
         self._all = connections
+        self._unsent_before = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base has it
         """Begin."""
@@ -107,13 +110,23 @@ class Connection(H11Protocol):
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
+        self._unsent_before = sys.maxsize
         self._all.silent(self)
         super().on_response_complete()
 
+    @property
+    def unsent(self) -> int:
+        """Bytes of the last answer that are not fetched yet."""
+        return int(self.transport.get_write_buffer_size())
+
+    def is_being_read(self) -> bool:
+        """Return whether some of an answer was fetched since this was asked last."""
+        before, self._unsent_before = self._unsent_before, self.unsent
+        return 0 < self._unsent_before < before
+
     def close(self) -> None:
-        """Close it at once."""
-        if self.conn.our_state is not h11.ERROR and not self.transport.is_closing():
-            self.transport.abort()
+        """Close it at once, whatever is not fetched."""
+        self.transport.abort()
 
 
 def _room() -> int:
@@ -123,4 +136,4 @@ def _room() -> int:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return MOST if soft == resource.RLIM_INFINITY else max(min(MOST, soft - _RESERVE), 1)
+    return MOST if soft == resource.RLIM_INFINITY else max(min(MOST, soft - _RESERVE), soft // 2)

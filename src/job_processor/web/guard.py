@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import warnings
@@ -28,6 +29,9 @@ _logger = logging.getLogger("job_processor")
 
 PROBES = frozenset({"/healthz", "/metrics", "/scaling"})
 """Asked by whom the cluster sends, who knows the address of a pod alone."""
+
+FETCH_TIME = 60.0
+"""Seconds in which a part of an answer is to be fetched, before its connection is given up."""
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _HEADERS = {
@@ -85,7 +89,8 @@ class Guard:
             if message["type"] == "http.response.start":
                 begun = True
                 _protect(request, message)
-            await send(message)
+            async with asyncio.timeout(FETCH_TIME):
+                await send(message)
 
         try:
             refusal = await self._refusal(request)
@@ -95,7 +100,9 @@ class Guard:
                 await self._app(scope, receive, send_safely)
         except ClientDisconnect:
             pass  # nobody is left to answer to
-        except Exception:
+        except Exception as error:
+            if begun and isinstance(error, TimeoutError):
+                return  # nobody fetches the answer
             if begun:
                 raise
             _logger.exception("dashboard: %s %r failed", scope["method"], path_of(scope))

@@ -33,6 +33,8 @@ class Hub:
 
     def __init__(self, processor: JobProcessor) -> None:
         self._processor = processor
+        self.most = MOST
+        """Streams at a time, where the server has not so many connections fewer."""
         self._changed: set[asyncio.Event] = set()
         self._readers: Counter[str] = Counter()
         self._forget: Callable[[], None] | None = None
@@ -44,7 +46,7 @@ class Hub:
 
     def has_room(self, reader: str) -> bool:
         """Return whether there may be another stream of somebody."""
-        return len(self._changed) < MOST and self._readers[reader] < MOST_OF_ONE
+        return len(self._changed) < self.most and self._readers[reader] < MOST_OF_ONE
 
     async def messages(
         self, reader: str, may_look: Callable[[], Awaitable[bool]]

@@ -41,6 +41,7 @@ async def serve(
     trusting = Proxies(app, proxies, root_path)
     with socket.create_server((host, port), family=family) as listening:
         connections = Connections()
+        app.state.hub.most = min(app.state.hub.most, connections.most // 2)
         protocol: Any = functools.partial(Connection, connections)
         config = uvicorn.Config(
             trusting,
