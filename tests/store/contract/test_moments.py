@@ -239,3 +239,19 @@ async def test_the_last_moment_that_there_is(store: Store) -> None:
     (claimed,) = await store.claim(claim())
     assert claimed.updated_at > NOW
     assert (await store.settle([end(claimed)])).won == {job.id}
+
+
+async def test_a_saved_state_has_the_moment_of_its_run(store: Store) -> None:
+    """So who reads a run knows whether this very run has saved one; a fresh start has none."""
+    (job,) = await run(store, simple())
+    assert job.state_saved is None
+    assert await store.save_state(job, {"row": 7})
+    (saved,) = await store.runs_of(WORKER, 10)
+    assert saved.state_saved == saved.updated_at == job.updated_at
+    await store.settle([end(job, JobStatus.PAUSED, output=None)])
+    (again,) = await store.claim(claim(now=LATER))
+    assert again.state_saved != again.updated_at
+    await store.settle([end(again)])
+    fresh = await store.requeue(job.id, LATER)
+    assert fresh is not None
+    assert fresh.state_saved is None

@@ -47,7 +47,11 @@ COLUMNS = (
 PLAIN_COLUMNS = "id,name,payload,scheduled_for,created_at,updated_at,exclusive,priority"
 """Those that a new job without further features has; the others have their defaults."""
 
-_EXTRA: Mapping[str, Callable[[object], Any]] = {"expires_at": moment, "traceparent": text_or_none}
+_EXTRA: Mapping[str, Callable[[object], Any]] = {
+    "expires_at": moment,
+    "state_saved": moment,
+    "traceparent": text_or_none,
+}
 
 _STATUSES: Mapping[str, JobStatus] = {status.value: status for status in JobStatus}
 
