@@ -30,10 +30,10 @@ class Faults:
         await self._arm(command, {"errorCode": code, **slowly}, times, app)
 
     async def miss_write_concern(
-        self, command: str, *, times: int = 1, app: str | None = None
+        self, command: str, *, code: int = 64, times: int = 1, app: str | None = None
     ) -> None:
-        """Execute a command, but answer that its write concern was not met."""
-        error = {"code": 64, "errmsg": "waiting for replication timed out"}
+        """Execute a command, but answer that its write concern was not met, and why."""
+        error = {"code": code, "errmsg": "waiting for replication timed out"}
         await self._arm(command, {"writeConcernError": error}, times, app)
 
     async def stop(self) -> None:
