@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from job_processor.queries import JobQuery
 from job_processor.settings import CLAIM_NAMES
 from job_processor.store.mongo import MongoStore
+from job_processor.store.mongo.indexes import BY_TIME, NEWEST_BY_NAME, NEWEST_BY_TYPE
 from tests.mongo_server import EXTERNAL_URL_VARIABLE
 from tests.store.mongo.conftest import Commands, Database
 from tests.store.mongo.samples import LATER, NOW, WORKER, claim, end, simple
@@ -31,6 +34,8 @@ class Plan:
 
     def __init__(self, command: dict[str, Any], answer: dict[str, Any]) -> None:
         self.command = command
+        if "stages" in answer:  # of a pipeline: what reads comes first
+            answer = answer["stages"][0]["$cursor"]
         self.stages = set(_values(answer["queryPlanner"]["winningPlan"], "stage"))
         self.indexes = set(_values(answer["queryPlanner"]["winningPlan"], "indexName"))
         self.keys = answer["executionStats"]["totalKeysExamined"]
@@ -78,8 +83,10 @@ async def test_a_claim_walks_the_index_that_is_made_for_it(
     if IS_REAL:
         assert not head.stages & {"SORT", "COLLSCAN"}
         assert head.documents <= limit
-        # Two states of each name, the key that ends each scan included.
-        assert head.keys <= 2 * (2 * CLAIM_NAMES) + limit
+        # Two states of each name, the key that ends each walk included, and the one that the merge
+        # of the walks has read ahead of each.
+        walks = 2 * CLAIM_NAMES
+        assert head.keys <= 2 * walks + limit + walks
 
 
 @pytest.mark.skipif(not IS_REAL, reason=f"needs a real server: {EXTERNAL_URL_VARIABLE}")
@@ -99,6 +106,55 @@ async def test_nothing_reads_the_whole_collection(
     for plan in found:
         assert "COLLSCAN" not in plan.stages, plan.command
         assert plan.indexes or plan.stages & {"IDHACK", "EOF"}, plan.command
+
+
+@pytest.mark.usefixtures("backlog")
+async def test_statements_take_the_index_that_they_name(
+    watched_store: MongoStore, database: Database, commands: Commands
+) -> None:
+    """The overdue, the next due time, pages of names and of all, and one job by its id."""
+    job = simple(name="rare")
+    await watched_store.insert([job])
+    for call, index in (
+        (watched_store.claim(replace(claim(1, *NAMES), overdue_since=NOW)), BY_TIME.name),
+        (watched_store.next_due(NAMES), BY_TIME.name),
+        (watched_store.find(JobQuery(name="rare")), NEWEST_BY_NAME.name),
+        (watched_store.find(JobQuery(names=tuple(NAMES[:20]))), NEWEST_BY_NAME.name),
+        (watched_store.find(JobQuery()), NEWEST_BY_TYPE.name),
+        (watched_store.get(job.id), "_id_"),
+    ):
+        commands.sent.clear()
+        await call
+        (plan, *_) = await plans(database, commands)
+        if IS_REAL:
+            assert not plan.stages & {"SORT", "COLLSCAN"}, plan.command
+            assert plan.indexes == {index} or (index == "_id_" and "IDHACK" in plan.stages)
+        else:
+            assert plan.indexes <= {index}, plan.command
+
+
+@pytest.mark.skipif(not IS_REAL, reason=f"needs a real server: {EXTERNAL_URL_VARIABLE}")
+@pytest.mark.usefixtures("backlog")
+async def test_names_are_told_by_jumps(
+    watched_store: MongoStore, database: Database, commands: Commands
+) -> None:
+    """From one name to the next in an index, however many jobs a name has."""
+    await watched_store.names(1000)
+    for plan in await plans(database, commands):
+        assert "DISTINCT_SCAN" in plan.stages, plan.command
+
+
+@pytest.mark.usefixtures("backlog")
+async def test_candidates_are_taken_by_their_ids(
+    watched_store: MongoStore, database: Database, commands: Commands
+) -> None:
+    """The claim of many looks at its candidates and at no other job."""
+    taken = await watched_store.claim(claim(10, *NAMES, now=NOW))
+    assert len(taken) == 10
+    _, update, _ = await plans(database, commands)
+    assert update.indexes <= {"_id_"}
+    if IS_REAL:
+        assert update.documents <= 10
 
 
 def _values(node: object, key: str) -> Iterator[Any]:
