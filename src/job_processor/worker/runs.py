@@ -137,9 +137,8 @@ class Runs:
 
     def add(self, run: Run) -> None:
         """Hold a run. Raises ValueError when one of its job is held already."""
-        if run.job.id in self._runs:
+        if self._runs.setdefault(run.job.id, run) is not run:
             raise ValueError(f"job {run.job.id} is being run by this process already")
-        self._runs[run.job.id] = run
         self._of_worker += run.of_worker
         self._active += run.of_worker
 
@@ -151,14 +150,16 @@ class Runs:
     def remove(self, *runs: Run) -> None:
         """Let runs go, after their settlement is confirmed or they were taken away."""
         for run in runs:
-            if self._runs.get(run.job.id) is run:
-                del self._runs[run.job.id]
+            removed = self._runs.pop(run.job.id, None)
+            if removed is run:
                 self._of_worker -= run.of_worker
+            elif removed is not None:
+                self._runs[run.job.id] = removed
         self.changed()
 
     def release(self, run: Run) -> None:
         """Let a job be claimed again, once its run is let go and its handler has ended."""
-        if run.job.id not in self._runs and not run.lives_on:
+        if self.held and run.job.id not in self._runs and not run.lives_on:
             self.held.discard(run.job.id)
 
     def forget(self) -> None:
