@@ -105,7 +105,8 @@ class Executor:
         if run.task is not None and run.unbegun is not None:
             run.task.remove_done_callback(run.unbegun)  # each would cost a turn of the loop
         try:
-            run.given = self._given(run)
+            payload = getattr(run.job, "payload", None)
+            run.given = self._given(run, payload) if payload else run.job
             current.begin(run.given)
             if not self._begin(run):
                 self._end(run, _NOT_BEGUN)
@@ -145,21 +146,20 @@ class Executor:
                 exc_info=error,
             )
 
-    def _given(self, run: Run) -> Job:
+    def _given(self, run: Run, payload: Any) -> Job:
         """Return the job for its handler: what that does to the payload is its own affair.
 
         Hooks, events and `run_job` get the payload as it is stored. Where there is nobody to see
         another one, nothing is copied; a process has its own anyway.
         """
         job, definition = run.job, run.definition
-        payload = getattr(job, "payload", None)
         seen = (
             definition.on_job_exited is not None
             or self._events.has_listeners
             or self._scopes.has_any
             or not run.of_worker
         )
-        if not payload or not seen or definition.executor == "process":
+        if not seen or definition.executor == "process":
             return job
         return make(type(job), {**job.__dict__, "payload": copied(payload)})
 
@@ -223,8 +223,16 @@ class Executor:
         return await asyncio.wrap_future(thread)
 
     def _conclude(self, run: Run, ending: Ending) -> None:
-        """Decide the outcome, and only then call the run concluded; hand it on to be written."""
-        outcome = self._decide(run, ending)
+        """Decide the outcome, and only then call the run concluded; hand it on to be written.
+
+        Whatever raises while the ending is read is an ending, too: results and exceptions are the
+        handler's, and reading one runs its code.
+        """
+        at, elapsed = self._clock.now(), time.monotonic() - run.started
+        try:
+            outcome = self._outcome(run, ending, at, elapsed)
+        except BaseException as error:  # noqa: BLE001  # see above
+            outcome = self._of_unreadable(run, error, at, elapsed)
         self._runs.conclude(run)
         run.disarm()
         if outcome is None:
@@ -236,20 +244,14 @@ class Executor:
             self._settler.add(run, outcome)
         self._runs.changed()
 
-    def _decide(self, run: Run, ending: Ending) -> Outcome | None:
-        """Return what to write; whatever raises while the ending is read is an ending, too.
-
-        Results and exceptions are the handler's: reading one runs its code.
-        """
-        at, elapsed = self._clock.now(), time.monotonic() - run.started
+    def _of_unreadable(
+        self, run: Run, error: BaseException, at: datetime, elapsed: float
+    ) -> Outcome | None:
+        """Return what to write where an ending raised this when it was read."""
         try:
-            return self._outcome(run, ending, at, elapsed)
-        except BaseException as error:  # noqa: BLE001  # see above
-            failure = Ending(error=error)
-        try:
-            return self._outcome(run, failure, at, elapsed)
-        except BaseException as error:  # noqa: BLE001  # see above
-            return unreadable(error, at, elapsed)
+            return self._outcome(run, Ending(error=error), at, elapsed)
+        except BaseException as failure:  # noqa: BLE001  # its own code again
+            return unreadable(failure, at, elapsed)
 
     def _outcome(self, run: Run, ending: Ending, at: datetime, elapsed: float) -> Outcome | None:
         run.error = ending.error if run.reason is None else None

@@ -64,7 +64,10 @@ def classify(
     """
     duration = format_duration(elapsed)
     if ending.error is None and (reason is None or reason is AbortReason.SHUTDOWN):  # most runs
-        return Outcome(JobStatus.FINISHED, at, Output(duration, _kept_result(definition, ending)))
+        if definition.discard_result:
+            check_ran(definition.bound.function, ending.result)
+            return Outcome(JobStatus.FINISHED, at, Output(duration))
+        return Outcome(JobStatus.FINISHED, at, Output(duration, ending.result))
 
     def failed(
         error: str, raised: BaseException | None = None, wish: Wish | None = None
@@ -90,13 +93,6 @@ def classify(
     if reason is AbortReason.SHUTDOWN and wish is None:
         return _paused(at, lives_on) if definition.resumable else failed(INTERRUPTED)
     return failed(ending.told or describe_error(raised), raised, wish)
-
-
-def _kept_result(definition: Definition, ending: Ending) -> object:
-    if not definition.discard_result:
-        return ending.result
-    check_ran(definition.bound.function, ending.result)
-    return None
 
 
 def unreadable(error: BaseException, at: datetime, elapsed: float) -> Outcome:
