@@ -186,6 +186,60 @@ async def test_a_claim_that_never_comes_back_is_given_back(
     assert (await in_state(processor, job, "pending")).worker_id is None
 
 
+async def test_runs_are_told_before_anything_is_waited_for(
+    processors: Processors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resumable handler is asked at once, though a claim has yet to come back."""
+    began, told, claiming = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    release = asyncio.Event()
+
+    async def resumable(signal: AbortSignal) -> None:
+        began.set()
+        await signal.wait()
+        told.set()
+        signal.raise_if_aborted()
+
+    options = {"shutdown_grace": 3 * WAIT, "kill_grace": 3 * WAIT}
+    jobs = {"a": JobDef(resumable, resumable=True)}
+    processor = await processors.make(jobs=jobs, **options)
+    worker = RunningWorker(processor)
+    await processor.schedule_job("a")
+    await asyncio.wait_for(began.wait(), WAIT)
+    claim = processor._store.claim
+
+    async def slow(what: Any) -> list[Job]:
+        claiming.set()
+        await release.wait()
+        return await claim(what)
+
+    monkeypatch.setattr(processor._store, "claim", slow)
+    await asyncio.wait_for(claiming.wait(), WAIT)
+    worker.controller.abort("test")
+    await asyncio.wait_for(told.wait(), WAIT)
+    release.set()
+    await stopped(worker)
+
+
+async def test_run_job_waits_for_no_hook_of_another_job(processors: Processors) -> None:
+    """It returns once those of its own job have ended."""
+    release, called = asyncio.Event(), asyncio.Event()
+
+    async def hook(_: Job) -> None:
+        called.set()
+        await release.wait()
+
+    async def quick() -> None:
+        pass
+
+    jobs = {"hooked": JobDef(quick, on_job_exited=hook), "other": JobDef(quick)}
+    processor, _ = await processors.start(jobs=jobs, shutdown_grace=3 * WAIT)
+    await processor.schedule_job("hooked")
+    await asyncio.wait_for(called.wait(), WAIT)
+    async with asyncio.timeout(WAIT):
+        assert (await processor.run_job("other")).status is JobStatus.FINISHED
+    release.set()
+
+
 @pytest.mark.parametrize("plain", [False, True])
 async def test_a_hook_that_hangs_holds_nobody_up(
     processors: Processors, plain: bool, caplog: pytest.LogCaptureFixture
@@ -395,6 +449,12 @@ async def test_a_heartbeat_that_hangs_holds_no_stop_up(
         await stopped(worker)
     finally:
         release.set()
+    for thread in threading.enumerate():
+        if thread.name == "job-processor-heartbeat":
+            await asyncio.to_thread(thread.join, WAIT)
+    await asyncio.sleep(0)  # what it has left to the loop is done
+    engine: Any = processor._engine
+    assert engine.lease._renewal is None
     assert (await processor.get_healthcheck())["workers"] == []
 
 
@@ -467,6 +527,33 @@ async def _work_until_cancelled(processor: JobProcessor, probe: Probe) -> None:
     done, _ = await asyncio.wait([worker.task], timeout=WAIT)
     assert worker.task in done
     assert worker.task.cancelled()
+
+
+async def test_a_program_that_ends_while_an_end_is_written(
+    processors: Processors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether that was written or not: it is written again."""
+    settling = asyncio.Event()
+
+    async def quick() -> str:
+        return "done"
+
+    processor = await processors.make(jobs={"a": JobDef(quick)}, **GRACES)
+    settle = processor._store.settle
+
+    async def hang_once(settlements: Any) -> Any:
+        if not settling.is_set():
+            settling.set()
+            await asyncio.Event().wait()
+        return await settle(settlements)
+
+    monkeypatch.setattr(processor._store, "settle", hang_once)
+    worker = RunningWorker(processor)
+    job = await processor.schedule_job("a")
+    await asyncio.wait_for(settling.wait(), WAIT)
+    cancel_all()
+    await asyncio.wait([worker.task], timeout=WAIT)
+    assert (await in_state(processor, job, "finished")).output is not None
 
 
 async def test_a_run_job_whose_program_ends(processors: Processors, probe: Probe) -> None:

@@ -74,6 +74,15 @@ async def test_what_is_kept_of_an_ended_job_goes(store: MongoStore, database: Da
     assert await store.kill_requests([ended.id, active.id]) == {active.id}
 
 
+async def test_a_signal_of_an_active_job_stays_open(store: MongoStore, database: Database) -> None:
+    """A Node worker may have yet to see it."""
+    job = await running(store)
+    await store.request_kill(job.id, WORKER, NOW)
+    await store.acknowledge_kills([job.id])
+    (signal,) = await database["job_processor.signals"].find().to_list()
+    assert signal["ack"] is False
+
+
 async def test_a_second_request_takes_the_place_of_the_first(
     store: MongoStore, database: Database
 ) -> None:
