@@ -111,11 +111,11 @@ async def test_a_crash_between_insert_and_advance_loses_and_doubles_nothing(
     clock.forward(minutes=1)
 
     async def crash(*_: object) -> bool:
-        raise RuntimeError("killed here")
+        raise SystemExit("killed here")
 
     with monkeypatch.context() as patch:
         patch.setattr(type(engine.store), "update_cron", crash)
-        with pytest.raises(RuntimeError):
+        with pytest.raises(SystemExit):
             await scheduler.schedule()
     await scheduler_of(engine).schedule()
     assert [task.scheduled_for for task in await tasks(engine)] == at(1, 2)
@@ -130,11 +130,11 @@ async def test_a_crash_before_a_new_cron_is_complete_loses_nothing(
     engine = await engine_of(processors, clock, crons=crons)
 
     async def crash(*_: object) -> None:
-        raise RuntimeError("killed here")
+        raise SystemExit("killed here")
 
     with monkeypatch.context() as patch:
         patch.setattr(Ownership, "mark_applied", crash)
-        with pytest.raises(RuntimeError):
+        with pytest.raises(SystemExit):
             await scheduler_of(engine).schedule()
     clock.forward(minutes=3)
     await scheduler_of(engine).schedule()

@@ -489,6 +489,34 @@ async def test_no_error_of_any_verb_ends_a_scheduler(
         assert not worker.task.done()
 
 
+@pytest.mark.parametrize("kind", ["refused", "a mistake"])
+async def test_a_cron_that_always_fails_keeps_no_other_from_being_scheduled(
+    processors: Processors, diary: Diary, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is named in the log, once; the others tick."""
+    ticks = asyncio.Event()
+
+    async def tick() -> None:
+        ticks.set()
+
+    crons = {name: CronDef("* * * * * *", tick) for name in ("a-poison", "b-fine")}
+    processor, fault = await make(processors, diary, {}, crons=crons)
+    insert = fault._store.insert
+
+    async def poisoned(jobs: list[Job]) -> list[Job]:
+        if any(job.name == "a-poison" for job in jobs):
+            raise refusal() if kind == "refused" else ERRORS[kind]()
+        return await insert(jobs)
+
+    fault._store.insert = poisoned  # type: ignore[assignment,method-assign]  # for one name
+    async with working(processor) as worker:
+        async with asyncio.timeout(20):
+            await ticks.wait()
+        assert not worker.task.done()
+    told = [each for each in caplog.records if "cron 'a-poison'" in each.message]
+    assert len(told) == 1
+
+
 @pytest.mark.parametrize("error", ["unavailable", "unknown to us"])
 async def test_a_caller_gets_the_error_at_once(
     processors: Processors, diary: Diary, error: str

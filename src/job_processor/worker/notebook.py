@@ -14,14 +14,14 @@ from typing import Any
 from job_processor.abort import AbortReason
 from job_processor.clock import Clock
 from job_processor.context import Context, Recorder
-from job_processor.errors import AbortedError, NotSetUpError, StoreError
+from job_processor.errors import AbortedError, NotSetUpError
 from job_processor.events import Event, EventBus, EventKind
 from job_processor.notes import LogLine, Notes, Progress
 from job_processor.settings import LOG_LINES, NOTES_INTERVAL
 from job_processor.store import Store
 from job_processor.values import normalize
 from job_processor.worker.gate import Gate
-from job_processor.worker.persistence import Trouble, persist
+from job_processor.worker.persistence import Trouble, is_of_input, persist
 from job_processor.worker.runs import Run
 
 
@@ -81,7 +81,7 @@ class Scribe:
         except NotSetUpError:
             raise
         except Exception as error:  # noqa: BLE001  # it is logged, and ends nothing
-            by_itself = not isinstance(error, StoreError)
+            by_itself = is_of_input(error)
             if by_itself and len(notebooks) == 1:
                 job = notebooks[0].run.job
                 self.logger.warning("job %r (%s): what it told is not written", job.name, job.id)

@@ -116,3 +116,10 @@ def _may_pass(error: Exception) -> bool:
     if isinstance(error, StoreError):
         return not isinstance(error, StoreRefusedError)
     return not isinstance(error, JobProcessorError)
+
+
+def is_of_input(error: Exception) -> bool:
+    """True where it may be about what was asked for, so that something else may succeed."""
+    if isinstance(error, NotSetUpError | OSError | MemoryError):
+        return False
+    return isinstance(error, StoreRefusedError) or not isinstance(error, StoreError)

@@ -22,7 +22,7 @@ from job_processor.store.base import Hint
 from job_processor.worker.engine import Engine
 from job_processor.worker.ownership import Ownership
 from job_processor.worker.pauses import PauseWatch
-from job_processor.worker.persistence import Trouble
+from job_processor.worker.persistence import Trouble, is_of_input
 from job_processor.worker.planner import Planner
 from job_processor.worker.shared_crons import SharedCrons
 from job_processor.worker.unlisted_crons import UnlistedCrons
@@ -47,6 +47,8 @@ class Scheduler:
             engine.store, engine.settings.service, engine.settings.timezone, engine.logger
         )
         self._wake = asyncio.Event()
+        self._troubles: dict[str, Trouble] = {}
+        """What fails of one cron, by its name."""
         self._shared = SharedCrons(engine, self._ownership)
         self._unlisted = UnlistedCrons(engine, self._ownership, self._shared)
         self._planner = Planner(engine, self._ownership, self._shared)
@@ -95,19 +97,42 @@ class Scheduler:
         for name, definition in list(definitions.items()):
             if self._pauses.is_paused(name, definition):
                 continue  # its pointer stays, so that what it misses is judged when it goes on
-            cron = crons.get(name)
-            owner = await self._taken(name, definition, cron, owners.get(name), registrations)
-            if owner is None:
-                if cron is not None and name in owners:
-                    pointers.append(max(cron.scheduled_for, engine.clock.now()) + _LEFT)
-                continue
-            owners[name] = owner = await self._shared.note_start(name, cron, owner)
-            if self._planner.leaves_to(name, definition, cron, owner, registrations):
-                pointers.append(engine.clock.now() + _LEFT)
-            elif cron is None or not await self._shared.give_up(cron, owner, definition):
-                pointers.append(await self._planner.advance(name, definition, cron, owner))
+            trouble = self._troubles.setdefault(name, Trouble(engine.logger, f"cron {name!r}"))
+            try:
+                due = await self._look_after(
+                    name, definition, crons.get(name), owners, registrations
+                )
+            except Exception as error:
+                if not is_of_input(error):
+                    raise
+                trouble.meet(error)  # it is about this one: the others go on
+                due = engine.clock.now() + _LEFT
+            else:
+                trouble.end()
+            pointers += [] if due is None else [due]
         await self._unlisted.look(owners, crons, registrations)
         return min(pointers, default=None)
+
+    async def _look_after(
+        self,
+        name: str,
+        definition: CronDef,
+        cron: Cron | None,
+        owners: dict[str, Owner],
+        registrations: Registrations,
+    ) -> datetime | None:
+        """See to one cron, where that is ours to do; return when it is to be looked at again."""
+        now = self._engine.clock.now
+        owner = await self._taken(name, definition, cron, owners.get(name), registrations)
+        if owner is None:
+            listed = cron is not None and name in owners
+            return max(cron.scheduled_for, now()) + _LEFT if cron is not None and listed else None
+        owners[name] = owner = await self._shared.note_start(name, cron, owner)
+        if self._planner.leaves_to(name, definition, cron, owner, registrations):
+            return now() + _LEFT
+        if cron is not None and await self._shared.give_up(cron, owner, definition):
+            return None
+        return await self._planner.advance(name, definition, cron, owner)
 
     async def _registrations(self) -> Registrations:
         """Read who is there, and by the way whose clock is right."""

@@ -15,14 +15,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from job_processor.cancelling import cancel
-from job_processor.errors import NotSetUpError, StoreError, StoreUnavailableError
+from job_processor.errors import NotSetUpError, StoreUnavailableError
 from job_processor.models import WAITING, Job, JobStatus
 from job_processor.settings import LONE_TRIES, SETTLE_BATCH
 from job_processor.settlements import Outcome, Settlement, Verdict
 from job_processor.store import Store
 from job_processor.worker.gate import Gate
 from job_processor.worker.outcomes import last_resort, next_best
-from job_processor.worker.persistence import Trouble
+from job_processor.worker.persistence import Trouble, is_of_input
 from job_processor.worker.runs import Run, Runs
 from job_processor.worker.settling import settle_once
 
@@ -188,7 +188,7 @@ class Settler:
             pending.before.failures = 1
             return pending.before
         pending.failures += 1
-        if pending.failures <= LONE_TRIES or isinstance(error, StoreError | OSError | MemoryError):
+        if pending.failures <= LONE_TRIES or not is_of_input(error):
             return pending
         least = last_resort(pending.outcome, repr(error))
         return _Pending(pending.run, least, failures=1, before=pending)
