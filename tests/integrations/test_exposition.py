@@ -50,11 +50,13 @@ def said(port: int, request: bytes) -> bytes:
 
 
 def test_silence_costs_no_thread_and_closes_nobody_out(
-    port: int, caplog: pytest.LogCaptureFixture
+    port: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Hundreds of connections that say nothing, or half a request, cost one thread together."""
+    monkeypatch.setattr(exposition, "REQUEST_TIME", 600.0)
     threads = threading.active_count()
     with caplog.at_level(logging.DEBUG), contextlib.ExitStack() as stack:
+        first = stack.enter_context(connect(port))
         for n in range(400):
             connection = stack.enter_context(connect(port))
             if n % 2:
@@ -63,6 +65,8 @@ def test_silence_costs_no_thread_and_closes_nobody_out(
                 assert "served_total 7.0" in scraped(port)
         assert threading.active_count() == threads
         assert "served_total 7.0" in scraped(port)
+        with contextlib.suppress(ConnectionResetError):
+            assert first.recv(1) == b""  # the oldest made room
     assert [record for record in caplog.records if record.name != "asyncio"] == []
     assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
 
