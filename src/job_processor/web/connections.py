@@ -23,10 +23,13 @@ MOST = 1000
 REQUEST_TIME = 10.0
 """Seconds for the head of a request, from the connection or the last answer on."""
 
-BACKLOG = 128
+BACKLOG = 1024
 """Connections that the system accepts before we do."""
 
-_RESERVE = BACKLOG + 128  # descriptors for databases, files, and what is accepted at one go
+AT_ONE_GO = 16
+"""Connections that are taken from it before those that came before are counted."""
+
+_RESERVE = 256  # descriptors for databases, files, and what is not counted yet
 _SWEEP = 1.0  # seconds
 
 

@@ -14,7 +14,13 @@ import uvicorn
 from starlette.applications import Starlette
 
 from job_processor.cancelling import cancel
-from job_processor.web.connections import BACKLOG, REQUEST_TIME, Connection, Connections
+from job_processor.web.connections import (
+    AT_ONE_GO,
+    BACKLOG,
+    REQUEST_TIME,
+    Connection,
+    Connections,
+)
 from job_processor.web.proxies import Proxies
 
 _PATIENCE = 2  # seconds; open pages listen for ever
@@ -51,7 +57,7 @@ async def serve(
             access_log=False,  # addresses hold what people look for
             proxy_headers=False,  # ours asks whom to believe
             server_header=False,
-            backlog=BACKLOG,
+            backlog=AT_ONE_GO,  # asyncio takes as many in a row as the system may keep
             timeout_keep_alive=int(REQUEST_TIME),
             timeout_graceful_shutdown=_PATIENCE,
         )
@@ -69,6 +75,12 @@ async def serve(
 
 class _Server(uvicorn.Server):
     """Stops gracefully, and does not then raise the signal again: it has been obeyed."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin, and let the system keep more connections for us than we take at one go."""
+        await super().startup(sockets)
+        for each in sockets or ():
+            each.listen(BACKLOG)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
