@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from job_processor.settings import LEAVE_TIMEOUT, STOP_SPARE, Settings, graceful_stop_seconds
@@ -15,7 +17,7 @@ SETTINGS = Settings(shutdown_grace=20, kill_grace=5)
 def passed(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that have passed, to be changed."""
     now = [1000.0]
-    monkeypatch.setattr(stopping.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(stopping, "time", SimpleNamespace(monotonic=lambda: now[0]))
     return now
 
 
