@@ -20,6 +20,7 @@ from job_processor.crons import check_node_crons
 from job_processor.definitions import CronDef, Definition, Registry
 from job_processor.errors import InvalidArgumentError, SharedDatabaseError, StoreError
 from job_processor.models import Registrations, WorkerInfo
+from job_processor.owners import KIND, Owner
 from job_processor.schedule import next_occurrence
 from job_processor.services import listings
 from job_processor.settings import CLOCK_TOLERANCE, STATUS_LIMIT, Settings
@@ -134,6 +135,7 @@ async def _database(
         _clocks(offset, took / 2),
         *_workers(survey.registrations, registry),
         *await _waiting(store, survey.registrations, settings),
+        *await _dormant(store),
         *await _sharing(store, survey, registry, settings),
     ]
 
@@ -155,6 +157,7 @@ async def _embedded(store: Store, registry: Registry, settings: Settings) -> lis
         Finding("indexes", "ok", "tables and indexes are verified whenever the file is opened"),
         *_workers(registrations, registry),
         *await _waiting(store, registrations, settings),
+        *await _dormant(store),
     ]
 
 
@@ -256,6 +259,22 @@ def _unserved(living: list[WorkerInfo], registry: Registry) -> Iterator[Finding]
         names = ", ".join(map(repr, unknown))
         text = f"no living worker defines {names}: they run older code, or another application"
         yield Finding("workers", "warning", text)
+
+
+async def _dormant(store: Store) -> list[Finding]:
+    """Tell of crons that plan nothing, since no worker lists them any more."""
+    owners = {name: Owner.from_setting(each) for name, each in (await store.settings(KIND)).items()}
+    return [
+        Finding(
+            f"cron {name!r}",
+            "warning",
+            f"no worker of service {owner.service!r} has listed it since "
+            f"{owner.listed_at:%Y-%m-%d %H:%M} UTC: it plans nothing; deploy it again, or "
+            f"remove it (crons remove {name})",
+        )
+        for name, owner in sorted(owners.items())
+        if owner.dormant
+    ]
 
 
 async def _sharing(

@@ -165,6 +165,9 @@ async def test_what_is_due_of_it_waits_for_nobody_until_it_comes_back(
     assert await waiting(engine) == at(5)
     infos = {cron.name: cron for cron in await processor.get_crons()}
     assert infos["tick"].unlisted_since is not None
+    (told,) = [each for each in await processor.check() if each.subject == "cron 'tick'"]
+    assert told.level == "warning"
+    assert "no worker of service 'default' has listed it since" in told.text
     back = await processors.make(clock=clock, crons=crons)
     await back.run_worker(burst=True)
     assert ran == at(5)
