@@ -23,6 +23,7 @@ from job_processor.worker.runs import Runs
 
 _NAMED = 10  # running jobs that a report names
 _FRAMES = 12  # innermost frames of the stack that it shows
+_STOOD_STILL = 5.0  # seconds; a process that is short of its turns for less is nothing special
 _WORKED = 0.2  # part of a time without a turn that was worked, where a handler held the lock
 
 
@@ -93,11 +94,12 @@ class LoopWatch:
         self, seconds: float, worked: float, before: dict[ObjectId, str]
     ) -> None:
         if worked < seconds * _WORKED:
-            self._logger.warning(
-                "this process stood still for %.1f s: it was stopped, or its machine slept or is "
-                "overloaded; it sent no heartbeat meanwhile",
-                seconds,
-            )
+            if seconds >= _STOOD_STILL:
+                self._logger.warning(
+                    "this process stood still for %.1f s: it was stopped, or its machine slept or "
+                    "is overloaded; it sent no heartbeat meanwhile",
+                    seconds,
+                )
             return
         self._logger.warning(
             "%.1f s without Python's lock (the GIL), in which no heartbeat could be sent and no "
