@@ -392,15 +392,20 @@ async def test_callbacks_of_a_signal_that_fail(processors: Processors) -> None:
     assert sorted(told) == ["killed", "limited", "stopped"]
 
 
-async def test_a_handler_that_swallows_its_cancellation(processors: Processors) -> None:
+async def test_a_handler_that_swallows_its_cancellation(
+    processors: Processors, caplog: pytest.LogCaptureFixture
+) -> None:
     """It is given up and settled for good, and its job runs beside it in no run of this process."""
     release, begun = asyncio.Event(), []
+
+    async def deep_inside() -> None:
+        await release.wait()
 
     async def stubborn() -> None:
         begun.append(1)
         while not release.is_set():
             try:
-                await release.wait()
+                await deep_inside()
             except asyncio.CancelledError:
                 continue
 
@@ -411,6 +416,7 @@ async def test_a_handler_that_swallows_its_cancellation(processors: Processors) 
     )
     job = await ended(processor, await processor.schedule_job("stubborn"))
     assert (job.status, job.attempt) == ("errored", 1)
+    assert "in deep_inside" in caplog.text  # where it stands
     await processor.retry_job(job.id)
     await ended(processor, await processor.schedule_job("other"))  # its slot is free again
     assert (len(begun), (await processor.get_job(job.id)).status) == (1, "pending")  # type: ignore[union-attr]

@@ -10,7 +10,9 @@ import asyncio
 import logging
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
 
 from job_processor.abort import AbortReason
 from job_processor.worker.runs import Run
@@ -22,6 +24,7 @@ _STRENGTH = {
     AbortReason.LOST: 3,
 }
 _PROCESS_PAUSE = 10.0  # seconds; its process gets 3 of them before it is killed
+_FRAMES = 50  # of a handler that would not stop
 _UNBEGUN_PAUSE = 0.01  # seconds; a task that never ran a step would be cancelled unseen
 
 
@@ -95,8 +98,19 @@ def _stack(run: Run) -> str:
         if frame is not None:
             return "".join(traceback.format_stack(frame)).rstrip()
     if run.task is not None:
-        frames = run.task.get_stack(limit=20)
         return "".join(
-            line for frame in frames for line in traceback.format_stack(frame, limit=1)
+            line
+            for frame in _awaited(run.task.get_coro())
+            for line in traceback.format_stack(frame, limit=1)
         ).rstrip()
     return "(no stack)"
+
+
+def _awaited(coroutine: Any) -> Iterator[FrameType]:
+    """Give the frames of a coroutine and of what it awaits; a task tells its own alone."""
+    for _ in range(_FRAMES):
+        frame = getattr(coroutine, "cr_frame", None)
+        if frame is None:
+            return
+        yield frame
+        coroutine = coroutine.cr_await
