@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from job_processor import AbortSignal, JobProcessor
+from job_processor.worker.loop import ClaimLoop
 from tests.processors import QUICK
 
 RELEASE = Path("release")
@@ -89,14 +90,13 @@ async def make_async() -> JobProcessor:
 
 
 def make_dying() -> JobProcessor:
-    """Return a processor whose worker dies of a bug at its first claim."""
-    processor = make()
+    """Return a processor whose worker dies of a bug: what its claims raise would be repeated."""
 
-    async def claim(*_: Any, **__: Any) -> Any:
+    async def die(*_: Any, **__: Any) -> None:
         raise RuntimeError("a bug")
 
-    processor._store.claim = claim  # type: ignore[method-assign]
-    return processor
+    ClaimLoop.run = die  # type: ignore[method-assign]
+    return make()
 
 
 def make_nothing() -> None:
