@@ -1,4 +1,4 @@
-"""How long the dashboard takes for a page, with few and with many jobs: `benchmarks.dashboard`.
+"""How long the dashboard takes for a page, and how much memory: `benchmarks.dashboard`.
 
 Time is that of the server: from the request to the last byte of the answer, without a network.
 `python -m benchmarks.dashboard [--jobs 1000000] [--runs 15]`
@@ -22,12 +22,13 @@ from typing import Any
 import httpx2 as httpx
 from bson import ObjectId
 
+from benchmarks import weights
 from benchmarks.page import PAGE, between
 from benchmarks.servers import MissingServer, MongoServer
 from job_processor import JobDef, JobProcessor
 from job_processor.models import JobStatus, Output, SimpleJob
 from job_processor.rollups import MINUTE, TEN_MINUTES, Rollup, start_of
-from job_processor.web import create_app
+from job_processor.web import create_app, health
 
 FEW = 10_000
 CHUNK = 5000
@@ -50,7 +51,10 @@ PATHS = {
     "workers": "/workers",
     "API: a page of jobs": "/api/jobs?limit=100",
     "API: status": "/api/status",
+    "a probe": "/healthz",
 }
+PROBE = "a probe, beside 40 searches whose readers have left"
+SEARCH = "/jobs?status=errored&error=nowhere"
 
 
 def main() -> None:
@@ -60,30 +64,34 @@ def main() -> None:
     parser.add_argument("--mongo-jobs", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=15)
     arguments = parser.parse_args()
-    parts = []
+    parts, weighed = [], {}
     for store, urls, jobs in _stores(arguments):
         few = asyncio.run(_measure(next(urls), FEW, arguments.runs))
         many = asyncio.run(_measure(next(urls), jobs, arguments.runs))
         parts.append(f"{store}:\n\n{_table(few, many, jobs)}")
+        weighed[store] = weights.weigh(next(urls), next(urls))
     tables = "\n\n".join(parts)
     print(tables)
-    PAGE.write_text(between(PAGE.read_text(), "dashboard", tables))
+    print(weights.table(weighed))
+    page = between(PAGE.read_text(), "dashboard", tables)
+    PAGE.write_text(between(page, "weights", weights.table(weighed)))
 
 
 async def _measure(url: str, jobs: int, runs: int) -> dict[str, float]:
+    health.FRESH = 0.0  # each probe asks
     definitions = {name: JobDef(None, tag=f"tag_{n % 10}") for n, name in enumerate(NAMES)}
     async with JobProcessor(url, jobs=definitions) as processor:
         some = await _fill(processor, jobs)
         transport = httpx.ASGITransport(app=create_app(processor))
         async with httpx.AsyncClient(
-            transport=transport, base_url="http://dashboard", timeout=120
+            transport=transport, base_url="http://127.0.0.1", timeout=120
         ) as client:
             times: dict[str, list[float]] = {title: [] for title in PATHS}
             for run in range(runs + 1):
                 for title, path in PATHS.items():
                     began = time.perf_counter()
                     answer = await client.get(path.format(id=some))
-                    assert answer.status_code == 200, path
+                    assert answer.status_code in (200, 503), path
                     if run:  # the first one warms up
                         times[title].append((time.perf_counter() - began) * 1000)
             before = _memory()
@@ -91,7 +99,20 @@ async def _measure(url: str, jobs: int, runs: int) -> dict[str, float]:
                 for path in PATHS.values():
                     await client.get(path.format(id=some))
             medians = {title: statistics.median(each) for title, each in times.items()}
+            probes = [await _beside_searches(client) for _ in range(5)]
+            medians[PROBE] = statistics.median(probes)
             return {**medians, "memory": _memory(), "growth": _memory() - before}
+
+
+async def _beside_searches(client: httpx.AsyncClient) -> float:
+    """Return the milliseconds of a probe while searches end that were given up just now."""
+    for _ in range(40):
+        search = asyncio.create_task(client.get(SEARCH))
+        await asyncio.sleep(0.02)
+        search.cancel()
+    began = time.perf_counter()
+    await client.get("/healthz")
+    return (time.perf_counter() - began) * 1000
 
 
 async def _fill(processor: JobProcessor, jobs: int) -> ObjectId:
@@ -159,7 +180,7 @@ def _stores(arguments: argparse.Namespace) -> Iterator[tuple[str, Iterator[str],
 
 def _table(few: Mapping[str, float], many: Mapping[str, float], jobs: int) -> str:
     lines = [f"| page | {FEW:,} jobs, ms | {jobs:,} jobs, ms |", "| --- | ---: | ---: |"]
-    lines += [f"| {title} | {few[title]:.1f} | {many[title]:.1f} |" for title in PATHS]
+    lines += [f"| {title} | {few[title]:.1f} | {many[title]:.1f} |" for title in (*PATHS, PROBE)]
     lines.append(f"| memory of the process, MB | {few['memory']:.0f} | {many['memory']:.0f} |")
     lines.append(f"| more of it after 160 pages, MB | {few['growth']:.1f} | {many['growth']:.1f} |")
     return "\n".join(lines)

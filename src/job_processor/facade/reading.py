@@ -189,6 +189,11 @@ class Reading(Base):
         self._ready()
         return await monitoring.get_vitals(self._store)
 
+    async def count_alive(self) -> int:
+        """Return how many registered workers are alive: what a probe asks for."""
+        self._ready()
+        return await self._store.count_alive()
+
     async def count_waiting(self) -> dict[str, int]:
         """Return how many jobs and cron tasks are to run, now or later, by name.
 

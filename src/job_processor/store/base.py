@@ -495,6 +495,10 @@ class Store(ABC):
         """Return what a list shows of the newest jobs of each name, at most `limit` of each."""
 
     @abstractmethod
+    async def count_alive(self) -> int:
+        """Count the registered workers that are alive, in one small read."""
+
+    @abstractmethod
     async def vitals(self, leaving_out: Collection[str] = ()) -> Vitals:
         """Count the workers and find the first due job's time, and read nothing else.
 

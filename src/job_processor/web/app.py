@@ -20,7 +20,6 @@ from starlette.staticfiles import StaticFiles
 
 from job_processor.errors import InvalidArgumentError, JobProcessorError
 from job_processor.facade.internal import key_of
-from job_processor.models import Vitals
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction
 from job_processor.web import actions, api, openapi, pages
@@ -80,7 +79,7 @@ def create_app(
     app.state.seal = None
     app.state.set_up = SharedCall(processor.setup)
     app.state.get_seal = SharedCall(partial(_get_seal, app.state))
-    app.state.health = Health(partial(_vitals, app.state))
+    app.state.health = Health(partial(_count_alive, app.state))
     app.state.hub = Hub(processor)
     app.state.redaction = Redaction(redact)
     app.state.redact = app.state.redaction.shown
@@ -147,10 +146,10 @@ async def _get_seal(state: State) -> None:
 _LEFT = 499  # nobody reads it; what nginx notes of who has left
 
 
-async def _vitals(state: State) -> Vitals:
+async def _count_alive(state: State) -> int:
     await state.set_up()
-    vitals: Vitals = await state.processor.get_vitals()
-    return vitals
+    alive: int = await state.processor.count_alive()
+    return alive
 
 
 @asynccontextmanager

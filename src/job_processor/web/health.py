@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from typing import Literal, TypeAlias
 
 from job_processor.errors import JobProcessorError
-from job_processor.models import Vitals
 from job_processor.web.shared_call import SharedCall
 
 Healthz: TypeAlias = Literal["public", "access"]
@@ -33,8 +32,8 @@ class Health:
     Why the database does not answer, and where it is, stands in the log only: a probe has no login.
     """
 
-    def __init__(self, look: Callable[[], Awaitable[Vitals]]) -> None:
-        self._look = look
+    def __init__(self, count_alive: Callable[[], Awaitable[int]]) -> None:
+        self._count_alive = count_alive
         self._ask = SharedCall(self._answer)
         self._known: int | None = None
         self._until = 0.0
@@ -53,7 +52,7 @@ class Health:
 
     async def _answer(self) -> int | None:
         try:
-            self._known = (await self._look()).alive
+            self._known = await self._count_alive()
         except JobProcessorError as error:
             self._known = None
             self._tell(str(error))

@@ -72,6 +72,7 @@ WRITES: dict[str, Call] = {
 READS = frozenset(
     {
         "count",
+        "count_alive",
         "count_matching",
         "crons",
         "find",

@@ -41,6 +41,7 @@ async def test_workers_and_what_is_due(store: Store) -> None:
     )
     vitals = await store.vitals()
     assert (vitals.workers, vitals.alive) == (3, 2)
+    assert await store.count_alive() == 2
     assert vitals.due_since == NOW - 3 * SECOND
     await store.claim(claim(10, "nightly", "other"))
     assert (await store.vitals()).due_since is None

@@ -73,6 +73,7 @@ COSTS: dict[str, list[str]] = {
     "summaries_of_runs": ["find"],
     "latest": ["aggregate"],
     "vitals": ["aggregate", "find"],
+    "count_alive": ["aggregate"],
     "queue": ["find"],
     "names": ["aggregate", "aggregate"],
     "count": ["aggregate"],

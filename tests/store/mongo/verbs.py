@@ -70,6 +70,7 @@ READS: Mapping[str, Call] = {
     "summaries_of_runs": lambda store: store.summaries_of_runs(WORKER, 10),
     "latest": lambda store: store.latest([("simple", name) for name in "abc"], 10),
     "vitals": lambda store: store.vitals(),
+    "count_alive": lambda store: store.count_alive(),
     "queue": lambda store: store.queue(NOW, 10),
     "names": lambda store: store.names(10),
     "count": lambda store: store.count([("simple", "resize")], 10),

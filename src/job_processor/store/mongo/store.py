@@ -460,6 +460,11 @@ class MongoStore(Store):
         """Return what a list shows of the newest jobs of each name."""
         return await self._answer(self._reading.latest(names, limit, redaction))
 
+    async def count_alive(self) -> int:
+        """Count the registered workers that are alive."""
+        _, _, alive = await self._answer(self._workers.counts())
+        return alive
+
     async def vitals(self, leaving_out: Collection[str] = ()) -> Vitals:
         """Count the workers and find the first due job's time."""
         now, workers, alive = await self._answer(self._workers.counts())
