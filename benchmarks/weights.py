@@ -1,4 +1,4 @@
-"""How much memory it takes to look at large jobs: `benchmarks.weights`, a part of `benchmarks.dashboard`.
+"""How much memory it takes to look at large jobs; `benchmarks.dashboard` runs it.
 
 Each figure is of a process of its own, since memory that was taken once is rarely given back:
 `python -m benchmarks.weights WHAT URL` is such a process.
@@ -67,7 +67,9 @@ def weigh(light: str, heavy: str) -> dict[str, float]:
     """Return the figures of two databases, one with empty payloads and one with large ones."""
     asyncio.run(fill(light, 0))
     asyncio.run(fill(heavy, BYTES))
-    figures = {url: {what: _of_a_process(what, url) for what in _CHILDREN} for url in (light, heavy)}
+    figures = {
+        url: {what: _of_a_process(what, url) for what in _CHILDREN} for url in (light, heavy)
+    }
     probe = figures[heavy]["healthz"]
     return {
         "`/healthz`, ms": probe["ms"],
@@ -82,8 +84,9 @@ def weigh(light: str, heavy: str) -> dict[str, float]:
 
 def table(weights: Mapping[str, Mapping[str, float]]) -> str:
     """Return the figures of each store beside what they may be at the most."""
+    title = f"{JOBS:,} jobs, payload and result of {BYTES // 1000} kB each"
     lines = [
-        f"| {JOBS:,} jobs, payload and result of {BYTES // 1000} kB each | {' | '.join(weights)} | bar |",
+        f"| {title} | {' | '.join(weights)} | bar |",
         f"| --- | {'---: | ' * len(weights)}---: |",
     ]
     for what, bar in BARS.items():
@@ -98,7 +101,10 @@ def _more(figures: Mapping[str, Any], light: str, heavy: str, what: str) -> floa
 
 def _of_a_process(what: str, url: str) -> dict[str, float]:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.weights", what, url], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "benchmarks.weights", what, url],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     result: dict[str, float] = json.loads(done.stdout)
     return result

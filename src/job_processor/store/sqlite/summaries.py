@@ -124,23 +124,27 @@ def _part(document: str, path: str) -> str:
     """Return the type of a value, the value where it is short, else its beginning.
 
     Of a mapping that is its first fields: name, type, and the same of the value. What is JSON
-    within is a text of it, since SQLite does not always know the one from the other.
+    within is a text of it, since SQLite does not always know the one from the other. It makes that
+    text to measure it: not of what is very large.
     """
-    kind, value = f"json_type({document},'{path}')", f"json_extract({document},'{path}')"
+    value, measured = f"json_extract({document},'{path}')", f"length({document})<={SEARCHED}"
     fields = f"""
         (SELECT json_group_array(json_array(substr(key,1,{NAME + 1}),type,CASE
-            WHEN type='text' THEN substr(value,1,{READ_OF_VALUE})
+            WHEN type='text' THEN substr(atom,1,{READ_OF_VALUE})
             WHEN type IN ('object','array')
                 THEN CASE WHEN length(value)<={VALUE} THEN value||'' END
-            ELSE value END))
-         FROM (SELECT key,type,value FROM json_each({document},'{path}') LIMIT {FIELDS}))"""
+            ELSE atom END))
+         FROM (SELECT key,type,atom,CASE WHEN {measured} THEN value END AS value
+            FROM json_each({document},'{path}') LIMIT {FIELDS}))"""
+    short = f"{measured} AND length({value})<={WHOLE}"
+    # Its type is asked for once: each question reads the whole document.
     return f"""
-        json_array({kind},CASE
-            WHEN {kind}='text' THEN substr({value},1,{READ})
-            WHEN {kind} IN ('object','array')
-                THEN CASE WHEN length({value})<={WHOLE} THEN {value}||'' END
+        (SELECT json_array(kind,CASE
+            WHEN kind='text' THEN substr({value},1,{READ})
+            WHEN kind IN ('object','array') THEN CASE WHEN {short} THEN {value}||'' END
             ELSE {value} END,
-            CASE WHEN {kind}='object' AND length({value})>{WHOLE} THEN {fields}||'' END)"""
+            CASE WHEN kind='object' AND NOT ({short}) THEN {fields}||'' END)
+         FROM (SELECT json_type({document},'{path}') AS kind LIMIT 1))"""
 
 
 def _output(document: str) -> str:
