@@ -38,6 +38,7 @@ COSTS: dict[str, list[str]] = {
     "request_kill": ["insert"],
     "acknowledge_kills": ["update"],
     "register": ["update"],
+    "beat": ["update"],
     "unregister": ["delete"],
     "remove_dead": ["delete"],
     "create_cron": ["update"],
