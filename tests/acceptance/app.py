@@ -185,7 +185,7 @@ def make() -> JobProcessor:
     if death is not None:
         die_at(processor, *death)
     if broken == "scheduler":
-        Scheduler.schedule = fail  # type: ignore[method-assign,assignment]  # sabotage
+        Scheduler.run = fail  # type: ignore[method-assign,assignment]  # sabotage
     return processor
 
 
