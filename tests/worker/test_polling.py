@@ -21,7 +21,7 @@ INTERVALS = st.floats(0.001, 3600)
 def test_it_is_eager_after_work() -> None:
     """As long as jobs may follow the last one, half of a pause is a part of 60 milliseconds."""
     assert {pause(idle, 1.0) for idle in (0.0, 1.0, EAGER)} == {SHORTEST}
-    assert SHORTEST / 2 <= 0.02
+    assert SHORTEST / 2 <= 0.01
 
 
 def test_it_is_calm_when_idle() -> None:

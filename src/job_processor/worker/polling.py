@@ -5,7 +5,7 @@ from __future__ import annotations
 EAGER = 5.0
 """Seconds after its last job for which a worker looks as often as it may: jobs come in groups."""
 
-SHORTEST = 0.03
+SHORTEST = 0.02
 """Seconds between two looks then."""
 
 GROWTH = 0.1

@@ -17,7 +17,7 @@ from job_processor.store.mongo import MongoStore
 from tests.mongo_server import database_url
 from tests.store.mongo.conftest import Commands
 from tests.store.mongo.listening import Listener
-from tests.store.mongo.samples import LATER, NOW, claim, end, simple
+from tests.store.mongo.samples import LATER, NOW, WORKER, claim, end, simple
 from tests.store.mongo.verbs import VERBS
 
 pytestmark = pytest.mark.mongo
@@ -110,6 +110,20 @@ async def test_no_write_that_returns_a_document_is_a_retryable_one(
     for sent in returning:
         assert "txnNumber" not in sent
         assert sent["writeConcern"]["w"] == "majority"
+
+
+async def test_what_is_to_be_given_back_is_seen_at_once(
+    watched_store: MongoStore, commands: Commands
+) -> None:
+    """A claim that no majority has confirmed yet is in such a look; in any other it need not be."""
+    await watched_store.insert([simple()])
+    (job,) = await watched_store.claim(claim())
+    for unconfirmed, level in ((True, "local"), (False, "majority")):
+        commands.sent.clear()
+        found = await watched_store.runs_of(WORKER, 10, unconfirmed=unconfirmed)
+        assert found == [job]
+        ((_, sent),) = commands.sent
+        assert sent["readConcern"]["level"] == level
 
 
 async def test_a_replacement_is_told_to_other_processes(
