@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from job_processor import (
     StoreRefusedError,
     StoreUnavailableError,
 )
+from job_processor.rollups import start_of, total
 from job_processor.settlements import Settlement
 from tests.faults import ERRORS, Fault, Faulty, failed, faulty, held_up, lost, refusal
 from tests.processors import QUICK, Processors, eventually, working
@@ -377,6 +379,25 @@ async def test_what_follows_a_settlement_is_told_once_whatever_the_store_raises(
         await eventually(forgotten)
     assert diary.of(retried).count(EventKind.RETRIED) <= 1
     assert diary.of(job) == [EventKind.FINISHED]
+
+
+@pytest.mark.parametrize("error", FEW)
+async def test_what_was_counted_is_written_once_that_succeeds(
+    processors: Processors, diary: Diary, error: str
+) -> None:
+    """Counts that cannot be written are kept, and added to what is counted meanwhile."""
+    processor, fault = await make(processors, diary, {"fine": fine})
+    fault.always("add_rollups", failed(ERRORS[error]))
+    since = start_of(processor._clock.now() - timedelta(minutes=1), 60)
+    async with working(processor):
+        tally = processor._ready().tally
+        for _ in range(2):
+            await done(processor, await processor.schedule_job("fine"))
+            await tally.flush()
+        assert await fault._store.rollups(60, since) == []
+        fault.always("add_rollups", None)
+        await tally.flush()
+    assert total(await fault._store.rollups(60, since)).counts == {"finished": 2}
 
 
 async def test_a_hook_may_fail_in_any_way(

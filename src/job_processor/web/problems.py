@@ -15,6 +15,7 @@ from job_processor.errors import (
     JobStateError,
     PayloadError,
     SearchLimitError,
+    StoreRefusedError,
     StoreUnavailableError,
     UnknownJobError,
 )
@@ -23,6 +24,7 @@ _STATUSES: tuple[tuple[type[JobProcessorError], int], ...] = (
     (JobNotFoundError, 404),
     (UnknownJobError, 422),
     (PayloadError, 422),
+    (StoreRefusedError, 422),
     (InvalidArgumentError, 400),
     (JobConflictError, 409),
     (JobStateError, 409),
