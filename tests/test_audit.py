@@ -23,7 +23,7 @@ async def processor(processors: Processors) -> JobProcessor:
 
 
 @pytest.fixture
-def audit(processor: JobProcessor) -> Audit:
+async def audit(processor: JobProcessor) -> Audit:
     """The notes of a processor."""
     return audit_of(processor)
 
