@@ -17,7 +17,7 @@ def test_it_is_well(cli: Cli, sqlite_db_url: str, monkeypatch: pytest.MonkeyPatc
     text = cli("check", APP).text
     assert "ok       cron 'new_year'" in text
     assert "warning  connection" in text
-    assert text.endswith("0 errors, 1 warning, 6 ok\n")
+    assert text.endswith("0 errors, 1 warning, 7 ok\n")
     found = cli("check", APP, "--json").json
     assert found["ok"] is True
     assert {"subject", "level", "text"} == set(found["findings"][0])
