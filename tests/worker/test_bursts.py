@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
 from job_processor import AbortController, JobDef, JobStatus
+from job_processor.clock import Clock
 from job_processor.models import SimpleJob
 from job_processor.queries import Claim
 from tests.processors import WAIT, Processors, eventually
@@ -112,6 +113,24 @@ async def test_a_burst_that_is_told_to_stop_does_not_watch_on(processors: Proces
     left = await processor.get_job(job.id)
     assert left is not None
     assert left.status is JobStatus.RUNNING
+
+
+class AheadClock(Clock):
+    """A clock that is ten years ahead."""
+
+    def now(self) -> datetime:
+        """Return the wrong time."""
+        return super().now() + timedelta(days=3650)
+
+
+async def test_a_clock_that_is_ahead_removes_no_history(processors: Processors) -> None:
+    """Nothing is old that is new by the database's clock."""
+    right = await processors.make(jobs={"a": JobDef(handler)}, history_days=1)
+    job = await right.schedule_job("a")
+    await asyncio.wait_for(right.run_worker(burst=True), WAIT)
+    wrong = await processors.make(jobs={"a": JobDef(handler)}, history_days=1, clock=AheadClock())
+    await asyncio.wait_for(wrong.run_worker(burst=True), WAIT)
+    assert await right.get_job(job.id) is not None
 
 
 @pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
