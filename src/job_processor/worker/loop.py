@@ -187,8 +187,9 @@ class ClaimLoop:
     def _sorted_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Job], Sequence[Job]]:
         """Return what of a claim may begin, and what has to wait again."""
         engine, ours, surplus = self._engine, list[Job](), list[Job]()
+        stopped = self._stop.aborted
         for job in jobs:
-            if self._is_here_still(job) or self._stop.aborted:
+            if self._is_here_still(job) or stopped:
                 surplus.append(job)
             elif job.crashes and (engine.runs.has_suspect or any(each.crashes for each in ours)):
                 self._apart.add(job.id)

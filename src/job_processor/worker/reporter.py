@@ -31,6 +31,7 @@ _KINDS = {
 }
 Reported: TypeAlias = tuple[Definition | None, Job, BaseException | None]
 """A job as last written, and what its handler raised where that was why it failed."""
+_FAILED = "what follows a settlement failed"
 _HOOKED = frozenset({JobStatus.FINISHED, JobStatus.ERRORED, JobStatus.KILLED})
 
 
@@ -70,9 +71,15 @@ class Reporter:
         self, settled: Sequence[Reported], killed: Sequence[Job], worker_id: ObjectId
     ) -> None:
         """Count, tell and start hooks; where that fails for one, it is done for the others."""
-        self._logged(self._tally.add, [job for _, job, _ in settled])
+        try:
+            self._tally.add([job for _, job, _ in settled])
+        except Exception:
+            self._logger.exception(_FAILED)
         for each in settled:
-            self._logged(self._tell_of, each, worker_id)
+            try:
+                self._tell_of(each, worker_id)
+            except Exception:
+                self._logger.exception(_FAILED)
         for job in killed if self._events.has_listeners else ():
             self._events.emit(Event(EventKind.KILLED, worker_id, job))
 
@@ -84,12 +91,6 @@ class Reporter:
             self._hooks.start(definition.on_job_exited, job)
         if self.on_settled is not None and job.settled:
             self.on_settled(job)
-
-    def _logged(self, call: Callable[..., object], *arguments: object) -> None:
-        try:
-            call(*arguments)
-        except Exception:
-            self._logger.exception("what follows a settlement failed")
 
     async def _obey_late_kills(self, jobs: Sequence[Job], obeyed: list[Job]) -> None:
         """Look for kill requests after the write: they may have come while the run ended.
