@@ -186,7 +186,7 @@ async def gathered(
     return [await done(processor, job) for job in made]
 
 
-@pytest.mark.parametrize("count", [20, 200])
+@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.slow)])
 async def test_what_is_refused_costs_the_same_however_many_are_with_it(
     processors: Processors, diary: Diary, count: int
 ) -> None:
@@ -275,6 +275,7 @@ async def test_what_nothing_of_can_be_stored_is_said_loudly(
     assert [each.levelno for each in loud] == [logging.CRITICAL]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", FEW[1:])
 async def test_one_that_always_fails_keeps_no_other_from_being_written(
     processors: Processors, diary: Diary, error: str
@@ -320,6 +321,7 @@ async def test_one_that_always_fails_keeps_no_other_from_being_written(
     assert diary.hooked == Counter(job.id for job in made)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [LONE_TRIES + 1, LONE_TRIES + 2])
 async def test_an_answer_that_is_lost_to_a_mistake_again_and_again_is_recognised(
     processors: Processors, diary: Diary, times: int

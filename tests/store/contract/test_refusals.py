@@ -74,6 +74,7 @@ async def test_several_are_refused_at_once(store: Store) -> None:
     assert verdict.won == {job.id for job in jobs} - bad.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "plain", "most"),
     # A retry is a statement of its own on SQLite: those of its part are made twice.
