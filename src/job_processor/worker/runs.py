@@ -47,8 +47,6 @@ class Run:
     cleared: bool = field(init=False, default=False)
     """True once it saved a state: what crashed it before is behind it."""
     started: float = field(init=False, default_factory=time.monotonic)
-    unbegun: Callable[[asyncio.Task[None]], object] | None = field(init=False, default=None)
-    """What is called when its task ends before its first step."""
     task: asyncio.Task[None] | None = field(init=False, default=None)
     thread: concurrent.futures.Future[Any] | None = field(init=False, default=None)
     thread_id: int | None = field(init=False, default=None)
