@@ -21,6 +21,8 @@ def without_credentials(address: str) -> str:
     scheme = re.match(
         r"(?:mongodb(?:\+srv)?|sqlite)(?=:)|[a-z][a-z0-9+.\-]*(?=://)", address, re.IGNORECASE
     )
+    if not at and scheme is not None and scheme[0].lower() == "sqlite":
+        return address  # its options are no secret
     shown = host.partition("?")[0]
     if not at or not before:
         return shown

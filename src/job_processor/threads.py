@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from typing import Any, TypeAlias, TypeVar
 
 T = TypeVar("T")
+_LAST_STEP = 0.5  # seconds at the most; it takes microseconds
 _Item: TypeAlias = tuple[Callable[[], Any], "Future[Any]"]
 
 
@@ -39,6 +40,8 @@ class OwnThread:
         """Wait for its end for so many seconds; True when it has ended, or never begun."""
         if self.begun and not self._ended.done():
             await asyncio.wait([asyncio.wrap_future(self._ended)], timeout=within)
+        if self._ended.done():
+            self._thread.join(_LAST_STEP)  # its work is done, it is leaving
         return self._ended.done() or not self.begun
 
     def _run(self, work: Callable[[], object]) -> None:

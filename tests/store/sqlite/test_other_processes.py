@@ -51,7 +51,7 @@ async def test_nothing_fails_while_another_process_keeps_the_lock(
         claimed = together.create_task(store.claim(claim()))
         settled = together.create_task(store.settle([finished(run)]))
         dead = together.create_task(store.kill_waiting(killed.id, NOW))
-        together.create_task(store.request_kill(run.id, WORKER, NOW))
+        together.create_task(store.request_kill(waiting.id, WORKER, NOW))
         pruned = together.create_task(store.prune(NOW - timedelta(days=1), 10))
         beaten = together.create_task(asyncio.to_thread(pulse.beat, WORKER))
     assert time.monotonic() >= float(await peer.answer())  # they did wait
@@ -62,7 +62,7 @@ async def test_nothing_fails_while_another_process_keeps_the_lock(
     assert pruned.result() == 0
     assert beaten.result()
     assert await store.get(new.id) == new
-    assert await store.kill_requests([run.id]) == {run.id}
+    assert await store.kill_requests([waiting.id]) == {waiting.id}
     pulse.close()
 
 

@@ -138,11 +138,11 @@ VERBS: dict[str, tuple[Verb, set[str]]] = {
     "requeue": (lambda s: s.requeue(ObjectId(), NOW), {BY_ID}),
     "kill_waiting": (lambda s: s.kill_waiting(ObjectId(), NOW), {BY_ID}),
     "kill_requests": (lambda s: s.kill_requests([ObjectId()]), {OPEN_KILLS}),
-    "acknowledge_kills": (lambda s: s.acknowledge_kills([ObjectId()]), {OPEN_KILLS}),
+    "acknowledge_kills": (lambda s: s.acknowledge_kills([ObjectId()]), {OPEN_KILLS, BY_ID}),
     "remove_occurrences": (lambda s: s.remove_occurrences("tick", NOW, ()), {HISTORY}),
     "skip_waiting": (lambda s: s.skip_waiting("tick", NOW), {HISTORY}),
     "states_of": (lambda s: s.states_of([ObjectId()]), {BY_ID}),
-    "prune": (lambda s: s.prune(NOW, 10), {ENDED, BY_ROW}),
+    "prune": (lambda s: s.prune(NOW, 10), {ENDED, BY_ROW, BY_ID}),
 }
 
 
