@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import anyio
@@ -19,10 +21,14 @@ from job_processor import DefinitionError, JobDef, JobProcessor, NotSetUpError
 from job_processor.web import create_app
 from tests.processors import QUICK
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Unclosed AsyncMongoClient:ResourceWarning",  # what a loop leaves that ends too early
-    "ignore:Unclosed:ResourceWarning",
-)
+
+@pytest.fixture(autouse=True)
+def leftovers() -> Iterator[None]:
+    """What a loop leaves that ends too early is collected here, and not in another test."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 async def hello() -> int:

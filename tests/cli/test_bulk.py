@@ -58,7 +58,7 @@ def test_jobs_that_are_named_and_selected(cli: Cli, failed: list[str]) -> None:
         (["delete", "--status", "gone"], ["--status: 'gone'"]),
         (["kill", UNKNOWN, "x"], ["ID: 'x'", "24 hex digits"]),
         (["retry", "--since", "soon", "--yes"], ["--since: 'soon'", "ISO 8601"]),
-        (["retry", "--payload", "n", "--yes"], ["--payload: 'n'", "user.id=7"]),
+        (["retry", "--payload", "n", "--yes"], ["--payload: <a str>", "user.id=7"]),
         (["retry", "--worker", "w", "--yes"], ["--worker: 'w'"]),
     ],
 )

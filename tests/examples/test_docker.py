@@ -22,12 +22,12 @@ def test_grace_period_is_longer_than_ours() -> None:
         name: parameter.default
         for name, parameter in inspect.signature(JobProcessor).parameters.items()
     }
-    needed = defaults["shutdown_grace"] + 2 * defaults["kill_grace"]
+    needed = defaults["shutdown_grace"] + 2 * defaults["kill_grace"] + 15
     compose = (EXAMPLES / "compose.yaml").read_text(encoding="utf-8")
     (seconds,) = re.findall(r"stop_grace_period: (\d+)s", compose)
     assert int(seconds) > needed
     readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
-    assert f"({needed:g} seconds as they come)" in readme
+    assert f"+ 15 seconds, {needed:g} by default" in readme
 
 
 def test_image_has_what_the_command_names() -> None:

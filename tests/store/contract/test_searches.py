@@ -149,13 +149,13 @@ async def test_a_search_of_mongodb_has_an_end(
     store = open_store(mongo_db_url, Settings())
     await store.setup()
     given: list[Any] = []
-    aggregate = AsyncCollection.aggregate
+    aggregate = AsyncCollection.aggregate_raw_batches
 
     async def noted(self: Any, pipeline: Any, *rest: Any, **options: Any) -> Any:
         given.append(options.get("maxTimeMS"))
         return await aggregate(self, pipeline, *rest, **options)
 
-    monkeypatch.setattr(AsyncCollection, "aggregate", noted)
+    monkeypatch.setattr(AsyncCollection, "aggregate_raw_batches", noted)
     try:
         query = JobQuery(error="x")
         await store.find(query)
