@@ -244,8 +244,8 @@ async def test_a_page_of_another_site(
         answered = [each for each in noting.seen if each[2] not in (403, 405)]
         assert answered == []
         assert await processor.get_job(job.id) == job
-        await page.evaluate("document.getElementById('form').submit()")
-        await page.wait_for_load_state()
+        async with page.expect_navigation():
+            await page.evaluate("document.getElementById('form').submit()")
         assert not (await processor.get_pauses()).names
         await page.goto(port.replace("127.0.0.1", "localhost"))
         await page.click("#link")
