@@ -13,6 +13,7 @@ from bson import ObjectId
 
 from job_processor import CronDef, CronTask, EventKind, JobProcessor, SharedDatabaseError
 from job_processor.ids import cron_id, occurrence_id
+from job_processor.worker import scheduler
 from tests.acceptance.node.both import Both
 from tests.acceptance.node.test_kill import nothing
 from tests.processors import WAIT, eventually
@@ -195,8 +196,11 @@ async def test_a_cron_in_another_zone_is_given_to_node_when_it_comes(
 
 
 @pytest.mark.parametrize("defined", [True, False])
-async def test_a_cron_that_we_drop_stays_where_node_defines_it(both: Both, defined: bool) -> None:
+async def test_a_cron_that_we_drop_stays_where_node_defines_it(
+    both: Both, defined: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ours was first and Node keeps it: what nobody defines any more goes with the history."""
+    monkeypatch.setattr(scheduler, "SCHEDULER_INTERVAL", 2.0)  # Node may take its time to begin
     first = await both.python(work=False, crons={"shared": ours(), "other": ours()})
     worker = await both.processors.worker(first)
     await both.until("jobs", name="shared", type="cron_task")
