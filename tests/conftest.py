@@ -8,8 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from job_processor.worker import pauses, reconciler, scheduler
 from tests.mongo_server import database_url, external_url, missing_server, mongo_url
 from tests.processors import Processors
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_sweeps() -> Iterator[None]:
+    """What looks again after half a minute does so after an hour: events have to bring all."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pauses, "PAUSES_SWEEP", 3600.0)
+        patch.setattr(reconciler, "RECONCILE_INTERVAL", 3600.0)
+        patch.setattr(scheduler, "SCHEDULER_INTERVAL", 3600.0)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -35,10 +35,10 @@ EXTERNAL_URL_VARIABLE: Final = "JOB_PROCESSOR_TEST_MONGODB"
 Any address will do: of several hosts, with credentials and options.
 """
 
-START_TIMEOUT: Final = 30.0
+START_TIMEOUT: Final = 60.0
 """Seconds that a server gets to answer its first ping, recovery after a crash included."""
 
-STOP_TIMEOUT: Final = 10.0
+STOP_TIMEOUT: Final = 30.0
 """Seconds that a server gets to stop before it is killed."""
 
 START_ATTEMPTS: Final = 3

@@ -19,11 +19,15 @@ QUICK: dict[str, Any] = {
 }
 """Settings under which nothing takes longer than a test wants to wait."""
 
-_REGISTRATION = 2.0
-"""Seconds within which a worker is registered, where its database answers."""
+WAIT = 60.0
+"""Seconds after which something that should have happened counts as not happening.
 
-WAIT = 20.0
-"""Seconds after which something that should have happened counts as not happening."""
+Far more than any of it takes, on a busy machine, too: who waits for an event pays only for a
+failure. What must not happen, or has to happen in time, is never told by it.
+"""
+
+_LONGEST_PAUSE = 0.1
+"""Seconds between two looks at what takes long: looking takes away from what it waits for."""
 
 
 class Processors:
@@ -53,9 +57,9 @@ class Processors:
         processor = await self.make(**options)
         return processor, await self._stack.enter_async_context(working(processor))
 
-    async def worker(self, processor: JobProcessor) -> RunningWorker:
-        """Run a processor's worker until the end of the test."""
-        return await self._stack.enter_async_context(working(processor))
+    async def worker(self, processor: JobProcessor, *, registers: bool = True) -> RunningWorker:
+        """Run a processor's worker until the end of the test; see `working`."""
+        return await self._stack.enter_async_context(working(processor, registers=registers))
 
 
 class RunningWorker:
@@ -78,8 +82,13 @@ class RunningWorker:
 
 
 @asynccontextmanager
-async def working(processor: JobProcessor) -> AsyncIterator[RunningWorker]:
-    """Run a worker for the time of the block, once it is registered; its failure fails the test."""
+async def working(
+    processor: JobProcessor, *, registers: bool = True
+) -> AsyncIterator[RunningWorker]:
+    """Run a worker for the time of the block, once it is registered; its failure fails the test.
+
+    registers: False where nobody is to wait for that, as the database does not answer.
+    """
     registered = asyncio.Event()
 
     def hear(event: Event) -> None:
@@ -89,9 +98,8 @@ async def working(processor: JobProcessor) -> AsyncIterator[RunningWorker]:
     forget = processor.listen(hear)
     worker = RunningWorker(processor)
     try:
-        with contextlib.suppress(TimeoutError):  # there are databases that never answer
-            async with asyncio.timeout(_REGISTRATION):
-                await registered.wait()
+        if registers:
+            await _either(registered, worker.task)
         forget()
         yield worker
     finally:
@@ -101,12 +109,22 @@ async def working(processor: JobProcessor) -> AsyncIterator[RunningWorker]:
             worker.task.result()
 
 
+async def _either(event: asyncio.Event, task: asyncio.Task[None]) -> None:
+    """Return once an event is set or a task has ended."""
+    waiting = asyncio.create_task(event.wait())
+    done, _ = await asyncio.wait([waiting, task], timeout=WAIT, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    assert done, "the worker was not registered"
+
+
 async def eventually(condition: Any, what: str = "the condition") -> Any:
     """Return the first true value of an async `condition`, looked at again and again."""
-    async with asyncio.timeout(WAIT):
-        while True:
-            value = await condition()
-            if value:
-                return value
-            await asyncio.sleep(0.01)  # the looked-at thing sends no event
-    raise AssertionError(f"{what} never came true")
+    pause = 0.01
+    try:
+        async with asyncio.timeout(WAIT):
+            while not (value := await condition()):
+                await asyncio.sleep(pause)  # the looked-at thing sends no event
+                pause = min(1.1 * pause, _LONGEST_PAUSE)
+    except TimeoutError as error:
+        raise AssertionError(f"{what} never came true") from error
+    return value

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from job_processor import AbortController, AbortedError, InvalidArgumentError
+from tests.processors import WAIT
 
 
 def test_a_signal_tells_that_and_why_it_was_aborted() -> None:
@@ -32,8 +33,8 @@ async def test_wait_is_woken_from_another_thread() -> None:
     assert not waiter.done()
     thread = threading.Thread(target=controller.abort)
     thread.start()
-    await asyncio.wait_for(waiter, 5)
-    await asyncio.wait_for(controller.signal.wait(), 5)
+    await asyncio.wait_for(waiter, WAIT)
+    await asyncio.wait_for(controller.signal.wait(), WAIT)
     thread.join()
 
 

@@ -10,7 +10,7 @@ import pytest
 from job_processor import Clock, CronDef, Job, JobProcessor, JobStatus, UnknownJobError
 from job_processor.ids import cron_id
 from job_processor.models import Cron
-from tests.processors import Processors, eventually
+from tests.processors import WAIT, Processors, eventually
 
 START = datetime(2026, 3, 27, 12, 0, 30, tzinfo=UTC)
 
@@ -108,7 +108,7 @@ async def test_an_exclusive_cron_is_run_now(processors: Processors) -> None:
         second = await processor.run_cron("alone")
         assert (second.status, second.exclusive) == (JobStatus.SKIPPED, True)
         running = await processors.worker(worker)
-        await boss.wait_for_job(task.id, timeout=20)
+        await boss.wait_for_job(task.id, timeout=WAIT)
         planned = await eventually(partial(pending, boss))
         await running.stop()
         assert [each.scheduled_for for each in planned] == [cron.scheduled_for]

@@ -20,7 +20,7 @@ from job_processor import (
     Retry,
 )
 from job_processor.rollups import DELAYS, delay_index, total
-from tests.processors import Processors
+from tests.processors import WAIT, Processors
 
 
 def echo(payload: Any) -> Any:
@@ -152,7 +152,7 @@ async def test_how_runs_ended_is_counted(processors: Processors) -> None:
 async def test_a_worker_is_asked_to_stop(processors: Processors) -> None:
     """From another process: it stops gracefully within a second or two, others go on."""
     jobs = {"a": JobDef(echo)}
-    _, first = await processors.start(jobs=jobs, poll_interval=60)
+    _, first = await processors.start(jobs=jobs, poll_interval=3600)
     boss, second = await processors.start(jobs=jobs)
     status = await boss.get_status()
     workers = {group["worker"]["_id"] for group in status["workers"]}
@@ -160,7 +160,7 @@ async def test_a_worker_is_asked_to_stop(processors: Processors) -> None:
     assert engine is not None
     (other,) = workers - {str(engine.worker_id)}
     await boss.stop_worker(other)
-    await asyncio.wait_for(asyncio.shield(first.task), 20)
+    await asyncio.wait_for(asyncio.shield(first.task), WAIT)
     assert not second.task.done()
     assert (await boss.get_pauses()).workers == frozenset()
     with pytest.raises(InvalidArgumentError, match=r"worker_id.*registered"):

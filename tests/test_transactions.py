@@ -25,7 +25,7 @@ from job_processor import (
     JobRequest,
     SimpleJob,
 )
-from tests.processors import Processors
+from tests.processors import WAIT, Processors
 
 Client = AsyncMongoClient[dict[str, Any]]
 
@@ -103,13 +103,13 @@ async def test_a_worker_is_woken_by_the_commit(
     async def see() -> None:
         seen.set()
 
-    await processors_on_mongo.start(jobs={"echo": JobDef(see)}, poll_interval=60)
+    await processors_on_mongo.start(jobs={"echo": JobDef(see)}, poll_interval=3600)
     async with client.start_session() as session:
         async with await session.start_transaction():
             job = await on_mongo.schedule_job("echo", session=session)
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(seen.wait(), 0.3)
-        await on_mongo.wait_for_job(job.id, timeout=20)
+        await on_mongo.wait_for_job(job.id, timeout=WAIT)
         assert seen.is_set()
 
 
@@ -257,7 +257,7 @@ async def test_a_waiting_worker_is_woken(
     worker = asyncio.create_task(on_sqlite.run_worker())
     job = await on_sqlite.schedule_job("echo", session=connection)
     connection.commit()
-    await on_sqlite.wait_for_job(job.id, timeout=20)
+    await on_sqlite.wait_for_job(job.id, timeout=WAIT)
     worker.cancel()
     with pytest.raises(asyncio.CancelledError):
         await worker

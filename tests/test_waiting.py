@@ -116,7 +116,7 @@ async def test_each_job_is_read_about_once(
     processors: Processors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever waits is told when its job has ended, and reads that one."""
-    caller = await processors.make(jobs=JOBS, poll_interval=60)
+    caller = await processors.make(jobs=JOBS, poll_interval=3600)
     jobs = await caller.schedule_jobs(("nothing", None) for _ in range(200))
     questions = Questions(caller._store, monkeypatch)
     waiters = waiting_for(caller, jobs)
@@ -131,7 +131,7 @@ async def test_each_job_is_read_about_once(
 
 async def test_who_is_told_by_others_only_returns_at_once(processors: Processors) -> None:
     """The end of a job in another process is noticed long before the sweep."""
-    caller = await processors.make(jobs=JOBS, poll_interval=60)
+    caller = await processors.make(jobs=JOBS, poll_interval=3600)
     worker = await processors.make(jobs=JOBS)
     await processors.worker(worker)
     for _ in range(3):

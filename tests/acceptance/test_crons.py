@@ -11,6 +11,7 @@ import pytest
 
 from job_processor import JobStatus
 from tests.acceptance.workers import Site, WorkerProcess
+from tests.processors import WAIT
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -20,7 +21,9 @@ OLD = {"tick": "* * * * * *", "removed": "*/2 * * * * *", "changed": "*/3 * * * 
 NEW = {"tick": "* * * * * *", "added": "*/2 * * * * *", "changed": "1-59/2 * * * * *"}
 
 
-async def until_ticked(site: Site, count: int, name: str = "tick", timeout: float = 90) -> None:
+async def until_ticked(
+    site: Site, count: int, name: str = "tick", timeout: float = 2 * WAIT
+) -> None:
     """Return once a cron has run so many times more."""
     wanted = len(planned(site, name)) + count
     async with asyncio.timeout(timeout):

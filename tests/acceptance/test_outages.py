@@ -16,6 +16,7 @@ from job_processor import Job, JobStatus
 from job_processor.errors import StoreUnavailableError
 from tests.acceptance.workers import Site
 from tests.mongo_server import MongoServer, database_url
+from tests.processors import WAIT
 
 TIMEOUT = 1.5
 """Seconds; the `worker_timeout` of these workers."""
@@ -45,7 +46,7 @@ class Producer:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return once `condition` holds; it is looked at after each try."""
-        async with asyncio.timeout(60), self.changed:
+        async with asyncio.timeout(WAIT), self.changed:
             await self.changed.wait_for(condition)
 
 
@@ -100,7 +101,7 @@ async def away(db_url: str, server: MongoServer) -> AsyncIterator[None]:
             connection.execute("ROLLBACK")
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("store", ["sqlite", pytest.param("mongo", marks=pytest.mark.mongo)])
 @pytest.mark.parametrize("count", [4, pytest.param(10, marks=pytest.mark.soak)])
 async def test_an_outage_of_three_timeouts_declares_nobody_dead(

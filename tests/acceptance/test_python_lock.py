@@ -10,8 +10,9 @@ import pytest
 
 from job_processor import JobStatus
 from tests.acceptance.workers import Site
+from tests.processors import WAIT
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 async def test_a_handler_that_holds_pythons_lock(
@@ -32,7 +33,7 @@ async def test_a_handler_that_holds_pythons_lock(
     assert spans[1].pid != first["pid"]
     site.assert_hooked_at_most_once()
     (holder,) = [worker for worker in site.workers if worker.pid == first["pid"]]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT):
         while "without Python's lock" not in holder.log or "taken away" not in holder.log:  # noqa: ASYNC110  # it writes a file
             await asyncio.sleep(0.05)
     assert f"'locks' ({job.id})" in holder.log

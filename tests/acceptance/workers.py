@@ -21,6 +21,7 @@ from bson import ObjectId
 
 from job_processor import Job, JobProcessor
 from tests.acceptance import app
+from tests.processors import WAIT
 
 APP = "tests.acceptance.app:make"
 ROOT = Path(__file__).parents[2]
@@ -59,7 +60,7 @@ class WorkerProcess:
         self.process.wait()
         self.ended_at = time.time()
 
-    async def wait(self, timeout: float = 30.0) -> int:
+    async def wait(self, timeout: float = WAIT) -> int:
         """Wait for its end; return its exit status."""
         status = await asyncio.to_thread(self.process.wait, timeout)
         self.ended_at = time.time()
@@ -126,12 +127,12 @@ class Site:
         self.workers.append(worker)
         return worker
 
-    async def settled(self, jobs: Iterable[Job], timeout: float = 60.0) -> list[Job]:
+    async def settled(self, jobs: Iterable[Job], timeout: float = 2 * WAIT) -> list[Job]:
         """Return jobs once they are all settled."""
         async with asyncio.timeout(timeout):
             return [await self.processor.wait_for_job(job.id) for job in jobs]
 
-    async def until_started(self, count: int, timeout: float = 30.0) -> list[dict[str, Any]]:
+    async def until_started(self, count: int, timeout: float = WAIT) -> list[dict[str, Any]]:
         """Return the log once so many handlers have started."""
         async with asyncio.timeout(timeout):
             while True:
@@ -140,7 +141,7 @@ class Site:
                     return lines
                 await asyncio.sleep(0.02)  # other processes write the file
 
-    async def until_workers(self, count: int, timeout: float = 30.0) -> None:
+    async def until_workers(self, count: int, timeout: float = WAIT) -> None:
         """Return once so many workers are registered."""
         async with asyncio.timeout(timeout):
             while len(await self._workers()) != count:  # noqa: ASYNC110  # other processes register

@@ -53,7 +53,7 @@ async def exits_in_a_task(payload: dict[str, Any]) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(tool())
     elif payload["by"] == "wait_for":
-        await asyncio.wait_for(tool(), 5)
+        await asyncio.wait_for(tool(), 60)
     else:
         await asyncio.gather(tool(), asyncio.sleep(0))
 

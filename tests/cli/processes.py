@@ -18,9 +18,9 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from tests.processors import WAIT
+
 ROOT = Path(__file__).parents[2]
-WAIT = 30.0
-"""Seconds after which an output or an end that did not come counts as missing."""
 COLUMNS, ROWS = 80, 24
 DROPPED = {
     *("COLUMNS", "LINES", "NO_COLOR", "JOB_PROCESSOR_DB"),

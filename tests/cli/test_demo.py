@@ -41,12 +41,12 @@ def printed(output: str) -> dict[str, Counter[str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(100)
+@pytest.mark.timeout(300)
 async def test_the_whole_demo(start: Start, tmp_path: Path) -> None:
     """It ends by itself with exit code 0; each check is met, and the counts are the database's."""
     db = f"sqlite:///{tmp_path / 'demo.db'}"
     process = start("demo", "--db", db)
-    assert process.wait(timeout=60) == 0, process.output
+    assert process.wait(timeout=120) == 0, process.output
     for part in ("workers are ready", "are scheduled", "is dead (SIGKILL)", "All jobs have ended"):
         process.until(part)
     assert process.output.count("✓") == 9

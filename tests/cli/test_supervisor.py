@@ -21,7 +21,7 @@ from tests.cli import apps
 from tests.cli.conftest import Cli, Start
 from tests.cli.processes import ROOT, Process
 from tests.cli.test_metrics_port import free_port
-from tests.processors import eventually
+from tests.processors import WAIT, eventually
 
 APP = "tests.cli.apps:make"
 
@@ -123,7 +123,7 @@ async def test_processes_end_with_their_supervisor(
         process.send(SIGKILL)
         process.until("the supervisor is gone")
         (tmp_path / apps.RELEASE).touch()
-        ended = await processor.wait_for_job(job.id, timeout=20)
+        ended = await processor.wait_for_job(job.id, timeout=WAIT)
         assert ended.status is JobStatus.FINISHED
         await eventually(lambda: _none_lives(pids))
 
@@ -170,7 +170,7 @@ async def test_it_gives_up_when_all_crash_at_start(
     monkeypatch.setattr(supervisor, "CRASHES_AT_START", 2)
     monkeypatch.setattr(supervisor, "_PAUSE_MIN", 0.01)
     keeper = Supervisor([["dying:processor"]] * 2, logging.getLogger("job_processor"))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT):
         assert await keeper.run() == 1
     assert "process 1 left with exit code 7; it is started again" in caplog.text
     assert "giving up: each process crashes at its start, 2 times in a row" in caplog.text

@@ -30,7 +30,7 @@ from typing import Final, Self
 
 from tests.docs.markdown import Block
 
-PATIENCE: Final = 60.0
+PATIENCE: Final = 120.0
 """Seconds that `run until` goes on, and that a program gets to start or to stop."""
 STARTED: Final = re.compile(r"worker started|is at http://")
 """What a worker and the dashboard say when they are there."""

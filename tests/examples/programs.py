@@ -12,7 +12,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 EXAMPLES: Final = ROOT / "examples"
 
-TIMEOUT: Final = 45.0
+TIMEOUT: Final = 120.0
 """Seconds that an example gets; each needs a few."""
 
 # All are errors, but for what Python 3.12.0 and 3.12.1 say of `?1` in SQL, which 3.12.2 took back.

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from job_processor.integrations import exposition
 from job_processor.integrations.exposition import serve
+from tests.processors import WAIT
 
 
 @pytest.fixture
@@ -28,12 +29,12 @@ def port() -> Iterator[int]:
 
 def connect(port: int) -> socket.socket:
     """Return a connection."""
-    return socket.create_connection(("127.0.0.1", port), timeout=20)
+    return socket.create_connection(("127.0.0.1", port), timeout=WAIT)
 
 
 def scraped(port: int, path: str = "/metrics") -> str:
     """Return what Prometheus would fetch."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=WAIT) as answer:
         text: str = answer.read().decode()
     return text
 
@@ -114,8 +115,8 @@ def test_one_metric_compressed(port: int) -> None:
 def test_its_address() -> None:
     """It is this machine's own, unless another is given; one that is not ours is an error."""
     with serve(0, CollectorRegistry()) as port, pytest.raises(OSError, match="refused"):
-        socket.create_connection(("127.0.0.2", port), timeout=20)
+        socket.create_connection(("127.0.0.2", port), timeout=WAIT)
     with serve(0, CollectorRegistry(), host="127.0.0.2") as port:
-        socket.create_connection(("127.0.0.2", port), timeout=20).close()
+        socket.create_connection(("127.0.0.2", port), timeout=WAIT).close()
     with pytest.raises(OSError, match="assign"), serve(0, CollectorRegistry(), host="192.0.2.1"):
         pass

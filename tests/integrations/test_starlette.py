@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from job_processor import JobDef, JobProcessor, JobStatus, NotSetUpError, WorkerStateError
 from job_processor.integrations.starlette import get_processor, lifespan, running
-from tests.processors import QUICK, Processors
+from tests.processors import QUICK, WAIT, Processors
 
 
 async def greet(payload: dict[str, str]) -> str:
@@ -35,7 +35,7 @@ async def endpoint(request: Request) -> JSONResponse:
     assert request.state.job_processor is jobs
     job = await jobs.schedule_job("greet", {"name": "Ada"})
     if "wait" in request.query_params:
-        job = await jobs.wait_for_job(job.id, timeout=10)
+        job = await jobs.wait_for_job(job.id, timeout=WAIT)
     return JSONResponse({"id": str(job.id), "status": job.status})
 
 

@@ -13,7 +13,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
 from job_processor import JobDef, JobProcessor, JobRequest
-from tests.processors import Processors, eventually
+from tests.processors import WAIT, Processors, eventually
 from tests.web.conftest import HOSTILE, Watched, served
 
 pytestmark = pytest.mark.slow
@@ -52,18 +52,18 @@ async def test_a_change_shows_by_itself(
     other = await processors.make(jobs=dict(processor.registry.jobs))
     job = await other.schedule_job("echo", {"n": 1})
     row = page.locator("tbody tr", has_text=str(job.id))
-    await expect(row).to_contain_text("pending", timeout=3000)
+    await expect(row).to_contain_text("pending")
     await other.run_worker(burst=True)
-    await expect(row).to_contain_text("finished", timeout=3000)
+    await expect(row).to_contain_text("finished")
     worker = await processors.worker(other)
     slow = await other.schedule_job("slow")
     await page.goto(f"/jobs/{slow.id}")
     bar = page.locator("progress").first
     await expect(bar).to_be_visible(timeout=5000)
     before = await bar.get_attribute("value")
-    await expect(bar).not_to_have_attribute("value", before or "", timeout=5000)
+    await expect(bar).not_to_have_attribute("value", before or "")
     await page.get_by_role("button", name="Kill").click()
-    await expect(page.locator("h1 .status")).to_have_text("killed", timeout=10_000)
+    await expect(page.locator("h1 .status")).to_have_text("killed")
     await worker.stop()
 
 
@@ -77,7 +77,7 @@ async def test_a_reconnect_heals(browser: Browser, app: Any, processor: JobProce
     await expect(page.locator("#state")).to_have_text("not connected")
     job = await processor.schedule_job("echo")
     async with served(app, int(address.rpartition(":")[2])):
-        await expect(page.locator("tbody")).to_contain_text(str(job.id), timeout=15_000)
+        await expect(page.locator("tbody")).to_contain_text(str(job.id))
         await expect(page.locator("#state.on")).to_be_visible()
         await context.close()
 
@@ -262,7 +262,7 @@ async def test_fifty_tabs_cost_one_watch(address: str, app: Any, processor: JobP
                     return
 
     limits = httpx.Limits(max_connections=60)
-    async with httpx.AsyncClient(base_url=address, limits=limits, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=address, limits=limits, timeout=WAIT) as client:
         tabs = [asyncio.create_task(listen(client)) for _ in range(50)]
         for _ in tabs:
             await listening.acquire()

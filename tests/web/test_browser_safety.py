@@ -50,13 +50,13 @@ async def test_twenty_tabs_share_one_stream(
     context = await browser.new_context(base_url=address)
     pages = [await context.new_page() for _ in range(TABS)]
     for page in pages:
-        await page.goto("/jobs", timeout=15_000)
+        await page.goto("/jobs")
     for page in pages:
         await expect(page.locator("#state.on")).to_be_visible(timeout=15_000)
     assert app.state.hub.listeners == 1
     job = await processor.schedule_job("echo")
     for page in pages:
-        await expect(page.locator("tbody")).to_contain_text(str(job.id), timeout=15_000)
+        await expect(page.locator("tbody")).to_contain_text(str(job.id))
     await context.close()
     await listeners(app, 0)
 

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from job_processor import JobProcessor
 from job_processor.web import create_app, live
 from job_processor.web.live import Hub
-from tests.processors import eventually
+from tests.processors import WAIT, eventually
 from tests.web.conftest import client_of
 
 FIRST = "retry: 1000\nevent: change\ndata: now\n\n"
@@ -78,7 +78,7 @@ async def test_who_may_look_is_asked_again(
         return answers[0]
 
     app: Starlette = create_app(processor, access)
-    async with client_of(app, timeout=20) as client:
+    async with client_of(app, timeout=WAIT) as client:
         reading = asyncio.create_task(client.get("/live"))
 
         async def listens() -> bool:
@@ -97,5 +97,5 @@ async def test_who_may_look_is_asked_again(
 async def test_a_stream_ends(processor: JobProcessor, monkeypatch: pytest.MonkeyPatch) -> None:
     """After its time, so that each is asked for with what its reader has by then."""
     monkeypatch.setattr(live, "LIFETIME", 0.0)
-    async with client_of(create_app(processor), timeout=20) as client:
+    async with client_of(create_app(processor), timeout=WAIT) as client:
         assert (await client.get("/live")).text == FIRST

@@ -34,7 +34,7 @@ from job_processor.cli import frame, tables
 from job_processor.cli.when import read_time
 from job_processor.web import create_app
 from tests.mongo_server import EXTERNAL_URL_VARIABLE
-from tests.processors import Processors, working
+from tests.processors import WAIT, Processors, working
 from tests.web.conftest import client_of
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -258,7 +258,7 @@ async def test_odd_jobs_are_run(odd: JobProcessor, mongo: Mongo) -> None:
     await mongo.jobs.insert_many(documents)
     async with working(odd):
         for each in documents:
-            job = await odd.wait_for_job(each["_id"], timeout=30)
+            job = await odd.wait_for_job(each["_id"], timeout=WAIT)
             assert job.status in (JobStatus.FINISHED, JobStatus.ERRORED)
     assert await mongo.jobs.count_documents({"status": {"$in": ["pending", "running"]}}) == 0
 
@@ -294,5 +294,5 @@ async def test_rows_of_another_kind(sqlite_db_url: str, field: str) -> None:
             if field not in ("status", "scheduled_for"):
                 await processor.run_worker(burst=True)
                 for job in jobs:
-                    assert (await processor.wait_for_job(job.id, timeout=30)).settled
+                    assert (await processor.wait_for_job(job.id, timeout=WAIT)).settled
             await looked_at(client, processor, [str(job.id) for job in jobs])

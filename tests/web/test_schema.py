@@ -20,6 +20,7 @@ from schemathesis.specs.openapi.checks import (
 
 from job_processor import JobProcessor
 from job_processor.web import create_app
+from tests.processors import WAIT
 from tests.web.conftest import CRONS, JOBS
 
 CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -42,7 +43,7 @@ def api() -> Iterator[Any]:
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    assert started.wait(20)
+    assert started.wait(WAIT)
     port = server.servers[0].sockets[0].getsockname()[1]
     yield schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/api/openapi.json")
     server.should_exit = True

@@ -160,7 +160,7 @@ async def test_a_kill_survives_the_shutdown_of_its_worker(
 ) -> None:
     """A run that is paused while a kill is on its way ends killed, not resumed."""
     jobs = {"a": JobDef(probe.held, resumable=True)}
-    processor, worker = await processors.start(jobs=jobs, poll_interval=30, kill_grace=0.1)
+    processor, worker = await processors.start(jobs=jobs, poll_interval=3600, kill_grace=0.1)
     job = await processor.schedule_job("a")
     await asyncio.wait_for(probe.began.wait(), WAIT)
     running = await in_state(processor, job, "running")

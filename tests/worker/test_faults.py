@@ -33,7 +33,7 @@ from job_processor.rollups import start_of, total
 from job_processor.settings import LONE_TRIES
 from job_processor.settlements import Settlement
 from tests.faults import ERRORS, Fault, Faulty, failed, faulty, held_up, lost, refusal
-from tests.processors import QUICK, Processors, eventually, working
+from tests.processors import QUICK, WAIT, Processors, eventually, working
 
 WHEN: dict[str, Callable[[Callable[[], Exception]], Fault]] = {"before": failed, "after": lost}
 """Whether a call fails before or after it has had its effect."""
@@ -88,7 +88,7 @@ async def make(
 
 async def done(processor: JobProcessor, job: Job) -> SimpleJob:
     """Return a job once it is settled."""
-    settled = await processor.wait_for_job(job.id, timeout=20)
+    settled = await processor.wait_for_job(job.id, timeout=WAIT)
     assert isinstance(settled, SimpleJob)
     return settled
 
@@ -356,7 +356,7 @@ async def test_what_follows_a_settlement_is_told_once_whatever_the_store_raises(
         processors,
         diary,
         {"fine": fine, "wrong": JobDef(stubborn, retry=5, on_job_exited=diary.hook)},
-        poll_interval=60.0,
+        poll_interval=3600,
     )
     ended = asyncio.Event()
     async with working(processor) as worker:
@@ -513,7 +513,7 @@ async def test_no_error_of_any_verb_ends_a_scheduler(
     for verb in OF_CRONS:
         fault.next(verb, WHEN[when](ERRORS[error]))
     async with working(processor) as worker:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WAIT):
             await ticks.wait()
         assert not worker.task.done()
 
@@ -539,7 +539,7 @@ async def test_a_cron_that_always_fails_keeps_no_other_from_being_scheduled(
 
     fault._store.insert = poisoned  # type: ignore[assignment,method-assign]  # for one name
     async with working(processor) as worker:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT):
             await ticks.wait()
         assert not worker.task.done()
     told = [each for each in caplog.records if "cron 'a-poison'" in each.message]

@@ -150,11 +150,9 @@ def test_a_worker_that_does_not_read_delays_nobody() -> None:
     logger.info("first")
     while not sending:
         time.sleep(0.001)
-    began = time.monotonic()
     for number in range(FORWARDED_LINES + 5):
         logger.info("line %d", number)
-    logger.info("x" * 100_000)
-    assert time.monotonic() - began < 10  # it waits for nobody, and the reader for ever
+    logger.info("x" * 100_000)  # we get here: it waits for nobody, and the reader for ever
     may_send[0] = True
     forwarder.flush()
     texts = [line["msg"] for line in sent]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from job_processor.worker.gate import Gate
+from tests.processors import WAIT
 
 
 async def test_an_exclusive_holder_is_alone() -> None:
@@ -30,7 +31,7 @@ async def test_an_exclusive_holder_is_alone() -> None:
     await asyncio.sleep(0)
     assert log == ["first"]
     release.set()
-    await asyncio.wait_for(asyncio.gather(first, exclusive, late), 5)
+    await asyncio.wait_for(asyncio.gather(first, exclusive, late), WAIT)
     assert log == ["first", "alone", "late"]
 
 
@@ -43,7 +44,7 @@ async def test_a_cancelled_exclusive_holder_lets_the_others_in() -> None:
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
-        async with asyncio.timeout(5), gate.shared():
+        async with asyncio.timeout(WAIT), gate.shared():
             pass
 
 

@@ -27,7 +27,7 @@ def deafen(processor: JobProcessor) -> None:
 async def test_the_sweep_finds_everything_without_a_single_hint(
     processors: Processors, probe: Probe
 ) -> None:
-    """New work, work that falls due, a kill and an end are found within the poll interval."""
+    """New work, a kill and an end are found by looking: without the sweep none of it would be."""
     producer = await processors.make(jobs={"a": JobDef(probe.held)}, poll_interval=POLL)
     processor = await processors.make(jobs={"a": JobDef(probe.held)}, poll_interval=POLL)
     deafen(producer)
@@ -38,16 +38,11 @@ async def test_the_sweep_finds_everything_without_a_single_hint(
         return bool((await producer.get_healthcheck())["workers"])
 
     await eventually(registered)
-    scheduled = time.monotonic()
     job = await producer.schedule_job("a")
     await asyncio.wait_for(probe.began.wait(), WAIT)
-    found = time.monotonic()
     waiting = asyncio.create_task(producer.wait_for_job(job.id))
     await producer.kill_job(job.id)
     assert (await waiting).status is JobStatus.KILLED
-    # A bound for a machine that does much besides; without the sweep none of it comes at all.
-    assert found - scheduled < POLL + 5
-    assert time.monotonic() - found < 4 * POLL + 5
 
 
 async def test_an_idle_worker_asks_once_in_a_poll_interval(processors: Processors) -> None:

@@ -105,7 +105,7 @@ async def test_a_claim_of_what_was_given_back_asks_before_it_begins(
 ) -> None:
     """The worker that gave it back died before it looked: the next one does, before it begins."""
     counting = Counting()
-    processor = await processors.make(jobs=counting.jobs(), poll_interval=WAIT)
+    processor = await processors.make(jobs=counting.jobs(), poll_interval=3600)
     engine = processor._engine
     assert engine is not None
     async with engine:

@@ -39,8 +39,9 @@ async def test_a_blocked_loop_is_reported_with_its_jobs_and_the_place(
         return "the event loop goes on; it was blocked for" in caplog.text
 
     await eventually(over)
-    (report,) = [r.getMessage() for r in caplog.records if "has been blocked" in r.getMessage()]
-    assert f"while it ran 'careless' ({job.id});" in report
+    reports = [r.getMessage() for r in caplog.records if "has been blocked" in r.getMessage()]
+    # On a busy machine the loop may get no turn at other times, too.
+    (report,) = [each for each in reports if f"while it ran 'careless' ({job.id});" in each]
     assert "in compute" in report
 
 

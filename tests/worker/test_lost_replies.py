@@ -10,7 +10,7 @@ import pytest
 
 from job_processor import Job, JobDef, JobProcessor, JobStatus, SimpleJob
 from tests.mongo_server import database_of
-from tests.processors import Processors, eventually
+from tests.processors import WAIT, Processors, eventually
 from tests.proxy import Proxy
 
 pytestmark = pytest.mark.mongo
@@ -88,7 +88,7 @@ async def test_a_worker_that_loses_replies_runs_everything_once(
     )
     proxy.swallow_reply(lost, times=4)
     worker = await processors.worker(processor)
-    settled = [await producer.wait_for_job(job.id, timeout=30) for job in made]
+    settled = [await producer.wait_for_job(job.id, timeout=WAIT) for job in made]
     assert {job.status for job in settled} == {JobStatus.FINISHED}
 
     async def hooked() -> bool:
@@ -130,7 +130,7 @@ async def test_a_line_that_breaks_all_the_time_loses_nothing(
         proxy.swallow_reply(lost)
         await proxy.cut()
         proxy.restore()
-    settled = [await producer.wait_for_job(job.id, timeout=30) for job in made]
+    settled = [await producer.wait_for_job(job.id, timeout=WAIT) for job in made]
     assert {job.status for job in settled} == {JobStatus.FINISHED}
 
     async def hooked() -> bool:

@@ -22,7 +22,7 @@ from job_processor import (
     ProcessDiedError,
     Retry,
 )
-from tests.processors import Processors, eventually
+from tests.processors import WAIT, Processors, eventually
 from tests.worker import process_handlers as handlers
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -163,7 +163,7 @@ async def test_a_kill_really_ends_it(processors: Processors, tmp_path: Path, han
     job = await processor.schedule_job("spin", {"file": str(tmp_path / "pid")})
     (pid,) = await pids(tmp_path / "pid")
     await processor.kill_job(job.id)
-    assert (await processor.wait_for_job(job.id, timeout=20)).status is JobStatus.KILLED
+    assert (await processor.wait_for_job(job.id, timeout=WAIT)).status is JobStatus.KILLED
     assert not lives(pid)
 
 
@@ -175,7 +175,7 @@ async def test_a_max_runtime_really_ends_it(processors: Processors, tmp_path: Pa
         path = tmp_path / f"pid{n}"
         job = await processor.schedule_job("spin", {"file": str(path)})
         (pid,) = await pids(path)
-        done = await processor.wait_for_job(job.id, timeout=20)
+        done = await processor.wait_for_job(job.id, timeout=WAIT)
         assert done.output is not None
         assert "max runtime" in str(done.output.error)
         assert not lives(pid)

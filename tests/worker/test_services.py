@@ -15,7 +15,7 @@ from job_processor.services import KIND, Listing, list_names, listings
 from job_processor.settings import ORPHAN_NAME_SECONDS, Settings
 from job_processor.store import Store
 from job_processor.worker.rescuer import Rescuer
-from tests.processors import Processors, eventually
+from tests.processors import WAIT, Processors, eventually
 from tests.worker.test_crashes import die_holding
 
 KEPT = timedelta(days=90)
@@ -68,7 +68,7 @@ async def test_the_run_of_another_service_waits_for_it(processors: Processors) -
     (found,) = [each for each in await y.check() if each.subject == "runs of 'import'"]
     assert "service 'x'" in found.text
     await processors.worker(x)
-    done = await x.wait_for_job(job.id, timeout=20)
+    done = await x.wait_for_job(job.id, timeout=WAIT)
     assert (done.status, done.result()) == (JobStatus.FINISHED, "ran")
 
 

@@ -14,6 +14,7 @@ from django.db import connection, connections
 from job_processor import JobDef, JobProcessor, JobStatus
 from job_processor.integrations.django.connections import Connections
 from tests.integrations.django.conftest import Shop
+from tests.processors import WAIT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts the files of /proc")
 
@@ -52,9 +53,9 @@ def test_plain_handlers(shop: Shop) -> None:
 
     def handler() -> None:
         shop.orders.create(customer="Ada")
-        together.wait(10)
+        together.wait(WAIT)
         seen.append(open_connections(shop.data))
-        together.wait(10)
+        together.wait(WAIT)
 
     assert burst(shop, JobDef(handler), 5) == {JobStatus.FINISHED}
     assert min(seen) == 5

@@ -18,6 +18,7 @@ from job_processor.store import Store
 from job_processor.store.base import Hint
 from job_processor.store.mongo import MongoStore
 from job_processor.store.opening import open_store
+from tests.processors import WAIT
 from tests.store.contract.conftest import Listener, Stores
 from tests.store.contract.samples import NOW, claim, read, run, simple
 
@@ -153,7 +154,7 @@ async def test_whoever_waits_hears_of_the_commit(caller: Caller, other: Store) -
     heard = Listener()
     forget = other.subscribe(heard)
     await other.ping()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT):
         while True:  # a change stream takes a moment to begin
             async with caller.transaction() as session:
                 await caller.store.insert_in(session, [simple()])

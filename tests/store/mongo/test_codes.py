@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from job_processor import JobDef, JobProcessor, JobStatus
-from tests.processors import QUICK, working
+from tests.processors import QUICK, WAIT, working
 from tests.store.mongo.faults import Faults
 
 pytestmark = pytest.mark.mongo
@@ -52,9 +52,9 @@ async def assert_nothing_is_lost(processor: JobProcessor) -> None:
     """A result is there as it was returned, and a failure was tried again."""
     finished = await processor.schedule_job("report")
     retried = await processor.schedule_job("flaky")
-    settled = await processor.wait_for_job(finished.id, timeout=20)
+    settled = await processor.wait_for_job(finished.id, timeout=WAIT)
     assert (settled.status, settled.result()) == (JobStatus.FINISHED, await report())
-    settled = await processor.wait_for_job(retried.id, timeout=20)
+    settled = await processor.wait_for_job(retried.id, timeout=WAIT)
     assert (settled.status, settled.attempt) == (JobStatus.ERRORED, 2)
 
 
@@ -87,7 +87,7 @@ async def test_reads_that_fail_end_no_worker(
     """Such as those that follow a retry: they are made again, and the rest goes on meanwhile."""
     async with working(processor) as worker:
         await faults.fail("find", code, times=20, app=APP)
-        await asyncio.wait_for(assert_nothing_is_lost_by_another(processor), 30)
+        await asyncio.wait_for(assert_nothing_is_lost_by_another(processor), WAIT)
         assert not worker.task.done()
 
 
@@ -98,5 +98,5 @@ async def assert_nothing_is_lost_by_another(processor: JobProcessor) -> None:
     ) as other:
         finished = await processor.schedule_job("report")
         retried = await processor.schedule_job("flaky")
-        assert (await other.wait_for_job(finished.id, timeout=25)).result() == await report()
-        assert (await other.wait_for_job(retried.id, timeout=25)).status is JobStatus.ERRORED
+        assert (await other.wait_for_job(finished.id, timeout=WAIT)).result() == await report()
+        assert (await other.wait_for_job(retried.id, timeout=WAIT)).status is JobStatus.ERRORED
