@@ -113,7 +113,9 @@ async def test_failures_are_told_with_what_was_raised(processors: Processors) ->
     await processors.worker(processor)
     await processor.wait_for_job(job.id)
     await processor.wait_for_job(other.id)
-    ends = [heard.of(EventKind.RETRIED), [await heard.wait_for(EventKind.ERRORED)]]
+    errored = await heard.wait_for(EventKind.ERRORED)
+    await heard.wait_for(EventKind.FINISHED)  # the store has an end before it is told
+    ends = [heard.of(EventKind.RETRIED), [errored]]
     errors = [event.error for kind in ends for event in kind if event.job and event.job.name == "a"]
     assert [repr(error) for error in errors] == ["ValueError('as told')"] * 2
     run = ["claimed", "started"]
