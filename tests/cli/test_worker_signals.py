@@ -15,8 +15,9 @@ import pytest
 from job_processor import Job, JobProcessor
 from tests.cli import apps
 from tests.cli.conftest import Start
-from tests.cli.processes import ROOT, WAIT, Process
+from tests.cli.processes import ROOT, Process
 from tests.mongo_server import free_port
+from tests.processors import WAIT
 
 APP = "tests.cli.apps:make"
 Running = AbstractAsyncContextManager[tuple[Process, JobProcessor, Job]]
