@@ -8,18 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from job_processor.worker import pauses, reconciler, scheduler
+from job_processor.worker import pauses, persistence, reconciler, scheduler
 from tests.mongo_server import database_url, external_url, missing_server, mongo_url
 from tests.processors import Processors
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_sweeps() -> Iterator[None]:
-    """What looks again after half a minute does so after an hour: events have to bring all."""
+def pauses_of_tests() -> Iterator[None]:
+    """What looks again after half a minute does so after an hour: events have to bring all.
+
+    What fails is tried again soon.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pauses, "PAUSES_SWEEP", 3600.0)
         patch.setattr(reconciler, "RECONCILE_INTERVAL", 3600.0)
         patch.setattr(scheduler, "SCHEDULER_INTERVAL", 3600.0)
+        patch.setattr(persistence, "RETRY_DELAY_MIN", 0.01)
         yield
 
 

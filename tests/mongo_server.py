@@ -309,17 +309,25 @@ def primary_of(server_url: str) -> tuple[str, int]:
     return host, port or 27017
 
 
-def free_port() -> int:
-    """Return a loopback port that nobody listens on right now."""
+def free_port(count: int = 1) -> int:
+    """Return a loopback port that nobody listens on right now, the first of so many in a row."""
     for _ in range(100):
         # Not random.choice(): two processes that were given one seed would choose the same ports.
         port = secrets.choice(PORTS)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                return port
+        if all(map(_is_free, range(port, port + count))):
+            return port
     raise MongoServerError(f"Found no free port from {PORTS.start} to {PORTS.stop - 1}.")
+
+
+def _is_free(port: int) -> bool:
+    """Whether nobody listens on that port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def _answers(port: int) -> bool:

@@ -10,13 +10,7 @@ import pytest
 
 from job_processor.cli.worker_options import read_place
 from tests.cli.conftest import Cli, Start
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.mongo_server import free_port
 
 
 def test_a_worker_is_scraped(start: Start, sqlite_db_url: str) -> None:

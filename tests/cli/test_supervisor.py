@@ -20,7 +20,7 @@ from job_processor.cli.supervisor import Supervisor
 from tests.cli import apps
 from tests.cli.conftest import Cli, Start
 from tests.cli.processes import ROOT, Process
-from tests.cli.test_metrics_port import free_port
+from tests.mongo_server import free_port
 from tests.processors import WAIT, eventually
 
 APP = "tests.cli.apps:make"
@@ -90,7 +90,7 @@ async def test_a_second_sigint_forces_and_each_has_its_metrics(
     start: Start, sqlite_db_url: str
 ) -> None:
     """Ports count upwards from the one that is given; what is forced ends with 1."""
-    port = free_port()
+    port = free_port(2)
     async with apps.make(db=sqlite_db_url) as processor:
         await processor.schedule_job("until_released")
         process = start(

@@ -104,8 +104,8 @@ async def test_an_idle_stream_outlasts_the_limits_of_the_application(
     passed: bool,
 ) -> None:
     """Requests that are held for longer than the application allows its own go on and on."""
-    monkeypatch.setattr(stream, "AWAIT_MS", 1200)
-    limit = {option: 900}
+    monkeypatch.setattr(stream, "AWAIT_MS", 600)
+    limit = {option: 300}
     url = mongo_db_url if passed else with_options(mongo_db_url, **limit)
     options: dict[str, Any] = limit if passed else {}
     async with AsyncMongoClient[dict[str, Any]](

@@ -10,11 +10,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from bson import ObjectId
 
-from job_processor import JobDef, JobProcessor
+from job_processor import JobDef, JobProcessor, cancelling
 from job_processor.errors import StoreUnavailableError
 from job_processor.models import JobStatus
 from job_processor.store.base import ANYTHING, Hint
 from job_processor.store.mongo import MongoStore, open_mongo, watch
+from job_processor.store.mongo.documents import Document
+from job_processor.store.mongo.stream import ChangeStream
 from tests.mongo_server import MongoServer, database_url
 from tests.processors import QUICK, WAIT, eventually, working
 from tests.proxy import Proxy
@@ -195,6 +197,33 @@ async def test_the_stream_ends_a_while_after_its_last_listener(
             return commands.names.count("killCursors") == times
 
         await eventually(closed, "the end of the stream")
+
+
+async def test_a_stream_that_loses_its_cancellation_keeps_nobody_from_closing(
+    store: MongoStore, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As PyMongo on Python 3.11 does now and then: it is asked again soon."""
+    monkeypatch.setattr(cancelling, "_AGAIN_AFTER", 10 * WAIT)
+    monkeypatch.setattr(watch, "CLOSE_TIMEOUT", 10 * WAIT)
+    asked, lost = asyncio.Event(), 0
+
+    async def lose(_: ChangeStream) -> list[Document]:
+        nonlocal lost
+        while True:
+            asked.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if lost:
+                    raise
+                lost += 1
+
+    monkeypatch.setattr(ChangeStream, "next_batch", lose)
+    await store.insert([simple()])
+    await asked.wait()
+    async with asyncio.timeout(WAIT):
+        await store.close()
+    assert lost == 1
 
 
 async def test_a_processor_has_one_stream(watched_database: Database, commands: Commands) -> None:

@@ -39,6 +39,10 @@ _LONGEST_PAUSE = 0.02
 """Seconds between two requests while changes keep coming: each then brings many. The pause grows up
 to the longest, and starts short again after a quiet moment."""
 
+_ASKED_AGAIN_AFTER = CLOSE_TIMEOUT / 2
+"""Seconds after which a stream is asked once more to end. What it has left to do takes no longer:
+it has lost the first request, as PyMongo does on Python 3.11 now and then."""
+
 _LINGER = 5.0
 """Seconds that the stream outlives its last listener: who waits for a job often waits again."""
 
@@ -132,7 +136,8 @@ class Watch:
             self._linger = None
         task, self._task = self._task, None
         if task is not None:
-            ending = asyncio.get_running_loop().create_task(cancel([task], 2 * CLOSE_TIMEOUT))
+            ended = cancel([task], 2 * CLOSE_TIMEOUT, again_after=_ASKED_AGAIN_AFTER)
+            ending = asyncio.get_running_loop().create_task(ended)
             self._endings.add(ending)
             ending.add_done_callback(self._endings.discard)
 
