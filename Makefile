@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 PYTHON ?=
 PYTHONS := python3 python3.13 python3.12 python3.11 python python3.14
 # Processes of the test suite: more than two cores, since many tests wait for something in real time. Each starts a
-# MongoDB server of its own.
-TEST_WORKERS ?= 3
+# MongoDB server of its own, and takes one test after the other from what is left.
+TEST_WORKERS ?= 4
+PYTEST_PARALLEL = -n $(TEST_WORKERS) --dist load --maxschedchunk 1
 # Passed on to the program that the target runs, as in: make test ARGS="tests/test_abort.py -x"
 ARGS ?=
 
@@ -39,16 +40,16 @@ demo: $(RUN_READY) ## see it work: two workers, a few hundred jobs, under a minu
 setup: $(DEV_READY) ## make .venv with all development tools
 
 test: $(DEV_READY) ## run the test suite on both stores, in a few minutes
-	@$(BIN)/pytest -n $(TEST_WORKERS) --dist worksteal $(ARGS)
+	@$(BIN)/pytest $(PYTEST_PARALLEL) $(ARGS)
 
 test-all: $(DEV_READY) ## run the slow tests, too: what CI runs
-	@$(BIN)/pytest -n $(TEST_WORKERS) --dist worksteal -m "not soak and not package" $(ARGS)
+	@$(BIN)/pytest $(PYTEST_PARALLEL) -m "not soak and not package" $(ARGS)
 
 soak: $(DEV_READY) ## run the long tests of load and faults
 	@$(BIN)/pytest -m soak --timeout 1800 $(ARGS) || { [ $$? -eq 5 ] && echo "There are no such tests."; }
 
 cover: $(DEV_READY) ## run the test suite and show what it does not reach
-	@$(BIN)/pytest -n $(TEST_WORKERS) --dist worksteal -m "not soak and not package" --cov $(ARGS)
+	@$(BIN)/pytest $(PYTEST_PARALLEL) -m "not soak and not package" --cov $(ARGS)
 
 lint: $(DEV_READY) ## check style and format
 	@$(BIN)/ruff check

@@ -13,6 +13,25 @@ from tests.mongo_server import database_url, external_url, missing_server, mongo
 from tests.processors import Processors
 
 
+_SLOW_ONES_END = 0.8
+"""The part of a run at whose end the last slow test begins."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a process of a parallel run, spread the slow tests: the end of the run waits for none.
+
+    Nor do many of them, which start processes, run at the same time.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    quick = [item for item in items if not item.get_closest_marker("slow")]
+    places = [(_SLOW_ONES_END * n / len(slow), item) for n, item in enumerate(slow)]
+    places += [(n / len(quick), item) for n, item in enumerate(quick)]
+    items[:] = [item for _, item in sorted(places, key=lambda each: each[0])]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def pauses_of_tests() -> Iterator[None]:
     """What looks again after half a minute does so after an hour: events have to bring all.

@@ -18,7 +18,9 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from job_processor import (
@@ -59,15 +61,23 @@ def note(what: str, job: Job, **more: object) -> None:
         log.write(json.dumps(line) + "\n")
 
 
+def ended(job: SimpleJob) -> Callable[[], bool]:
+    """Return what tells when to end: once there is the file `until`, else `seconds` from now on."""
+    payload = job.payload or {}
+    if "until" in payload:
+        return Path(payload["until"]).exists
+    end = time.monotonic() + float(payload.get("seconds", 0.01))
+    return lambda: time.monotonic() >= end
+
+
 async def work(job: SimpleJob, signal: AbortSignal) -> str:
-    """Work for `seconds`, stopping at once when asked to."""
+    """Work until `ended`, stopping at once when asked to."""
     note("start", job)
-    seconds = float((job.payload or {}).get("seconds", 0.01))
-    end = time.monotonic() + seconds
+    is_over = ended(job)
     try:
-        while (left := end - time.monotonic()) > 0:
+        while not is_over():
             signal.raise_if_aborted()
-            await asyncio.sleep(min(left, 0.05))
+            await asyncio.sleep(0.01)
     finally:
         note("end", job)
     return "worked"
@@ -97,9 +107,11 @@ async def blocker(job: SimpleJob) -> str:
 
 
 def thread(job: SimpleJob) -> str:
-    """Occupy a thread for `seconds`, deaf to everything."""
+    """Occupy a thread until `ended`, deaf to everything."""
     note("start", job)
-    time.sleep(float((job.payload or {})["seconds"]))
+    is_over = ended(job)
+    while not is_over():
+        time.sleep(0.01)
     note("end", job)
     return "slept"
 

@@ -76,7 +76,10 @@ async def test_sigterm_pauses_resumes_and_finishes(site: Site) -> None:
     """Resumable handlers are paused and resumed elsewhere, short others finish, in the grace."""
     worker = site.start_worker(concurrency=50)
     short = await site.processor.schedule_jobs(("deaf", {"seconds": 0.5}) for _ in range(15))
-    resumable = await site.processor.schedule_jobs(("resumable", {"seconds": 2}) for _ in range(15))
+    until = site.folder / "released"
+    resumable = await site.processor.schedule_jobs(
+        ("resumable", {"until": str(until)}) for _ in range(15)
+    )
     long = await site.processor.schedule_jobs(("deaf", {"seconds": 60}) for _ in range(5))
     await site.until_started(35)
     worker.send(signal.SIGTERM)
@@ -92,6 +95,7 @@ async def test_sigterm_pauses_resumes_and_finishes(site: Site) -> None:
     for job in resumable:
         assert (await site.processor.get_job(job.id)).status is JobStatus.PAUSED  # type: ignore[union-attr]  # it is there
     assert (await site.processor.get_healthcheck())["workers"] == []
+    until.touch()
     site.start_worker(concurrency=50)
     assert {job.status for job in await site.settled(resumable)} == {JobStatus.FINISHED}
     site.assert_no_overlap()
@@ -151,9 +155,13 @@ async def test_a_blocked_event_loop_is_not_a_death(site: Site) -> None:
 async def test_a_frozen_worker_settles_nothing_when_it_wakes(site: Site) -> None:
     """SIGSTOP for three timeouts: its jobs run elsewhere; on SIGCONT it writes nothing of them."""
     frozen = site.start_worker(concurrency=2)
-    jobs = await site.processor.schedule_jobs(("resumable", {"seconds": 1}) for _ in range(2))
+    until = site.folder / "released"
+    jobs = await site.processor.schedule_jobs(
+        ("resumable", {"until": str(until)}) for _ in range(2)
+    )
     await site.until_started(2)
     frozen.send(signal.SIGSTOP)
+    until.touch()
     site.start_worker()
     settled = await site.settled(jobs)
     assert [job.status for job in settled] == [JobStatus.FINISHED] * 2
@@ -209,11 +217,13 @@ async def test_a_kill_reaches_a_job_in_every_state(site: Site, state: str) -> No
 async def test_a_thread_that_hangs_does_not_hold_up_the_end(site: Site) -> None:
     """At shutdown a hung resumable run is left to the rescue, and the process leaves anyway."""
     worker = site.start_worker(shutdown_grace=0.2, kill_grace=0.2)
-    stuck = await site.processor.schedule_job("thread_resumable", {"seconds": 5})
-    errored = await site.processor.schedule_job("thread", {"seconds": 5})
+    until = site.folder / "released"
+    stuck = await site.processor.schedule_job("thread_resumable", {"until": str(until)})
+    errored = await site.processor.schedule_job("thread", {"until": str(until)})
     await site.until_started(2)
     worker.send(signal.SIGTERM)
-    await worker.wait(4)
+    await worker.wait()
+    until.touch()
     (settled,) = await site.settled([errored])
     assert settled.status is JobStatus.ERRORED
     found = await site.processor.get_job(stuck.id)

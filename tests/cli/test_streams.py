@@ -62,7 +62,7 @@ async def test_stdout_in_ascii(shell: Shell, sqlite_db_url: str) -> None:
 async def test_odd_widths(shell: Shell, sqlite_db_url: str, columns: str) -> None:
     """A terminal that says that it has no columns gets its table all the same."""
     await _fill(sqlite_db_url)
-    for command in ("jobs", "status", "crons", "--help"):
+    for command in ("status", "--help"):
         done = shell(f"$job_processor {command}", JOB_PROCESSOR_DB=sqlite_db_url, COLUMNS=columns)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.strip()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -196,27 +195,6 @@ async def test_many_set_up_at_once(mongo_db_url: str, database: Database) -> Non
 
 
 @pytest.mark.slow
-async def test_many_processes_set_up_at_once(mongo_db_url: str, database: Database) -> None:
-    """Setups that run at the same moment from several processes all succeed."""
-    program = (
-        "import asyncio, sys\n"
-        "from job_processor.store.mongo import open_mongo\n"
-        "async def main():\n"
-        "    store = open_mongo(sys.argv[1])\n"
-        "    await store.setup()\n"
-        "    await store.close()\n"
-        "asyncio.run(main())\n"
-    )
-    processes = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-c", program, mongo_db_url, stderr=asyncio.subprocess.PIPE
-        )
-        for _ in range(4)
-    ]
-    errors = [(await process.communicate())[1].decode() for process in processes]
-    assert [process.returncode for process in processes] == [0] * 4, errors
-
-
 # --- the validator ------------------------------------------------------------------------------
 
 
