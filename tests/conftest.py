@@ -12,7 +12,6 @@ from job_processor.worker import pauses, persistence, reconciler, scheduler
 from tests.mongo_server import database_url, external_url, missing_server, mongo_url
 from tests.processors import Processors
 
-
 _SLOW_ONES_END = 0.8
 """The part of a run at whose end the last slow test begins."""
 
