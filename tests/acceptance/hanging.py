@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,20 +12,31 @@ from typing import Any
 
 from job_processor import Job, JobProcessor
 
-SHUTDOWN_GRACE, KILL_GRACE = 1.0, 0.5
+SHUTDOWN_GRACE, KILL_GRACE = 0.5, 0.25
 """Seconds."""
 
 FOREVER = threading.Event()
 """Never set."""
 
+BEGUN = "it hangs from now on"
+"""What is said by whatever hangs, on stderr: it goes to the worker's log."""
+
+
+def tell() -> None:
+    """Say so."""
+    sys.stderr.write(f"{BEGUN}\n")
+    sys.stderr.flush()
+
 
 async def hook_hangs(_: Job) -> None:
     """Wait for what never comes."""
+    tell()
     await asyncio.Event().wait()
 
 
 def plain_hook_hangs(_: Job) -> None:
     """Occupy a thread for good."""
+    tell()
     FOREVER.wait()
 
 
@@ -34,11 +46,13 @@ async def quick() -> None:
 
 async def fills_the_default_executor() -> None:
     """Occupy all threads of asyncio's default executor."""
+    tell()
     await asyncio.gather(*(asyncio.to_thread(FOREVER.wait) for _ in range(64)))
 
 
 async def swallows_cancellations() -> None:
     """Go on, whatever anybody says."""
+    tell()
     while True:
         try:
             await asyncio.sleep(3600)
@@ -48,16 +62,19 @@ async def swallows_cancellations() -> None:
 
 def in_a_thread() -> None:
     """Occupy a thread for good."""
+    tell()
     FOREVER.wait()
 
 
 async def blocks_the_loop() -> None:
     """Occupy the event loop for good."""
+    tell()
     time.sleep(3600)  # noqa: ASYNC251  # that is the point
 
 
 async def holds_the_lock() -> None:
     """Keep Python's lock, so that no other thread and no signal handler runs."""
+    tell()
     c, mutex = ctypes.PyDLL(None), ctypes.create_string_buffer(64)
     while True:
         c.pthread_mutex_lock(mutex)  # the second time, for good: no signal interrupts it
@@ -65,6 +82,7 @@ async def holds_the_lock() -> None:
 
 def in_a_process() -> None:
     """Occupy a process for good."""
+    tell()
     FOREVER.wait()
 
 

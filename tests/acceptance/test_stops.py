@@ -14,7 +14,6 @@ from signal import SIGINT, SIGKILL, SIGTERM
 
 import pytest
 
-from job_processor import JobStatus
 from tests.acceptance import hanging
 from tests.acceptance.workers import ROOT
 from tests.processors import WAIT, eventually
@@ -68,6 +67,15 @@ def logged(tmp_path: Path) -> str:
     return "".join(log.read_text() for log in sorted(tmp_path.glob("worker-*.log")))
 
 
+async def until_logged(tmp_path: Path, text: str, count: int = 1) -> None:
+    """Return once the workers have written something so many times."""
+
+    async def is_there() -> bool:
+        return logged(tmp_path).count(text) >= count
+
+    await eventually(is_there, f"{count} times {text!r} in the log")
+
+
 async def seconds_to_end(process: subprocess.Popen[str], signal_number: int) -> tuple[float, int]:
     """Send a signal; return how long the process took to end, and its exit status."""
     began = time.monotonic()
@@ -84,14 +92,7 @@ async def test_a_stop_ends_whatever_hangs(
     async with hanging.make(db=db_url) as processor:
         worker = start(db_url)
         job = await processor.schedule_job(name)
-
-        async def hangs() -> bool:
-            found = await processor.get_job(job.id)
-            wanted = JobStatus.FINISHED if "hook" in name else JobStatus.RUNNING
-            return found is not None and found.status is wanted
-
-        await eventually(hangs)
-        await asyncio.sleep(1)  # the handler of a running job tells nobody that it has begun
+        await until_logged(tmp_path, hanging.BEGUN)
         took, code = await seconds_to_end(worker, SIGTERM)
         assert took < GRACEFUL + MACHINE, logged(tmp_path)
         assert code in {0, 1}, logged(tmp_path)
@@ -106,16 +107,10 @@ async def test_a_second_sigint_forces(start: Start, db_url: str, tmp_path: Path)
     """Within `kill_grace` and 5 s, with status 1."""
     async with hanging.make(db=db_url) as processor:
         worker = start(db_url)
-        job = await processor.schedule_job("stubborn")
-
-        async def runs() -> bool:
-            found = await processor.get_job(job.id)
-            return found is not None and found.status is JobStatus.RUNNING
-
-        await eventually(runs)
-        await asyncio.sleep(1)
+        await processor.schedule_job("stubborn")
+        await until_logged(tmp_path, hanging.BEGUN)
         worker.send_signal(SIGINT)
-        await asyncio.sleep(0.2)
+        await until_logged(tmp_path, "SIGINT: stopping")
         took, code = await seconds_to_end(worker, SIGINT)
         assert took < hanging.KILL_GRACE + 5 + MACHINE, logged(tmp_path)
         assert code == 1, logged(tmp_path)
@@ -132,16 +127,11 @@ async def test_a_stop_ends_while_the_database_hangs(
         proxy = await stack.enter_async_context(Proxy(server))
         processor = await stack.enter_async_context(hanging.make(db=mongo_db_url))
         worker = start(proxy.url(name.partition("?")[0]))
-        job = await processor.schedule_job("stubborn")
-
-        async def runs() -> bool:
-            found = await processor.get_job(job.id)
-            return found is not None and found.status is JobStatus.RUNNING
-
-        await eventually(runs)
+        await processor.schedule_job("stubborn")
+        await until_logged(tmp_path, hanging.BEGUN)
         proxy.hang(on)
         await processor.schedule_job("hook")
-        await asyncio.sleep(1)
+        await asyncio.sleep(1)  # it looks for that, in vain
         took, _ = await seconds_to_end(worker, SIGTERM)
         assert took < WITH_A_DATABASE + MACHINE, logged(tmp_path)
 
@@ -157,14 +147,9 @@ async def test_a_process_that_hears_of_no_signal_is_killed(
             return len((await processor.get_registrations()).workers) == 2
 
         await eventually(both)
-        await asyncio.sleep(1)
-        job = await processor.schedule_job("lock")
-
-        async def runs() -> bool:
-            found = await processor.get_job(job.id)
-            return found is not None and found.status is JobStatus.RUNNING
-
-        await eventually(runs)
+        await until_logged(tmp_path, " works (pid ", 2)
+        await processor.schedule_job("lock")
+        await until_logged(tmp_path, hanging.BEGUN)
         took, code = await seconds_to_end(supervisor, SIGTERM)
         assert took < WITH_A_DATABASE + 5 + MACHINE, logged(tmp_path)
         assert code == 1

@@ -12,12 +12,12 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 import uvicorn
-from playwright.async_api import Browser, ConsoleMessage, Dialog, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Dialog, Page, async_playwright, expect
 from starlette.applications import Starlette
 
 from job_processor import Context, CronDef, JobDef, JobProcessor, Retry
 from job_processor.web import create_app
-from tests.processors import Processors, eventually
+from tests.processors import WAIT, Processors, eventually
 
 REQUIRED = "JOB_PROCESSOR_TEST_BROWSER"
 """Set where a missing browser is a failure."""
@@ -120,6 +120,7 @@ async def browser() -> AsyncIterator[Browser]:
         if os.environ.get(REQUIRED):
             pytest.fail(told)
         pytest.skip(told)
+    expect.set_options(timeout=WAIT * 1000)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=path, args=["--no-sandbox", "--disable-gpu"]
