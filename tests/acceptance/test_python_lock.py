@@ -24,7 +24,7 @@ async def test_a_handler_that_holds_pythons_lock(
         site.start_worker()
     await site.until_workers(2)
     await asyncio.sleep(2.0)  # from then on a rescuer trusts its own heartbeats
-    (job,) = await site.processor.schedule_jobs([("locks", {"seconds": 6.0})])
+    (job,) = await site.processor.schedule_jobs([("locks", {"seconds": 4.5})])
     (first,) = await site.until_started(1)
     (done,) = await site.settled([job])
     spans = site.spans()[str(job.id)]

@@ -48,7 +48,8 @@ class Reader:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "COLUMNS": "100",
         }
-        self._environment.pop("JOB_PROCESSOR_DB", None)
+        for name in ("JOB_PROCESSOR_DB", "DJANGO_SETTINGS_MODULE"):  # of other tests
+            self._environment.pop(name, None)
 
     def __enter__(self) -> Self:
         return self

@@ -186,7 +186,7 @@ async def gathered(
     return [await done(processor, job) for job in made]
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [20, pytest.param(60, marks=pytest.mark.slow)])
 async def test_what_is_refused_costs_the_same_however_many_are_with_it(
     processors: Processors, diary: Diary, count: int
 ) -> None:

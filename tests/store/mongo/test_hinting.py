@@ -147,7 +147,7 @@ def test_equals_are_chosen_by_chance() -> None:
 async def test_lost_candidates_make_nobody_pass_over_what_is_urgent(store: MongoStore) -> None:
     """However far a claim spreads, it takes the urgent jobs first."""
     urgent = [simple(priority=9) for _ in range(CLAIM_NAMES // 5)]
-    await store.insert([*[simple() for _ in range(200)], *urgent])
+    await store.insert([*[simple() for _ in range(100)], *urgent])
     store._claims._spread = 8  # what some claims in a row that lost a candidate lead to
     taken = await store.claim(claim(len(urgent), now=LATER))
     assert {job.id for job in taken} == {job.id for job in urgent}

@@ -57,16 +57,20 @@ async def plans(database: Database, commands: Commands) -> list[Plan]:
 
 @pytest.fixture
 async def backlog(store: MongoStore) -> None:
-    """Jobs that wait, that are due later, that are of other names, and that have ended."""
+    """Jobs that wait, that are due later, that are of other names, and that have ended.
+
+    Many of them on a real server, which tells how many it looks at.
+    """
+    others, urgencies = (CLAIM_NAMES, 4) if IS_REAL else (5, 2)
     await store.insert(
         [
             simple(name=name, scheduled_for=moment, priority=urgency % 3)
-            for name in (*NAMES, *(f"other_{number}" for number in range(CLAIM_NAMES)))
+            for name in (*NAMES, *(f"other_{number}" for number in range(others)))
             for moment in (NOW, LATER)
-            for urgency in range(4)
+            for urgency in range(urgencies)
         ]
     )
-    ended = await store.claim(claim(100, *NAMES, now=NOW))
+    ended = await store.claim(claim(25 * urgencies, *NAMES, now=NOW))
     await store.settle([end(job) for job in ended])
 
 
