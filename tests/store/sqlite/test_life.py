@@ -20,21 +20,43 @@ from job_processor.store.sqlite import SqliteStore
 from tests.processors import WAIT
 from tests.store.sqlite.samples import WORKER, claim, job, worker
 
+before: set[threading.Thread] = set()
+"""The threads of other tests, such as those of a client that a whole session has."""
+watches_before = 0
+"""Their watches of files."""
+
+
+@pytest.fixture(autouse=True)
+def _others() -> None:
+    """Remember what other tests have left."""
+    global before, watches_before  # the helpers below are called everywhere
+    before, watches_before = set(threading.enumerate()), len(_watches())
+
 
 def threads() -> list[threading.Thread]:
     """Return our threads that live."""
-    return [each for each in threading.enumerate() if each.name.startswith("job-processor")]
+    mine = set(threading.enumerate()) - before
+    return [each for each in mine if each.name.startswith("job-processor")]
 
 
 def open_files(folder: Path) -> list[str]:
-    """Return what this process has open in a folder, and its watches of files."""
+    """Return what this process has open in a folder, and the test's watches of files."""
+    files = [file for file in _open_files() if file.startswith(str(folder))]
+    return files + _watches()[watches_before:]
+
+
+def _watches() -> list[str]:
+    return [file for file in _open_files() if "inotify" in file]
+
+
+def _open_files() -> list[str]:
     files = []
-    for fd in Path("/proc/self/fd").iterdir():
+    for fd in Path("/proc/self/fd").iterdir() if sys.platform == "linux" else ():
         try:
             files.append(str(fd.readlink()))
         except FileNotFoundError:  # that of the listing itself
             continue
-    return [file for file in files if file.startswith(str(folder)) or "inotify" in file]
+    return files
 
 
 has_proc = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc, which Linux has")
