@@ -17,7 +17,7 @@ from pymongo.monitoring import (
 )
 
 from job_processor.store.mongo import MongoStore, open_mongo
-from tests.mongo_server import MongoServer, database_url, missing_server
+from tests.mongo_server import MongoServer, database_url, external_url, missing_server
 from tests.store.mongo.faults import Faults
 
 Database: TypeAlias = AsyncDatabase[dict[str, Any]]
@@ -52,7 +52,8 @@ async def database(mongo_db_url: str) -> AsyncIterator[Database]:
     async with AsyncMongoClient[dict[str, Any]](mongo_db_url, tz_aware=True) as client:
         database = client.get_default_database()
         yield database
-        await client.drop_database(database.name)
+        if external_url() is not None:  # a server of our own goes with all that it has
+            await client.drop_database(database.name)
 
 
 @pytest.fixture
