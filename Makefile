@@ -8,7 +8,7 @@ PYTHON ?=
 PYTHONS := python3 python3.13 python3.12 python3.11 python python3.14
 # Processes of the test suite: more than two cores, since many tests wait for something in real time. Each starts a
 # MongoDB server of its own, and takes one test after the other from what is left.
-TEST_WORKERS ?= 4
+TEST_WORKERS ?= 5
 PYTEST_PARALLEL = -n $(TEST_WORKERS) --dist load --maxschedchunk 1
 # Passed on to the program that the target runs, as in: make test ARGS="tests/test_abort.py -x"
 ARGS ?=

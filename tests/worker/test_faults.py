@@ -24,6 +24,7 @@ from job_processor import (
     JobDef,
     JobProcessor,
     JobStatus,
+    Retry,
     SimpleJob,
     StoreError,
     StoreRefusedError,
@@ -121,7 +122,10 @@ async def test_an_outcome_survives_whatever_its_write_raises(
     processor, fault = await make(
         processors,
         diary,
-        {"fine": fine, "wrong": JobDef(wrong, retry=2, on_job_exited=diary.hook)},
+        {
+            "fine": fine,
+            "wrong": JobDef(wrong, retry=Retry(2, delay=0.01), on_job_exited=diary.hook),
+        },
     )
     kind = WHEN[when](ERRORS[error])
     async with working(processor) as worker:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from job_processor import JobDef, JobProcessor, JobStatus
+from job_processor import JobDef, JobProcessor, JobStatus, Retry
 from tests.processors import QUICK, WAIT, working
 from tests.store.mongo.faults import Faults
 
@@ -42,7 +42,7 @@ async def flaky() -> None:
 @pytest.fixture
 async def processor(faulty_url: str) -> AsyncIterator[JobProcessor]:
     """A processor whose own commands can be made to fail; pymongo repeats none of them."""
-    jobs = {"report": JobDef(report), "flaky": JobDef(flaky, retry=2)}
+    jobs = {"report": JobDef(report), "flaky": JobDef(flaky, retry=Retry(2, delay=0.01))}
     url = f"{faulty_url}&appName={APP}&retryWrites=false"
     async with JobProcessor(url, jobs=jobs, **QUICK) as processor:
         yield processor
