@@ -83,11 +83,13 @@ async def assert_a_death_is_noticed(site: Site, clock: WallClock) -> None:
     clock.set(TEN_YEARS)
     started = len(site.lines("start"))
     clock.set(0)
-    (job,) = await site.processor.schedule_jobs([("resumable", {"seconds": 2.0})])
+    until = site.folder / "released"
+    (job,) = await site.processor.schedule_jobs([("resumable", {"until": str(until)})])
     line = (await site.until_started(started + 1))[-1]
     clock.set(TEN_YEARS)
     holder = worker_of(site, line["pid"])
     holder.kill()
+    until.touch()
     clock.set(0)
     (done,) = await site.settled([job])
     assert done.status is JobStatus.FINISHED
