@@ -27,7 +27,7 @@ from benchmarks.page import PAGE, between
 from benchmarks.servers import MissingServer, MongoServer
 from job_processor import JobDef, JobProcessor
 from job_processor.models import JobStatus, Output, SimpleJob
-from job_processor.rollups import MINUTE, TEN_MINUTES, Rollup, start_of
+from job_processor.store.rollups import MINUTE, TEN_MINUTES, Rollup, start_of
 from job_processor.web import create_app, health
 
 FEW = 10_000

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from job_processor.worker import pauses, persistence, reconciler, scheduler
+from job_processor import tasks
+from job_processor.crons import scheduler
+from job_processor.worker import pauses, reconciler
 from tests.mongo_server import database_url, external_url, missing_server, mongo_url
 from tests.processors import Processors
 
@@ -41,7 +43,7 @@ def pauses_of_tests() -> Iterator[None]:
         patch.setattr(pauses, "PAUSES_SWEEP", 3600.0)
         patch.setattr(reconciler, "RECONCILE_INTERVAL", 3600.0)
         patch.setattr(scheduler, "SCHEDULER_INTERVAL", 3600.0)
-        patch.setattr(persistence, "RETRY_DELAY_MIN", 0.01)
+        patch.setattr(tasks, "RETRY_DELAY_MIN", 0.01)
         yield
 
 

@@ -11,8 +11,8 @@ from typing import Any, TypeAlias, cast
 from bson import ObjectId
 
 from job_processor import JobProcessor, StoreError, StoreRefusedError, StoreUnavailableError
-from job_processor.settlements import Settlement, Verdict
 from job_processor.store import Store
+from job_processor.store.requests import Settlement, Verdict
 
 Call: TypeAlias = Callable[[], Awaitable[Any]]
 Fault: TypeAlias = Callable[[Call], Awaitable[Any]]

@@ -10,9 +10,9 @@ import pytest
 from bson import ObjectId
 
 from job_processor import JobProcessor, JobStateError, StoreUnavailableError
-from job_processor.audit import KEPT, KIND, Audit
 from job_processor.clock import Clock
 from job_processor.facade.internal import audit_of
+from job_processor.ops.audit import KEPT, KIND, Audit
 from tests.processors import Processors
 
 

@@ -16,8 +16,8 @@ from job_processor import (
     JobRequest,
     StoreUnavailableError,
     UnknownJobError,
-    bulk,
 )
+from job_processor.jobs import chunks
 from job_processor.models import Job
 from tests.processors import WAIT, Processors
 
@@ -28,8 +28,8 @@ BATCH = 100
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the tests write a tenth of what they would have to, to see several chunks."""
-    monkeypatch.setattr(bulk, "SCHEDULE_BATCH", BATCH)
-    monkeypatch.setattr(bulk, "_SLICE", BATCH // 10)
+    monkeypatch.setattr(chunks, "SCHEDULE_BATCH", BATCH)
+    monkeypatch.setattr(chunks, "_SLICE", BATCH // 10)
 
 
 def echo(payload: Any) -> Any:

@@ -7,8 +7,8 @@ import gc
 
 import pytest
 
-from job_processor import cancelling
-from job_processor.cancelling import cancel
+from job_processor import tasks as module
+from job_processor.tasks import cancel
 from tests.processors import WAIT
 
 
@@ -16,7 +16,7 @@ async def test_a_task_that_loses_a_cancellation_is_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As one that waits in `wait_for` of Python 3.11 just when its answer comes."""
-    monkeypatch.setattr(cancelling, "_AGAIN_AFTER", 0.01)
+    monkeypatch.setattr(module, "_AGAIN_AFTER", 0.01)
     lost = 0
 
     async def lose() -> None:

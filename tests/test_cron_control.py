@@ -8,8 +8,7 @@ from functools import partial
 import pytest
 
 from job_processor import Clock, CronDef, Job, JobProcessor, JobStatus, UnknownJobError
-from job_processor.ids import cron_id
-from job_processor.models import Cron
+from job_processor.models import Cron, cron_id
 from tests.processors import WAIT, Processors, eventually
 
 START = datetime(2026, 3, 27, 12, 0, 30, tzinfo=UTC)

@@ -11,7 +11,7 @@ import pytest
 
 from job_processor import DefinitionError, InvalidArgumentError, JobDef
 from job_processor.events import EventBus
-from job_processor.handlers import Argument, bind_handler
+from job_processor.handlers.binding import Argument, bind_handler
 
 JOB: tuple[Argument, ...] = ("job", "signal")
 CRON: tuple[Argument, ...] = ("signal", "job")

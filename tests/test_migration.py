@@ -19,7 +19,7 @@ from job_processor import (
     MigrationReport,
     Retry,
 )
-from job_processor.ids import cron_id, occurrence_id
+from job_processor.models import cron_id, occurrence_id
 from tests.processors import Processors, eventually
 from tests.store.mongo.samples import fixture
 

@@ -36,7 +36,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from job_processor import DefinitionError, InvalidPayloadError, JobDef, PayloadError
-from job_processor.payloads import payload_type
+from job_processor.handlers.payloads import payload_type
 from tests.processors import Processors
 
 T = TypeVar("T")

@@ -27,7 +27,7 @@ from job_processor import (
     PayloadError,
     Retry,
 )
-from job_processor.payloads import payload_type
+from job_processor.handlers.payloads import payload_type
 from tests.processors import Processors
 from tests.worker import process_handlers
 

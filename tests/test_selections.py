@@ -19,7 +19,7 @@ from job_processor import (
     JobStatus,
     Retry,
 )
-from job_processor.rollups import DELAYS, delay_index, total
+from job_processor.store.rollups import DELAYS, delay_index, total
 from tests.processors import WAIT, Processors
 
 

@@ -22,12 +22,12 @@ from job_processor import (
     SimpleJob,
     StoreUnavailableError,
 )
-from job_processor.host import Host
+from job_processor.hooks import Host
 from job_processor.models import Registrations
-from job_processor.queries import JobQuery
+from job_processor.node.crons import SharedCrons
 from job_processor.store.mongo.store import MongoStore
 from job_processor.store.mongo.stream import ChangeStream, open_stream
-from job_processor.worker.shared_crons import SharedCrons
+from job_processor.store.requests import JobQuery
 from tests.processors import QUICK, Processors, eventually
 from tests.store.mongo.samples import fixture
 from tests.worker.test_node_validator import install_node_validator
@@ -196,7 +196,7 @@ async def test_a_node_worker_is_told_of_where_no_hint_tells(
     monkeypatch.setattr(MongoStore, "hints_of_others", hints)
     monkeypatch.setattr(MongoStore, "registrations", registrations)
     monkeypatch.setattr(MongoStore, "subscribe", lambda *_: lambda: None)
-    monkeypatch.setattr("job_processor.worker.scheduler.SCHEDULER_INTERVAL", 0.1)
+    monkeypatch.setattr("job_processor.crons.scheduler.SCHEDULER_INTERVAL", 0.1)
     async with Processors(shared_url) as processors:
         if hints:
             await register_node_worker(shared_url, None)

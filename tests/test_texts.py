@@ -21,8 +21,7 @@ from job_processor import (
     JobProcessorError,
     JobRequest,
 )
-from job_processor.models import Attempt, Output
-from job_processor.notes import LogLine, Progress
+from job_processor.models import Attempt, LogLine, Output, Progress
 from job_processor.texts import shown, storable, told
 from tests.processors import Processors
 

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from job_processor.threads import OwnThread, ThreadPool, in_thread
+from job_processor.tasks import OwnThread, ThreadPool, in_thread
 from tests.processors import WAIT
 
 SEEN: ContextVar[str] = ContextVar("seen", default="nothing")

@@ -15,10 +15,10 @@ from benchmarks.fillers import SHORT, Shape, fill
 from benchmarks.results import Column
 from benchmarks.scenarios.base import Bench, Measured, Scenario
 from benchmarks.systems.base import System
-from job_processor.queries import Claim
 from job_processor.settings import Settings
 from job_processor.store.base import Store
 from job_processor.store.opening import open_store
+from job_processor.store.requests import Claim
 
 LIMITS = (1, 10)
 """Jobs in one claim: of an idle worker, and of one with ten free slots."""

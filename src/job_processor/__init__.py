@@ -8,13 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from job_processor.abort import AbortController, AbortReason, AbortSignal
-    from job_processor.acting import Acted
-    from job_processor.checking import Finding
     from job_processor.clock import Clock
-    from job_processor.context import Context
-    from job_processor.crons import CronInfo
-    from job_processor.definitions import CronDef, JobDef
+    from job_processor.crons.manage import CronInfo
     from job_processor.errors import (
         AbortedError,
         BulkError,
@@ -42,27 +37,34 @@ if TYPE_CHECKING:
         WorkerStateError,
     )
     from job_processor.events import Event, EventKind
-    from job_processor.facade.handles import JobHandle
-    from job_processor.migration import MigrationReport
+    from job_processor.handlers.abort import AbortController, AbortReason, AbortSignal
+    from job_processor.handlers.context import Context
+    from job_processor.handlers.definitions import CronDef, JobDef
+    from job_processor.handlers.retries import Retry, RetryLater, Snooze
+    from job_processor.jobs.actions import Acted
+    from job_processor.jobs.handle import JobHandle
+    from job_processor.jobs.pauses import Pauses
+    from job_processor.jobs.request import JobRequest
+    from job_processor.jobs.selection import JobPage
     from job_processor.models import (
         Attempt,
         Cron,
         CronTask,
         Job,
         JobStatus,
+        LogLine,
+        Notes,
         Output,
+        Progress,
         SimpleJob,
         SkipMetadata,
         Vitals,
     )
-    from job_processor.notes import LogLine, Notes, Progress
-    from job_processor.pauses import Pauses
+    from job_processor.node.migration import MigrationReport
+    from job_processor.ops.check import Finding
     from job_processor.processor import JobProcessor, init_job_processor
-    from job_processor.producer import JobRequest
-    from job_processor.queries import JobPage
-    from job_processor.retries import Retry, RetryLater, Snooze
-    from job_processor.rollups import Rollup
-    from job_processor.summaries import JobSummary, SummaryPage
+    from job_processor.store.rollups import Rollup
+    from job_processor.store.summaries import JobSummary, SummaryPage
 
 __all__ = [
     "AbortController",
@@ -129,25 +131,25 @@ __all__ = [
 ]
 
 _HOMES = {  # all others are errors
-    "acting": "Acted",
-    "abort": "AbortController AbortReason AbortSignal",
-    "checking": "Finding",
     "clock": "Clock",
-    "context": "Context",
-    "crons": "CronInfo",
-    "definitions": "CronDef JobDef",
+    "crons.manage": "CronInfo",
     "events": "Event EventKind",
-    "facade.handles": "JobHandle",
-    "migration": "MigrationReport",
-    "queries": "JobPage",
-    "models": "Attempt Cron CronTask Job JobStatus Output SimpleJob SkipMetadata Vitals",
+    "handlers.abort": "AbortController AbortReason AbortSignal",
+    "handlers.context": "Context",
+    "handlers.definitions": "CronDef JobDef",
+    "handlers.retries": "Retry RetryLater Snooze",
+    "jobs.actions": "Acted",
+    "jobs.handle": "JobHandle",
+    "jobs.pauses": "Pauses",
+    "jobs.request": "JobRequest",
+    "jobs.selection": "JobPage",
+    "models": "Attempt Cron CronTask Job JobStatus LogLine Notes Output Progress SimpleJob "
+    "SkipMetadata Vitals",
+    "node.migration": "MigrationReport",
+    "ops.check": "Finding",
     "processor": "JobProcessor init_job_processor",
-    "producer": "JobRequest",
-    "notes": "LogLine Notes Progress",
-    "pauses": "Pauses",
-    "rollups": "Rollup",
-    "summaries": "JobSummary SummaryPage",
-    "retries": "Retry RetryLater Snooze",
+    "store.rollups": "Rollup",
+    "store.summaries": "JobSummary SummaryPage",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

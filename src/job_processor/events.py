@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 from bson import ObjectId
 
-from job_processor.callables import runs_at_once
 from job_processor.errors import InvalidArgumentError
+from job_processor.handlers.callables import runs_at_once
 from job_processor.models import Job, JobStatus
 
 

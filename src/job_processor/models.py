@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from bson import ObjectId
 
-from job_processor.errors import JobFailed, JobStateError
-from job_processor.notes import LogLine, Notes, Progress
+from job_processor.clock import to_ms
+from job_processor.errors import InvalidArgumentError, JobFailed, JobStateError
 from job_processor.settings import NODE_WORKER_TIMEOUT
 from job_processor.texts import storable
 
@@ -342,3 +343,59 @@ def written_at(now: datetime) -> datetime:
 def is_touched(cron: Cron) -> bool:
     """True when the Node package wrote a cron of ours last: its start does, and its scheduler."""
     return cron.updated_at.microsecond != 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come."""
+
+    fraction: float
+    """From 0 to 1."""
+    message: str | None
+    at: datetime
+
+    def __post_init__(self) -> None:
+        if self.message is not None:
+            object.__setattr__(self, "message", storable(self.message))
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line of a run's log."""
+
+    at: datetime
+    text: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", storable(self.text))
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """Progress and log, as far as they are kept: the last 100 lines of all runs of a job."""
+
+    progress: Progress | None = None
+    log: tuple[LogLine, ...] = ()
+
+
+def occurrence_id(name: str, planned_for: datetime) -> ObjectId:
+    """Return the id of a cron's occurrence, the same wherever it is computed.
+
+    Its first four bytes are the planned time in seconds, as in every ObjectId.
+    """
+    digest = sha256(f"{to_ms(planned_for)}\n{name}".encode()).digest()
+    return ObjectId((int(planned_for.timestamp()) & 0xFFFFFFFF).to_bytes(4, "big") + digest[:8])
+
+
+def cron_id(name: str) -> ObjectId:
+    """Return the id that we give a cron's own document, so that two creators make one."""
+    return ObjectId(sha256(f"cron\n{name}".encode()).digest()[:12])
+
+
+def object_id(value: object, argument: str = "job_id") -> ObjectId:
+    """Return `value` as an ObjectId; raise InvalidArgumentError when it is none."""
+    if isinstance(value, ObjectId):
+        return value
+    if isinstance(value, str) and ObjectId.is_valid(value):
+        return ObjectId(value)
+    raise InvalidArgumentError(argument, value, "allowed is an ObjectId or its 24 hex digits")

@@ -10,10 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Self
 
-from job_processor.abort import AbortController, AbortSignal
 from job_processor.clock import Clock
-from job_processor.crons import check_node_crons
-from job_processor.definitions import CronDef, JobDef, Registry
+from job_processor.crons.manage import check_node_crons
 from job_processor.errors import InvalidArgumentError, NotSetUpError, StoreError, WorkerStateError
 from job_processor.events import EventBus, Listener
 from job_processor.facade.base import OTHER_LOOP, running_loop
@@ -23,16 +21,16 @@ from job_processor.facade.defining import Defining
 from job_processor.facade.moving import Moving
 from job_processor.facade.scheduling import Producing
 from job_processor.facade.searches import Searches
-from job_processor.host import Host, Integration
-from job_processor.scheduling import Scheduling
-from job_processor.scopes import Scopes
-from job_processor.services import list_names
+from job_processor.handlers.abort import AbortController, AbortSignal
+from job_processor.handlers.definitions import CronDef, JobDef, Registry
+from job_processor.hooks import Host, Integration, Scopes, Stamps
+from job_processor.jobs.intake import Scheduling
+from job_processor.jobs.wait import Waiting
+from job_processor.node.rules import check_registry
 from job_processor.settings import CLOSE_TIMEOUT, Settings, check_tags
-from job_processor.sharing import check_registry
-from job_processor.stamps import Stamps
 from job_processor.store.opening import open_store
-from job_processor.waiting import Waiting
 from job_processor.worker.engine import Engine
+from job_processor.worker.services import list_names
 from job_processor.worker.worker import Worker
 
 

@@ -16,12 +16,12 @@ from typing import Any, Self, TypeVar
 
 from bson import ObjectId
 
-from job_processor.bulk import Request
-from job_processor.cancelling import cancel
 from job_processor.errors import InvalidArgumentError, JobProcessorError
+from job_processor.jobs.chunks import Request
+from job_processor.jobs.request import Payload, When
 from job_processor.models import Job, OnConflict, SimpleJob
 from job_processor.processor import JobProcessor
-from job_processor.producer import Payload, When
+from job_processor.tasks import cancel
 
 __all__ = ["JobClient"]
 

@@ -34,7 +34,7 @@ from job_processor import (
     Retry,
     SimpleJob,
 )
-from job_processor.worker.scheduler import Scheduler
+from job_processor.crons.scheduler import Scheduler
 
 LOG = os.environ.get("ACCEPTANCE_LOG", os.devnull)
 OPTIONS: dict[str, Any] = {

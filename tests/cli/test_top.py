@@ -13,7 +13,7 @@ from rich.console import Console
 
 from job_processor import Context, JobDef, JobProcessor
 from job_processor.cli.frame import Frame
-from job_processor.rollups import MINUTE, Rollup
+from job_processor.store.rollups import MINUTE, Rollup
 from tests.cli import apps
 from tests.cli.conftest import Cli, Start
 from tests.processors import QUICK, eventually, working

@@ -1,4 +1,4 @@
-"""What the pages say about each other and about the tree: links, translations, the map, states."""
+"""What the pages say about each other and about the tree: links, translations, rooms, states."""
 
 from __future__ import annotations
 
@@ -82,15 +82,14 @@ def test_links_lead_somewhere(page: str) -> None:
             assert anchor in anchors(file.relative_to(ROOT).as_posix()), f"{page}: {target}"
 
 
-def test_the_map_is_the_tree() -> None:
-    """The map in ARCHITECTURE.md has every file of the package, each once with a line, no other."""
-    mapped = _mapped_files()
-    assert sorted(mapped) == sorted(set(mapped))
-    assert set(mapped) == {
-        path.relative_to(PACKAGE).as_posix()
-        for path in PACKAGE.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
+def test_the_rooms_are_the_folders() -> None:
+    """The table of rooms in ARCHITECTURE.md has every folder of the package, and no other."""
+    rooms = [code(row[0]) for row in table("ARCHITECTURE.md", ("room", "what happens there"))]
+    assert sorted(rooms) == sorted(
+        f"{path.name}/"
+        for path in PACKAGE.iterdir()
+        if path.is_dir() and path.name != "__pycache__"
+    )
 
 
 def test_transition_table_is_that_of_the_code() -> None:
@@ -130,27 +129,7 @@ def _state(cell: str) -> JobStatus | None:
     return JobStatus(code(cell)) if "`" in cell else None
 
 
-def _mapped_files() -> list[str]:
-    """Return the files of the map, as paths from the package."""
-    (tree,) = [
-        block for block in blocks("ARCHITECTURE.md") if block.text.startswith("src/job_processor/")
-    ]
-    files: list[str] = []
-    folders: list[str] = []
-    for line in tree.text.splitlines()[1:]:
-        match = re.fullmatch(r"(?P<indent>(?:  )+)(?P<name>\S+)(?:\s{2,}(?P<text>\S.*))?", line)
-        assert match, f"not a line of the map: {line!r}"
-        depth = len(match["indent"]) // 2 - 1
-        assert match["text"], f"{match['name']} has no word of explanation"
-        folders = folders[:depth]
-        if match["name"].endswith("/"):
-            folders.append(match["name"])
-        else:
-            files.append("".join(folders) + match["name"])
-    return files
-
-
 def test_architecture_has_its_sections() -> None:
-    """ARCHITECTURE.md has the map, the walk of a job, and the states."""
-    for title in ("The map", "The walk of a job", "States"):
+    """ARCHITECTURE.md has the rooms, the walk of a job, and the states."""
+    for title in ("The rooms", "The walk of a job", "States"):
         assert section("ARCHITECTURE.md", title).strip()

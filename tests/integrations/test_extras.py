@@ -71,5 +71,9 @@ print(*sys.modules)
     )
     result, *loaded = done.stdout.split()
     assert result == "1"
-    parts = {"pebble", "job_processor.worker.processes", "job_processor.worker.forwarding"}
+    parts = {
+        "pebble",
+        "job_processor.worker.processes.pool",
+        "job_processor.worker.processes.forwarding",
+    }
     assert not parts & set(loaded)

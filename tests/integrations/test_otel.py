@@ -15,8 +15,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from job_processor import CronDef, JobDef, JobProcessor, JobStatus, Retry, SimpleJob
-from job_processor.ids import occurrence_id
 from job_processor.integrations.otel import OpenTelemetry
+from job_processor.models import occurrence_id
 from job_processor.testing import in_memory
 from tests.processors import Processors
 

@@ -26,11 +26,10 @@ from hypothesis.stateful import (
 
 from job_processor import JobConflictError, JobDef, JobStatus, Retry
 from job_processor.models import ACTIVE, SETTLED, WAITING, Job, Output, SimpleJob, WorkerInfo
-from job_processor.queries import Claim
 from job_processor.settings import Settings
-from job_processor.settlements import Outcome, Settlement
 from job_processor.store import Store
 from job_processor.store.opening import open_store
+from job_processor.store.requests import Claim, Outcome, Settlement
 from job_processor.worker.outcomes import give_back, rescue
 from tests.mongo_server import database_url
 

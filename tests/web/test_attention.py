@@ -8,10 +8,10 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor import JobDef
-from job_processor.definitions import Registry
+from job_processor.handlers.definitions import Registry
+from job_processor.jobs.pauses import Pauses
 from job_processor.models import Registrations, WorkerInfo
-from job_processor.pauses import Pauses
-from job_processor.rollups import MINUTE, Rollup
+from job_processor.store.rollups import MINUTE, Rollup
 from job_processor.web import attention
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

@@ -10,9 +10,9 @@ import httpx2 as httpx
 import pytest
 
 from job_processor import JobProcessor, SearchLimitError
-from job_processor.queries import JobQuery
 from job_processor.settings import LOOKS_AT_A_TIME
-from job_processor.store.sqlite import reading as sqlite
+from job_processor.store.requests import JobQuery
+from job_processor.store.sqlite import history as sqlite
 from job_processor.web import api
 from tests.processors import WAIT
 

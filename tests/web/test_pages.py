@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from job_processor import JobDef, JobProcessor
-from job_processor.rollups import MINUTE, Rollup, start_of
+from job_processor.store.rollups import MINUTE, Rollup, start_of
 from job_processor.web import create_app
 from job_processor.web.charts import HEIGHT, chart
 from job_processor.web.texts import FRENCH

@@ -17,7 +17,7 @@ from playwright.async_api import Browser, expect
 
 from job_processor import Context, CronDef, JobDef, JobProcessor, Retry
 from job_processor.models import Attempt, CronTask, JobStatus, Output, SimpleJob
-from job_processor.rollups import MINUTE, TEN_MINUTES, Rollup, start_of
+from job_processor.store.rollups import MINUTE, TEN_MINUTES, Rollup, start_of
 from tests.processors import Processors, eventually
 
 SHOTS = "JOB_PROCESSOR_SCREENSHOTS"

@@ -14,7 +14,7 @@ from bson import ObjectId
 from job_processor import AbortController, JobDef, JobStatus
 from job_processor.clock import Clock
 from job_processor.models import SimpleJob
-from job_processor.queries import Claim
+from job_processor.store.requests import Claim
 from tests.processors import WAIT, Processors, eventually
 from tests.worker.test_crashes import die_holding
 

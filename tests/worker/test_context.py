@@ -24,7 +24,7 @@ from job_processor import (
     StoreUnavailableError,
 )
 from job_processor.settings import LOG_LINE_LIMIT, LOG_LINES, MESSAGE_LIMIT
-from job_processor.settlements import Settlement
+from job_processor.store.requests import Settlement
 from job_processor.worker.outcomes import rescue
 from tests.processors import Processors, eventually
 

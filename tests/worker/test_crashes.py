@@ -11,9 +11,8 @@ from bson import ObjectId
 
 from job_processor import JobDef, JobProcessor, JobStatus, Retry, SimpleJob
 from job_processor.models import Job, WorkerInfo
-from job_processor.queries import Claim
 from job_processor.settings import ORPHAN_NAME_SECONDS
-from job_processor.settlements import Settlement
+from job_processor.store.requests import Claim, Settlement
 from job_processor.worker.outcomes import rescue
 from job_processor.worker.reconciler import Reconciler
 from job_processor.worker.rescuer import Rescuer

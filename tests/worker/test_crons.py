@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from job_processor import Clock, CronDef, CronTask, JobProcessor, JobStatus
-from job_processor.ids import occurrence_id
-from job_processor.queries import JobQuery
+from job_processor.crons.ownership import Ownership
+from job_processor.crons.scheduler import Scheduler
+from job_processor.models import occurrence_id
+from job_processor.store.requests import JobQuery
 from job_processor.worker.engine import Engine
-from job_processor.worker.ownership import Ownership
 from job_processor.worker.pauses import PauseWatch
-from job_processor.worker.scheduler import Scheduler
 from tests.processors import WAIT, Processors, eventually
 
 START = datetime(2026, 3, 2, 12, 0, 30, tzinfo=UTC)

@@ -23,7 +23,7 @@ from job_processor import (
     RetryLater,
     Snooze,
 )
-from job_processor.current import current_job
+from job_processor.handlers.current import current_job
 from job_processor.models import Job
 from job_processor.settings import ERROR_LIMIT
 from tests.processors import WAIT, Processors, eventually

@@ -30,9 +30,9 @@ from job_processor import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from job_processor.rollups import start_of, total
 from job_processor.settings import LONE_TRIES
-from job_processor.settlements import Settlement
+from job_processor.store.requests import Settlement
+from job_processor.store.rollups import start_of, total
 from tests.faults import ERRORS, Fault, Faulty, failed, faulty, held_up, lost, refusal
 from tests.processors import QUICK, WAIT, Processors, eventually, working
 
@@ -631,7 +631,7 @@ async def test_a_rescue_of_many_leaves_out_what_is_refused(
 
 async def claim_for(processor: JobProcessor, worker_id: ObjectId, count: int) -> None:
     """Claim jobs under the id of a worker that is not registered."""
-    from job_processor.queries import Claim  # noqa: PLC0415  # it is used here alone
+    from job_processor.store.requests import Claim  # noqa: PLC0415  # it is used here alone
 
     now = processor._clock.now()
     claimed = await processor._store.claim(Claim(worker_id, ("work",), count, now))

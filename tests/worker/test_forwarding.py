@@ -16,8 +16,8 @@ import structlog
 from job_processor import Job, JobDef, JobStatus
 from job_processor.integrations.logs import FIELDS, JobFilter, JsonFormatter
 from job_processor.settings import FORWARDED_LINES, FORWARDED_TEXT_LIMIT
-from job_processor.worker import forwarding
-from job_processor.worker.forwarding import Forwarder, Levels
+from job_processor.worker.processes import forwarding
+from job_processor.worker.processes.forwarding import Forwarder, Levels
 from tests.processors import Processors
 from tests.worker import process_handlers as handlers
 

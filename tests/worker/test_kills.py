@@ -17,8 +17,8 @@ from job_processor import (
     JobStatus,
 )
 from job_processor.models import Job
-from job_processor.queries import Claim
 from job_processor.store import Store
+from job_processor.store.requests import Claim
 from job_processor.worker.reconciler import Reconciler
 from tests.processors import WAIT, Processors
 from tests.worker.probe import ended
@@ -211,7 +211,7 @@ async def test_a_job_that_goes_on_moving_is_left_to_its_request(
         return None
 
     monkeypatch.setattr(store, "kill_waiting", moved_on)
-    monkeypatch.setattr("job_processor.killing._PAUSE", 0)
+    monkeypatch.setattr("job_processor.jobs.actions._PAUSE", 0)
     async with asyncio.timeout(WAIT):
         assert (await processor.kill_job(job.id)).status is JobStatus.PENDING
     assert await store.kill_requests([job.id]) == {job.id}

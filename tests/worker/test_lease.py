@@ -14,9 +14,8 @@ from bson import ObjectId
 from job_processor import JobDef, JobProcessor, JobStatus, SimpleJob
 from job_processor.errors import StoreUnavailableError
 from job_processor.models import Job
-from job_processor.queries import Claim
-from job_processor.settlements import Outcome, Settlement
 from job_processor.store.base import Pulse
+from job_processor.store.requests import Claim, Outcome, Settlement
 from job_processor.worker import reconciler, stopwatch
 from job_processor.worker.engine import Engine
 from job_processor.worker.reconciler import Reconciler

@@ -10,9 +10,9 @@ import pytest
 from bson import ObjectId
 
 from job_processor import JobDef, JobStatus, Retry, RetryLater, SimpleJob, Snooze
-from job_processor.abort import AbortReason
 from job_processor.clock import LAST_MOMENT
-from job_processor.settlements import Outcome, Settlement
+from job_processor.handlers.abort import AbortReason
+from job_processor.store.requests import Outcome, Settlement
 from job_processor.worker.describing import describe_error
 from job_processor.worker.outcomes import (
     Ending,

@@ -18,11 +18,11 @@ from job_processor import (
     JobStatus,
     Pauses,
 )
-from job_processor.definitions import Misfire
-from job_processor.queries import JobQuery
+from job_processor.crons.scheduler import Scheduler
+from job_processor.handlers.definitions import Misfire
 from job_processor.store.base import ANYTHING, Hint
+from job_processor.store.requests import JobQuery
 from job_processor.worker.pauses import PauseWatch
-from job_processor.worker.scheduler import Scheduler
 from tests.processors import WAIT, Processors, eventually
 
 START = datetime(2026, 3, 2, 12, 0, 30, tzinfo=UTC)

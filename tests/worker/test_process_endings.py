@@ -11,7 +11,7 @@ import pytest
 
 from job_processor import JobDef, JobProcessor, RetryLater
 from job_processor.models import Job
-from job_processor.worker.portable import pack, unpack
+from job_processor.worker.processes.portable import pack, unpack
 from tests.processors import Processors
 from tests.worker import raised
 from tests.worker.probe import ended

@@ -284,7 +284,7 @@ def test_bad_input(handler: Any, executor: Any, told: str) -> None:
 
 def test_the_pool_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it, the error names the extra."""
-    monkeypatch.setattr("job_processor.definitions.find_spec", lambda name: None)
+    monkeypatch.setattr("job_processor.handlers.definitions.find_spec", lambda name: None)
     with pytest.raises(DefinitionError, match=r"job-processor\[processes\]"):
         in_process(handlers.add)
     assert JobDef(handlers.add, executor="thread").executor == "thread"

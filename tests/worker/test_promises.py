@@ -16,7 +16,7 @@ from job_processor import (
     SimpleJob,
     StoreUnavailableError,
 )
-from job_processor.settlements import Settlement, Verdict
+from job_processor.store.requests import Settlement, Verdict
 from tests.processors import WAIT, Processors, eventually
 from tests.worker.probe import Probe, ended, in_state
 

@@ -12,12 +12,11 @@ from bson import ObjectId
 from pymongo import AsyncMongoClient
 
 from job_processor import CronDef, Event, EventKind, JobStatus, SharedDatabaseError
-from job_processor.ids import cron_id, occurrence_id
-from job_processor.models import Cron, CronTask
-from job_processor.owners import KIND
+from job_processor.crons.owners import KIND
+from job_processor.crons.scheduler import Scheduler
+from job_processor.models import Cron, CronTask, cron_id, occurrence_id
+from job_processor.node.crons import SharedCrons
 from job_processor.store.base import ANYTHING, Hint
-from job_processor.worker.scheduler import Scheduler
-from job_processor.worker.shared_crons import SharedCrons
 from tests.processors import Processors
 from tests.store.mongo.samples import NOW, SECOND, cron
 from tests.worker.test_crons import SetClock, engine_of, nothing, scheduler_of, tasks

@@ -23,7 +23,7 @@ from job_processor import (
 )
 from job_processor.models import Job
 from job_processor.worker import hooks, stopping
-from job_processor.worker.processes import Processes
+from job_processor.worker.processes.pool import Processes
 from tests.mongo_server import database_of
 from tests.processors import WAIT, Processors, RunningWorker, eventually
 from tests.proxy import Proxy

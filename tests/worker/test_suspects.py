@@ -13,9 +13,8 @@ from bson import ObjectId
 
 from job_processor import Context, JobDef, JobProcessor, JobStatus, SimpleJob
 from job_processor.models import Job, WorkerInfo
-from job_processor.queries import Claim
 from job_processor.settings import CRASH_LIMIT
-from job_processor.settlements import Outcome, Settlement
+from job_processor.store.requests import Claim, Outcome, Settlement
 from job_processor.worker.outcomes import POISONOUS, is_suspect, rescue
 from job_processor.worker.rescuer import Rescuer
 from tests.processors import QUICK, WAIT, Processors, eventually

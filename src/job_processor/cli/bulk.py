@@ -8,12 +8,12 @@ from typing import Any
 
 from rich.text import Text
 
-from job_processor.acting import Acted, Action
 from job_processor.cli.failing import DONE, FAILED, UsageError
 from job_processor.cli.output import amount, console, print_json
 from job_processor.cli.progress import progress
 from job_processor.cli.selection import Selection
 from job_processor.cli.watching import ask
+from job_processor.jobs.actions import Acted, Action
 from job_processor.processor import JobProcessor
 
 _DONE = {"retry": "Sent round again", "kill": "Killed, or asked to stop", "delete": "Deleted"}

@@ -21,7 +21,7 @@ from job_processor.cli.selection import (
 )
 
 if TYPE_CHECKING:
-    from job_processor.acting import Action
+    from job_processor.jobs.actions import Action
 
 __all__ = ["jobs_app"]
 

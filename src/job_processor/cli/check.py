@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from job_processor.checking import Finding
 from job_processor.cli.failing import DONE, FAILED, BrokenAppError
 from job_processor.cli.loading import load_app
 from job_processor.cli.output import amount, console, plain, print_json
 from job_processor.errors import StoreError
+from job_processor.ops.check import Finding
 
 _STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 

@@ -9,17 +9,17 @@ from typing import Any
 
 from rich.text import Text
 
+from job_processor.as_json import job_json, to_json
 from job_processor.cli import pauses, tables
 from job_processor.cli.failing import DONE, FAILED
 from job_processor.cli.output import console, plain, print_json
 from job_processor.cli.reading import read_text
 from job_processor.cli.watching import ask
 from job_processor.cli.when import read_time, relative
-from job_processor.crons import CronInfo
+from job_processor.crons.manage import CronInfo
 from job_processor.errors import UnknownJobError
+from job_processor.jobs.pauses import Pauses
 from job_processor.models import CronTask
-from job_processor.monitoring import job_json, to_json
-from job_processor.pauses import Pauses
 from job_processor.processor import JobProcessor
 
 

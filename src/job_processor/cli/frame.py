@@ -17,8 +17,8 @@ from job_processor.cli import tables
 from job_processor.cli.output import amount, plain
 from job_processor.cli.when import read_time, span
 from job_processor.processor import JobProcessor
-from job_processor.rollups import MINUTE, Rollup, start_of, total
 from job_processor.settings import STATUS_LIMIT
+from job_processor.store.rollups import MINUTE, Rollup, start_of, total
 
 WINDOW = 10
 """Minutes that rates and failing names are of."""

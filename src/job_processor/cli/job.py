@@ -14,13 +14,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from job_processor.as_json import job_json
 from job_processor.cli import tables
 from job_processor.cli.output import console, has_live_view, plain, print_json
 from job_processor.cli.watching import ask
 from job_processor.cli.when import read_time, relative
 from job_processor.errors import JobNotFoundError, StoreError
 from job_processor.models import Job, JobStatus, SimpleJob
-from job_processor.monitoring import job_json
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction, without
 from job_processor.texts import harmless

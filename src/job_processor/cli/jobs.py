@@ -6,16 +6,16 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
+from job_processor.as_json import job_json
 from job_processor.cli import tables
 from job_processor.cli.output import console, plain, print_json
 from job_processor.cli.reading import read_number
 from job_processor.cli.selection import Selection
 from job_processor.cli.watching import ask
+from job_processor.jobs.selection import JobPage
 from job_processor.models import Job, JobStatus
-from job_processor.monitoring import job_json
 from job_processor.processor import JobProcessor
-from job_processor.queries import JobPage
-from job_processor.summaries import SummaryPage
+from job_processor.store.summaries import SummaryPage
 
 _PAGE_BYTES = 8 * 1024 * 1024  # of the jobs of one page, in the database
 

@@ -18,16 +18,16 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from job_processor.cancelling import cancel
+from job_processor.as_json import job_json
 from job_processor.cli import tables
 from job_processor.cli.output import amount, plain
 from job_processor.cli.when import read_time, span
 from job_processor.errors import StoreError
 from job_processor.events import Event, EventKind
-from job_processor.monitoring import job_json
 from job_processor.processor import JobProcessor
 from job_processor.settings import STATUS_LIMIT
-from job_processor.summaries import JobSummary, shown_of
+from job_processor.store.summaries import JobSummary, shown_of
+from job_processor.tasks import cancel
 
 _INTERVAL = 0.5  # seconds between two looks at the database
 _ENDED_ROWS = 8

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 from job_processor.cli.worker_options import read_place
 from job_processor.errors import InvalidArgumentError
-from job_processor.host import Integration
+from job_processor.hooks import Integration
 from job_processor.integrations.exposition import serve
 from job_processor.integrations.prometheus import Prometheus
 

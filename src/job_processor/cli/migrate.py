@@ -15,7 +15,7 @@ from job_processor.cli.failing import DONE, FAILED
 from job_processor.cli.output import console, plain, print_json
 from job_processor.cli.progress import waiting
 from job_processor.cli.reading import read_text
-from job_processor.migration import MigrationReport
+from job_processor.node.migration import MigrationReport
 from job_processor.processor import JobProcessor
 
 _VALIDATORS = {

@@ -8,7 +8,7 @@ from job_processor.cli.failing import UsageError
 from job_processor.cli.output import console, plain, print_json
 from job_processor.cli.reading import read_text
 from job_processor.cli.watching import ask
-from job_processor.pauses import Pauses
+from job_processor.jobs.pauses import Pauses
 from job_processor.processor import JobProcessor
 
 

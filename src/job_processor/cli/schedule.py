@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
+from job_processor.as_json import job_json
 from job_processor.cli import tables
 from job_processor.cli.failing import AppError
 from job_processor.cli.loading import App, load_app
@@ -15,7 +16,6 @@ from job_processor.cli.output import console, plain, print_json
 from job_processor.cli.reading import read_number, read_payload
 from job_processor.cli.when import parse_when, relative
 from job_processor.models import JobStatus, SimpleJob
-from job_processor.monitoring import job_json
 
 
 def run(

@@ -12,7 +12,7 @@ from job_processor.cli.output import amount, console, print_json
 from job_processor.cli.pauses import paused_text
 from job_processor.cli.watching import ask
 from job_processor.cli.when import read_time
-from job_processor.pauses import Pauses
+from job_processor.jobs.pauses import Pauses
 from job_processor.processor import JobProcessor
 from job_processor.settings import STATUS_LIMIT
 

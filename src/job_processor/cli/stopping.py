@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from signal import SIGTERM, Signals
 
-from job_processor.abort import AbortController, AbortSignal
 from job_processor.cli.failing import FAILED
 from job_processor.cli.signals import obeyed
+from job_processor.handlers.abort import AbortController, AbortSignal
 from job_processor.settings import (
     MONGO_WRITE_TIMEOUT,
     STOP_SPARE,

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from job_processor.cancelling import cancel
 from job_processor.cli import event_loop, logs
 from job_processor.cli.extras import require
 from job_processor.cli.failing import DONE, FAILED
@@ -21,9 +20,10 @@ from job_processor.cli.stopping import Leaving, Stopper
 from job_processor.cli.supervised import Tie
 from job_processor.cli.worker_options import WorkerOptions
 from job_processor.errors import StoreUnavailableError
-from job_processor.host import Integration
+from job_processor.hooks import Integration
 from job_processor.processor import JobProcessor
 from job_processor.settings import RETRY_DELAY_MAX, RETRY_DELAY_MIN, check_int
+from job_processor.tasks import cancel
 
 if TYPE_CHECKING:  # see `live_console`
     from rich.console import Console

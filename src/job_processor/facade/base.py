@@ -7,14 +7,14 @@ import logging
 from typing import Any
 
 from job_processor.clock import Clock
-from job_processor.definitions import Registry
 from job_processor.errors import NotSetUpError
 from job_processor.events import EventBus
 from job_processor.facade.searches import Searches
+from job_processor.handlers.definitions import Registry
+from job_processor.hooks import Stamps
+from job_processor.jobs.wait import Waiting
 from job_processor.settings import Settings
-from job_processor.stamps import Stamps
 from job_processor.store import Store
-from job_processor.waiting import Waiting
 from job_processor.worker.engine import Engine
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from job_processor import checking
-from job_processor.checking import Finding
 from job_processor.facade.base import Base
+from job_processor.ops import check
+from job_processor.ops.check import Finding
 
 
 class Checking(Base):
@@ -16,4 +16,4 @@ class Checking(Base):
         Needs no `setup`. On MongoDB it changes nothing at all; an SQLite file that is there is
         opened, as by everybody. A database that does not answer is a finding, not an error.
         """
-        return await checking.check(self._store, self.registry, self.settings, self._clock)
+        return await check.check(self._store, self.registry, self.settings, self._clock)

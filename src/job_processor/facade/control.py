@@ -7,17 +7,15 @@ from typing import Any, get_args
 
 from bson import ObjectId
 
-from job_processor.acting import Acted, Acting, Action
-from job_processor.actions import Actions, Did
-from job_processor.audit import AuditEntry
-from job_processor.crons import CronInfo, get_crons, remove_cron, run_cron
+from job_processor.crons.manage import CronInfo, get_crons, remove_cron, run_cron
 from job_processor.errors import InvalidArgumentError
 from job_processor.facade.base import Base
 from job_processor.facade.internal import audit_of
-from job_processor.ids import object_id
-from job_processor.models import CronTask, Job
-from job_processor.pauses import KIND, Pauses, setting_key, worker_key
-from job_processor.selecting import query_of
+from job_processor.jobs.actions import Acted, Acting, Action, Actions, Did
+from job_processor.jobs.pauses import KIND, Pauses, setting_key, worker_key
+from job_processor.jobs.selection import query_of
+from job_processor.models import CronTask, Job, object_id
+from job_processor.ops.audit import AuditEntry
 from job_processor.settings import check_int
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from job_processor.definitions import CronDef, JobDef
 from job_processor.errors import InvalidArgumentError
 from job_processor.facade.base import Base
-from job_processor.facade.handles import Define, JobHandle, PlainJobHandle
-from job_processor.sharing import check_definition
+from job_processor.handlers.definitions import CronDef, JobDef
+from job_processor.jobs.handle import Define, JobHandle, PlainJobHandle
+from job_processor.node.rules import check_definition
 
 F = TypeVar("F", bound=Callable[..., Any])
 

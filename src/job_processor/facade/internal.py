@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from job_processor.audit import Audit
 from job_processor.facade.base import Base
-from job_processor.keys import shared_key
+from job_processor.ops.audit import Audit
+from job_processor.ops.keys import shared_key
 
 
 async def key_of(processor: Base, name: str) -> bytes:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from job_processor import migration
 from job_processor.errors import InvalidArgumentError
 from job_processor.facade.base import Base
-from job_processor.migration import MigrationReport
+from job_processor.node import migration
+from job_processor.node.migration import MigrationReport
 
 
 class Moving(Base):

@@ -10,18 +10,16 @@ from typing import Any, TypeVar
 
 from bson import ObjectId
 
-from job_processor import monitoring
 from job_processor.errors import InvalidArgumentError
 from job_processor.facade.base import Base
-from job_processor.ids import object_id
-from job_processor.models import Job, JobStatus, JobType, Registrations, Vitals
-from job_processor.paging import Identified, Page, find_page
-from job_processor.queries import JobPage, JobQuery
+from job_processor.jobs.selection import Identified, JobPage, Page, find_page, query_of
+from job_processor.models import Job, JobStatus, JobType, Registrations, Vitals, object_id
+from job_processor.ops import status
 from job_processor.redaction import Redaction
-from job_processor.rollups import SPANS, Rollup
-from job_processor.selecting import query_of
 from job_processor.settings import check_int, check_positive
-from job_processor.summaries import SummaryPage
+from job_processor.store.requests import JobQuery
+from job_processor.store.rollups import SPANS, Rollup
+from job_processor.store.summaries import SummaryPage
 
 T = TypeVar("T", bound=Identified)
 
@@ -179,7 +177,7 @@ class Reading(Base):
         Of each job what `list_jobs` tells, with `cut` where it has more. redaction: as there.
         """
         self._ready()
-        return await monitoring.get_status(self._store, redaction)
+        return await status.get_status(self._store, redaction)
 
     async def get_vitals(self) -> Vitals:
         """Return how many workers live, and since when the first due job waits.
@@ -187,7 +185,7 @@ class Reading(Base):
         What a probe or a gauge asks for: no job is read.
         """
         self._ready()
-        return await monitoring.get_vitals(self._store)
+        return await status.get_vitals(self._store)
 
     async def count_alive(self) -> int:
         """Return how many registered workers are alive: what a probe asks for."""
@@ -200,7 +198,7 @@ class Reading(Base):
         Each count is exact up to 10,000; of at most 200 names, those without any included.
         """
         self._ready()
-        return await monitoring.count_waiting(self._store)
+        return await status.count_waiting(self._store)
 
     async def get_registrations(self) -> Registrations:
         """Return the registered workers, dead ones too, and the database's clock."""
@@ -210,4 +208,4 @@ class Reading(Base):
     async def get_healthcheck(self, redaction: Redaction | None = None) -> dict[str, Any]:
         """Return `{now, workers, queue}` in plain JSON values, each job as in `get_status`."""
         self._ready()
-        return await monitoring.get_healthcheck(self._store, redaction)
+        return await status.get_healthcheck(self._store, redaction)

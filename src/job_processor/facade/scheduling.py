@@ -6,17 +6,16 @@ import asyncio
 import contextlib
 from typing import Any
 
-from job_processor.bulk import OnProgress, Requests
-from job_processor.definitions import JobDef
 from job_processor.errors import JobProcessorError
 from job_processor.facade.reading import Reading
+from job_processor.handlers.definitions import JobDef
+from job_processor.jobs.chunks import OnProgress, Requests
+from job_processor.jobs.intake import Scheduling, as_simple, insert_or_skip
+from job_processor.jobs.request import Payload, When
 from job_processor.models import Job, OnConflict, SimpleJob
-from job_processor.producer import Payload, When
-from job_processor.scheduling import Scheduling, as_simple
+from job_processor.node.rules import without_trace
 from job_processor.settings import LEAVE_TIMEOUT, graceful_stop_seconds
-from job_processor.sharing import without_trace
 from job_processor.worker.engine import Engine
-from job_processor.worker.insertion import insert_or_skip
 from job_processor.worker.runs import Run
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from job_processor.errors import SearchLimitError
-from job_processor.queries import JobQuery
 from job_processor.settings import LOOKS_AT_A_TIME
+from job_processor.store.requests import JobQuery
 
 
 class Searches:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from job_processor.events import Event, EventKind
-from job_processor.host import Host, Integration
-from job_processor.scopes import HandlerRun, Scope, Wrapper
-from job_processor.stamps import Stamp
+from job_processor.hooks import HandlerRun, Host, Integration, Scope, Stamp, Wrapper
 
 __all__ = [
     "Event",

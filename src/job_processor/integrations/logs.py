@@ -12,7 +12,7 @@ from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from typing import Any
 
-from job_processor.current import current_job, of_job
+from job_processor.handlers.current import current_job, of_job
 from job_processor.models import Job
 from job_processor.texts import harmless
 

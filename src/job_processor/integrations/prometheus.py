@@ -13,9 +13,8 @@ from typing import Any
 
 from job_processor.errors import MissingExtraError, StoreError
 from job_processor.events import Event, EventKind
-from job_processor.host import Host
+from job_processor.hooks import HandlerRun, Host
 from job_processor.models import Vitals
-from job_processor.scopes import HandlerRun
 from job_processor.settings import check_int, check_positive
 
 try:

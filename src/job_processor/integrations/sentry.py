@@ -11,15 +11,14 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import Any
 
-from job_processor.definitions import CronDef
 from job_processor.errors import MissingExtraError
 from job_processor.events import Event, EventKind
-from job_processor.host import Host
+from job_processor.handlers.definitions import CronDef
+from job_processor.handlers.retries import Snooze
+from job_processor.hooks import HandlerRun, Host
 from job_processor.integrations.sentry_monitors import monitor_config
 from job_processor.models import CronTask, Job, JobStatus, SimpleJob
 from job_processor.redaction import Redaction, without
-from job_processor.retries import Snooze
-from job_processor.scopes import HandlerRun
 
 try:
     import sentry_sdk

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from job_processor.definitions import CronDef
+from job_processor.handlers.definitions import CronDef
 from job_processor.schedule import parse
 
 _FIELDS = 5  # a sixth has seconds, of which Sentry knows nothing

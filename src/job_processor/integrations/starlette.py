@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from job_processor.abort import AbortController
 from job_processor.errors import MissingExtraError, NotSetUpError
+from job_processor.handlers.abort import AbortController
 from job_processor.processor import JobProcessor
 
 try:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Flag, auto
 from math import inf
@@ -25,20 +24,19 @@ from job_processor.models import (
     Job,
     JobStatus,
     JobType,
+    Notes,
     Registrations,
     SimpleJob,
     Vitals,
     WorkerInfo,
 )
-from job_processor.notes import Notes
-from job_processor.queries import Claim, JobQuery
 from job_processor.redaction import Redaction
-from job_processor.rollups import Rollup
-from job_processor.settlements import Settlement, Verdict
-from job_processor.summaries import JobSummary
+from job_processor.store.requests import Claim, JobQuery, NameCount, Settlement, Verdict
+from job_processor.store.rollups import Rollup
+from job_processor.store.summaries import JobSummary
 
 if TYPE_CHECKING:
-    from job_processor.store.node_side import NodeSide
+    from job_processor.store.node import NodeSide
 
 
 class Hint(Flag):
@@ -66,16 +64,6 @@ EndListener: TypeAlias = Callable[[Collection[ObjectId] | None], object]
 
 Setting: TypeAlias = Mapping[str, Any]
 """A document of the settings: plain values, without its key."""
-
-
-@dataclass(frozen=True, slots=True)
-class NameCount:
-    """How many jobs of one name are in one state, exact up to the cap it was asked with."""
-
-    name: str
-    type: JobType
-    status: JobStatus
-    count: int
 
 
 class State(NamedTuple):

@@ -15,8 +15,7 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.clock import EPOCH, from_ms
-from job_processor.models import Attempt, JobStatus, Output, SkipMetadata
-from job_processor.notes import LogLine, Notes, Progress
+from job_processor.models import Attempt, JobStatus, LogLine, Notes, Output, Progress, SkipMetadata
 
 _STATUSES: Mapping[str, JobStatus] = {status.value: status for status in JobStatus}
 _INT64 = 2**63

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from job_processor.addresses import without_credentials
 from job_processor.errors import InvalidArgumentError
-from job_processor.settings import MONGO_MAX_HISTORY_DAYS, MONGO_MAX_WORKER_TIMEOUT, Settings
+from job_processor.settings import (
+    MONGO_MAX_HISTORY_DAYS,
+    MONGO_MAX_WORKER_TIMEOUT,
+    Settings,
+    without_credentials,
+)
 from job_processor.store.base import Store
 
 ENVIRONMENT = "JOB_PROCESSOR_DB"

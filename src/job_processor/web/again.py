@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from job_processor.as_json import job_json
 from job_processor.errors import InvalidArgumentError, Unshown
-from job_processor.monitoring import job_json
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction
 from job_processor.values import normalize_payload

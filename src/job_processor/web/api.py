@@ -8,9 +8,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from job_processor.as_json import job_json, to_json
 from job_processor.errors import InvalidArgumentError, JobNotFoundError, Unshown
 from job_processor.models import Job
-from job_processor.monitoring import job_json, to_json
 from job_processor.processor import JobProcessor
 from job_processor.web.auditing import audited
 from job_processor.web.forms import json_of

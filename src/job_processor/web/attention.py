@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from job_processor.definitions import Registry
+from job_processor.handlers.definitions import Registry
+from job_processor.jobs.pauses import Pauses
 from job_processor.models import Registrations, WorkerInfo
-from job_processor.pauses import Pauses
-from job_processor.rollups import Rollup
+from job_processor.store.rollups import Rollup
 
 LONG = 3600.0
 """Seconds after which a run is pointed at, unless it has a max runtime."""

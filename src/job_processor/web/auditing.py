@@ -7,8 +7,8 @@ from contextlib import AbstractAsyncContextManager
 from bson import ObjectId
 from starlette.requests import Request
 
-from job_processor.audit import Outcome
 from job_processor.facade.internal import audit_of
+from job_processor.ops.audit import Outcome
 from job_processor.web.access import who
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from job_processor.rollups import Rollup, start_of
+from job_processor.store.rollups import Rollup, start_of
 
 HEIGHT = 80
 _GAP = 0.2  # part of a bar's width

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from starlette.requests import Request
 
-from job_processor.cancelling import cancel
+from job_processor.tasks import cancel
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 
-from job_processor.cancelling import cancel
+from job_processor.tasks import cancel
 from job_processor.web.connections import (
     AT_ONE_GO,
     BACKLOG,

@@ -12,7 +12,7 @@ import time
 
 from bson import ObjectId
 
-from job_processor.abort import AbortSignal
+from job_processor.handlers.abort import AbortSignal
 from job_processor.models import WorkerInfo
 from job_processor.settings import NODE_HEARTBEAT_INTERVAL
 from job_processor.worker.engine import Engine

@@ -10,7 +10,7 @@ import traceback
 from dataclasses import dataclass
 
 from job_processor.errors import shorten
-from job_processor.retries import RetryLater, members_of
+from job_processor.handlers.retries import RetryLater, members_of
 from job_processor.settings import ERROR_LIMIT
 from job_processor.texts import storable, told
 

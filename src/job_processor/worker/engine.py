@@ -17,17 +17,16 @@ from typing import Any, Self
 
 from bson import ObjectId
 
-from job_processor.abort import AbortReason
-from job_processor.cancelling import cancel
 from job_processor.clock import Clock
-from job_processor.definitions import Registry
 from job_processor.errors import WorkerStateError
 from job_processor.events import EventBus
+from job_processor.handlers.abort import AbortReason
+from job_processor.handlers.definitions import Registry
+from job_processor.hooks import Scopes, Stamps
 from job_processor.models import Job, WorkerInfo
-from job_processor.scopes import Scopes
 from job_processor.settings import LEAVE_TIMEOUT, Settings
-from job_processor.stamps import Stamps
 from job_processor.store import Store
+from job_processor.tasks import cancel
 from job_processor.version import version
 from job_processor.worker.clock_watch import ClockWatch
 from job_processor.worker.executor import Executor

@@ -16,15 +16,15 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from job_processor import current
-from job_processor.abort import AbortReason
-from job_processor.callables import attempt
 from job_processor.clock import Clock
-from job_processor.definitions import Definition
 from job_processor.events import Event, EventBus, EventKind
+from job_processor.handlers import current
+from job_processor.handlers.abort import AbortReason
+from job_processor.handlers.callables import attempt
+from job_processor.handlers.definitions import Definition
+from job_processor.hooks import Call, Scopes
 from job_processor.models import Job, JobStatus, make
-from job_processor.scopes import Call, Scopes
-from job_processor.settlements import Outcome
+from job_processor.store.requests import Outcome
 from job_processor.values import copied, kept
 from job_processor.worker.ladder import Ladder
 from job_processor.worker.notebook import Scribe
@@ -39,7 +39,7 @@ from job_processor.worker.runs import Run, Runs
 from job_processor.worker.settler import Settler
 
 if TYPE_CHECKING:  # imported with the first that needs it
-    from job_processor.worker.processes import Processes
+    from job_processor.worker.processes.pool import Processes
 
 _NOT_BEGUN = Ending(error=asyncio.CancelledError())
 _SPARE_THREADS = 1000  # hung threads keep theirs; the slots are what bounds the living ones
@@ -206,7 +206,7 @@ class Executor:
 
     async def _in_process(self, run: Run, state: Any) -> Ending:
         if self._processes is None:  # few need them, and importing the pool takes a while
-            from job_processor.worker.processes import Processes  # noqa: PLC0415  # see above
+            from job_processor.worker.processes.pool import Processes  # noqa: PLC0415  # see above
 
             self._processes = Processes(self._scopes, self._logger)
         return await self._processes.run(run, state)

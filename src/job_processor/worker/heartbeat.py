@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import mmap
 import random
 import threading
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 from bson import ObjectId
@@ -19,9 +21,7 @@ from job_processor.errors import StoreError
 from job_processor.settings import CLOCK_TOLERANCE
 from job_processor.store import Store
 from job_processor.store.base import Pulse
-from job_processor.threads import OwnThread
-from job_processor.worker.memory import resident_memory
-from job_processor.worker.persistence import Backoff
+from job_processor.tasks import Backoff, OwnThread
 from job_processor.worker.stopwatch import Elapsed, Moment
 
 _SLICE = 1.0  # seconds of waiting after which the clocks are compared: a machine may have slept
@@ -223,3 +223,14 @@ class Heartbeat:
             self._loop.call_soon_threadsafe(callback)
         except RuntimeError:  # the loop is closed: nobody is left to tell
             self._stop.set()
+
+
+_STATM = Path("/proc/self/statm")  # Linux: pages, all of them and the resident ones first
+
+
+def resident_memory() -> int | None:
+    """Return the bytes of this process that are in memory; None where the system does not tell."""
+    try:
+        return int(_STATM.read_bytes().split()[1]) * mmap.PAGESIZE
+    except OSError:
+        return None

@@ -6,8 +6,8 @@ import asyncio
 from datetime import timedelta
 
 from job_processor.settings import HISTORY_BATCH, HISTORY_INTERVAL
+from job_processor.tasks import Trouble
 from job_processor.worker.engine import Engine
-from job_processor.worker.persistence import Trouble
 
 _RESCUED_AFTER = 1.5
 """Times the `worker_timeout`, after which whoever was dead at our start has been found so."""

@@ -8,14 +8,13 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-from job_processor import current
-from job_processor.callables import attempt, is_async
-from job_processor.cancelling import cancel
-from job_processor.definitions import ExitHook
+from job_processor.handlers import current
+from job_processor.handlers.callables import attempt, is_async
+from job_processor.handlers.definitions import ExitHook
+from job_processor.hooks import Call, Scopes
 from job_processor.models import Job
-from job_processor.scopes import Call, Scopes
 from job_processor.settings import HOOK_THREADS, HOOK_TIMEOUT
-from job_processor.threads import ThreadPool
+from job_processor.tasks import ThreadPool, cancel
 from job_processor.worker.outcomes import check_ran
 
 

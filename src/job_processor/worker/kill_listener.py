@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from job_processor.abort import AbortReason
+from job_processor.handlers.abort import AbortReason
 from job_processor.store import Store
 from job_processor.store.base import Hint
+from job_processor.tasks import Trouble
 from job_processor.worker.ladder import Ladder
-from job_processor.worker.persistence import Trouble
 from job_processor.worker.runs import Runs
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-from job_processor.abort import AbortReason
+from job_processor.handlers.abort import AbortReason
 from job_processor.worker.runs import Run
 
 _STRENGTH = {

@@ -13,17 +13,15 @@ from dataclasses import replace
 
 from bson import ObjectId
 
-from job_processor.abort import AbortReason
-from job_processor.cancelling import cancel
 from job_processor.errors import StoreUnavailableError
+from job_processor.handlers.abort import AbortReason
 from job_processor.models import WorkerInfo
 from job_processor.store import Store
+from job_processor.tasks import cancel, persist
 from job_processor.worker.clock_watch import ClockWatch
 from job_processor.worker.gate import Gate
-from job_processor.worker.heartbeat import Beats, Heartbeat
+from job_processor.worker.heartbeat import Beats, Heartbeat, resident_memory
 from job_processor.worker.ladder import Ladder
-from job_processor.worker.memory import resident_memory
-from job_processor.worker.persistence import persist
 from job_processor.worker.runs import Run, Runs
 from job_processor.worker.stopwatch import Moment
 

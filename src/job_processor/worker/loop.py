@@ -11,18 +11,18 @@ from math import ceil, inf
 
 from bson import ObjectId
 
-from job_processor.abort import AbortController, AbortReason, AbortSignal
+from job_processor.crons.misfire import is_skipped
 from job_processor.errors import NotSetUpError
 from job_processor.events import Event, EventKind
+from job_processor.handlers.abort import AbortController, AbortReason, AbortSignal
 from job_processor.models import Job
-from job_processor.queries import Claim
 from job_processor.settings import AGEING_INTERVAL, CLAIM_NAMES
 from job_processor.store.base import Hint
+from job_processor.store.requests import Claim
+from job_processor.tasks import Trouble
 from job_processor.worker.engine import Engine
-from job_processor.worker.misfire import is_skipped
 from job_processor.worker.outcomes import is_expired, killed_unbegun
 from job_processor.worker.pauses import PauseWatch
-from job_processor.worker.persistence import Trouble
 from job_processor.worker.polling import pause
 from job_processor.worker.reconciler import Reconciler
 

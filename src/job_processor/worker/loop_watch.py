@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from bson import ObjectId
 
 from job_processor.settings import LOOP_BLOCKED_SECONDS
-from job_processor.threads import OwnThread
+from job_processor.tasks import OwnThread
 from job_processor.worker.runs import Runs
 
 _NAMED = 10  # running jobs that a report names

@@ -11,17 +11,17 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from job_processor.abort import AbortReason
 from job_processor.clock import Clock
-from job_processor.context import Context, Recorder
 from job_processor.errors import AbortedError, NotSetUpError
 from job_processor.events import Event, EventBus, EventKind
-from job_processor.notes import LogLine, Notes, Progress
+from job_processor.handlers.abort import AbortReason
+from job_processor.handlers.context import Context, Recorder
+from job_processor.models import LogLine, Notes, Progress
 from job_processor.settings import LOG_LINES, NOTES_INTERVAL
 from job_processor.store import Store
+from job_processor.tasks import Trouble, is_of_input, persist
 from job_processor.values import normalize
 from job_processor.worker.gate import Gate
-from job_processor.worker.persistence import Trouble, is_of_input, persist
 from job_processor.worker.runs import Run
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from job_processor.abort import AbortReason
-from job_processor.callables import never_ran
 from job_processor.clock import LAST_MOMENT, truncate
-from job_processor.definitions import Definition
 from job_processor.errors import DefinitionError, InvalidPayloadError, shorten
+from job_processor.handlers.abort import AbortReason
+from job_processor.handlers.callables import never_ran
+from job_processor.handlers.definitions import Definition
+from job_processor.handlers.retries import Retry, Wish, leaves, wish_of
 from job_processor.models import (
     SETTLED,
     Attempt,
@@ -22,9 +23,8 @@ from job_processor.models import (
     SkipMetadata,
     SkipReason,
 )
-from job_processor.retries import Retry, Wish, leaves, wish_of
 from job_processor.settings import CRASH_LIMIT, ERROR_LIMIT, HISTORY_ERROR_LIMIT
-from job_processor.settlements import Outcome
+from job_processor.store.requests import Outcome
 from job_processor.values import describe
 from job_processor.worker.describing import describe_error
 

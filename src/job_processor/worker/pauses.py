@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from job_processor.definitions import Definition
-from job_processor.pauses import KIND, Pauses
+from job_processor.handlers.definitions import Definition
+from job_processor.jobs.pauses import KIND, Pauses
 from job_processor.settings import PAUSES_INTERVAL, PAUSES_SWEEP
 from job_processor.store.base import Hint
+from job_processor.tasks import Trouble
 from job_processor.worker.engine import Engine
-from job_processor.worker.persistence import Trouble
 
 
 class PauseWatch:

@@ -7,13 +7,13 @@ from collections.abc import Collection, Sequence
 
 from bson import ObjectId
 
-from job_processor.killing import obey_kills
+from job_processor.jobs.actions import obey_kills
 from job_processor.models import Job
 from job_processor.settings import RECONCILE_INTERVAL, RESCUE_BATCH
-from job_processor.settlements import Settlement
+from job_processor.store.requests import Settlement
+from job_processor.tasks import Trouble
 from job_processor.worker.engine import Engine
 from job_processor.worker.outcomes import give_back, killed_unbegun
-from job_processor.worker.persistence import Trouble
 from job_processor.worker.settling import degraded, settle_once
 
 

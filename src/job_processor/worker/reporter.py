@@ -10,13 +10,13 @@ from typing import TypeAlias, TypeVar
 from bson import ObjectId
 
 from job_processor.clock import Clock
-from job_processor.definitions import Definition
 from job_processor.errors import StoreError
 from job_processor.events import Event, EventBus, EventKind
+from job_processor.handlers.definitions import Definition
 from job_processor.models import WAITING, Job, JobStatus
 from job_processor.store import Store
+from job_processor.tasks import persist
 from job_processor.worker.hooks import Hooks
-from job_processor.worker.persistence import persist
 from job_processor.worker.tally import Tally
 
 T = TypeVar("T")

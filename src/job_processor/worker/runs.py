@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
 
-from job_processor.abort import AbortController, AbortReason
-from job_processor.definitions import Definition
+from job_processor.handlers.abort import AbortController, AbortReason
+from job_processor.handlers.definitions import Definition
 from job_processor.models import Job, JobStatus
 from job_processor.settings import SETTLE_BATCH
 

@@ -14,15 +14,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from job_processor.cancelling import cancel
 from job_processor.errors import NotSetUpError, StoreUnavailableError
 from job_processor.models import WAITING, Job, JobStatus
 from job_processor.settings import LONE_TRIES, SETTLE_BATCH
-from job_processor.settlements import Outcome, Settlement, Verdict
 from job_processor.store import Store
+from job_processor.store.requests import Outcome, Settlement, Verdict
+from job_processor.tasks import Trouble, cancel, is_of_input
 from job_processor.worker.gate import Gate
 from job_processor.worker.outcomes import last_resort, next_best
-from job_processor.worker.persistence import Trouble, is_of_input
 from job_processor.worker.runs import Run, Runs
 from job_processor.worker.settling import settle_once
 

@@ -12,10 +12,10 @@ from bson import ObjectId
 from job_processor.errors import NotSetUpError, StoreRefusedError, StoreUnavailableError
 from job_processor.models import Job
 from job_processor.settings import LONE_TRIES
-from job_processor.settlements import Settlement, Verdict
 from job_processor.store import Store
+from job_processor.store.requests import Settlement, Verdict
+from job_processor.tasks import Trouble
 from job_processor.worker.outcomes import next_best
-from job_processor.worker.persistence import Trouble
 
 
 async def settle_once(store: Store, settlements: Sequence[Settlement]) -> Verdict:

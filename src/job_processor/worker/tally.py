@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 
 from job_processor.errors import NotSetUpError, StoreRefusedError
 from job_processor.models import Job, JobStatus
-from job_processor.rollups import DELAYS, NAMES_KEPT, SPANS, Rollup, delay_index, start_of
 from job_processor.settings import ROLLUP_INTERVAL
 from job_processor.store import Store
-from job_processor.worker.persistence import Trouble
+from job_processor.store.rollups import DELAYS, NAMES_KEPT, SPANS, Rollup, delay_index, start_of
+from job_processor.tasks import Trouble
 
 _ENDS = {
     JobStatus.FINISHED: "finished",

@@ -10,24 +10,23 @@ from typing import Any, TypeVar
 
 from bson import ObjectId
 
-from job_processor.abort import AbortController, AbortReason, AbortSignal
-from job_processor.cancelling import cancel
+from job_processor.crons.scheduler import Scheduler
 from job_processor.errors import StoreError
 from job_processor.events import Event, EventKind
+from job_processor.handlers.abort import AbortController, AbortReason, AbortSignal
+from job_processor.jobs.pauses import KIND, worker_key
 from job_processor.models import Job, SimpleJob
-from job_processor.pauses import KIND, worker_key
 from job_processor.settings import graceful_stop_seconds
+from job_processor.tasks import cancel, persist
 from job_processor.worker.burst_rescue import BurstRescue
 from job_processor.worker.engine import Engine
 from job_processor.worker.history import HistoryKeeper
 from job_processor.worker.loop import ClaimLoop
-from job_processor.worker.names import NameKeeper
 from job_processor.worker.pauses import PauseWatch
-from job_processor.worker.persistence import persist
 from job_processor.worker.reconciler import Reconciler
 from job_processor.worker.rescuer import Rescuer
 from job_processor.worker.runs import Run
-from job_processor.worker.scheduler import Scheduler
+from job_processor.worker.services import NameKeeper
 from job_processor.worker.stopping import Budget
 
 _CANCELLED_WITHIN = 1.0  # seconds that a cancelled task of ours has for its own end

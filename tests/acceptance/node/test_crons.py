@@ -12,8 +12,8 @@ import pytest
 from bson import ObjectId
 
 from job_processor import CronDef, CronTask, EventKind, JobProcessor, SharedDatabaseError
-from job_processor.ids import cron_id, occurrence_id
-from job_processor.worker import scheduler
+from job_processor.crons import scheduler
+from job_processor.models import cron_id, occurrence_id
 from tests.acceptance.node.both import Both
 from tests.acceptance.node.test_kill import nothing
 from tests.processors import WAIT, eventually

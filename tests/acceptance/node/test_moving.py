@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from job_processor import CronDef, JobDef, JobProcessor, JobStatus, MigrationError, Retry
-from job_processor.ids import cron_id
+from job_processor.models import cron_id
 from tests.acceptance.node.both import Both
 from tests.acceptance.node.test_kill import nothing
 from tests.processors import WAIT

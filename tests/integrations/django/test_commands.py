@@ -14,8 +14,8 @@ from django.test import override_settings
 from django.test.runner import DiscoverRunner
 
 from job_processor import JobStatus
-from job_processor.bulk import Request
 from job_processor.integrations.django.checks import check_database
+from job_processor.jobs.chunks import Request
 from tests.examples.programs import TIMEOUT, environment
 from tests.integrations.django.conftest import PROJECT, Shop
 

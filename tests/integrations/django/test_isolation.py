@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from job_processor import JobProcessor, JobStatus
-from job_processor.addresses import sqlite_address
+from job_processor.settings import sqlite_address
 from tests.examples.programs import EXAMPLES, TIMEOUT, environment
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from job_processor import JobProcessor
-from job_processor.host import Host
+from job_processor.hooks import Host
 from job_processor.integrations.django.conf import _KEYS, _OPTIONS, configuration, make_processor
 from job_processor.integrations.django.project import load_jobs
 from tests.docs.markdown import code, table

@@ -13,13 +13,12 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.clock import Clock
+from job_processor.jobs.intake import Rules, insert_or_skip
 from job_processor.models import JobStatus, SimpleJob
-from job_processor.queries import Claim
 from job_processor.settings import Settings
-from job_processor.settlements import Outcome, Settlement
 from job_processor.store import Store
 from job_processor.store.opening import open_store
-from job_processor.worker.insertion import Rules, insert_or_skip
+from job_processor.store.requests import Claim, Outcome, Settlement
 
 
 class Actor:

@@ -8,11 +8,19 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.clock import Clock
-from job_processor.ids import cron_id, occurrence_id
-from job_processor.models import Cron, CronTask, Job, JobStatus, Output, SimpleJob, WorkerInfo
-from job_processor.queries import Claim
-from job_processor.settlements import Outcome, Settlement
+from job_processor.models import (
+    Cron,
+    CronTask,
+    Job,
+    JobStatus,
+    Output,
+    SimpleJob,
+    WorkerInfo,
+    cron_id,
+    occurrence_id,
+)
 from job_processor.store import Store
+from job_processor.store.requests import Claim, Outcome, Settlement
 
 NOW = Clock().now()
 """The present, and no fixed date: MongoDB removes by itself what ended long ago."""

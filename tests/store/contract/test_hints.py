@@ -9,9 +9,9 @@ import pytest
 from bson import ObjectId
 
 from job_processor.models import JobStatus
-from job_processor.queries import JobQuery
 from job_processor.store import Store
 from job_processor.store.base import ANYTHING, Hint
+from job_processor.store.requests import JobQuery
 from tests.processors import WAIT
 from tests.store.contract.conftest import Listener, OtherProcess, OtherProcesses
 from tests.store.contract.samples import NOW, WORKER, end, retry, run, run_one, simple

@@ -14,11 +14,12 @@ from job_processor.models import (
     Attempt,
     Job,
     JobStatus,
+    Notes,
     Output,
+    Progress,
     SimpleJob,
     SkipMetadata,
 )
-from job_processor.notes import Notes, Progress
 from job_processor.store import Store
 from tests.store.contract.samples import NOW, SECOND, WORKER, end, occurrence, read, run, simple
 

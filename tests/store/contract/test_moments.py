@@ -11,10 +11,9 @@ from typing import Any, TypeAlias
 import pytest
 
 from job_processor.clock import LAST_MOMENT
-from job_processor.models import Job, JobStatus, SimpleJob
-from job_processor.notes import Notes, Progress
-from job_processor.rollups import Rollup
+from job_processor.models import Job, JobStatus, Notes, Progress, SimpleJob
 from job_processor.store import Store
+from job_processor.store.rollups import Rollup
 from tests.store.contract.samples import (
     MS,
     NOW,

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from job_processor.clock import truncate
 from job_processor.models import Job, JobStatus, Output, SimpleJob
-from job_processor.queries import JobQuery
 from job_processor.store import Store
+from job_processor.store.requests import JobQuery
 from job_processor.values import MAX_BYTES, MAX_DEPTH, normalize_payload
 from tests.store.contract.samples import NOW, WORKER, claim, end, read, run, simple
 

@@ -10,9 +10,8 @@ from itertools import cycle
 from bson import ObjectId
 
 from job_processor.models import ACTIVE, JobStatus, Output
-from job_processor.queries import Claim, JobQuery
-from job_processor.settlements import Settlement
 from job_processor.store import Store
+from job_processor.store.requests import Claim, JobQuery, Settlement
 from tests.store.contract.conftest import OtherProcesses, Stores
 from tests.store.contract.samples import (
     NOW,

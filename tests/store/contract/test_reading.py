@@ -11,8 +11,8 @@ import pytest
 from bson import ObjectId
 
 from job_processor.models import ACTIVE, SETTLED, Job, JobStatus, JobType
-from job_processor.queries import JobQuery
 from job_processor.store import Store
+from job_processor.store.requests import JobQuery
 from tests.store.contract.samples import (
     MS,
     NOW,

@@ -11,8 +11,8 @@ from bson import ObjectId
 
 from job_processor import JobStatus, LogLine, Notes, Progress
 from job_processor.models import Job
-from job_processor.queries import JobQuery
 from job_processor.store import Store
+from job_processor.store.requests import JobQuery
 from tests.store.contract.samples import (
     MS,
     NOW,

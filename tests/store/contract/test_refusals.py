@@ -9,10 +9,9 @@ from typing import Any, TypeAlias
 import pytest
 
 from job_processor.errors import StoreRefusedError
-from job_processor.models import Job, JobStatus, Output
-from job_processor.notes import LogLine, Notes, Progress
-from job_processor.settlements import Settlement, Verdict
+from job_processor.models import Job, JobStatus, LogLine, Notes, Output, Progress
 from job_processor.store import Store
+from job_processor.store.requests import Settlement, Verdict
 from job_processor.store.sqlite import SqliteStore
 from job_processor.worker.outcomes import UNSTORABLE, last_resort
 from tests.store.contract.samples import LATER, NOW, WORKER, end, retry, run, simple

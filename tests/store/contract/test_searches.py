@@ -10,12 +10,12 @@ from bson import ObjectId
 from pymongo.asynchronous.collection import AsyncCollection
 
 from job_processor.models import JobStatus, Output, SimpleJob
-from job_processor.queries import JobQuery
 from job_processor.settings import LOOK_SECONDS, Settings
 from job_processor.store import Store
-from job_processor.store.mongo import reading as mongo
+from job_processor.store.mongo import history as mongo
 from job_processor.store.opening import open_store
-from job_processor.store.sqlite import reading as sqlite
+from job_processor.store.requests import JobQuery
+from job_processor.store.sqlite import history as sqlite
 from job_processor.store.sqlite.store import SqliteStore
 from tests.processors import WAIT
 from tests.store.contract.samples import NOW, SECOND, simple

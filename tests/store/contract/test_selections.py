@@ -11,9 +11,9 @@ import pytest
 from bson import ObjectId
 
 from job_processor.models import ACTIVE, SETTLED, Job, JobStatus, JobType, Output, SimpleJob
-from job_processor.queries import JobQuery
-from job_processor.rollups import KEPT, MINUTE, TEN_MINUTES, Rollup, start_of
 from job_processor.store import Store
+from job_processor.store.requests import JobQuery
+from job_processor.store.rollups import KEPT, MINUTE, TEN_MINUTES, Rollup, start_of
 from tests.store.contract.samples import (
     NOW,
     OTHER_WORKER,

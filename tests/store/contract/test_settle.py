@@ -18,8 +18,8 @@ from job_processor.models import (
     Output,
     SkipMetadata,
 )
-from job_processor.settlements import Settlement
 from job_processor.store import Store
+from job_processor.store.requests import Settlement
 from tests.store.contract.samples import (
     MS,
     NOW,

@@ -10,15 +10,23 @@ import bson
 import pytest
 from bson import ObjectId
 
-from job_processor.models import Job, JobStatus, Output, SimpleJob, SkipMetadata
-from job_processor.monitoring import job_json
-from job_processor.notes import LogLine, Notes, Progress
-from job_processor.queries import JobQuery
+from job_processor.as_json import job_json
+from job_processor.models import (
+    Job,
+    JobStatus,
+    LogLine,
+    Notes,
+    Output,
+    Progress,
+    SimpleJob,
+    SkipMetadata,
+)
 from job_processor.redaction import REDACTED, Redaction
 from job_processor.store import Store
 from job_processor.store.mongo import summaries as mongo
+from job_processor.store.requests import JobQuery
 from job_processor.store.sqlite import summaries as sqlite
-from job_processor.summaries import JobSummary, shown_of
+from job_processor.store.summaries import JobSummary, shown_of
 from tests.store.contract.samples import MS, NOW, SECOND, WORKER, occurrence, run, simple
 
 LONG = "x" * 5000

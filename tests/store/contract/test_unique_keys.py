@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from job_processor import JobConflictError, JobStatus, SimpleJob
-from job_processor.models import ACTIVE, SETTLED, Job
-from job_processor.notes import LogLine, Notes, Progress
+from job_processor.models import ACTIVE, SETTLED, Job, LogLine, Notes, Progress
 from job_processor.store import Store
 from tests.store.contract.samples import (
     MS,

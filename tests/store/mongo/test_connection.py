@@ -19,10 +19,10 @@ from pymongo.errors import InvalidOperation
 from job_processor import JobProcessor
 from job_processor.errors import InvalidArgumentError, StoreError, StoreUnavailableError
 from job_processor.models import JobStatus
-from job_processor.queries import JobQuery
 from job_processor.settings import MONGO_WRITE_TIMEOUT
 from job_processor.store.mongo import MongoStore, open_mongo
 from job_processor.store.mongo.connection import connect
+from job_processor.store.requests import JobQuery
 from tests.mongo_server import MongoServer, database_url, free_port
 from tests.processors import QUICK, WAIT, working
 from tests.store.mongo.conftest import Commands, Database

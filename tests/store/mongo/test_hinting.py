@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from job_processor.models import JobStatus
-from job_processor.queries import JobQuery
 from job_processor.settings import CLAIM_NAMES
 from job_processor.store.mongo import MongoStore
-from job_processor.store.mongo.claims import spread
-from job_processor.store.mongo.reading import walks
+from job_processor.store.mongo.history import walks
+from job_processor.store.mongo.queue import spread
+from job_processor.store.requests import JobQuery
 from tests.store.mongo.conftest import Commands, Database
 from tests.store.mongo.samples import LATER, NOW, claim, simple
 

@@ -12,8 +12,8 @@ from bson import ObjectId
 
 from job_processor.errors import StoreUnavailableError
 from job_processor.models import Job, JobStatus
-from job_processor.settlements import Settlement
 from job_processor.store.mongo import MongoStore, open_mongo
+from job_processor.store.requests import Settlement
 from tests.proxy import Proxy
 from tests.store.mongo.conftest import Database
 from tests.store.mongo.samples import LATER, NOW, WORKER, claim, cron, end, simple, worker

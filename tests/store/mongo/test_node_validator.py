@@ -12,10 +12,9 @@ from bson import ObjectId
 
 from job_processor.errors import StoreRefusedError
 from job_processor.models import JobStatus, Output, SkipMetadata
-from job_processor.queries import JobQuery
-from job_processor.settlements import Verdict
 from job_processor.store.mongo import MongoStore
 from job_processor.store.mongo.errors import VALIDATOR_ADVICE
+from job_processor.store.requests import JobQuery, Verdict
 from tests.store.mongo.conftest import Database
 from tests.store.mongo.samples import (
     LATER,

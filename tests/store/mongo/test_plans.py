@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from job_processor.queries import JobQuery
 from job_processor.settings import CLAIM_NAMES
 from job_processor.store.mongo import MongoStore
 from job_processor.store.mongo.indexes import BY_TIME, NEWEST_BY_NAME, NEWEST_BY_TYPE
+from job_processor.store.requests import JobQuery
 from tests.mongo_server import EXTERNAL_URL_VARIABLE
 from tests.store.mongo.conftest import Commands, Database
 from tests.store.mongo.samples import LATER, NOW, WORKER, claim, end, simple

@@ -10,9 +10,9 @@ import pytest
 from pymongo.errors import WriteError
 
 from job_processor.errors import StoreSetupError
-from job_processor.queries import JobQuery
 from job_processor.store.mongo import MongoStore, open_mongo, schema
 from job_processor.store.mongo.documents import job_document
+from job_processor.store.requests import JobQuery
 from tests.store.mongo.conftest import Database
 from tests.store.mongo.samples import NOW, claim, fixture, simple
 

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from bson import ObjectId
 
-from job_processor import JobDef, JobProcessor, cancelling
+from job_processor import JobDef, JobProcessor
+from job_processor import tasks as background
 from job_processor.errors import StoreUnavailableError
 from job_processor.models import JobStatus
 from job_processor.store.base import ANYTHING, Hint
@@ -203,7 +204,7 @@ async def test_a_stream_that_loses_its_cancellation_keeps_nobody_from_closing(
     store: MongoStore, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As PyMongo on Python 3.11 does now and then: it is asked again soon."""
-    monkeypatch.setattr(cancelling, "_AGAIN_AFTER", 10 * WAIT)
+    monkeypatch.setattr(background, "_AGAIN_AFTER", 10 * WAIT)
     monkeypatch.setattr(watch, "CLOSE_TIMEOUT", 10 * WAIT)
     asked, lost = asyncio.Event(), 0
 

@@ -7,10 +7,10 @@ from typing import Any, TypeAlias
 
 from bson import ObjectId
 
-from job_processor.notes import Notes
-from job_processor.queries import JobQuery
-from job_processor.rollups import Rollup
+from job_processor.models import Notes
 from job_processor.store.mongo import MongoStore
+from job_processor.store.requests import JobQuery
+from job_processor.store.rollups import Rollup
 from tests.store.mongo.samples import LATER, NOW, WORKER, claim, cron, end, simple, worker
 
 Call: TypeAlias = Callable[[MongoStore], Awaitable[Any]]

@@ -9,8 +9,7 @@ from bson import ObjectId
 
 from job_processor.clock import Clock
 from job_processor.models import CronTask, Job, JobStatus, Output, SimpleJob, WorkerInfo
-from job_processor.queries import Claim
-from job_processor.settlements import Outcome, Settlement
+from job_processor.store.requests import Claim, Outcome, Settlement
 
 NOW = Clock().now()
 """Of each process its own: what a job of one is to another is due long since."""

@@ -9,7 +9,7 @@ import pytest
 from bson import ObjectId
 
 from job_processor.models import Job, JobStatus
-from job_processor.queries import JobQuery
+from job_processor.store.requests import JobQuery
 from job_processor.store.sqlite import SqliteStore
 from tests.store.sqlite.samples import NOW, WORKER, claim, finished, job, settled_job
 

@@ -12,7 +12,7 @@ from job_processor.errors import (
     StoreSetupError,
     StoreUnavailableError,
 )
-from job_processor.store.sqlite.failures import explain, explain_setup, unbindable, unstorable
+from job_processor.store.sqlite.errors import explain, explain_setup, unbindable, unstorable
 
 PASSING = [
     sqlite3.SQLITE_BUSY,

@@ -15,7 +15,7 @@ import pytest
 
 from job_processor import NotSetUpError
 from job_processor.models import SimpleJob
-from job_processor.queries import JobQuery
+from job_processor.store.requests import JobQuery
 from job_processor.store.sqlite import SqliteStore
 from tests.processors import WAIT
 from tests.store.sqlite.samples import WORKER, claim, job, worker

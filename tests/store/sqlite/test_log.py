@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from job_processor.queries import JobQuery
+from job_processor.store.requests import JobQuery
 from job_processor.store.sqlite import SqliteStore, location
 from tests.store.sqlite.samples import claim, finished, job
 

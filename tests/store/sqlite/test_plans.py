@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from job_processor.models import JobStatus
-from job_processor.notes import Notes
-from job_processor.queries import JobQuery
+from job_processor.models import JobStatus, Notes
+from job_processor.store.requests import JobQuery
 from job_processor.store.sqlite import SqliteStore
 from tests.store.sqlite.recording import Recorder, plan_of
 from tests.store.sqlite.samples import (

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from job_processor.notes import Notes
-from job_processor.rollups import Rollup
+from job_processor.models import Notes
 from job_processor.store import Store
+from job_processor.store.rollups import Rollup
 from tests.store.contract.samples import (
     LATER,
     NOW,

@@ -13,8 +13,6 @@ from signal import SIGHUP, SIGINT, SIGTERM
 from rich.console import Console
 from rich.text import Text
 
-from job_processor.addresses import sqlite_address
-from job_processor.cancelling import cancel
 from job_processor.cli.demo.checks import check_all, summary_json, throughput
 from job_processor.cli.demo.fleet import Fleet
 from job_processor.cli.demo.jobs import PREFIX, make
@@ -25,6 +23,8 @@ from job_processor.cli.failing import DONE, FAILED
 from job_processor.cli.output import console, print_json
 from job_processor.clock import Clock
 from job_processor.errors import InvalidArgumentError
+from job_processor.settings import sqlite_address
+from job_processor.tasks import cancel
 
 _DEADLINE = 50.0  # seconds; it takes about fifteen
 _PRIVATE = ("sqlite:", "sqlite:///:memory:")

@@ -13,9 +13,9 @@ from typing import Any
 from job_processor.cli.demo.fleet import Fleet, WorkerProcess
 from job_processor.cli.demo.jobs import TIMEOUT, modules, rows_in
 from job_processor.cli.demo.watcher import Snapshot, Watcher
+from job_processor.jobs.request import ShortRequest
 from job_processor.models import SETTLED, Job, JobStatus
 from job_processor.processor import JobProcessor
-from job_processor.producer import ShortRequest
 
 ROWS = 320
 DELAY = timedelta(seconds=5)

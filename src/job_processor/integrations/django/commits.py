@@ -8,9 +8,9 @@ from typing import Any
 from django.db import transaction
 
 from job_processor.clock import Clock
+from job_processor.hooks import Stamps
 from job_processor.integrations.django.project import get_client, get_processor
-from job_processor.producer import Payload, Producer, When
-from job_processor.stamps import Stamps
+from job_processor.jobs.request import Payload, Producer, When
 
 
 def schedule_on_commit(

@@ -13,10 +13,10 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from job_processor.addresses import sqlite_address
 from job_processor.errors import InvalidArgumentError, shorten
-from job_processor.host import Integration
+from job_processor.hooks import Integration
 from job_processor.processor import JobProcessor
+from job_processor.settings import sqlite_address
 
 NAME = "JOB_PROCESSOR"
 _DATABASE = "DB"

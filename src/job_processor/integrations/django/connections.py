@@ -8,8 +8,7 @@ from typing import Any
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 from django.db import close_old_connections, connections
 
-from job_processor.host import Host
-from job_processor.scopes import Call
+from job_processor.hooks import Call, Host
 
 _SETUP = "job_processor.integrations.django.setup"
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from django.core import mail
 
-from job_processor.addresses import sqlite_address
 from job_processor.integrations.django.conf import given_test_database
+from job_processor.settings import sqlite_address
 
 _VARIABLE = "JOB_PROCESSOR_DJANGO_TEST_DB"
 """Tells the processes that a test starts where its jobs are: the test's process and the address."""

@@ -11,8 +11,8 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
-from job_processor.addresses import without_credentials
 from job_processor.errors import InvalidArgumentError, Unshown
+from job_processor.settings import without_credentials
 from job_processor.store.mongo.documents import Document
 
 _SELECTION_TIMEOUT_MS = 5000

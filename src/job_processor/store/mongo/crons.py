@@ -9,8 +9,7 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from job_processor.clock import EPOCH
-from job_processor.ids import cron_id, occurrence_id
-from job_processor.models import Cron, Output, SkipMetadata
+from job_processor.models import Cron, Output, SkipMetadata, cron_id, occurrence_id
 from job_processor.store.mongo.documents import (
     JOB_STATUSES,
     WAITING_STATUSES,

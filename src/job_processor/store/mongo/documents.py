@@ -21,11 +21,11 @@ from job_processor.models import (
     Cron,
     CronTask,
     Job,
+    Notes,
     Output,
     SimpleJob,
     make,
 )
-from job_processor.notes import Notes
 from job_processor.store.lenient import (
     attempts_of,
     fields_of,

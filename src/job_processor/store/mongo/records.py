@@ -10,8 +10,7 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError, WriteError
 
 from job_processor.errors import StoreRefusedError
-from job_processor.models import Job
-from job_processor.notes import Notes
+from job_processor.models import Job, Notes
 from job_processor.store.mongo.documents import notes_document
 from job_processor.store.mongo.errors import (
     DOCUMENT_VALIDATION_FAILURE,
@@ -23,7 +22,7 @@ from job_processor.store.mongo.errors import (
     write_errors,
 )
 from job_processor.store.mongo.handles import Handles
-from job_processor.store.mongo.settlements import fence
+from job_processor.store.mongo.runs import fence
 from job_processor.store.mongo.whole import find_one_whole
 
 

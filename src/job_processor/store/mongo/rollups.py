@@ -9,8 +9,8 @@ from urllib.parse import quote, unquote
 
 from pymongo import UpdateOne
 
-from job_processor.rollups import KEPT, Rollup
 from job_processor.store.mongo.handles import Handles
+from job_processor.store.rollups import KEPT, Rollup
 
 _KIND = "rollup"
 

@@ -17,54 +17,44 @@ from job_processor.models import (
     Job,
     JobStatus,
     JobType,
+    Notes,
     Registrations,
     SimpleJob,
     Vitals,
     WorkerInfo,
 )
-from job_processor.notes import Notes
-from job_processor.queries import Claim, JobQuery
 from job_processor.redaction import Redaction
-from job_processor.rollups import Rollup
 from job_processor.settings import MONGO_MAX_HISTORY_DAYS
-from job_processor.settlements import Settlement, Verdict
-from job_processor.store.base import (
-    EndListener,
-    Hint,
-    HintListener,
-    NameCount,
-    Pulse,
-    Setting,
-    State,
-    Store,
-)
+from job_processor.store.base import EndListener, Hint, HintListener, Pulse, Setting, State, Store
 from job_processor.store.hints import of_ends, of_hints, told
-from job_processor.store.mongo.claims import Claims
 from job_processor.store.mongo.connection import CLOSE_TIMEOUT, Connection, adopt, connect
 from job_processor.store.mongo.crons import Crons
 from job_processor.store.mongo.documents import Document
 from job_processor.store.mongo.errors import DRIVER_ERRORS, translate
 from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.hinting import Hinting
-from job_processor.store.mongo.history import History
-from job_processor.store.mongo.jobs import Jobs
-from job_processor.store.mongo.node_side import MongoNodeSide
+from job_processor.store.mongo.history import Reading
+from job_processor.store.mongo.intake import Jobs
+from job_processor.store.mongo.kills import Signals
+from job_processor.store.mongo.node import MongoNodeSide
 from job_processor.store.mongo.preparation import prepare
+from job_processor.store.mongo.pruning import History
 from job_processor.store.mongo.pulse import ThreadPulse
-from job_processor.store.mongo.reading import Reading
+from job_processor.store.mongo.queue import Claims
 from job_processor.store.mongo.records import Records
 from job_processor.store.mongo.rollups import Rollups
+from job_processor.store.mongo.runs import Settlements
 from job_processor.store.mongo.schema import is_of_node
 from job_processor.store.mongo.settings import Settings
-from job_processor.store.mongo.settlements import Settlements
-from job_processor.store.mongo.signals import Signals
 from job_processor.store.mongo.transactions import Transactions
 from job_processor.store.mongo.turns import Turns
 from job_processor.store.mongo.unique_keys import UniqueKeys
 from job_processor.store.mongo.watch import Watch
 from job_processor.store.mongo.workers import Workers
-from job_processor.store.node_side import NodeSide
-from job_processor.summaries import JobSummary
+from job_processor.store.node import NodeSide
+from job_processor.store.requests import Claim, JobQuery, NameCount, Settlement, Verdict
+from job_processor.store.rollups import Rollup
+from job_processor.store.summaries import JobSummary
 
 T = TypeVar("T")
 

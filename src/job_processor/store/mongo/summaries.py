@@ -23,7 +23,7 @@ from job_processor.store.lenient import (
     whole,
 )
 from job_processor.store.mongo.documents import Document
-from job_processor.summaries import (
+from job_processor.store.summaries import (
     BEHIND,
     BETWEEN,
     FIELDS,

@@ -19,7 +19,6 @@ from typing import Any
 from bson import ObjectId
 from pymongo.errors import OperationFailure, PyMongoError
 
-from job_processor.cancelling import cancel
 from job_processor.settings import RETRY_DELAY_MAX, RETRY_DELAY_MIN
 from job_processor.store.base import ANYTHING, Hint
 from job_processor.store.hints import Listener
@@ -33,6 +32,7 @@ from job_processor.store.mongo.errors import is_unauthorized, reason
 from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.stream import open_stream
 from job_processor.store.mongo.turns import Turns
+from job_processor.tasks import cancel
 
 _SHORTEST_PAUSE = 0.002
 _LONGEST_PAUSE = 0.02

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from job_processor.store.sqlite.failures import unbindable, unstorable
+from job_processor.store.sqlite.errors import unbindable, unstorable
 from job_processor.store.sqlite.rows import Row
 
 LARGEST_PART = 128

@@ -9,8 +9,7 @@ from datetime import datetime
 from bson import ObjectId
 
 from job_processor.clock import from_ms, to_ms
-from job_processor.ids import occurrence_id
-from job_processor.models import Cron, Output, SkipMetadata
+from job_processor.models import Cron, Output, SkipMetadata, occurrence_id
 from job_processor.store.sqlite.revision import Revision
 from job_processor.store.sqlite.rows import encode_output
 from job_processor.store.sqlite.tables import AT_REST, WAITING, Tables

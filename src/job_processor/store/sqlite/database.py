@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar, TypeVarTuple
 from job_processor.errors import NotSetUpError
 from job_processor.settings import CLOSE_TIMEOUT
 from job_processor.store.sqlite.link import Link
-from job_processor.threads import OwnThread
+from job_processor.tasks import OwnThread
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")

@@ -11,7 +11,7 @@ from typing import TypeVar, TypeVarTuple
 
 from job_processor.errors import StoreRefusedError
 from job_processor.store.sqlite import location
-from job_processor.store.sqlite.failures import explain, is_full, needs_reopening
+from job_processor.store.sqlite.errors import explain, is_full, needs_reopening
 from job_processor.store.sqlite.location import Location
 
 T = TypeVar("T")

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
-from job_processor.addresses import without_credentials
 from job_processor.errors import InvalidArgumentError, StoreSetupError
+from job_processor.settings import without_credentials
 
 BUSY_TIMEOUT = 5.0
 """Seconds that a write waits for those of other connections."""

@@ -19,11 +19,11 @@ from job_processor.models import (
     CronTask,
     Job,
     JobStatus,
+    Notes,
     Output,
     SimpleJob,
     make,
 )
-from job_processor.notes import Notes
 from job_processor.store.lenient import (
     attempts_of,
     fields_of,

@@ -10,7 +10,7 @@ import sqlite3
 import time
 
 from job_processor.errors import StoreSetupError
-from job_processor.store.sqlite.failures import is_busy
+from job_processor.store.sqlite.errors import is_busy
 from job_processor.store.sqlite.location import BUSY_TIMEOUT
 from job_processor.store.sqlite.tables import ACTIVE, AT_REST, HOLDING, RUNNING, WAITING, Tables
 

@@ -18,51 +18,49 @@ from job_processor.models import (
     Job,
     JobStatus,
     JobType,
+    Notes,
     Registrations,
     SimpleJob,
     Vitals,
     WorkerInfo,
 )
-from job_processor.notes import Notes
-from job_processor.queries import Claim, JobQuery
 from job_processor.redaction import Redaction
-from job_processor.rollups import Rollup
 from job_processor.settings import LOOKS_AT_A_TIME
-from job_processor.settlements import Settlement, Verdict
 from job_processor.store.base import (
     ANYTHING,
     EndListener,
     Hint,
     HintListener,
-    NameCount,
     Pulse,
     Setting,
     State,
     Store,
 )
 from job_processor.store.hints import HintListeners, Listener, of_ends, of_hints, told
+from job_processor.store.requests import Claim, JobQuery, NameCount, Settlement, Verdict
+from job_processor.store.rollups import Rollup
 from job_processor.store.sqlite import schema
 from job_processor.store.sqlite.callers import write_in
-from job_processor.store.sqlite.claims import Claims
 from job_processor.store.sqlite.crons import Crons
 from job_processor.store.sqlite.database import Database
-from job_processor.store.sqlite.failures import explain_setup
-from job_processor.store.sqlite.inserts import Inserts
-from job_processor.store.sqlite.jobs import Jobs
+from job_processor.store.sqlite.errors import explain_setup
+from job_processor.store.sqlite.history import Reading
+from job_processor.store.sqlite.intake import Inserts
+from job_processor.store.sqlite.kills import Signals
 from job_processor.store.sqlite.link import Link
 from job_processor.store.sqlite.location import Location
 from job_processor.store.sqlite.pulse import FilePulse, MemoryPulse
-from job_processor.store.sqlite.reading import Reading
+from job_processor.store.sqlite.queue import Claims
 from job_processor.store.sqlite.revision import Revision
 from job_processor.store.sqlite.rollups import Rollups
+from job_processor.store.sqlite.runs import Jobs
 from job_processor.store.sqlite.settings import Settings
-from job_processor.store.sqlite.signals import Signals
 from job_processor.store.sqlite.summaries import Summaries
 from job_processor.store.sqlite.tables import Tables
 from job_processor.store.sqlite.unique_keys import UniqueKeys
 from job_processor.store.sqlite.watch import Watch
 from job_processor.store.sqlite.workers import Workers
-from job_processor.summaries import JobSummary
+from job_processor.store.summaries import JobSummary
 
 PRUNE_BATCH = 200
 """Jobs that one transaction removes: it keeps other writers waiting for a few milliseconds."""

@@ -1,0 +1,130 @@
+"""Jobs, crons and workers in plain JSON values, their fields named as in the database."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from job_processor.models import (
+    Cron,
+    CronTask,
+    Job,
+    Output,
+    SimpleJob,
+    WorkerInfo,
+)
+from job_processor.store.summaries import JobSummary
+
+
+def job_json(job: Job | JobSummary) -> dict[str, Any]:
+    """Return a job in plain JSON values, its fields named as in the database.
+
+    What a list shows of one has `cut` where the job has more of its payload, result or error.
+    """
+    fields: dict[str, Any] = {
+        "_id": str(job.id),
+        "name": job.name,
+        "type": job.type,
+        "status": job.status.value,
+        "scheduled_for": to_json(job.scheduled_for),
+        "started_at": to_json(job.started_at),
+        "ended_at": to_json(job.ended_at),
+        "updated_at": to_json(job.updated_at),
+        "created_at": to_json(job.created_at),
+        "worker_id": to_json(job.worker_id),
+        "concurrency": {"mode": "exclusive" if job.exclusive else "concurrent"},
+        "output": _output_json(job.output),
+    }
+    if not isinstance(job, CronTask) and job.type == "simple":
+        fields |= {"sync": job.sync, "payload": to_json(job.payload)}
+        if job.expires_at is not None:
+            fields["expires_at"] = to_json(job.expires_at)
+    elif not isinstance(job, SimpleJob) and job.sentry_id is not None:
+        fields["sentry_id"] = job.sentry_id
+    if job.attempt > 1:
+        fields["attempt"] = job.attempt
+    if job.priority > 0:
+        fields["priority"] = job.priority
+    if job.progress is not None:
+        fields["progress"] = to_json(asdict(job.progress))
+    if job.log:
+        fields["log"] = [to_json(asdict(line)) for line in job.log]
+    if isinstance(job, JobSummary) and job.is_cut:
+        fields["cut"] = True
+    return fields
+
+
+def cron_json(cron: Cron) -> dict[str, Any]:
+    """Return a cron in plain JSON values, its fields named as in the database."""
+    return {
+        "_id": str(cron.id),
+        "name": cron.name,
+        "type": cron.type,
+        "status": cron.status.value,
+        "cron_string": cron.cron_string,
+        "scheduled_for": to_json(cron.scheduled_for),
+        "updated_at": to_json(cron.updated_at),
+        "created_at": to_json(cron.created_at),
+    }
+
+
+def worker_json(worker: WorkerInfo) -> dict[str, Any]:
+    """Return a worker in plain JSON values, its fields named as in the database."""
+    return {
+        "_id": str(worker.id),
+        "hostname": worker.hostname,
+        "lastSeen": to_json(worker.last_seen),
+        "tags": list(worker.tags) if worker.tags is not None else None,
+        "timeout_s": worker.timeout_s,
+        "service": worker.service,
+        "pid": worker.pid,
+        "version": worker.version,
+        "concurrency": worker.concurrency,
+        "started_at": to_json(worker.started_at),
+        "memory": worker.memory,
+    }
+
+
+def to_json(value: Any) -> Any:
+    """Return a stored value in plain JSON: ids as hex, times in ISO 8601, bytes in base64.
+
+    What JSON does not know is a text of it, whatever another writer has stored: the decimals and
+    the pointers of MongoDB, a number that is none.
+    """
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    return str(value)
+
+
+def _output_json(output: Output | None) -> dict[str, Any] | None:
+    if output is None:
+        return None
+    fields = {
+        "duration": output.duration,
+        "result": to_json(output.result),
+        "error": output.error,
+    }
+    skip = output.skip_metadata
+    if skip is not None:
+        fields["skip_metadata"] = {
+            "reason": skip.reason,
+            "conflicting_job_id": to_json(skip.conflicting_job_id),
+            "skipped_at": to_json(skip.skipped_at),
+        }
+    return fields

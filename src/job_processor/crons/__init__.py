@@ -1,0 +1,1 @@
+"""Crons: planned into the queue, owned by a service, listed and run by hand."""

@@ -1,0 +1,170 @@
+"""Crons as they stand in the database: listed, run by hand, removed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+
+from job_processor.clock import Clock
+from job_processor.crons.owners import KIND as OWNERS
+from job_processor.crons.owners import Owner
+from job_processor.crons.unlisted import is_listed
+from job_processor.crons.unlisted import remove_cron as remove_unlisted
+from job_processor.errors import (
+    InvalidArgumentError,
+    JobStateError,
+    SharedDatabaseError,
+    UnknownJobError,
+)
+from job_processor.handlers.definitions import Registry
+from job_processor.hooks import Stamps
+from job_processor.jobs.intake import insert_or_skip
+from job_processor.jobs.pauses import KIND, Pauses
+from job_processor.models import Cron, CronTask, JobStatus, cron_id
+from job_processor.node.rules import NODE_TIMEZONE, check_cron
+from job_processor.schedule import next_occurrence
+from job_processor.store import Store
+from job_processor.store.requests import JobQuery
+
+UPCOMING = 5
+"""Occurrences that `get_crons()` tells of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class CronInfo:
+    """A cron of the database, whoever defines it."""
+
+    name: str
+    cron_string: str
+    timezone: str
+    service: str | None
+    """Whose it is; None: the Node package's."""
+    paused: bool
+    """True when it is paused by its name or, where this process defines it, by its tag."""
+    scheduled_for: datetime
+    """The occurrence that stands next in the queue."""
+    upcoming: tuple[datetime, ...]
+    """The next five occurrences, in UTC; fewer when the expression has no more."""
+    unlisted_since: datetime | None = None
+    """Since when no worker of its service lists it, once that is an hour ago: it plans nothing."""
+
+
+async def get_crons(store: Store, registry: Registry, clock: Clock) -> list[CronInfo]:
+    """Return all crons by name."""
+    owners = await store.settings(OWNERS)
+    pauses = Pauses.of(await store.settings(KIND))
+    now = clock.now()
+    return [_info(cron, owners, registry, pauses, now) for cron in await store.crons()]
+
+
+async def check_node_crons(store: Store, registry: Registry, timezone: str) -> None:
+    """Raise SharedDatabaseError for a cron that Node schedules too and that has another zone."""
+    owners = await store.settings(OWNERS)
+    for cron in await store.crons():
+        definition = registry.crons.get(cron.name)
+        if definition is not None and _is_of_node(cron, owners.get(cron.name)):
+            check_cron(cron, definition, timezone)
+
+
+async def run_cron(
+    store: Store, registry: Registry, clock: Clock, stamps: Stamps, name: str
+) -> CronTask:
+    """Put an occurrence into the queue, due now, beside those that are planned.
+
+    Raises UnknownJobError when the database has no cron of this name.
+    """
+    crons = {cron.name for cron in await store.crons()}
+    if name not in crons:
+        known = ", ".join(map(repr, sorted(crons))) or "none yet"
+        raise UnknownJobError("name", name, f"the crons of this database are: {known}")
+    now = clock.now()
+    exclusive = await _is_exclusive(store, registry, name)
+    if exclusive:  # the one that stands in the queue would be in the way; it comes again after this
+        await store.remove_occurrences(name, now, ())
+    task = CronTask(
+        id=ObjectId(),
+        name=name,
+        status=JobStatus.PENDING,
+        scheduled_for=now,
+        created_at=now,
+        updated_at=now,
+        exclusive=exclusive,
+    )
+    (stored,) = await insert_or_skip(store, [stamps.on(task)], clock)
+    assert isinstance(stored, CronTask)  # noqa: S101  # as it was made
+    return stored
+
+
+async def remove_cron(store: Store, name: str) -> None:
+    """Remove a cron that no worker lists any more; what waits of it is skipped.
+
+    Raises UnknownJobError when the database has no such cron, JobStateError when a worker would
+    bring it back at once, and SharedDatabaseError for one that the Node package defines.
+    """
+    crons = {cron.name: cron for cron in await store.crons()}
+    setting = (await store.settings(OWNERS)).get(name)
+    cron, owner = crons.get(name), None if setting is None else Owner.from_setting(setting)
+    if cron is None and owner is None:
+        known = ", ".join(map(repr, sorted(crons))) or "none yet"
+        raise UnknownJobError("name", name, f"the crons of this database are: {known}")
+    if cron is not None and _is_of_node(cron, setting):
+        allowed = "allowed is a cron of ours: the Node package removes its own when it starts"
+        raise SharedDatabaseError("name", name, allowed)
+    registrations = await store.registrations()
+    if owner is not None and is_listed(name, owner, registrations):
+        raise JobStateError(
+            f"cron {name!r} is listed by a worker of service {owner.service!r}, which would bring "
+            "it back; stop that worker or deploy it without the cron, or pause the cron"
+        )
+    await remove_unlisted(store, name, registrations.now, owner)
+
+
+def _is_of_node(cron: Cron, owner: Mapping[str, Any] | None) -> bool:
+    """True when the Node package schedules it, alone or with us."""
+    if owner is None:
+        return cron.id != cron_id(cron.name)
+    return Owner.from_setting(owner).of_both
+
+
+async def _is_exclusive(store: Store, registry: Registry, name: str) -> bool:
+    """Return what the definition says or, where it is not here, what its last occurrence did."""
+    definition = registry.crons.get(name)
+    if definition is not None:
+        return definition.exclusive
+    last = await store.find(JobQuery(name=name, type="cron_task", limit=1))
+    return bool(last) and last[0].exclusive
+
+
+def _info(
+    cron: Cron, owners: Mapping[str, Any], registry: Registry, pauses: Pauses, now: datetime
+) -> CronInfo:
+    setting = owners.get(cron.name)
+    owner = None if setting is None else Owner.from_setting(setting)
+    definition = registry.crons.get(cron.name)
+    zone = NODE_TIMEZONE if owner is None else owner.timezone
+    return CronInfo(
+        name=cron.name,
+        cron_string=cron.cron_string,
+        timezone=zone,
+        service=None if owner is None else owner.service,
+        paused=pauses.include(cron.name, None if definition is None else definition.tag),
+        scheduled_for=cron.scheduled_for,
+        upcoming=_upcoming(cron.cron_string, zone, now),
+        unlisted_since=owner.listed_at if owner is not None and owner.dormant else None,
+    )
+
+
+def _upcoming(cron_string: str, zone: str, after: datetime) -> tuple[datetime, ...]:
+    """Return the next occurrences; none of an expression that only Node's parser takes."""
+    moments: list[datetime] = []
+    try:
+        for _ in range(UPCOMING):
+            after = next_occurrence(cron_string, zone, after)
+            moments.append(after)
+    except InvalidArgumentError:
+        pass
+    return tuple(moments)

@@ -1,0 +1,176 @@
+"""Whose a cron is, and which version of its definition counts.
+
+Each cron has one owner, a service, in the settings. While versions roll over, the newest definition
+wins: a hash that was never seen is newer, one that was seen before is older and takes over only
+when no living worker lists the present one (a rollback). Another service takes a name over when its
+owner has had no worker for an hour.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+from bson import ObjectId
+
+from job_processor.crons.owners import KIND, Owner
+from job_processor.handlers.definitions import CronDef
+from job_processor.models import Registrations, occurrence_id
+from job_processor.store import Store
+
+_SEEN_LIMIT = 50
+
+_TRIES = 5
+"""Of a write that others are faster with: each of them has then written what is looked at next."""
+
+
+async def cancel_standing(store: Store, job_ids: Collection[ObjectId]) -> None:
+    """Keep that those of these that stand where a pointer is are not made again.
+
+    Others never are. Once their record is gone, nothing else would tell.
+    """
+    wanted = set(job_ids)
+    crons = await store.crons()
+    standing = [cron for cron in crons if occurrence_id(cron.name, cron.scheduled_for) in wanted]
+    if crons and store.refuses_own_fields:  # the Node package's occurrences have ids of their own
+        found = await store.get_many(wanted)
+        moments = {(job.name, job.scheduled_for) for job in found if job.type == "cron_task"}
+        standing += [cron for cron in crons if (cron.name, cron.scheduled_for) in moments]
+    for cron in standing:
+        for _ in range(_TRIES):
+            setting = (await store.settings(KIND)).get(cron.name)
+            if setting is None:  # the Node package's
+                break
+            cancelled = replace(Owner.from_setting(setting), cancelled=cron.scheduled_for)
+            if await store.put_setting(KIND, cron.name, cancelled.as_setting(), setting):
+                break
+
+
+class Ownership:
+    """Decides for one service which crons this process may schedule."""
+
+    def __init__(self, store: Store, service: str, timezone: str, logger: logging.Logger) -> None:
+        self._store = store
+        self._service = service
+        self._timezone = timezone
+        self._logger = logger
+        self._complained: set[str] = set()
+
+    async def owners(self) -> dict[str, Owner]:
+        """Return the owners of all crons, by name."""
+        settings = await self._store.settings(KIND)
+        return {name: Owner.from_setting(value) for name, value in settings.items()}
+
+    async def take(
+        self,
+        name: str,
+        definition: CronDef,
+        owner: Owner | None,
+        registrations: Registrations,
+        is_free: Callable[[Owner], bool],
+    ) -> Owner | None:
+        """Return the owner when this process may schedule the cron, after taking it over if due.
+
+        is_free: whether the owner, another service, has had no worker for long enough.
+        """
+        for _ in range(_TRIES):
+            wanted = self._wanted(name, definition, owner, registrations, is_free)
+            if wanted is None or wanted == owner:
+                return wanted
+            written = await self.write(name, owner, wanted)
+            if written is not None:
+                return written
+            owner = (await self.owners()).get(name)  # somebody was faster
+        return None
+
+    async def write(self, name: str, old: Owner | None, new: Owner) -> Owner | None:
+        """Replace an owner; return it as it then stands, None when it had changed."""
+        value = new.as_setting()
+        expected = old.stored if old is not None else None
+        if not await self._store.put_setting(KIND, name, value, expected):
+            return None
+        return replace(new, stored=value)
+
+    async def mark_applied(self, name: str, owner: Owner) -> None:
+        """Note that the cron's pointer follows the definition that counts."""
+        await self.write(name, owner, replace(owner, applied=owner.fingerprint))
+
+    async def mark_of_both(self, name: str, owner: Owner, of_both: bool) -> Owner:
+        """Note whether the Node package defines the cron too; return the owner as it is then."""
+        marked = replace(owner, of_both=of_both)
+        if marked == owner:
+            return owner
+        return await self.write(name, owner, marked) or owner
+
+    async def remove(self, name: str) -> None:
+        """Forget whose a cron is."""
+        await self._store.remove_setting(KIND, name)
+
+    def complain_of_node(self, name: str) -> None:
+        """Say once that another system schedules this cron."""
+        self._complain(name, "is scheduled by another system on this database (the Node package)")
+
+    def _wanted(
+        self,
+        name: str,
+        definition: CronDef,
+        owner: Owner | None,
+        registrations: Registrations,
+        is_free: Callable[[Owner], bool],
+    ) -> Owner | None:
+        """Return the owner as this process would have it; None: the cron is another's."""
+        mine = definition.fingerprint(self._timezone)
+        if owner is not None and owner.service != self._service:
+            if not is_free(owner):
+                self._complain(name, f"belongs to service {owner.service!r}")
+                return None
+            self._logger.info(
+                "cron %r: service %r has had no worker for long; taking it over",
+                name,
+                owner.service,
+            )
+        elif owner is not None and owner.fingerprint == mine:
+            return owner
+        elif (
+            owner is not None
+            and mine in owner.seen
+            and self._is_listed(name, owner.fingerprint, registrations)
+        ):
+            return None  # a newer version is alive: never write back
+        taken = Owner(
+            service=self._service,
+            fingerprint=mine,
+            seen=_seen(owner, mine),
+            timezone=definition.timezone or self._timezone,
+            listed_at=registrations.now,
+        )
+        if owner is None:
+            return taken
+        return replace(
+            taken,
+            applied=owner.applied,
+            of_both=owner.of_both,
+            cancelled=owner.cancelled,
+            repeats_until=owner.repeats_until,
+            stored=owner.stored,
+        )
+
+    def _is_listed(self, name: str, fingerprint: str, registrations: Registrations) -> bool:
+        return any(
+            worker.crons.get(name) == fingerprint
+            for worker in registrations.workers
+            if worker.service == self._service and not worker.is_dead(registrations.now)
+        )
+
+    def _complain(self, name: str, reason: str) -> None:
+        if name not in self._complained:
+            self._complained.add(name)
+            self._logger.warning("cron %r %s; this service does not schedule it", name, reason)
+
+
+def _seen(owner: Owner | None, mine: str) -> tuple[str, ...]:
+    if owner is None:
+        return ()
+    earlier = [each for each in (*owner.seen, owner.fingerprint) if each != mine]
+    return tuple(dict.fromkeys(earlier))[-_SEEN_LIMIT:]

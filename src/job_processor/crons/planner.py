@@ -1,0 +1,256 @@
+"""Plans the occurrences of one cron: the one that stands in the queue, and the pointer at it.
+
+A pointer later than the next occurrence can only have been made by a clock that was ahead, or by a
+database that was put back: the cron is planned anew from now on. Of two workers whose clocks
+differ, the one whose clock is not the database's leaves the crons to the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from job_processor.crons.misfire import missed_between
+from job_processor.crons.owners import Owner
+from job_processor.crons.ownership import Ownership
+from job_processor.events import Event, EventKind
+from job_processor.handlers.definitions import CronDef
+from job_processor.jobs.intake import insert_or_skip
+from job_processor.models import (
+    Cron,
+    CronTask,
+    JobStatus,
+    Registrations,
+    cron_id,
+    occurrence_id,
+    written_at,
+)
+from job_processor.node.crons import SharedCrons
+from job_processor.schedule import is_rhythm, next_occurrence, parse
+from job_processor.settings import CLOCK_TOLERANCE
+from job_processor.worker.engine import Engine
+
+_TOLERANCE = timedelta(seconds=CLOCK_TOLERANCE)
+_PATIENCE = timedelta(seconds=2)
+"""For how long after its time a pointer may stand until somebody moves it."""
+
+_MS = timedelta(milliseconds=1)
+_REPEATS = 50
+"""Times that one moment may come again, by clocks that are set back again and again."""
+
+
+class Planner:
+    """Inserts what is missing, moves a due pointer, removes strays."""
+
+    def __init__(self, engine: Engine, ownership: Ownership, shared: SharedCrons) -> None:
+        self._engine = engine
+        self._ownership = ownership
+        self._shared = shared
+        self._timezone = engine.settings.timezone
+        self._right: dict[str, tuple[datetime, datetime]] = {}
+        """Pointers that were found to be the next occurrence after a time, by name."""
+
+    async def advance(
+        self, name: str, definition: CronDef, cron: Cron | None, owner: Owner
+    ) -> datetime:
+        """Make sure of the standing occurrence, move a due pointer, remove strays.
+
+        Return where the pointer stands then.
+        """
+        store, now = self._engine.store, self._engine.clock.now()
+        fresh = owner.applied != owner.fingerprint
+        stands = await self._standing(name, definition, cron, owner, fresh=fresh)
+        if stands is not None and await self._is_ahead(name, definition, stands, owner, now):
+            owner = await self._note_repeats(name, definition, stands, owner, now)
+            stands = None
+        if stands is None:
+            planned = [await self._next_free(name, definition, owner, now)]
+        elif stands > now:
+            planned = [stands]
+        else:
+            missed = missed_between(definition, self._timezone, stands, now)
+            planned = [stands, *missed, await self._next_free(name, definition, owner, now)]
+        pointer = planned[-1]
+        of_node = await self._shared.planned(name, planned)
+        planned = [each for each in planned if each not in of_node and each != owner.cancelled]
+        await self._insert(name, definition, planned, now)
+        expression = parse(definition.cron_string)
+        if cron is None:
+            await store.create_cron(_new_cron(name, definition, pointer, now))
+        elif (pointer, expression) != (cron.scheduled_for, cron.cron_string) and (
+            await store.update_cron(cron, expression, pointer, written_at(now))
+        ):
+            self._tell_fired(name, definition, planned, now)
+        if fresh:
+            await self._ownership.mark_applied(name, owner)
+        keep = {occurrence_id(name, each) for each in planned}
+        await store.remove_occurrences(name, now, keep)
+        self._shared.remember(name, pointer)
+        return pointer
+
+    def leaves_to(
+        self,
+        name: str,
+        definition: CronDef,
+        cron: Cron | None,
+        owner: Owner,
+        registrations: Registrations,
+    ) -> bool:
+        """True when our clock is wrong and a worker whose clock is right looks after the cron.
+
+        Right is the database's clock, as long as there is such a worker and the pointer is as it
+        would have it: else it is the database's clock that is wrong, or nobody is left.
+        """
+        engine = self._engine
+        if engine.clock_watch.ahead is None or cron is None:
+            return False
+        theirs, pointer = registrations.now, cron.scheduled_for
+        return (
+            any(
+                worker.crons.get(name) == owner.fingerprint
+                and worker.clock_ahead is None
+                and worker.id != engine.worker_id
+                for worker in registrations.workers
+                if worker.service == owner.service and not worker.is_dead(theirs)
+            )
+            and pointer > theirs - _PATIENCE
+            and not self._lies_behind(definition, pointer, theirs)
+        )
+
+    # --- pointers -------------------------------------------------------------------------------
+
+    async def _standing(
+        self, name: str, definition: CronDef, cron: Cron | None, owner: Owner, *, fresh: bool
+    ) -> datetime | None:
+        """Return where the pointer stands; None where it is not this definition's.
+
+        fresh: the definition counts only since now.
+        """
+        if cron is None:
+            return None if fresh else self._shared.stood_at(name)
+        made_here = self._made_the_pointer(definition, cron)
+        if await self._shared.take_back(cron, owner, definition, made_here=made_here):
+            return None
+        return cron.scheduled_for if made_here or not fresh else None
+
+    async def _is_ahead(
+        self, name: str, definition: CronDef, pointer: datetime, owner: Owner, now: datetime
+    ) -> bool:
+        """True for a pointer of ours that a clock has made that was ahead."""
+        if pointer <= now or owner.of_both:
+            return False
+        found, since = self._right.get(name, (None, now))
+        if found == pointer and since <= now:
+            return False
+        if not self._lies_behind(definition, pointer, now):
+            self._right[name] = pointer, now
+            return False
+        if await self._shared.planned(name, [pointer]):
+            return False
+        self._engine.logger.warning(
+            "cron %r was to fire at %s, which is not its next occurrence: a clock was ahead, or "
+            "one is behind; planning it anew",
+            name,
+            pointer.isoformat(),
+        )
+        return True
+
+    def _lies_behind(self, definition: CronDef, pointer: datetime, now: datetime) -> bool:
+        """True when an occurrence comes before the pointer, whoever's clock is a little wrong."""
+        return self._next(definition, now + _TOLERANCE) < pointer.replace(microsecond=0)
+
+    async def _note_repeats(
+        self, name: str, definition: CronDef, pointer: datetime, owner: Owner, now: datetime
+    ) -> Owner:
+        """Keep up to where occurrences may have run before their time; return the owner then.
+
+        Not for a single one, as after a small step of the clock: it ran, if a little early.
+        """
+        rhythm = is_rhythm(parse(definition.cron_string))
+        if not rhythm or self._next(definition, self._next(definition, now)) >= pointer:
+            return owner
+        until = max(filter(None, (owner.repeats_until, pointer)))
+        noted = replace(owner, repeats_until=until)
+        return owner if noted == owner else await self._ownership.write(name, owner, noted) or owner
+
+    async def _next_free(
+        self, name: str, definition: CronDef, owner: Owner, now: datetime
+    ) -> datetime:
+        """Return the next occurrence; of a rhythm one that has not run yet.
+
+        As hours that a change to winter time repeats, those of a clock that was set back count
+        again. What tells the second occurrence from the first is a millisecond.
+        """
+        moment = self._next(definition, now)
+        if owner.repeats_until is None or moment > owner.repeats_until:
+            return moment
+        for again in range(_REPEATS):
+            job = await self._engine.store.get(occurrence_id(name, moment + again * _MS))
+            if job is None or not job.settled:
+                return moment + again * _MS
+        return moment
+
+    def _made_the_pointer(self, definition: CronDef, cron: Cron) -> bool:
+        """True when this very definition made the pointer, and a crash kept it from saying so."""
+        pointer = cron.scheduled_for.replace(microsecond=0)
+        return (
+            parse(definition.cron_string) == cron.cron_string
+            and self._next(definition, pointer - _MS) == pointer
+        )
+
+    def _next(self, definition: CronDef, after: datetime) -> datetime:
+        zone = definition.timezone or self._timezone
+        return next_occurrence(definition.cron_string, zone, after)
+
+    # --- occurrences ----------------------------------------------------------------------------
+
+    async def _insert(
+        self, name: str, definition: CronDef, planned: Iterable[datetime], now: datetime
+    ) -> None:
+        """Insert occurrences. A future one of an exclusive cron waits until none is active."""
+        store = self._engine.store
+        for moment in planned:
+            if definition.exclusive and moment > now:
+                if await store.find_active("cron_task", name) is not None:
+                    continue
+                await store.insert([self._occurrence(name, definition, moment, now)])
+            else:
+                task = self._occurrence(name, definition, moment, now)
+                await insert_or_skip(store, [task], self._engine.clock)
+
+    def _tell_fired(
+        self, name: str, definition: CronDef, planned: Collection[datetime], now: datetime
+    ) -> None:
+        """Tell of what has come due; whoever moves the pointer does, so it is told once."""
+        if not self._engine.events.has_listeners:
+            return
+        for moment in planned:
+            if moment <= now:
+                task = self._occurrence(name, definition, moment, now)
+                self._engine.events.emit(Event(EventKind.CRON_FIRED, self._engine.worker_id, task))
+
+    def _occurrence(
+        self, name: str, definition: CronDef, planned_for: datetime, now: datetime
+    ) -> CronTask:
+        task = CronTask(
+            id=occurrence_id(name, planned_for),
+            name=name,
+            status=JobStatus.PENDING,
+            scheduled_for=planned_for,
+            created_at=now,
+            updated_at=now,
+            exclusive=definition.exclusive,
+        )
+        return self._engine.stamps.on(task) if self._engine.stamps else task
+
+
+def _new_cron(name: str, definition: CronDef, pointer: datetime, now: datetime) -> Cron:
+    return Cron(
+        id=cron_id(name),
+        name=name,
+        cron_string=parse(definition.cron_string),
+        scheduled_for=pointer,
+        created_at=now,
+        updated_at=written_at(now),
+    )

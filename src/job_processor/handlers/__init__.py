@@ -1,0 +1,1 @@
+"""What an application defines, and what its handlers get."""

@@ -1,0 +1,125 @@
+"""Cooperative cancellation: a signal that a handler reads, a controller that sets it off."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from enum import StrEnum
+
+from job_processor.errors import AbortedError, InvalidArgumentError
+from job_processor.handlers.callables import runs_at_once
+
+_logger = logging.getLogger("job_processor")
+
+
+class AbortReason(StrEnum):
+    """Why a run is asked to stop; the `reason` of the signal that its handler gets."""
+
+    SHUTDOWN = "shutdown"
+    KILL = "kill"
+    MAX_RUNTIME = "max_runtime"
+    LOST = "lost"
+
+
+class AbortSignal:
+    """Tells whoever holds it that the work should stop. Safe to read from any thread."""
+
+    __slots__ = ("_aborted", "_callbacks", "_lock", "_reason")
+
+    def __init__(self) -> None:
+        self._aborted = False
+        self._reason: object = None
+        self._callbacks: list[Callable[[], object]] = []
+        self._lock = threading.Lock()
+
+    @property
+    def aborted(self) -> bool:
+        """True once the controller has aborted."""
+        return self._aborted
+
+    @property
+    def reason(self) -> object:
+        """What the controller gave as the reason; None before, or when it gave none."""
+        return self._reason
+
+    def raise_if_aborted(self) -> None:
+        """Raise `AbortedError` once aborted; otherwise do nothing."""
+        if self._aborted:
+            raise AbortedError(self._reason)
+
+    async def wait(self) -> None:
+        """Return once aborted."""
+        loop = asyncio.get_running_loop()
+        woken = asyncio.Event()
+
+        def wake() -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(woken.set)
+
+        forget = self.on_abort(wake)
+        try:
+            await woken.wait()
+        finally:
+            forget()
+
+    def on_abort(self, callback: Callable[[], object]) -> Callable[[], None]:
+        """Call `callback` once, in the aborting thread (at once when aborted already).
+
+        What it raises is logged and stops nobody: neither the other callbacks nor whoever aborts.
+        Returns a function that takes the callback back. Raises InvalidArgumentError unless it is a
+        plain function.
+        """
+        if not callable(callback) or not runs_at_once(callback):
+            allowed = "allowed is a plain function without arguments; an async one would not run"
+            raise InvalidArgumentError("callback", callback, allowed)
+        with self._lock:
+            pending = not self._aborted
+            if pending:
+                self._callbacks.append(callback)
+        if not pending:
+            _call(callback)
+            return _nothing
+
+        def forget() -> None:
+            with self._lock:
+                if callback in self._callbacks:
+                    self._callbacks.remove(callback)
+
+        return forget
+
+    def _abort(self, reason: object) -> None:
+        with self._lock:
+            if self._aborted:
+                return
+            self._reason = reason
+            self._aborted = True
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            _call(callback)
+
+
+class AbortController:
+    """Owns an `AbortSignal` and sets it off."""
+
+    __slots__ = ("signal",)
+
+    def __init__(self) -> None:
+        self.signal = AbortSignal()
+
+    def abort(self, reason: object = None) -> None:
+        """Set the signal off; the first reason stays. Safe to call from any thread."""
+        self.signal._abort(reason)  # noqa: SLF001  # a signal has no public way to be set off
+
+
+def _call(callback: Callable[[], object]) -> None:
+    """Call a callback; it is somebody else's, and who aborts has more to do than that."""
+    try:
+        callback()
+    except BaseException:  # whatever it is, SystemExit and the like included
+        _logger.exception("a callback of an abort signal failed: %r", callback)
+
+
+def _nothing() -> None:
+    """Take back a callback that has run already."""

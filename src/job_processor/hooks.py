@@ -1,0 +1,209 @@
+"""What an integration is, and what it sees of the processor that it is installed in."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+
+from job_processor.events import Listener
+from job_processor.handlers.definitions import Definition
+from job_processor.models import BaseJob, Job, JobStatus, Vitals, make
+from job_processor.settings import Settings
+from job_processor.texts import storable
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A processor, for an integration. All that it hands out is safe to call in the event loop."""
+
+    logger: logging.Logger | Any
+    settings: Settings
+    listen: Callable[[Listener], Callable[[], None]]
+    """Calls a listener with each event; returns a function that ends it."""
+    around_handlers: Callable[[Scope], Callable[[], None]]
+    """Puts a context manager around each handler; returns a function that ends it."""
+    wrap_calls: Callable[[Wrapper], Callable[[], None]]
+    """Lets a function replace the calls of handlers and hooks, there where they run, in their
+    thread too; returns a function that ends it."""
+    preload: Callable[[str], None]
+    """Lets the processes of handlers import a module before the handler's own, for what that
+    needs to be set up."""
+    stamp: Callable[[Stamp], Callable[[], None]]
+    """Lets a function add fields to each job before it is stored; returns a function that ends
+    it."""
+    definition: Callable[[str], Definition | None]
+    """Returns the definition of a job or cron that can be run here; None: there is none."""
+    get_status: Callable[[], Awaitable[dict[str, Any]]]
+    """As that of the processor, which must be set up."""
+    get_vitals: Callable[[], Awaitable[Vitals]]
+    """As that of the processor: cheap, whatever the database holds."""
+    count_waiting: Callable[[], Awaitable[dict[str, int]]]
+    """As that of the processor: cheap, whatever the jobs hold."""
+
+
+@runtime_checkable
+class Integration(Protocol):
+    """Ties a processor to something outside, by its events and what its host hands out."""
+
+    def install(self, host: Host) -> None:
+        """Begin; called once for each processor, when it is made."""
+
+
+@dataclass(slots=True)
+class HandlerRun:
+    """One call of a handler, as a scope sees it."""
+
+    job: Job
+    """The job as it was claimed."""
+    status: JobStatus | None = None
+    """What its end is written as, known when the scope is left (PENDING: it is tried again); None
+    when it was taken away."""
+    error: BaseException | None = None
+    """What the handler raised, where that is why the attempt failed; known when it is left."""
+
+
+Scope: TypeAlias = Callable[[HandlerRun], AbstractContextManager[object]]
+Call: TypeAlias = Callable[[], Any]
+Wrapper: TypeAlias = Callable[[Call, bool], Call]
+"""Takes the call of a handler or of `on_job_exited`, and whether it is async; returns the one that
+is made in its place, there where it runs: in its thread, or in the event loop. What that raises is
+what the handler raised."""
+
+
+class Scopes:
+    """The scopes of one processor. One that fails is logged and harms nothing.
+
+    They are entered and left in the context that the handler runs in, whose copy its thread has.
+    """
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._scopes: tuple[Scope, ...] = ()
+        self.has_any = False
+        """False when nothing is around a handler, as for most."""
+        self.wrappers: tuple[Wrapper, ...] = ()
+        self.preloads: tuple[str, ...] = ()
+        """Modules that the process of a handler imports before the handler's own."""
+
+    def add(self, scope: Scope) -> Callable[[], None]:
+        """Put `scope` around each handler from now on; returns a function that ends it."""
+        self._scopes = (*self._scopes, scope)
+        self.has_any = True
+
+        def forget() -> None:
+            self._scopes = tuple(other for other in self._scopes if other is not scope)
+            self.has_any = bool(self._scopes)
+
+        return forget
+
+    def wrap(self, wrapper: Wrapper) -> Callable[[], None]:
+        """Make the call that `wrapper` returns from now on; returns a function that ends it."""
+        self.wrappers = (*self.wrappers, wrapper)
+
+        def forget() -> None:
+            self.wrappers = tuple(other for other in self.wrappers if other is not wrapper)
+
+        return forget
+
+    def wrapped(self, call: Call, is_async: bool) -> Call:
+        """Return the call to make in place of `call`."""
+        for wrapper in self.wrappers:
+            call = wrapper(call, is_async)
+        return call
+
+    def preload(self, module: str) -> None:
+        """Let the processes of handlers import `module` before the handler's own."""
+        self.preloads = (*self.preloads, module)
+
+    def enter(self, job: Job) -> Entered:
+        """Enter all of them for a handler that begins."""
+        entered = Entered(HandlerRun(job), self._logger)
+        for scope in self._scopes:
+            entered.enter(scope)
+        return entered
+
+
+class Entered:
+    """Scopes that were entered for one handler."""
+
+    def __init__(self, run: HandlerRun, logger: logging.Logger) -> None:
+        self._run = run
+        self._logger = logger
+        self._managers: list[AbstractContextManager[object]] = []
+
+    def enter(self, scope: Scope) -> None:
+        """Enter one more."""
+        try:
+            manager = scope(self._run)
+            manager.__enter__()
+        except BaseException:  # whatever it is, the handler runs
+            self._logger.exception("a scope of %s failed as it was entered", _name(self._run.job))
+        else:
+            self._managers.append(manager)
+
+    def leave(
+        self,
+        status: JobStatus | None,
+        raised: BaseException | None,
+        error: BaseException | None,
+    ) -> None:
+        """Leave them, the last one first; what one of them swallows is raised to the others too."""
+        self._run.status, self._run.error = status, error
+        trace = None if raised is None else raised.__traceback__
+        for manager in reversed(self._managers):
+            try:
+                manager.__exit__(None if raised is None else type(raised), raised, trace)
+            except BaseException as failure:
+                if failure is raised:
+                    continue  # as the function of a @contextmanager does that lets it through
+                self._logger.exception("a scope of %s failed as it was left", _name(self._run.job))
+        self._run.error = None  # its traceback holds all that the handler had
+
+
+def _name(job: Job) -> str:
+    return f"job {job.name!r} ({job.id})"
+
+
+Stamp: TypeAlias = Callable[[Job], Mapping[str, Any] | None]
+"""Returns fields of the job's model with their values; None: nothing is added."""
+AnyJob = TypeVar("AnyJob", bound=BaseJob)
+
+
+class Stamps:
+    """The stamps of one processor. One that fails is logged and harms nothing."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._stamps: tuple[Stamp, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self._stamps)
+
+    def add(self, stamp: Stamp) -> Callable[[], None]:
+        """Ask `stamp` for each job from now on; returns a function that ends it."""
+        self._stamps = (*self._stamps, stamp)
+
+        def forget() -> None:
+            self._stamps = tuple(other for other in self._stamps if other is not stamp)
+
+        return forget
+
+    def on(self, job: AnyJob) -> AnyJob:
+        """Return the job with what all of them add; the job itself when that is nothing."""
+        for stamp in self._stamps:
+            try:
+                added = stamp(job)  # type: ignore[arg-type]  # a job is one of the two models
+            except BaseException:  # whatever it is, the job is stored
+                self._logger.exception("a stamp failed on job %r (%s)", job.name, job.id)
+                continue
+            if added:
+                plain = {name: _kept(value) for name, value in added.items()}
+                job = make(type(job), {**job.__dict__, **plain})
+        return job
+
+
+def _kept(value: Any) -> Any:
+    return storable(value) if isinstance(value, str) else value

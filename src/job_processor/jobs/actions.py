@@ -1,0 +1,225 @@
+"""What is done to jobs by hand: kill, retry, delete; one way each, for one job and for many."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from bson import ObjectId
+
+from job_processor.clock import Clock
+from job_processor.crons.ownership import cancel_standing
+from job_processor.errors import (
+    JobConflictError,
+    JobNotFoundError,
+    JobProcessorError,
+    JobStateError,
+)
+from job_processor.events import Event, EventBus, EventKind
+from job_processor.models import CronTask, Job, JobStatus
+from job_processor.settings import KILL_LOOKS
+from job_processor.store import Store
+from job_processor.store.requests import JobQuery
+
+
+@dataclass(frozen=True, slots=True)
+class Did:
+    """What became of an action on one job."""
+
+    job: Job | None = None
+    """As it then stands; None where it is gone, or the action was refused."""
+    refusal: JobProcessorError | None = None
+    """Why nothing was done."""
+
+
+class Actions:
+    """Does something to jobs; each is guarded on its own, and an answer is given for each."""
+
+    def __init__(self, store: Store, clock: Clock, events: EventBus) -> None:
+        self._store = store
+        self._clock = clock
+        self._events = events
+
+    async def kill(self, job_ids: Sequence[ObjectId]) -> list[Did]:
+        """Kill those that wait, ask the workers of those that run; a settled one stays."""
+        return [await self._kill(job_id) for job_id in job_ids]
+
+    async def retry(self, job_ids: Sequence[ObjectId]) -> list[Did]:
+        """Send settled ones round again, now, with all their attempts.
+
+        What was asked of the run that has ended is done with; what is asked from then on holds, and
+        a kill that comes in between wins: the job is then returned as killed.
+        """
+        await self._store.acknowledge_kills(job_ids)
+        did = [await self._requeue(job_id) for job_id in job_ids]
+        waiting = [each.job for each in did if each.job is not None]
+        self._events.tell_stored(waiting)
+        late = await obey_kills(self._store, [job.id for job in waiting], self._clock, self._events)
+        killed = {job.id: job for job in late}
+        return [Did(killed.get(each.job.id, each.job)) if each.job else each for each in did]
+
+    async def delete(self, job_ids: Sequence[ObjectId]) -> list[Did]:
+        """Remove those that do not run, for good, and what was asked of them."""
+        await cancel_standing(self._store, job_ids)
+        gone = await self._store.delete(job_ids)
+        await self._store.acknowledge_kills(gone)
+        left = [job_id for job_id in job_ids if job_id not in gone]
+        there = {job.id for job in await self._store.get_many(left)} if left else set()
+        return [_deleted(job_id, gone, there) for job_id in job_ids]
+
+    async def _kill(self, job_id: ObjectId) -> Did:
+        before = await self._store.get(job_id)
+        if before is None:
+            return Did(refusal=JobNotFoundError(job_id))
+        if before.settled:
+            return Did(before, JobStateError(f"job {job_id} is {before.status} already"))
+        try:
+            job = await kill_job(self._store, job_id, self._clock, self._events)
+        except JobNotFoundError as error:
+            return Did(refusal=error)
+        if isinstance(job, CronTask) and job.status is JobStatus.KILLED:
+            await cancel_standing(self._store, [job_id])
+        return Did(job)
+
+    async def _requeue(self, job_id: ObjectId) -> Did:
+        try:
+            waiting = await self._store.requeue(job_id, self._clock.now())
+        except JobConflictError as error:
+            return Did(refusal=error)
+        if waiting is not None:
+            return Did(waiting)
+        found = await self._store.get(job_id)
+        if found is None:
+            return Did(refusal=JobNotFoundError(job_id))
+        text = f"job {job_id} is {found.status}; only a settled one can be retried"
+        return Did(refusal=JobStateError(text))
+
+
+def _deleted(job_id: ObjectId, gone: set[ObjectId], there: set[ObjectId]) -> Did:
+    if job_id in gone:
+        gone.remove(job_id)  # one that is named twice is deleted once
+        return Did()
+    if job_id in there:
+        text = f"job {job_id} is running; kill it before you delete it"
+        return Did(refusal=JobStateError(text))
+    return Did(refusal=JobNotFoundError(job_id))
+
+
+_PAUSE = 0.005  # seconds after the first look at a job that moved away; it doubles
+
+
+async def kill_job(store: Store, job_id: ObjectId, clock: Clock, events: EventBus) -> Job:
+    """Kill a waiting job at once, ask the worker of a running one; return it as it then stands.
+
+    It is read again after the request was left, and everything repeated if it moved meanwhile; one
+    that goes on moving is left to its request. A settled job stays as it ended. Raises
+    JobNotFoundError.
+    """
+    asked: ObjectId | None = None
+    for look in itertools.count():
+        job = await store.get(job_id)
+        if job is None or job.settled:
+            if asked is not None:
+                await store.acknowledge_kills([job_id])
+            if job is None:
+                raise JobNotFoundError(job_id)
+            return job
+        held = job.status is JobStatus.RUNNING and job.worker_id is not None
+        if held and job.worker_id == asked:
+            return job
+        if held or look == KILL_LOOKS:
+            asked = job.worker_id or job_id
+            await store.request_kill(job_id, asked, clock.now())
+            if look >= KILL_LOOKS:
+                return job
+            continue
+        killed = await store.kill_waiting(job_id, clock.now())
+        if killed is not None:
+            await store.acknowledge_kills([job_id])
+            _tell(events, [killed])
+            return killed
+        await asyncio.sleep(_PAUSE * 2**look)
+    raise AssertionError("counting ends")
+
+
+async def obey_kills(
+    store: Store, job_ids: Collection[ObjectId], clock: Clock, events: EventBus
+) -> list[Job]:
+    """Kill those of these jobs that wait although somebody asked to kill them; return them.
+
+    For whoever let them wait: the request may have come before that write.
+    """
+    asked = await store.kill_requests(job_ids)
+    if not asked:
+        return []
+    found = [await store.kill_waiting(job_id, clock.now()) for job_id in asked]
+    killed = [job for job in found if job is not None]
+    await store.acknowledge_kills(asked)
+    _tell(events, killed)
+    return killed
+
+
+def _tell(events: EventBus, killed: list[Job]) -> None:
+    if events.has_listeners:
+        for job in killed:
+            events.emit(Event(EventKind.KILLED, None, job))
+
+
+Action: TypeAlias = Literal["retry", "kill", "delete"]
+_STEP = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """What became of an action on many jobs."""
+
+    done: int
+    """Jobs to which it was done."""
+    left: int
+    """Jobs to which it could not be done."""
+
+
+class Acting:
+    """Does one action to jobs, a step of them at a time."""
+
+    def __init__(
+        self,
+        store: Store,
+        actions: Actions,
+        action: Action,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> None:
+        self._store = store
+        steps = {"retry": actions.retry, "kill": actions.kill, "delete": actions.delete}
+        self._do = steps[action]
+        self._on_progress = on_progress
+
+    async def on(self, job_ids: Sequence[ObjectId]) -> Acted:
+        """Do it to these."""
+        acted = Acted(0, 0)
+        for start in range(0, len(job_ids), _STEP):
+            acted = self._sum(acted, await self._step(job_ids[start : start + _STEP]))
+        return acted
+
+    async def _step(self, job_ids: Sequence[ObjectId]) -> Acted:
+        did = await self._do(job_ids)
+        done = sum(each.refusal is None for each in did)
+        return Acted(done, len(did) - done)
+
+    async def on_all(self, query: JobQuery) -> Acted:
+        """Do it to all of a selection, the newest first, as it was when this began."""
+        acted, step = Acted(0, 0), replace(query, limit=_STEP, after=query.after)
+        while jobs := await self._store.find_summaries(step):
+            acted = self._sum(acted, await self._step([job.id for job in jobs]))
+            step = replace(step, after=jobs[-1].id)
+        return acted
+
+    def _sum(self, before: Acted, more: Acted) -> Acted:
+        """Return both together, and tell how far that is."""
+        acted = Acted(before.done + more.done, before.left + more.left)
+        if self._on_progress is not None:
+            self._on_progress(acted.done + acted.left)
+        return acted

@@ -1,0 +1,229 @@
+"""Which jobs are meant: from what a caller asks of `find_jobs` to checked queries, page by page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Generic, Protocol, TypeVar
+
+from bson import ObjectId
+
+from job_processor.errors import InvalidArgumentError, Unshown
+from job_processor.handlers.definitions import Definition, Registry
+from job_processor.models import Job, JobStatus, JobType, object_id
+from job_processor.settings import check_name, check_text
+from job_processor.store.requests import JobQuery
+from job_processor.texts import storable
+
+_PATH_DEPTH = 20
+_PATH_LENGTH = 500
+_VALUE_LENGTH = 1000
+"""Of a field of payloads that is looked for, in levels and characters."""
+
+_INT64 = 2**63
+
+_SCALARS = (
+    "allowed is a text of at most 1,000 characters, a number of 64 bits, true, false or null; a "
+    "text that looks like something else stands in double quotes"
+)
+
+
+def query_of(
+    registry: Registry,
+    *,
+    name: str | None = None,
+    status: JobStatus | str | None = None,
+    type: JobType | None = None,
+    tag: str | None = None,
+    worker: ObjectId | str | None = None,
+    created_from: datetime | None = None,
+    created_to: datetime | None = None,
+    error: str | None = None,
+    payload: Mapping[str, Any] | None = None,
+    up_to: ObjectId | str | None = None,
+) -> JobQuery:
+    """Return a query without page and limit; raises InvalidArgumentError."""
+    if name is not None:
+        check_name("name", name)
+    return JobQuery(
+        name=name if tag is None else None,
+        status=_status(status),
+        type=_type(type),
+        names=None if tag is None else _names_of(registry, tag, name),
+        worker_id=None if worker is None else object_id(worker, "worker"),
+        above=_bound("created_from", created_from),
+        after=_lowest(_bound("created_to", created_to), _behind(up_to)),
+        error=_text("error", error),
+        payload=_field(payload),
+    )
+
+
+def _status(status: JobStatus | str | None) -> JobStatus | None:
+    try:
+        return JobStatus(status) if status is not None else None
+    except ValueError as error:
+        allowed = ", ".join(repr(each.value) for each in JobStatus)
+        raise InvalidArgumentError("status", status, f"allowed are {allowed}") from error
+
+
+def _type(type: JobType | None) -> JobType | None:
+    if type not in (None, "simple", "cron_task"):
+        raise InvalidArgumentError("type", type, "allowed are 'simple' and 'cron_task'")
+    return type
+
+
+def _names_of(registry: Registry, tag: str, name: str | None) -> tuple[str, ...]:
+    """Return the names that have a tag here; the database does not keep it."""
+    definitions: list[tuple[str, Definition]] = [*registry.jobs.items(), *registry.crons.items()]
+    return tuple(each for each, its in definitions if its.tag == tag and name in (None, each))
+
+
+def _bound(argument: str, moment: datetime | None) -> ObjectId | None:
+    """Return the id that stands at a moment: ids begin with the time at which they were made."""
+    if moment is None:
+        return None
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:
+        raise InvalidArgumentError(argument, moment, "allowed is an aware datetime")
+    seconds = min(max(int(moment.timestamp()), 0), 0xFFFFFFFF)
+    return ObjectId(seconds.to_bytes(4, "big") + bytes(8))
+
+
+def _behind(newest: ObjectId | str | None) -> ObjectId | None:
+    """Return the id that comes next to the newest one that is meant."""
+    if newest is None:
+        return None
+    number = int.from_bytes(object_id(newest, "up_to").binary, "big")
+    return ObjectId(min(number + 1, 2**96 - 1).to_bytes(12, "big"))
+
+
+def _lowest(*bounds: ObjectId | None) -> ObjectId | None:
+    return min((bound for bound in bounds if bound is not None), default=None)
+
+
+def _text(argument: str, text: object) -> str | None:
+    if text is not None and (not isinstance(text, str) or not text or len(text) > 200):
+        raise InvalidArgumentError(argument, text, "allowed is a text of 1 to 200 characters")
+    if text is not None:
+        check_text(argument, text)
+    return text
+
+
+def _field(payload: Mapping[str, Any] | None) -> tuple[tuple[str, ...], str] | None:
+    if payload is None:
+        return None
+    if not isinstance(payload, Mapping) or len(payload) != 1:
+        allowed = "allowed is one field with its value, such as {'user.id': 7}"
+        raise InvalidArgumentError("payload", Unshown(payload), allowed)
+    ((path, value),) = payload.items()
+    names = tuple(str(path)[: _PATH_LENGTH + 1].split("."))
+    odd = len(str(path)) > _PATH_LENGTH or len(names) > _PATH_DEPTH or not all(names)
+    if odd or any(name.startswith("$") or "\0" in name for name in names):
+        allowed = (
+            f"allowed are at most {_PATH_DEPTH} names of fields, with dots in between, of "
+            f"{_PATH_LENGTH} characters together"
+        )
+        raise InvalidArgumentError("payload", Unshown(payload), allowed)
+    if any(storable(each) != each for each in (*names, str(value))):
+        allowed = "allowed is Unicode text, without lone surrogates"
+        raise InvalidArgumentError("payload", Unshown(payload), allowed)
+    if isinstance(value, Mapping | list | tuple):
+        raise InvalidArgumentError("payload", Unshown(value), _SCALARS)
+    if isinstance(value, bool):
+        value = "true" if value else "false"
+    return names, _scalar(str(value))
+
+
+def _scalar(text: str) -> str:
+    """Return the value that a text stands for, as a text; raises InvalidArgumentError.
+
+    A text in double quotes is one, whatever is in it; a mapping or a list is no value to look for.
+    """
+    if len(text) > _VALUE_LENGTH:
+        raise InvalidArgumentError("payload", Unshown(text), _SCALARS)
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    except RecursionError:
+        value = []
+    large = isinstance(value, int) and not -_INT64 <= value < _INT64
+    if large or isinstance(value, dict | list):
+        raise InvalidArgumentError("payload", Unshown(text), _SCALARS)
+    if isinstance(value, str) and storable(value) != value:
+        raise InvalidArgumentError("payload", Unshown(text), _SCALARS)
+    return value if isinstance(value, str) else text
+
+
+class Identified(Protocol):
+    """What has an id."""
+
+    @property
+    def id(self) -> ObjectId:
+        """Its id."""
+
+
+T = TypeVar("T", bound=Identified)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A part of a selection."""
+
+    jobs: tuple[T, ...]
+    next: str | None
+    previous: str | None
+
+
+async def find_page(
+    find: Callable[[JobQuery], Awaitable[list[T]]],
+    query: JobQuery,
+    *,
+    after: ObjectId | None,
+    before: ObjectId | None,
+) -> Page[T]:
+    """Return the page that follows the job `after` or, without it, the one that precedes `before`.
+
+    find: reads the jobs of a query, in its order; fewer than its limit may mean that there are more
+        only where the query bounds their bytes.
+
+    What lies beyond each end is found out by one job more, or told by where the page was asked for.
+    """
+    backwards = before is not None and after is None
+    edge = before if backwards else after
+    downwards = query.oldest_first == backwards  # towards lower ids
+    asked = replace(_beyond(query, edge, downwards), limit=query.limit + 1)
+    found = await find(replace(asked, oldest_first=not downwards))
+    more = len(found) > query.limit
+    if not more and query.max_bytes is not None and found:
+        rest = replace(_beyond(asked, found[-1].id, downwards), limit=1, oldest_first=not downwards)
+        more = bool(await find(rest))
+    jobs = tuple(found[: query.limit])
+    if backwards:
+        jobs = jobs[::-1]
+        return Page(jobs, _id(jobs, -1), _id(jobs, 0) if more else None)
+    return Page(jobs, _id(jobs, -1) if more else None, _id(jobs, 0) if edge else None)
+
+
+def _beyond(query: JobQuery, edge: ObjectId | None, downwards: bool) -> JobQuery:
+    if edge is None:
+        return query
+    if downwards:
+        return replace(query, after=edge if query.after is None else min(edge, query.after))
+    return replace(query, above=edge if query.above is None else max(edge, query.above))
+
+
+def _id(jobs: tuple[T, ...], index: int) -> str | None:
+    return str(jobs[index].id) if jobs else None
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """A page of jobs, newest first unless it was asked for otherwise."""
+
+    jobs: tuple[Job, ...]
+    next: str | None
+    """Pass it as `after` for the page that follows; None at the end."""
+    previous: str | None = None
+    """Pass it as `before` for the page before; None at the beginning."""

@@ -1,0 +1,235 @@
+"""Crons beside a scheduler of the Node package, which knows nothing of ours.
+
+When a Node worker begins, it removes the crons that it does not define, with their pending
+occurrences: ours are put back at once, where they stood. A cron that both define fires once: what
+Node has planned is never planned again by us. One that cannot mean the same in both is given to
+Node, as it stands: nothing of it is lost, and nobody reads it in another zone than Node's.
+
+Node's scheduler moves whatever cron is due, ours too, in its own zone and without our definition:
+that is no sign that it defines one, and what it planned wrong is planned anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from bson import ObjectId
+
+from job_processor.crons.owners import Owner
+from job_processor.crons.ownership import Ownership
+from job_processor.errors import SharedDatabaseError, StoreError
+from job_processor.events import Event, EventKind
+from job_processor.handlers.definitions import CronDef
+from job_processor.models import Cron, Registrations, is_touched, occurrence_id, written_at
+from job_processor.node.rules import (
+    check_cron,
+    check_registry,
+    claims_everything,
+    describe_untagged,
+)
+from job_processor.store.base import ANYTHING, Hint
+from job_processor.worker.engine import Engine
+
+_REPAIRS = (0.1, 0.2, 0.5, 1.5, 2.0, 4.0, 8.0)
+"""Seconds between the passes that follow the start of a Node worker: it registers first, and
+removes crons a moment later, how long depends on the database."""
+
+_UNFINISHED = timedelta(seconds=2)
+"""Node moves a cron's pointer first, and inserts the occurrence a moment later. No longer, also
+where the clocks of the two differ by more."""
+
+
+class SharedCrons:
+    """What a scheduler remembers for the sake of Node, and leaves to it."""
+
+    def __init__(self, engine: Engine, ownership: Ownership) -> None:
+        self._engine = engine
+        self._ownership = ownership
+        self._pointers: dict[str, datetime] = {}
+        self._node_workers: set[ObjectId] = set()
+        self._repairs: list[float] = []
+        self._stirred = engine.store.refuses_own_fields
+        self._told: set[str] = set()
+
+    def hear(self, hint: Hint) -> bool:
+        """Take a hint; True when it calls for a pass at once."""
+        if not hint & Hint.NODE:
+            return False
+        if hint & ANYTHING == ANYTHING:  # nobody was watching: the pass sees who began meanwhile
+            self._stirred = True
+        else:
+            self._stir()
+        return True
+
+    def see(self, registrations: Registrations) -> None:
+        """Notice Node workers that no hint has told of."""
+        there = {worker.id for worker in registrations.workers if worker.timeout_s is None}
+        if there - self._node_workers:
+            self._stir()
+        self._node_workers = there
+
+    async def look(self) -> None:
+        """After the start of a Node worker, see what cannot go well beside it; say so once.
+
+        Each time, where no hint tells of such a start. Raises StoreError.
+        """
+        store = self._engine.store
+        if not self._stirred and store.hints_of_others:
+            return
+        self._stirred = False
+        try:
+            await store.look_at_validator()
+            registrations = await store.registrations()
+        except StoreError:
+            self._stirred = True
+            raise
+        for worker in registrations.workers:
+            if claims_everything(worker) and not worker.is_dead(registrations.now):
+                self._tell(describe_untagged(worker))
+        try:
+            check_registry(store, self._engine.registry)
+        except SharedDatabaseError as error:
+            self._tell(str(error))
+
+    def pause(self, seconds: float) -> float:
+        """Return how long to wait until the next pass at most, which is sooner while it matters."""
+        return min(seconds, self._repairs.pop(0)) if self._repairs else seconds
+
+    def remember(self, name: str, pointer: datetime) -> None:
+        """Keep where a cron of ours stands, in case that Node removes it."""
+        self._pointers[name] = pointer
+
+    def stood_at(self, name: str) -> datetime | None:
+        """Return where a cron that is gone stood."""
+        return self._pointers.get(name)
+
+    def forget(self, name: str) -> None:
+        """Forget a cron that is ours no more."""
+        self._pointers.pop(name, None)
+
+    def is_being_written(self, cron: Cron | None, now: datetime) -> bool:
+        """True while Node may have moved a cron on without having inserted its occurrence yet."""
+        if cron is None or not self._engine.store.refuses_own_fields or not is_touched(cron):
+            return False
+        if abs(now - cron.updated_at) >= _UNFINISHED:
+            return False
+        self._repairs = self._repairs or [_UNFINISHED.total_seconds()]
+        return True
+
+    async def note_start(self, name: str, cron: Cron | None, owner: Owner) -> Owner:
+        """Return the owner, with whether Node defines its cron too: each start of Node shows it.
+
+        It removes what it does not define, and touches the rest.
+        """
+        if cron is not None and (owner.of_both or not await self._shows_a_start(cron)):
+            return owner
+        return await self._ownership.mark_of_both(name, owner, cron is not None)
+
+    async def take_back(
+        self, cron: Cron, owner: Owner, definition: CronDef, *, made_here: bool
+    ) -> bool:
+        """Undo what Node's scheduler did to a cron that only we define; True: plan it anew.
+
+        made_here: the pointer is an occurrence of our definition. What Node planned then stays,
+            unless the cron is exclusive, which Node does not know.
+        """
+        store = self._engine.store
+        if owner.of_both or not store.refuses_own_fields:
+            return False
+        if made_here:
+            now = self._engine.clock.now()
+            if not definition.exclusive or cron.scheduled_for <= now:
+                return False
+            if not await self.planned(cron.name, [cron.scheduled_for]):
+                return False
+            # Signed first: ours at its place would else look as if Node had begun and touched it.
+            await store.update_cron(cron, cron.cron_string, cron.scheduled_for, written_at(now))
+        elif not is_touched(cron):
+            return False
+        await store.remove_planned_by_node(cron.name, cron.scheduled_for)
+        return True
+
+    async def give_up(self, cron: Cron, owner: Owner, definition: CronDef) -> bool:
+        """Give a cron to Node that both define and that cannot mean the same in both; else False.
+
+        Not before an occurrence stands where it points: Node inserts only the one that follows.
+        """
+        if not self._engine.store.refuses_own_fields:
+            return False
+        error = self._conflict(cron, definition)
+        if error is None or not owner.of_both:
+            return False
+        if not await self._stands(cron) or not await self.give(cron):
+            return False
+        self._refuse(error)
+        return True
+
+    async def give(self, cron: Cron) -> bool:
+        """Make a cron of ours Node's, as it stands; False when somebody else was at it."""
+        if not await self._engine.store.give_cron(cron):
+            return False
+        await self._ownership.remove(cron.name)
+        self.forget(cron.name)
+        return True
+
+    async def may_be_of_node(self, cron: Cron, owner: Owner) -> bool:
+        """True when Node may go on with a cron that we define no more: it defines or moved it.
+
+        Rather one too many is left to it, which its next start removes, than one too few.
+        """
+        if not self._engine.store.refuses_own_fields:
+            return False
+        planned = await self.planned(cron.name, [cron.scheduled_for])
+        return owner.of_both or bool(planned) or await self._shows_a_start(cron)
+
+    async def planned(self, name: str, moments: Collection[datetime]) -> set[datetime]:
+        """Return those of the moments that Node has planned already."""
+        if not self._engine.store.refuses_own_fields:
+            return set()
+        return await self._engine.store.planned_by_node(name, moments)
+
+    def leave(self, cron: Cron, definition: CronDef) -> None:
+        """Leave a cron that Node has made to it, and say so once."""
+        self._ownership.complain_of_node(cron.name)
+        error = self._conflict(cron, definition)
+        if error is not None:
+            self._refuse(error)
+
+    async def _shows_a_start(self, cron: Cron) -> bool:
+        """True when Node wrote a cron of ours that it has not moved, as its start does."""
+        if not self._engine.store.refuses_own_fields or not is_touched(cron):
+            return False
+        planned = await self.planned(cron.name, [cron.scheduled_for])
+        return not planned and await self._stands(cron)
+
+    async def _stands(self, cron: Cron) -> bool:
+        """True when the pointer's own occurrence is there, by whomever."""
+        store, moment = self._engine.store, cron.scheduled_for
+        ours = await store.get(occurrence_id(cron.name, moment))
+        return ours is not None or bool(await self.planned(cron.name, [moment]))
+
+    def _conflict(self, cron: Cron, definition: CronDef) -> SharedDatabaseError | None:
+        try:
+            check_cron(cron, definition, self._engine.settings.timezone)
+        except SharedDatabaseError as error:
+            return error
+        return None
+
+    def _refuse(self, error: SharedDatabaseError) -> None:
+        """Tell of a cron that we do not schedule as it is defined here."""
+        if self._tell(str(error)):
+            engine = self._engine
+            engine.events.emit(Event(EventKind.CRON_REFUSED, engine.worker_id, error=error))
+
+    def _stir(self) -> None:
+        self._stirred = True
+        self._repairs = list(_REPAIRS)
+
+    def _tell(self, message: str) -> bool:
+        """Log an error, once; False when it was told already."""
+        if message in self._told:
+            return False
+        self._told.add(message)
+        self._engine.logger.error("%s", message)
+        return True

@@ -1,0 +1,1 @@
+"""What people and probes ask of the whole: how it stands, whether it can work, who did what."""

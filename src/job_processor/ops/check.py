@@ -1,0 +1,307 @@
+"""Whether an application and its database can do their work: definitions, database, workers.
+
+It looks and changes nothing, but where the embedded store opens its file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from job_processor.clock import Clock
+from job_processor.crons.manage import check_node_crons
+from job_processor.crons.owners import KIND, Owner
+from job_processor.errors import InvalidArgumentError, SharedDatabaseError, StoreError
+from job_processor.handlers.definitions import CronDef, Definition, Registry
+from job_processor.models import Registrations, WorkerInfo
+from job_processor.node import migration
+from job_processor.node.rules import check_definition, claims_everything, describe_untagged
+from job_processor.schedule import next_occurrence
+from job_processor.settings import CLOCK_TOLERANCE, STATUS_LIMIT, Settings
+from job_processor.store import Store
+from job_processor.store.node import Survey
+from job_processor.tasks import in_thread
+from job_processor.worker.services import listings
+
+Level: TypeAlias = Literal["ok", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    """What it is: `job 'resize'`, `connection`, `indexes`, `clock`, `workers`."""
+    level: Level
+    """`ok`; `warning`: it works, but perhaps not as meant; `error`: it does not work."""
+    text: str
+    """What is there and, unless it is well, what to do."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it in plain JSON values."""
+        return asdict(self)
+
+
+async def check(
+    store: Store, registry: Registry, settings: Settings, clock: Clock
+) -> list[Finding]:
+    """Return what was found, definitions first; what cannot be reached ends the list."""
+    findings = [*_definitions(registry, settings, clock)]
+    try:
+        findings += await _database(store, registry, settings, clock)
+    except StoreError as error:
+        findings.append(Finding("connection", "error", str(error)))
+    return findings
+
+
+# --- definitions ---------------------------------------------------------------------------------
+
+
+def _definitions(registry: Registry, settings: Settings, clock: Clock) -> Iterator[Finding]:
+    if not registry.jobs and not registry.crons:
+        yield Finding("definitions", "warning", "there are none: a worker has nothing to run")
+    for name, job in registry.jobs.items():
+        yield _handler(f"job {name!r}", job)
+    for name, cron in registry.crons.items():
+        found = _handler(f"cron {name!r}", cron)
+        yield found if found.level == "error" else _occurrence(found.subject, cron, settings, clock)
+    for tag in registry.unknown_tags(settings.worker_tags or ()):
+        text = f"worker_tags has {tag!r}, which no job and no cron has"
+        yield Finding("tags", "warning", text)
+
+
+def _handler(subject: str, definition: Definition) -> Finding:
+    """Tell whether a handler can be run, in another process, too, where it is to run in one."""
+    if definition.handler is None:
+        return Finding(subject, "ok", "it is only scheduled here")
+    function = definition.bound.function
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    if definition.executor == "process":
+        place = f"{function.__module__}:{name}"
+        from job_processor.worker.processes.child import find  # noqa: PLC0415  # rarely wanted
+
+        try:
+            found: Any = find(function.__module__, name)
+        except Exception as error:  # noqa: BLE001  # the import runs code of the user
+            text = f"its process cannot import {place}: {type(error).__name__}: {error}"
+            return Finding(subject, "error", text)
+        if found is not function:
+            text = f"its process would find another object at {place}: keep the handler's own name"
+            return Finding(subject, "error", text)
+    return Finding(subject, "ok", f"{name} in {getattr(function, '__module__', None)}")
+
+
+def _occurrence(subject: str, cron: CronDef, settings: Settings, clock: Clock) -> Finding:
+    zone = cron.timezone or settings.timezone
+    try:
+        moment = next_occurrence(cron.cron_string, zone, clock.now())
+    except InvalidArgumentError as error:
+        return Finding(subject, "error", str(error))
+    return Finding(subject, "ok", f"{cron.cron_string} in {zone}, next {moment:%Y-%m-%d %H:%M} UTC")
+
+
+# --- database ------------------------------------------------------------------------------------
+
+
+async def _database(
+    store: Store, registry: Registry, settings: Settings, clock: Clock
+) -> list[Finding]:
+    try:
+        node = store.node_side()
+    except InvalidArgumentError:  # the embedded store: its file is on this machine
+        return await _embedded(store, registry, settings)
+    await store.ping()  # connects, which takes longer than an answer
+    began = time.perf_counter()
+    before = clock.now()
+    theirs = await store.ping()
+    took = time.perf_counter() - began
+    survey = await node.survey()
+    await store.look_at_validator()
+    # An answer is from some moment between question and reply: in the middle, give or take half.
+    offset = (theirs - before).total_seconds() - took / 2
+    return [
+        Finding(
+            "connection",
+            "ok",
+            f"{store.address}, MongoDB {survey.server}, answers in {took * 1000:.0f} ms",
+        ),
+        *_indexes(survey),
+        _clocks(offset, took / 2),
+        *_workers(survey.registrations, registry),
+        *await _waiting(store, survey.registrations, settings),
+        *await _dormant(store),
+        *await _sharing(store, survey, registry, settings),
+    ]
+
+
+async def _embedded(store: Store, registry: Registry, settings: Settings) -> list[Finding]:
+    if not store.needs_heartbeat:
+        text = f"{store.address} is in memory: no other process sees its jobs"
+        return [Finding("connection", "warning", text)]
+    if not await in_thread(Path(store.address).exists, "job-processor-check"):
+        text = f"there is no file {store.address} yet; the first worker or client makes it"
+        return [Finding("connection", "warning", text)]
+    began = time.perf_counter()
+    await store.setup()
+    await store.ping()
+    took = (time.perf_counter() - began) * 1000
+    registrations = await store.registrations()
+    return [
+        Finding("connection", "ok", f"{store.address}, SQLite, opened in {took:.0f} ms"),
+        Finding("indexes", "ok", "tables and indexes are verified whenever the file is opened"),
+        *_workers(registrations, registry),
+        *await _waiting(store, registrations, settings),
+        *await _dormant(store),
+    ]
+
+
+def _indexes(survey: Survey) -> Iterator[Finding]:
+    states: dict[str, list[str]] = {"there": [], "missing": []}
+    for index in survey.indexes:
+        if index.state == "differs":
+            what = "a promise rests on it, and a worker refuses to start" if index.critical else ""
+            text = f"{index.name!r} of {index.collection} differs from what is needed"
+            text += f": {what or 'claims and reads may be slow'}; drop it, and it is made anew"
+            yield Finding("indexes", "error" if index.critical else "warning", text)
+        else:
+            states[index.state].append(index.name)
+    if states["missing"]:
+        text = f"missing: {', '.join(states['missing'])}; the first worker or client makes them"
+        yield Finding("indexes", "warning", text)
+    elif len(states["there"]) == len(survey.indexes):
+        yield Finding("indexes", "ok", f"all {len(states['there'])} are there")
+
+
+def _clocks(offset: float, give: float) -> Finding:
+    how = "ahead of" if offset > 0 else "behind"
+    text = f"the database's clock is {abs(offset):.3f} s {how} ours, give or take {give:.3f} s"
+    if abs(offset) - give <= CLOCK_TOLERANCE:
+        return Finding("clock", "ok", text)
+    advice = "jobs begin that much too early or too late; synchronize both machines (NTP)"
+    return Finding("clock", "warning", f"{text}: {advice}")
+
+
+# --- workers -------------------------------------------------------------------------------------
+
+
+def _workers(registrations: Registrations, registry: Registry) -> Iterator[Finding]:
+    living = [each for each in registrations.workers if not each.is_dead(registrations.now)]
+    dead = len(registrations.workers) - len(living)
+    untagged = [each for each in living if claims_everything(each)]
+    for worker in untagged:
+        yield Finding("workers", "warning", describe_untagged(worker))
+    yield from _wrong_clocks(registrations)
+    if dead:
+        text = f"{dead} without a heartbeat: another one rescues what it ran"
+        yield Finding("workers", "warning", text)
+    ours = [each for each in living if each.timeout_s is not None]
+    if not ours:
+        yield Finding("workers", "ok", "none lives at present")
+        return
+    yield Finding("workers", "ok", f"{len(ours)} live")
+    yield from _unserved(ours, registry)
+
+
+def _wrong_clocks(registrations: Registrations) -> Iterator[Finding]:
+    """Tell whose clock is not the database's: as its worker has told, or as its heartbeats show."""
+    for worker in registrations.workers:
+        ahead = worker.clock_ahead or max(worker.seen_ahead(registrations.now), 0.0)
+        if abs(ahead) > CLOCK_TOLERANCE:
+            whose = f"worker {worker.id} (process {worker.pid} on {worker.hostname})"
+            how = "ahead of" if ahead > 0 else "behind"
+            text = (
+                f"the clock of {whose} is {abs(ahead):.1f} s {how} the database's: synchronize it"
+            )
+            yield Finding("clock", "warning", text)
+
+
+async def _waiting(store: Store, registrations: Registrations, settings: Settings) -> list[Finding]:
+    """Tell of runs of dead workers that no living one may take up, and whom they wait for."""
+    now = registrations.now
+    living = [each for each in registrations.workers if not each.is_dead(now)]
+    if any(each.timeout_s is None for each in living):  # a Node worker does not tell its names
+        return []
+    defined = {name for each in living for name in each.names}
+    left: Counter[str] = Counter()
+    for worker_id in await store.running_worker_ids() - {each.id for each in living}:
+        left.update(job.name for job in await store.runs_of(worker_id, STATUS_LIMIT))
+    orphaned = {name: count for name, count in left.items() if name not in defined}
+    if not orphaned:
+        return []
+    listed = await listings(store, now, timedelta(days=settings.history_days))
+    findings = []
+    for name, count in sorted(orphaned.items()):
+        service = listed.get(name)
+        whom = (
+            "no service has listed this name: they are errored after 10 minutes"
+            if service is None
+            else f"they wait for service {service.service!r}, here last on {service.at:%Y-%m-%d}"
+        )
+        text = f"{count} of dead workers, and no living one defines it; {whom}"
+        findings.append(Finding(f"runs of {name!r}", "warning", text))
+    return findings
+
+
+def _unserved(living: list[WorkerInfo], registry: Registry) -> Iterator[Finding]:
+    """Tell of tags and names that no worker takes, where there are workers."""
+    for tag in sorted({each.tag for _, each in registry if each.tag is not None}):
+        if not any(worker.tags is None or tag in worker.tags for worker in living):
+            yield Finding("tags", "warning", f"no living worker serves the tag {tag!r}")
+    defined = {name for worker in living for name in worker.names}
+    unknown = sorted(name for name, _ in registry if name not in defined)
+    if unknown:
+        names = ", ".join(map(repr, unknown))
+        text = f"no living worker defines {names}: they run older code, or another application"
+        yield Finding("workers", "warning", text)
+
+
+async def _dormant(store: Store) -> list[Finding]:
+    """Tell of crons that plan nothing, since no worker lists them any more."""
+    owners = {name: Owner.from_setting(each) for name, each in (await store.settings(KIND)).items()}
+    return [
+        Finding(
+            f"cron {name!r}",
+            "warning",
+            f"no worker of service {owner.service!r} has listed it since "
+            f"{owner.listed_at:%Y-%m-%d %H:%M} UTC: it plans nothing; deploy it again, or "
+            f"remove it (crons remove {name})",
+        )
+        for name, owner in sorted(owners.items())
+        if owner.dormant
+    ]
+
+
+async def _sharing(
+    store: Store, survey: Survey, registry: Registry, settings: Settings
+) -> list[Finding]:
+    """Tell what cannot be had beside the Node package, where it works on this database too."""
+    if not store.refuses_own_fields:
+        return []
+    living = len(migration.living_node_workers(survey))
+    text = f"shared: {living} of its workers live, and its validator refuses fields beyond its own"
+    findings = [Finding("Node package", "ok", text)]
+    for name, definition in registry:
+        with _as_findings(f"{_kind(definition)} {name!r}", findings):
+            check_definition(store, name, definition)
+    if registry.crons:
+        with _as_findings("crons", findings):
+            await check_node_crons(store, registry, settings.timezone)
+    return findings
+
+
+@contextlib.contextmanager
+def _as_findings(subject: str, findings: list[Finding]) -> Iterator[None]:
+    try:
+        yield
+    except SharedDatabaseError as error:
+        findings.append(Finding(subject, "error", str(error)))
+
+
+def _kind(definition: Definition) -> str:
+    return "cron" if isinstance(definition, CronDef) else "job"

@@ -1,0 +1,206 @@
+"""The move away from the Node package: a look at everything, and a few guarded changes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from bson import json_util
+from pymongo.errors import DuplicateKeyError, OperationFailure
+
+from job_processor.models import cron_id, occurrence_id, written_at
+from job_processor.settings import COUNT_CAP, HISTORY_BATCH, STATUS_NAMES
+from job_processor.store.mongo.crons import Crons
+from job_processor.store.mongo.documents import Document, cron_document
+from job_processor.store.mongo.errors import API_STRICT, DRIVER_ERRORS, translate
+from job_processor.store.mongo.handles import Collection, Handles
+from job_processor.store.mongo.history import Reading
+from job_processor.store.mongo.indexes import JOBS, SIGNALS, WORKERS, Index, existing_indexes
+from job_processor.store.mongo.pruning import end_killed
+from job_processor.store.mongo.schema import (
+    current_validator,
+    install,
+    recognize,
+    validator,
+)
+from job_processor.store.mongo.settings import Settings
+from job_processor.store.mongo.workers import Workers
+from job_processor.store.node import FoundIndex, NodeSide, Survey, ValidatorOwner
+
+T = TypeVar("T")
+
+_OWN_FIELDS = (
+    *("attempt", "attempts", "crashes", "expires_at", "notes", "planned_for", "priority"),
+    *("state", "state_saved", "traceparent", "unique_key", "unique_until"),
+)
+"""What a job of ours may have and the Node package's validator refuses."""
+
+_EXAMPLES = 1000
+"""Jobs with such fields that are looked at, to name the fields."""
+
+_KIND, _NAME = "node_validator", "jobs"
+"""The setting that keeps Node's validator."""
+
+_OWNERS: dict[str, ValidatorOwner] = {
+    "none": "none",
+    "older": "older",
+    "newer or ours": "ours",
+    "node": "node",
+    "foreign": "foreign",
+}
+
+
+async def _version(handles: Handles) -> str:
+    """Return the server's version; a client that is held to the Stable API is not told it."""
+    try:
+        info = await handles.database.client.server_info()
+    except OperationFailure as error:
+        if error.code != API_STRICT:
+            raise
+        return "not told to a client with a strict Stable API"
+    return str(info["version"])
+
+
+class MongoNodeSide(NodeSide):
+    """Reads and writes the collections of one prefix."""
+
+    def __init__(self, handles: Handles, reading: Reading, address: str) -> None:
+        self._handles = handles
+        self._reading = reading
+        self._address = address
+        self._settings = Settings(handles)
+        self._workers = Workers(handles)
+        self._crons = Crons(handles)
+
+    async def survey(self) -> Survey:
+        """Return what is there."""
+        return await self._answer(self._survey())
+
+    async def end_killed(self) -> None:
+        """Killed without an end → ended."""
+        while await self._answer(end_killed(self._handles.jobs, HISTORY_BATCH)):
+            pass
+
+    async def take_crons(self) -> list[str]:
+        """Crons that Node made → ours, at the same pointer; return their names."""
+        return await self._answer(self._take_crons())
+
+    async def take_validator(self) -> bool:
+        """Node's validator → ours, Node's kept."""
+        return await self._answer(self._take_validator())
+
+    async def give_validator_back(self) -> bool:
+        """Ours → Node's, as it was kept."""
+        return await self._answer(self._give_validator_back())
+
+    async def _survey(self) -> Survey:
+        handles, reading = self._handles, self._reading
+        name = handles.jobs.name
+        found = recognize(await current_validator(handles.database, name), name)
+        owners = await self._settings.of_kind("cron_owner")
+        killed = {"status": "killed", "ended_at": None}
+        return Survey(
+            server=await _version(handles),
+            validator=_OWNERS[found],
+            saved_validator=bool(await self._settings.of_kind(_KIND)),
+            registrations=await self._workers.registrations(),
+            jobs=tuple(await reading.count(await reading.names(STATUS_NAMES), COUNT_CAP)),
+            crons=tuple(await self._crons.all()),
+            owners={name: str(owner["service"]) for name, owner in owners.items()},
+            indexes=tuple(await self._indexes()),
+            killed_without_end=await handles.jobs.count_documents(killed, limit=COUNT_CAP),
+            own_fields=tuple(await self._own_fields()),
+        )
+
+    async def _own_fields(self) -> list[str]:
+        selection = {"$or": [{field: {"$exists": True}} for field in _OWN_FIELDS]}
+        shown = dict.fromkeys(_OWN_FIELDS, 1)
+        there: set[str] = set()
+        async for document in self._handles.jobs.find(selection, shown, limit=_EXAMPLES):
+            there |= document.keys() - {"_id"}
+        return sorted(there)
+
+    async def _indexes(self) -> list[FoundIndex]:
+        handles = self._handles
+        wanted: list[tuple[Collection, tuple[Index, ...]]] = [
+            (handles.jobs, JOBS),
+            (handles.workers, WORKERS),
+            (handles.signals, SIGNALS),
+        ]
+        return [
+            found
+            for collection, indexes in wanted
+            for found in _compared(collection.name, indexes, await existing_indexes(collection))
+        ]
+
+    async def _take_crons(self) -> list[str]:
+        jobs, taken = self._handles.jobs, []
+        for cron in await self._crons.all():
+            ours = cron_id(cron.name)
+            if cron.id == ours:
+                continue
+            # Ours first: a crash in between leaves two of one name, and the repetition takes away
+            # the other.
+            with suppress(DuplicateKeyError):
+                taken_over = {"_id": ours, "updated_at": written_at(cron.updated_at)}
+                await jobs.insert_one(cron_document(cron) | taken_over)
+            await jobs.delete_one({"_id": cron.id})
+            await self._remove_standing(cron.name)
+            taken.append(cron.name)
+        return taken
+
+    async def _remove_standing(self, name: str) -> None:
+        """Node's occurrences that wait for a later time → absent."""
+        now = await self._workers.now()
+        waiting: Document = {
+            "type": "cron_task",
+            "name": name,
+            "status": "pending",
+            "scheduled_for": {"$gt": now},
+        }
+        ids = [
+            document["_id"]
+            async for document in self._handles.jobs.find(waiting, {"scheduled_for": 1})
+            if document["_id"] != occurrence_id(name, document["scheduled_for"])
+        ]
+        if ids:
+            await self._handles.jobs.delete_many({**waiting, "_id": {"$in": ids}})
+
+    async def _take_validator(self) -> bool:
+        handles = self._handles
+        current = await current_validator(handles.database, handles.jobs.name)
+        if recognize(current, handles.jobs.name) != "node":
+            return False
+        await self._settings.remove(_KIND, _NAME)
+        await self._settings.put(_KIND, _NAME, {"json": json_util.dumps(current)}, None)
+        await install(handles.database, handles.jobs.name, validator(handles.jobs.name))
+        return True
+
+    async def _give_validator_back(self) -> bool:
+        handles = self._handles
+        saved = (await self._settings.of_kind(_KIND)).get(_NAME)
+        if saved is None:
+            return False
+        node: Mapping[str, Any] = json_util.loads(saved["json"])
+        await install(handles.database, handles.jobs.name, node, level="strict")
+        await self._settings.remove(_KIND, _NAME)
+        return True
+
+    async def _answer(self, call: Awaitable[T]) -> T:
+        try:
+            return await call
+        except DRIVER_ERRORS as error:
+            raise translate(error, self._address) from error
+
+
+def _compared(
+    collection: str, indexes: tuple[Index, ...], found: list[Document]
+) -> Iterator[FoundIndex]:
+    for index in indexes:
+        if any(index.is_served_by(each) for each in found):
+            yield FoundIndex(collection, index.name, "there", index.critical)
+        elif any(index.conflicts_with(each) for each in found):
+            yield FoundIndex(collection, index.name, "differs", index.critical)
+        else:
+            yield FoundIndex(collection, index.name, "missing", index.critical)

@@ -1,0 +1,268 @@
+"""Claims: one job in one round trip, many in three at most."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Collection as Ids
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from bson import ObjectId
+from pymongo.errors import OperationFailure
+
+from job_processor.clock import EPOCH, LAST_MOMENT
+from job_processor.models import Job
+from job_processor.settings import CLAIM_NAMES
+from job_processor.store.lenient import moment, whole
+from job_processor.store.mongo.documents import (
+    JOB_TYPES,
+    WAITING_STATUSES,
+    Document,
+    to_job,
+)
+from job_processor.store.mongo.errors import (
+    failing_document_id,
+    is_refused,
+    is_refused_by_validator,
+    reason,
+)
+from job_processor.store.mongo.handles import Handles
+from job_processor.store.mongo.hinting import BY_ID, Hinting, IndexHint
+from job_processor.store.mongo.indexes import BY_TIME, CLAIM, Index
+from job_processor.store.mongo.modifying import find_one_and_update
+from job_processor.store.mongo.whole import find_whole
+from job_processor.store.requests import Claim
+
+_ORDER = [("priority", -1), ("scheduled_for", 1)]
+_HEAD = {"_id": 1, "priority": 1}
+_SPREAD_MAX = 8
+"""A contended claim reads up to so many times the candidates it needs, and picks among equals."""
+
+_TRIES = 4
+"""Claims that lost every candidate to others are tried again so often."""
+
+_ASIDE_SECONDS = 600.0
+"""How long a job that the validator or a unique index of the user's refuses is left alone."""
+
+
+class Claims:
+    """Moves due jobs to running under a worker's id."""
+
+    def __init__(self, handles: Handles, hinting: Hinting, logger: logging.Logger) -> None:
+        self._jobs = handles.jobs
+        self._latest = handles.latest_jobs
+        self._hinting = hinting
+        self._logger = logger
+        self._aside: dict[ObjectId, float] = {}
+        self._spread = 1
+
+    async def claim(self, claim: Claim) -> list[Job]:
+        """Pending or paused, due → running; return what is ours, the most urgent first."""
+        if not claim.names or claim.limit < 1:
+            return []
+        return await self._hinting.walk(_index(claim), lambda hint: self._claim(claim, hint))
+
+    async def next_due(self, names: Ids[str]) -> datetime | None:
+        """Return the earliest `scheduled_for` of what waits, what was set aside left out."""
+        every, earliest = list(names), None
+        for start in range(0, len(every), CLAIM_NAMES):
+            waiting = {
+                "type": {"$in": JOB_TYPES},  # leads the index that is sorted by time
+                "name": {"$in": every[start : start + CLAIM_NAMES]},
+                "status": {"$in": WAITING_STATUSES},
+                **_without(self._set_aside()),
+            }
+            document = await self._hinting.walk(BY_TIME, partial(self._earliest, waiting))
+            if document is not None:
+                found = moment(document["scheduled_for"]) or EPOCH
+                earliest = found if earliest is None else min(earliest, found)
+        return earliest
+
+    async def _earliest(self, waiting: Document, hint: IndexHint) -> Document | None:
+        return await self._latest.find_one(
+            waiting, {"scheduled_for": 1}, sort=[("scheduled_for", 1)], hint=hint
+        )
+
+    async def _claim(self, claim: Claim, hint: IndexHint) -> list[Job]:
+        if claim.limit == 1:
+            return _ordered(await self._take_first(claim, hint), claim)
+        for _ in range(_TRIES):
+            candidates = await self._candidates(claim, hint)
+            taken = await self._take(claim, candidates) if candidates else []
+            if taken or not candidates:
+                return _ordered(taken, claim)
+        return []
+
+    async def _take_first(self, claim: Claim, hint: IndexHint) -> list[Document]:
+        """Claim the most urgent one: atomically, in one round trip."""
+        while True:
+            due = self._due(claim)
+            try:
+                document = await find_one_and_update(
+                    self._jobs, due, _to_running(claim), sort=_order(claim), hint=hint
+                )
+            except OperationFailure as error:
+                if not is_refused(error):
+                    raise
+                failing = failing_document_id(error)
+                if failing is None:
+                    head = await self._latest.find_one(due, {"_id": 1}, sort=_order(claim))
+                    if head is None:
+                        continue
+                    failing = head["_id"]
+                self._put_aside(failing, error)
+            else:
+                return [] if document is None else [document]
+
+    async def _candidates(self, claim: Claim, hint: IndexHint) -> list[ObjectId]:
+        """Return ids from the head of the queue, spread over it when others claim there too."""
+        wanted = claim.limit * self._spread
+        head = self._latest.find(
+            self._due(claim), _HEAD, sort=_order(claim), limit=wanted, batch_size=wanted, hint=hint
+        )
+        by_time = claim.overdue_since is not None
+        found = [
+            (0 if by_time else whole(document.get("priority"), 0), document["_id"])
+            for document in await head.to_list()
+        ]
+        return spread(found, claim.limit)
+
+    async def _take(self, claim: Claim, ids: Sequence[ObjectId]) -> list[Document]:
+        """Claim those of the candidates that still wait."""
+        if len(ids) == 1:
+            return await self._take_each(claim, ids)
+        try:
+            result = await self._jobs.update_many(
+                _still_due(claim, ids), _to_running(claim), hint=BY_ID
+            )
+        except OperationFailure as error:
+            if not is_refused(error):
+                raise
+            return await self._taken_by_now(claim, ids) + await self._take_each(claim, ids)
+        lost = result.matched_count < len(ids)
+        self._spread = min(self._spread * 2, _SPREAD_MAX) if lost else max(self._spread // 2, 1)
+        return await self._taken_by_now(claim, ids) if result.matched_count else []
+
+    async def _taken_by_now(self, claim: Claim, ids: Sequence[ObjectId]) -> list[Document]:
+        """Read which of the candidates this very claim has moved."""
+        ours = {
+            "_id": {"$in": list(ids)},
+            "status": "running",
+            "worker_id": claim.worker_id,
+            "updated_at": {"$gte": claim.now},
+        }
+        # Without the limit, one more request for the end.
+        return await find_whole(self._jobs, ours, limit=len(ids), batch_size=len(ids))
+
+    async def _take_each(self, claim: Claim, ids: Iterable[ObjectId]) -> list[Document]:
+        """Claim the candidates one by one; set aside what the validator refuses."""
+        taken = []
+        for job_id in ids:
+            try:
+                document = await find_one_and_update(
+                    self._jobs, _still_due(claim, [job_id]), _to_running(claim), hint=BY_ID
+                )
+            except OperationFailure as error:
+                if not is_refused(error):
+                    raise
+                self._put_aside(job_id, error)
+            else:
+                taken += [] if document is None else [document]
+        return taken
+
+    def _due(self, claim: Claim) -> Document:
+        leading = {} if claim.overdue_since is None else {"type": {"$in": JOB_TYPES}}
+        return {
+            **leading,
+            "name": {"$in": list(claim.names)},
+            "status": {"$in": WAITING_STATUSES},
+            "scheduled_for": {"$lte": claim.due_by},
+            **_without([*claim.exclude, *self._set_aside()]),
+        }
+
+    def _put_aside(self, job_id: ObjectId, error: OperationFailure) -> None:
+        self._aside[job_id] = time.monotonic() + _ASIDE_SECONDS
+        who = f"the validator of {self._jobs.name} refuses it as it stands"
+        self._logger.warning(
+            "job %s is left alone for %.0f minutes: %s",
+            job_id,
+            _ASIDE_SECONDS / 60,
+            who if is_refused_by_validator(error) else reason(error),
+        )
+
+    def _set_aside(self) -> list[ObjectId]:
+        if self._aside:
+            now = time.monotonic()
+            self._aside = {job_id: until for job_id, until in self._aside.items() if until > now}
+        return list(self._aside)
+
+
+def spread(head: Sequence[tuple[int, ObjectId]], limit: int) -> list[ObjectId]:
+    """Choose at most `limit` of (priority, id): no one of them sooner than a more urgent one.
+
+    Among equally urgent ones it is chance that decides, so that those who claim at the same moment
+    do not all try for the same jobs.
+    """
+    if len(head) <= limit:
+        return [job_id for _, job_id in head]
+    least = head[limit - 1][0]
+    urgent = [job_id for priority, job_id in head if priority > least]
+    equal = [job_id for priority, job_id in head if priority == least]
+    chosen = sorted(random.sample(range(len(equal)), limit - len(urgent)))
+    return urgent + [equal[i] for i in chosen]
+
+
+def _index(claim: Claim) -> Index:
+    """Return the index whose order is the claim's."""
+    return CLAIM if claim.overdue_since is None else BY_TIME
+
+
+def _to_running(claim: Claim) -> list[Document]:
+    """Return what a claim writes; its moment, `updated_at`, is later than all before it.
+
+    So each claim of a job has a moment of its own, though clocks step back and stand still.
+    """
+    known = {"$and": [{"$gt": ["$updated_at", EPOCH]}, {"$lt": ["$updated_at", LAST_MOMENT]}]}
+    later = {"$cond": [known, {"$add": ["$updated_at", 1]}, claim.now]}
+    moment = {"$max": [claim.now, later]}
+    return [
+        {
+            "$set": {
+                "status": "running",
+                "worker_id": claim.worker_id,
+                "updated_at": moment,
+                "started_at": {"$ifNull": ["$started_at", moment]},
+            }
+        }
+    ]
+
+
+def _still_due(claim: Claim, ids: Sequence[ObjectId]) -> Document:
+    return {
+        "_id": {"$in": list(ids)} if len(ids) > 1 else ids[0],
+        "status": {"$in": WAITING_STATUSES},
+        "scheduled_for": {"$lte": claim.now},
+    }
+
+
+def _without(ids: Sequence[ObjectId]) -> Document:
+    return {"_id": {"$nin": list(ids)}} if ids else {}
+
+
+def _order(claim: Claim) -> list[tuple[str, int]]:
+    return _ORDER if claim.overdue_since is None else _ORDER[1:]
+
+
+def _ordered(documents: Iterable[Mapping[str, Any]], claim: Claim) -> list[Job]:
+    """Return the jobs in the order of the queue, which an update does not keep."""
+    by_time = claim.overdue_since is not None
+
+    def place(document: Mapping[str, Any]) -> tuple[int, datetime, ObjectId]:
+        priority = 0 if by_time else whole(document.get("priority"), 0)
+        return -priority, moment(document["scheduled_for"]) or EPOCH, document["_id"]
+
+    return [to_job(each) for each in sorted(documents, key=place)]

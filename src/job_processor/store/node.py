@@ -1,0 +1,79 @@
+"""What a move away from the Node package asks of a database, and changes in it.
+
+MongoDB alone has such a side: the Node package knows no other database. Nothing here needs
+`setup()`, and nothing is changed by a look.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from job_processor.models import Cron, Registrations
+from job_processor.store.requests import NameCount
+
+ValidatorOwner: TypeAlias = Literal["none", "node", "ours", "older", "foreign"]
+IndexState: TypeAlias = Literal["there", "missing", "differs"]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundIndex:
+    """An index that we need, and whether it is there."""
+
+    collection: str
+    name: str
+    state: IndexState
+    critical: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a database holds, as it was read without changing anything."""
+
+    server: str
+    """The version of MongoDB."""
+    validator: ValidatorOwner
+    """Whose validator the jobs have."""
+    saved_validator: bool
+    """True when the Node package's was kept when ours took its place."""
+    registrations: Registrations
+    jobs: tuple[NameCount, ...]
+    crons: tuple[Cron, ...]
+    owners: dict[str, str]
+    """The service of each cron that one of ours owns."""
+    indexes: tuple[FoundIndex, ...]
+    killed_without_end: int
+    own_fields: tuple[str, ...]
+    """Fields that the Node package does not know, where any job has them."""
+
+
+class NodeSide(ABC):
+    """Looks, and makes the changes of a move, each of which may be repeated."""
+
+    @abstractmethod
+    async def survey(self) -> Survey:
+        """Return what is there; raises StoreUnavailableError."""
+
+    @abstractmethod
+    async def end_killed(self) -> None:
+        """Killed without an end, as Node's kill of a waiting job leaves it → ended."""
+
+    @abstractmethod
+    async def take_crons(self) -> list[str]:
+        """Crons that Node made → ours, at the same pointer; return their names.
+
+        Node's pending occurrences of a later time go: a worker of ours that defines the cron puts
+        its own in their place. Whoever defines it, a start of Node finds it by its name.
+        """
+
+    @abstractmethod
+    async def take_validator(self) -> bool:
+        """Node's validator → ours, Node's kept for `give_validator_back`; False: it is not there.
+
+        Raises StoreError without the privilege.
+        """
+
+    @abstractmethod
+    async def give_validator_back(self) -> bool:
+        """Ours → Node's, as it was kept; False when none was kept."""

@@ -1,0 +1,164 @@
+"""What a store is asked for: a claim, a selection of jobs, the guarded end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+
+from job_processor.models import (
+    ATTEMPTS_KEPT,
+    SETTLED,
+    Attempt,
+    CronTask,
+    Job,
+    JobStatus,
+    JobType,
+    Notes,
+    Output,
+    make,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a worker asks the store for."""
+
+    worker_id: ObjectId
+    names: tuple[str, ...]
+    """The names that it may take, at most `settings.CLAIM_NAMES` of them."""
+    limit: int
+    now: datetime
+    exclude: frozenset[ObjectId] = frozenset()
+    """Jobs of which it still holds an unconfirmed settlement or a living thread."""
+    overdue_since: datetime | None = None
+    """Take only what was due by then, the longest wait first, whatever its priority."""
+
+    @property
+    def due_by(self) -> datetime:
+        """What was due by then may be taken."""
+        return self.now if self.overdue_since is None else self.overdue_since
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobQuery:
+    """A selection of jobs by id, newest first; a field that is None does not filter."""
+
+    name: str | None = None
+    status: JobStatus | None = None
+    type: JobType | None = None
+    limit: int = 50
+    after: ObjectId | None = None
+    """Only ids below it."""
+    above: ObjectId | None = None
+    """Only ids above it."""
+    oldest_first: bool = False
+    names: tuple[str, ...] | None = None
+    """Only of one of these names."""
+    worker_id: ObjectId | None = None
+    error: str | None = None
+    """Only with this text in its error, whatever the case."""
+    payload: tuple[tuple[str, ...], str] | None = None
+    """Only with this value, as text, at this path of its payload."""
+
+    max_bytes: int | None = None
+    """No more jobs than have so many bytes together, but one at least; None: whatever they have."""
+
+    @property
+    def looks_through(self) -> bool:
+        """True when no index tells, so that only the first jobs of the selection are looked at."""
+        return self.worker_id is not None or self.error is not None or self.payload is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run's end writes: its next state and everything that comes with it."""
+
+    status: JobStatus
+    at: datetime
+    """When it ended: `ended_at` where the state is a settled one, and `updated_at`, unless that is
+    later already, since it never goes back."""
+    output: Output | None = None
+    scheduled_for: datetime | None = None
+    """When to run again (retry); None leaves the time as it is."""
+    attempt: int | None = None
+    """The number of the attempt to come (retry); None leaves it as it is."""
+    failed: Attempt | None = None
+    """The attempt that ended with it (retry), for the history of attempts."""
+    crashes: int = 0
+    notes: Notes | None = None
+    """What the run has told of itself; None leaves what is there."""
+    started: bool = True
+    """False when the handler never began: a job given back has no `started_at`."""
+    bare: bool = False
+    """True where notes and saved state are removed, to make room for the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """One guarded write: the run that it ends, whose it must be, and the outcome."""
+
+    job: Job
+    """The run as its holder knows it; its `worker_id`, its `attempt` and the moment of its claim,
+    `updated_at`, are the fence."""
+    outcome: Outcome
+    writer: ObjectId
+    """Who writes: the run's own worker, or the rescuer."""
+    _written: Job | None = field(default=None, init=False, repr=False, compare=False)
+
+    def written(self) -> Job:
+        """Return the job as this settlement leaves it in the database."""
+        if self._written is None:
+            object.__setattr__(self, "_written", self._write())
+        assert self._written is not None  # noqa: S101  # set above
+        return self._written
+
+    def _write(self) -> Job:
+        job, outcome = self.job, self.outcome
+        settled = outcome.status in SETTLED
+        changes: dict[str, Any] = {
+            "status": outcome.status,
+            "updated_at": max(outcome.at, job.updated_at),
+            "ended_at": outcome.at if settled else None,
+            "output": outcome.output if outcome.output is not None else job.output,
+            "worker_id": self.writer if settled else None,
+            "crashes": outcome.crashes,
+        }
+        if outcome.scheduled_for is not None:
+            changes["scheduled_for"] = outcome.scheduled_for
+            if isinstance(job, CronTask) and job.planned_for is None:
+                changes["planned_for"] = job.scheduled_for
+        if outcome.attempt is not None:
+            changes["attempt"] = outcome.attempt
+        if outcome.failed is not None:
+            changes["attempts"] = (*job.attempts, outcome.failed)[-ATTEMPTS_KEPT:]
+        if outcome.notes is not None:
+            changes["notes"] = outcome.notes
+        if outcome.bare:
+            changes["notes"] = None
+        if not outcome.started:
+            changes["started_at"] = None
+        return make(type(job), {**job.__dict__, **changes})
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of settlements. One that was neither won nor refused was lost: taken away."""
+
+    won: set[ObjectId] = field(default_factory=set)
+    """Jobs that hold exactly what was to be written."""
+    refused: Mapping[ObjectId, str] = field(default_factory=dict)
+    """Jobs whose outcome the database cannot store as it is, whenever it is asked, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class NameCount:
+    """How many jobs of one name are in one state, exact up to the cap it was asked with."""
+
+    name: str
+    type: JobType
+    status: JobStatus
+    count: int

@@ -1,0 +1,306 @@
+"""Reading jobs for people: by id, newest first, by name, counted.
+
+Nothing here reads more than it returns, or than there are names: the history may be long. The index
+by (type, name, state, id) is walked in branches, one for each type, name and state, newest first,
+and the branches are merged as far as the limit. Running jobs are not in it; they are few.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
+from heapq import merge, nlargest, nsmallest
+from itertools import islice
+from operator import itemgetter
+from typing import Any, TypeAlias, get_args
+
+from bson import ObjectId
+
+from job_processor.models import Job, JobStatus, JobType
+from job_processor.redaction import Redaction
+from job_processor.settings import LOOK_THROUGH
+from job_processor.store.base import State
+from job_processor.store.requests import JobQuery, NameCount
+from job_processor.store.sqlite.rows import COLUMNS, to_job
+from job_processor.store.sqlite.summaries import Summaries
+from job_processor.store.sqlite.tables import ACTIVE, AT_REST, RUNNING, Tables
+from job_processor.store.summaries import JobSummary
+
+MERGED_BRANCHES = 64
+"""Branches that one statement merges at most."""
+
+TYPES: tuple[JobType, ...] = get_args(JobType)
+STATUSES_AT_REST = tuple(
+    status for status in JobStatus if status not in (JobStatus.RUNNING, JobStatus.ACTIVE)
+)
+_PLAIN = re.compile(r"[\w .,:;()=-]*", re.ASCII)  # stands in JSON as it is
+_BEHIND_EVERY_ID = b"\xff" * 13  # an id has 12 bytes
+_LOOKED_AT_ONCE = 500  # jobs; so few that a look that was given up ends soon
+_NO_BRANCH = (None, None, None)
+
+Branch: TypeAlias = tuple[str, str, str]
+"""Type, name and state."""
+
+Source: TypeAlias = tuple[str, list[Any]]
+"""A statement with its values, which may stand in another one."""
+
+
+class Reading:
+    """The statements that read jobs; what takes several runs in one snapshot."""
+
+    def __init__(self, tables: Tables, summaries: Summaries) -> None:
+        jobs = tables.jobs
+        self._summaries = summaries
+        self._at_rest = f"{jobs} AS job INDEXED BY {tables.history}"
+        self._running = f"{jobs} AS job INDEXED BY {tables.running}"
+        self._get = f"SELECT {COLUMNS} FROM {jobs} WHERE id=?"
+        self._state = f"SELECT id, status, attempt FROM {jobs} WHERE id=?"
+        self._table = jobs
+        self._running_ids = f"""
+            SELECT id, rowid AS place FROM {self._running}
+            WHERE {RUNNING} AND id<? AND id>? AND (? IS NULL OR type=?) AND (? IS NULL OR name=?)
+            ORDER BY id {{order}} LIMIT ?"""
+        self._exclusive_id = f"""
+            SELECT id FROM {jobs} INDEXED BY {tables.exclusive}
+            WHERE type=? AND name=? AND exclusive=1 AND {ACTIVE}"""
+        self._running_counts = f"""
+            SELECT type, name, count(*) FROM {self._running} WHERE {RUNNING} GROUP BY type, name"""
+        self._names = f"""
+            WITH RECURSIVE kind(type, name) AS (
+                SELECT given.value, (
+                    SELECT min(job.name) FROM {self._at_rest}
+                    WHERE job.type=given.value AND {AT_REST}
+                ) FROM json_each('{json.dumps(TYPES)}') AS given
+                UNION ALL
+                SELECT kind.type, (
+                    SELECT min(job.name) FROM {self._at_rest}
+                    WHERE job.type=kind.type AND job.name>kind.name AND {AT_REST}
+                ) FROM kind WHERE kind.name IS NOT NULL
+                LIMIT ?
+            )
+            SELECT type, name FROM kind WHERE name IS NOT NULL"""
+        self._count = f"""
+            SELECT count(*) FROM (
+                SELECT 1 FROM {self._at_rest} WHERE type=? AND name=? AND status=? AND {AT_REST}
+                LIMIT ?
+            )"""
+        self._branches = lru_cache(self._branches_statement)
+
+    def get_many(self, connection: sqlite3.Connection, job_ids: Collection[ObjectId]) -> list[Job]:
+        """Return the jobs of these ids that exist, in the given order."""
+        return self._rows(connection, (job_id.binary for job_id in job_ids))
+
+    def states_of(
+        self, connection: sqlite3.Connection, job_ids: Collection[ObjectId]
+    ) -> dict[ObjectId, State]:
+        """Return the states of the jobs of these ids that exist."""
+        rows = (connection.execute(self._state, (job_id.binary,)) for job_id in job_ids)
+        return {
+            ObjectId(id): State(JobStatus(status), attempt)
+            for row in rows
+            for id, status, attempt in row
+        }
+
+    def find(self, connection: sqlite3.Connection, query: JobQuery) -> list[Job]:
+        """Return the newest jobs of a selection, or the oldest."""
+        jobs: list[Job] = []
+        left = query.max_bytes
+        for id in self._ids(connection, query, query.limit):
+            row = connection.execute(self._get, (id,)).fetchone()
+            if row is None:
+                continue
+            if left is not None:
+                left -= sum(len(value) for value in row if isinstance(value, str))
+                if left < 0 and jobs:
+                    break
+            jobs.append(to_job(row))
+        return jobs
+
+    def count_matching(self, connection: sqlite3.Connection, query: JobQuery, cap: int) -> int:
+        """Count a selection, up to `cap`."""
+        if query.looks_through:
+            return sum(1 for _ in islice(self._looked_through(connection, query), cap))
+        counted = 0
+        for source, values in self._sources(connection, query, cap, merged=1):
+            statement = f"SELECT count(*) FROM ({source})"
+            counted += connection.execute(statement, values).fetchone()[0]
+            if counted >= cap:
+                return cap
+        return counted
+
+    def summaries(
+        self, connection: sqlite3.Connection, query: JobQuery, redaction: Redaction | None
+    ) -> list[JobSummary]:
+        """Return what is shown of the newest jobs of a selection, or of the oldest."""
+        ids = self._ids(connection, query, query.limit)
+        return self._summaries.by_id(connection, ids, redaction)
+
+    def latest(
+        self,
+        connection: sqlite3.Connection,
+        names: Sequence[tuple[JobType, str]],
+        limit: int,
+        redaction: Redaction | None,
+    ) -> list[list[JobSummary]]:
+        """Return what is shown of the newest jobs of each name."""
+        queries = (JobQuery(type=type, name=name, limit=limit) for type, name in names)
+        return [self.summaries(connection, query, redaction) for query in queries]
+
+    def _looked_through(self, connection: sqlite3.Connection, query: JobQuery) -> Iterator[bytes]:
+        """Give the ids of a selection that no index tells, in its order.
+
+        All of its statements together look at no more jobs than `LOOK_THROUGH`: each gives its jobs
+        in order and no sooner than they are asked for, and they are merged as far as that.
+        """
+        condition, conditions = _condition(query)
+        statement = f"""
+            SELECT job.rowid FROM {self._table} AS job NOT INDEXED
+            WHERE job.rowid IN (SELECT value FROM json_each(?)) AND {condition}"""
+        sources = self._sources(connection, query, LOOK_THROUGH)
+        found = [connection.execute(source, values) for source, values in sources]
+        merged = merge(*found, key=itemgetter(0), reverse=not query.oldest_first)
+        places = islice(merged, LOOK_THROUGH)
+        while chunk := list(islice(places, _LOOKED_AT_ONCE)):
+            rows = json.dumps([row for _, row in chunk])
+            matching = {row for (row,) in connection.execute(statement, (rows, *conditions))}
+            yield from (id for id, row in chunk if row in matching)
+
+    def _sources(
+        self, connection: sqlite3.Connection, query: JobQuery, limit: int, merged: int = 0
+    ) -> Iterator[Source]:
+        """Give statements that select the first jobs of a selection, each in its order.
+
+        `merged` is how many branches one of them takes, at most; who only counts takes one, since
+        merging sorts. 0: `MERGED_BRANCHES`.
+        """
+        order = "ASC" if query.oldest_first else "DESC"
+        below = _BEHIND_EVERY_ID if query.after is None else query.after.binary
+        above = b"" if query.above is None else query.above.binary
+        if (query.name, query.names, query.status, query.type) == (None, None, None, None):
+            statement = f"""
+                SELECT id, rowid AS place FROM {self._table}
+                WHERE id<? AND id>? ORDER BY id {order} LIMIT ?"""
+            yield statement, [below, above, limit]
+            return
+        if query.status in (None, JobStatus.RUNNING):
+            for name in query.names if query.names is not None else (query.name,):
+                values = [below, above, query.type, query.type, name, name, limit]
+                yield self._running_ids.format(order=order), values
+        branches = self._branches_of(connection, query)
+        most = merged or MERGED_BRANCHES
+        for start in range(0, len(branches), most):
+            part = branches[start : start + most]
+            size = 1 << (len(part) - 1).bit_length()  # few sizes, so few statements
+            values = []
+            for branch in part + [_NO_BRANCH] * (size - len(part)):
+                values += [*branch, below, above]
+            yield self._branches(size, order), [*values, limit]
+
+    def _ids(self, connection: sqlite3.Connection, query: JobQuery, limit: int) -> list[bytes]:
+        """Return the first ids of a selection, in its order."""
+        if query.looks_through:
+            return list(islice(self._looked_through(connection, query), limit))
+        ids: list[bytes] = []
+        for source, values in self._sources(connection, query, limit):
+            ids += [id for id, _ in connection.execute(source, values)]
+        return nsmallest(limit, ids) if query.oldest_first else nlargest(limit, ids)
+
+    def find_active(self, connection: sqlite3.Connection, type: JobType, name: str) -> Job | None:
+        """Return a pending, running or paused job; an exclusive one before others."""
+        ids = [id for (id,) in connection.execute(self._exclusive_id, (type, name))]
+        for status in () if ids else (JobStatus.RUNNING, JobStatus.PENDING, JobStatus.PAUSED):
+            ids += self._ids(connection, JobQuery(name=name, type=type, status=status), 1)
+        return next(iter(self._rows(connection, ids)), None)
+
+    def names(self, connection: sqlite3.Connection, limit: int) -> list[tuple[JobType, str]]:
+        """Return the distinct types and names, in that order."""
+        # The types take turns, and each has an end of its own.
+        found = set(connection.execute(self._names, (len(TYPES) * (limit + 1),)))
+        found |= {(type, name) for type, name, _ in connection.execute(self._running_counts)}
+        return sorted(found)[:limit]
+
+    def count(
+        self,
+        connection: sqlite3.Connection,
+        names: Sequence[tuple[JobType, str]],
+        cap: int,
+        statuses: Collection[JobStatus] | None = None,
+    ) -> list[NameCount]:
+        """Count jobs by name and state, each count up to `cap`; what is 0 is left out."""
+        wanted = frozenset(JobStatus if statuses is None else statuses)
+        running: dict[tuple[str, str], int] = {}
+        if JobStatus.RUNNING in wanted:
+            for type, name, count in connection.execute(self._running_counts):
+                running[type, name] = count
+        counts = []
+        for type, name in names:
+            for status in filter(wanted.__contains__, STATUSES_AT_REST):
+                arguments = (type, name, status.value, cap)
+                (count,) = connection.execute(self._count, arguments).fetchone()
+                counts.append(NameCount(name, type, status, count))
+            count = min(running.get((type, name), 0), cap)
+            counts.append(NameCount(name, type, JobStatus.RUNNING, count))
+        return [each for each in counts if each.count]
+
+    def _branches_of(self, connection: sqlite3.Connection, query: JobQuery) -> list[Branch]:
+        """Return the branches that a query's jobs may be in."""
+        if query.status is JobStatus.RUNNING:
+            return []
+        statuses = STATUSES_AT_REST if query.status is None else (query.status,)
+        names = (query.name,) if query.name is not None else query.names
+        if names is not None:
+            kinds = [(type, name) for type in TYPES for name in names]
+        else:
+            kinds = connection.execute(self._names, (-1,)).fetchall()
+        return [
+            (type, name, status.value)
+            for type, name in kinds
+            for status in statuses
+            if query.type in (None, type)
+        ]
+
+    def _branches_statement(self, merged: int, order: str) -> str:
+        term = (
+            f"SELECT id, rowid AS place FROM {self._at_rest} "
+            f"WHERE type=? AND name=? AND status=? AND {AT_REST} AND id<? AND id>?"
+        )
+        return f"{' UNION ALL '.join([term] * merged)} ORDER BY id {order} LIMIT ?"
+
+    def _rows(self, connection: sqlite3.Connection, ids: Iterable[bytes]) -> list[Job]:
+        rows = (connection.execute(self._get, (id,)).fetchone() for id in ids)
+        return [to_job(row) for row in rows if row is not None]
+
+
+def _condition(query: JobQuery) -> tuple[str, list[Any]]:
+    """Return what no index tells as a condition, with its values."""
+    terms: list[str] = []
+    values: list[Any] = []
+    if query.worker_id is not None:
+        terms.append("job.worker_id=?")
+        values.append(query.worker_id.binary)
+    if query.error is not None:
+        # Most jobs are passed over by the first test, which does not have to read the JSON.
+        if _PLAIN.fullmatch(query.error):
+            terms.append("instr(lower(output), lower(?))>0")
+            values.append(query.error)
+        terms.append(
+            "instr(output, '\"error\":')>0 AND json_valid(output) "
+            "AND instr(lower(json_extract(output, '$.error')), lower(?))>0"
+        )
+        values.append(query.error)
+    if query.payload is not None:
+        path, value = query.payload
+        names = "".join(f'."{name}"' for name in path)
+        if any('"' in name for name in path):  # SQLite has no way to say that
+            return "0", []
+        # SQLite's true is 1.
+        terms.append(
+            "json_valid(payload) AND CASE json_type(payload, ?) "
+            "WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' "
+            "ELSE CAST(json_extract(payload, ?) AS TEXT) END=?"
+        )
+        values += [f"${names}", f"${names}", value]
+    return " AND ".join(terms), values

@@ -1,0 +1,198 @@
+"""Which waiting jobs come next: claim them, or look at them.
+
+The index over the waiting jobs is ordered by (name, priority descending, scheduled_for), so within
+one line (the jobs of one name and priority) the due ones stand in front, whatever waits behind.
+First the heads of the lines are read, one look a line; then the lines whose head is due are merged
+as far as the limit. Neither depends on how many jobs wait, wait for later, or are of other names.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection
+from datetime import datetime
+from functools import lru_cache
+from heapq import nsmallest
+from typing import NamedTuple
+
+from job_processor.clock import LAST_MOMENT, from_ms, to_ms
+from job_processor.models import Job
+from job_processor.store.requests import Claim
+from job_processor.store.sqlite.rows import COLUMNS, Row, to_job
+from job_processor.store.sqlite.tables import WAITING, Tables
+
+MERGED_LINES = 64
+"""Lines that one statement merges at most; a round up to a power of two keeps statements few."""
+
+_NO_LINE = (None, None)  # stands in where a statement merges more lines than there are
+_ID, _SCHEDULED_FOR, _PRIORITY = map(COLUMNS.split(",").index, ("id", "scheduled_for", "priority"))
+
+
+class Line(NamedTuple):
+    """The waiting jobs of one name and priority; `head` is the earliest `scheduled_for`, in ms."""
+
+    name: str
+    priority: int
+    head: int
+
+
+class Claims:
+    """The statements of the queue; each function runs in a connection's thread."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        source = f"{tables.jobs} AS job INDEXED BY {tables.due}"
+        self._heads = f"""
+            WITH RECURSIVE line(name, priority) AS (
+                SELECT given.value, (
+                    SELECT max(job.priority) FROM {source} WHERE job.name=given.value AND {WAITING}
+                ) FROM json_each(?1) AS given
+                UNION ALL
+                SELECT line.name, (
+                    SELECT max(job.priority) FROM {source}
+                    WHERE job.name=line.name AND {WAITING} AND job.priority<line.priority
+                ) FROM line WHERE line.priority IS NOT NULL
+            )
+            SELECT name, priority, (
+                SELECT min(job.scheduled_for) FROM {source}
+                WHERE job.name=line.name AND {WAITING} AND job.priority=line.priority
+            ) FROM line WHERE priority IS NOT NULL"""
+        self._names = f"""
+            WITH RECURSIVE waiting(name) AS (
+                SELECT min(job.name) FROM {source} WHERE {WAITING}
+                UNION ALL
+                SELECT (
+                    SELECT min(job.name) FROM {source} WHERE {WAITING} AND job.name>waiting.name
+                ) FROM waiting WHERE waiting.name IS NOT NULL
+            )
+            SELECT name FROM waiting WHERE name IS NOT NULL"""
+        self._claim = lru_cache(self._claim_statement)
+        self._peek = lru_cache(self._peek_statement)
+
+    def claim(self, connection: sqlite3.Connection, claim: Claim) -> list[Job]:
+        """Move what is due to running; writes nothing when there is nothing."""
+        now, due_by = to_ms(claim.now), to_ms(claim.due_by)
+        by_time = claim.overdue_since is not None
+        lines = self._due_lines(connection, _as_json(claim.names), due_by)
+        if by_time:
+            lines.sort(key=lambda line: line.head)
+        lines = lines[:MERGED_LINES]
+        if not lines or claim.limit <= 0:
+            return []
+        excluded = json.dumps([id.binary.hex().upper() for id in claim.exclude])
+        merged = _rounded(len(lines))
+        # A single statement is an immediate transaction of its own.
+        rows: list[Row] = connection.execute(
+            self._claim(merged, bool(claim.exclude), by_time),
+            (due_by, claim.limit, claim.worker_id.binary, excluded, now, *_flat(lines, merged)),
+        ).fetchall()
+        rows.sort(key=_time_order if by_time else _claim_order)
+        return [to_job(row) for row in rows]
+
+    def next_due(self, connection: sqlite3.Connection, names: Collection[str]) -> datetime | None:
+        """Return when the first waiting job of these names is due."""
+        lines = self._lines(connection, _as_json(tuple(names)))
+        return from_ms(min(line.head for line in lines)) if lines else None
+
+    def due_since(
+        self, connection: sqlite3.Connection, now: datetime, leaving_out: Collection[str]
+    ) -> datetime | None:
+        """Return when the first due job was to begin, but for some names; None: none is due."""
+        first = self.next_due(connection, self._waiting_names(connection, leaving_out))
+        return first if first is not None and first <= now else None
+
+    def due_rows(
+        self,
+        connection: sqlite3.Connection,
+        now: datetime,
+        limit: int,
+        leaving_out: Collection[str],
+    ) -> list[int]:
+        """Return the rows of the due jobs, the earliest first, but for some names."""
+        names = self._waiting_names(connection, leaving_out)
+        lines = self._due_lines(connection, _as_json(tuple(names)), to_ms(now))
+        # Each line holds its head, so no more than `limit` lines can have a part in the result.
+        lines = nsmallest(limit, lines, key=lambda line: line.head)
+        found: list[tuple[int, int]] = []
+        for start in range(0, len(lines), MERGED_LINES):
+            part = lines[start : start + MERGED_LINES]
+            merged = _rounded(len(part))
+            arguments = (to_ms(now), limit, None, None, None, *_flat(part, merged))
+            found += connection.execute(self._peek(merged), arguments).fetchall()
+        return [rowid for _, rowid in nsmallest(limit, found)]
+
+    def _waiting_names(
+        self, connection: sqlite3.Connection, leaving_out: Collection[str]
+    ) -> list[str]:
+        names = [name for (name,) in connection.execute(self._names).fetchall()]
+        return [name for name in names if name not in leaving_out]
+
+    def _lines(self, connection: sqlite3.Connection, names: str) -> list[Line]:
+        return [Line(*row) for row in connection.execute(self._heads, (names,)).fetchall()]
+
+    def _due_lines(self, connection: sqlite3.Connection, names: str, now: int) -> list[Line]:
+        """Return the lines with something due, the highest priority and the longest wait first."""
+        lines = [line for line in self._lines(connection, names) if line.head <= now]
+        if len(lines) > 1:
+            lines.sort(key=lambda line: (-line.priority, line.head))
+        return lines
+
+    def _claim_statement(self, lines: int, excluding: bool, by_time: bool) -> str:
+        order = "scheduled_for" if by_time else "priority DESC, scheduled_for"
+        merged = self._merge(lines, order, excluding=excluding)
+        # Not indexed: by its row alone, even where an application's ANALYZE found few jobs.
+        # A moment that Python cannot tell is none of ours.
+        moment = f"CASE WHEN updated_at<{to_ms(LAST_MOMENT)} THEN max(?5,updated_at+1) ELSE ?5 END"
+        return f"""
+            UPDATE {self._tables.jobs} NOT INDEXED
+            SET status='running', worker_id=?3, updated_at={moment},
+                started_at=coalesce(started_at, {moment})
+            WHERE rowid IN (SELECT number FROM ({merged})) AND {WAITING}
+            RETURNING {COLUMNS}"""
+
+    def _peek_statement(self, lines: int) -> str:
+        merged = self._merge(lines, "scheduled_for", excluding=False)
+        return f"SELECT scheduled_for, number FROM ({merged})"
+
+    def _merge(self, lines: int, order: str, *, excluding: bool) -> str:
+        """Return what merges lines, each read in the order of the index and only as far as needed.
+
+        Parameters: ?1 until when it was due, ?2 limit, and of a claim ?3 the worker, ?4 the
+        excluded ids as JSON, ?5 now; then name and priority of each line.
+        """
+        # hex(): JSON holds no bytes.
+        excluded = "AND hex(id) NOT IN (SELECT value FROM json_each(?4))" if excluding else ""
+        terms = [
+            f"SELECT rowid AS number, priority, scheduled_for "
+            f"FROM {self._tables.jobs} INDEXED BY {self._tables.due} "
+            f"WHERE name=?{6 + 2 * i} AND priority=?{7 + 2 * i} AND scheduled_for<=?1 "
+            f"AND {WAITING} {excluded}"
+            for i in range(lines)
+        ]
+        return f"{' UNION ALL '.join(terms)} ORDER BY {order} LIMIT ?2"
+
+
+@lru_cache(maxsize=256)
+def _as_json(names: tuple[str, ...]) -> str:
+    return json.dumps(names)
+
+
+def _claim_order(row: Row) -> tuple[int, int, bytes]:
+    return -row[_PRIORITY], row[_SCHEDULED_FOR], row[_ID]
+
+
+def _time_order(row: Row) -> tuple[int, bytes]:
+    return row[_SCHEDULED_FOR], row[_ID]
+
+
+def _rounded(count: int) -> int:
+    return 1 << (count - 1).bit_length()
+
+
+def _flat(lines: list[Line], count: int) -> list[str | int | None]:
+    values: list[str | int | None] = []
+    for line in lines:
+        values += (line.name, line.priority)
+    values.extend(_NO_LINE * (count - len(lines)))
+    return values

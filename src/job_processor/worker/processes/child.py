@@ -1,0 +1,251 @@
+"""The inside of a process that runs one handler; the pool library calls it.
+
+It talks to its worker through a channel, a pipe: `abort` and `saved` come in, `notes`, `save` and
+`logs` go out, and at last `end`. The end of the channel means that the worker is gone, and then
+nothing here lives on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import inspect
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from job_processor.clock import Clock
+from job_processor.errors import AbortedError
+from job_processor.handlers.abort import AbortController, AbortReason
+from job_processor.handlers.binding import BoundHandler
+from job_processor.handlers.context import Context, Recorder
+from job_processor.handlers.current import of_job
+from job_processor.handlers.payloads import payload_type
+from job_processor.models import Job, LogLine, Progress
+from job_processor.settings import LOG_LINES
+from job_processor.tasks import in_thread
+from job_processor.values import kept, normalize
+from job_processor.worker.describing import describe_error
+from job_processor.worker.outcomes import check_ran
+from job_processor.worker.processes.forwarding import Forwarder, Levels
+from job_processor.worker.processes.portable import Portable, pack
+
+_SEND_INTERVAL = 0.25  # seconds between two messages about progress and log
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a process is to run."""
+
+    module: str
+    qualname: str
+    bound: tuple[Any, ...]
+    """Everything of the handler's `BoundHandler` but the function."""
+    job: Job
+    state: Any
+    preloads: tuple[str, ...]
+    """Modules to import before that of the handler."""
+    levels: Levels
+    current: Job | None
+    """What `current_job()` is here, as it is in the worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a handler ended, in values that any process can read."""
+
+    result: Any = None
+    unstorable: str | None = None
+    """Why the result had to be described instead."""
+    error: Portable | None = None
+    """What it raised."""
+    told: str = ""
+    """The same as text, with the traceback."""
+
+
+def run(task: Task, channel: Connection, lifeline: Connection) -> Answer:
+    """Run a handler; return how it ended, whatever it raised."""
+    group = _Group(lifeline)
+    controller = AbortController()
+    recorder = _ChannelRecorder(channel)
+    forwarder = Forwarder(lambda lines: recorder.send("logs", lines), task.levels)
+    threading.Thread(target=_listen, args=(channel, controller, recorder), daemon=True).start()
+    try:
+        context = Context(task.job, controller.signal, task.state, recorder)
+        return _answer(*_call(task, controller, context, forwarder))
+    except BaseException as error:  # noqa: BLE001  # SystemExit and the like end the run, too
+        return Answer(error=pack(error), told=describe_error(error))
+    finally:
+        forwarder.flush()
+        recorder.close()
+        group.end()
+
+
+def find(module: str, qualname: str) -> Callable[..., Any]:
+    """Return a handler by its place; what a decorator put there knows the function."""
+    found: Any = importlib.import_module(module)
+    for name in qualname.split("."):
+        found = getattr(found, name)
+    handler: Callable[..., Any] = getattr(found, "handler", found)
+    return handler
+
+
+def _call(
+    task: Task, controller: AbortController, context: Context, forwarder: Forwarder
+) -> tuple[Callable[..., Any], Any]:
+    """Return the handler, and what it returned."""
+    forwarder.take_over()
+    for module in task.preloads:
+        importlib.import_module(module)
+    function = find(task.module, task.qualname)
+    forwarder.take_over()  # from what these modules have set up, as they did in the worker
+    positional, keywords, is_async = task.bound
+    bound = BoundHandler(function, positional, keywords, is_async, payload_type(function))
+    arguments, keywords = bound.arguments(task.job, controller.signal, context)
+    with of_job(task.current):
+        answer = function(*arguments, **keywords)
+        if inspect.isawaitable(answer):
+            answer = asyncio.run(_awaited(answer))
+        return function, answer
+
+
+async def _awaited(answer: Any) -> Any:
+    return await answer
+
+
+def _answer(function: Callable[..., Any], result: Any) -> Answer:
+    plain, reason = kept(result, "result")
+    if reason is not None:
+        check_ran(function, result)
+    return Answer(plain, reason)
+
+
+class _Group:
+    """Our own process group, which ends with our worker whatever we are busy with.
+
+    A shell waits at the lifeline, a pipe that the worker alone holds open, and then kills the
+    group: this process, even in a call that holds the interpreter's lock, and what it has started.
+    """
+
+    def __init__(self, lifeline: Connection) -> None:
+        self._shell: int | None = None
+        if sys.platform == "win32":
+            return
+        _keep_from_others()
+        with contextlib.suppress(OSError):  # without a shell a thread watches, see `_listen`
+            os.setsid()  # also: Ctrl-C is for the worker alone
+            self._shell = os.posix_spawn(
+                "/bin/sh",
+                ["sh", "-c", f"read _; kill -9 -{os.getpid()}"],
+                os.environ,
+                file_actions=[(os.POSIX_SPAWN_DUP2, lifeline.fileno(), 0)],
+            )
+
+    def end(self) -> None:
+        """End the shell, and what the handler has left running."""
+        if self._shell is None or sys.platform == "win32":
+            return
+        before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.killpg(os.getpid(), signal.SIGTERM)
+        os.waitpid(self._shell, 0)
+        signal.signal(signal.SIGTERM, before)
+
+
+def _keep_from_others() -> None:
+    """Let no program that is started here hold a pipe of ours, whose end would never be seen."""
+    for path in Path("/dev/fd").iterdir():
+        with contextlib.suppress(OSError):  # that of the listing itself is closed by now
+            if (fd := int(path.name)) > 2:
+                os.set_inheritable(fd, False)
+
+
+def _listen(channel: Connection, controller: AbortController, recorder: _ChannelRecorder) -> None:
+    while True:
+        try:
+            kind, value = channel.recv()
+        except (EOFError, OSError):
+            break
+        if kind == "abort":
+            controller.abort(AbortReason(value))
+        else:
+            recorder.saved.put(value)
+    if not recorder.closed:
+        os._exit(1)
+
+
+class _ChannelRecorder(Recorder):
+    """Sends what a handler tells to its worker, now and then."""
+
+    def __init__(self, channel: Connection) -> None:
+        self.saved: SimpleQueue[str | None] = SimpleQueue()
+        """An answer to each state that was sent: None, or why it was not saved."""
+        self.closed = False
+        self._channel = channel
+        self._clock = Clock()
+        self._sending = threading.Lock()
+        self._progress: Progress | None = None
+        self._lines: deque[LogLine] = deque(maxlen=LOG_LINES)
+        self._told = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def progress(self, fraction: float, message: str | None) -> None:
+        """Take how far the run has come."""
+        self._progress = Progress(fraction, message, self._clock.now())
+        self._tell()
+
+    def log(self, text: str) -> None:
+        """Take a line."""
+        self._lines.append(LogLine(self._clock.now(), text))
+        self._tell()
+
+    async def save(self, state: Any) -> None:
+        """Let the worker write a state; return once it has."""
+        await in_thread(lambda: self.save_sync(state), "job-processor-save")
+
+    def save_sync(self, state: Any) -> None:
+        """The same, for a plain handler."""
+        plain = normalize(state, "state")
+        self.send("save", plain)
+        refused = self.saved.get()
+        if refused is not None:
+            raise AbortedError(refused)
+
+    def close(self) -> None:
+        """Send what is left; from now on the end of the channel means nothing."""
+        self.closed = True
+        self._send_notes()
+        self.send("end", None)  # what the handler has started may hold the channel open
+
+    def _tell(self) -> None:
+        self._told.set()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._send_regularly, daemon=True)
+            self._thread.start()
+
+    def _send_regularly(self) -> None:
+        while self._told.wait():
+            self._send_notes()
+            time.sleep(_SEND_INTERVAL)
+
+    def _send_notes(self) -> None:
+        self._told.clear()
+        lines = []
+        while self._lines:
+            lines.append(self._lines.popleft())
+        if lines or self._progress is not None:
+            self.send("notes", (self._progress, lines))
+
+    def send(self, kind: str, value: Any) -> None:
+        """Send a message; waits while the worker does not read."""
+        with self._sending, contextlib.suppress(OSError):  # the worker is gone: so are we, soon
+            self._channel.send((kind, value))
