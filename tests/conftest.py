@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from job_processor import tasks
@@ -13,6 +14,9 @@ from job_processor.crons import scheduler
 from job_processor.worker import pauses, reconciler
 from tests.mongo_server import database_url, external_url, missing_server, mongo_url
 from tests.processors import Processors
+
+hypothesis.settings.register_profile("timeless", deadline=None)
+hypothesis.settings.load_profile("timeless")  # how long an example takes says nothing here
 
 _SLOW_ONES_END = 0.8
 """The part of a run at whose end the last slow test begins."""

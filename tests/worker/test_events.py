@@ -223,7 +223,7 @@ async def test_nothing_is_made_when_nobody_listens(
     Heard(processor).forget()
     for place in ("worker.loop", "worker.executor", "worker.reporter", "events"):
         monkeypatch.setattr(f"job_processor.{place}.Event", made)
-    for name in ("scopes.Scopes.enter", "stamps.Stamps.on"):
+    for name in ("hooks.Scopes.enter", "hooks.Stamps.on"):
         monkeypatch.setattr(f"job_processor.{name}", made)
     job = await processor.schedule_job("a", None, timedelta(0))
     (other,) = await processor.schedule_jobs(["a"])
