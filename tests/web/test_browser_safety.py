@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Response as Answer
+from playwright.async_api import Route as Intercepted
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -59,6 +61,39 @@ async def test_twenty_tabs_share_one_stream(
         await expect(page.locator("tbody")).to_contain_text(str(job.id))
     await context.close()
     await listeners(app, 0)
+
+
+def is_refresh(answer: Answer) -> bool:
+    """Return whether a page has asked for itself once more."""
+    return "job-processor-refresh" in answer.request.headers
+
+
+@pytest.mark.parametrize("failure", ["refused", "cut off"])
+async def test_a_change_that_could_not_be_had_is_asked_for_again(
+    browser: Browser, address: str, processor: JobProcessor, failure: str
+) -> None:
+    """A page shows what it was told of, also where the server or the network failed it twice.
+
+    One job is told of twice at most: by who stored it, and by what looks at the file.
+    """
+    context = await browser.new_context(base_url=address)
+    page = await context.new_page()
+    async with page.expect_response(is_refresh):  # the one that comes with the connection
+        await page.goto("/jobs")
+    failed: list[str] = []
+
+    async def fail_twice(route: Intercepted) -> None:
+        if len(failed) == 2:
+            await route.continue_()
+            return
+        failed.append(route.request.url)
+        await (route.fulfill(status=503) if failure == "refused" else route.abort())
+
+    await page.route("**/jobs", fail_twice)
+    job = await processor.schedule_job("echo")
+    await expect(page.locator("tbody")).to_contain_text(str(job.id))
+    assert len(failed) == 2
+    await context.close()
 
 
 async def test_a_hidden_tab_has_no_part_in_it(

@@ -32,7 +32,7 @@ class Case(TransactionTestCase):
         order = Order.objects.create(customer="Ada")
         schedule_on_commit("confirm", {"order": order.pk})
         job = get_client().schedule_job("confirm", {"order": order.pk})
-        call_command("job_processor", "worker", "--burst")
+        call_command("job_processor", "worker", "--burst", "--concurrency", "1")
         assert get_client().get_job(job.id).status == "finished"
         out = StringIO()
         with redirect_stdout(out):

@@ -7,6 +7,7 @@ let stream = null;
 let asking = false;
 let again = false;
 let timer = 0;
+let pause = 1000; // ms until a page that could not be had is asked for once more; it grows
 
 function zones(root) {
   for (const time of root.querySelectorAll("time[datetime]")) {
@@ -24,24 +25,35 @@ async function refresh() {
   if (still || document.hidden) return; // who comes back to the page joins again, and is told
   if (asking) { again = true; return; }
   asking = true;
+  let missed = true;
   try {
     const headers = { accept: "text/html", "job-processor-refresh": "1" }; // it takes no message away
     const answer = await fetch(location.href, { headers, cache: "no-store" });
+    missed = answer.status === 429 || answer.status >= 500;
     if (!answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const old = document.getElementById("content");
     const fresh = page.getElementById("content");
-    if (!fresh || busy(old)) return;
+    missed = Boolean(fresh && busy(old));
+    if (!fresh || missed) return;
     zones(fresh);
     if (old.innerHTML !== fresh.innerHTML) merge(old, fresh);
     if (fresh.matches("[data-still]")) end();
   } catch (error) {
-    // The connection heals by itself, and then tells.
+    // The network, or a server that is away: asked once more.
   } finally {
     asking = false;
-    schedule();
+    if (missed) later();
+    else { pause = 1000; schedule(); }
     if (again) { again = false; setTimeout(refresh, 250); }
   }
+}
+
+// What a page was told of and could not have is not told again.
+function later() {
+  clearTimeout(timer);
+  timer = setTimeout(refresh, pause * (1 + Math.random()));
+  pause = Math.min(2 * pause, 30000);
 }
 
 // Replaces the parts that differ, so that focus, scroll positions and what is open stay.
