@@ -10,7 +10,7 @@ PYTHONS := python3 python3.13 python3.12 python3.11 python python3.14
 # MongoDB server of its own, and takes one test after the other from what is left.
 TEST_WORKERS ?= 5
 PYTEST_PARALLEL = -n $(TEST_WORKERS) --dist load --maxschedchunk 1
-# Passed on to the program that the target runs, as in: make test ARGS="tests/test_abort.py -x"
+# Passed on to the program that the target runs, as in: make test ARGS="tests/handlers/test_abort.py -x"
 ARGS ?=
 
 RUN_READY := $(VENV)/.ready-run

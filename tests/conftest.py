@@ -14,6 +14,7 @@ from job_processor.crons import scheduler
 from job_processor.worker import pauses, reconciler
 from tests.mongo_server import database_url, external_url, missing_server, mongo_url
 from tests.processors import Processors
+from tests.worker.probe import Probe
 
 hypothesis.settings.register_profile("timeless", deadline=None)
 hypothesis.settings.load_profile("timeless")  # how long an example takes says nothing here
@@ -84,3 +85,9 @@ async def processors(db_url: str) -> AsyncIterator[Processors]:
     """Makes processors on one database; they are stopped and closed at the end."""
     async with Processors(db_url) as made:
         yield made
+
+
+@pytest.fixture
+def probe() -> Probe:
+    """Handlers whose beginning and end the test decides."""
+    return Probe()

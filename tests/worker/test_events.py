@@ -20,9 +20,9 @@ from job_processor import (
     Retry,
     Snooze,
 )
+from tests.crons.test_scheduler import SetClock, engine_of, scheduler_of
 from tests.processors import Processors, eventually
 from tests.worker.test_crashes import die_holding
-from tests.worker.test_crons import SetClock, engine_of, scheduler_of
 
 
 class Heard:

@@ -16,8 +16,8 @@ from job_processor.models import occurrence_id
 from job_processor.settings import CRON_GRACE, CRON_LISTED_INTERVAL
 from job_processor.store import Store
 from job_processor.worker.engine import Engine
+from tests.crons.test_scheduler import SetClock, at, engine_of, nothing, scheduler_of, tasks
 from tests.processors import Processors, eventually
-from tests.worker.test_crons import SetClock, at, engine_of, nothing, scheduler_of, tasks
 
 HOUR = timedelta(seconds=CRON_GRACE)
 DAY = timedelta(days=1)

@@ -17,10 +17,10 @@ from job_processor.crons.scheduler import Scheduler
 from job_processor.models import Cron, CronTask, cron_id, occurrence_id
 from job_processor.node.crons import SharedCrons
 from job_processor.store.base import ANYTHING, Hint
+from tests.crons.test_scheduler import SetClock, engine_of, nothing, scheduler_of, tasks
+from tests.node.test_validator import install_node_validator
 from tests.processors import Processors
 from tests.store.mongo.samples import NOW, SECOND, cron
-from tests.worker.test_crons import SetClock, engine_of, nothing, scheduler_of, tasks
-from tests.worker.test_node_validator import install_node_validator
 
 EXPRESSION = "0 3 * * *"
 BEFORE = datetime(2026, 3, 2, 12, 0, 30, 500000, tzinfo=UTC)

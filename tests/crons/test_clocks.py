@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from job_processor import Clock, CronDef, CronTask, JobProcessor
 from job_processor.schedule import next_occurrence
+from tests.crons.test_scheduler import START, SetClock, engine_of, nothing, scheduler_of, tasks
 from tests.processors import QUICK, Processors, eventually
-from tests.worker.test_crons import START, SetClock, engine_of, nothing, scheduler_of, tasks
 
 DAYS = timedelta(days=2)
 YEARS = timedelta(days=3653)
