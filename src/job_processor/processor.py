@@ -27,6 +27,7 @@ from job_processor.hooks import Host, Integration, Scopes, Stamps
 from job_processor.jobs.intake import Scheduling
 from job_processor.jobs.wait import Waiting
 from job_processor.node.rules import check_registry
+from job_processor.parts import Parts
 from job_processor.settings import CLOSE_TIMEOUT, Settings, check_tags
 from job_processor.store.opening import open_store
 from job_processor.worker.engine import Engine
@@ -300,14 +301,16 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
 
     def _make_engine(self) -> Engine:
         return Engine(
-            self._store,
-            self.registry,
-            self.settings,
-            self._clock,
-            self._events,
-            self._scopes,
-            self._stamps,
-            self.logger,
+            Parts(
+                self._store,
+                self.registry,
+                self.settings,
+                self._clock,
+                self._events,
+                self._scopes,
+                self._stamps,
+                self.logger,
+            )
         )
 
     def _make_scheduling(self) -> Scheduling:

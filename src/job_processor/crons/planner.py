@@ -242,7 +242,7 @@ class Planner:
             updated_at=now,
             exclusive=definition.exclusive,
         )
-        return self._engine.stamps.on(task) if self._engine.stamps else task
+        return self._engine.parts.stamps.on(task)
 
 
 def _new_cron(name: str, definition: CronDef, pointer: datetime, now: datetime) -> Cron:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import socket
 import time
@@ -17,15 +16,11 @@ from typing import Any, Self
 
 from bson import ObjectId
 
-from job_processor.clock import Clock
 from job_processor.errors import WorkerStateError
-from job_processor.events import EventBus
 from job_processor.handlers.abort import AbortReason
-from job_processor.handlers.definitions import Registry
-from job_processor.hooks import Scopes, Stamps
 from job_processor.models import Job, WorkerInfo
-from job_processor.settings import LEAVE_TIMEOUT, Settings
-from job_processor.store import Store
+from job_processor.parts import Parts
+from job_processor.settings import LEAVE_TIMEOUT
 from job_processor.tasks import cancel
 from job_processor.version import version
 from job_processor.worker.clock_watch import ClockWatch
@@ -46,57 +41,32 @@ from job_processor.worker.tally import Tally
 class Engine:
     """Registered, beating, settling and obeying kills while anyone is inside `async with`."""
 
-    def __init__(
-        self,
-        store: Store,
-        registry: Registry,
-        settings: Settings,
-        clock: Clock,
-        events: EventBus,
-        scopes: Scopes,
-        stamps: Stamps,
-        logger: logging.Logger,
-    ) -> None:
-        self.store = store
-        self.registry = registry
-        self.settings = settings
-        self.clock = clock
-        self.events = events
-        self.stamps = stamps
-        self.logger = logger
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.store = parts.store
+        self.registry = parts.registry
+        self.settings = parts.settings
+        self.clock = parts.clock
+        self.events = parts.events
+        self.logger = parts.logger
         self.runs = Runs()
         self.gate = Gate()
-        self.tally = Tally(store, logger)
-        self.hooks = Hooks(scopes, logger)
-        self.reporter = Reporter(store, self.tally, events, self.hooks, clock, logger)
-        self.settler = Settler(store, self.gate, self.runs, self._report, logger)
-        self.scribe = Scribe(store, self.gate, events, clock, logger)
-        self.executor = Executor(
-            self.runs,
-            self.settler,
-            self.scribe,
-            events,
-            scopes,
-            clock,
-            logger,
-            concurrency=settings.concurrency,
-            kill_grace=settings.kill_grace,
-        )
-        self.clock_watch = ClockWatch(store, clock, logger)
+        self.tally = Tally(parts.store, parts.logger)
+        self.hooks = Hooks(parts.scopes, parts.logger)
+        self.reporter = Reporter(parts, self.tally, self.hooks)
+        self.settler = Settler(parts, self.gate, self.runs, self._report)
+        self.scribe = Scribe(parts, self.gate)
+        self.executor = Executor(parts, self.runs, self.settler, self.scribe)
+        self.clock_watch = ClockWatch(parts.store, parts.clock, parts.logger)
         self.lease = Lease(
-            store,
+            parts,
             self._worker_info,
             self.runs,
             self.gate,
             self.executor.ladder,
             self.clock_watch,
-            settings.heartbeat_interval,
-            settings.worker_timeout,
-            logger,
         )
-        self._kill_listener = KillListener(
-            store, self.runs, self.executor.ladder, settings.poll_interval, logger
-        )
+        self._kill_listener = KillListener(parts, self.runs, self.executor.ladder)
         self._users = 0
         self._unused = asyncio.Event()
         """Set while nobody is inside."""

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import contextvars
 import inspect
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -16,14 +15,14 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from job_processor.clock import Clock
-from job_processor.events import Event, EventBus, EventKind
+from job_processor.events import Event, EventKind
 from job_processor.handlers import current
 from job_processor.handlers.abort import AbortReason
 from job_processor.handlers.callables import attempt
 from job_processor.handlers.definitions import Definition
-from job_processor.hooks import Call, Scopes
+from job_processor.hooks import Call
 from job_processor.models import Job, JobStatus, make
+from job_processor.parts import Parts
 from job_processor.store.requests import Outcome
 from job_processor.values import copied, kept
 from job_processor.worker.ladder import Ladder
@@ -50,29 +49,23 @@ class Executor:
 
     def __init__(
         self,
+        parts: Parts,
         runs: Runs,
         settler: Settler,
         scribe: Scribe,
-        events: EventBus,
-        scopes: Scopes,
-        clock: Clock,
-        logger: logging.Logger,
-        *,
-        concurrency: int,
-        kill_grace: float,
     ) -> None:
-        self.ladder = Ladder(kill_grace, self._give_up, logger)
+        self.ladder = Ladder(parts.settings.kill_grace, self._give_up, parts.logger)
         self._runs = runs
         self._settler = settler
         self._scribe = scribe
-        self._events = events
-        self._scopes = scopes
-        self._clock = clock
-        self._logger = logger
+        self._events = parts.events
+        self._scopes = parts.scopes
+        self._clock = parts.clock
+        self._logger = parts.logger
         self._processes: Processes | None = None
         self.claimer: asyncio.Task[Any] | None = None
         """The task of the worker that claims, while there is one."""
-        self._threads = ThreadPoolExecutor(concurrency + _SPARE_THREADS, "job")
+        self._threads = ThreadPoolExecutor(parts.settings.concurrency + _SPARE_THREADS, "job")
 
     def close(self) -> None:
         """Let the idle threads end; one that hangs is left to the end of the process."""

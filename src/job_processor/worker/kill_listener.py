@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from job_processor.handlers.abort import AbortReason
-from job_processor.store import Store
+from job_processor.parts import Parts
 from job_processor.store.base import Hint
 from job_processor.tasks import Trouble
 from job_processor.worker.ladder import Ladder
@@ -16,19 +15,12 @@ from job_processor.worker.runs import Runs
 class KillListener:
     """Asks for kill requests after each hint and, while anything runs, each `poll_interval`."""
 
-    def __init__(
-        self,
-        store: Store,
-        runs: Runs,
-        ladder: Ladder,
-        poll_interval: float,
-        logger: logging.Logger,
-    ) -> None:
-        self._store = store
+    def __init__(self, parts: Parts, runs: Runs, ladder: Ladder) -> None:
+        self._store = parts.store
         self._runs = runs
         self._ladder = ladder
-        self._interval = poll_interval
-        self._logger = logger
+        self._interval = parts.settings.poll_interval
+        self._logger = parts.logger
         self._wake = asyncio.Event()
 
     async def run(self) -> None:

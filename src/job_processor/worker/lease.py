@@ -7,7 +7,6 @@ claims only while its last confirmed one is younger than that claims nothing tha
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -16,7 +15,7 @@ from bson import ObjectId
 from job_processor.errors import StoreUnavailableError
 from job_processor.handlers.abort import AbortReason
 from job_processor.models import WorkerInfo
-from job_processor.store import Store
+from job_processor.parts import Parts
 from job_processor.tasks import cancel, persist
 from job_processor.worker.clock_watch import ClockWatch
 from job_processor.worker.gate import Gate
@@ -40,25 +39,22 @@ class Lease:
 
     def __init__(
         self,
-        store: Store,
+        parts: Parts,
         info: Callable[[ObjectId], WorkerInfo],
         runs: Runs,
         gate: Gate,
         ladder: Ladder,
         clock_watch: ClockWatch,
-        heartbeat_interval: float,
-        worker_timeout: float,
-        logger: logging.Logger,
     ) -> None:
-        self._store = store
+        self._store = parts.store
         self._info = info
         self._runs = runs
         self._gate = gate
         self._ladder = ladder
         self._clock_watch = clock_watch
-        self._interval = heartbeat_interval
-        self._timeout = worker_timeout
-        self._logger = logger
+        self._interval = parts.settings.heartbeat_interval
+        self._timeout = parts.settings.worker_timeout
+        self._logger = parts.logger
         self._beats = self._no_beats()
         self._heartbeat: Heartbeat | None = None
         self._renewal: asyncio.Task[None] | None = None

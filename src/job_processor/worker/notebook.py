@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from job_processor.clock import Clock
 from job_processor.errors import AbortedError, NotSetUpError
-from job_processor.events import Event, EventBus, EventKind
+from job_processor.events import Event, EventKind
 from job_processor.handlers.abort import AbortReason
 from job_processor.handlers.context import Context, Recorder
 from job_processor.models import LogLine, Notes, Progress
+from job_processor.parts import Parts
 from job_processor.settings import LOG_LINES, NOTES_INTERVAL
-from job_processor.store import Store
 from job_processor.tasks import Trouble, is_of_input, persist
 from job_processor.values import normalize
 from job_processor.worker.gate import Gate
@@ -28,21 +26,14 @@ from job_processor.worker.runs import Run
 class Scribe:
     """Gives runs their notebooks, and writes what is in them."""
 
-    def __init__(
-        self,
-        store: Store,
-        gate: Gate,
-        events: EventBus,
-        clock: Clock,
-        logger: logging.Logger,
-    ) -> None:
-        self.store = store
+    def __init__(self, parts: Parts, gate: Gate) -> None:
+        self.store = parts.store
         self.gate = gate
-        self._events = events
-        self.clock = clock
-        self.logger = logger
+        self._events = parts.events
+        self.clock = parts.clock
+        self.logger = parts.logger
         self._changed: set[Notebook] = set()
-        self._trouble = Trouble(logger, "progress and logs")
+        self._trouble = Trouble(parts.logger, "progress and logs")
         self._wake = asyncio.Event()
 
     async def context(self, run: Run) -> Context:

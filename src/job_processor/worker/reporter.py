@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeAlias, TypeVar
 
 from bson import ObjectId
 
-from job_processor.clock import Clock
 from job_processor.errors import StoreError
-from job_processor.events import Event, EventBus, EventKind
+from job_processor.events import Event, EventKind
 from job_processor.handlers.definitions import Definition
 from job_processor.models import WAITING, Job, JobStatus
-from job_processor.store import Store
+from job_processor.parts import Parts
 from job_processor.tasks import persist
 from job_processor.worker.hooks import Hooks
 from job_processor.worker.tally import Tally
@@ -38,21 +36,13 @@ _HOOKED = frozenset({JobStatus.FINISHED, JobStatus.ERRORED, JobStatus.KILLED})
 class Reporter:
     """Tells about settlements, each once: only who won a settlement calls it."""
 
-    def __init__(
-        self,
-        store: Store,
-        tally: Tally,
-        events: EventBus,
-        hooks: Hooks,
-        clock: Clock,
-        logger: logging.Logger,
-    ) -> None:
-        self._store = store
+    def __init__(self, parts: Parts, tally: Tally, hooks: Hooks) -> None:
+        self._store = parts.store
         self._tally = tally
-        self._events = events
+        self._events = parts.events
         self._hooks = hooks
-        self._clock = clock
-        self._logger = logger
+        self._clock = parts.clock
+        self._logger = parts.logger
         self.on_settled: Callable[[Job], object] | None = None
         """Called with each job that this process settled; the scheduler waits for some."""
 

@@ -8,7 +8,6 @@ refused gives way to what is next best, and what fails by itself is found and se
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,8 +15,8 @@ from dataclasses import dataclass
 
 from job_processor.errors import NotSetUpError, StoreUnavailableError
 from job_processor.models import WAITING, Job, JobStatus
+from job_processor.parts import Parts
 from job_processor.settings import LONE_TRIES, SETTLE_BATCH
-from job_processor.store import Store
 from job_processor.store.requests import Outcome, Settlement, Verdict
 from job_processor.tasks import Trouble, cancel, is_of_input
 from job_processor.worker.gate import Gate
@@ -48,22 +47,20 @@ Report = Callable[[Sequence[Settled]], Awaitable[None]]
 class Settler:
     """Owns every outcome from its decision to its confirmation."""
 
-    def __init__(
-        self, store: Store, gate: Gate, runs: Runs, report: Report, logger: logging.Logger
-    ) -> None:
-        self._store = store
+    def __init__(self, parts: Parts, gate: Gate, runs: Runs, report: Report) -> None:
+        self._store = parts.store
         self._gate = gate
         self._runs = runs
         self._report = report
-        self._logger = logger
+        self._logger = parts.logger
         self._waiting: list[_Pending] = []
         self._parts: deque[list[_Pending]] = deque()
         """Parts of batches that are to be written before what waits: again, or as next best."""
         self._aside: deque[_Pending] = deque()
         """What failed alone; one is tried at a time, at `_aside_at`, in monotonic seconds."""
         self._aside_at = 0.0
-        self._trouble = Trouble(logger, "settlement")
-        self._aside_trouble = Trouble(logger, "settlement")
+        self._trouble = Trouble(parts.logger, "settlement")
+        self._aside_trouble = Trouble(parts.logger, "settlement")
         self._following: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
