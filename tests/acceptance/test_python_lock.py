@@ -33,9 +33,12 @@ async def test_a_handler_that_holds_pythons_lock(
     assert spans[1].pid != first["pid"]
     site.assert_hooked_at_most_once()
     (holder,) = [worker for worker in site.workers if worker.pid == first["pid"]]
-    async with asyncio.timeout(WAIT):
-        while "without Python's lock" not in holder.log or "taken away" not in holder.log:  # noqa: ASYNC110  # it writes a file
-            await asyncio.sleep(0.05)
+    try:
+        async with asyncio.timeout(WAIT):
+            while "without Python's lock" not in holder.log or "taken away" not in holder.log:  # noqa: ASYNC110  # it writes a file
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        pytest.fail(f"its log lacks one of the two:\n{holder.log}")
     assert f"'locks' ({job.id})" in holder.log
     assert "executor='process'" in holder.log
     more = await site.processor.schedule_jobs([("deaf", {"seconds": 1.0})] * 2)

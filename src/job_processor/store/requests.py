@@ -73,7 +73,7 @@ class JobQuery:
         return self.worker_id is not None or self.error is not None or self.payload is not None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # nobody changes one; frozen, making it would take five times as long
 class Outcome:
     """What a run's end writes: its next state and everything that comes with it."""
 
@@ -97,7 +97,7 @@ class Outcome:
     """True where notes and saved state are removed, to make room for the rest."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # as above
 class Settlement:
     """One guarded write: the run that it ends, whose it must be, and the outcome."""
 
@@ -112,8 +112,7 @@ class Settlement:
     def written(self) -> Job:
         """Return the job as this settlement leaves it in the database."""
         if self._written is None:
-            object.__setattr__(self, "_written", self._write())
-        assert self._written is not None  # noqa: S101  # set above
+            self._written = self._write()
         return self._written
 
     def _write(self) -> Job:
