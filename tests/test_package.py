@@ -30,7 +30,7 @@ def test_the_import_and_the_help_load_no_engine() -> None:
         "try: main()\n"
         "except SystemExit: pass"
     )
-    assert "job_processor.cli.app" in loaded
+    assert "job_processor.cli.app.main" in loaded
     assert not loaded & {"asyncio", "bson", "rich", "job_processor.processor"}
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import typer
 
-from job_processor.cli.app import app
-from job_processor.cli.failing import BAD_INPUT, DONE, FAILED
+from job_processor.cli.app.failing import BAD_INPUT, DONE, FAILED
+from job_processor.cli.app.main import app
 from tests.docs.markdown import blocks, code, codes, table
 
 PAGE = "docs/cli.md"

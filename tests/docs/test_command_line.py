@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import typer
 
-from job_processor.cli.app import app
+from job_processor.cli.app.main import app
 from tests.docs.markdown import PAGES, blocks, code, table
 
 HEADERS = {

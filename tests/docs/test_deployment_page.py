@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from job_processor import JobProcessor
-from job_processor.cli.app import app
+from job_processor.cli.app.main import app
 from tests.docs.markdown import PAGES, blocks
 from tests.docs.supervision import commands, documents, instructions, seconds, unit
 

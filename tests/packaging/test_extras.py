@@ -16,10 +16,10 @@ WITHOUT_EXTRAS = (
     "job_processor.testing",
     "job_processor.integrations.base",
     "job_processor.integrations.logs",
-    "job_processor.cli.app",
-    "job_processor.cli.worker",
-    "job_processor.cli.supervisor",
-    "job_processor.cli.top",
+    "job_processor.cli.app.main",
+    "job_processor.cli.supervise.worker",
+    "job_processor.cli.supervise.supervisor",
+    "job_processor.cli.commands.top",
 )
 """What works without any of them."""
 

@@ -30,8 +30,8 @@ from bson.datetime_ms import DatetimeMS
 from pymongo import AsyncMongoClient
 
 from job_processor import JobDef, JobProcessor, JobStatus
-from job_processor.cli import frame, tables
-from job_processor.cli.when import read_time
+from job_processor.cli.app.when import read_time
+from job_processor.cli.views import frame, tables
 from job_processor.web import create_app
 from tests.mongo_server import EXTERNAL_URL_VARIABLE
 from tests.processors import WAIT, Processors, working

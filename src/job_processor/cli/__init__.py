@@ -1,5 +1,5 @@
 """The command line: `job-processor`, or `python -m job_processor`."""
 
-from job_processor.cli.app import main
+from job_processor.cli.app.main import main
 
 __all__ = ["main"]

@@ -9,11 +9,11 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
+from job_processor.cli.app.output import amount
+from job_processor.cli.app.when import span
 from job_processor.cli.demo.jobs import ATTEMPTS, CRON_SECONDS
 from job_processor.cli.demo.story import ROWS, Cast
 from job_processor.cli.demo.watcher import Snapshot
-from job_processor.cli.output import amount
-from job_processor.cli.when import span
 from job_processor.models import CronTask, Job, JobStatus
 
 _FIRINGS = 3

@@ -14,12 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from job_processor.as_json import job_json
-from job_processor.cli import tables
+from job_processor.cli.app.output import has_live_view, plain
+from job_processor.cli.app.when import between
 from job_processor.cli.demo.checks import Check
 from job_processor.cli.demo.fleet import Fleet
 from job_processor.cli.demo.watcher import Snapshot
-from job_processor.cli.output import has_live_view, plain
-from job_processor.cli.when import between
+from job_processor.cli.views import tables
 
 _PROGRESS_SECONDS = 2.0  # between two lines of progress where there is no live view
 _STORY_ROWS = 6

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from job_processor.cli.embedded import run
+from job_processor.cli.app.embedded import run
 from job_processor.integrations.django.conf import configuration
 from job_processor.integrations.django.project import database
 

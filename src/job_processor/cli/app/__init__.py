@@ -1,0 +1,1 @@
+"""The command line itself: its options, how it reads, prints and fails."""

@@ -1,0 +1,57 @@
+"""`check`: whether an application and its database can do their work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from job_processor.cli.app.failing import DONE, FAILED, BrokenAppError
+from job_processor.cli.app.loading import load_app
+from job_processor.cli.app.output import amount, console, plain, print_json
+from job_processor.errors import StoreError
+from job_processor.ops.check import Finding
+
+_STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
+
+
+def run(spec: str, *, as_json: bool) -> int:
+    """Print what was found; return the exit code: 1 when there is an error."""
+    findings = asyncio.run(_look(spec))
+    failed = any(each.level == "error" for each in findings)
+    if as_json:
+        print_json({"ok": not failed, "findings": [each.as_json() for each in findings]})
+    else:
+        console().print(_lines(findings))
+        console().print(Text(_summary(findings)))
+    return FAILED if failed else DONE
+
+
+async def _look(spec: str) -> list[Finding]:
+    """Return the findings; an application that fails by itself is one. Raises AppError."""
+    try:
+        processor = await load_app(spec).processor()
+    except (BrokenAppError, StoreError) as error:
+        return [Finding("application", "error", str(error).removeprefix("APP: "))]
+    try:
+        return await processor.check()
+    finally:
+        await processor.close()
+
+
+def _lines(findings: Sequence[Finding]) -> Table:
+    made = Table.grid(padding=(0, 2))
+    for _ in range(3):
+        made.add_column()
+    for each in findings:
+        level = Text(each.level, style=_STYLES[each.level])
+        made.add_row(level, Text(plain(each.subject)), Text(plain(each.text)))
+    return made
+
+
+def _summary(findings: Sequence[Finding]) -> str:
+    counts = {level: sum(each.level == level for each in findings) for level in _STYLES}
+    told = f"{amount(counts['error'], 'error')}, {amount(counts['warning'], 'warning')}"
+    return f"\n{told}, {counts['ok']} ok"

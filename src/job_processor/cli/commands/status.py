@@ -1,0 +1,47 @@
+"""`status`: what a database holds at present."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from job_processor.cli.app.asking import ask
+from job_processor.cli.app.output import amount, console, print_json
+from job_processor.cli.app.when import read_time
+from job_processor.cli.views import tables
+from job_processor.cli.views.pauses import paused_text
+from job_processor.jobs.pauses import Pauses
+from job_processor.processor import JobProcessor
+from job_processor.settings import STATUS_LIMIT
+
+_QUEUE_ROWS = 10
+
+
+def run(db: str | None, prefix: str, *, as_json: bool) -> None:
+    """Print the status."""
+
+    async def look(processor: JobProcessor) -> tuple[str, dict[str, Any], Pauses]:
+        return processor.address, await processor.get_status(), await processor.get_pauses()
+
+    address, status, paused = ask(db, prefix, look)
+    if as_json:
+        print_json(status)
+    else:
+        console().print(_report(address, status, paused))
+
+
+def _report(address: str, status: dict[str, Any], paused: Pauses) -> RenderableType:
+    now = read_time(status["now"])
+    workers, queue, jobs, crons = (status[key] for key in ("workers", "queue", "jobs", "crons"))
+    summary = f"{tables.workers_text(workers)}, {amount(len(queue), 'job', STATUS_LIMIT)} due"
+    counts = ((group["name"], group["counts"]) for group in jobs)
+    return tables.stacked(
+        Text.assemble((address, "bold"), "  ", summary),
+        Text(f"Paused: {paused_text(paused)}", style="yellow") if paused else None,
+        tables.workers_table(workers, now) if workers else None,
+        tables.counts_table(counts) if jobs else Text("There are no jobs yet.", style="dim"),
+        tables.crons_table(crons, now, "Crons") if crons else None,
+        tables.jobs_table(queue[:_QUEUE_ROWS], now, "Due first") if queue else None,
+    )

@@ -1,0 +1,165 @@
+"""`web`: the dashboard of an application, on a port."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from job_processor.cli.app.extras import require
+from job_processor.cli.app.failing import UsageError
+from job_processor.cli.app.loading import load_app
+from job_processor.cli.app.reading import read_number
+from job_processor.errors import InvalidArgumentError
+
+if TYPE_CHECKING:  # an extra
+    from job_processor.web import Access, Login
+
+TOKEN = "JOB_PROCESSOR_WEB_TOKEN"  # noqa: S105  # the name of a variable
+LOGIN = "JOB_PROCESSOR_WEB_LOGIN"
+
+
+@dataclass(frozen=True, slots=True)
+class WebOptions:
+    """The options of `web`, as typed."""
+
+    host: str
+    port: str
+    token: str | None
+    login: str | None
+    no_login: bool
+    read_only: bool
+    allowed_hosts: Sequence[str]
+    root_path: str
+    proxies: str
+
+    @property
+    def number(self) -> int:
+        """The port; raises InvalidArgumentError."""
+        number = read_number("--port", self.port)
+        if not 0 <= number <= 65_535:
+            raise InvalidArgumentError("--port", self.port, "allowed is a number from 0 to 65535")
+        return number
+
+    @property
+    def root(self) -> str:
+        """The path under which a proxy shows it, decoded; raises InvalidArgumentError."""
+        path = unquote(self.root_path.rstrip("/"))
+        if path and (not path.startswith("/") or path.startswith("//") or not path.isprintable()):
+            allowed = "allowed is a path that begins with one /, such as /queue"
+            raise InvalidArgumentError("--root-path", self.root_path, allowed)
+        return path
+
+    @property
+    def trusted(self) -> list[str]:
+        """The addresses and networks of proxies."""
+        return [each.strip() for each in self.proxies.split(",") if each.strip()]
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this machine alone can reach it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+def run(app: str, options: WebOptions) -> None:
+    """Serve the dashboard until it is stopped.
+
+    Raises MissingExtraError, InvalidArgumentError for an option that cannot be, such as an address
+    that others can reach without a login, and UsageError when nothing says who may come in.
+    """
+    require("web", "the dashboard")
+    asyncio.run(_serve(app, options, options.number, options.root))
+
+
+async def _serve(app: str, options: WebOptions, port: int, root: str) -> None:
+    from job_processor.web import Login, create_app  # noqa: PLC0415  # an extra
+    from job_processor.web.entrance import Entrance  # noqa: PLC0415  # the same
+    from job_processor.web.hosts import LOCAL  # noqa: PLC0415  # the same
+    from job_processor.web.server import serve  # noqa: PLC0415  # the same
+
+    check = _check_of(options)
+    hosts = None
+    if options.allowed_hosts or not isinstance(check, Login):
+        hosts = [*options.allowed_hosts, *LOCAL, options.host]
+    processor = await load_app(app).processor()
+
+    def tell(address: str) -> None:
+        place = f"{address.rstrip('/')}{root}/" if root else address
+        told = check.address(place) if isinstance(check, Entrance) else place
+        print(  # noqa: T201  # what the command says
+            f"The dashboard of {processor.address} is at {told} (Ctrl-C ends it)", flush=True
+        )
+        if isinstance(check, Entrance):
+            print("Whoever has this address may come in.", flush=True)  # noqa: T201  # the same
+        if not options.is_local and not options.trusted:
+            sys.stderr.write(
+                "Warning: tokens and passwords travel readably. Put a proxy with TLS in front, and "
+                "name it by --forwarded-allow-ips\n"
+            )
+
+    served = create_app(processor, check, allowed_hosts=hosts)
+    await serve(served, options.host, port, tell, root_path=root, proxies=options.trusted)
+
+
+def _check_of(options: WebOptions) -> Any:
+    """Return who may come in: whoever logs in, whoever has the printed address, or everybody."""
+    from job_processor.web.entrance import Entrance  # noqa: PLC0415  # an extra
+
+    may: Access = "read_only" if options.read_only else "all"
+    login = _login(options, may)
+    if options.no_login and login is not None:
+        raise UsageError(f"--no-login: there is one, by --token, --login, ${TOKEN} or ${LOGIN}")
+    if login is not None:
+        return login
+    if not options.is_local:
+        raise InvalidArgumentError(
+            "--host",
+            options.host,
+            "whoever reaches it could see and do all; allowed without a login are 127.0.0.1, ::1 "
+            f"and localhost: give --token (or ${TOKEN}) or --login (or ${LOGIN})",
+        )
+    if options.no_login:
+        return lambda _: may
+    if not sys.stdout.isatty():  # a token that is printed there would stay in a log
+        raise UsageError(
+            f"who may come in? Set ${TOKEN} or ${LOGIN} (or give --token or --login), or give "
+            "--no-login, by which every user of this machine may see and do all"
+        )
+    return Entrance(may)
+
+
+def _login(options: WebOptions, may: Access) -> Login | None:
+    from job_processor.web import Login  # noqa: PLC0415  # an extra
+    from job_processor.web.access import (  # noqa: PLC0415  # the same
+        check_password,
+        check_token,
+        check_user,
+    )
+
+    token_by, token = _given("--token", options.token, TOKEN)
+    login_by, text = _given("--login", options.login, LOGIN)
+    if token is not None:
+        check_token(token_by, token)
+    name = password = None
+    if text is not None:
+        name, colon, password = text.partition(":")
+        if not (name and colon and password):
+            raise InvalidArgumentError(login_by, "…", "allowed is NAME:PASSWORD")
+        check_user(login_by, name)
+        check_password(login_by, password)
+    return None if token is None and name is None else Login(token, name, password, may)
+
+
+def _given(option: str, value: str | None, variable: str) -> tuple[str, str | None]:
+    """Return what was given, and by what; a variable that is set but empty was given, too."""
+    if value is not None:
+        return option, value
+    return f"${variable}", os.environ.get(variable)

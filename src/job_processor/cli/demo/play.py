@@ -1,0 +1,112 @@
+"""Runs the demo from the first worker to the summary, and cleans up whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from signal import SIGHUP, SIGINT, SIGTERM
+
+from rich.console import Console
+from rich.text import Text
+
+from job_processor.cli.app.failing import DONE, FAILED
+from job_processor.cli.app.output import console, print_json
+from job_processor.cli.demo.checks import check_all, summary_json, throughput
+from job_processor.cli.demo.fleet import Fleet
+from job_processor.cli.demo.jobs import PREFIX, make
+from job_processor.cli.demo.story import Story
+from job_processor.cli.demo.view import DemoView, show_summary
+from job_processor.cli.demo.watcher import Watcher
+from job_processor.clock import Clock
+from job_processor.errors import InvalidArgumentError
+from job_processor.settings import sqlite_address
+from job_processor.tasks import cancel
+
+_DEADLINE = 50.0  # seconds; it takes about fifteen
+_PRIVATE = ("sqlite:", "sqlite:///:memory:")
+
+
+def run(db: str | None, *, as_json: bool) -> int:
+    """Run the demo on a database that is kept, or on a temporary one; return the exit code."""
+    if db is not None and db.partition("?")[0].rstrip("/") in _PRIVATE:
+        raise InvalidArgumentError("--db", db, "allowed is a database that processes can share")
+    try:
+        with tempfile.TemporaryDirectory(prefix="job-processor-demo-") as folder:
+            return asyncio.run(_play(db, Path(folder), as_json=as_json))
+    except asyncio.CancelledError:
+        sys.stderr.write("Interrupted: the workers are stopped.\n")
+        return FAILED
+
+
+async def _play(db: str | None, folder: Path, *, as_json: bool) -> int:
+    url = db or sqlite_address(folder / "demo.db")
+    out = Console(stderr=True) if as_json else console()
+    async with make(url) as processor, Fleet(url, folder) as fleet:
+        watcher = Watcher(processor, since=Clock().now())
+        with _interruptible(fleet), DemoView(out, processor.address, fleet) as view:
+            watcher.on_snapshot = view.show
+            story = Story(processor, fleet, watcher, folder, view.tell)
+            problem = await _until_played(story, watcher, fleet)
+            await fleet.stop()
+            seen = await watcher.look()
+        checks = check_all(seen, story.cast) if story.cast is not None else []
+        if as_json:
+            print_json(summary_json(seen, checks))
+        else:
+            show_summary(out, seen, checks, throughput(seen))
+        if problem is None and all(check.met for check in checks):
+            _tell_where(out, db, processor.address)
+            return DONE
+        sys.stderr.write(f"{problem or 'Not all went as expected.'}\n{fleet.log_ends()}\n")
+        return FAILED
+
+
+async def _until_played(story: Story, watcher: Watcher, fleet: Fleet) -> str | None:
+    """Return when the story has ended, or why it was cut off."""
+    play = asyncio.create_task(story.play(), name="story")
+    watch = asyncio.create_task(watcher.run(), name="watcher")
+    death = asyncio.create_task(fleet.first_unexpected_end(), name="fleet")
+    tasks = [play, watch, death]
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=_DEADLINE, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            return f"The demo gave up after {_DEADLINE:.0f} s."
+        if play in done:
+            play.result()
+            return None
+        if watch in done:
+            watch.result()  # it only ends by an error
+        worker = death.result()
+        return f"{worker.name} {worker.fate}."
+    finally:
+        await cancel(tasks)
+
+
+@contextmanager
+def _interruptible(fleet: Fleet) -> Iterator[None]:
+    """Let the first signal end the demo in good order, a second one its workers at once."""
+    loop, main = asyncio.get_running_loop(), asyncio.current_task()
+    assert main is not None  # noqa: S101  # called in a coroutine
+
+    def on_signal() -> None:
+        if main.cancelling():
+            fleet.kill()
+        else:
+            main.cancel()
+
+    for number in (SIGINT, SIGTERM, SIGHUP):
+        loop.add_signal_handler(number, on_signal)
+    yield  # the handlers stay until the loop ends: the workers have to be stopped first
+
+
+def _tell_where(out: Console, db: str | None, address: str) -> None:
+    if not db:
+        hint = "The database was temporary. job-processor demo --db sqlite:///demo.db keeps it."
+    else:
+        url = db if db.startswith("sqlite:") else address  # the address shows no password
+        hint = f"To look around: job-processor status --db {url} --prefix {PREFIX}"
+    out.print(Text(hint, style="dim"))

@@ -1,0 +1,1 @@
+"""Worker processes: one, several or a reloaded one; their signals, their log, their end."""

@@ -1,0 +1,1 @@
+"""What people see of jobs, crons and workers: tables, frames and views that are drawn again."""

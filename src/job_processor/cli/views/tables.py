@@ -1,0 +1,231 @@
+"""Jobs, crons and workers as tables: from the plain JSON values of the status to rich."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from rich import box
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+from job_processor.cli.app.output import amount, plain
+from job_processor.cli.app.when import between, read_time, relative
+from job_processor.errors import shorten
+from job_processor.settings import COUNT_CAP
+
+STYLES = {
+    "pending": "default",
+    "running": "bold cyan",
+    "paused": "yellow",
+    "finished": "green",
+    "errored": "bold red",
+    "killed": "magenta",
+    "skipped": "blue",
+}
+"""Every status that a job can have, in the order of the columns, with its colour."""
+_FLEXIBLE = frozenset({"name", "host", "tags", "detail", "runs"})
+WIDE = 120  # columns of a terminal on which nothing has to go below something else
+NARROW_LINES = 2  # lines of a job, its detail included, on a narrower one
+_DETAIL = 90  # characters of an error or a result
+_ID_WIDTH = 24
+
+
+def status_text(status: str) -> Text:
+    """Return a status in its colour."""
+    return Text(status, style=STYLES.get(status, "default"))
+
+
+def name_text(name: str) -> Text:
+    """Return a name, or another text that a user chose, on one line that is cut where it must."""
+    return Text(plain(name), no_wrap=True, overflow="ellipsis")
+
+
+class ByWidth:
+    """One of two renderables: `wide`, or `narrow` where there are not so many columns."""
+
+    def __init__(self, wide: RenderableType, narrow: RenderableType) -> None:
+        self._wide = wide
+        self._narrow = narrow
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self._wide if options.max_width >= WIDE else self._narrow
+
+
+def table(*columns: str, title: str | None = None, numbers: Iterable[str] = ()) -> Table:
+    """Return an empty table; the columns in `numbers` are aligned right.
+
+    Where the terminal is too narrow, what a user named gives way; an id, a status or a time stays.
+    """
+    made = Table(
+        box=box.SIMPLE_HEAD,
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+    )
+    for column in columns:
+        made.add_column(
+            column,
+            justify="right" if column in numbers else "left",
+            no_wrap=column not in _FLEXIBLE,
+            overflow="fold" if column in _FLEXIBLE else "ellipsis",
+            min_width=_ID_WIDTH if column == "id" else None,
+        )
+    return made
+
+
+def fields_table(rows: Mapping[str, str]) -> Table:
+    """Return labels with what they are of, one a row."""
+    made = Table.grid(padding=(0, 2))
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for label, value in rows.items():
+        made.add_row(label, Text(value))
+    return made
+
+
+def counts_table(
+    groups: Iterable[tuple[str, Mapping[str, int]]], *, title: str | None = "Jobs"
+) -> Table:
+    """Return one row a name, one column a status."""
+    made = table("name", *STYLES, title=title, numbers=STYLES)
+    for name, counts in groups:
+        made.add_row(name_text(name), *(count_text(status, counts) for status in STYLES))
+    return made
+
+
+def count_text(status: str, counts: Mapping[str, int]) -> Text:
+    """Return how many are in a status, `10000+` where counting stopped."""
+    count = counts.get(status, 0)
+    if not count:
+        return Text("-", style="dim")
+    return Text(f"{count}+" if count >= COUNT_CAP else str(count), style=STYLES[status])
+
+
+def jobs_table(
+    jobs: Iterable[Mapping[str, Any]], now: datetime, title: str | None = None
+) -> ByWidth:
+    """Return jobs, one a row, as seen from `now`; the detail is below the name where it must."""
+    columns = ("status", "when", "took")
+    wide = table("id", "name", *columns, "detail", title=title, numbers=["took"])
+    narrow = table("id", "name", *columns, title=title, numbers=["took"])
+    for job in jobs:
+        name, more = name_text(job["name"]), detail(job)
+        rest = (status_text(job["status"]), when(job, now), took(job, now))
+        wide.add_row(job["_id"], name, *rest, more)
+        narrow.add_row(job["_id"], Group(name, more) if more else name, *rest)
+    return ByWidth(wide, narrow)
+
+
+def crons_table(
+    groups: Iterable[Mapping[str, Any]], now: datetime, title: str | None = None
+) -> ByWidth:
+    """Return crons, one a row: the expression, the next occurrence, the last one, the counts."""
+    columns = ("next", "last", "when")
+    wide = table("name", "expression", *columns, *STYLES, title=title, numbers=STYLES)
+    narrow = table("name", *columns, "runs", title=title)
+    for group in groups:
+        cron, last = group["cron"], next(iter(group["history"]), None)
+        name, expression = name_text(cron["name"]), plain(cron["cron_string"])
+        times = (
+            _relative(cron["scheduled_for"], now),
+            status_text(last["status"]) if last else Text("never", style="dim"),
+            when(last, now) if last else "",
+        )
+        counts = group["counts"]
+        wide.add_row(name, expression, *times, *(count_text(each, counts) for each in STYLES))
+        below = Text(expression, style="dim", no_wrap=True, overflow="ellipsis")
+        narrow.add_row(Group(name, below), *times, counts_text(counts))
+    return ByWidth(wide, narrow)
+
+
+def workers_table(groups: Iterable[Mapping[str, Any]], now: datetime) -> Table:
+    """Return workers, one a row: where they are, how busy, and when they were last seen."""
+    columns = ("id", "host", "pid", "tags", "running", "memory", "seen", "up")
+    made = table(*columns, title="Workers", numbers=["pid", "memory"])
+    for group in groups:
+        worker = group["worker"]
+        slots = worker["concurrency"]
+        made.add_row(
+            worker["_id"],
+            name_text(worker["hostname"]),
+            str(worker["pid"] or ""),
+            name_text(", ".join(worker["tags"])) if worker["tags"] is not None else "all",
+            f"{len(group['tasks'])} of {slots}" if slots else str(len(group["tasks"])),
+            _memory(worker["memory"]),
+            Text(_relative(worker["lastSeen"], now), style="" if worker["alive"] else "bold red"),
+            between(worker["started_at"], now.isoformat()),
+        )
+    return made
+
+
+def workers_text(groups: Iterable[Mapping[str, Any]]) -> str:
+    """Return how many workers there are: `2 workers`, and `1 dead` where some are."""
+    alive = [group["worker"]["alive"] for group in groups]
+    dead = alive.count(False)
+    return amount(alive.count(True), "worker") + (f", {dead} dead" if dead else "")
+
+
+def counts_text(counts: Mapping[str, int]) -> Text:
+    """Return how many are in each status that occurs: `1 pending, 3 finished`."""
+    parts = [
+        Text.assemble(count_text(status, counts), f" {status}")
+        for status in STYLES
+        if counts.get(status)
+    ]
+    return Text(", ").join(parts)
+
+
+def when(job: Mapping[str, Any], now: datetime) -> str:
+    """Return the time that matters in a job's status: ended, started, or due."""
+    moment = job["ended_at"] or (job["status"] == "running" and job["started_at"])
+    return _relative(moment or job["scheduled_for"], now)
+
+
+def took(job: Mapping[str, Any], now: datetime) -> str:
+    """Return how long a job took or, while it runs, has been running."""
+    ended = job["ended_at"] or (now.isoformat() if job["status"] == "running" else None)
+    return between(job["started_at"], ended)
+
+
+def detail(job: Mapping[str, Any]) -> Text:
+    """Return the error, the reason or the result of a job, shortened."""
+    output = job["output"]
+    if output is None:
+        return Text("")
+    skip = output.get("skip_metadata")
+    if skip is not None:
+        conflict = skip["conflicting_job_id"]
+        return Text(f"{conflict} is active" if conflict else "missed", style="dim")
+    if output["error"] is not None:
+        first = output["error"].strip().partition("\n")[0]
+        style = "red" if job["status"] == "errored" else "dim"
+        return Text(shorten(plain(first), _DETAIL), style=style)
+    if output["result"] is None:
+        return Text("")
+    result = json.dumps(output["result"], ensure_ascii=False)
+    return Text(shorten(plain(result), _DETAIL), style="dim", no_wrap=True, overflow="ellipsis")
+
+
+def stacked(*parts: RenderableType | None) -> Group:
+    """Return the parts one below the other, with a line in between."""
+    lines: list[RenderableType] = []
+    for part in parts:
+        if part is not None:
+            lines += ["", part] if lines else [part]
+    return Group(*lines)
+
+
+def _memory(size: int | None) -> str:
+    return "" if size is None else f"{size / 1_000_000:.0f} MB"
+
+
+def _relative(moment: str, now: datetime) -> str:
+    return relative(read_time(moment), now)
