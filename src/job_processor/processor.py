@@ -25,13 +25,13 @@ from job_processor.handlers.abort import AbortController, AbortSignal
 from job_processor.handlers.definitions import CronDef, JobDef, Registry
 from job_processor.hooks import Host, Integration, Scopes, Stamps
 from job_processor.jobs.intake import Scheduling
+from job_processor.jobs.services import list_names
 from job_processor.jobs.wait import Waiting
 from job_processor.node.rules import check_registry
 from job_processor.parts import Parts
 from job_processor.settings import CLOSE_TIMEOUT, Settings, check_tags
 from job_processor.store.opening import open_store
 from job_processor.worker.engine import Engine
-from job_processor.worker.services import list_names
 from job_processor.worker.worker import Worker
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from job_processor import CronDef, JobProcessor, JobStateError, JobStatus, UnknownJobError
-from job_processor.crons.owners import KIND, Owner
 from job_processor.crons.scheduler import Scheduler
 from job_processor.models import occurrence_id
 from job_processor.settings import CRON_GRACE, CRON_LISTED_INTERVAL
 from job_processor.store import Store
+from job_processor.store.owners import KIND, Owner
 from job_processor.worker.engine import Engine
 from tests.crons.test_scheduler import SetClock, at, engine_of, nothing, scheduler_of, tasks
 from tests.processors import Processors, eventually

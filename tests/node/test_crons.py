@@ -12,11 +12,11 @@ from bson import ObjectId
 from pymongo import AsyncMongoClient
 
 from job_processor import CronDef, Event, EventKind, JobStatus, SharedDatabaseError
-from job_processor.crons.owners import KIND
 from job_processor.crons.scheduler import Scheduler
 from job_processor.models import Cron, CronTask, cron_id, occurrence_id
 from job_processor.node.crons import SharedCrons
 from job_processor.store.base import ANYTHING, Hint
+from job_processor.store.owners import KIND
 from tests.crons.test_scheduler import SetClock, engine_of, nothing, scheduler_of, tasks
 from tests.node.test_validator import install_node_validator
 from tests.processors import Processors

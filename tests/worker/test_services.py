@@ -10,11 +10,11 @@ import pytest
 
 from job_processor import JobDef, JobProcessor, JobStatus
 from job_processor.handlers.definitions import Registry
+from job_processor.jobs.services import KIND, Listing, list_names, listings
 from job_processor.models import Job
 from job_processor.settings import ORPHAN_NAME_SECONDS, Settings
 from job_processor.store import Store
 from job_processor.worker.rescuer import Rescuer
-from job_processor.worker.services import KIND, Listing, list_names, listings
 from tests.processors import WAIT, Processors, eventually
 from tests.worker.test_crashes import die_holding
 

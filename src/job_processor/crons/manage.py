@@ -10,8 +10,6 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.clock import Clock
-from job_processor.crons.owners import KIND as OWNERS
-from job_processor.crons.owners import Owner
 from job_processor.crons.unlisted import is_listed
 from job_processor.crons.unlisted import remove_cron as remove_unlisted
 from job_processor.errors import (
@@ -28,6 +26,8 @@ from job_processor.models import Cron, CronTask, JobStatus, cron_id
 from job_processor.node.rules import NODE_TIMEZONE, check_cron
 from job_processor.schedule import next_occurrence
 from job_processor.store import Store
+from job_processor.store.owners import KIND as OWNERS
+from job_processor.store.owners import Owner
 from job_processor.store.requests import JobQuery
 
 UPCOMING = 5

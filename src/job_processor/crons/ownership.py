@@ -9,42 +9,18 @@ owner has had no worker for an hour.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
 
-from bson import ObjectId
-
-from job_processor.crons.owners import KIND, Owner
 from job_processor.handlers.definitions import CronDef
-from job_processor.models import Registrations, occurrence_id
+from job_processor.models import Registrations
 from job_processor.store import Store
+from job_processor.store.owners import KIND, Owner
 
 _SEEN_LIMIT = 50
 
 _TRIES = 5
 """Of a write that others are faster with: each of them has then written what is looked at next."""
-
-
-async def cancel_standing(store: Store, job_ids: Collection[ObjectId]) -> None:
-    """Keep that those of these that stand where a pointer is are not made again.
-
-    Others never are. Once their record is gone, nothing else would tell.
-    """
-    wanted = set(job_ids)
-    crons = await store.crons()
-    standing = [cron for cron in crons if occurrence_id(cron.name, cron.scheduled_for) in wanted]
-    if crons and store.refuses_own_fields:  # the Node package's occurrences have ids of their own
-        found = await store.get_many(wanted)
-        moments = {(job.name, job.scheduled_for) for job in found if job.type == "cron_task"}
-        standing += [cron for cron in crons if (cron.name, cron.scheduled_for) in moments]
-    for cron in standing:
-        for _ in range(_TRIES):
-            setting = (await store.settings(KIND)).get(cron.name)
-            if setting is None:  # the Node package's
-                break
-            cancelled = replace(Owner.from_setting(setting), cancelled=cron.scheduled_for)
-            if await store.put_setting(KIND, cron.name, cancelled.as_setting(), setting):
-                break
 
 
 class Ownership:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from job_processor.crons.misfire import missed_between
-from job_processor.crons.owners import Owner
 from job_processor.crons.ownership import Ownership
 from job_processor.events import Event, EventKind
 from job_processor.handlers.definitions import CronDef
@@ -29,6 +28,7 @@ from job_processor.models import (
 from job_processor.node.crons import SharedCrons
 from job_processor.schedule import is_rhythm, next_occurrence, parse
 from job_processor.settings import CLOCK_TOLERANCE
+from job_processor.store.owners import Owner
 from job_processor.worker.engine import Engine
 
 _TOLERANCE = timedelta(seconds=CLOCK_TOLERANCE)

@@ -13,7 +13,6 @@ import random
 import time
 from datetime import datetime, timedelta
 
-from job_processor.crons.owners import Owner
 from job_processor.crons.ownership import Ownership
 from job_processor.crons.planner import Planner
 from job_processor.crons.unlisted import UnlistedCrons
@@ -22,6 +21,7 @@ from job_processor.models import Cron, CronTask, Job, Registrations, cron_id
 from job_processor.node.crons import SharedCrons
 from job_processor.settings import SCHEDULER_INTERVAL
 from job_processor.store.base import Hint
+from job_processor.store.owners import Owner
 from job_processor.tasks import Trouble, is_of_input
 from job_processor.worker.engine import Engine
 from job_processor.worker.pauses import PauseWatch

@@ -17,12 +17,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from job_processor.crons.owners import KIND, Owner
 from job_processor.crons.ownership import Ownership
 from job_processor.models import Cron, Registrations
 from job_processor.node.crons import SharedCrons
 from job_processor.settings import CRON_GRACE, CRON_LISTED_INTERVAL
 from job_processor.store import Store
+from job_processor.store.owners import KIND, Owner
 from job_processor.worker.engine import Engine
 
 _GRACE = timedelta(seconds=CRON_GRACE)

@@ -11,7 +11,6 @@ from typing import Literal, TypeAlias
 from bson import ObjectId
 
 from job_processor.clock import Clock
-from job_processor.crons.ownership import cancel_standing
 from job_processor.errors import (
     JobConflictError,
     JobNotFoundError,
@@ -19,9 +18,10 @@ from job_processor.errors import (
     JobStateError,
 )
 from job_processor.events import Event, EventBus, EventKind
-from job_processor.models import CronTask, Job, JobStatus
+from job_processor.models import CronTask, Job, JobStatus, occurrence_id
 from job_processor.settings import KILL_LOOKS
 from job_processor.store import Store
+from job_processor.store.owners import KIND, Owner
 from job_processor.store.requests import JobQuery
 
 
@@ -63,7 +63,7 @@ class Actions:
 
     async def delete(self, job_ids: Sequence[ObjectId]) -> list[Did]:
         """Remove those that do not run, for good, and what was asked of them."""
-        await cancel_standing(self._store, job_ids)
+        await _cancel_standing(self._store, job_ids)
         gone = await self._store.delete(job_ids)
         await self._store.acknowledge_kills(gone)
         left = [job_id for job_id in job_ids if job_id not in gone]
@@ -81,7 +81,7 @@ class Actions:
         except JobNotFoundError as error:
             return Did(refusal=error)
         if isinstance(job, CronTask) and job.status is JobStatus.KILLED:
-            await cancel_standing(self._store, [job_id])
+            await _cancel_standing(self._store, [job_id])
         return Did(job)
 
     async def _requeue(self, job_id: ObjectId) -> Did:
@@ -106,6 +106,32 @@ def _deleted(job_id: ObjectId, gone: set[ObjectId], there: set[ObjectId]) -> Did
         text = f"job {job_id} is running; kill it before you delete it"
         return Did(refusal=JobStateError(text))
     return Did(refusal=JobNotFoundError(job_id))
+
+
+_TRIES = 5
+"""Of a write that others are faster with: each of them has then written what is looked at next."""
+
+
+async def _cancel_standing(store: Store, job_ids: Collection[ObjectId]) -> None:
+    """Keep that those of these that stand where a pointer is are not made again.
+
+    Others never are. Once their record is gone, nothing else would tell.
+    """
+    wanted = set(job_ids)
+    crons = await store.crons()
+    standing = [cron for cron in crons if occurrence_id(cron.name, cron.scheduled_for) in wanted]
+    if crons and store.refuses_own_fields:  # the Node package's occurrences have ids of their own
+        found = await store.get_many(wanted)
+        moments = {(job.name, job.scheduled_for) for job in found if job.type == "cron_task"}
+        standing += [cron for cron in crons if (cron.name, cron.scheduled_for) in moments]
+    for cron in standing:
+        for _ in range(_TRIES):
+            setting = (await store.settings(KIND)).get(cron.name)
+            if setting is None:  # the Node package's
+                break
+            cancelled = replace(Owner.from_setting(setting), cancelled=cron.scheduled_for)
+            if await store.put_setting(KIND, cron.name, cancelled.as_setting(), setting):
+                break
 
 
 _PAUSE = 0.005  # seconds after the first look at a job that moved away; it doubles

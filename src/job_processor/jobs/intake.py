@@ -27,8 +27,7 @@ from job_processor.jobs.request import Producer
 from job_processor.models import SETTLED, Job, JobStatus, OnConflict, SimpleJob, SkipReason
 from job_processor.node.rules import check_job, without_trace
 from job_processor.store import Store
-from job_processor.store.requests import Settlement
-from job_processor.worker.outcomes import skipped
+from job_processor.store.requests import Settlement, skipped
 
 
 class Scheduling:

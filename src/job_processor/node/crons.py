@@ -16,7 +16,6 @@ from datetime import datetime, timedelta
 
 from bson import ObjectId
 
-from job_processor.crons.owners import Owner
 from job_processor.crons.ownership import Ownership
 from job_processor.errors import SharedDatabaseError, StoreError
 from job_processor.events import Event, EventKind
@@ -29,6 +28,7 @@ from job_processor.node.rules import (
     describe_untagged,
 )
 from job_processor.store.base import ANYTHING, Hint
+from job_processor.store.owners import Owner
 from job_processor.worker.engine import Engine
 
 _REPAIRS = (0.1, 0.2, 0.5, 1.5, 2.0, 4.0, 8.0)

@@ -16,9 +16,9 @@ from typing import Any, Literal, TypeAlias
 
 from job_processor.clock import Clock
 from job_processor.crons.manage import check_node_crons
-from job_processor.crons.owners import KIND, Owner
 from job_processor.errors import InvalidArgumentError, SharedDatabaseError, StoreError
 from job_processor.handlers.definitions import CronDef, Definition, Registry
+from job_processor.jobs.services import listings
 from job_processor.models import Registrations, WorkerInfo
 from job_processor.node import migration
 from job_processor.node.rules import check_definition, claims_everything, describe_untagged
@@ -26,8 +26,8 @@ from job_processor.schedule import next_occurrence
 from job_processor.settings import CLOCK_TOLERANCE, STATUS_LIMIT, Settings
 from job_processor.store import Store
 from job_processor.store.node import Survey
+from job_processor.store.owners import KIND, Owner
 from job_processor.tasks import in_thread
-from job_processor.worker.services import listings
 
 Level: TypeAlias = Literal["ok", "warning", "error"]
 

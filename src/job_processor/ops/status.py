@@ -6,8 +6,6 @@ import asyncio
 from typing import Any
 
 from job_processor.as_json import cron_json, job_json, to_json, worker_json
-from job_processor.crons.owners import KIND as OWNERS
-from job_processor.crons.owners import dormant
 from job_processor.models import (
     WAITING,
     Cron,
@@ -20,6 +18,8 @@ from job_processor.models import (
 from job_processor.redaction import Redaction
 from job_processor.settings import COUNT_CAP, STATUS_LIMIT, STATUS_NAMES, STATUS_TASKS
 from job_processor.store import Store
+from job_processor.store.owners import KIND as OWNERS
+from job_processor.store.owners import dormant
 
 
 async def get_status(store: Store, redaction: Redaction | None = None) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from job_processor.models import (
     JobType,
     Notes,
     Output,
+    SkipMetadata,
+    SkipReason,
     make,
 )
 
@@ -95,6 +97,14 @@ class Outcome:
     """False when the handler never began: a job given back has no `started_at`."""
     bare: bool = False
     """True where notes and saved state are removed, to make room for the rest."""
+
+
+def skipped(
+    reason: SkipReason, at: datetime, conflict: Job | None = None, told: str | None = None
+) -> Outcome:
+    """Return what to write for a job that is not to run at all; `told` says more than `reason`."""
+    metadata = SkipMetadata(reason, conflict.id if conflict is not None else None, at)
+    return Outcome(status=JobStatus.SKIPPED, at=at, output=Output("--", None, told, metadata))
 
 
 @dataclass(slots=True)  # as above

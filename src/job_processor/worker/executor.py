@@ -23,7 +23,7 @@ from job_processor.handlers.definitions import Definition
 from job_processor.hooks import Call
 from job_processor.models import Job, JobStatus, make
 from job_processor.parts import Parts
-from job_processor.store.requests import Outcome
+from job_processor.store.requests import Outcome, skipped
 from job_processor.values import copied, kept
 from job_processor.worker.ladder import Ladder
 from job_processor.worker.notebook import Scribe
@@ -31,7 +31,6 @@ from job_processor.worker.outcomes import (
     Ending,
     check_ran,
     classify,
-    skipped,
     unreadable,
 )
 from job_processor.worker.runs import Run, Runs

@@ -20,8 +20,6 @@ from job_processor.models import (
     Job,
     JobStatus,
     Output,
-    SkipMetadata,
-    SkipReason,
 )
 from job_processor.settings import CRASH_LIMIT, ERROR_LIMIT, HISTORY_ERROR_LIMIT
 from job_processor.store.requests import Outcome
@@ -153,14 +151,6 @@ def _crashes(job: Job, *, alone: bool) -> int:
     """
     before = job.crashes if is_suspect(job) else 0
     return before + 1 if alone or before == 0 else before
-
-
-def skipped(
-    reason: SkipReason, at: datetime, conflict: Job | None = None, told: str | None = None
-) -> Outcome:
-    """Return what to write for a job that is not to run at all; `told` says more than `reason`."""
-    metadata = SkipMetadata(reason, conflict.id if conflict is not None else None, at)
-    return Outcome(status=JobStatus.SKIPPED, at=at, output=Output("--", None, told, metadata))
 
 
 def is_expired(job: Job, claimed: datetime) -> bool:

@@ -12,13 +12,13 @@ from datetime import timedelta
 from bson import ObjectId
 
 from job_processor.events import Event, EventKind
+from job_processor.jobs.services import listings
 from job_processor.models import Job, Registrations, WorkerInfo
 from job_processor.settings import CLOCK_TOLERANCE, ORPHAN_NAME_SECONDS, RESCUE_BATCH
 from job_processor.store.requests import Settlement
 from job_processor.tasks import Trouble
 from job_processor.worker.engine import Engine
 from job_processor.worker.outcomes import is_suspect, rescue
-from job_processor.worker.services import listings
 from job_processor.worker.settling import settle_all
 from job_processor.worker.sightings import Sightings
 
