@@ -24,8 +24,8 @@ from job_processor import (
     UnknownJobError,
     WorkerStateError,
 )
+from tests.definitions import JOBS, double, fail
 from tests.processors import WAIT, Processors, eventually
-from tests.samples import JOBS, double, fail
 
 
 async def test_a_scheduled_job_runs_and_its_result_is_kept(processors: Processors) -> None:

@@ -13,8 +13,8 @@ from job_processor import (
     NotSetUpError,
     init_job_processor,
 )
+from tests.definitions import JOBS
 from tests.processors import QUICK
-from tests.samples import JOBS
 
 
 async def test_it_must_be_set_up_first() -> None:

@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 
 from job_processor import Clock, CronDef, Job, JobProcessor, JobStatus, UnknownJobError
-from job_processor.models import Cron, cron_id
 from tests.processors import WAIT, Processors, eventually
+from tests.samples import cron
 
 START = datetime(2026, 3, 27, 12, 0, 30, tzinfo=UTC)
 
@@ -67,15 +67,7 @@ async def test_crons_are_listed(processors: Processors) -> None:
 async def test_a_foreign_expression_has_no_times(processors: Processors) -> None:
     """One that only the Node package's parser takes is listed all the same."""
     processor = await processors.make(clock=SetClock())
-    cron = Cron(
-        id=cron_id("odd"),
-        name="odd",
-        cron_string="every 5 minutes",
-        scheduled_for=START,
-        created_at=START,
-        updated_at=START,
-    )
-    await processor._store.create_cron(cron)
+    await processor._store.create_cron(cron("odd", at=START, cron_string="every 5 minutes"))
     (odd,) = await processor.get_crons()
     assert (odd.upcoming, odd.service, odd.timezone) == ((), None, "Europe/Paris")
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from job_processor import JobStatus
+from tests.definitions import JOBS
 from tests.processors import WAIT, Processors, eventually
-from tests.samples import JOBS
 
 
 async def test_run_job_runs_here_and_now(processors: Processors) -> None:

@@ -11,16 +11,16 @@ import pytest
 from bson import ObjectId
 from pymongo import AsyncMongoClient
 
-from job_processor import CronDef, Event, EventKind, JobStatus, SharedDatabaseError
+from job_processor import CronDef, Event, EventKind, SharedDatabaseError
 from job_processor.crons.scheduler import Scheduler
 from job_processor.models import Cron, CronTask, cron_id, occurrence_id
 from job_processor.node.crons import SharedCrons
 from job_processor.store.base import ANYTHING, Hint
 from job_processor.store.owners import KIND
 from tests.crons.test_scheduler import SetClock, engine_of, nothing, scheduler_of, tasks
-from tests.node.test_validator import install_node_validator
+from tests.node.databases import install_node_validator
 from tests.processors import Processors
-from tests.store.mongo.samples import NOW, SECOND, cron
+from tests.samples import NOW, SECOND, cron, occurrence
 
 EXPRESSION = "0 3 * * *"
 BEFORE = datetime(2026, 3, 2, 12, 0, 30, 500000, tzinfo=UTC)
@@ -115,15 +115,7 @@ class Beside:
             jobs = client.get_default_database()["job_processor.jobs"]
             moved = {"scheduled_for": pointer, "updated_at": self.clock.now()}
             await jobs.update_one({"_id": cron_id("ours")}, {"$set": moved})
-        now = self.clock.now()
-        planned = CronTask(
-            id=ObjectId(),
-            name="ours",
-            status=JobStatus.PENDING,
-            scheduled_for=pointer,
-            created_at=now,
-            updated_at=now,
-        )
+        planned = occurrence("ours", id=ObjectId(), at=self.clock.now(), scheduled_for=pointer)
         await self.engine.store.insert([planned])
         return planned
 

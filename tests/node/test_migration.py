@@ -20,8 +20,8 @@ from job_processor import (
     Retry,
 )
 from job_processor.models import cron_id, occurrence_id
+from tests.node.databases import fixture
 from tests.processors import Processors, eventually
-from tests.store.mongo.samples import fixture
 
 pytestmark = pytest.mark.mongo
 

@@ -28,9 +28,8 @@ from job_processor.node.crons import SharedCrons
 from job_processor.store.mongo.store import MongoStore
 from job_processor.store.mongo.stream import ChangeStream, open_stream
 from job_processor.store.requests import JobQuery
-from tests.node.test_validator import install_node_validator
+from tests.node.databases import fixture, install_node_validator
 from tests.processors import QUICK, Processors, eventually
-from tests.store.mongo.samples import fixture
 
 pytestmark = pytest.mark.mongo
 

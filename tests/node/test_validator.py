@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from pymongo import AsyncMongoClient
 
 from job_processor import JobDef, Retry
+from tests.node.databases import install_node_validator
 from tests.processors import Processors
-from tests.store.mongo.samples import fixture
 from tests.worker.probe import Probe, ended
 from tests.worker.test_crashes import die_holding
 
 pytestmark = pytest.mark.mongo
-
-
-async def install_node_validator(db_url: str) -> None:
-    """Do what a Node worker does when it starts."""
-    async with AsyncMongoClient[dict[str, object]](db_url) as client:
-        database = client.get_default_database()
-        await database.command("collMod", "job_processor.jobs", **fixture("node_validator.json"))
 
 
 async def test_a_retry_that_cannot_be_counted_ends_with_its_own_error(

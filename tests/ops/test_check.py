@@ -11,8 +11,8 @@ import pytest
 from pymongo import AsyncMongoClient
 
 from job_processor import Clock, CronDef, Finding, JobDef, JobProcessor, Retry
+from tests.node.databases import fixture
 from tests.processors import Processors
-from tests.store.mongo.samples import fixture
 from tests.worker import process_handlers
 
 

@@ -25,12 +25,13 @@ from hypothesis.stateful import (
 )
 
 from job_processor import JobConflictError, JobDef, JobStatus, Retry
-from job_processor.models import ACTIVE, SETTLED, WAITING, Job, Output, SimpleJob, WorkerInfo
+from job_processor.models import ACTIVE, SETTLED, WAITING, Job, Output
 from job_processor.settings import Settings
 from job_processor.store import Store
 from job_processor.store.opening import open_store
 from job_processor.store.requests import Claim, Outcome, Settlement
 from job_processor.worker.outcomes import give_back, rescue
+from tests import samples
 from tests.mongo_server import database_url
 
 T = TypeVar("T")
@@ -92,9 +93,7 @@ class StoreMachine(RuleBasedStateMachine):
         """Give a worker a new id."""
         self.ids[worker] = ObjectId()
         self.held[worker] = {}
-        info = WorkerInfo(
-            id=self.ids[worker], hostname="model", last_seen=self.now, timeout_s=60, names=NAMES
-        )
+        info = samples.worker(id=self.ids[worker], names=NAMES)
         self.run(self.store.register(info))
 
     # --- steps ----------------------------------------------------------------------------------
@@ -107,15 +106,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(name=st.sampled_from(NAMES), delay=st.integers(0, 8))
     def insert(self, name: str, delay: int) -> None:
         """A producer inserts; an exclusive one is refused exactly while another is active."""
-        job = SimpleJob(
-            id=ObjectId(),
-            name=name,
-            status=JobStatus.PENDING,
-            scheduled_for=self.now + timedelta(seconds=delay),
-            created_at=self.now,
-            updated_at=self.now,
-            exclusive=DEFINITIONS[name].exclusive,
-        )
+        job = samples.simple(name, at=self.now, due_in=delay, exclusive=DEFINITIONS[name].exclusive)
         active = any(each.name == name and each.status in ACTIVE for each in self.model.values())
         refused = self.run(self.store.insert([job]))
         if job.exclusive and active:

@@ -19,6 +19,7 @@ from job_processor import Context, CronDef, JobDef, JobProcessor, Retry
 from job_processor.models import Attempt, CronTask, JobStatus, Output, SimpleJob
 from job_processor.store.rollups import MINUTE, TEN_MINUTES, Rollup, start_of
 from tests.processors import Processors, eventually
+from tests.samples import occurrence, settled
 
 SHOTS = "JOB_PROCESSOR_SCREENSHOTS"
 """A folder into which they are put; without it there are none."""
@@ -80,13 +81,10 @@ def finished_jobs(now: datetime) -> Iterator[SimpleJob]:
         at = now - timedelta(seconds=28 * n + random.randrange(20))
         errored = random.random() < 0.03
         error = "TimeoutError: the warehouse did not answer within 30 s"
-        yield SimpleJob(
-            id=ObjectId(),
-            name="sync_stock" if errored else random.choice(["send_invoice", "sync_stock"]),
+        yield settled(
+            "sync_stock" if errored else random.choice(["send_invoice", "sync_stock"]),
+            at=at,
             status=JobStatus.ERRORED if errored else JobStatus.FINISHED,
-            scheduled_for=at,
-            created_at=at,
-            updated_at=at,
             started_at=at,
             ended_at=at + timedelta(milliseconds=400),
             output=Output(
@@ -104,13 +102,10 @@ def cron_tasks(now: datetime) -> Iterator[CronTask]:
         for n in range(20, 0, -1):
             at = now - timedelta(minutes=minutes * n)
             errored = random.random() < 0.1
-            yield CronTask(
-                id=ObjectId(),
-                name=name,
+            yield occurrence(
+                name,
+                at=at,
                 status=JobStatus.ERRORED if errored else JobStatus.FINISHED,
-                scheduled_for=at,
-                created_at=at,
-                updated_at=at,
                 started_at=at,
                 ended_at=at + timedelta(seconds=3),
                 output=Output(
@@ -137,12 +132,11 @@ def failed_job(now: datetime) -> SimpleJob:
     """One whose traceback names the shop's own files."""
     error = "ConnectionError: the bank refused invoice 39871: try again later"
     times = [now - timedelta(seconds=seconds) for seconds in (95, 64, 8)]
-    return SimpleJob(
-        id=ObjectId(),
-        name="charge_card",
+    return settled(
+        "charge_card",
+        at=times[0],
         status=JobStatus.ERRORED,
         scheduled_for=times[-1],
-        created_at=times[0],
         updated_at=now,
         started_at=times[-1],
         ended_at=times[-1] + timedelta(milliseconds=812),

@@ -13,9 +13,9 @@ from bson import ObjectId
 
 from job_processor import AbortController, JobDef, JobStatus
 from job_processor.clock import Clock
-from job_processor.models import SimpleJob
 from job_processor.store.requests import Claim
 from tests.processors import WAIT, Processors, eventually
+from tests.samples import settled
 from tests.worker.test_crashes import die_holding
 
 BURST: dict[str, Any] = {"heartbeat_interval": 0.3, "worker_timeout": 1.0}
@@ -137,17 +137,7 @@ async def test_a_clock_that_is_ahead_removes_no_history(processors: Processors) 
 async def test_a_burst_removes_old_history(processors: Processors) -> None:
     """Where the database does not do so by itself: a part of it, each time."""
     processor = await processors.make(jobs={"a": JobDef(handler)}, history_days=1)
-    now = processor._clock.now()
-    ended = now - timedelta(days=2)
-    old = SimpleJob(
-        id=ObjectId(),
-        name="a",
-        status=JobStatus.FINISHED,
-        scheduled_for=ended,
-        created_at=ended,
-        updated_at=ended,
-        ended_at=ended,
-    )
+    old = settled("a", at=processor._clock.now() - timedelta(days=2))
     await processor._store.insert([old])
     await asyncio.wait_for(processor.run_worker(burst=True), WAIT)
     assert await processor.get_job(old.id) is None

@@ -35,6 +35,7 @@ from job_processor.store.requests import Settlement
 from job_processor.store.rollups import start_of, total
 from tests.faults import ERRORS, Fault, Faulty, failed, faulty, held_up, lost, refusal
 from tests.processors import QUICK, WAIT, Processors, eventually, working
+from tests.samples import simple
 
 WHEN: dict[str, Callable[[Callable[[], Exception]], Fault]] = {"before": failed, "after": lost}
 """Whether a call fails before or after it has had its effect."""
@@ -478,17 +479,7 @@ async def test_no_error_of_any_verb_ends_a_worker(
     async with working(processor) as worker:
         for verb in UPKEEP:
             fault.next(verb, *[WHEN[when](ERRORS[error])] * 3)
-        made = [
-            SimpleJob(
-                id=ObjectId(),
-                name="work",
-                status=JobStatus.PENDING,
-                scheduled_for=processor._clock.now(),
-                created_at=processor._clock.now(),
-                updated_at=processor._clock.now(),
-            )
-            for _ in range(3)
-        ]
+        made = [simple("work") for _ in range(3)]
         await fault._store.insert(made)
         for job in made:
             assert (await done(processor, job)).result() == "done"

@@ -18,6 +18,7 @@ from job_processor.store.requests import Claim, Outcome, Settlement
 from job_processor.worker.outcomes import POISONOUS, is_suspect, rescue
 from job_processor.worker.rescuer import Rescuer
 from tests.processors import QUICK, WAIT, Processors, eventually
+from tests.samples import simple
 from tests.worker.probe import ended, in_state
 
 
@@ -147,13 +148,9 @@ async def test_a_saved_state_is_progress(processors: Processors) -> None:
 def test_a_state_of_an_earlier_run_is_no_progress_of_this_one() -> None:
     """It belongs to the run of the claim in which it was saved."""
     moment = datetime(2026, 1, 1, tzinfo=UTC)
-    job = SimpleJob(
-        id=ObjectId(),
-        name="a",
+    job = simple(
+        at=moment,
         status=JobStatus.RUNNING,
-        scheduled_for=moment,
-        created_at=moment,
-        updated_at=moment,
         crashes=2,
         state_saved=moment.replace(year=2020),
     )

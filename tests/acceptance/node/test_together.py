@@ -10,8 +10,8 @@ from bson import Decimal128, ObjectId
 
 from job_processor import JobDef, JobStatus, SimpleJob
 from tests.acceptance.node.both import Both
+from tests.node.databases import fixture
 from tests.processors import WAIT
-from tests.store.mongo.samples import fixture
 
 pytestmark = [pytest.mark.mongo, pytest.mark.timeout(400)]
 

@@ -14,11 +14,12 @@ from bson import ObjectId
 
 from job_processor.clock import Clock
 from job_processor.jobs.intake import Rules, insert_or_skip
-from job_processor.models import JobStatus, SimpleJob
+from job_processor.models import JobStatus
 from job_processor.settings import Settings
 from job_processor.store import Store
 from job_processor.store.opening import open_store
 from job_processor.store.requests import Claim, Outcome, Settlement
+from tests.samples import simple
 
 
 class Actor:
@@ -35,31 +36,15 @@ class Actor:
 
     async def insert(self, name: str) -> str:
         """Insert a job that is due."""
-        now = self._clock.now()
-        job = SimpleJob(
-            id=ObjectId(),
-            name=name,
-            status=JobStatus.PENDING,
-            scheduled_for=now,
-            created_at=now,
-            updated_at=now,
-        )
+        job = simple(name, at=self._clock.now())
         await self._store.insert([job])
         return str(job.id)
 
     async def schedule_unique(self, name: str, keys: list[str]) -> list[str]:
         """Schedule a job for each key; return whose jobs hold them."""
-        now, ids = self._clock.now(), []
+        ids = []
         for key in keys:
-            job = SimpleJob(
-                id=ObjectId(),
-                name=name,
-                status=JobStatus.PENDING,
-                scheduled_for=now,
-                created_at=now,
-                updated_at=now,
-                unique_key=key,
-            )
+            job = simple(name, at=self._clock.now(), unique_key=key)
             rules: Rules = {job.id: "return"}
             (stored,) = await insert_or_skip(self._store, [job], self._clock, rules)
             ids.append(str(stored.id))

@@ -11,7 +11,7 @@ from bson import ObjectId
 from job_processor.models import WAITING, Job, JobStatus, Output
 from job_processor.settings import CLAIM_NAMES
 from job_processor.store import Store
-from tests.store.contract.samples import (
+from tests.samples import (
     MS,
     NOW,
     OTHER_WORKER,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from bson import ObjectId
@@ -11,23 +12,12 @@ from bson import ObjectId
 from job_processor.models import Cron, CronTask, Job, JobStatus, SkipMetadata
 from job_processor.store import Store
 from job_processor.store.requests import JobQuery
-from tests.store.contract.samples import (
-    MS,
-    NOW,
-    SECOND,
-    WORKER,
-    claim,
-    cron,
-    occurrence,
-    read,
-    retry,
-    simple,
-)
+from tests.samples import MS, NOW, SECOND, WORKER, claim, cron, occurrence, read, retry, simple
 
 HOUR = timedelta(hours=1)
 
 
-def planned(hours: int, name: str = "nightly", **fields: object) -> CronTask:
+def planned(hours: int, name: str = "nightly", **fields: Any) -> CronTask:
     """Return an occurrence so many hours from now."""
     return occurrence(name=name, scheduled_for=NOW + hours * HOUR, **fields)
 

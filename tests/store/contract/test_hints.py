@@ -13,8 +13,8 @@ from job_processor.store import Store
 from job_processor.store.base import ANYTHING, Hint
 from job_processor.store.requests import JobQuery
 from tests.processors import WAIT
+from tests.samples import NOW, WORKER, end, retry, run, run_one, simple
 from tests.store.contract.conftest import Listener, OtherProcess, OtherProcesses
-from tests.store.contract.samples import NOW, WORKER, end, retry, run, run_one, simple
 
 
 async def listening(store: Store) -> Listener:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from job_processor.models import ACTIVE, SETTLED, JobStatus
 from job_processor.store import Store
+from tests.samples import MS, NOW, WORKER, occurrence, read, simple
 from tests.store.contract.conftest import Stores
-from tests.store.contract.samples import MS, NOW, WORKER, occurrence, read, simple
 
 BEFORE = NOW - timedelta(days=30)
 LONG_AGO = BEFORE - timedelta(days=10)
@@ -24,7 +25,9 @@ async def store(stores: Stores) -> Store:
 
 async def test_what_has_settled_before_a_time_is_removed(store: Store) -> None:
     """Settled and ended before → absent, jobs and cron tasks; what ended later stays."""
-    fields = [{"status": status, "ended_at": BEFORE - MS} for status in sorted(SETTLED)]
+    fields: list[dict[str, Any]] = [
+        {"status": status, "ended_at": BEFORE - MS} for status in sorted(SETTLED)
+    ]
     old = [simple(**each) for each in fields]
     task = occurrence(scheduled_for=LONG_AGO, **fields[0])
     recent = [simple(status=status, ended_at=BEFORE) for status in sorted(SETTLED)]
@@ -37,8 +40,7 @@ async def test_what_has_settled_before_a_time_is_removed(store: Store) -> None:
 
 async def test_what_is_active_stays_however_old(store: Store) -> None:
     """A job that waits or runs is no history."""
-    times = {"created_at": LONG_AGO, "updated_at": LONG_AGO, "scheduled_for": LONG_AGO}
-    jobs = [simple(status=status, worker_id=WORKER, **times) for status in sorted(ACTIVE)]
+    jobs = [simple(status=status, at=LONG_AGO, worker_id=WORKER) for status in sorted(ACTIVE)]
     await store.insert(jobs)
     assert await store.prune(BEFORE, 100) == 0
     assert await read(store, *jobs) == jobs

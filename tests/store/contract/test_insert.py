@@ -21,7 +21,7 @@ from job_processor.models import (
     SkipMetadata,
 )
 from job_processor.store import Store
-from tests.store.contract.samples import NOW, SECOND, WORKER, end, occurrence, read, run, simple
+from tests.samples import NOW, SECOND, WORKER, end, occurrence, read, run, simple
 
 FULL_OUTPUT = Output("3 s", {"a": [1]}, "no", SkipMetadata("noConcurrent_conflict", WORKER, NOW))
 

@@ -19,8 +19,8 @@ from job_processor.store.base import Hint
 from job_processor.store.mongo import MongoStore
 from job_processor.store.opening import open_store
 from tests.processors import WAIT
+from tests.samples import NOW, claim, read, run, simple
 from tests.store.contract.conftest import Listener, Stores
-from tests.store.contract.samples import NOW, claim, read, run, simple
 
 
 class RollBack(Exception):  # noqa: N818  # a test's own way out of a transaction

@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from job_processor.models import WAITING, JobStatus, Output
 from job_processor.store import Store
-from tests.store.contract.samples import (
+from tests.samples import (
     NOW,
     OTHER_WORKER,
     SECOND,

@@ -14,7 +14,7 @@ from job_processor.clock import LAST_MOMENT
 from job_processor.models import Job, JobStatus, Notes, Progress, SimpleJob
 from job_processor.store import Store
 from job_processor.store.rollups import Rollup
-from tests.store.contract.samples import (
+from tests.samples import (
     MS,
     NOW,
     OTHER_WORKER,

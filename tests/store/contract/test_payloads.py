@@ -15,7 +15,7 @@ from job_processor.models import Job, JobStatus, Output, SimpleJob
 from job_processor.store import Store
 from job_processor.store.requests import JobQuery
 from job_processor.values import MAX_BYTES, MAX_DEPTH, normalize_payload
-from tests.store.contract.samples import NOW, WORKER, claim, end, read, run, simple
+from tests.samples import NOW, WORKER, claim, end, read, run, simple
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)

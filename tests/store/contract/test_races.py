@@ -12,8 +12,7 @@ from bson import ObjectId
 from job_processor.models import ACTIVE, JobStatus, Output
 from job_processor.store import Store
 from job_processor.store.requests import Claim, JobQuery, Settlement
-from tests.store.contract.conftest import OtherProcesses, Stores
-from tests.store.contract.samples import (
+from tests.samples import (
     NOW,
     OTHER_WORKER,
     SECOND,
@@ -27,6 +26,7 @@ from tests.store.contract.samples import (
     simple,
     worker,
 )
+from tests.store.contract.conftest import OtherProcesses, Stores
 
 
 async def claim_all(store: Store, limit: int) -> dict[ObjectId, ObjectId]:

@@ -13,16 +13,7 @@ from bson import ObjectId
 from job_processor.models import ACTIVE, SETTLED, Job, JobStatus, JobType
 from job_processor.store import Store
 from job_processor.store.requests import JobQuery
-from tests.store.contract.samples import (
-    MS,
-    NOW,
-    SECOND,
-    UNKNOWN,
-    WORKER,
-    occurrence,
-    run,
-    simple,
-)
+from tests.samples import MS, NOW, SECOND, UNKNOWN, WORKER, occurrence, run, simple
 
 STATUSES = sorted(ACTIVE | SETTLED)
 TYPES: tuple[JobType, ...] = ("cron_task", "simple")

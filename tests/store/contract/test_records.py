@@ -13,7 +13,7 @@ from job_processor import JobStatus, LogLine, Notes, Progress
 from job_processor.models import Job
 from job_processor.store import Store
 from job_processor.store.requests import JobQuery
-from tests.store.contract.samples import (
+from tests.samples import (
     MS,
     NOW,
     OTHER_WORKER,

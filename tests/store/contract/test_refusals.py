@@ -14,7 +14,7 @@ from job_processor.store import Store
 from job_processor.store.requests import Settlement, Verdict
 from job_processor.store.sqlite import SqliteStore
 from job_processor.worker.outcomes import UNSTORABLE, last_resort
-from tests.store.contract.samples import LATER, NOW, WORKER, end, retry, run, simple
+from tests.samples import LATER, NOW, WORKER, end, retry, run, simple
 from tests.store.contract.statements import Statements, watched
 
 SURROGATE = "caf\udce9.csv"

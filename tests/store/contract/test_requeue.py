@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from job_processor import Attempt, CronTask, JobConflictError, JobStatus
 from job_processor.models import SETTLED, SimpleJob
 from job_processor.store import Store
-from tests.store.contract.samples import (
+from tests.samples import (
     NOW,
     RESULT,
     SECOND,
@@ -31,7 +32,7 @@ FAILED = Attempt(1, NOW, NOW + SECOND, "ValueError: no", WORKER)
 @pytest.mark.parametrize("status", sorted(SETTLED))
 async def test_a_settled_job_waits_again(store: Store, status: JobStatus) -> None:
     """As if it had never run, but for its history of attempts; it is returned as written."""
-    fields = {
+    fields: dict[str, Any] = {
         "status": status,
         "started_at": NOW,
         "ended_at": NOW,

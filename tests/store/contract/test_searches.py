@@ -18,7 +18,7 @@ from job_processor.store.requests import JobQuery
 from job_processor.store.sqlite import history as sqlite
 from job_processor.store.sqlite.store import SqliteStore
 from tests.processors import WAIT
-from tests.store.contract.samples import NOW, SECOND, simple
+from tests.samples import NOW, SECOND, simple
 
 BUDGET = 30
 NAMES = [f"name{n:03}" for n in range(100)]

@@ -14,16 +14,7 @@ from job_processor.models import ACTIVE, SETTLED, Job, JobStatus, JobType, Outpu
 from job_processor.store import Store
 from job_processor.store.requests import JobQuery
 from job_processor.store.rollups import KEPT, MINUTE, TEN_MINUTES, Rollup, start_of
-from tests.store.contract.samples import (
-    NOW,
-    OTHER_WORKER,
-    WORKER,
-    cron,
-    occurrence,
-    read,
-    run,
-    simple,
-)
+from tests.samples import NOW, OTHER_WORKER, WORKER, cron, occurrence, read, run, simple
 
 STATUSES = sorted(ACTIVE | SETTLED)
 TYPES: tuple[JobType | None, ...] = (None, "simple")

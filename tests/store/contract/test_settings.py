@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from job_processor.store import Store
+from tests.samples import NOW, WORKER
 from tests.store.contract.conftest import Stores
-from tests.store.contract.samples import NOW, WORKER
 
 VALUE = {"b": 1, "a": {"y": [1, {"x": None}], "c": "d"}, "at": NOW, "by": WORKER, "on": True}
 

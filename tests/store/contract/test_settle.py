@@ -20,7 +20,7 @@ from job_processor.models import (
 )
 from job_processor.store import Store
 from job_processor.store.requests import Settlement
-from tests.store.contract.samples import (
+from tests.samples import (
     MS,
     NOW,
     OTHER_WORKER,

@@ -11,16 +11,8 @@ from job_processor.errors import JobProcessorError
 from job_processor.settings import Settings
 from job_processor.store import Store
 from job_processor.store.opening import open_store
+from tests.samples import NOW, WORKER, cron, read, run, simple, worker
 from tests.store.contract.conftest import OtherProcesses, Stores
-from tests.store.contract.samples import (
-    NOW,
-    WORKER,
-    cron,
-    read,
-    run,
-    simple,
-    worker,
-)
 
 
 async def test_setup_again_changes_nothing(store: Store, stores: Stores) -> None:

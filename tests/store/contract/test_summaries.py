@@ -27,7 +27,7 @@ from job_processor.store.mongo import summaries as mongo
 from job_processor.store.requests import JobQuery
 from job_processor.store.sqlite import summaries as sqlite
 from job_processor.store.summaries import JobSummary, shown_of
-from tests.store.contract.samples import MS, NOW, SECOND, WORKER, occurrence, run, simple
+from tests.samples import MS, NOW, SECOND, WORKER, occurrence, run, simple
 
 LONG = "x" * 5000
 SECRET = "hunter2-SECRET"  # noqa: S105  # what is looked for

@@ -11,19 +11,7 @@ import pytest
 from job_processor import JobConflictError, JobStatus, SimpleJob
 from job_processor.models import ACTIVE, SETTLED, Job, LogLine, Notes, Progress
 from job_processor.store import Store
-from tests.store.contract.samples import (
-    MS,
-    NOW,
-    SECOND,
-    WORKER,
-    claim,
-    end,
-    occurrence,
-    read,
-    retry,
-    run,
-    simple,
-)
+from tests.samples import MS, NOW, SECOND, WORKER, claim, end, occurrence, read, retry, run, simple
 
 HOUR = timedelta(hours=1)
 

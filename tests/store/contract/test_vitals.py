@@ -6,16 +6,7 @@ from datetime import timedelta
 
 from job_processor.models import JobStatus
 from job_processor.store import Store
-from tests.store.contract.samples import (
-    NOW,
-    SECOND,
-    claim,
-    end,
-    occurrence,
-    run,
-    simple,
-    worker,
-)
+from tests.samples import NOW, SECOND, claim, end, occurrence, run, simple, worker
 
 HOUR = timedelta(hours=1)
 

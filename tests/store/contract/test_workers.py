@@ -13,18 +13,8 @@ from bson import ObjectId
 from job_processor.models import JobStatus, WorkerInfo
 from job_processor.store import Store
 from tests.processors import WAIT
+from tests.samples import MS, NOW, OTHER_WORKER, WORKER, end, run, run_one, simple, worker
 from tests.store.contract.conftest import Stores
-from tests.store.contract.samples import (
-    MS,
-    NOW,
-    OTHER_WORKER,
-    WORKER,
-    end,
-    run,
-    run_one,
-    simple,
-    worker,
-)
 
 T = TypeVar("T")
 

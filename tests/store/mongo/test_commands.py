@@ -15,9 +15,9 @@ from job_processor.models import JobStatus
 from job_processor.store.base import ANYTHING, Hint
 from job_processor.store.mongo import MongoStore
 from tests.mongo_server import database_url
+from tests.samples import NOW, SOON, WORKER, claim, end, simple
 from tests.store.mongo.conftest import Commands
 from tests.store.mongo.listening import Listener
-from tests.store.mongo.samples import LATER, NOW, WORKER, claim, end, simple
 from tests.store.mongo.verbs import VERBS
 
 pytestmark = pytest.mark.mongo
@@ -93,10 +93,10 @@ async def test_no_write_that_returns_a_document_is_a_retryable_one(
     await watched_store.settle([end(first)])
     await watched_store.insert([simple()])
     assert len(await watched_store.claim(claim(10))) == 1
-    requeued = await watched_store.requeue(first.id, LATER)
+    requeued = await watched_store.requeue(first.id, SOON)
     assert requeued is not None
     assert (requeued.status, requeued.output) == (JobStatus.PENDING, None)
-    killed = await watched_store.kill_waiting(first.id, LATER)
+    killed = await watched_store.kill_waiting(first.id, SOON)
     assert killed is not None
     assert killed == await watched_store.get(first.id)
     holder = simple(unique_key="key", payload={"a": 1})
@@ -130,7 +130,7 @@ async def test_a_replacement_is_told_to_other_processes(
     store: MongoStore, watched_store: MongoStore
 ) -> None:
     """A job that waits and is to come sooner wakes workers elsewhere."""
-    holder = simple(unique_key="key", scheduled_for=LATER)
+    holder = simple(unique_key="key", scheduled_for=SOON)
     await store.insert([holder])
     listener = Listener()
     store.subscribe(listener)

@@ -25,8 +25,8 @@ from job_processor.store.mongo.connection import connect
 from job_processor.store.requests import JobQuery
 from tests.mongo_server import MongoServer, database_url, free_port
 from tests.processors import QUICK, WAIT, working
+from tests.samples import NOW, claim, end, simple
 from tests.store.mongo.conftest import Commands, Database
-from tests.store.mongo.samples import NOW, claim, end, simple
 from tests.store.mongo.verbs import READS, WRITES
 
 pytestmark = pytest.mark.mongo

@@ -12,7 +12,7 @@ from job_processor.store.base import Store
 from job_processor.store.mongo import MongoStore, open_mongo
 from tests.mongo_server import MongoServer, database_url
 from tests.proxy import Proxy
-from tests.store.mongo.samples import worker
+from tests.samples import worker
 from tests.store.mongo.verbs import LIFE, VERBS, Call
 
 pytestmark = pytest.mark.mongo

@@ -19,19 +19,8 @@ from job_processor.models import (
 from job_processor.store.mongo import MongoStore
 from job_processor.store.mongo.documents import job_document, to_cron, to_job
 from job_processor.store.mongo.handles import CODEC
+from tests.samples import NOW, SECOND, SOON, WORKER, claim, cron, end, occurrence, simple, worker
 from tests.store.mongo.conftest import Database
-from tests.store.mongo.samples import (
-    LATER,
-    NOW,
-    SECOND,
-    WORKER,
-    claim,
-    cron,
-    end,
-    occurrence,
-    simple,
-    worker,
-)
 
 pytestmark = pytest.mark.mongo
 
@@ -130,7 +119,7 @@ async def test_a_finished_job_has_the_fields_of_the_node_package(
         "concurrency",
     }
     assert document["output"] == {"duration": "1 second", "result": {"ok": True}, "error": None}
-    assert document["started_at"] == LATER
+    assert document["started_at"] == SOON
     assert document["ended_at"] == document["updated_at"] == NOW + 2 * SECOND
     assert document["worker_id"] == WORKER
 

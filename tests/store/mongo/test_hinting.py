@@ -17,8 +17,8 @@ from job_processor.store.mongo import MongoStore
 from job_processor.store.mongo.history import walks
 from job_processor.store.mongo.queue import spread
 from job_processor.store.requests import JobQuery
+from tests.samples import NOW, SOON, claim, simple
 from tests.store.mongo.conftest import Commands, Database
-from tests.store.mongo.samples import LATER, NOW, claim, simple
 
 pytestmark = pytest.mark.mongo
 
@@ -149,5 +149,5 @@ async def test_lost_candidates_make_nobody_pass_over_what_is_urgent(store: Mongo
     urgent = [simple(priority=9) for _ in range(CLAIM_NAMES // 5)]
     await store.insert([*[simple() for _ in range(100)], *urgent])
     store._claims._spread = 8  # what some claims in a row that lost a candidate lead to
-    taken = await store.claim(claim(len(urgent), now=LATER))
+    taken = await store.claim(claim(len(urgent), now=SOON))
     assert {job.id for job in taken} == {job.id for job in urgent}

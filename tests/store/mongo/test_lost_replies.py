@@ -15,8 +15,8 @@ from job_processor.models import Job, JobStatus
 from job_processor.store.mongo import MongoStore, open_mongo
 from job_processor.store.requests import Settlement
 from tests.proxy import Proxy
+from tests.samples import NOW, SOON, WORKER, claim, cron, end, simple, worker
 from tests.store.mongo.conftest import Database
-from tests.store.mongo.samples import LATER, NOW, WORKER, claim, cron, end, simple, worker
 
 pytestmark = pytest.mark.mongo
 
@@ -121,7 +121,7 @@ async def test_a_claimed_job_stands_under_its_worker(
     distant: MongoStore, store: MongoStore, insist: Insistent
 ) -> None:
     """A claim whose reply was lost is repeated by nobody; its job is in `runs_of`."""
-    jobs = [simple(), simple(scheduled_for=LATER)]
+    jobs = [simple(), simple(scheduled_for=SOON)]
     await store.insert(jobs)
     answer = await insist("findAndModify", lambda: distant.claim(claim(1)))
     assert insist.failures == 1
@@ -149,7 +149,7 @@ async def test_a_claimed_batch_stands_under_its_worker(
     [
         end,
         lambda job: end(job, JobStatus.PAUSED, output=None),
-        lambda job: end(job, JobStatus.PENDING, scheduled_for=LATER, attempt=2),
+        lambda job: end(job, JobStatus.PENDING, scheduled_for=SOON, attempt=2),
     ],
     ids=["finished", "paused", "to be retried"],
 )
@@ -259,7 +259,7 @@ async def test_a_cron_is_created_and_moved_once(
     made = cron()
     assert await insist("update", lambda: distant.create_cron(made)) is retried
     assert await store.crons() == [made]
-    moved = await insist("update", lambda: distant.update_cron(made, "0 * * * *", LATER, LATER))
+    moved = await insist("update", lambda: distant.update_cron(made, "0 * * * *", SOON, SOON))
     assert moved is retried
-    after = replace(made, cron_string="0 * * * *", scheduled_for=LATER, updated_at=LATER)
+    after = replace(made, cron_string="0 * * * *", scheduled_for=SOON, updated_at=SOON)
     assert await store.crons() == [after]

@@ -15,19 +15,9 @@ from job_processor.models import JobStatus, Output, SkipMetadata
 from job_processor.store.mongo import MongoStore
 from job_processor.store.mongo.errors import VALIDATOR_ADVICE
 from job_processor.store.requests import JobQuery, Verdict
+from tests.node.databases import fixture
+from tests.samples import NOW, SECOND, SOON, WORKER, claim, cron, end, occurrence, simple
 from tests.store.mongo.conftest import Database
-from tests.store.mongo.samples import (
-    LATER,
-    NOW,
-    SECOND,
-    WORKER,
-    claim,
-    cron,
-    end,
-    fixture,
-    occurrence,
-    simple,
-)
 
 pytestmark = pytest.mark.mongo
 
@@ -68,7 +58,7 @@ async def test_every_other_end_of_a_plain_job_is_accepted(store: MongoStore) -> 
     assert len((await store.settle(settlements)).won) == len(ends)
     (waiting,) = await store.find(JobQuery(status=JobStatus.PENDING))
     assert waiting.started_at is None
-    assert await store.kill_waiting(waiting.id, LATER)
+    assert await store.kill_waiting(waiting.id, SOON)
 
 
 async def test_it_is_recognized(store: MongoStore, database: Database) -> None:
@@ -83,10 +73,10 @@ async def test_it_is_recognized(store: MongoStore, database: Database) -> None:
 
 async def test_occurrences_of_node_are_told_from_ours(store: MongoStore) -> None:
     """By their ids, whatever became of them; those of other names and times do not count."""
-    theirs = occurrence(id=ObjectId(), scheduled_for=LATER)
-    await store.insert([occurrence(), theirs, occurrence(LATER, name="other")])
-    await store.kill_waiting(theirs.id, LATER)
-    assert await store.planned_by_node("nightly", [NOW, LATER]) == {LATER}
+    theirs = occurrence(id=ObjectId(), scheduled_for=SOON)
+    await store.insert([occurrence(), theirs, occurrence(at=SOON, name="other")])
+    await store.kill_waiting(theirs.id, SOON)
+    assert await store.planned_by_node("nightly", [NOW, SOON]) == {SOON}
     assert await store.planned_by_node("nightly", [NOW]) == set()
 
 
@@ -94,7 +84,7 @@ async def test_a_cron_is_given_to_node_as_it_stands(store: MongoStore) -> None:
     """Under another id and with its occurrences; one that has moved meanwhile stays ours."""
     await store.create_cron(cron())
     await store.insert([occurrence()])
-    assert not await store.give_cron(cron(scheduled_for=LATER))
+    assert not await store.give_cron(cron(scheduled_for=SOON))
     assert await store.give_cron(cron())
     (given,) = await store.crons()
     assert given == cron(id=given.id)
@@ -103,7 +93,7 @@ async def test_a_cron_is_given_to_node_as_it_stands(store: MongoStore) -> None:
     assert not await store.give_cron(cron())  # it is ours no more
 
 
-@pytest.mark.parametrize("feature", [{"priority": 1}, {"expires_at": LATER}])
+@pytest.mark.parametrize("feature", [{"priority": 1}, {"expires_at": SOON}])
 async def test_what_node_does_not_know_is_refused(store: MongoStore, feature: Any) -> None:
     """With an error that names the job, and nothing is stored."""
     job = simple(**feature)
@@ -117,7 +107,7 @@ async def test_a_plain_job_is_sent_round_again(store: MongoStore) -> None:
     await store.insert([simple()])
     (run,) = await store.claim(claim())
     await store.settle([end(run)])
-    by_hand = LATER + timedelta(minutes=1)
+    by_hand = SOON + timedelta(minutes=1)
     assert await store.requeue(run.id, by_hand) == replace(
         simple(id=run.id), scheduled_for=by_hand, updated_at=by_hand
     )
@@ -126,7 +116,7 @@ async def test_a_plain_job_is_sent_round_again(store: MongoStore) -> None:
 async def test_a_cron_and_a_skipped_insert_are_accepted(store: MongoStore) -> None:
     """A cron, its moved pointer, and a job stored as skipped pass Node's validator."""
     assert await store.create_cron(cron())
-    assert await store.update_cron(cron(), "0 * * * *", LATER, LATER)
+    assert await store.update_cron(cron(), "0 * * * *", SOON, SOON)
     metadata = SkipMetadata("noConcurrent_conflict", ObjectId(), NOW)
     skipped = simple(
         status=JobStatus.SKIPPED, ended_at=NOW, output=Output("--", None, None, metadata)
@@ -157,7 +147,7 @@ async def test_a_retry_is_refused_with_the_reason(store: MongoStore) -> None:
     """A retry needs `attempt`, which Node's validator refuses: the error says what to do."""
     await store.insert([simple()])
     (run,) = await store.claim(claim())
-    retry = end(run, JobStatus.PENDING, attempt=2, scheduled_for=LATER)
+    retry = end(run, JobStatus.PENDING, attempt=2, scheduled_for=SOON)
     verdict = await store.settle([retry])
     assert verdict == Verdict(set(), {run.id: VALIDATOR_ADVICE})
     assert await store.runs_of(WORKER, 10) == [run]

@@ -18,8 +18,8 @@ from job_processor.store.mongo import MongoStore
 from job_processor.store.mongo.indexes import BY_TIME, NEWEST_BY_NAME, NEWEST_BY_TYPE
 from job_processor.store.requests import JobQuery
 from tests.mongo_server import EXTERNAL_URL_VARIABLE
+from tests.samples import NOW, SOON, WORKER, claim, end, simple
 from tests.store.mongo.conftest import Commands, Database
-from tests.store.mongo.samples import LATER, NOW, WORKER, claim, end, simple
 
 pytestmark = pytest.mark.mongo
 
@@ -66,7 +66,7 @@ async def backlog(store: MongoStore) -> None:
         [
             simple(name=name, scheduled_for=moment, priority=urgency % 3)
             for name in (*NAMES, *(f"other_{number}" for number in range(others)))
-            for moment in (NOW, LATER)
+            for moment in (NOW, SOON)
             for urgency in range(urgencies)
         ]
     )

@@ -16,8 +16,8 @@ from job_processor.store.mongo import pulse as pulse_module
 from job_processor.store.mongo.connection import beside, client_options
 from tests.processors import QUICK, eventually, working
 from tests.proxy import Proxy
+from tests.samples import NOW, worker
 from tests.store.mongo.conftest import Commands, Database
-from tests.store.mongo.samples import NOW, worker
 
 pytestmark = pytest.mark.mongo
 

@@ -15,8 +15,8 @@ from job_processor import JobProcessor
 from job_processor.models import Job
 from job_processor.store.mongo import MongoStore
 from tests.processors import eventually, working
+from tests.samples import claim, end, simple
 from tests.store.mongo.conftest import Commands, Database
-from tests.store.mongo.samples import claim, end, simple
 from tests.store.mongo.verbs import READS, VERBS
 
 pytestmark = pytest.mark.mongo

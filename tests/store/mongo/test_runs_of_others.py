@@ -8,8 +8,8 @@ import pytest
 from bson import ObjectId
 
 from job_processor.store.mongo import MongoStore
+from tests.samples import NOW, end, simple
 from tests.store.mongo.conftest import Database
-from tests.store.mongo.samples import NOW, end, simple
 
 pytestmark = pytest.mark.mongo
 

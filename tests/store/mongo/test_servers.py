@@ -11,9 +11,9 @@ from job_processor.errors import StoreSetupError
 from job_processor.store.mongo import MongoStore, servers
 from job_processor.store.mongo.indexes import JOBS
 from job_processor.store.mongo.servers import advice, look_alike
+from tests.samples import simple
 from tests.store.mongo.conftest import Database
 from tests.store.mongo.faults import Faults
-from tests.store.mongo.samples import simple
 
 pytestmark = pytest.mark.mongo
 

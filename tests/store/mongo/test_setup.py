@@ -13,8 +13,9 @@ from job_processor.errors import StoreSetupError
 from job_processor.store.mongo import MongoStore, open_mongo, schema
 from job_processor.store.mongo.documents import job_document
 from job_processor.store.requests import JobQuery
+from tests.node.databases import fixture
+from tests.samples import NOW, claim, simple
 from tests.store.mongo.conftest import Database
-from tests.store.mongo.samples import NOW, claim, fixture, simple
 
 pytestmark = pytest.mark.mongo
 

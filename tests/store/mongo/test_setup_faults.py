@@ -7,8 +7,8 @@ from bson import ObjectId
 
 from job_processor.errors import StoreError, StoreSetupError
 from job_processor.store.mongo import MongoStore
+from tests.samples import simple
 from tests.store.mongo.faults import Faults
-from tests.store.mongo.samples import simple
 
 pytestmark = pytest.mark.mongo
 

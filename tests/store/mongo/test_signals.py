@@ -7,8 +7,8 @@ from bson import ObjectId
 
 from job_processor.models import Job, JobStatus
 from job_processor.store.mongo import MongoStore
+from tests.samples import NOW, SECOND, WORKER, claim, end, simple
 from tests.store.mongo.conftest import Database
-from tests.store.mongo.samples import NOW, SECOND, WORKER, claim, end, simple
 
 pytestmark = pytest.mark.mongo
 

@@ -24,10 +24,10 @@ from job_processor.store.mongo.errors import is_unauthorized
 from job_processor.store.mongo.stream import OneServer
 from tests.mongo_server import MongoServer, database_url
 from tests.processors import QUICK, WAIT, eventually, working
+from tests.samples import simple
 from tests.store.mongo.conftest import Commands, Database
 from tests.store.mongo.faults import Faults
 from tests.store.mongo.listening import Listener
-from tests.store.mongo.samples import simple
 
 pytestmark = pytest.mark.mongo
 

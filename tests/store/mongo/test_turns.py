@@ -15,8 +15,8 @@ from job_processor.settings import Settings
 from job_processor.store.base import ANYTHING, Hint
 from job_processor.store.mongo import MongoStore, open_mongo, turns
 from job_processor.store.mongo.turns import STEP, STEPS, Turns
+from tests.samples import NOW, WORKER, simple, worker
 from tests.store.mongo.listening import Listener
-from tests.store.mongo.samples import NOW, WORKER, simple, worker
 
 WORKERS = 6
 

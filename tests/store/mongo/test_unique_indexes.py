@@ -9,8 +9,8 @@ import pytest
 from job_processor.errors import StoreRefusedError
 from job_processor.store.mongo import MongoStore
 from job_processor.store.mongo.indexes import is_conflict
+from tests.samples import SOON, claim, end, simple
 from tests.store.mongo.conftest import Database
-from tests.store.mongo.samples import LATER, claim, end, simple
 
 pytestmark = pytest.mark.mongo
 
@@ -64,4 +64,4 @@ async def test_what_it_keeps_from_being_sent_round_again_is_told(
         "payload.n", unique=True, name="mine", partialFilterExpression={"status": "pending"}
     )
     with pytest.raises(StoreRefusedError, match="the unique index 'mine'"):
-        await store.requeue(job.id, LATER)
+        await store.requeue(job.id, SOON)

@@ -21,9 +21,9 @@ from job_processor.store.mongo.stream import ChangeStream
 from tests.mongo_server import MongoServer, database_url
 from tests.processors import QUICK, WAIT, eventually, working
 from tests.proxy import Proxy
+from tests.samples import NOW, WORKER, claim, end, simple, worker
 from tests.store.mongo.conftest import Commands, Database
 from tests.store.mongo.listening import Listener
-from tests.store.mongo.samples import NOW, WORKER, claim, end, simple, worker
 
 pytestmark = pytest.mark.mongo
 

@@ -13,10 +13,10 @@ from pymongo import AsyncMongoClient
 from job_processor.store.base import ANYTHING, Hint
 from job_processor.store.mongo import MongoStore, open_mongo
 from tests.processors import eventually
+from tests.samples import simple
 from tests.store.mongo.conftest import Commands
 from tests.store.mongo.faults import Faults
 from tests.store.mongo.listening import Listener
-from tests.store.mongo.samples import simple
 
 pytestmark = pytest.mark.mongo
 

@@ -16,8 +16,8 @@ from job_processor.store.mongo import MongoStore
 from job_processor.store.mongo.handles import CODEC
 from job_processor.store.mongo.whole import RAW_CODEC, decode, decode_all
 from tests.mongo_server import EXTERNAL_URL_VARIABLE, external_url
+from tests.samples import simple
 from tests.store.contract.test_payloads import shape
-from tests.store.mongo.samples import simple
 
 KEYS = st.sampled_from(["$ref", "$id", "$db", "a", "b", "$ref.x"])
 SCALARS = st.sampled_from(

@@ -11,7 +11,7 @@ from job_processor.models import Notes
 from job_processor.store.mongo import MongoStore
 from job_processor.store.requests import JobQuery
 from job_processor.store.rollups import Rollup
-from tests.store.mongo.samples import LATER, NOW, WORKER, claim, cron, end, simple, worker
+from tests.samples import NOW, SOON, WORKER, claim, cron, end, simple, worker
 
 Call: TypeAlias = Callable[[MongoStore], Awaitable[Any]]
 
@@ -36,7 +36,7 @@ WRITES: Mapping[str, Call] = {
     "unregister": lambda store: store.unregister(ObjectId()),
     "remove_dead": lambda store: store.remove_dead(worker()),
     "create_cron": lambda store: store.create_cron(cron()),
-    "update_cron": lambda store: store.update_cron(cron(), "0 * * * *", LATER, NOW),
+    "update_cron": lambda store: store.update_cron(cron(), "0 * * * *", SOON, NOW),
     "remove_cron": lambda store: store.remove_cron("unknown"),
     "remove_occurrences": lambda store: store.remove_occurrences("unknown", NOW, ()),
     "skip_waiting": lambda store: store.skip_waiting("unknown", NOW),

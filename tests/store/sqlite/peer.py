@@ -20,7 +20,7 @@ from bson import ObjectId
 from job_processor.errors import StoreError
 from job_processor.store.sqlite import SqliteStore
 from tests.processors import WAIT
-from tests.store.sqlite.samples import NOW, WORKER, claim, finished, job, worker
+from tests.samples import DAY, NOW, WORKER, claim, end, simple, worker
 
 ROOT = Path(__file__).parents[3]
 
@@ -83,7 +83,7 @@ class Program:
     async def run(self) -> None:
         """Obey until there are no more commands."""
         await self._store.setup()
-        await self._store.register(worker())
+        await self._store.register(worker(id=WORKER))
         say("ready")
         while line := await asyncio.to_thread(sys.stdin.readline):
             command, *words = line.split()
@@ -94,22 +94,23 @@ class Program:
             say(answer)
         await self._store.close()
 
-    async def insert(self, name: str = "work", count: str = "1", size: str = "0") -> str:
+    async def insert(self, name: str = "resize", count: str = "1", size: str = "0") -> str:
         """Insert jobs in one transaction; answer when that was done, by the monotonic clock."""
         payload = {"filling": "x" * int(size)}
-        await self._store.insert([job(name, payload=payload) for _ in range(int(count))])
+        jobs = [simple(name, due_in=-DAY, payload=payload) for _ in range(int(count))]
+        await self._store.insert(jobs)
         return str(time.monotonic())
 
     async def beat(self) -> str:
         """Send heartbeats."""
         for _ in range(5):
-            await self._store.register(worker())
+            await self._store.register(worker(id=WORKER))
         return "ok"
 
     async def work(self) -> str:
         """Claim what is due, settle it, answer the ids."""
-        runs = await self._store.claim(claim(limit=1000))
-        verdict = await self._store.settle([finished(run) for run in runs])
+        runs = await self._store.claim(claim(1000))
+        verdict = await self._store.settle([end(run) for run in runs])
         return ",".join(sorted(map(str, verdict.won)))
 
     async def request_kill(self) -> str:
@@ -146,7 +147,7 @@ class Program:
         count = 0
         try:
             while True:
-                await self._store.insert([job(payload={"filling": "x" * 2000})])
+                await self._store.insert([simple(payload={"filling": "x" * 2000})])
                 count += 1
         except StoreError as error:
             return f"{count} {type(error).__name__}: {error}"

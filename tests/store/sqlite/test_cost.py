@@ -8,21 +8,21 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from job_processor.models import Job, JobStatus
+from job_processor.models import Job, JobStatus, Output
 from job_processor.store.requests import JobQuery
 from job_processor.store.sqlite import SqliteStore
-from tests.store.sqlite.samples import NOW, WORKER, claim, finished, job, settled_job
+from tests.samples import NOW, RESULT, WORKER, claim, end, settled, simple
 
 FEW, MANY = 1_000, 20_000
-NAMES = ("work", "mail", "report")
+NAMES = ("resize", "mail", "report")
 
 BACKLOGS: dict[str, Callable[[int], Job]] = {
-    "of its names": lambda i: job(NAMES[i % 3], due_in=-i),
-    "of its names, of all priorities": lambda i: job(NAMES[i % 3], due_in=-i, priority=i % 10),
-    "of other names": lambda i: job("other", due_in=-i),
-    "due later": lambda i: job(NAMES[i % 3], due_in=60 + i),
-    "in the history": lambda i: settled_job(NAMES[i % 3]),
-    "running elsewhere": lambda i: job(
+    "of its names": lambda i: simple(NAMES[i % 3], due_in=-i),
+    "of its names, of all priorities": lambda i: simple(NAMES[i % 3], due_in=-i, priority=i % 10),
+    "of other names": lambda i: simple("other", due_in=-i),
+    "due later": lambda i: simple(NAMES[i % 3], due_in=60 + i),
+    "in the history": lambda i: settled(NAMES[i % 3]),
+    "running elsewhere": lambda i: simple(
         NAMES[i % 3], status=JobStatus.RUNNING, worker_id=ObjectId(), started_at=NOW
     ),
 }
@@ -49,7 +49,7 @@ async def steps_of(store: SqliteStore, call: Callable[[], Awaitable[object]]) ->
 async def test_a_claim_costs_the_same_whatever_waits(store: SqliteStore, backlog: str) -> None:
     """Not the jobs of its names, of other names, those due later, nor the history count."""
     make = BACKLOGS[backlog]
-    await store.insert([job(name, due_in=-1e6) for name in NAMES for _ in range(20)])
+    await store.insert([simple(name, due_in=-1e6) for name in NAMES for _ in range(20)])
     costs = []
     for numbers in (range(FEW), range(FEW, MANY)):
         await store.insert([make(i) for i in numbers])
@@ -59,14 +59,14 @@ async def test_a_claim_costs_the_same_whatever_waits(store: SqliteStore, backlog
 
 
 async def claimed(store: SqliteStore, count: int) -> Sequence[Job]:
-    runs = await store.claim(claim(*NAMES, limit=count))
+    runs = await store.claim(claim(count, *NAMES))
     assert len(runs) == count
     return runs
 
 
 async def test_a_claim_costs_as_much_as_it_takes(store: SqliteStore) -> None:
     """What is counted here does grow, with what is claimed: a hundred cost more than ten."""
-    await store.insert([job(NAMES[i % 3]) for i in range(FEW)])
+    await store.insert([simple(NAMES[i % 3], due_in=-1e6) for i in range(FEW)])
     ten = await steps_of(store, lambda: claimed(store, 10))
     hundred = await steps_of(store, lambda: claimed(store, 100))
     assert ten * 4 < hundred < ten * 20
@@ -75,27 +75,27 @@ async def test_a_claim_costs_as_much_as_it_takes(store: SqliteStore) -> None:
 async def test_a_job_under_load_is_a_tenth_of_a_statement(store: SqliteStore) -> None:
     """As SQLite itself counts them, begin and commit too: one for each row would be one a job."""
     statements: list[str] = []
-    await store.insert([job() for _ in range(100)])
+    await store.insert([simple() for _ in range(100)])
     await store._writer.call(lambda connection: connection.set_trace_callback(statements.append))
     runs = await claimed(store, 100)
-    assert (await store.settle([finished(run) for run in runs])).won == {run.id for run in runs}
+    assert (await store.settle([end(run) for run in runs])).won == {run.id for run in runs}
     assert len(statements) <= 10
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 31, 127, 128, 129, 200, 500])
 async def test_a_batch_of_any_size_is_settled(store: SqliteStore, count: int) -> None:
     """However it is cut into statements: each job gets its own end, and those taken away none."""
-    await store.insert([job() for _ in range(count)])
+    await store.insert([simple() for _ in range(count)])
     runs = await claimed(store, count)
     taken = {run.id for run in runs[::7][1:]}
-    await store.settle([finished(run) for run in runs if run.id in taken])
-    ends = [finished(run, result=str(run.id)) for run in runs]
+    await store.settle([end(run) for run in runs if run.id in taken])
+    ends = [end(run, output=Output("1 ms", str(run.id))) for run in runs]
     assert (await store.settle(ends)).won == {run.id for run in runs} - taken
     for run in runs:
         found = await store.get(run.id)
         assert found is not None
         assert found.output is not None
-        assert found.output.result == (None if run.id in taken else str(run.id))
+        assert found.output.result == (RESULT.result if run.id in taken else str(run.id))
 
 
 async def test_no_other_verb_costs_more_with_a_long_history(store: SqliteStore) -> None:
@@ -103,17 +103,17 @@ async def test_no_other_verb_costs_more_with_a_long_history(store: SqliteStore) 
     runs: list[Job] = []
 
     async def settle() -> None:
-        await store.settle([finished(runs.pop()) for _ in range(5)])
+        await store.settle([end(runs.pop()) for _ in range(5)])
 
     verbs: dict[str, Callable[[], Awaitable[Any]]] = {
         "settle": settle,
-        "insert": lambda: store.insert([job()]),
+        "insert": lambda: store.insert([simple()]),
         "next_due": lambda: store.next_due(NAMES),
         "queue": lambda: store.queue(NOW, 10),
         "runs_of": lambda: store.runs_of(WORKER, 10),
         "running_worker_ids": store.running_worker_ids,
         "find": lambda: store.find(JobQuery(limit=10)),
-        "find by name": lambda: store.find(JobQuery(name="work", limit=10)),
+        "find by name": lambda: store.find(JobQuery(name="resize", limit=10)),
         "find by state": lambda: store.find(JobQuery(status=JobStatus.FINISHED, limit=10)),
         "find_active": lambda: store.find_active("simple", "mail"),
         "names": lambda: store.names(10),

@@ -18,7 +18,7 @@ from job_processor.models import SimpleJob
 from job_processor.store.requests import JobQuery
 from job_processor.store.sqlite import SqliteStore
 from tests.processors import WAIT
-from tests.store.sqlite.samples import WORKER, claim, job, worker
+from tests.samples import WORKER, claim, simple, worker
 
 before: set[threading.Thread] = set()
 """The threads of other tests, such as those of a client that a whole session has."""
@@ -65,7 +65,7 @@ has_proc = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc, whic
 async def use(store: SqliteStore) -> None:
     """Use every connection of a store."""
     await store.setup()
-    await store.insert([job()])
+    await store.insert([simple()])
     await store.find(JobQuery())
     told = asyncio.Event()
     store.subscribe(lambda _: told.set())
@@ -88,11 +88,11 @@ async def test_nothing_is_left_open(path: Path, in_memory: bool) -> None:
     store = SqliteStore(None if in_memory else path)
     if in_memory:
         await store.setup()
-        await store.insert([job()])
+        await store.insert([simple()])
     else:
         await use(store)
     pulse = store.open_pulse()
-    await store.register(worker())
+    await store.register(worker(id=WORKER))
     assert await asyncio.to_thread(pulse.beat, WORKER)
     assert {thread.name for thread in threads()} == (
         {"job-processor-sqlite-writer"}
@@ -121,7 +121,7 @@ async def test_a_setup_that_was_refused_leaves_nothing_open(path: Path) -> None:
 
 async def test_closing_finishes_what_was_called(path: Path, store: SqliteStore) -> None:
     """Calls under way are answered, and what they wrote is there."""
-    jobs = [job() for _ in range(100)]
+    jobs = [simple() for _ in range(100)]
     writes = [asyncio.create_task(store.insert([each])) for each in jobs]
     reads = [asyncio.create_task(store.get(each.id)) for each in jobs]
     await asyncio.sleep(0)  # each task calls
@@ -140,8 +140,8 @@ async def test_calls_after_closing_are_refused(store: SqliteStore) -> None:
     await store.close()
     calls: list[Callable[[], Any]] = [
         store.ping,
-        lambda: store.insert([job()]),
-        lambda: store.claim(claim()),
+        lambda: store.insert([simple()]),
+        lambda: store.claim(claim(10)),
         lambda: store.find(JobQuery()),
         store.setup,
     ]
@@ -154,7 +154,7 @@ async def test_calls_after_closing_are_refused(store: SqliteStore) -> None:
 
 async def test_closing_twice_at_once_waits_twice(path: Path, store: SqliteStore) -> None:
     """Whoever closes may rely on it: the files are free when close() returns."""
-    writes = [asyncio.create_task(store.insert([job()])) for _ in range(50)]
+    writes = [asyncio.create_task(store.insert([simple()])) for _ in range(50)]
     await asyncio.sleep(0)  # each task calls
 
     async def close() -> bool:
@@ -167,7 +167,7 @@ async def test_closing_twice_at_once_waits_twice(path: Path, store: SqliteStore)
 
 async def test_a_caller_that_is_cancelled_leaves_its_write_whole(store: SqliteStore) -> None:
     """A call that began is carried out, its result dropped; the next one is not disturbed."""
-    ours = [job() for _ in range(10)]
+    ours = [simple() for _ in range(10)]
     write = asyncio.create_task(store.insert(ours))
     await asyncio.sleep(0)  # the task calls
     write.cancel()
@@ -179,7 +179,7 @@ async def test_a_caller_that_is_cancelled_leaves_its_write_whole(store: SqliteSt
 
 async def test_a_call_that_fails_leaves_no_transaction(store: SqliteStore) -> None:
     """Half of a write is taken back, whatever went wrong, and others may write."""
-    good, bad = job(), job(payload={"key": object()})
+    good, bad = simple(), simple(payload={"key": object()})
     with pytest.raises(TypeError):
         await store.insert([good, bad])
     assert await store.get(good.id) is None
@@ -190,7 +190,7 @@ async def test_a_call_that_fails_leaves_no_transaction(store: SqliteStore) -> No
 def test_a_loop_that_ends_under_a_call(path: Path) -> None:
     """What was called is carried out, and the store can be used and closed from the next loop."""
     store = SqliteStore(path)
-    ours = [job() for _ in range(100)]
+    ours = [simple() for _ in range(100)]
 
     async def begin() -> None:
         await store.setup()

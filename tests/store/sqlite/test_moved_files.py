@@ -17,7 +17,7 @@ import pytest
 from job_processor import JobStatus, StoreError, StoreUnavailableError
 from job_processor.store.sqlite import SqliteStore
 from tests.processors import WAIT, Processors, eventually
-from tests.store.sqlite.samples import WORKER, claim, finished, job, worker
+from tests.samples import WORKER, claim, end, simple, worker
 
 
 def move(path: Path, to: Path) -> None:
@@ -47,10 +47,10 @@ async def test_a_file_that_is_away_is_missed_and_found_again(
     store: SqliteStore, path: Path, tmp_path: Path
 ) -> None:
     """Nothing is acknowledged meanwhile, nothing is made in its place, and then all goes on."""
-    ours, late = job(), job()
+    ours, late = simple(), simple()
     await store.insert([ours])
-    [run] = await store.claim(claim())
-    await store.register(worker())
+    [run] = await store.claim(claim(10))
+    await store.register(worker(id=WORKER))
     pulse = store.open_pulse()
     assert pulse.beat(WORKER)
     for _ in range(2):
@@ -58,8 +58,8 @@ async def test_a_file_that_is_away_is_missed_and_found_again(
         await assert_unavailable(
             path,
             lambda: store.insert([late]),
-            lambda: store.claim(claim()),
-            lambda: store.settle([finished(run)]),
+            lambda: store.claim(claim(10)),
+            lambda: store.settle([end(run)]),
             lambda: store.get(ours.id),
             lambda: asyncio.to_thread(pulse.beat, WORKER),
         )
@@ -67,7 +67,7 @@ async def test_a_file_that_is_away_is_missed_and_found_again(
         move(tmp_path / "away", path)
         assert (await store.get(ours.id)) == run
         assert await asyncio.to_thread(pulse.beat, WORKER)
-    assert (await store.settle([finished(run)])).won == {ours.id}
+    assert (await store.settle([end(run)])).won == {ours.id}
     await store.insert([late])
     assert await store.get(late.id) == late
     pulse.close()
@@ -77,7 +77,7 @@ async def test_a_deleted_file_is_not_made_anew(store: SqliteStore, path: Path) -
     """An empty database in its place would hide the loss."""
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink()
-    await assert_unavailable(path, lambda: store.insert([job()]), store.ping)
+    await assert_unavailable(path, lambda: store.insert([simple()]), store.ping)
     assert list(path.parent.iterdir()) == []
 
 
@@ -85,7 +85,7 @@ async def test_a_file_put_in_its_place_is_the_database_from_then_on(
     store: SqliteStore, path: Path, tmp_path: Path
 ) -> None:
     """A copy that is restored under a running process is used at once, by each connection."""
-    old, restored, new = job(), job(), job()
+    old, restored, new = simple(), simple(), simple()
     await store.insert([old])
     await store.get(old.id)
     await make_another(tmp_path / "copy", restored)
@@ -107,15 +107,15 @@ async def test_a_file_without_our_tables_in_its_place(
     store: SqliteStore, path: Path, tmp_path: Path, statement: str
 ) -> None:
     """A worker does not take its runs for refused then: it waits for the right file."""
-    await store.insert([job()])
-    [run] = await store.claim(claim())
+    await store.insert([simple()])
+    [run] = await store.claim(claim(10))
     move(path, tmp_path / "away")
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(statement)
-    await assert_unavailable(path, lambda: store.settle([finished(run)]), lambda: store.get(run.id))
+    await assert_unavailable(path, lambda: store.settle([end(run)]), lambda: store.get(run.id))
     path.unlink()
     move(tmp_path / "away", path)
-    assert (await store.settle([finished(run)])).won == {run.id}
+    assert (await store.settle([end(run)])).won == {run.id}
 
 
 async def test_a_file_that_is_no_database_in_its_place(store: SqliteStore, path: Path) -> None:
@@ -123,7 +123,7 @@ async def test_a_file_that_is_no_database_in_its_place(store: SqliteStore, path:
     move(path, path.with_name("away"))
     path.write_bytes(b"junk" * 1000)
     with pytest.raises(StoreError, match="not an SQLite database") as caught:
-        await store.insert([job()])
+        await store.insert([simple()])
     assert str(path) in str(caught.value)
     assert path.read_bytes() == b"junk" * 1000
 
@@ -133,7 +133,7 @@ async def test_a_listener_is_told_of_what_a_replaced_file_holds(
 ) -> None:
     """Whoever waits for work looks at the new file without being asked to."""
     await told.get()
-    await make_another(tmp_path / "copy", job())
+    await make_another(tmp_path / "copy", simple())
     move(path, tmp_path / "away")
     while not told.empty():
         told.get_nowait()
@@ -143,7 +143,7 @@ async def test_a_listener_is_told_of_what_a_replaced_file_holds(
     await other.setup()
     async with asyncio.timeout(WAIT):
         await told.get()
-        while not await store.claim(claim()):
+        while not await store.claim(claim(10)):
             await told.get()
     await other.close()
 
@@ -158,7 +158,7 @@ async def test_a_replaced_file_counts_as_changed(
 
     assert await has_changed()
     assert not await has_changed()
-    await make_another(tmp_path / "copy", job())
+    await make_another(tmp_path / "copy", simple())
     move(path, tmp_path / "away")
     move(tmp_path / "copy", path)
     assert await has_changed()
@@ -208,7 +208,7 @@ async def test_a_link_that_moves_on_is_followed(
     link = tmp_path / "link.db"
     link.symlink_to(tmp_path / "one")
     store = await open_store(link)
-    first, second = job(), job()
+    first, second = simple(), simple()
     await store.insert([first])
     link.unlink()
     link.symlink_to(tmp_path / "two")

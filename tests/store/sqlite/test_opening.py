@@ -20,7 +20,7 @@ from job_processor import (
 )
 from job_processor.store.sqlite import SqliteStore, location, open_sqlite, schema
 from tests.processors import WAIT
-from tests.store.sqlite.samples import job
+from tests.samples import simple
 from tests.store.sqlite.unprivileged import unprivileged
 
 
@@ -173,7 +173,7 @@ async def test_a_database_of_another_program_is_shared(path: Path) -> None:
     )
     store = SqliteStore(path)
     await store.setup()
-    await store.insert([job()])
+    await store.insert([simple()])
     await store.close()
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT title FROM books").fetchall() == [("Emma",)]
@@ -186,7 +186,7 @@ async def test_two_prefixes_are_two_queues(path: Path) -> None:
     stores = [SqliteStore(path, prefix=prefix) for prefix in ("one", "two")]
     for store in stores:
         await store.setup()
-    ours = job()
+    ours = simple()
     await stores[0].insert([ours])
     assert await stores[0].get(ours.id) == ours
     assert await stores[1].get(ours.id) is None
@@ -225,7 +225,7 @@ async def test_an_index_that_was_dropped_is_made_again(path: Path) -> None:
         connection.execute("DROP INDEX job_processor_jobs_due")
     again = SqliteStore(path)
     await again.setup()
-    assert await again.next_due(["work"]) is None
+    assert await again.next_due(["resize"]) is None
     await again.close()
 
 
@@ -350,7 +350,7 @@ async def test_memory_is_private(
     """Each store in memory is a database of its own, makes no file, and ends when it is closed."""
     monkeypatch.chdir(tmp_path)
     one, two = await open_store(None), await open_store(None)
-    ours = job()
+    ours = simple()
     await one.insert([ours])
     assert await one.get(ours.id) == ours
     assert await two.get(ours.id) is None
@@ -362,7 +362,7 @@ async def test_memory_is_private(
 async def test_a_store_in_memory_survives_its_errors(open_store: Callable[..., Any]) -> None:
     """A broken connection to a file is made anew; one to memory is the memory, and stays."""
     store = await open_store(None)
-    ours = job()
+    ours = simple()
     await store.insert([ours])
 
     def fail(connection: sqlite3.Connection) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from job_processor import StoreUnavailableError
 from job_processor.store.sqlite import SqliteStore, location
+from tests.samples import NOW, WORKER, claim, end, simple, worker
 from tests.store.sqlite.peer import Peer
-from tests.store.sqlite.samples import NOW, WORKER, claim, finished, job, worker
 
 MOMENT = 2.0
 """Seconds for which another process keeps the write lock."""
@@ -22,12 +22,12 @@ MOMENT = 2.0
 
 async def test_each_sees_what_the_other_acknowledged(store: SqliteStore, peer: Peer) -> None:
     """An acknowledged write is there for every process, and a run is given to one of them."""
-    ours = [job() for _ in range(20)]
+    ours = [simple() for _ in range(20)]
     await store.insert(ours)
     assert await peer.ask("has", ours[0].id) == "True"
     await peer.ask("insert", "mail", 3)
-    assert len(await store.claim(claim("mail"))) == 3
-    runs = await store.claim(claim("work", limit=5))
+    assert len(await store.claim(claim(10, "mail"))) == 3
+    runs = await store.claim(claim(5, "resize"))
     theirs = (await peer.ask("work")).split(",")
     assert {str(run.id) for run in runs}.isdisjoint(theirs)
     assert len(runs) + len(theirs) == 20
@@ -37,19 +37,24 @@ async def test_nothing_fails_while_another_process_keeps_the_lock(
     store: SqliteStore, peer: Peer
 ) -> None:
     """A write waits for that of another process, a read does not, and nobody gets an error."""
-    waiting, running, killed, new = job(), job(), job("other", due_in=60), job("new", due_in=60)
+    waiting, running, killed, new = (
+        simple(),
+        simple(),
+        simple("other", due_in=60),
+        simple("new", due_in=60),
+    )
     await store.insert([running])
-    [run] = await store.claim(claim())
+    [run] = await store.claim(claim(10))
     await store.insert([waiting, killed])
-    await store.register(worker())
+    await store.register(worker(id=WORKER))
     pulse = store.open_pulse()
     peer.order("lock", MOMENT)
     assert await peer.answer() == "locked"
     assert await store.get(run.id) == run
     async with asyncio.TaskGroup() as together:
         refused = together.create_task(store.insert([new]))
-        claimed = together.create_task(store.claim(claim()))
-        settled = together.create_task(store.settle([finished(run)]))
+        claimed = together.create_task(store.claim(claim(10)))
+        settled = together.create_task(store.settle([end(run)]))
         dead = together.create_task(store.kill_waiting(killed.id, NOW))
         together.create_task(store.request_kill(waiting.id, WORKER, NOW))
         pruned = together.create_task(store.prune(NOW - timedelta(days=1), 10))
@@ -73,21 +78,21 @@ async def test_a_lock_that_is_kept_for_too_long_is_told(
     monkeypatch.setattr(location, "BUSY_TIMEOUT", 0.05)
     impatient = SqliteStore(path)
     await impatient.setup()
-    ours = job()
+    ours = simple()
     await impatient.insert([ours])
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         for call in (
-            lambda: impatient.insert([job()]),
-            lambda: impatient.claim(claim()),
-            lambda: impatient.register(worker()),
+            lambda: impatient.insert([simple()]),
+            lambda: impatient.claim(claim(10)),
+            lambda: impatient.register(worker(id=WORKER)),
         ):
             with pytest.raises(StoreUnavailableError, match="locked for too long") as caught:
                 await call()
             assert str(path) in str(caught.value)
         assert await impatient.get(ours.id) == ours  # readers never wait
         other.execute("COMMIT")
-    [run] = await impatient.claim(claim())
+    [run] = await impatient.claim(claim(10))
     assert run.id == ours.id
     await impatient.close()
 
@@ -99,14 +104,14 @@ async def test_a_claim_never_misses_what_came_between_its_two_statements(
     theirs: set[str] = set()
     ours: set[str] = set()
     for _ in range(30):
-        peer.order("insert", "work", 4)
+        peer.order("insert", "resize", 4)
         peer.order("work")
-        await store.insert([job() for _ in range(4)])
-        runs = await store.claim(claim(limit=1000))
-        ours |= {str(id) for id in (await store.settle([finished(run) for run in runs])).won}
+        await store.insert([simple() for _ in range(4)])
+        runs = await store.claim(claim(1000))
+        ours |= {str(id) for id in (await store.settle([end(run) for run in runs])).won}
         await peer.answer()
         theirs |= set((await peer.answer()).split(",")) - {""}
-    runs = await store.claim(claim(limit=1000))
-    ours |= {str(id) for id in (await store.settle([finished(run) for run in runs])).won}
+    runs = await store.claim(claim(1000))
+    ours |= {str(id) for id in (await store.settle([end(run) for run in runs])).won}
     assert ours.isdisjoint(theirs)
     assert len(ours) + len(theirs) == 30 * 8

@@ -16,16 +16,8 @@ from bson import ObjectId
 from job_processor.models import JobStatus, Notes
 from job_processor.store.requests import JobQuery
 from job_processor.store.sqlite import SqliteStore
+from tests.samples import NOW, WORKER, claim, end, occurrence, settled, simple
 from tests.store.sqlite.recording import Recorder, plan_of
-from tests.store.sqlite.samples import (
-    NOW,
-    WORKER,
-    claim,
-    cron_task,
-    finished,
-    job,
-    settled_job,
-)
 
 BY_ID = "sqlite_autoindex_job_processor_jobs_1"
 BY_ROW = "the row itself"
@@ -39,55 +31,57 @@ Verb = Callable[[SqliteStore], Awaitable[Any]]
 
 
 async def claim_and_settle(store: SqliteStore) -> None:
-    runs = await store.claim(claim(limit=1))
+    runs = await store.claim(claim(1))
     Recorder.statements.clear()
-    await store.settle([finished(run) for run in runs])
+    await store.settle([end(run) for run in runs])
 
 
 async def settle_again(store: SqliteStore) -> None:
-    runs = await store.claim(claim(limit=1))
-    await store.settle([finished(run) for run in runs])
+    runs = await store.claim(claim(1))
+    await store.settle([end(run) for run in runs])
     Recorder.statements.clear()
-    await store.settle([finished(run) for run in runs])
+    await store.settle([end(run) for run in runs])
 
 
 async def claim_by_priority(store: SqliteStore) -> None:
-    await store.insert([job(name, priority=i % 10) for i in range(30) for name in ("work", "mail")])
+    await store.insert(
+        [simple(name, priority=i % 10) for i in range(30) for name in ("resize", "mail")]
+    )
     Recorder.statements.clear()
-    taken = await store.claim(claim("work", "mail", limit=20))
+    taken = await store.claim(claim(20, "resize", "mail"))
     assert {run.priority for run in taken} == {6, 7, 8, 9}
 
 
 async def insert_into_conflict(store: SqliteStore) -> None:
-    await store.insert([job("alone", exclusive=True)])
+    await store.insert([simple("alone", exclusive=True)])
     Recorder.statements.clear()
-    assert len(await store.insert([job("alone", exclusive=True)])) == 1
+    assert len(await store.insert([simple("alone", exclusive=True)])) == 1
 
 
 VERBS: dict[str, tuple[Verb, set[str]]] = {
-    "claim": (lambda s: s.claim(claim("work", limit=2)), {DUE, BY_ROW}),
+    "claim": (lambda s: s.claim(claim(2, "resize")), {DUE, BY_ROW}),
     "claim of several names": (
-        lambda s: s.claim(claim("work", "mail", "none", limit=2)),
+        lambda s: s.claim(claim(2, "resize", "mail", "none")),
         {DUE, BY_ROW},
     ),
     "claim of several priorities": (claim_by_priority, {DUE, BY_ROW}),
     "claim of the overdue": (
-        lambda s: s.claim(claim("work", "mail", overdue_since=NOW)),
+        lambda s: s.claim(claim(10, "resize", "mail", overdue_since=NOW)),
         {DUE, BY_ROW},
     ),
     "claim without some": (
-        lambda s: s.claim(claim("work", "mail", exclude=frozenset({ObjectId()}))),
+        lambda s: s.claim(claim(10, "resize", "mail", exclude=frozenset({ObjectId()}))),
         {DUE, BY_ROW},
     ),
-    "next_due": (lambda s: s.next_due(("work", "mail")), {DUE}),
+    "next_due": (lambda s: s.next_due(("resize", "mail")), {DUE}),
     "queue": (lambda s: s.queue(NOW, 10), {DUE, BY_ROW}),
     "find_summaries": (
-        lambda s: s.find_summaries(JobQuery(name="work")),
+        lambda s: s.find_summaries(JobQuery(name="resize")),
         {HISTORY, RUNNING, BY_ID},
     ),
     "summaries_of_runs": (lambda s: s.summaries_of_runs(WORKER, 10), {RUNNING, BY_ROW}),
     "find the latest": (
-        lambda s: s.latest([("simple", "work")], 10),
+        lambda s: s.latest([("simple", "resize")], 10),
         {HISTORY, RUNNING, BY_ID},
     ),
     "settle": (claim_and_settle, {BY_ID}),
@@ -99,7 +93,7 @@ VERBS: dict[str, tuple[Verb, set[str]]] = {
     "get": (lambda s: s.get(ObjectId()), {BY_ID}),
     "get_many": (lambda s: s.get_many([ObjectId(), ObjectId()]), {BY_ID}),
     "find": (lambda s: s.find(JobQuery()), {BY_ID}),
-    "find by name": (lambda s: s.find(JobQuery(name="work")), {HISTORY, RUNNING, BY_ID}),
+    "find by name": (lambda s: s.find(JobQuery(name="resize")), {HISTORY, RUNNING, BY_ID}),
     "find by state": (
         lambda s: s.find(JobQuery(status=JobStatus.FINISHED)),
         {HISTORY, BY_ID},
@@ -109,29 +103,32 @@ VERBS: dict[str, tuple[Verb, set[str]]] = {
         {RUNNING, BY_ID},
     ),
     "find by all": (
-        lambda s: s.find(JobQuery(name="work", type="simple", status=JobStatus.FINISHED)),
+        lambda s: s.find(JobQuery(name="resize", type="simple", status=JobStatus.FINISHED)),
         {HISTORY, BY_ID},
     ),
     "find_active": (
-        lambda s: s.find_active("simple", "work"),
+        lambda s: s.find_active("simple", "resize"),
         {EXCLUSIVE, HISTORY, RUNNING, BY_ID},
     ),
     "names": (lambda s: s.names(100), {HISTORY, RUNNING}),
-    "count": (lambda s: s.count([("simple", "work")], 100), {HISTORY, RUNNING}),
+    "count": (lambda s: s.count([("simple", "resize")], 100), {HISTORY, RUNNING}),
     "find between, the oldest first": (
-        lambda s: s.find(JobQuery(name="work", oldest_first=True, above=ObjectId(bytes(12)))),
+        lambda s: s.find(JobQuery(name="resize", oldest_first=True, above=ObjectId(bytes(12)))),
         {HISTORY, RUNNING, BY_ID},
     ),
     "find by error": (
-        lambda s: s.find(JobQuery(name="work", error="x")),
+        lambda s: s.find(JobQuery(name="resize", error="x")),
         {HISTORY, RUNNING, BY_ROW},
     ),
-    "count_matching": (lambda s: s.count_matching(JobQuery(name="work"), 9), {HISTORY, RUNNING}),
-    "find_holder": (lambda s: s.find_holder("work", "key"), {UNIQUE_KEY}),
-    "release_key": (lambda s: s.release_key(job("work", unique_key="key")), {BY_ID}),
-    "replace": (lambda s: s.replace(job("work", unique_key="key"), job("work")), {BY_ID}),
-    "save_notes": (lambda s: s.save_notes([(job("work", worker_id=WORKER), Notes())]), {BY_ID}),
-    "save_state": (lambda s: s.save_state(job("work", worker_id=WORKER), 1), {BY_ID}),
+    "count_matching": (lambda s: s.count_matching(JobQuery(name="resize"), 9), {HISTORY, RUNNING}),
+    "find_holder": (lambda s: s.find_holder("resize", "key"), {UNIQUE_KEY}),
+    "release_key": (lambda s: s.release_key(simple("resize", unique_key="key")), {BY_ID}),
+    "replace": (lambda s: s.replace(simple("resize", unique_key="key"), simple("resize")), {BY_ID}),
+    "save_notes": (
+        lambda s: s.save_notes([(simple("resize", worker_id=WORKER), Notes())]),
+        {BY_ID},
+    ),
+    "save_state": (lambda s: s.save_state(simple("resize", worker_id=WORKER), 1), {BY_ID}),
     "state": (lambda s: s.state(ObjectId()), {BY_ID}),
     "delete": (lambda s: s.delete([ObjectId()]), {BY_ID}),
     "requeue": (lambda s: s.requeue(ObjectId(), NOW), {BY_ID}),
@@ -152,9 +149,11 @@ async def recorded(
     """A store with some of everything, whose connections remember their statements."""
     monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Recorder))
     store: SqliteStore = await open_store()
-    await store.insert([job(name) for name in ("work", "mail", "old") for _ in range(20)])
-    await store.insert([job("work", due_in=60), cron_task(), *(settled_job() for _ in range(50))])
-    runs = await store.claim(claim("old"))
+    await store.insert([simple(name) for name in ("resize", "mail", "old") for _ in range(20)])
+    await store.insert(
+        [simple("resize", due_in=60), occurrence(due_in=60), *(settled() for _ in range(50))]
+    )
+    runs = await store.claim(claim(10, "old"))
     await store.request_kill(runs[0].id, WORKER, NOW)
     Recorder.statements.clear()
     yield store
@@ -203,6 +202,6 @@ async def test_a_claim_of_nothing_is_one_statement_that_writes_nothing(
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         Recorder.statements.clear()
-        assert await recorded.claim(claim("none")) == []
+        assert await recorded.claim(claim(10, "none")) == []
         assert len(Recorder.statements) == 1
         connection.execute("ROLLBACK")

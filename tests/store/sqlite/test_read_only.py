@@ -11,7 +11,7 @@ import pytest
 from job_processor import JobStatus, StoreUnavailableError
 from job_processor.store.sqlite import SqliteStore
 from tests.processors import WAIT, Processors, eventually
-from tests.store.sqlite.samples import WORKER, claim, finished, job, worker
+from tests.samples import WORKER, claim, end, simple, worker
 from tests.store.sqlite.test_moved_files import move
 from tests.store.sqlite.unprivileged import unprivileged
 
@@ -34,10 +34,10 @@ async def test_reads_go_on_and_writes_wait(path: Path) -> None:
     """What may not be written fails as what may pass, and does not when it has passed."""
     store = SqliteStore(path)
     await store.setup()
-    await store.register(worker())
-    ours = job()
+    await store.register(worker(id=WORKER))
+    ours = simple()
     await store.insert([ours])
-    [run] = await store.claim(claim())
+    [run] = await store.claim(claim(10))
     path.chmod(0o444)
     away = path.with_name("away.db")
     move(path, away)
@@ -46,8 +46,8 @@ async def test_reads_go_on_and_writes_wait(path: Path) -> None:
     move(away, path)
     pulse = store.open_pulse()
     for write in (
-        lambda: store.settle([finished(run)]),
-        lambda: store.insert([job()]),
+        lambda: store.settle([end(run)]),
+        lambda: store.insert([simple()]),
         lambda: asyncio.to_thread(pulse.beat, WORKER),
     ):
         with pytest.raises(StoreUnavailableError, match="read-only") as caught:
@@ -55,7 +55,7 @@ async def test_reads_go_on_and_writes_wait(path: Path) -> None:
         assert str(path) in str(caught.value)
     assert await store.get(ours.id) == run
     path.chmod(0o644)
-    assert (await store.settle([finished(run)])).won == {ours.id}
+    assert (await store.settle([end(run)])).won == {ours.id}
     assert await asyncio.to_thread(pulse.beat, WORKER)
     pulse.close()
     await store.close()

@@ -11,18 +11,7 @@ from bson import ObjectId
 from job_processor.models import Notes
 from job_processor.store import Store
 from job_processor.store.rollups import Rollup
-from tests.store.contract.samples import (
-    LATER,
-    NOW,
-    WORKER,
-    claim,
-    cron,
-    end,
-    retry,
-    run,
-    simple,
-    worker,
-)
+from tests.samples import LATER, NOW, WORKER, claim, cron, end, retry, run, simple, worker
 from tests.store.contract.statements import watched
 
 Call = Callable[[Store, Any], Awaitable[object]]

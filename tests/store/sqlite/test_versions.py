@@ -11,7 +11,7 @@ import pytest
 
 from job_processor import StoreSetupError
 from job_processor.store.sqlite import SqliteStore, schema
-from tests.store.sqlite.samples import job
+from tests.samples import simple
 
 STEP = ("ALTER TABLE job_processor_jobs ADD COLUMN mood TEXT DEFAULT 'good'",)
 
@@ -72,7 +72,7 @@ async def test_an_older_version_is_brought_up_to_date(
     """The first to come makes the step, once, and nothing is lost."""
     store = SqliteStore(path)
     await store.setup()
-    ours = job()
+    ours = simple()
     await store.insert([ours])
     await store.close()
     come_to_version_2(monkeypatch, *STEP)

@@ -15,8 +15,8 @@ from job_processor.store.base import ANYTHING, Hint
 from job_processor.store.sqlite import SqliteStore, watch
 from job_processor.store.sqlite.inotify import Inotify
 from tests.processors import WAIT, Processors
+from tests.samples import simple
 from tests.store.sqlite.peer import Peer
-from tests.store.sqlite.samples import job
 
 Told = asyncio.Queue[Hint]
 NEVER = 3600.0  # seconds
@@ -101,7 +101,7 @@ async def test_one_s_own_writes_are_told_at_once(store: SqliteStore, told: Told)
     """A listener hears of a write of its process before the writer's call returns."""
     async with asyncio.timeout(WAIT):
         assert await told.get() == ANYTHING
-    await store.insert([job()])
+    await store.insert([simple()])
     assert told.get_nowait() == Hint.WORK
 
 
@@ -170,7 +170,7 @@ async def test_a_worker_takes_up_what_another_process_schedules(
     ours = await processor.schedule_job("work")
     await processor.wait_for_job(ours.id, timeout=WAIT)  # it works, and waits again
     async with Peer(path) as peer:
-        await peer.ask("insert")
+        await peer.ask("insert", "work")
 
     async def all_done() -> None:
         while True:
