@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any, Self
 
 from job_processor.clock import Clock
-from job_processor.crons.manage import check_node_crons
 from job_processor.errors import InvalidArgumentError, NotSetUpError, StoreError, WorkerStateError
 from job_processor.events import EventBus, Listener
 from job_processor.facade.base import OTHER_LOOP, running_loop
@@ -27,7 +26,7 @@ from job_processor.hooks import Host, Integration, Scopes, Stamps
 from job_processor.jobs.intake import Scheduling
 from job_processor.jobs.services import list_names
 from job_processor.jobs.wait import Waiting
-from job_processor.node.rules import check_registry
+from job_processor.node.rules import check_crons, check_registry
 from job_processor.parts import Parts
 from job_processor.settings import CLOSE_TIMEOUT, Settings, check_tags
 from job_processor.store.opening import open_store
@@ -297,7 +296,7 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
         """Refuse what the Node package, where it works on this database too, does not allow."""
         check_registry(self._store, self.registry)
         if self._store.refuses_own_fields and self.registry.crons:
-            await check_node_crons(self._store, self.registry, self.settings.timezone)
+            await check_crons(self._store, self.registry, self.settings.timezone)
 
     def _make_engine(self) -> Engine:
         return Engine(

@@ -53,6 +53,9 @@ NODE_WORKER_TIMEOUT = 300.0
 NODE_HEARTBEAT_INTERVAL = 30.0
 """Seconds between two heartbeats of a worker of the Node package."""
 
+NODE_TIMEZONE = "Europe/Paris"
+"""The zone in which the Node package reads every cron expression."""
+
 MONGO_MAX_WORKER_TIMEOUT = 240.0
 """Seconds; MongoDB removes a registration after 300 s, a rescuer must have seen it before."""
 

@@ -12,6 +12,7 @@ from job_processor import Clock, CronDef, CronTask, JobProcessor, JobStatus
 from job_processor.crons.ownership import Ownership
 from job_processor.crons.scheduler import Scheduler
 from job_processor.models import occurrence_id
+from job_processor.node.crons import neighbour_of
 from job_processor.store.requests import JobQuery
 from job_processor.worker.engine import Engine
 from job_processor.worker.pauses import PauseWatch
@@ -51,7 +52,7 @@ async def engine_of(processors: Processors, clock: Clock, **options: Any) -> Eng
 
 def scheduler_of(engine: Engine) -> Scheduler:
     """Return a scheduler that knows of no pause."""
-    return Scheduler(engine, PauseWatch(engine))
+    return Scheduler(engine, PauseWatch(engine), neighbour_of(engine))
 
 
 async def tasks(processor_or_engine: Engine) -> list[CronTask]:

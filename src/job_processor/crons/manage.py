@@ -22,12 +22,12 @@ from job_processor.handlers.definitions import Registry
 from job_processor.hooks import Stamps
 from job_processor.jobs.intake import insert_or_skip
 from job_processor.jobs.pauses import KIND, Pauses
-from job_processor.models import Cron, CronTask, JobStatus, cron_id
-from job_processor.node.rules import NODE_TIMEZONE, check_cron
+from job_processor.models import Cron, CronTask, JobStatus
 from job_processor.schedule import next_occurrence
+from job_processor.settings import NODE_TIMEZONE
 from job_processor.store import Store
 from job_processor.store.owners import KIND as OWNERS
-from job_processor.store.owners import Owner
+from job_processor.store.owners import Owner, is_of_another
 from job_processor.store.requests import JobQuery
 
 UPCOMING = 5
@@ -59,15 +59,6 @@ async def get_crons(store: Store, registry: Registry, clock: Clock) -> list[Cron
     pauses = Pauses.of(await store.settings(KIND))
     now = clock.now()
     return [_info(cron, owners, registry, pauses, now) for cron in await store.crons()]
-
-
-async def check_node_crons(store: Store, registry: Registry, timezone: str) -> None:
-    """Raise SharedDatabaseError for a cron that Node schedules too and that has another zone."""
-    owners = await store.settings(OWNERS)
-    for cron in await store.crons():
-        definition = registry.crons.get(cron.name)
-        if definition is not None and _is_of_node(cron, owners.get(cron.name)):
-            check_cron(cron, definition, timezone)
 
 
 async def run_cron(
@@ -111,7 +102,7 @@ async def remove_cron(store: Store, name: str) -> None:
     if cron is None and owner is None:
         known = ", ".join(map(repr, sorted(crons))) or "none yet"
         raise UnknownJobError("name", name, f"the crons of this database are: {known}")
-    if cron is not None and _is_of_node(cron, setting):
+    if cron is not None and is_of_another(cron, setting):
         allowed = "allowed is a cron of ours: the Node package removes its own when it starts"
         raise SharedDatabaseError("name", name, allowed)
     registrations = await store.registrations()
@@ -121,13 +112,6 @@ async def remove_cron(store: Store, name: str) -> None:
             "it back; stop that worker or deploy it without the cron, or pause the cron"
         )
     await remove_unlisted(store, name, registrations.now, owner)
-
-
-def _is_of_node(cron: Cron, owner: Mapping[str, Any] | None) -> bool:
-    """True when the Node package schedules it, alone or with us."""
-    if owner is None:
-        return cron.id != cron_id(cron.name)
-    return Owner.from_setting(owner).of_both
 
 
 async def _is_exclusive(store: Store, registry: Registry, name: str) -> bool:

@@ -72,20 +72,9 @@ class Ownership:
         """Note that the cron's pointer follows the definition that counts."""
         await self.write(name, owner, replace(owner, applied=owner.fingerprint))
 
-    async def mark_of_both(self, name: str, owner: Owner, of_both: bool) -> Owner:
-        """Note whether the Node package defines the cron too; return the owner as it is then."""
-        marked = replace(owner, of_both=of_both)
-        if marked == owner:
-            return owner
-        return await self.write(name, owner, marked) or owner
-
     async def remove(self, name: str) -> None:
         """Forget whose a cron is."""
         await self._store.remove_setting(KIND, name)
-
-    def complain_of_node(self, name: str) -> None:
-        """Say once that another system schedules this cron."""
-        self._complain(name, "is scheduled by another system on this database (the Node package)")
 
     def _wanted(
         self,
@@ -99,7 +88,7 @@ class Ownership:
         mine = definition.fingerprint(self._timezone)
         if owner is not None and owner.service != self._service:
             if not is_free(owner):
-                self._complain(name, f"belongs to service {owner.service!r}")
+                self.complain(name, f"belongs to service {owner.service!r}")
                 return None
             self._logger.info(
                 "cron %r: service %r has had no worker for long; taking it over",
@@ -139,7 +128,8 @@ class Ownership:
             if worker.service == self._service and not worker.is_dead(registrations.now)
         )
 
-    def _complain(self, name: str, reason: str) -> None:
+    def complain(self, name: str, reason: str) -> None:
+        """Say once why this service does not schedule a cron."""
         if name not in self._complained:
             self._complained.add(name)
             self._logger.warning("cron %r %s; this service does not schedule it", name, reason)

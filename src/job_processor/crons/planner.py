@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from job_processor.crons.misfire import missed_between
+from job_processor.crons.neighbour import Neighbour
 from job_processor.crons.ownership import Ownership
 from job_processor.events import Event, EventKind
 from job_processor.handlers.definitions import CronDef
@@ -25,7 +26,6 @@ from job_processor.models import (
     occurrence_id,
     written_at,
 )
-from job_processor.node.crons import SharedCrons
 from job_processor.schedule import is_rhythm, next_occurrence, parse
 from job_processor.settings import CLOCK_TOLERANCE
 from job_processor.store.owners import Owner
@@ -43,13 +43,15 @@ _REPEATS = 50
 class Planner:
     """Inserts what is missing, moves a due pointer, removes strays."""
 
-    def __init__(self, engine: Engine, ownership: Ownership, shared: SharedCrons) -> None:
+    def __init__(self, engine: Engine, ownership: Ownership, neighbour: Neighbour) -> None:
         self._engine = engine
         self._ownership = ownership
-        self._shared = shared
+        self._neighbour = neighbour
         self._timezone = engine.settings.timezone
         self._right: dict[str, tuple[datetime, datetime]] = {}
         """Pointers that were found to be the next occurrence after a time, by name."""
+        self._stood: dict[str, datetime] = {}
+        """Where each cron of ours stands, in case that somebody removes it."""
 
     async def advance(
         self, name: str, definition: CronDef, cron: Cron | None, owner: Owner
@@ -72,8 +74,8 @@ class Planner:
             missed = missed_between(definition, self._timezone, stands, now)
             planned = [stands, *missed, await self._next_free(name, definition, owner, now)]
         pointer = planned[-1]
-        of_node = await self._shared.planned(name, planned)
-        planned = [each for each in planned if each not in of_node and each != owner.cancelled]
+        there = await self._neighbour.planned(name, planned)
+        planned = [each for each in planned if each not in there and each != owner.cancelled]
         await self._insert(name, definition, planned, now)
         expression = parse(definition.cron_string)
         if cron is None:
@@ -86,8 +88,12 @@ class Planner:
             await self._ownership.mark_applied(name, owner)
         keep = {occurrence_id(name, each) for each in planned}
         await store.remove_occurrences(name, now, keep)
-        self._shared.remember(name, pointer)
+        self._stood[name] = pointer
         return pointer
+
+    def forget(self, name: str) -> None:
+        """Forget where a cron stood that was removed for good."""
+        self._stood.pop(name, None)
 
     def leaves_to(
         self,
@@ -128,9 +134,9 @@ class Planner:
         fresh: the definition counts only since now.
         """
         if cron is None:
-            return None if fresh else self._shared.stood_at(name)
+            return None if fresh else self._stood.get(name)
         made_here = self._made_the_pointer(definition, cron)
-        if await self._shared.take_back(cron, owner, definition, made_here=made_here):
+        if await self._neighbour.take_back(cron, owner, definition, made_here=made_here):
             return None
         return cron.scheduled_for if made_here or not fresh else None
 
@@ -146,7 +152,7 @@ class Planner:
         if not self._lies_behind(definition, pointer, now):
             self._right[name] = pointer, now
             return False
-        if await self._shared.planned(name, [pointer]):
+        if await self._neighbour.planned(name, [pointer]):
             return False
         self._engine.logger.warning(
             "cron %r was to fire at %s, which is not its next occurrence: a clock was ahead, or "

@@ -13,12 +13,12 @@ import random
 import time
 from datetime import datetime, timedelta
 
+from job_processor.crons.neighbour import Alone, Neighbour
 from job_processor.crons.ownership import Ownership
 from job_processor.crons.planner import Planner
 from job_processor.crons.unlisted import UnlistedCrons
 from job_processor.handlers.definitions import CronDef
-from job_processor.models import Cron, CronTask, Job, Registrations, cron_id
-from job_processor.node.crons import SharedCrons
+from job_processor.models import Cron, CronTask, Job, Registrations
 from job_processor.settings import SCHEDULER_INTERVAL
 from job_processor.store.base import Hint
 from job_processor.store.owners import Owner
@@ -36,21 +36,25 @@ or to one whose clock is right. It may be gone by then."""
 class Scheduler:
     """Makes a pass when a cron's pointer is due, an exclusive one has settled, or time passed.
 
-    And when a worker of the Node package begins: see `shared_crons`.
+    neighbour: another scheduler on this database, which may call for a pass, too.
     """
 
-    def __init__(self, engine: Engine, pauses: PauseWatch) -> None:
+    def __init__(
+        self, engine: Engine, pauses: PauseWatch, neighbour: Neighbour | None = None
+    ) -> None:
         self._engine = engine
         self._pauses = pauses
+        self._neighbour = neighbour or Alone()
         self._ownership = Ownership(
             engine.store, engine.settings.service, engine.settings.timezone, engine.logger
         )
         self._wake = asyncio.Event()
         self._troubles: dict[str, Trouble] = {}
         """What fails of one cron, by its name."""
-        self._shared = SharedCrons(engine, self._ownership)
-        self._unlisted = UnlistedCrons(engine, self._ownership, self._shared)
-        self._planner = Planner(engine, self._ownership, self._shared)
+        self._planner = Planner(engine, self._ownership, self._neighbour)
+        self._unlisted = UnlistedCrons(
+            engine, self._ownership, self._neighbour, self._planner.forget
+        )
         pauses.on_changed(self._wake.set)
 
     async def run(self) -> None:
@@ -73,7 +77,7 @@ class Scheduler:
         due: list[datetime | None] = []
 
         async def look() -> None:
-            await self._shared.look()
+            await self._neighbour.look()
             due.append(await self.schedule())
 
         trouble = Trouble(self._engine.logger, "scheduling crons")
@@ -89,7 +93,7 @@ class Scheduler:
         if not definitions and not owners:
             return None
         registrations = await self._registrations()
-        self._shared.see(registrations)
+        self._neighbour.see(registrations)
         self._unlisted.see(owners, registrations)
         crons = {cron.name: cron for cron in await engine.store.crons()}
         pointers = []
@@ -126,12 +130,13 @@ class Scheduler:
         if owner is None:
             listed = cron is not None and name in owners
             return max(cron.scheduled_for, now()) + _LEFT if cron is not None and listed else None
-        owners[name] = owner = await self._shared.note_start(name, cron, owner)
-        if self._planner.leaves_to(name, definition, cron, owner, registrations):
-            return now() + _LEFT
-        if cron is not None and await self._shared.give_up(cron, owner, definition):
+        agreed = await self._neighbour.agree(name, cron, owner, definition)
+        if agreed is None:
             return None
-        return await self._planner.advance(name, definition, cron, owner)
+        owners[name] = agreed
+        if self._planner.leaves_to(name, definition, cron, agreed, registrations):
+            return now() + _LEFT
+        return await self._planner.advance(name, definition, cron, agreed)
 
     async def _registrations(self) -> Registrations:
         """Read who is there, and by the way whose clock is right."""
@@ -151,10 +156,8 @@ class Scheduler:
         registrations: Registrations,
     ) -> Owner | None:
         """Return the owner of a cron that is to be looked after here and now, else None."""
-        if cron is not None and owner is None and cron.id != cron_id(name):
-            self._shared.leave(cron, definition)
-            return None
-        if self._shared.is_being_written(cron, self._engine.clock.now()):
+        now = self._engine.clock.now()
+        if cron is not None and self._neighbour.holds(cron, owner, definition, now):
             return None
         return await self._ownership.take(
             name,
@@ -165,7 +168,7 @@ class Scheduler:
         )
 
     def _on_hint(self, hint: Hint) -> None:
-        if self._shared.hear(hint):
+        if self._neighbour.hear(hint):
             self._wake.set()
 
     def _on_settled(self, job: Job) -> None:
@@ -177,7 +180,7 @@ class Scheduler:
         """Return when a pointer is due that lies so many seconds ahead, or something else calls."""
         seconds = min(SCHEDULER_INTERVAL, max(ahead, 0.0) + random.uniform(0, _JITTER))
         try:
-            async with asyncio.timeout(self._unlisted.pause(self._shared.pause(seconds))):
+            async with asyncio.timeout(self._unlisted.pause(self._neighbour.pause(seconds))):
                 await self._wake.wait()
         except TimeoutError:
             pass

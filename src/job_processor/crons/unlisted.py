@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from job_processor.crons.neighbour import Neighbour
 from job_processor.crons.ownership import Ownership
 from job_processor.models import Cron, Registrations
-from job_processor.node.crons import SharedCrons
 from job_processor.settings import CRON_GRACE, CRON_LISTED_INTERVAL
 from job_processor.store import Store
 from job_processor.store.owners import KIND, Owner
@@ -43,12 +43,22 @@ async def remove_cron(store: Store, name: str, now: datetime, owner: Owner | Non
 
 
 class UnlistedCrons:
-    """What one worker has seen of crons, and of services, that nobody seems to need."""
+    """What one worker has seen of crons, and of services, that nobody seems to need.
 
-    def __init__(self, engine: Engine, ownership: Ownership, shared: SharedCrons) -> None:
+    forget: is told the name of each cron that is removed for good.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        ownership: Ownership,
+        neighbour: Neighbour,
+        forget: Callable[[str], None],
+    ) -> None:
         self._engine = engine
         self._ownership = ownership
-        self._shared = shared
+        self._neighbour = neighbour
+        self._forget = forget
         self._history = timedelta(days=engine.settings.history_days)
         self._unlisted_since: dict[str, float] = {}
         self._unserved_since: dict[str, float] = {}
@@ -93,11 +103,7 @@ class UnlistedCrons:
                 await self._ownership.write(name, owner, listed)
 
     async def _look_at(self, name: str, owner: Owner, cron: Cron | None, now: datetime) -> None:
-        if cron is not None and owner.of_both:
-            self._engine.logger.info(
-                "cron %r is listed by Node alone any more; leaving it to it", name
-            )
-            await self._shared.give(cron)
+        if cron is not None and await self._neighbour.takes_over(cron, owner, abandoned=False):
             return
         noted = self._noted(owner, now)
         if noted != owner:
@@ -121,13 +127,10 @@ class UnlistedCrons:
         return owner
 
     async def _lay_down(self, name: str, owner: Owner, cron: Cron | None) -> None:
-        """Take its future occurrences out of the queue, or leave it to Node where it goes on."""
-        logger = self._engine.logger
-        if cron is not None and await self._shared.may_be_of_node(cron, owner):
-            logger.info("cron %r is listed by Node alone any more; leaving it to it", name)
-            await self._shared.give(cron)
+        """Take its future occurrences out of the queue, unless a neighbour goes on with it."""
+        if cron is not None and await self._neighbour.takes_over(cron, owner, abandoned=True):
             return
-        logger.info(
+        self._engine.logger.info(
             "cron %r: no worker of service %r has listed it for an hour; it plans nothing until "
             "one does",
             name,
@@ -146,7 +149,7 @@ class UnlistedCrons:
             self._engine.settings.history_days,
         )
         await remove_cron(self._engine.store, name, now, owner)
-        self._shared.forget(name)
+        self._forget(name)
 
     def _is_certain(self, since: float) -> bool:
         """True when we have seen it for so long that nobody can only have lost a registration."""

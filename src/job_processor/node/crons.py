@@ -12,15 +12,24 @@ that is no sign that it defines one, and what it planned wrong is planned anew.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bson import ObjectId
 
+from job_processor.crons.neighbour import Alone, Neighbour
 from job_processor.crons.ownership import Ownership
-from job_processor.errors import SharedDatabaseError, StoreError
+from job_processor.errors import InvalidArgumentError, SharedDatabaseError, StoreError
 from job_processor.events import Event, EventKind
 from job_processor.handlers.definitions import CronDef
-from job_processor.models import Cron, Registrations, is_touched, occurrence_id, written_at
+from job_processor.models import (
+    Cron,
+    Registrations,
+    cron_id,
+    is_touched,
+    occurrence_id,
+    written_at,
+)
 from job_processor.node.rules import (
     check_cron,
     check_registry,
@@ -40,13 +49,23 @@ _UNFINISHED = timedelta(seconds=2)
 where the clocks of the two differ by more."""
 
 
-class SharedCrons:
+def neighbour_of(engine: Engine) -> Neighbour:
+    """Return who else may schedule on a database: a Node package knows MongoDB alone."""
+    try:
+        engine.store.node_side()
+    except InvalidArgumentError:
+        return Alone()
+    settings = engine.settings
+    ownership = Ownership(engine.store, settings.service, settings.timezone, engine.logger)
+    return SharedCrons(engine, ownership)
+
+
+class SharedCrons(Neighbour):
     """What a scheduler remembers for the sake of Node, and leaves to it."""
 
     def __init__(self, engine: Engine, ownership: Ownership) -> None:
         self._engine = engine
         self._ownership = ownership
-        self._pointers: dict[str, datetime] = {}
         self._node_workers: set[ObjectId] = set()
         self._repairs: list[float] = []
         self._stirred = engine.store.refuses_own_fields
@@ -96,17 +115,12 @@ class SharedCrons:
         """Return how long to wait until the next pass at most, which is sooner while it matters."""
         return min(seconds, self._repairs.pop(0)) if self._repairs else seconds
 
-    def remember(self, name: str, pointer: datetime) -> None:
-        """Keep where a cron of ours stands, in case that Node removes it."""
-        self._pointers[name] = pointer
-
-    def stood_at(self, name: str) -> datetime | None:
-        """Return where a cron that is gone stood."""
-        return self._pointers.get(name)
-
-    def forget(self, name: str) -> None:
-        """Forget a cron that is ours no more."""
-        self._pointers.pop(name, None)
+    def holds(self, cron: Cron, owner: Owner | None, definition: CronDef, now: datetime) -> bool:
+        """True for a cron that Node has made, of which we say so once, or is writing just now."""
+        if owner is None and cron.id != cron_id(cron.name):
+            self._leave(cron, definition)
+            return True
+        return self.is_being_written(cron, now)
 
     def is_being_written(self, cron: Cron | None, now: datetime) -> bool:
         """True while Node may have moved a cron on without having inserted its occurrence yet."""
@@ -117,14 +131,18 @@ class SharedCrons:
         self._repairs = self._repairs or [_UNFINISHED.total_seconds()]
         return True
 
-    async def note_start(self, name: str, cron: Cron | None, owner: Owner) -> Owner:
+    async def agree(
+        self, name: str, cron: Cron | None, owner: Owner, definition: CronDef
+    ) -> Owner | None:
         """Return the owner, with whether Node defines its cron too: each start of Node shows it.
 
-        It removes what it does not define, and touches the rest.
+        It removes what it does not define, and touches the rest. None: the cron is Node's now.
         """
-        if cron is not None and (owner.of_both or not await self._shows_a_start(cron)):
-            return owner
-        return await self._ownership.mark_of_both(name, owner, cron is not None)
+        if cron is None:
+            return await self._mark(name, owner, of_both=False)
+        if not owner.of_both and await self._shows_a_start(cron):
+            owner = await self._mark(name, owner, of_both=True)
+        return None if await self._give_up(cron, owner, definition) else owner
 
     async def take_back(
         self, cron: Cron, owner: Owner, definition: CronDef, *, made_here: bool
@@ -150,7 +168,7 @@ class SharedCrons:
         await store.remove_planned_by_node(cron.name, cron.scheduled_for)
         return True
 
-    async def give_up(self, cron: Cron, owner: Owner, definition: CronDef) -> bool:
+    async def _give_up(self, cron: Cron, owner: Owner, definition: CronDef) -> bool:
         """Give a cron to Node that both define and that cannot mean the same in both; else False.
 
         Not before an occurrence stands where it points: Node inserts only the one that follows.
@@ -160,28 +178,24 @@ class SharedCrons:
         error = self._conflict(cron, definition)
         if error is None or not owner.of_both:
             return False
-        if not await self._stands(cron) or not await self.give(cron):
+        if not await self._stands(cron) or not await self._give(cron):
             return False
         self._refuse(error)
         return True
 
-    async def give(self, cron: Cron) -> bool:
-        """Make a cron of ours Node's, as it stands; False when somebody else was at it."""
-        if not await self._engine.store.give_cron(cron):
-            return False
-        await self._ownership.remove(cron.name)
-        self.forget(cron.name)
-        return True
+    async def takes_over(self, cron: Cron, owner: Owner, *, abandoned: bool) -> bool:
+        """Make a cron Node's that we define no more, where Node defines it or has moved it.
 
-    async def may_be_of_node(self, cron: Cron, owner: Owner) -> bool:
-        """True when Node may go on with a cron that we define no more: it defines or moved it.
-
-        Rather one too many is left to it, which its next start removes, than one too few.
+        abandoned: also where that is not certain: rather one too many is left to it, which its next
+            start removes, than one too few.
         """
-        if not self._engine.store.refuses_own_fields:
+        if not owner.of_both and not (abandoned and await self._may_be_of_node(cron)):
             return False
-        planned = await self.planned(cron.name, [cron.scheduled_for])
-        return owner.of_both or bool(planned) or await self._shows_a_start(cron)
+        self._engine.logger.info(
+            "cron %r is listed by Node alone any more; leaving it to it", cron.name
+        )
+        await self._give(cron)
+        return True
 
     async def planned(self, name: str, moments: Collection[datetime]) -> set[datetime]:
         """Return those of the moments that Node has planned already."""
@@ -189,12 +203,34 @@ class SharedCrons:
             return set()
         return await self._engine.store.planned_by_node(name, moments)
 
-    def leave(self, cron: Cron, definition: CronDef) -> None:
+    def _leave(self, cron: Cron, definition: CronDef) -> None:
         """Leave a cron that Node has made to it, and say so once."""
-        self._ownership.complain_of_node(cron.name)
+        other = "is scheduled by another system on this database (the Node package)"
+        self._ownership.complain(cron.name, other)
         error = self._conflict(cron, definition)
         if error is not None:
             self._refuse(error)
+
+    async def _mark(self, name: str, owner: Owner, *, of_both: bool) -> Owner:
+        """Note whether Node defines the cron too; return the owner as it is then."""
+        marked = replace(owner, of_both=of_both)
+        if marked == owner:
+            return owner
+        return await self._ownership.write(name, owner, marked) or owner
+
+    async def _give(self, cron: Cron) -> bool:
+        """Make a cron of ours Node's, as it stands; False when somebody else was at it."""
+        if not await self._engine.store.give_cron(cron):
+            return False
+        await self._ownership.remove(cron.name)
+        return True
+
+    async def _may_be_of_node(self, cron: Cron) -> bool:
+        """True when Node may go on with a cron of ours: it seems to define it, or has moved it."""
+        if not self._engine.store.refuses_own_fields:
+            return False
+        planned = await self.planned(cron.name, [cron.scheduled_for])
+        return bool(planned) or await self._shows_a_start(cron)
 
     async def _shows_a_start(self, cron: Cron) -> bool:
         """True when Node wrote a cron of ours that it has not moved, as its start does."""

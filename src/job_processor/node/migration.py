@@ -12,8 +12,9 @@ from typing import Any
 from job_processor.as_json import cron_json, to_json, worker_json
 from job_processor.errors import InvalidArgumentError, MigrationError
 from job_processor.models import Cron, WorkerInfo, cron_id
-from job_processor.node.rules import NODE_TIMEZONE, claims_everything, describe_untagged
+from job_processor.node.rules import claims_everything, describe_untagged
 from job_processor.schedule import next_occurrence
+from job_processor.settings import NODE_TIMEZONE
 from job_processor.store import Store
 from job_processor.store.node import Survey
 from job_processor.version import version

@@ -12,10 +12,10 @@ from typing import Any
 from job_processor.errors import SharedDatabaseError
 from job_processor.handlers.definitions import CronDef, Definition, Registry
 from job_processor.models import Cron, SimpleJob, WorkerInfo
+from job_processor.settings import NODE_TIMEZONE
 from job_processor.store import Store
-
-NODE_TIMEZONE = "Europe/Paris"
-"""The zone in which the Node package reads every cron expression."""
+from job_processor.store.owners import KIND as OWNERS
+from job_processor.store.owners import is_of_another
 
 _FIELDS = {
     "retry": "attempt, attempts",
@@ -76,6 +76,15 @@ def check_cron(cron: Cron, definition: CronDef, timezone: str) -> None:
             f"{NODE_TIMEZONE}; allowed is timezone={NODE_TIMEZONE!r}. Once no Node process starts "
             "any more, `job-processor migrate-from-node --apply` makes the cron ours",
         )
+
+
+async def check_crons(store: Store, registry: Registry, timezone: str) -> None:
+    """Raise SharedDatabaseError for a cron that Node schedules too and that has another zone."""
+    owners = await store.settings(OWNERS)
+    for cron in await store.crons():
+        definition = registry.crons.get(cron.name)
+        if definition is not None and is_of_another(cron, owners.get(cron.name)):
+            check_cron(cron, definition, timezone)
 
 
 def claims_everything(worker: WorkerInfo) -> bool:

@@ -15,13 +15,17 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from job_processor.clock import Clock
-from job_processor.crons.manage import check_node_crons
 from job_processor.errors import InvalidArgumentError, SharedDatabaseError, StoreError
 from job_processor.handlers.definitions import CronDef, Definition, Registry
 from job_processor.jobs.services import listings
 from job_processor.models import Registrations, WorkerInfo
 from job_processor.node import migration
-from job_processor.node.rules import check_definition, claims_everything, describe_untagged
+from job_processor.node.rules import (
+    check_crons,
+    check_definition,
+    claims_everything,
+    describe_untagged,
+)
 from job_processor.schedule import next_occurrence
 from job_processor.settings import CLOCK_TOLERANCE, STATUS_LIMIT, Settings
 from job_processor.store import Store
@@ -291,7 +295,7 @@ async def _sharing(
             check_definition(store, name, definition)
     if registry.crons:
         with _as_findings("crons", findings):
-            await check_node_crons(store, registry, settings.timezone)
+            await check_crons(store, registry, settings.timezone)
     return findings
 
 

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
+from job_processor.models import Cron, cron_id
+
 KIND = "cron_owner"
 """Kind of the settings; the key of each is the name of its cron."""
 
@@ -24,7 +26,7 @@ class Owner:
     """Hash of the definition that the cron's pointer was computed with."""
     timezone: str = "UTC"
     of_both: bool = False
-    """True when the Node package defines the cron, too."""
+    """True when another scheduler on this database defines the cron, too."""
     listed_at: datetime | None = None
     """When a worker of the service listed it last, give or take `CRON_LISTED_INTERVAL`; None: an
     earlier version did not keep that."""
@@ -68,3 +70,10 @@ _ALWAYS = frozenset({"service", "fingerprint", "seen", "applied", "timezone"})
 def dormant(settings: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
     """Return the names of the crons that nobody lists any more, given the settings of `KIND`."""
     return frozenset(name for name, setting in settings.items() if setting.get("dormant"))
+
+
+def is_of_another(cron: Cron, owner: Mapping[str, Any] | None) -> bool:
+    """True when another scheduler, the Node package, has it: alone or with us."""
+    if owner is None:
+        return cron.id != cron_id(cron.name)
+    return Owner.from_setting(owner).of_both

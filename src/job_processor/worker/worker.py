@@ -16,6 +16,7 @@ from job_processor.events import Event, EventKind
 from job_processor.handlers.abort import AbortController, AbortReason, AbortSignal
 from job_processor.jobs.pauses import KIND, worker_key
 from job_processor.models import Job, SimpleJob
+from job_processor.node.crons import neighbour_of
 from job_processor.settings import graceful_stop_seconds
 from job_processor.tasks import cancel, persist
 from job_processor.worker.burst_rescue import BurstRescue
@@ -40,7 +41,7 @@ class Worker:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._pauses = PauseWatch(engine)
-        self._scheduler = Scheduler(engine, self._pauses)
+        self._scheduler = Scheduler(engine, self._pauses, neighbour_of(engine))
         self._rescuer = Rescuer(engine)
         self._reconciler = Reconciler(engine)
         self._burst_rescue = BurstRescue(engine, self._rescuer)
