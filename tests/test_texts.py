@@ -22,6 +22,7 @@ from job_processor import (
     JobRequest,
 )
 from job_processor.models import Attempt, LogLine, Output, Progress
+from job_processor.parts import parts_of
 from job_processor.texts import shown, storable, told
 from tests.processors import Processors
 
@@ -113,7 +114,7 @@ async def test_what_a_host_and_a_dashboard_say(
 async def test_what_an_integration_stamps(processors: Processors) -> None:
     """Text that a stamp adds to a job is kept, with a replacement."""
     processor = await processors.make(jobs={"a": JobDef(nothing)})
-    processor._stamps.add(lambda job: {"traceparent": ODD})  # what an integration's host hands out
+    parts_of(processor).stamps.add(lambda job: {"traceparent": ODD})  # as an integration may
     job = await processor.schedule_job("a")
     assert await processor.get_job(job.id) == job
     assert job.traceparent == "caf?"

@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from job_processor.handlers.retries import Retry, RetryLater, Snooze
     from job_processor.jobs.actions import Acted
     from job_processor.jobs.handle import JobHandle
+    from job_processor.jobs.pages import JobPage
     from job_processor.jobs.pauses import Pauses
     from job_processor.jobs.request import JobRequest
-    from job_processor.jobs.selection import JobPage
     from job_processor.models import (
         Attempt,
         Cron,
@@ -140,9 +140,9 @@ _HOMES = {  # all others are errors
     "handlers.retries": "Retry RetryLater Snooze",
     "jobs.actions": "Acted",
     "jobs.handle": "JobHandle",
+    "jobs.pages": "JobPage",
     "jobs.pauses": "Pauses",
     "jobs.request": "JobRequest",
-    "jobs.selection": "JobPage",
     "models": "Attempt Cron CronTask Job JobStatus LogLine Notes Output Progress SimpleJob "
     "SkipMetadata Vitals",
     "node.migration": "MigrationReport",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from job_processor.clock import Clock
 from job_processor.events import EventBus
@@ -12,6 +12,7 @@ from job_processor.handlers.definitions import Registry
 from job_processor.hooks import Scopes, Stamps
 from job_processor.settings import Settings
 from job_processor.store import Store
+from job_processor.store.searches import Searches
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,4 +32,29 @@ class Parts:
     """What integrations put around handlers."""
     stamps: Stamps
     """What integrations add to new jobs."""
+    searches: Searches
+    """Which searches look through jobs at present."""
     logger: logging.Logger | Any
+
+    @property
+    def history_days(self) -> float:
+        """After how many days settled jobs go, by us or by the database."""
+        return min(self.settings.history_days, self.store.history_days)
+
+
+class HasParts(Protocol):
+    """A processor, to the rooms below it and beside it."""
+
+    _parts: Parts
+
+    def _ready(self) -> Parts: ...
+
+
+def parts_of(processor: HasParts) -> Parts:
+    """Return what a processor is made of at present, set up or not."""
+    return processor._parts  # noqa: SLF001  # the one door for those who are no users of it
+
+
+def ready_parts_of(processor: HasParts) -> Parts:
+    """Return what a processor is made of; raises NotSetUpError unless it is set up here."""
+    return processor._ready()  # noqa: SLF001  # the same

@@ -1,4 +1,8 @@
-"""JobProcessor: the one place where the parts meet."""
+"""JobProcessor: the face of the library. Each method says what it does and hands it on.
+
+It is long on purpose, so that the whole of it is in one place. What only some processes need, such
+as a worker, is imported by the method that needs it: one that only schedules loads none of it.
+"""
 
 from __future__ import annotations
 
@@ -8,33 +12,71 @@ import copy
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Self
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from bson import ObjectId
 
 from job_processor.clock import Clock
 from job_processor.errors import InvalidArgumentError, NotSetUpError, StoreError, WorkerStateError
 from job_processor.events import EventBus, Listener
-from job_processor.facade.base import OTHER_LOOP, running_loop
-from job_processor.facade.checking import Checking
-from job_processor.facade.control import Control
-from job_processor.facade.defining import Defining
-from job_processor.facade.moving import Moving
-from job_processor.facade.scheduling import Producing
-from job_processor.facade.searches import Searches
 from job_processor.handlers.abort import AbortController, AbortSignal
-from job_processor.handlers.definitions import CronDef, JobDef, Registry
+from job_processor.handlers.definitions import CronDef, Definition, JobDef, Registry
 from job_processor.hooks import Host, Integration, Scopes, Stamps
-from job_processor.jobs.intake import Scheduling
+from job_processor.jobs import actions, intake, pages, pauses
+from job_processor.jobs.chunks import OnProgress, Requests
+from job_processor.jobs.handle import Define, job_decorator, name_of
+from job_processor.jobs.request import JobRequest, Payload, When
+from job_processor.jobs.selection import query_of
 from job_processor.jobs.services import list_names
 from job_processor.jobs.wait import Waiting
-from job_processor.node.rules import check_crons, check_registry
+from job_processor.models import (
+    CronTask,
+    Job,
+    JobStatus,
+    JobType,
+    OnConflict,
+    Registrations,
+    SimpleJob,
+    Vitals,
+    object_id,
+)
+from job_processor.node.rules import check_crons, check_definition, check_registry
 from job_processor.parts import Parts
-from job_processor.settings import CLOSE_TIMEOUT, Settings, check_tags
+from job_processor.settings import (
+    CLOSE_TIMEOUT,
+    COUNT_CAP_OF_SELECTIONS,
+    Settings,
+    check_tags,
+)
 from job_processor.store.opening import open_store
-from job_processor.worker.engine import Engine
-from job_processor.worker.worker import Worker
+from job_processor.store.searches import Searches
+
+if TYPE_CHECKING:
+    from job_processor.crons.manage import CronInfo
+    from job_processor.jobs.actions import Acted, Action
+    from job_processor.jobs.pages import JobPage
+    from job_processor.jobs.pauses import Pauses
+    from job_processor.node.migration import MigrationReport
+    from job_processor.ops.audit import AuditEntry
+    from job_processor.ops.check import Finding
+    from job_processor.redaction import Redaction
+    from job_processor.store import Store
+    from job_processor.store.rollups import Rollup
+    from job_processor.store.summaries import SummaryPage
+    from job_processor.worker.engine import Engine
+    from job_processor.worker.worker import Worker
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OTHER_LOOP = (
+    "this processor was set up in another event loop, to which its connections belong; use a "
+    "`processor.twin()` for each loop, and in threads and plain functions a "
+    "`job_processor.sync.JobClient`"
+)
 
 
-class JobProcessor(Defining, Producing, Control, Moving, Checking):
+class JobProcessor:
     """Schedules, runs and watches jobs and crons in one database.
 
     db: an `AsyncDatabase` of pymongo, "mongodb://host/name", "sqlite:///file.db" (relative),
@@ -82,7 +124,7 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
         ageing: float | None = None,
         integrations: Iterable[Integration] = (),
     ) -> None:
-        self.settings = Settings(
+        settings = Settings(
             worker_tags=check_tags(worker_tags),
             concurrency=concurrency,
             timezone=timezone,
@@ -96,31 +138,90 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
             collection_prefix=collection_prefix,
             ageing=ageing,
         )
-        self.registry = Registry(
-            jobs if jobs is not None else {}, crons if crons is not None else {}
-        )
-        self.logger = logger if logger is not None else logging.getLogger("job_processor")
-        self._clock = clock or Clock()
-        self._events = EventBus(self.logger)
-        self._scopes = Scopes(self.logger)
-        self._stamps = Stamps(self.logger)
+        registry = Registry(jobs if jobs is not None else {}, crons if crons is not None else {})
+        logger = logger if logger is not None else logging.getLogger("job_processor")
         self._db = db
-        self._store = open_store(db, self.settings)
+        self._parts = Parts(
+            store=open_store(db, settings),
+            registry=registry,
+            settings=settings,
+            clock=clock or Clock(),
+            events=EventBus(logger),
+            scopes=Scopes(logger),
+            stamps=Stamps(logger),
+            searches=Searches(),
+            logger=logger,
+        )
         self._closed = False
-        self._searches = Searches()
-        self._scheduling = self._make_scheduling()
-        self._engine = None
-        self._waiting = None
-        self._loop = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The event loop that its connections belong to."""
+        self._waiting: Waiting | None = None
+        """There while it is set up."""
+        self._running: Engine | None = None
+        """What runs jobs here, once something needs it."""
         self._worker: Worker | None = None
         self.install(*integrations)
 
-    # --- life -----------------------------------------------------------------------------------
+    # --- what it is made of ---------------------------------------------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        """What was given when it was made, or by `override` since."""
+        return self._parts.settings
+
+    @property
+    def registry(self) -> Registry:
+        """The jobs and crons that are defined here."""
+        return self._parts.registry
+
+    @property
+    def logger(self) -> logging.Logger | Any:
+        """Where it logs."""
+        return self._parts.logger
 
     @property
     def address(self) -> str:
         """Where the database is, without credentials."""
-        return self._store.address
+        return self._parts.store.address
+
+    def job(self, name: str | None = None, **options: Any) -> Define:
+        """Define a job by decorating its handler; `options` are those of `JobDef`.
+
+        Without a name it gets the function's. The function becomes a `JobHandle`, whose `schedule`
+        takes a payload of the class that the parameter `payload` is annotated with; called, it is
+        still the function. Raises DefinitionError, and SharedDatabaseError as `setup` does.
+        """
+        return job_decorator(self, self._define, name, options)
+
+    def cron(self, cron_string: str, name: str | None = None, **options: Any) -> Callable[[F], F]:
+        """Define a cron by decorating its handler; `options` are those of `CronDef`.
+
+        Without a name it gets the function's. Raises DefinitionError, and SharedDatabaseError as
+        `setup` does.
+        """
+
+        def define(handler: F) -> F:
+            self._define(name_of(name, handler), CronDef(cron_string, handler, **options))
+            return handler
+
+        return define
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with each event of this process; returns a function that ends it."""
+        return self._parts.events.listen(listener)
+
+    def install(self, *integrations: Integration) -> None:
+        """Install integrations, as `integrations=` does when it is made.
+
+        Raises InvalidArgumentError for what is none.
+        """
+        for integration in integrations:
+            if isinstance(integration, type) or not isinstance(integration, Integration):
+                allowed = "allowed are integrations: objects with a method install(host)"
+                raise InvalidArgumentError("integrations", integration, allowed)
+            integration.install(self._host())
+
+    # --- life -----------------------------------------------------------------------------------
 
     async def setup(self) -> None:
         """Connect, create and verify what the database needs; twice is harmless.
@@ -132,37 +233,57 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
         loop = running_loop()
         if self._loop not in (None, loop):
             self._leave_loop()
-        if self._engine is not None:
+        if self._waiting is not None:
             return
         if self._closed:
-            self._store, self._closed = open_store(self._db, self.settings), False
-        self._loop = loop
-        await self._store.setup()
+            self._parts = replace(self._parts, store=open_store(self._db, self.settings))
+            self._closed = False
+        self._loop, store = loop, self._parts.store
+        await store.setup()
         await self._check_sharing()
         with contextlib.suppress(StoreError):  # a worker lists them again, and says what is wrong
-            await list_names(self._store, self.registry, self.settings)
-        self._engine = self._make_engine()
-        self._waiting = Waiting(self._store, self.settings.poll_interval)
+            await list_names(store, self.registry, self.settings)
+        self._waiting = Waiting(store, self.settings.poll_interval)
         for tag in self.registry.unknown_tags(self.settings.worker_tags or ()):
             self.logger.warning("worker tag %r: no job and no cron has this tag", tag)
 
-    def _leave_loop(self) -> None:
-        """Let go of what belongs to an event loop that was closed under us, as by `asyncio.run`.
+    async def close(self) -> None:
+        """Close what `setup` opened; a database that was passed in stays open.
 
-        Raises NotSetUpError where that loop still runs, and where the database is its own.
+        A worker that still runs is forced to stop first, and a `run_job`: their ends are written.
+        What hangs is left alone after a while. `setup` opens it again; a memory database is then a
+        new one.
         """
-        loop = self._loop
-        if loop is None or not loop.is_closed() or not isinstance(self._db, str | None):
-            raise NotSetUpError(OTHER_LOOP)
-        self._forget_loop()
-        self._closed = self._store.needs_heartbeat  # what is in memory has no connection to lose
+        if self._loop is not None and self._loop.is_closed():  # its connections went with it
+            self._forget_loop()
+            self._closed = True
+            return
+        if self._worker is not None:
+            await self._worker.leave()
+        engine, waiting, store = self._running, self._waiting, self._parts.store
+        self._running = self._waiting = self._worker = self._loop = None
+        self._closed = True
+        if waiting is not None:
+            waiting.close()
+        if engine is not None:
+            await engine.end()
+        try:
+            async with asyncio.timeout(2 * CLOSE_TIMEOUT):
+                await store.close()
+        except TimeoutError:
+            self.logger.warning("%s does not let go of its connections", store.address)
 
-    def _forget_loop(self) -> None:
-        if self._engine is not None:
-            self._engine.close()
-        if self._waiting is not None:
-            self._waiting.close()
-        self._engine = self._waiting = self._worker = self._loop = None
+    async def __aenter__(self) -> Self:
+        running_loop()  # without one there is nothing to close, either
+        try:
+            await self.setup()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     def override(
         self,
@@ -182,25 +303,13 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
             changes["worker_tags"] = check_tags(worker_tags)
         if concurrency is not None:
             changes["concurrency"] = concurrency
-        before = self.settings, self._db, self._clock
+        before = self.settings, self._db, self._parts.clock
         self._become(
             replace(self.settings, **changes),
             self._db if db is None else db,
-            self._clock if clock is None else clock,
+            self._parts.clock if clock is None else clock,
         )
         return lambda: self._become(*before)
-
-    def _become(self, settings: Settings, db: Any, clock: Clock) -> None:
-        if db is not self._db or clock is not self._clock:
-            if self._engine is not None:
-                raise WorkerStateError("close the processor before its db or clock is changed")
-            self._store, self._closed = open_store(db, settings), False
-            self._db, self._clock = db, clock
-            self._scheduling = self._make_scheduling()
-        self.settings = settings
-        if self._engine is not None:
-            self._engine.close()
-            self._engine = self._make_engine()
 
     def twin(self) -> JobProcessor:
         """Return another processor of the same definitions and integrations on the same database.
@@ -209,71 +318,280 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
         InvalidArgumentError where two cannot share the database: an `AsyncDatabase` belongs to one
         loop, one in memory to one processor.
         """
-        if not self._store.needs_heartbeat or not isinstance(self._db, str | None):
+        if not self._parts.store.needs_heartbeat or not isinstance(self._db, str | None):
             allowed = "allowed for several event loops is the address of a server or a file"
             raise InvalidArgumentError("db", self._db, allowed)
         twin = copy.copy(self)
-        store = open_store(self._db, self.settings)
+        parts = replace(self._parts, store=open_store(self._db, self.settings))
         vars(twin).update(
-            _store=store, _closed=False, _engine=None, _waiting=None, _loop=None, _worker=None
+            _parts=parts, _closed=False, _loop=None, _waiting=None, _running=None, _worker=None
         )
         return twin
 
-    async def close(self) -> None:
-        """Close what `setup` opened; a database that was passed in stays open.
+    # --- jobs -----------------------------------------------------------------------------------
 
-        A worker that still runs is forced to stop first, and a `run_job`: their ends are written.
-        What hangs is left alone after a while. `setup` opens it again; a memory database is then a
-        new one.
+    async def schedule_job(
+        self,
+        name: str,
+        payload: Payload = None,
+        scheduled_for: When = None,
+        priority: int = 0,
+        expires_at: When = None,
+        *,
+        unique_key: str | None = None,
+        on_conflict: OnConflict | None = None,
+        unique_for: float | None = None,
+        session: Any = None,
+    ) -> SimpleJob:
+        """Store a job to run at `scheduled_for` (aware datetime, timedelta from now, None: now).
+
+        payload: a mapping or, where the handler says so, an instance of its payload's class; either
+            is checked against that class.
+
+        Of those that are due, workers take the ones with the highest priority first, 0 to 9. One
+        that has not begun by `expires_at` (as `scheduled_for`) is skipped.
+
+        unique_key: only one job of this name holds a key, while it is pending, running or paused.
+        on_conflict: what follows when it is held. `return` (the default): the job that holds it is
+            returned; `skip`: this one is stored as skipped; `replace`: this one takes the place of
+            the one that holds it if that is pending, and if it runs or is paused this one is stored
+            beside it; `error`: JobConflictError.
+        unique_for: seconds from now during which the key is held, whatever becomes of the job.
+        session: of a transaction, which then decides whether there is a job: an
+            `AsyncClientSession` of the client that the database is of, or a `sqlite3` or
+            `aiosqlite` connection to the same file. A conflict in it is an error.
+
+        Returns it as stored: pending, or skipped when it is exclusive and one is active. Raises
+        InvalidArgumentError for an unknown name, a payload that cannot be stored, a naive time,
+        another priority, an expiry that comes too early, a key or session that cannot be one.
         """
-        if self._loop is not None and self._loop.is_closed():  # its connections went with it
-            self._forget_loop()
-            self._closed = True
-            return
-        if self._worker is not None:
-            await self._worker.leave()
-            self._worker = None
-        engine, self._engine, self._closed = self._engine, None, True
-        self._loop = None
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            waiting.close()
-        if engine is not None:
-            await engine.end()
-        try:
-            async with asyncio.timeout(2 * CLOSE_TIMEOUT):
-                await self._store.close()
-        except TimeoutError:
-            self.logger.warning("%s does not let go of its connections", self._store.address)
+        parts = self._ready()
+        request = JobRequest(
+            name,
+            payload,
+            scheduled_for,
+            priority,
+            expires_at,
+            unique_key,
+            on_conflict,
+            unique_for,
+        )
+        return await intake.schedule(parts, request, session)
 
-    async def __aenter__(self) -> Self:
-        running_loop()  # without one there is nothing to close, either
-        try:
-            await self.setup()
-        except BaseException:
-            await self.close()
-            raise
-        return self
+    async def schedule_jobs(
+        self,
+        jobs: Requests,
+        *,
+        session: Any = None,
+        on_progress: OnProgress | None = None,
+        return_jobs: bool = True,
+    ) -> list[SimpleJob]:
+        """Store many jobs, 1,000 in one bulk write.
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
+        jobs: an iterable, plain or async, of names, `(name, payload)`, `(name, payload,
+            scheduled_for)` and `JobRequest`, which has all that `schedule_job` takes.
+        session: as in `schedule_job`.
+        on_progress: called, or awaited, after each write with the number of jobs stored so far.
+        return_jobs: False returns an empty list, so that memory is bounded however many there are.
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with each event of this process; returns a function that ends it."""
-        return self._events.listen(listener)
-
-    def install(self, *integrations: Integration) -> None:
-        """Install integrations, as `integrations=` does when it is made.
-
-        Raises InvalidArgumentError for what is none.
+        Returns them as stored, in order. Raises as `schedule_job` does when nothing was stored, and
+        BulkError, which tells exactly what was not, when a part of them was.
         """
-        for integration in integrations:
-            if isinstance(integration, type) or not isinstance(integration, Integration):
-                allowed = "allowed are integrations: objects with a method install(host)"
-                raise InvalidArgumentError("integrations", integration, allowed)
-            integration.install(self._host())
+        return await intake.schedule_all(
+            self._ready(), jobs, session, on_progress, return_jobs=return_jobs
+        )
 
-    # --- worker ---------------------------------------------------------------------------------
+    async def run_job(self, name: str, payload: Payload = None) -> SimpleJob:
+        """Run a job here and now, whatever its tag; return it settled.
+
+        It is one attempt: its failure is returned, not retried. This process is registered and
+        sends heartbeats meanwhile, so that its crash is noticed.
+        """
+        from job_processor.worker.run_job import run_job
+
+        return await run_job(self._engine, self._waits, JobRequest(name, payload))
+
+    async def wait_for_job(self, job_id: ObjectId | str, timeout: float | None = None) -> Job:
+        """Return a job once it is settled.
+
+        timeout: seconds; 0 looks once, None waits for ever, also while the database is away.
+
+        Raises JobNotFoundError, JobTimeoutError after `timeout`, and NotSetUpError when the
+        processor is closed meanwhile.
+        """
+        return await self._waits.wait(object_id(job_id), timeout)
+
+    async def get_job(self, job_id: ObjectId | str) -> Job | None:
+        """Return a job or cron task, None when there is none of this id."""
+        return await self._ready().store.get(object_id(job_id))
+
+    async def find_jobs(
+        self,
+        name: str | None = None,
+        status: JobStatus | str | None = None,
+        type: JobType | None = None,
+        limit: int = 50,
+        after: ObjectId | str | None = None,
+        *,
+        before: ObjectId | str | None = None,
+        oldest_first: bool = False,
+        max_bytes: int | None = None,
+        **selection: Any,
+    ) -> JobPage:
+        """Return a page of jobs and cron tasks, newest first.
+
+        Pass its `next` as `after` for the page that follows, its `previous` as `before` for the one
+        before. max_bytes: the page ends before its jobs have more bytes in the database than this
+        together, after one job at the soonest; None: it has `limit` jobs, however large they are.
+        `selection` may hold
+
+        tag: only names that have this tag here.
+        created_from, created_to: aware datetimes; only made from then on, until then.
+        up_to: the id of a job; only it and older ones.
+        worker: the id of the worker that runs it, or that wrote its end.
+        error: only with this text in its error, whatever the case.
+        payload: only with this value at this path, such as `{"user.id": 7}`.
+
+        The last three look through the first 50,000 of the rest of the selection, two searches at a
+        time. Raises InvalidArgumentError and SearchLimitError.
+        """
+        parts = self._ready()
+        selected = query_of(parts.registry, name=name, status=status, type=type, **selection)
+        bounds = pages.Bounds(limit, after, before, oldest_first, max_bytes)
+        return await pages.find_jobs(parts, selected, bounds)
+
+    async def list_jobs(
+        self,
+        name: str | None = None,
+        status: JobStatus | str | None = None,
+        type: JobType | None = None,
+        limit: int = 50,
+        after: ObjectId | str | None = None,
+        *,
+        before: ObjectId | str | None = None,
+        oldest_first: bool = False,
+        redaction: Redaction | None = None,
+        **selection: Any,
+    ) -> SummaryPage:
+        """Return what a list shows of the page that `find_jobs` returns: for tables and dashboards.
+
+        The database makes the extracts, so a page costs the same whatever its jobs hold: about
+        2 KiB each at the most. Of payload and result the first four fields, each cut at 80
+        characters; of the error its first line; no log. `get_job` has the rest.
+
+        redaction: hides values of the payload, and where error, result and progress repeat them, as
+        the dashboard does; None: nothing is hidden. Raises InvalidArgumentError and
+        SearchLimitError.
+        """
+        parts = self._ready()
+        selected = query_of(parts.registry, name=name, status=status, type=type, **selection)
+        bounds = pages.Bounds(limit, after, before, oldest_first)
+        return await pages.list_jobs(parts, selected, bounds, redaction)
+
+    async def count_jobs(self, cap: int = COUNT_CAP_OF_SELECTIONS, **selection: Any) -> int:
+        """Return how many jobs and cron tasks a selection of `find_jobs` has, exact up to `cap`.
+
+        Raises InvalidArgumentError and SearchLimitError.
+        """
+        parts = self._ready()
+        return await pages.count_jobs(parts, query_of(parts.registry, **selection), cap)
+
+    async def kill_job(self, job_id: ObjectId | str) -> Job:
+        """Kill a waiting job at once, ask the worker of a running one to stop it.
+
+        Returns the job as it then stands; a settled one stays as it ended. Raises
+        JobNotFoundError.
+        """
+        (did,) = await actions.kill(self._ready(), [object_id(job_id)])
+        return did.result()
+
+    async def retry_job(self, job_id: ObjectId | str) -> Job:
+        """Send a settled job round again, now, with all its attempts; return it pending.
+
+        Raises JobNotFoundError, JobStateError when it is not settled, and JobConflictError when it
+        is exclusive and another one of its name is active.
+        """
+        (did,) = await actions.retry(self._ready(), [object_id(job_id)])
+        return did.result()
+
+    async def delete_job(self, job_id: ObjectId | str) -> None:
+        """Remove a job that does not run, for good.
+
+        Raises JobNotFoundError, and JobStateError while it runs: kill it first.
+        """
+        (did,) = await actions.delete(self._ready(), [object_id(job_id)])
+        if did.refusal is not None:
+            raise did.refusal
+
+    async def act_on_jobs(
+        self,
+        action: Action,
+        job_ids: Iterable[ObjectId | str] | None = None,
+        *,
+        on_progress: Callable[[int], object] | None = None,
+        **selection: Any,
+    ) -> Acted:
+        """Retry, kill or delete many jobs: those of `job_ids`, or those of a selection.
+
+        action: `retry`, `kill` or `delete`.
+        on_progress: called after each 500 jobs with the number that was looked at so far.
+        selection: what `find_jobs` takes to select. Jobs that come meanwhile are left alone.
+
+        Returns what was done. Jobs to which it cannot be done (to retry what waits, to delete what
+        runs) are left as they are and counted. Raises InvalidArgumentError.
+        """
+        return await actions.act(self._ready(), action, job_ids, selection, on_progress)
+
+    # --- crons, pauses and workers --------------------------------------------------------------
+
+    async def get_crons(self) -> list[CronInfo]:
+        """Return all crons of the database by name, each with its next five times."""
+        from job_processor.crons.manage import get_crons
+
+        return await get_crons(self._ready())
+
+    async def run_cron(self, name: str) -> CronTask:
+        """Let a cron run now, once, beside its schedule; return the task as it is stored.
+
+        Pending, or skipped when the cron is exclusive and one is active. A worker that serves it
+        runs it; one that is paused waits. Raises UnknownJobError when the database has no such
+        cron.
+        """
+        from job_processor.crons.manage import run_cron
+
+        return await run_cron(self._ready(), name)
+
+    async def remove_cron(self, name: str) -> None:
+        """Remove a cron that no worker lists any more, now; what waits of it is skipped.
+
+        What runs goes on, and the history stays. Without this, it plans nothing from an hour after
+        its last worker on, and goes after `history_days`. Raises UnknownJobError when the database
+        has no such cron, JobStateError while a worker lists it, and SharedDatabaseError when it is
+        the Node package's.
+        """
+        from job_processor.crons.manage import remove_cron
+
+        await remove_cron(self._ready(), name)
+
+    async def pause(self, name: str | None = None, *, tag: str | None = None) -> None:
+        """Let no worker begin anything of a name of jobs or crons, or of a tag; until `resume`.
+
+        It is kept in the database and seen by all workers within a second; what runs already goes
+        on. A paused cron plans nothing; what it missed is judged by its `misfire` when it goes on.
+        Twice is harmless. Raises InvalidArgumentError unless it is one name or one tag.
+        """
+        await pauses.pause(self._ready(), name, tag)
+
+    async def resume(self, name: str | None = None, *, tag: str | None = None) -> None:
+        """End a pause, as it was made: by name or by tag; harmless when there is none.
+
+        Raises InvalidArgumentError unless it is one name or one tag.
+        """
+        await pauses.resume(self._ready(), name, tag)
+
+    async def get_pauses(self) -> Pauses:
+        """Return the names and tags that are paused."""
+        return await pauses.get_pauses(self._ready())
 
     async def run_worker(self, signal: AbortSignal | None = None, burst: bool = False) -> None:
         """Run jobs and crons until `signal` is aborted, then stop gracefully.
@@ -283,7 +601,9 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
         WorkerStateError when a worker of this processor runs already, or when one of its
         background tasks died.
         """
-        engine = self._ready()
+        from job_processor.worker.worker import Worker
+
+        engine = self._engine
         if self._worker is not None:
             raise WorkerStateError("a worker of this processor is running already")
         self._worker = worker = Worker(engine)
@@ -292,47 +612,217 @@ class JobProcessor(Defining, Producing, Control, Moving, Checking):
         finally:
             self._worker = None
 
+    async def stop_worker(self, worker_id: ObjectId | str) -> None:
+        """Ask a worker, wherever it is, to stop gracefully; it sees it within a second.
+
+        Raises InvalidArgumentError when no worker of this id is registered.
+        """
+        await pauses.stop_worker(self._ready(), worker_id)
+
+    # --- how the whole stands -------------------------------------------------------------------
+
+    async def check(self) -> list[Finding]:
+        """Return what there is to say of definitions, connection, indexes, clock and workers.
+
+        Needs no `setup`. On MongoDB it changes nothing at all; an SQLite file that is there is
+        opened, as by everybody. A database that does not answer is a finding, not an error.
+        """
+        from job_processor.ops.check import check
+
+        return await check(self._parts)
+
+    async def get_status(self, redaction: Redaction | None = None) -> dict[str, Any]:
+        """Return workers, queue, jobs and crons in plain JSON values, in bounded time and size.
+
+        Of each job what `list_jobs` tells, with `cut` where it has more. redaction: as there.
+        """
+        from job_processor.ops import status
+
+        return await status.get_status(self._ready().store, redaction)
+
+    async def get_healthcheck(self, redaction: Redaction | None = None) -> dict[str, Any]:
+        """Return `{now, workers, queue}` in plain JSON values, each job as in `get_status`."""
+        from job_processor.ops import status
+
+        return await status.get_healthcheck(self._ready().store, redaction)
+
+    async def get_vitals(self) -> Vitals:
+        """Return how many workers live, and since when the first due job waits.
+
+        What a probe or a gauge asks for: no job is read.
+        """
+        from job_processor.ops import status
+
+        return await status.get_vitals(self._ready().store)
+
+    async def count_waiting(self) -> dict[str, int]:
+        """Return how many jobs and cron tasks are to run, now or later, by name.
+
+        Each count is exact up to 10,000; of at most 200 names, those without any included.
+        """
+        from job_processor.ops import status
+
+        return await status.count_waiting(self._ready().store)
+
+    async def get_rollups(self, seconds: int, since: datetime) -> list[Rollup]:
+        """Return how runs ended in spans of 60 seconds (kept for 3 hours) or of 600 (3 days).
+
+        The earliest first, from `since` on; a span in which nothing ended is left out. Workers
+        write them every 10 seconds. Raises InvalidArgumentError.
+        """
+        from job_processor.ops import status
+
+        return await status.get_rollups(self._ready().store, seconds, since)
+
+    async def count_alive(self) -> int:
+        """Return how many registered workers are alive: what a probe asks for."""
+        return await self._ready().store.count_alive()
+
+    async def get_registrations(self) -> Registrations:
+        """Return the registered workers, dead ones too, and the database's clock."""
+        return await self._ready().store.registrations()
+
+    def subscribe(self, listener: Callable[[], object]) -> Callable[[], None]:
+        """Call `listener` in the event loop when jobs may have changed; returns what ends it.
+
+        By whomever, as far as the database tells; it may be called too often. All who subscribe
+        share one watch of the database.
+        """
+        return self._ready().store.subscribe(lambda _: listener())
+
+    async def add_audit(self, who: str, action: str, subject: str) -> None:
+        """Note that somebody did something, for `get_audit`; it is kept for 90 days, and logged."""
+        from job_processor.ops.audit import Audit
+
+        async with Audit(self._ready()).doing(who, action, subject):
+            pass
+
+    async def get_audit(self, limit: int = 1000) -> list[AuditEntry]:
+        """Return the last of who did what by the dashboard, the latest first."""
+        from job_processor.ops.audit import Audit
+
+        return await Audit(self._ready()).entries(limit)
+
+    async def migrate_from_node(
+        self, *, apply: bool = False, undo: bool = False
+    ) -> MigrationReport:
+        """Report what a database of the Node package holds, and what a move would change in it.
+
+        apply: make those changes; twice is harmless. While a worker of the Node package lives, its
+            crons and its validator are left to it.
+        undo: put the Node package's validator back.
+
+        Needs no `setup`, and without either changes nothing at all. Raises MigrationError when
+        something stands in the way, InvalidArgumentError for another database than MongoDB.
+        """
+        from job_processor.node import migration
+
+        return await migration.move(self._parts.store, apply=apply, undo=undo)
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _ready(self) -> Parts:
+        """Return what it is made of; raises NotSetUpError unless it is set up in this loop."""
+        if self._waiting is None:
+            raise NotSetUpError("call `await processor.setup()` or use `async with processor:`")
+        if self._loop is not running_loop():
+            raise NotSetUpError(_OTHER_LOOP)
+        return self._parts
+
+    @property
+    def _store(self) -> Store:
+        return self._parts.store
+
+    @_store.setter
+    def _store(self, store: Store) -> None:
+        self._parts = replace(self._parts, store=store)
+
+    @property
+    def _clock(self) -> Clock:
+        return self._parts.clock
+
+    @property
+    def _waits(self) -> Waiting:
+        self._ready()
+        assert self._waiting is not None  # noqa: S101  # it is set up
+        return self._waiting
+
+    @property
+    def _engine(self) -> Engine:
+        from job_processor.worker.engine import Engine
+
+        parts = self._ready()
+        if self._running is None:
+            self._running = Engine(parts)
+        return self._running
+
+    def _define(self, name: str, definition: Definition) -> None:
+        """Take in a definition; raises SharedDatabaseError for what this database cannot serve."""
+        check_definition(self._parts.store, name, definition)
+        self.registry.add(name, definition)
+
     async def _check_sharing(self) -> None:
         """Refuse what the Node package, where it works on this database too, does not allow."""
-        check_registry(self._store, self.registry)
-        if self._store.refuses_own_fields and self.registry.crons:
-            await check_crons(self._store, self.registry, self.settings.timezone)
+        check_registry(self._parts.store, self.registry)
+        if self._parts.store.refuses_own_fields and self.registry.crons:
+            await check_crons(self._parts.store, self.registry, self.settings.timezone)
 
-    def _make_engine(self) -> Engine:
-        return Engine(
-            Parts(
-                self._store,
-                self.registry,
-                self.settings,
-                self._clock,
-                self._events,
-                self._scopes,
-                self._stamps,
-                self.logger,
-            )
-        )
+    def _become(self, settings: Settings, db: Any, clock: Clock) -> None:
+        if db is not self._db or clock is not self._parts.clock:
+            if self._waiting is not None:
+                raise WorkerStateError("close the processor before its db or clock is changed")
+            self._parts = replace(self._parts, store=open_store(db, settings))
+            self._db, self._closed = db, False
+        self._parts = replace(self._parts, settings=settings, clock=clock)
+        if self._running is not None:
+            self._running.close()
+            self._running = None
 
-    def _make_scheduling(self) -> Scheduling:
-        def history() -> float:
-            """Return after how many days settled jobs go, by us or by the database."""
-            return min(self.settings.history_days, self._store.history_days)
+    def _leave_loop(self) -> None:
+        """Let go of what belongs to an event loop that was closed under us, as by `asyncio.run`.
 
-        return Scheduling(self.registry, self._clock, self._events, self._stamps, history)
+        Raises NotSetUpError where that loop still runs, and where the database is its own.
+        """
+        loop = self._loop
+        if loop is None or not loop.is_closed() or not isinstance(self._db, str | None):
+            raise NotSetUpError(_OTHER_LOOP)
+        self._forget_loop()
+        self._closed = self._parts.store.needs_heartbeat  # in memory there is no connection to lose
+
+    def _forget_loop(self) -> None:
+        if self._running is not None:
+            self._running.close()
+        if self._waiting is not None:
+            self._waiting.close()
+        self._running = self._waiting = self._worker = self._loop = None
 
     def _host(self) -> Host:
+        parts = self._parts
         return Host(
-            logger=self.logger,
-            settings=self.settings,
-            listen=self._events.listen,
-            around_handlers=self._scopes.add,
-            wrap_calls=self._scopes.wrap,
-            preload=self._scopes.preload,
-            stamp=self._stamps.add,
-            definition=self.registry.get,
+            logger=parts.logger,
+            settings=parts.settings,
+            listen=parts.events.listen,
+            around_handlers=parts.scopes.add,
+            wrap_calls=parts.scopes.wrap,
+            preload=parts.scopes.preload,
+            stamp=parts.stamps.add,
+            definition=parts.registry.get,
             get_status=self.get_status,
             get_vitals=self.get_vitals,
             count_waiting=self.count_waiting,
         )
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Return the event loop; raise NotSetUpError where asyncio runs none."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise NotSetUpError(
+            "Job Processor runs on asyncio, and no event loop of asyncio runs here; with anyio "
+            "choose its backend: anyio.run(main, backend='asyncio'), and in tests a fixture "
+            "`anyio_backend` that returns 'asyncio'"
+        ) from None
 
 
 async def init_job_processor(

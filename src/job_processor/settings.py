@@ -169,6 +169,12 @@ STATUS_TASKS = 20
 COUNT_CAP = 10_000
 """Counts in `get_status()` are exact up to here, and stop here."""
 
+COUNT_CAP_OF_SELECTIONS = 50_000
+"""Where `count_jobs()` stops counting unless it is told otherwise."""
+
+PAGE_LIMIT = 1000
+"""Jobs in one page of `find_jobs()` at the most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:

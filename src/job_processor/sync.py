@@ -18,8 +18,10 @@ from bson import ObjectId
 
 from job_processor.errors import InvalidArgumentError, JobProcessorError
 from job_processor.jobs.chunks import Request
-from job_processor.jobs.request import Payload, When
+from job_processor.jobs.intake import schedule
+from job_processor.jobs.request import JobRequest, Payload, When
 from job_processor.models import Job, OnConflict, SimpleJob
+from job_processor.parts import ready_parts_of
 from job_processor.processor import JobProcessor
 from job_processor.tasks import cancel
 
@@ -69,18 +71,17 @@ class JobClient:
         unique_for: float | None = None,
     ) -> SimpleJob:
         """Store a job, as `JobProcessor.schedule_job` does; return it as it is in the database."""
-        return self._call(
-            lambda processor: processor.schedule_job(
-                name,
-                payload,
-                scheduled_for,
-                priority,
-                expires_at,
-                unique_key=unique_key,
-                on_conflict=on_conflict,
-                unique_for=unique_for,
-            )
+        request = JobRequest(
+            name,
+            payload,
+            scheduled_for,
+            priority,
+            expires_at,
+            unique_key,
+            on_conflict,
+            unique_for,
         )
+        return self._call(lambda processor: schedule(ready_parts_of(processor), request))
 
     def schedule_jobs(
         self, jobs: Iterable[Request], *, return_jobs: bool = True

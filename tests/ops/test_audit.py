@@ -11,8 +11,8 @@ from bson import ObjectId
 
 from job_processor import JobProcessor, JobStateError, StoreUnavailableError
 from job_processor.clock import Clock
-from job_processor.facade.internal import audit_of
 from job_processor.ops.audit import KEPT, KIND, Audit
+from job_processor.parts import ready_parts_of
 from tests.processors import Processors
 
 
@@ -25,7 +25,7 @@ async def processor(processors: Processors) -> JobProcessor:
 @pytest.fixture
 async def audit(processor: JobProcessor) -> Audit:
     """The notes of a processor."""
-    return audit_of(processor)
+    return Audit(ready_parts_of(processor))
 
 
 async def test_it_is_written_before_anything_is_done(

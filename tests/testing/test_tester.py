@@ -17,6 +17,7 @@ from job_processor import (
     Retry,
     WorkerStateError,
 )
+from job_processor.parts import parts_of
 from job_processor.testing import MovableClock, in_memory
 
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -45,7 +46,7 @@ async def test_it_gets_its_own_back(processor: JobProcessor) -> None:
             assert len((await processor.find_jobs()).jobs) == 1
         assert processor.address == address
         assert processor._clock is clock
-        assert processor._events.has_listeners is False
+        assert parts_of(processor).events.has_listeners is False
 
 
 async def test_it_gets_its_own_back_after_a_failure(processor: JobProcessor) -> None:

@@ -403,7 +403,7 @@ async def test_what_was_counted_is_written_once_that_succeeds(
     fault.always("add_rollups", failed(ERRORS[error]))
     since = start_of(processor._clock.now() - timedelta(minutes=1), 60)
     async with working(processor):
-        tally = processor._ready().tally
+        tally = processor._engine.tally
         for _ in range(2):
             await done(processor, await processor.schedule_job("fine"))
             await tally.flush()

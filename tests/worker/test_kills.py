@@ -16,7 +16,9 @@ from job_processor import (
     JobProcessor,
     JobStatus,
 )
+from job_processor.jobs.request import JobRequest, make_running_job
 from job_processor.models import Job
+from job_processor.parts import parts_of
 from job_processor.store import Store
 from job_processor.store.requests import Claim
 from job_processor.worker.reconciler import Reconciler
@@ -187,8 +189,7 @@ async def test_the_state_decides_how_a_job_is_killed(processors: Processors) -> 
     waiting = await processor.schedule_job("a")
     store = store_of(processor)
     now = processor._clock.now()
-    made = processor._scheduling.producer
-    orphan = made.make_running("a", None, DEAD)
+    orphan = make_running_job(parts_of(processor), JobRequest("a"), DEAD)
     orphan = type(orphan)(**{**orphan.__dict__, "worker_id": None})
     odd = type(waiting)(**{**waiting.__dict__, "id": ObjectId(), "worker_id": DEAD})
     await store.insert([orphan, odd])

@@ -286,7 +286,7 @@ async def test_who_runs_a_hook_that_hangs_waits_for_it_only_so_long(
     async def quick() -> None:
         pass
 
-    for module in ("worker.worker", "facade.scheduling"):
+    for module in ("worker.worker", "worker.run_job"):
         monkeypatch.setattr(f"job_processor.{module}.graceful_stop_seconds", lambda _: 0.1)
     processor = await processors.make(jobs={"a": JobDef(quick, on_job_exited=hook)}, **GRACES)
     async with asyncio.timeout(WAIT):

@@ -9,7 +9,6 @@ from typing import Any
 
 from bson import ObjectId
 
-from job_processor.clock import Clock
 from job_processor.crons.unlisted import is_listed
 from job_processor.crons.unlisted import remove_cron as remove_unlisted
 from job_processor.errors import (
@@ -19,13 +18,12 @@ from job_processor.errors import (
     UnknownJobError,
 )
 from job_processor.handlers.definitions import Registry
-from job_processor.hooks import Stamps
 from job_processor.jobs.intake import insert_or_skip
 from job_processor.jobs.pauses import KIND, Pauses
 from job_processor.models import Cron, CronTask, JobStatus
+from job_processor.parts import Parts
 from job_processor.schedule import next_occurrence
 from job_processor.settings import NODE_TIMEZONE
-from job_processor.store import Store
 from job_processor.store.owners import KIND as OWNERS
 from job_processor.store.owners import Owner, is_of_another
 from job_processor.store.requests import JobQuery
@@ -53,27 +51,27 @@ class CronInfo:
     """Since when no worker of its service lists it, once that is an hour ago: it plans nothing."""
 
 
-async def get_crons(store: Store, registry: Registry, clock: Clock) -> list[CronInfo]:
+async def get_crons(parts: Parts) -> list[CronInfo]:
     """Return all crons by name."""
+    store = parts.store
     owners = await store.settings(OWNERS)
     pauses = Pauses.of(await store.settings(KIND))
-    now = clock.now()
-    return [_info(cron, owners, registry, pauses, now) for cron in await store.crons()]
+    now = parts.clock.now()
+    return [_info(cron, owners, parts.registry, pauses, now) for cron in await store.crons()]
 
 
-async def run_cron(
-    store: Store, registry: Registry, clock: Clock, stamps: Stamps, name: str
-) -> CronTask:
+async def run_cron(parts: Parts, name: str) -> CronTask:
     """Put an occurrence into the queue, due now, beside those that are planned.
 
     Raises UnknownJobError when the database has no cron of this name.
     """
+    store = parts.store
     crons = {cron.name for cron in await store.crons()}
     if name not in crons:
         known = ", ".join(map(repr, sorted(crons))) or "none yet"
         raise UnknownJobError("name", name, f"the crons of this database are: {known}")
-    now = clock.now()
-    exclusive = await _is_exclusive(store, registry, name)
+    now = parts.clock.now()
+    exclusive = await _is_exclusive(parts, name)
     if exclusive:  # the one that stands in the queue would be in the way; it comes again after this
         await store.remove_occurrences(name, now, ())
     task = CronTask(
@@ -85,17 +83,19 @@ async def run_cron(
         updated_at=now,
         exclusive=exclusive,
     )
-    (stored,) = await insert_or_skip(store, [stamps.on(task)], clock)
+    (stored,) = await insert_or_skip(store, [parts.stamps.on(task)], parts.clock)
     assert isinstance(stored, CronTask)  # noqa: S101  # as it was made
+    parts.events.tell_stored([stored])
     return stored
 
 
-async def remove_cron(store: Store, name: str) -> None:
+async def remove_cron(parts: Parts, name: str) -> None:
     """Remove a cron that no worker lists any more; what waits of it is skipped.
 
     Raises UnknownJobError when the database has no such cron, JobStateError when a worker would
     bring it back at once, and SharedDatabaseError for one that the Node package defines.
     """
+    store = parts.store
     crons = {cron.name: cron for cron in await store.crons()}
     setting = (await store.settings(OWNERS)).get(name)
     cron, owner = crons.get(name), None if setting is None else Owner.from_setting(setting)
@@ -114,12 +114,12 @@ async def remove_cron(store: Store, name: str) -> None:
     await remove_unlisted(store, name, registrations.now, owner)
 
 
-async def _is_exclusive(store: Store, registry: Registry, name: str) -> bool:
+async def _is_exclusive(parts: Parts, name: str) -> bool:
     """Return what the definition says or, where it is not here, what its last occurrence did."""
-    definition = registry.crons.get(name)
+    definition = parts.registry.crons.get(name)
     if definition is not None:
         return definition.exclusive
-    last = await store.find(JobQuery(name=name, type="cron_task", limit=1))
+    last = await parts.store.find(JobQuery(name=name, type="cron_task", limit=1))
     return bool(last) and last[0].exclusive
 
 

@@ -137,6 +137,13 @@ class Registry:
         for name, cron in crons.items():
             self.add_cron(name, cron)
 
+    def add(self, name: str, definition: Definition) -> None:
+        """Add a job or a cron; raise DefinitionError when the name is taken."""
+        if isinstance(definition, CronDef):
+            self.add_cron(name, definition)
+        else:
+            self.add_job(name, definition)
+
     def add_job(self, name: str, definition: JobDef) -> None:
         """Add a job; raise DefinitionError when the name is taken or it is no JobDef."""
         if not isinstance(definition, JobDef):

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from bson import ObjectId
 
-from job_processor.clock import Clock
 from job_processor.errors import (
+    InvalidArgumentError,
     JobConflictError,
     JobNotFoundError,
     JobProcessorError,
     JobStateError,
 )
-from job_processor.events import Event, EventBus, EventKind
-from job_processor.models import CronTask, Job, JobStatus, occurrence_id
+from job_processor.events import Event, EventKind
+from job_processor.jobs.selection import query_of
+from job_processor.models import CronTask, Job, JobStatus, object_id, occurrence_id
+from job_processor.parts import Parts
 from job_processor.settings import KILL_LOOKS
 from job_processor.store import Store
 from job_processor.store.owners import KIND, Owner
@@ -34,68 +36,72 @@ class Did:
     refusal: JobProcessorError | None = None
     """Why nothing was done."""
 
+    def result(self) -> Job:
+        """Return the job; raise why nothing was done, where there is none to return."""
+        if self.job is not None:
+            return self.job
+        assert self.refusal is not None  # noqa: S101  # one of the two is there
+        raise self.refusal
 
-class Actions:
-    """Does something to jobs; each is guarded on its own, and an answer is given for each."""
 
-    def __init__(self, store: Store, clock: Clock, events: EventBus) -> None:
-        self._store = store
-        self._clock = clock
-        self._events = events
+async def kill(parts: Parts, job_ids: Sequence[ObjectId]) -> list[Did]:
+    """Kill those that wait, ask the workers of those that run; a settled one stays."""
+    return [await _kill(parts, job_id) for job_id in job_ids]
 
-    async def kill(self, job_ids: Sequence[ObjectId]) -> list[Did]:
-        """Kill those that wait, ask the workers of those that run; a settled one stays."""
-        return [await self._kill(job_id) for job_id in job_ids]
 
-    async def retry(self, job_ids: Sequence[ObjectId]) -> list[Did]:
-        """Send settled ones round again, now, with all their attempts.
+async def retry(parts: Parts, job_ids: Sequence[ObjectId]) -> list[Did]:
+    """Send settled ones round again, now, with all their attempts.
 
-        What was asked of the run that has ended is done with; what is asked from then on holds, and
-        a kill that comes in between wins: the job is then returned as killed.
-        """
-        await self._store.acknowledge_kills(job_ids)
-        did = [await self._requeue(job_id) for job_id in job_ids]
-        waiting = [each.job for each in did if each.job is not None]
-        self._events.tell_stored(waiting)
-        late = await obey_kills(self._store, [job.id for job in waiting], self._clock, self._events)
-        killed = {job.id: job for job in late}
-        return [Did(killed.get(each.job.id, each.job)) if each.job else each for each in did]
+    What was asked of the run that has ended is done with; what is asked from then on holds, and a
+    kill that comes in between wins: the job is then returned as killed.
+    """
+    await parts.store.acknowledge_kills(job_ids)
+    did = [await _requeue(parts, job_id) for job_id in job_ids]
+    waiting = [each.job for each in did if each.job is not None]
+    parts.events.tell_stored(waiting)
+    late = await obey_kills(parts, [job.id for job in waiting])
+    killed = {job.id: job for job in late}
+    return [Did(killed.get(each.job.id, each.job)) if each.job else each for each in did]
 
-    async def delete(self, job_ids: Sequence[ObjectId]) -> list[Did]:
-        """Remove those that do not run, for good, and what was asked of them."""
-        await _cancel_standing(self._store, job_ids)
-        gone = await self._store.delete(job_ids)
-        await self._store.acknowledge_kills(gone)
-        left = [job_id for job_id in job_ids if job_id not in gone]
-        there = {job.id for job in await self._store.get_many(left)} if left else set()
-        return [_deleted(job_id, gone, there) for job_id in job_ids]
 
-    async def _kill(self, job_id: ObjectId) -> Did:
-        before = await self._store.get(job_id)
-        if before is None:
-            return Did(refusal=JobNotFoundError(job_id))
-        if before.settled:
-            return Did(before, JobStateError(f"job {job_id} is {before.status} already"))
-        try:
-            job = await kill_job(self._store, job_id, self._clock, self._events)
-        except JobNotFoundError as error:
-            return Did(refusal=error)
-        if isinstance(job, CronTask) and job.status is JobStatus.KILLED:
-            await _cancel_standing(self._store, [job_id])
-        return Did(job)
+async def delete(parts: Parts, job_ids: Sequence[ObjectId]) -> list[Did]:
+    """Remove those that do not run, for good, and what was asked of them."""
+    store = parts.store
+    await _cancel_standing(store, job_ids)
+    gone = await store.delete(job_ids)
+    await store.acknowledge_kills(gone)
+    left = [job_id for job_id in job_ids if job_id not in gone]
+    there = {job.id for job in await store.get_many(left)} if left else set()
+    return [_deleted(job_id, gone, there) for job_id in job_ids]
 
-    async def _requeue(self, job_id: ObjectId) -> Did:
-        try:
-            waiting = await self._store.requeue(job_id, self._clock.now())
-        except JobConflictError as error:
-            return Did(refusal=error)
-        if waiting is not None:
-            return Did(waiting)
-        found = await self._store.get(job_id)
-        if found is None:
-            return Did(refusal=JobNotFoundError(job_id))
-        text = f"job {job_id} is {found.status}; only a settled one can be retried"
-        return Did(refusal=JobStateError(text))
+
+async def _kill(parts: Parts, job_id: ObjectId) -> Did:
+    before = await parts.store.get(job_id)
+    if before is None:
+        return Did(refusal=JobNotFoundError(job_id))
+    if before.settled:
+        return Did(before, JobStateError(f"job {job_id} is {before.status} already"))
+    try:
+        job = await _kill_unsettled(parts, job_id)
+    except JobNotFoundError as error:
+        return Did(refusal=error)
+    if isinstance(job, CronTask) and job.status is JobStatus.KILLED:
+        await _cancel_standing(parts.store, [job_id])
+    return Did(job)
+
+
+async def _requeue(parts: Parts, job_id: ObjectId) -> Did:
+    try:
+        waiting = await parts.store.requeue(job_id, parts.clock.now())
+    except JobConflictError as error:
+        return Did(refusal=error)
+    if waiting is not None:
+        return Did(waiting)
+    found = await parts.store.get(job_id)
+    if found is None:
+        return Did(refusal=JobNotFoundError(job_id))
+    text = f"job {job_id} is {found.status}; only a settled one can be retried"
+    return Did(refusal=JobStateError(text))
 
 
 def _deleted(job_id: ObjectId, gone: set[ObjectId], there: set[ObjectId]) -> Did:
@@ -137,13 +143,14 @@ async def _cancel_standing(store: Store, job_ids: Collection[ObjectId]) -> None:
 _PAUSE = 0.005  # seconds after the first look at a job that moved away; it doubles
 
 
-async def kill_job(store: Store, job_id: ObjectId, clock: Clock, events: EventBus) -> Job:
+async def _kill_unsettled(parts: Parts, job_id: ObjectId) -> Job:
     """Kill a waiting job at once, ask the worker of a running one; return it as it then stands.
 
     It is read again after the request was left, and everything repeated if it moved meanwhile; one
     that goes on moving is left to its request. A settled job stays as it ended. Raises
     JobNotFoundError.
     """
+    store, clock = parts.store, parts.clock
     asked: ObjectId | None = None
     for look in itertools.count():
         job = await store.get(job_id)
@@ -165,33 +172,32 @@ async def kill_job(store: Store, job_id: ObjectId, clock: Clock, events: EventBu
         killed = await store.kill_waiting(job_id, clock.now())
         if killed is not None:
             await store.acknowledge_kills([job_id])
-            _tell(events, [killed])
+            _tell(parts, [killed])
             return killed
         await asyncio.sleep(_PAUSE * 2**look)
     raise AssertionError("counting ends")
 
 
-async def obey_kills(
-    store: Store, job_ids: Collection[ObjectId], clock: Clock, events: EventBus
-) -> list[Job]:
+async def obey_kills(parts: Parts, job_ids: Collection[ObjectId]) -> list[Job]:
     """Kill those of these jobs that wait although somebody asked to kill them; return them.
 
     For whoever let them wait: the request may have come before that write.
     """
+    store = parts.store
     asked = await store.kill_requests(job_ids)
     if not asked:
         return []
-    found = [await store.kill_waiting(job_id, clock.now()) for job_id in asked]
+    found = [await store.kill_waiting(job_id, parts.clock.now()) for job_id in asked]
     killed = [job for job in found if job is not None]
     await store.acknowledge_kills(asked)
-    _tell(events, killed)
+    _tell(parts, killed)
     return killed
 
 
-def _tell(events: EventBus, killed: list[Job]) -> None:
-    if events.has_listeners:
+def _tell(parts: Parts, killed: list[Job]) -> None:
+    if parts.events.has_listeners:
         for job in killed:
-            events.emit(Event(EventKind.KILLED, None, job))
+            parts.events.emit(Event(EventKind.KILLED, None, job))
 
 
 Action: TypeAlias = Literal["retry", "kill", "delete"]
@@ -208,19 +214,47 @@ class Acted:
     """Jobs to which it could not be done."""
 
 
-class Acting:
+_DOING: Mapping[str, Callable[[Parts, Sequence[ObjectId]], Awaitable[list[Did]]]] = {
+    "retry": retry,
+    "kill": kill,
+    "delete": delete,
+}
+
+
+async def act(
+    parts: Parts,
+    action: Action,
+    job_ids: Iterable[ObjectId | str] | None,
+    selection: dict[str, Any],
+    on_progress: Callable[[int], object] | None,
+) -> Acted:
+    """Do one thing to many jobs: to those of `job_ids`, or to those of a selection.
+
+    Raises InvalidArgumentError for another action, and for both or none of the two.
+    """
+    if action not in _DOING:
+        allowed = "allowed are 'retry', 'kill' and 'delete'"
+        raise InvalidArgumentError("action", action, allowed)
+    if (job_ids is None) == (not selection):
+        allowed = "allowed is one of the two: job_ids, or what find_jobs takes"
+        raise InvalidArgumentError("job_ids", job_ids, allowed)
+    acting = _Acting(parts, action, on_progress)
+    if job_ids is not None:
+        return await acting.on([object_id(each, "job_ids") for each in job_ids])
+    query = query_of(parts.registry, **selection)
+    with parts.searches.one(query):
+        return await acting.on_all(query)
+
+
+class _Acting:
     """Does one action to jobs, a step of them at a time."""
 
     def __init__(
-        self,
-        store: Store,
-        actions: Actions,
-        action: Action,
-        on_progress: Callable[[int], object] | None = None,
+        self, parts: Parts, action: Action, on_progress: Callable[[int], object] | None
     ) -> None:
-        self._store = store
-        steps = {"retry": actions.retry, "kill": actions.kill, "delete": actions.delete}
-        self._do = steps[action]
+        self._parts = parts
+        self._store = parts.store
+        self._do = _DOING[action]
         self._on_progress = on_progress
 
     async def on(self, job_ids: Sequence[ObjectId]) -> Acted:
@@ -231,7 +265,7 @@ class Acting:
         return acted
 
     async def _step(self, job_ids: Sequence[ObjectId]) -> Acted:
-        did = await self._do(job_ids)
+        did = await self._do(self._parts, job_ids)
         done = sum(each.refusal is None for each in did)
         return Acted(done, len(did) - done)
 

@@ -20,7 +20,7 @@ from typing import TypeAlias
 from bson import ObjectId
 
 from job_processor.errors import BulkError, InvalidArgumentError, Unshown
-from job_processor.jobs.request import JobRequest, ShortRequest
+from job_processor.jobs.request import JobRequest, ShortRequest, request_of
 from job_processor.models import OnConflict, SimpleJob
 from job_processor.settings import SCHEDULE_BATCH
 from job_processor.tasks import cancel
@@ -58,7 +58,7 @@ class Bulk:
     """Makes and stores one chunk after the other.
 
     Args:
-        make: makes the job of a request and its position; raises InvalidArgumentError.
+        make: makes the job that is asked for; raises InvalidArgumentError.
         store: stores a chunk; raises BulkError for one of which a part may be stored.
         on_progress: called, or awaited, with the number of jobs stored so far.
         keep: whether the jobs are to be returned.
@@ -66,7 +66,7 @@ class Bulk:
 
     def __init__(
         self,
-        make: Callable[[Request, int], SimpleJob],
+        make: Callable[[JobRequest], SimpleJob],
         store: Callable[[Chunk], Coroutine[None, None, list[SimpleJob]]],
         on_progress: OnProgress | None,
         *,
@@ -114,17 +114,26 @@ class Bulk:
 
     async def _make_chunk(self, start: int, requested: list[Request]) -> Chunk:
         jobs: list[SimpleJob] = []
+        rules: dict[ObjectId, OnConflict | None] = {}
         while len(jobs) < len(requested):
             done = len(jobs)
             some = requested[done : done + _SLICE]
-            jobs += [self._make(each, start + done + i) for i, each in enumerate(some)]
+            for position, given in enumerate(some, start + done):
+                request = request_of(given, position)
+                job = self._make_at(position, request)
+                jobs.append(job)
+                if job.unique_key is not None:
+                    rules[job.id] = request.on_conflict
             await asyncio.sleep(0)
-        rules = {
-            job.id: request.on_conflict
-            for job, request in zip(jobs, requested, strict=True)
-            if isinstance(request, JobRequest) and request.unique_key is not None
-        }
         return Chunk(start, jobs, rules)
+
+    def _make_at(self, position: int, request: JobRequest) -> SimpleJob:
+        """Make the job at a position, which an error names."""
+        try:
+            return self._make(request)
+        except InvalidArgumentError as error:
+            error.args = (f"jobs[{position}]: {error}",)
+            raise
 
     async def _until_stored(self, taken: tuple[int, ...] = ()) -> None:
         """Wait for the chunk that is being stored.

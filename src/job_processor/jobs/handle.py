@@ -6,8 +6,12 @@ import functools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, overload
 
-from job_processor.jobs.request import When
+from job_processor.errors import InvalidArgumentError
+from job_processor.handlers.definitions import JobDef
+from job_processor.jobs.intake import schedule
+from job_processor.jobs.request import JobRequest, When
 from job_processor.models import OnConflict, SimpleJob
+from job_processor.parts import ready_parts_of
 
 P = TypeVar("P", contravariant=True)  # noqa: PLC0105  # that of a payload
 Payload: TypeAlias = Mapping[str, Any] | None
@@ -42,18 +46,17 @@ class JobHandle(Generic[P]):
         session: Any = None,
     ) -> SimpleJob:
         """Do as `schedule_job` does, with a payload of the class that the handler names."""
-        job: SimpleJob = await self._processor.schedule_job(
+        request = JobRequest(
             self.name,
-            payload,
+            payload,  # type: ignore[arg-type]  # P is no bound of a Payload for type checkers
             scheduled_for,
             priority,
             expires_at,
-            unique_key=unique_key,
-            on_conflict=on_conflict,
-            unique_for=unique_for,
-            session=session,
+            unique_key,
+            on_conflict,
+            unique_for,
         )
-        return job
+        return await schedule(ready_parts_of(self._processor), request, session)
 
     async def run(self, payload: P) -> SimpleJob:
         """Do as `run_job` does, with a payload of the class that the handler names."""
@@ -77,16 +80,17 @@ class PlainJobHandle(JobHandle[Payload]):
         session: Any = None,
     ) -> SimpleJob:
         """Do as `schedule_job` does."""
-        return await super().schedule(
+        request = JobRequest(
+            self.name,
             payload,
             scheduled_for,
             priority,
             expires_at,
-            unique_key=unique_key,
-            on_conflict=on_conflict,
-            unique_for=unique_for,
-            session=session,
+            unique_key,
+            on_conflict,
+            unique_for,
         )
+        return await schedule(ready_parts_of(self._processor), request, session)
 
     async def run(self, payload: Payload = None) -> SimpleJob:
         """Do as `run_job` does."""
@@ -148,3 +152,29 @@ class Define(Protocol):
     def __call__(self, handler: Callable[..., Awaitable[object] | object]) -> PlainJobHandle: ...
     def __call__(self, handler: Any) -> Any:
         """Define the job."""
+
+
+def job_decorator(
+    processor: Any, add: Callable[[str, JobDef], object], name: str | None, options: dict[str, Any]
+) -> Define:
+    """Return what defines a job of a processor by decorating its handler.
+
+    add: takes the definition in under its name.
+    """
+
+    def define(handler: Any) -> JobHandle[Any]:
+        function = handler.handler if isinstance(handler, JobHandle) else handler
+        definition, called = JobDef(function, **options), name_of(name, handler)
+        add(called, definition)
+        plain = definition.bound.payload_type is None
+        return (PlainJobHandle if plain else JobHandle)(called, function, processor)
+
+    typed: Any = define
+    return typed  # type: ignore[no-any-return]  # its overloads say what it returns
+
+
+def name_of(name: str | None, handler: Callable[..., Any]) -> str:
+    """Return the name of a definition: as given, or the handler's own."""
+    if callable(name):
+        raise InvalidArgumentError("name", name, "write @processor.job() with parentheses")
+    return name if name is not None else getattr(handler, "__name__", type(handler).__name__)

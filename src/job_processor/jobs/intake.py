@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -19,129 +20,117 @@ from job_processor.errors import (
     StoreError,
     StoreRefusedError,
 )
-from job_processor.events import EventBus
-from job_processor.handlers.definitions import Registry
-from job_processor.hooks import Stamps
-from job_processor.jobs.chunks import Bulk, Chunk, OnProgress, Request, Requests
-from job_processor.jobs.request import Producer
+from job_processor.jobs.chunks import Bulk, Chunk, OnProgress, Requests
+from job_processor.jobs.request import JobRequest, make_job
 from job_processor.models import SETTLED, Job, JobStatus, OnConflict, SimpleJob, SkipReason
 from job_processor.node.rules import check_job, without_trace
+from job_processor.parts import Parts
 from job_processor.store import Store
 from job_processor.store.requests import Settlement, skipped
 
 
-class Scheduling:
-    """Puts the jobs of callers into a store."""
+async def schedule(parts: Parts, request: JobRequest, session: Any = None) -> SimpleJob:
+    """Store one job; return it as stored, or the one that is there in its place.
 
-    def __init__(
-        self,
-        registry: Registry,
-        clock: Clock,
-        events: EventBus,
-        stamps: Stamps,
-        history: Callable[[], float],
-    ) -> None:
-        self.producer = Producer(registry, clock, stamps, history)
-        self._clock = clock
-        self._events = events
+    session: of the transaction that decides whether there is a job.
+    """
+    job = _new(parts, request)
+    if session is not None:
+        await _insert_in(parts, session, [job], [request.on_conflict])
+        stored: Job = job
+    else:
+        rules = {} if job.unique_key is None else {job.id: request.on_conflict or "return"}
+        (stored,) = await insert_or_skip(parts.store, [job], parts.clock, rules)
+    if parts.events.has_listeners and stored.id == job.id:
+        parts.events.tell_stored([stored])
+    return as_simple(stored)
 
-    async def schedule(
-        self, store: Store, on_conflict: OnConflict | None, session: Any, **request: Any
-    ) -> SimpleJob:
-        """Store one job; return it as stored, or the one that is there in its place."""
-        job = self.producer.make(on_conflict=on_conflict, **request)
-        check_job(store, job)
-        job = without_trace(store, job)
-        if session is not None:
-            await self._schedule_in(session, store, [job], [on_conflict])
-            if self._events.has_listeners:
-                self._events.tell_stored([job])
-            return job
-        rules = {} if job.unique_key is None else {job.id: on_conflict or "return"}
-        (stored,) = await insert_or_skip(store, [job], self._clock, rules)
-        if self._events.has_listeners and stored.id == job.id:
-            self._events.tell_stored([stored])
-        return as_simple(stored)
 
-    async def schedule_all(
-        self,
-        store: Store,
-        requests: Requests,
-        session: Any,
-        on_progress: OnProgress | None,
-        return_jobs: bool,
-    ) -> list[SimpleJob]:
-        """Store many jobs, a chunk at a time."""
+async def schedule_all(
+    parts: Parts,
+    requests: Requests,
+    session: Any,
+    on_progress: OnProgress | None,
+    *,
+    return_jobs: bool,
+) -> list[SimpleJob]:
+    """Store many jobs, a chunk at a time."""
+    make = partial(_new, parts)
+    write = partial(_store_chunk, parts, session)
+    return await Bulk(make, write, on_progress, keep=return_jobs).run(requests)
 
-        def make(request: Request, position: int) -> SimpleJob:
-            job = self.producer.make_of(request, position)
-            check_job(store, job)
-            return without_trace(store, job)
 
-        async def write(chunk: Chunk) -> list[SimpleJob]:
-            return await self._store_chunk(store, chunk, session)
+def _new(parts: Parts, request: JobRequest) -> SimpleJob:
+    """Return a job as this database takes it, with what integrations add."""
+    job = make_job(parts, request)
+    if parts.stamps:
+        job = parts.stamps.on(job)
+    check_job(parts.store, job)
+    return without_trace(parts.store, job)
 
-        return await Bulk(make, write, on_progress, keep=return_jobs).run(requests)
 
-    async def _store_chunk(self, store: Store, chunk: Chunk, session: Any) -> list[SimpleJob]:
-        jobs = chunk.jobs
-        if session is not None:
-            await self._schedule_in(session, store, jobs, list(chunk.rules.values()))
-            if self._events.has_listeners:
-                self._events.tell_stored(jobs)
-            return jobs
-        try:
-            return await self._insert_chunk(store, chunk)
-        except BulkError:
+async def _store_chunk(parts: Parts, session: Any, chunk: Chunk) -> list[SimpleJob]:
+    jobs = chunk.jobs
+    if session is not None:
+        await _insert_in(parts, session, jobs, list(chunk.rules.values()))
+        if parts.events.has_listeners:
+            parts.events.tell_stored(jobs)
+        return jobs
+    try:
+        return await _insert_chunk(parts, chunk)
+    except BulkError:
+        raise
+    except StoreError as error:
+        stored = await _partly_stored(parts.store, chunk)
+        if chunk.start == 0 and stored.written == 0 and not stored.unknown:
             raise
-        except StoreError as error:
-            partial = await _partial(store, chunk)
-            if chunk.start == 0 and partial.written == 0 and not partial.unknown:
-                raise
-            raise partial from error
-
-    async def _insert_chunk(self, store: Store, chunk: Chunk) -> list[SimpleJob]:
-        jobs = chunk.jobs
-        rules: Rules = {job_id: rule or "return" for job_id, rule in chunk.rules.items()}
-        refused = await store.insert(jobs)
-        if not refused:
-            if self._events.has_listeners:
-                self._events.tell_stored(jobs)
-            return jobs
-        insertion = await insert_refused(store, jobs, refused, self._clock, rules)
-        if self._events.has_listeners:
-            self._events.tell_stored(
-                insertion.stored[job.id]
-                for job in jobs
-                if job.id not in insertion.conflicts and insertion.stored[job.id].id == job.id
-            )
-        if not insertion.conflicts:
-            return [as_simple(insertion.stored[job.id]) for job in jobs]
-        positions = zip(chunk.positions, jobs, strict=True)
-        held = tuple(position for position, job in positions if job.id in insertion.conflicts)
-        conflict = next(iter(insertion.conflicts.values()))
-        raise BulkError(len(jobs) - len(held), held, ()) from conflict
-
-    async def _schedule_in(
-        self, session: Any, store: Store, jobs: list[SimpleJob], rules: list[OnConflict | None]
-    ) -> None:
-        """Store jobs in a caller's transaction, where a conflict can only be an error."""
-        for rule in rules:
-            if rule not in (None, "error"):
-                allowed = "allowed in a transaction is 'error': a conflict ends it"
-                raise InvalidArgumentError("on_conflict", rule, allowed)
-        for job in jobs:
-            if job.unique_key is not None:
-                await self._release_what_is_over(store, job.name, job.unique_key)
-        await store.insert_in(session, jobs)
-
-    async def _release_what_is_over(self, store: Store, name: str, unique_key: str) -> None:
-        holder = await store.find_holder(name, unique_key)
-        if holder is not None and is_over(holder, self._clock.now()):
-            await store.release_key(holder)
+        raise stored from error
 
 
-async def _partial(store: Store, chunk: Chunk) -> BulkError:
+async def _insert_chunk(parts: Parts, chunk: Chunk) -> list[SimpleJob]:
+    store, events, jobs = parts.store, parts.events, chunk.jobs
+    rules: Rules = {job_id: rule or "return" for job_id, rule in chunk.rules.items()}
+    refused = await store.insert(jobs)
+    if not refused:
+        if events.has_listeners:
+            events.tell_stored(jobs)
+        return jobs
+    insertion = await insert_refused(store, jobs, refused, parts.clock, rules)
+    if events.has_listeners:
+        events.tell_stored(
+            insertion.stored[job.id]
+            for job in jobs
+            if job.id not in insertion.conflicts and insertion.stored[job.id].id == job.id
+        )
+    if not insertion.conflicts:
+        return [as_simple(insertion.stored[job.id]) for job in jobs]
+    positions = zip(chunk.positions, jobs, strict=True)
+    held = tuple(position for position, job in positions if job.id in insertion.conflicts)
+    conflict = next(iter(insertion.conflicts.values()))
+    raise BulkError(len(jobs) - len(held), held, ()) from conflict
+
+
+async def _insert_in(
+    parts: Parts, session: Any, jobs: list[SimpleJob], rules: list[OnConflict | None]
+) -> None:
+    """Store jobs in a caller's transaction, where a conflict can only be an error."""
+    for rule in rules:
+        if rule not in (None, "error"):
+            allowed = "allowed in a transaction is 'error': a conflict ends it"
+            raise InvalidArgumentError("on_conflict", rule, allowed)
+    for job in jobs:
+        if job.unique_key is not None:
+            await _release_what_is_over(parts, job.name, job.unique_key)
+    await parts.store.insert_in(session, jobs)
+
+
+async def _release_what_is_over(parts: Parts, name: str, unique_key: str) -> None:
+    holder = await parts.store.find_holder(name, unique_key)
+    if holder is not None and is_over(holder, parts.clock.now()):
+        await parts.store.release_key(holder)
+
+
+async def _partly_stored(store: Store, chunk: Chunk) -> BulkError:
     """Return the error that tells which jobs of a chunk that failed are stored all the same."""
     try:
         there = {job.id for job in await store.get_many([job.id for job in chunk.jobs])}

@@ -6,7 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bson import ObjectId
+
 from job_processor.errors import InvalidArgumentError
+from job_processor.models import object_id
+from job_processor.parts import Parts
 from job_processor.settings import check_name
 
 KIND = "pause"
@@ -55,3 +59,31 @@ def setting_key(name: Any, tag: Any) -> str:
     value = name if tag is None else tag
     check_name(group, value)
     return f"{group}:{value}"
+
+
+async def pause(parts: Parts, name: str | None, tag: str | None) -> None:
+    """Let no worker begin anything of one name or of one tag; raises InvalidArgumentError."""
+    await _put(parts, setting_key(name, tag))
+
+
+async def resume(parts: Parts, name: str | None, tag: str | None) -> None:
+    """End the pause of one name or of one tag; raises InvalidArgumentError."""
+    await parts.store.remove_setting(KIND, setting_key(name, tag))
+
+
+async def get_pauses(parts: Parts) -> Pauses:
+    """Return what is paused."""
+    return Pauses.of(await parts.store.settings(KIND))
+
+
+async def stop_worker(parts: Parts, worker_id: ObjectId | str) -> None:
+    """Ask a worker to stop; raises InvalidArgumentError when none of this id is registered."""
+    id = object_id(worker_id, "worker_id")
+    registrations = await parts.store.registrations()
+    if all(worker.id != id for worker in registrations.workers):
+        raise InvalidArgumentError("worker_id", worker_id, "allowed is one that is registered")
+    await _put(parts, worker_key(id))
+
+
+async def _put(parts: Parts, key: str) -> None:
+    await parts.store.put_setting(KIND, key, {"since": parts.clock.now()}, None)

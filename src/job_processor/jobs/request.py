@@ -1,21 +1,20 @@
-"""From a caller's wish to a job in the store: checked, made, inserted."""
+"""From a caller's wish to a job: checked and made, ready to be put into the store."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import inf
 from typing import Any, TypeAlias, get_args
 
 from bson import ObjectId
 
-from job_processor.clock import Clock, truncate
+from job_processor.clock import truncate
 from job_processor.errors import InvalidArgumentError, Unshown
-from job_processor.handlers.definitions import JobDef, Registry
+from job_processor.handlers.definitions import JobDef
 from job_processor.handlers.payloads import TypedPayload
-from job_processor.hooks import Stamps
 from job_processor.models import JobStatus, OnConflict, SimpleJob, make
+from job_processor.parts import Parts
 from job_processor.settings import check_name, check_positive
 from job_processor.values import normalize_payload
 
@@ -42,149 +41,96 @@ ShortRequest: TypeAlias = str | tuple[str] | tuple[str, Payload] | tuple[str, Pa
 """What may stand for a `JobRequest` without further options."""
 
 
-class Producer:
-    """Makes jobs of the registry's names.
+def request_of(given: object, position: int) -> JobRequest:
+    """Return what is asked for by what stands for the job at a position of many.
 
-    Args:
-        registry: the names that are defined.
-        clock: the time.
-        stamps: what integrations add to a job.
-        history: returns after how many days settled jobs are removed.
+    Raises InvalidArgumentError for what stands for none.
     """
-
-    def __init__(
-        self,
-        registry: Registry,
-        clock: Clock,
-        stamps: Stamps,
-        history: Callable[[], float] = lambda: inf,
-    ) -> None:
-        self._registry = registry
-        self._clock = clock
-        self._stamps = stamps
-        self._history = history
-
-    def make(
-        self,
-        name: str,
-        payload: Payload = None,
-        scheduled_for: When = None,
-        priority: int = 0,
-        expires_at: When = None,
-        unique_key: str | None = None,
-        on_conflict: OnConflict | None = None,
-        unique_for: float | None = None,
-    ) -> SimpleJob:
-        """Return a pending job; raises InvalidArgumentError (unknown name, payload, time …)."""
-        definition = self._registry.job(name)
-        now = self._clock.now()
-        moment = _moment(scheduled_for, now)
-        options: dict[str, Any] = {}
-        if priority != 0 or type(priority) is not int:
-            _check_priority(priority)
-            options["priority"] = priority
-        if expires_at is not None:
-            options["expires_at"] = _expiry(expires_at, now, moment)
-        if (unique_key, on_conflict, unique_for) != (None, None, None):
-            options["unique_until"] = _unique_until(unique_key, on_conflict, unique_for, now)
-            if unique_for is not None:
-                _check_history(unique_for, self._history())
-            options["unique_key"] = unique_key
-        return self._job(name, definition, payload, now, moment, **options)
-
-    def make_running(self, name: str, payload: Payload, worker_id: ObjectId) -> SimpleJob:
-        """Return a job that begins under the hand of its caller."""
-        definition = self._registry.job(name)
-        now = self._clock.now()
-        return self._job(
-            name,
-            definition,
-            payload,
-            now,
-            now,
-            status=JobStatus.RUNNING,
-            started_at=now,
-            worker_id=worker_id,
-            sync=True,
-        )
-
-    def make_of(self, request: JobRequest | ShortRequest, position: int) -> SimpleJob:
-        """Return a pending job; the error names the position of the request."""
-        parts = _parts(request)
-        if not parts:
-            raise InvalidArgumentError(
-                f"jobs[{position}]",
-                Unshown(request),
-                "allowed are (name,), (name, payload), (name, payload, scheduled_for) and a "
-                "JobRequest",
-            )
-        try:
-            return self.make(*parts)
-        except InvalidArgumentError as error:
-            error.args = (f"jobs[{position}]: {error}",)
-            raise
-
-    def _job(
-        self,
-        name: str,
-        definition: JobDef,
-        payload: Payload,
-        now: datetime,
-        scheduled_for: datetime,
-        **run: Any,
-    ) -> SimpleJob:
-        fields = {
-            "id": ObjectId(),
-            "name": name,
-            "status": JobStatus.PENDING,
-            "scheduled_for": scheduled_for,
-            "created_at": now,
-            "updated_at": now,
-            "started_at": None,
-            "ended_at": None,
-            "worker_id": None,
-            "output": None,
-            "exclusive": definition.exclusive,
-            "attempt": 1,
-            "crashes": 0,
-            "attempts": (),
-            "priority": 0,
-            "notes": None,
-            "payload": normalize_payload(payload)
-            if definition.bound.payload_type is None
-            else definition.bound.payload_type.check(payload),
-            "sync": False,
-            "expires_at": None,
-            "unique_key": None,
-            "unique_until": None,
-            "traceparent": None,
-        }
-        job = make(SimpleJob, {**fields, **run} if run else fields)
-        return self._stamps.on(job) if self._stamps else job
+    if isinstance(given, JobRequest):
+        return given
+    if isinstance(given, str):
+        return JobRequest(given)
+    if isinstance(given, tuple | list) and 0 < len(given) <= 3:
+        return JobRequest(*given)
+    raise InvalidArgumentError(
+        f"jobs[{position}]",
+        Unshown(given),
+        "allowed are (name,), (name, payload), (name, payload, scheduled_for) and a JobRequest",
+    )
 
 
-def _parts(request: object) -> tuple[Any, ...]:
-    """Return the arguments of `make` that a request stands for; none when it is no request."""
-    if isinstance(request, JobRequest):
-        return (
-            request.name,
-            request.payload,
-            request.scheduled_for,
-            request.priority,
-            request.expires_at,
-            request.unique_key,
-            request.on_conflict,
-            request.unique_for,
-        )
-    if isinstance(request, tuple | list):
-        return tuple(request) if len(request) <= 3 else ()
-    return (request,) if isinstance(request, str) else ()
+def make_job(parts: Parts, request: JobRequest) -> SimpleJob:
+    """Return a pending job; raises InvalidArgumentError (unknown name, payload, time …)."""
+    definition = parts.registry.job(request.name)
+    now = parts.clock.now()
+    moment = _moment(request.scheduled_for, now)
+    options: dict[str, Any] = {}
+    if request.priority != 0 or type(request.priority) is not int:
+        _check_priority(request.priority)
+        options["priority"] = request.priority
+    if request.expires_at is not None:
+        options["expires_at"] = _expiry(request.expires_at, now, moment)
+    if (request.unique_key, request.on_conflict, request.unique_for) != (None, None, None):
+        options["unique_until"] = _unique_until(request, now)
+        if request.unique_for is not None:
+            _check_history(request.unique_for, parts.history_days)
+        options["unique_key"] = request.unique_key
+    return _job(request, definition, now, moment, **options)
 
 
-def _unique_until(
-    unique_key: object, on_conflict: object, unique_for: object, now: datetime
-) -> datetime | None:
+def make_running_job(parts: Parts, request: JobRequest, worker_id: ObjectId) -> SimpleJob:
+    """Return a job that begins under the hand of its caller."""
+    now = parts.clock.now()
+    return _job(
+        request,
+        parts.registry.job(request.name),
+        now,
+        now,
+        status=JobStatus.RUNNING,
+        started_at=now,
+        worker_id=worker_id,
+        sync=True,
+    )
+
+
+def _job(
+    request: JobRequest, definition: JobDef, now: datetime, scheduled_for: datetime, **run: Any
+) -> SimpleJob:
+    payload_type = definition.bound.payload_type
+    payload = request.payload
+    fields = {
+        "id": ObjectId(),
+        "name": request.name,
+        "status": JobStatus.PENDING,
+        "scheduled_for": scheduled_for,
+        "created_at": now,
+        "updated_at": now,
+        "started_at": None,
+        "ended_at": None,
+        "worker_id": None,
+        "output": None,
+        "exclusive": definition.exclusive,
+        "attempt": 1,
+        "crashes": 0,
+        "attempts": (),
+        "priority": 0,
+        "notes": None,
+        "payload": normalize_payload(payload)
+        if payload_type is None
+        else payload_type.check(payload),
+        "sync": False,
+        "expires_at": None,
+        "unique_key": None,
+        "unique_until": None,
+        "traceparent": None,
+    }
+    return make(SimpleJob, {**fields, **run} if run else fields)
+
+
+def _unique_until(request: JobRequest, now: datetime) -> datetime | None:
     """Return until when a key is held whatever becomes of its job; None: while it is active."""
+    unique_key, on_conflict = request.unique_key, request.on_conflict
+    unique_for = request.unique_for
     if unique_key is None:
         argument, value = (
             ("on_conflict", on_conflict) if on_conflict else ("unique_for", unique_for)
@@ -198,7 +144,7 @@ def _unique_until(
         return None
     check_positive("unique_for", unique_for)
     try:
-        return truncate(now + timedelta(seconds=unique_for))  # type: ignore[arg-type]  # checked
+        return truncate(now + timedelta(seconds=unique_for))
     except OverflowError as error:
         allowed = "allowed is a number of seconds that ends before the year 10000"
         raise InvalidArgumentError("unique_for", unique_for, allowed) from error

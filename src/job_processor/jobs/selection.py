@@ -1,18 +1,17 @@
-"""Which jobs are meant: from what a caller asks of `find_jobs` to checked queries, page by page."""
+"""Which jobs are meant: from what a caller asks of `find_jobs` to a checked query."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any
 
 from bson import ObjectId
 
 from job_processor.errors import InvalidArgumentError, Unshown
 from job_processor.handlers.definitions import Definition, Registry
-from job_processor.models import Job, JobStatus, JobType, object_id
+from job_processor.models import JobStatus, JobType, object_id
 from job_processor.settings import check_name, check_text
 from job_processor.store.requests import JobQuery
 from job_processor.texts import storable
@@ -154,76 +153,3 @@ def _scalar(text: str) -> str:
     if isinstance(value, str) and storable(value) != value:
         raise InvalidArgumentError("payload", Unshown(text), _SCALARS)
     return value if isinstance(value, str) else text
-
-
-class Identified(Protocol):
-    """What has an id."""
-
-    @property
-    def id(self) -> ObjectId:
-        """Its id."""
-
-
-T = TypeVar("T", bound=Identified)
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    """A part of a selection."""
-
-    jobs: tuple[T, ...]
-    next: str | None
-    previous: str | None
-
-
-async def find_page(
-    find: Callable[[JobQuery], Awaitable[list[T]]],
-    query: JobQuery,
-    *,
-    after: ObjectId | None,
-    before: ObjectId | None,
-) -> Page[T]:
-    """Return the page that follows the job `after` or, without it, the one that precedes `before`.
-
-    find: reads the jobs of a query, in its order; fewer than its limit may mean that there are more
-        only where the query bounds their bytes.
-
-    What lies beyond each end is found out by one job more, or told by where the page was asked for.
-    """
-    backwards = before is not None and after is None
-    edge = before if backwards else after
-    downwards = query.oldest_first == backwards  # towards lower ids
-    asked = replace(_beyond(query, edge, downwards), limit=query.limit + 1)
-    found = await find(replace(asked, oldest_first=not downwards))
-    more = len(found) > query.limit
-    if not more and query.max_bytes is not None and found:
-        rest = replace(_beyond(asked, found[-1].id, downwards), limit=1, oldest_first=not downwards)
-        more = bool(await find(rest))
-    jobs = tuple(found[: query.limit])
-    if backwards:
-        jobs = jobs[::-1]
-        return Page(jobs, _id(jobs, -1), _id(jobs, 0) if more else None)
-    return Page(jobs, _id(jobs, -1) if more else None, _id(jobs, 0) if edge else None)
-
-
-def _beyond(query: JobQuery, edge: ObjectId | None, downwards: bool) -> JobQuery:
-    if edge is None:
-        return query
-    if downwards:
-        return replace(query, after=edge if query.after is None else min(edge, query.after))
-    return replace(query, above=edge if query.above is None else max(edge, query.above))
-
-
-def _id(jobs: tuple[T, ...], index: int) -> str | None:
-    return str(jobs[index].id) if jobs else None
-
-
-@dataclass(frozen=True, slots=True)
-class JobPage:
-    """A page of jobs, newest first unless it was asked for otherwise."""
-
-    jobs: tuple[Job, ...]
-    next: str | None
-    """Pass it as `after` for the page that follows; None at the end."""
-    previous: str | None = None
-    """Pass it as `before` for the page before; None at the beginning."""

@@ -20,7 +20,7 @@ from job_processor.errors import (
     StoreUnavailableError,
 )
 from job_processor.models import SETTLED, Job
-from job_processor.settings import WAITED_BATCH, WAITED_CROWD, WAITED_PAUSE
+from job_processor.settings import WAITED_BATCH, WAITED_CROWD, WAITED_PAUSE, check_positive
 from job_processor.store import Store
 from job_processor.store.base import State
 
@@ -36,9 +36,11 @@ class Waiting:
     async def wait(self, job_id: ObjectId, timeout: float | None) -> Job:
         """Return the job once it is settled; with a timeout of 0, look once.
 
-        Raises JobNotFoundError, JobTimeoutError after `timeout` seconds (None: never), and
-        NotSetUpError when this is closed meanwhile.
+        Raises JobNotFoundError, JobTimeoutError after `timeout` seconds (None: never),
+        NotSetUpError when this is closed meanwhile, and InvalidArgumentError.
         """
+        if timeout is not None:
+            check_positive("timeout", timeout, zero=True)
         if timeout == 0:
             return await self._look(job_id)
         loop = asyncio.get_running_loop()

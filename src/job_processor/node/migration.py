@@ -72,6 +72,14 @@ class MigrationReport:
         }
 
 
+async def move(store: Store, *, apply: bool, undo: bool) -> MigrationReport:
+    """Report what is there and would change; `apply` changes it, `undo` takes it back."""
+    if apply and undo:
+        raise InvalidArgumentError("undo", undo, "allowed is one of apply and undo")
+    do = migrate if apply else take_back if undo else look
+    return await do(store)
+
+
 async def look(store: Store) -> MigrationReport:
     """Report what is there and what would change, without changing anything."""
     return _report(store.address, await store.node_side().survey())
@@ -95,7 +103,7 @@ async def migrate(store: Store) -> MigrationReport:
     return replace(report, survey=await node.survey(), applied=True)
 
 
-async def undo(store: Store) -> MigrationReport:
+async def take_back(store: Store) -> MigrationReport:
     """Put the Node package's validator back.
 
     Crons stay: a start of Node finds them by their names. Raises MigrationError when a job has a

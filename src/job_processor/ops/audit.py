@@ -6,7 +6,6 @@ that died, or could not be noted at its end, is there.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
@@ -15,9 +14,9 @@ from typing import Any
 
 from bson import ObjectId
 
-from job_processor.clock import Clock
 from job_processor.errors import JobStateError, StoreError
-from job_processor.store import Store
+from job_processor.parts import Parts
+from job_processor.settings import check_int
 from job_processor.texts import told
 
 KIND = "audit"
@@ -53,10 +52,10 @@ class Outcome:
 class Audit:
     """Notes what is done."""
 
-    def __init__(self, store: Store, clock: Clock, logger: logging.Logger | Any) -> None:
-        self._store = store
-        self._clock = clock
-        self._logger = logger
+    def __init__(self, parts: Parts) -> None:
+        self._store = parts.store
+        self._clock = parts.clock
+        self._logger = parts.logger
 
     @asynccontextmanager
     async def doing(
@@ -88,7 +87,8 @@ class Audit:
             await self._complete(name, begun, told(outcome.told, 200))
 
     async def entries(self, limit: int) -> list[AuditEntry]:
-        """Return the last entries, the latest first."""
+        """Return the last entries, the latest first; raises InvalidArgumentError."""
+        check_int("limit", limit, minimum=1)
         known = [field.name for field in fields(AuditEntry)]
         kept = (await self._store.last_settings(KIND, limit)).values()
         return [AuditEntry(**{key: each[key] for key in known if key in each}) for each in kept]

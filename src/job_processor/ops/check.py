@@ -26,6 +26,7 @@ from job_processor.node.rules import (
     claims_everything,
     describe_untagged,
 )
+from job_processor.parts import Parts
 from job_processor.schedule import next_occurrence
 from job_processor.settings import CLOCK_TOLERANCE, STATUS_LIMIT, Settings
 from job_processor.store import Store
@@ -52,13 +53,11 @@ class Finding:
         return asdict(self)
 
 
-async def check(
-    store: Store, registry: Registry, settings: Settings, clock: Clock
-) -> list[Finding]:
+async def check(parts: Parts) -> list[Finding]:
     """Return what was found, definitions first; what cannot be reached ends the list."""
-    findings = [*_definitions(registry, settings, clock)]
+    findings = [*_definitions(parts.registry, parts.settings, parts.clock)]
     try:
-        findings += await _database(store, registry, settings, clock)
+        findings += await _database(parts)
     except StoreError as error:
         findings.append(Finding("connection", "error", str(error)))
     return findings
@@ -113,9 +112,8 @@ def _occurrence(subject: str, cron: CronDef, settings: Settings, clock: Clock) -
 # --- database ------------------------------------------------------------------------------------
 
 
-async def _database(
-    store: Store, registry: Registry, settings: Settings, clock: Clock
-) -> list[Finding]:
+async def _database(parts: Parts) -> list[Finding]:
+    store, registry, settings, clock = parts.store, parts.registry, parts.settings, parts.clock
     try:
         node = store.node_side()
     except InvalidArgumentError:  # the embedded store: its file is on this machine
@@ -140,7 +138,7 @@ async def _database(
         *_workers(survey.registrations, registry),
         *await _waiting(store, survey.registrations, settings),
         *await _dormant(store),
-        *await _sharing(store, survey, registry, settings),
+        *await _sharing(parts, survey),
     ]
 
 
@@ -281,10 +279,9 @@ async def _dormant(store: Store) -> list[Finding]:
     ]
 
 
-async def _sharing(
-    store: Store, survey: Survey, registry: Registry, settings: Settings
-) -> list[Finding]:
+async def _sharing(parts: Parts, survey: Survey) -> list[Finding]:
     """Tell what cannot be had beside the Node package, where it works on this database too."""
+    store, registry = parts.store, parts.registry
     if not store.refuses_own_fields:
         return []
     living = len(migration.living_node_workers(survey))
@@ -295,7 +292,7 @@ async def _sharing(
             check_definition(store, name, definition)
     if registry.crons:
         with _as_findings("crons", findings):
-            await check_crons(store, registry, settings.timezone)
+            await check_crons(store, registry, parts.settings.timezone)
     return findings
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import secrets
 
-from job_processor.store import Store
+from job_processor.parts import Parts
 
 KIND = "key"
 _BYTES = 32
 
 
-async def shared_key(store: Store, name: str) -> bytes:
-    """Return the key of this name; whoever asks first makes it."""
+async def shared_key(parts: Parts, name: str) -> bytes:
+    """Return the 32 bytes of this name; whoever asks first makes them."""
+    store = parts.store
     while True:
         kept = (await store.settings(KIND)).get(name)
         if kept is not None:

@@ -19,7 +19,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from job_processor.errors import InvalidArgumentError, JobProcessorError
-from job_processor.facade.internal import key_of
+from job_processor.ops.keys import shared_key
+from job_processor.parts import ready_parts_of
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction
 from job_processor.web import actions, api, openapi, pages
@@ -140,7 +141,7 @@ def _page(handler: Callable[..., Any]) -> Callable[[Request], Any]:
 
 
 async def _get_seal(state: State) -> None:
-    state.seal = Seal(await key_of(state.processor, "web"))
+    state.seal = Seal(await shared_key(ready_parts_of(state.processor), "web"))
 
 
 _LEFT = 499  # nobody reads it; what nginx notes of who has left

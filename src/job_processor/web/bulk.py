@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from job_processor.errors import InvalidArgumentError, JobStateError, Unshown
-from job_processor.facade.reading import COUNT_CAP_OF_SELECTIONS
 from job_processor.jobs.actions import Action
 from job_processor.models import Job
 from job_processor.processor import JobProcessor
+from job_processor.settings import COUNT_CAP_OF_SELECTIONS
 from job_processor.store.summaries import JobSummary
 from job_processor.web.access import login_of
 from job_processor.web.reading import FILTERS, origin_of, selection_of

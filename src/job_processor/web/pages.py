@@ -12,11 +12,11 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from job_processor.as_json import job_json, to_json
 from job_processor.errors import InvalidArgumentError, JobNotFoundError
-from job_processor.facade.reading import COUNT_CAP_OF_SELECTIONS as COUNT_CAP
 from job_processor.handlers.definitions import Definition
 from job_processor.models import JobStatus
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction
+from job_processor.settings import COUNT_CAP_OF_SELECTIONS as COUNT_CAP
 from job_processor.store.rollups import MINUTE, TEN_MINUTES, total
 from job_processor.store.summaries import JobSummary, SummaryPage
 from job_processor.web import attention

@@ -78,7 +78,7 @@ class Reconciler:
         while ends:
             verdict = await settle_once(engine.store, ends)
             ends = degraded(ends, verdict.refused, engine.logger)
-        await obey_kills(engine.store, [job.id for job in jobs], engine.clock, engine.events)
+        await obey_kills(engine.parts, [job.id for job in jobs])
 
     def _take_up(self, job: Job, asked: Collection[ObjectId], *, adopt: bool) -> bool:
         """Kill what somebody asked to kill, adopt what can be; False for what is neither."""

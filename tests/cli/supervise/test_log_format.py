@@ -13,6 +13,7 @@ import pytest
 
 from job_processor import JobDef, JobProcessor
 from job_processor.cli.supervise import logs
+from job_processor.parts import parts_of
 from tests.cli.processes import environment
 
 APP = """
@@ -97,6 +98,6 @@ async def test_who_writes_no_line_of_a_job_listens_to_none(
     caplog.set_level(level, "job_processor")
     async with JobProcessor("sqlite://", jobs={"echo": JobDef(lambda: None)}) as processor:
         forget = logs.log_events(processor)
-        assert processor._events.has_listeners is listens
+        assert parts_of(processor).events.has_listeners is listens
         forget()
-        assert not processor._events.has_listeners
+        assert not parts_of(processor).events.has_listeners

@@ -12,7 +12,7 @@ from job_processor.cli.app.output import console, plain, print_json
 from job_processor.cli.app.reading import read_number
 from job_processor.cli.app.selection import Selection
 from job_processor.cli.views import tables
-from job_processor.jobs.selection import JobPage
+from job_processor.jobs.pages import JobPage
 from job_processor.models import Job, JobStatus
 from job_processor.processor import JobProcessor
 from job_processor.store.summaries import SummaryPage

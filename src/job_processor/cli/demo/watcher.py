@@ -11,9 +11,9 @@ from typing import Any
 
 from bson import ObjectId
 
-from job_processor.facade.reading import PAGE_LIMIT
 from job_processor.models import CronTask, Job, JobStatus
 from job_processor.processor import JobProcessor
+from job_processor.settings import PAGE_LIMIT
 
 _INTERVAL = 0.25  # seconds between two looks
 

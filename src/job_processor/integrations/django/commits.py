@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from django.db import transaction
 
-from job_processor.clock import Clock
-from job_processor.hooks import Stamps
 from job_processor.integrations.django.project import get_client, get_processor
-from job_processor.jobs.request import Payload, Producer, When
+from job_processor.jobs.request import JobRequest, Payload, When, make_job
+from job_processor.parts import parts_of
 
 
 def schedule_on_commit(
@@ -35,14 +33,10 @@ def schedule_on_commit(
     Raises InvalidArgumentError at once, and so inside the transaction, for what `schedule_job`
     refuses: an unknown name, a payload that cannot be stored.
     """
-    checked = _checker().make(name, payload, scheduled_for, **options)
+    request = JobRequest(name, payload, scheduled_for, **options)
+    checked = make_job(parts_of(get_processor()), request)  # neither stored nor told of
 
     def schedule() -> None:  # Django names it in its log, for which a partial is not enough
         get_client().schedule_job(name, checked.payload, scheduled_for, **options)
 
     transaction.on_commit(schedule, using=using, robust=robust)
-
-
-def _checker() -> Producer:
-    """Return what makes a job without storing it, nor telling of it."""
-    return Producer(get_processor().registry, Clock(), Stamps(logging.getLogger("job_processor")))

@@ -35,7 +35,7 @@ class ProjectProcessor(JobProcessor):
     def _isolate(self) -> None:
         address = isolation.test_database() or self._of_the_site
         # What somebody has overridden by hand, such as by a database in memory, stays.
-        if self._db == self._chosen != address and self._engine is None:
+        if self._db == self._chosen != address and self._waiting is None:
             self.override(db=address)
             self._chosen = address
 
