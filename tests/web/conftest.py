@@ -25,6 +25,11 @@ REQUIRED = "JOB_PROCESSOR_TEST_BROWSER"
 HOSTILE = "<script>alert(1)</script>\"'&{{7*7}}"
 
 
+def csrf_of(page: str) -> str:
+    """Return what the forms of a page hold."""
+    return page.partition('name="csrf" value="')[2].partition('"')[0]
+
+
 def browser_path() -> str | None:
     """Return the Chromium of this machine."""
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)

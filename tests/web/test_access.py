@@ -17,7 +17,7 @@ from starlette.routing import Mount
 from job_processor import InvalidArgumentError, JobProcessor
 from job_processor.web import Login, OpenDashboardWarning, create_app, throttle
 from job_processor.web.throttle import Throttle, pause_after
-from tests.web.conftest import client_of
+from tests.web.conftest import client_of, csrf_of
 
 TOKEN = "a-token-of-some-length"  # noqa: S105  # of these tests alone
 PASSWORD = "correct horse"  # noqa: S105  # the same
@@ -258,7 +258,7 @@ async def read_only(processor: JobProcessor) -> AsyncIterator[httpx.AsyncClient]
 async def test_who_may_only_look_chooses_a_language(read_only: httpx.AsyncClient) -> None:
     """The switch of the language works for everybody who sees it, and nothing else does."""
     text = (await read_only.get("/jobs")).text
-    csrf = text.partition('name="csrf" value="')[2].partition('"')[0]
+    csrf = csrf_of(text)
     form = {"csrf": csrf, "language": "fr", "back": "/jobs"}
     answer = await read_only.post("/language", data=form)
     assert answer.status_code == 200

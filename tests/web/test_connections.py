@@ -26,7 +26,7 @@ from job_processor.web import Login, connections, create_app, forms, guard, thro
 from job_processor.web.connections import Connection, Connections
 from tests.cli.processes import environment
 from tests.processors import WAIT, eventually
-from tests.web.conftest import client_of, served
+from tests.web.conftest import client_of, csrf_of, served
 
 TOKEN = "a-token-of-some-length"  # noqa: S105  # of these tests alone
 RIGHT = {"authorization": f"Bearer {TOKEN}"}
@@ -205,7 +205,7 @@ async def test_a_form_is_judged_before_it_is_parsed(
     kind = {"content-type": "application/x-www-form-urlencoded"}
     async with client_of(create_app(processor)) as client:
         page = (await client.get("/jobs")).text
-        csrf = page.partition('name="csrf" value="')[2].partition('"')[0]
+        csrf = csrf_of(page)
         many = b"&a" * 400_000
         answer = await client.post("/act", content=b"csrf=wrong" + many, headers=kind)
         assert (answer.status_code, parsed) == (403, [])

@@ -19,7 +19,7 @@ from job_processor.web.charts import HEIGHT, chart
 from job_processor.web.texts import FRENCH
 from job_processor.web.views import span
 from tests.processors import Processors
-from tests.web.conftest import JOBS, client_of
+from tests.web.conftest import JOBS, client_of, csrf_of
 from tests.web.test_security import token_of
 
 TEMPLATES = Path(__file__).parents[2] / "src" / "job_processor" / "web" / "templates"
@@ -221,11 +221,8 @@ async def test_under_another_application(processor: JobProcessor) -> None:
             assert [link for link in links if not link.startswith("/admin/queue/")] == []
         assert (await client.get("/admin/queue/static/app.css")).status_code == 200
         assert (await client.get("/admin/queue/api/jobs")).json()["jobs"]
-        token = re.search(
-            r'name="csrf" value="([^"]+)"', (await client.get("/admin/queue/jobs")).text
-        )
-        assert token is not None
-        form = {"csrf": token[1], "do": "pause", "name": "echo", "back": "/crons"}
+        token = csrf_of((await client.get("/admin/queue/jobs")).text)
+        form = {"csrf": token, "do": "pause", "name": "echo", "back": "/crons"}
         answer = await client.post("/admin/queue/act", data=form)
         assert answer.url.path == "/admin/queue/crons"
 

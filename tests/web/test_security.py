@@ -15,7 +15,7 @@ from job_processor import Context, InvalidArgumentError, JobDef, JobProcessor, R
 from job_processor.web import Login, create_app
 from job_processor.web.guard import COOKIE
 from tests.processors import Processors
-from tests.web.conftest import HOSTILE, client_of
+from tests.web.conftest import HOSTILE, client_of, csrf_of
 
 PAGES = ["/", "/jobs", "/crons", "/workers", "/audit"]
 
@@ -27,9 +27,7 @@ def basic(user: str, password: str) -> dict[str, str]:
 
 async def token_of(client: httpx.AsyncClient) -> str:
     """Return the token of a form, as a page holds it."""
-    found = re.search(r'name="csrf" value="([^"]+)"', (await client.get("/jobs")).text)
-    assert found is not None
-    return found[1]
+    return csrf_of((await client.get("/jobs")).text)
 
 
 @dataclass
