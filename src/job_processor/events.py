@@ -12,6 +12,7 @@ from bson import ObjectId
 
 from job_processor.errors import InvalidArgumentError
 from job_processor.handlers.callables import runs_at_once
+from job_processor.listeners import Listeners
 from job_processor.models import Job, JobStatus
 
 
@@ -60,9 +61,12 @@ class EventBus:
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
-        self._listeners: tuple[Listener, ...] = ()
-        self.has_listeners = False
+        self._listeners: Listeners[Listener] = Listeners()
+
+    @property
+    def has_listeners(self) -> bool:
         """False when an event would reach nobody, so that it need not be made."""
+        return bool(self._listeners.all)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each event, in the event loop; returns a function that ends it.
@@ -72,18 +76,11 @@ class EventBus:
         if not callable(listener) or not runs_at_once(listener):
             allowed = "allowed is a plain function of one argument, the event"
             raise InvalidArgumentError("listener", listener, allowed)
-        self._listeners = (*self._listeners, listener)
-        self.has_listeners = True
-
-        def forget() -> None:
-            self._listeners = tuple(other for other in self._listeners if other is not listener)
-            self.has_listeners = bool(self._listeners)
-
-        return forget
+        return self._listeners.add(listener)
 
     def emit(self, event: Event) -> None:
         """Hand `event` to the listeners."""
-        for listener in self._listeners:
+        for listener in self._listeners.all:
             try:
                 listener(event)
             except BaseException:  # a SystemExit of a listener ends no worker

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from job_processor.events import Listener
 from job_processor.handlers.definitions import Definition
+from job_processor.listeners import Listeners
 from job_processor.models import BaseJob, Job, JobStatus, Vitals, make
 from job_processor.settings import Settings
 from job_processor.texts import storable
@@ -81,36 +82,32 @@ class Scopes:
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
-        self._scopes: tuple[Scope, ...] = ()
-        self.has_any = False
-        """False when nothing is around a handler, as for most."""
-        self.wrappers: tuple[Wrapper, ...] = ()
+        self._scopes: Listeners[Scope] = Listeners()
+        self._wrappers: Listeners[Wrapper] = Listeners()
         self.preloads: tuple[str, ...] = ()
         """Modules that the process of a handler imports before the handler's own."""
 
+    @property
+    def has_any(self) -> bool:
+        """False when nothing is around a handler, as for most."""
+        return bool(self._scopes.all)
+
+    @property
+    def has_wrappers(self) -> bool:
+        """False when the calls of handlers are made as they are, as for most."""
+        return bool(self._wrappers.all)
+
     def add(self, scope: Scope) -> Callable[[], None]:
         """Put `scope` around each handler from now on; returns a function that ends it."""
-        self._scopes = (*self._scopes, scope)
-        self.has_any = True
-
-        def forget() -> None:
-            self._scopes = tuple(other for other in self._scopes if other is not scope)
-            self.has_any = bool(self._scopes)
-
-        return forget
+        return self._scopes.add(scope)
 
     def wrap(self, wrapper: Wrapper) -> Callable[[], None]:
         """Make the call that `wrapper` returns from now on; returns a function that ends it."""
-        self.wrappers = (*self.wrappers, wrapper)
-
-        def forget() -> None:
-            self.wrappers = tuple(other for other in self.wrappers if other is not wrapper)
-
-        return forget
+        return self._wrappers.add(wrapper)
 
     def wrapped(self, call: Call, is_async: bool) -> Call:
         """Return the call to make in place of `call`."""
-        for wrapper in self.wrappers:
+        for wrapper in self._wrappers.all:
             call = wrapper(call, is_async)
         return call
 
@@ -121,7 +118,7 @@ class Scopes:
     def enter(self, job: Job) -> Entered:
         """Enter all of them for a handler that begins."""
         entered = Entered(HandlerRun(job), self._logger)
-        for scope in self._scopes:
+        for scope in self._scopes.all:
             entered.enter(scope)
         return entered
 
@@ -177,23 +174,18 @@ class Stamps:
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
-        self._stamps: tuple[Stamp, ...] = ()
+        self._stamps: Listeners[Stamp] = Listeners()
 
     def __bool__(self) -> bool:
-        return bool(self._stamps)
+        return bool(self._stamps.all)
 
     def add(self, stamp: Stamp) -> Callable[[], None]:
         """Ask `stamp` for each job from now on; returns a function that ends it."""
-        self._stamps = (*self._stamps, stamp)
-
-        def forget() -> None:
-            self._stamps = tuple(other for other in self._stamps if other is not stamp)
-
-        return forget
+        return self._stamps.add(stamp)
 
     def on(self, job: AnyJob) -> AnyJob:
         """Return the job with what all of them add; the job itself when that is nothing."""
-        for stamp in self._stamps:
+        for stamp in self._stamps.all:
             try:
                 added = stamp(job)  # type: ignore[arg-type]  # a job is one of the two models
             except BaseException:  # whatever it is, the job is stored

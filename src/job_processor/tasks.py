@@ -1,8 +1,9 @@
-"""The end of background tasks."""
+"""What background tasks have in common: their end, their pauses, their threads, their troubles."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 import math
@@ -56,6 +57,15 @@ async def cancel(
         if left == 0:
             break
     return living
+
+
+async def set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Return once an event is set, or so many seconds later; True when it is set."""
+    if not event.is_set():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await event.wait()
+    return event.is_set()
 
 
 T = TypeVar("T")

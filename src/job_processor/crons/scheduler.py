@@ -22,7 +22,7 @@ from job_processor.models import Cron, CronTask, Job, Registrations
 from job_processor.settings import SCHEDULER_INTERVAL
 from job_processor.store.base import Hint
 from job_processor.store.owners import Owner
-from job_processor.tasks import Trouble, is_of_input
+from job_processor.tasks import Trouble, is_of_input, set_within
 from job_processor.worker.engine import Engine
 from job_processor.worker.pauses import PauseWatch
 
@@ -179,9 +179,5 @@ class Scheduler:
     async def _pause(self, ahead: float) -> None:
         """Return when a pointer is due that lies so many seconds ahead, or something else calls."""
         seconds = min(SCHEDULER_INTERVAL, max(ahead, 0.0) + random.uniform(0, _JITTER))
-        try:
-            async with asyncio.timeout(self._unlisted.pause(self._neighbour.pause(seconds))):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+        await set_within(self._wake, self._unlisted.pause(self._neighbour.pause(seconds)))
         self._wake.clear()

@@ -23,6 +23,7 @@ from job_processor.models import SETTLED, Job
 from job_processor.settings import WAITED_BATCH, WAITED_CROWD, WAITED_PAUSE, check_positive
 from job_processor.store import Store
 from job_processor.store.base import State
+from job_processor.tasks import set_within
 
 
 class Waiting:
@@ -221,11 +222,7 @@ class _Crowd:
         """Return when there is something to ask, or nobody waits any more."""
         while self._waiters and not self._named and (seconds := self._until_all()) > 0:
             self._wake.clear()
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._wake.wait()
-            except TimeoutError:
-                return
+            await set_within(self._wake, seconds)
 
     # --- answers --------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from job_processor.processor import JobProcessor
+from job_processor.tasks import set_within
 
 MOST = 400
 """Streams at a time; a browser has one for all its pages."""
@@ -83,10 +84,7 @@ class Hub:
                 asked = time.monotonic()
                 if not await may_look():
                     return
-            try:
-                async with asyncio.timeout(min(_SILENCE, ASK_AGAIN)):
-                    await changed.wait()
-            except TimeoutError:
+            if not await set_within(changed, min(_SILENCE, ASK_AGAIN)):
                 yield ": still here\n\n"
                 continue
             changed.clear()

@@ -21,7 +21,7 @@ from job_processor.handlers.abort import AbortReason
 from job_processor.models import Job, WorkerInfo
 from job_processor.parts import Parts
 from job_processor.settings import LEAVE_TIMEOUT
-from job_processor.tasks import cancel
+from job_processor.tasks import cancel, set_within
 from job_processor.version import version
 from job_processor.worker.clock_watch import ClockWatch
 from job_processor.worker.executor import Executor
@@ -167,9 +167,7 @@ class Engine:
     async def end(self) -> None:
         """Interrupt what `run_job` runs, and give the threads back: the processor is closed."""
         await asyncio.gather(*(self.interrupt(run) for run in self.runs if not run.of_worker))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LEAVE_TIMEOUT):
-                await self._unused.wait()
+        await set_within(self._unused, LEAVE_TIMEOUT)
         self.close()
 
     def close(self) -> None:

@@ -181,7 +181,7 @@ class Executor:
                 return await self._in_process(run, None if context is None else context.state)
             arguments, keywords = bound.arguments(run.given, run.controller.signal, context)
             call: Call = partial(bound.function, *arguments, **keywords)
-            if self._scopes.wrappers:
+            if self._scopes.has_wrappers:
                 call = self._scopes.wrapped(call, bound.is_async)
             if bound.is_async:
                 return Ending(await call())

@@ -7,7 +7,7 @@ import asyncio
 from job_processor.handlers.abort import AbortReason
 from job_processor.parts import Parts
 from job_processor.store.base import Hint
-from job_processor.tasks import Trouble
+from job_processor.tasks import Trouble, set_within
 from job_processor.worker.ladder import Ladder
 from job_processor.worker.runs import Runs
 
@@ -50,9 +50,5 @@ class KillListener:
                 self._ladder.abort(run, AbortReason.KILL)
 
     async def _pause(self) -> None:
-        try:
-            async with asyncio.timeout(self._interval):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+        await set_within(self._wake, self._interval)
         self._wake.clear()

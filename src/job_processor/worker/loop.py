@@ -19,7 +19,7 @@ from job_processor.models import Job
 from job_processor.settings import AGEING_INTERVAL, CLAIM_NAMES
 from job_processor.store.base import Hint
 from job_processor.store.requests import Claim
-from job_processor.tasks import Trouble
+from job_processor.tasks import Trouble, set_within
 from job_processor.worker.engine import Engine
 from job_processor.worker.outcomes import is_expired, killed_unbegun
 from job_processor.worker.pauses import PauseWatch
@@ -281,8 +281,4 @@ class ClaimLoop:
         return pause(idle, interval, questions=ceil(len(self._names()) / CLAIM_NAMES))
 
     async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+        await set_within(self._wake, seconds)

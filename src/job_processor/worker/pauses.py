@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from job_processor.handlers.definitions import Definition
 from job_processor.jobs.pauses import KIND, Pauses
+from job_processor.listeners import Listeners
 from job_processor.settings import PAUSES_INTERVAL, PAUSES_SWEEP
 from job_processor.store.base import Hint
-from job_processor.tasks import Trouble
+from job_processor.tasks import Trouble, set_within
 from job_processor.worker.engine import Engine
 
 
@@ -20,12 +21,12 @@ class PauseWatch:
         self._engine = engine
         self._pauses = Pauses()
         self._wake = asyncio.Event()
-        self._listeners: list[Callable[[], object]] = []
+        self._listeners: Listeners[Callable[[], object]] = Listeners()
         self._open: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
-    def on_changed(self, listener: Callable[[], object]) -> None:
-        """Call `listener` whenever something was paused or resumed."""
-        self._listeners.append(listener)
+    def on_changed(self, listener: Callable[[], object]) -> Callable[[], None]:
+        """Call `listener` whenever something was paused or resumed; returns what ends it."""
+        return self._listeners.add(listener)
 
     @property
     def stops_us(self) -> bool:
@@ -66,7 +67,7 @@ class PauseWatch:
         pauses = Pauses.of(await self._engine.store.settings(KIND))
         if pauses != self._pauses:
             self._pauses, self._open = pauses, ((), ())
-            for listener in self._listeners:
+            for listener in self._listeners.all:
                 listener()
 
     def _on_hint(self, hint: Hint) -> None:
@@ -75,11 +76,7 @@ class PauseWatch:
 
     async def _pause(self) -> None:
         seconds = PAUSES_SWEEP if self._engine.store.hints_of_others else PAUSES_INTERVAL
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+        await set_within(self._wake, seconds)
 
     def _is_name_paused(self, name: str) -> bool:
         definition = self._engine.registry.get(name)

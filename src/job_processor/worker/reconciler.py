@@ -11,7 +11,7 @@ from job_processor.jobs.actions import obey_kills
 from job_processor.models import Job
 from job_processor.settings import RECONCILE_INTERVAL, RESCUE_BATCH
 from job_processor.store.requests import Settlement
-from job_processor.tasks import Trouble
+from job_processor.tasks import Trouble, set_within
 from job_processor.worker.engine import Engine
 from job_processor.worker.outcomes import give_back, killed_unbegun
 from job_processor.worker.settling import degraded, settle_once
@@ -38,11 +38,7 @@ class Reconciler:
         """Look regularly, until cancelled."""
         failure = Trouble(self._engine.logger, "looking for runs that nobody executes")
         while True:
-            try:
-                async with asyncio.timeout(RECONCILE_INTERVAL):
-                    await self._trouble.wait()
-            except TimeoutError:
-                pass
+            await set_within(self._trouble, RECONCILE_INTERVAL)
             self._trouble.clear()
             if not await failure.attempt(self._look):
                 self._trouble.set()

@@ -13,6 +13,7 @@ from bson import ObjectId
 
 from job_processor.handlers.abort import AbortController, AbortReason
 from job_processor.handlers.definitions import Definition
+from job_processor.listeners import Listeners
 from job_processor.models import Job, JobStatus
 from job_processor.settings import SETTLE_BATCH
 
@@ -89,7 +90,7 @@ class Runs:
         self._runs: dict[ObjectId, Run] = {}
         self._of_worker = 0
         self._active = 0
-        self._listeners: list[Callable[[], object]] = []
+        self._listeners: Listeners[Callable[[], object]] = Listeners()
         self.held: set[ObjectId] = set()
         """Jobs that must not be claimed again yet: a settlement that would make them claimable is
         not confirmed, they were taken away while their handlers run, or a handler lives on."""
@@ -176,13 +177,12 @@ class Runs:
 
     def changed(self) -> None:
         """Tell the listeners that a run was let go, or that its outcome is decided."""
-        for listener in self._listeners:
+        for listener in self._listeners.all:
             listener()
 
     def on_changed(self, listener: Callable[[], object]) -> Callable[[], None]:
         """Call `listener` at each such change; returns a function that ends it."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+        return self._listeners.add(listener)
 
     async def wait_until(self, condition: Callable[[], bool]) -> None:
         """Return when `condition`, looked at after each change, holds."""

@@ -18,7 +18,7 @@ from job_processor.models import WAITING, Job, JobStatus
 from job_processor.parts import Parts
 from job_processor.settings import LONE_TRIES, SETTLE_BATCH
 from job_processor.store.requests import Outcome, Settlement, Verdict
-from job_processor.tasks import Trouble, cancel, is_of_input
+from job_processor.tasks import Trouble, cancel, is_of_input, set_within
 from job_processor.worker.gate import Gate
 from job_processor.worker.outcomes import last_resort, next_best
 from job_processor.worker.runs import Run, Runs
@@ -111,11 +111,7 @@ class Settler:
         if not self._aside:
             await self._wake.wait()
         else:
-            try:
-                async with asyncio.timeout(max(self._aside_at - time.monotonic(), 0.0)):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
+            await set_within(self._wake, max(self._aside_at - time.monotonic(), 0.0))
         self._wake.clear()
 
     def _next(self) -> list[_Pending]:

@@ -13,6 +13,7 @@ from signal import SIGINT, SIGKILL, SIGTERM, Signals
 from job_processor.cli.app.failing import BAD_INPUT, DONE, FAILED
 from job_processor.cli.supervise.child import Child, first_of, how
 from job_processor.cli.supervise.signals import obeyed
+from job_processor.tasks import set_within
 
 CRASHES_AT_START = 5
 """Crashes in a row, each before the process was ready, after which it is hopeless."""
@@ -78,7 +79,7 @@ class Supervisor:
             pause = min(_PAUSE_MIN * 2 ** (slot.crashes - 1), _PAUSE_MAX) * random.uniform(0.8, 1)
             text = "process %d %s; it is started again in %.1f s"
             self.logger.warning(text, slot.number, how(code), pause)
-            if await _within(self._stopping, pause):
+            if await set_within(self._stopping, pause):
                 return code
 
     async def _run_one(self, slot: _Slot) -> int:
@@ -143,12 +144,3 @@ class Supervisor:
     @property
     def _living(self) -> int:
         return sum(slot.child is not None for slot in self._slots)
-
-
-async def _within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event; False when it has not come within so many seconds."""
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return False
-    return True

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,8 +21,8 @@ from job_processor.cli.supervise.tie import Tie
 from job_processor.errors import StoreUnavailableError
 from job_processor.hooks import Integration
 from job_processor.processor import JobProcessor
-from job_processor.settings import RETRY_DELAY_MAX, RETRY_DELAY_MIN, check_int
-from job_processor.tasks import cancel
+from job_processor.settings import check_int
+from job_processor.tasks import Backoff, cancel
 
 if TYPE_CHECKING:  # see `live_console`
     from rich.console import Console
@@ -114,7 +113,7 @@ async def _connect(app: App, overrides: Mapping[str, Any], stopper: Stopper) -> 
 
 async def _until_reached(call: Callable[[], Coroutine[Any, Any, T]], stopper: Stopper) -> T | None:
     """Make `call` until its database answers; None when told to stop before."""
-    delay = RETRY_DELAY_MIN
+    backoff = Backoff()
     stop = asyncio.create_task(stopper.signal.wait())
     try:
         while not stop.done():
@@ -126,8 +125,7 @@ async def _until_reached(call: Callable[[], Coroutine[Any, Any, T]], stopper: St
             try:
                 return attempt.result()
             except StoreUnavailableError as error:
-                pause = delay * random.uniform(0.5, 1.0)
-                delay = min(delay * 2, RETRY_DELAY_MAX)
+                pause = backoff.next()
                 stopper.logger.warning("%s; trying again in %.1f s", error, pause)
                 await asyncio.wait([stop], timeout=pause)
     finally:

@@ -28,7 +28,7 @@ from job_processor.errors import ProcessDiedError
 from job_processor.handlers.current import current_job
 from job_processor.hooks import Scopes
 from job_processor.models import LogLine, Progress
-from job_processor.tasks import in_thread
+from job_processor.tasks import in_thread, set_within
 from job_processor.texts import shown, told
 from job_processor.worker.outcomes import Ending
 from job_processor.worker.processes import child, forwarding
@@ -182,9 +182,7 @@ class _Call:
 
     async def told(self) -> None:
         """Return once all that it told is here; what it has started may hold the channel open."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_WORDS):
-                await self.ended.wait()
+        await set_within(self.ended, _LAST_WORDS)
 
     def _listen(self, channel: Connection) -> None:
         try:
