@@ -11,10 +11,10 @@ def test_each_takes_out_itself_alone() -> None:
     forget = listeners.add("a")
     listeners.add("b")
     listeners.add("a")
-    assert listeners.all == ("a", "b", "a")
+    assert list(listeners.all) == ["a", "b", "a"]
     forget()
     forget()
-    assert listeners.all == ("b", "a")
+    assert list(listeners.all) == ["b", "a"]
 
 
 def test_they_may_change_while_they_are_walked_through() -> None:
