@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,39 @@ def test_the_import_and_the_help_load_no_engine() -> None:
     )
     assert "job_processor.cli.app.main" in loaded
     assert not loaded & {"asyncio", "bson", "rich", "job_processor.processor"}
+
+
+def test_a_process_that_only_schedules_loads_no_worker() -> None:
+    """It loads fewer than 80 modules of ours, and nothing that runs jobs or plans crons."""
+    loaded = _loaded(
+        "import asyncio\n"
+        "from job_processor import JobDef, JobProcessor\n"
+        "async def main():\n"
+        "    async with JobProcessor('sqlite://', jobs={'a': JobDef(None)}) as processor:\n"
+        "        await processor.schedule_job('a')\n"
+        "asyncio.run(main())"
+    )
+    ours = {name for name in loaded if name.split(".")[0] == "job_processor"}
+    assert "job_processor.jobs.intake" in ours
+    assert not {name for name in ours if name.startswith("job_processor.worker")}
+    assert not {"job_processor.crons.scheduler", "job_processor.ops.status"} & ours
+    assert len(ours) < 80, sorted(ours)
+
+
+def test_the_front_door_is_small() -> None:
+    """The package has at most 18 files and 11 folders at its top.
+
+    Not counted is what every package has: `__init__.py`, `__main__.py` and `py.typed`.
+    """
+    top = list(Path(job_processor.__file__).parent.iterdir())
+    files = {each.name for each in top if each.is_file()} - {
+        "__init__.py",
+        "__main__.py",
+        "py.typed",
+    }
+    folders = {each.name for each in top if each.is_dir() and (each / "__init__.py").exists()}
+    assert len(files) <= 18, sorted(files)
+    assert len(folders) <= 11, sorted(folders)
 
 
 def _loaded(program: str) -> set[str]:
