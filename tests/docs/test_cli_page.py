@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from job_processor.cli.app.failing import BAD_INPUT, DONE, FAILED
+from job_processor.cli.app.later import loaded
 from job_processor.cli.app.main import app
 from tests.docs.markdown import blocks, code, codes, table
 
@@ -34,7 +35,7 @@ def helps() -> Iterator[tuple[str, str]]:
         )
         yield context.command_path.removeprefix("job-processor "), command.get_help(context) + "\n"
         for each, below in getattr(command, "commands", {}).items():
-            yield from walk(below, each, context)
+            yield from walk(loaded(below), each, context)
 
     for name, text in walk(typer.main.get_command(app), "job-processor", None):
         if name != "job-processor":  # it lists the others

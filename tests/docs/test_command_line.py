@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import typer
 
+from job_processor.cli.app.later import loaded
 from job_processor.cli.app.main import app
 from tests.docs.markdown import PAGES, blocks, code, table
 
@@ -27,7 +28,7 @@ def options_of(command: Any) -> set[str]:
 ROOT = {option for each in typer.main.get_command(app).params for option in each.opts}
 """The options of the program itself."""
 COMMANDS = {
-    name: options_of(command)
+    name: options_of(loaded(command))
     for name, command in vars(typer.main.get_command(app))["commands"].items()
 }
 """The options and arguments of each command."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import warnings
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from job_processor.cli.app.reading import read_text
-from job_processor.processor import JobProcessor
 from job_processor.texts import harmless
+
+if TYPE_CHECKING:  # see `ask`
+    from job_processor.processor import JobProcessor
 
 T = TypeVar("T")
 
@@ -20,6 +21,9 @@ def ask(db: str | None, prefix: str, question: Callable[[JobProcessor], Awaitabl
 
     Raises JobProcessorError, also when the database cannot be reached or used.
     """
+    import asyncio  # noqa: PLC0415  # the help of a command does without, and without the engine
+
+    from job_processor.processor import JobProcessor  # noqa: PLC0415  # the same
 
     async def answer() -> T:
         async with JobProcessor(db or None, collection_prefix=prefix) as processor:

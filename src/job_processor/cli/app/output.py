@@ -35,6 +35,13 @@ def console() -> Console:
     return PlainConsole(width=_width())
 
 
+def say(text: str, style: str = "") -> None:
+    """Print text for people as it stands, in a style of rich."""
+    from rich.text import Text  # noqa: PLC0415  # see above
+
+    console().print(Text(text, style=style))
+
+
 def _width() -> int:
     """Return the columns there are; a terminal that says 0, or something else odd, has some too."""
     told = os.environ.get("COLUMNS", "")

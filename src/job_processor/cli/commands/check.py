@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from rich.table import Table
-from rich.text import Text
+import typer
 
 from job_processor.cli.app.failing import DONE, FAILED, BrokenAppError
-from job_processor.cli.app.loading import load_app
-from job_processor.cli.app.output import amount, console, plain, print_json
+from job_processor.cli.app.options import App, Json
+from job_processor.cli.app.output import amount, console, plain, print_json, say
 from job_processor.errors import StoreError
-from job_processor.ops.check import Finding
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from job_processor.ops.check import Finding
 
 _STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 
 
-def run(spec: str, *, as_json: bool) -> int:
-    """Print what was found; return the exit code: 1 when there is an error."""
-    findings = asyncio.run(_look(spec))
+def check(app: App, json: Json = False) -> None:
+    """Check APP, its database and its workers.
+
+    Definitions, connection, indexes, clock and workers are looked at, and nothing is changed.
+    Leaves with 1 when something does not work; a warning is no error.
+    """
+    import asyncio
+
+    findings = asyncio.run(_look(app))
     failed = any(each.level == "error" for each in findings)
-    if as_json:
+    if json:
         print_json({"ok": not failed, "findings": [each.as_json() for each in findings]})
     else:
         console().print(_lines(findings))
-        console().print(Text(_summary(findings)))
-    return FAILED if failed else DONE
+        say(_summary(findings))
+    raise typer.Exit(FAILED if failed else DONE)
 
 
 async def _look(spec: str) -> list[Finding]:
     """Return the findings; an application that fails by itself is one. Raises AppError."""
+    from job_processor.cli.app.loading import load_app
+    from job_processor.ops.check import Finding
+
     try:
         processor = await load_app(spec).processor()
     except (BrokenAppError, StoreError) as error:
@@ -42,6 +54,9 @@ async def _look(spec: str) -> list[Finding]:
 
 
 def _lines(findings: Sequence[Finding]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
     made = Table.grid(padding=(0, 2))
     for _ in range(3):
         made.add_column()

@@ -3,70 +3,101 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.text import Text
+import typer
 
-from job_processor.as_json import job_json, to_json
 from job_processor.cli.app.asking import ask
 from job_processor.cli.app.failing import DONE, FAILED
-from job_processor.cli.app.output import console, plain, print_json
+from job_processor.cli.app.options import DEFAULT_PREFIX, Db, Json, Prefix
+from job_processor.cli.app.output import console, plain, print_json, say
 from job_processor.cli.app.reading import read_text
-from job_processor.cli.app.when import read_time, relative
-from job_processor.cli.views import pauses, tables
-from job_processor.crons.manage import CronInfo
+from job_processor.cli.commands.resume import resume as resume_name
 from job_processor.errors import UnknownJobError
-from job_processor.jobs.pauses import Pauses
-from job_processor.models import CronTask
-from job_processor.processor import JobProcessor
+
+if TYPE_CHECKING:
+    from job_processor.crons.manage import CronInfo
+    from job_processor.jobs.pauses import Pauses
+    from job_processor.processor import JobProcessor
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before it is removed.")]
+CronName = Annotated[str, typer.Argument(metavar="NAME", help="The name of a cron.")]
+
+crons = typer.Typer(invoke_without_command=True, subcommand_metavar="[COMMAND]")
 
 
-def list_crons(db: str | None, prefix: str, *, as_json: bool) -> None:
-    """Print the crons."""
+@crons.callback()
+def _crons(
+    context: typer.Context, db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False
+) -> None:
+    """List crons; or show, run, pause, resume or remove one.
+
+    Without a command: when each fires next, and how it went.
+    """
+    if context.invoked_subcommand is None:
+        _list(db, prefix, json)
+
+
+@crons.command("list")
+def _list(db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False) -> None:
+    """List crons: when they fire next, and how they went."""
+    from job_processor.cli.app.when import read_time
+    from job_processor.cli.views import tables
 
     async def look(processor: JobProcessor) -> tuple[str, dict[str, Any]]:
         return processor.address, await processor.get_status()
 
     address, status = ask(db, prefix, look)
-    crons = status["crons"]
-    if as_json:
-        print_json(crons)
-    elif crons:
-        console().print(tables.crons_table(crons, read_time(status["now"])))
+    if json:
+        print_json(status["crons"])
+    elif status["crons"]:
+        console().print(tables.crons_table(status["crons"], read_time(status["now"])))
     else:
-        console().print(
-            Text(f"There are no crons in {address}: a worker that defines some adds them.")
-        )
+        say(f"There are no crons in {address}: a worker that defines some adds them.")
 
 
-def show(db: str | None, prefix: str, name: str, *, as_json: bool) -> None:
-    """Print one cron with its next times."""
+@crons.command()
+def show(
+    name: CronName, db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False
+) -> None:
+    """Show the cron NAME with its next five times."""
+    from dataclasses import asdict
+    from datetime import UTC, datetime
+
+    from job_processor.as_json import to_json
+    from job_processor.cli.views import tables
+
     read_text("NAME", name)
     cron = ask(db, prefix, lambda processor: _find(processor, name))
-    if as_json:
+    if json:
         print_json(to_json({**asdict(cron), "upcoming": list(cron.upcoming)}))
+    else:
+        console().print(tables.cron_table(cron, datetime.now(UTC)))
+
+
+@crons.command()
+def run(name: CronName, db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False) -> None:
+    """Run the cron NAME now, beside its schedule.
+
+    A worker that defines it does; a paused one waits.
+    """
+    from job_processor.as_json import job_json
+
+    read_text("NAME", name)
+    task = ask(db, prefix, lambda processor: processor.run_cron(name))
+    if json:
+        print_json(job_json(task))
         return
-    now = datetime.now(UTC)
-    rows = {
-        "name": plain(cron.name),
-        "expression": f"{plain(cron.cron_string)}  in {plain(cron.timezone)}",
-        "service": "of the Node package" if cron.service is None else plain(cron.service),
-        "paused": "yes" if cron.paused else "no",
-    }
-    if cron.unlisted_since is not None:
-        since = relative(cron.unlisted_since, now)
-        rows["listed"] = f"by no worker since {since}; it plans nothing"
-    made = tables.fields_table(rows)
-    for label, moment in zip(["next", "", "", "", ""], cron.upcoming, strict=False):
-        told = f"{moment:%Y-%m-%d %H:%M:%S} UTC, {relative(moment, now)}"
-        made.add_row(label, told)
-    console().print(made)
+    told = "skipped, since one is active" if task.settled else "in the queue, due now"
+    say(f"Cron {plain(name)!r}: task {task.id} is {told}.")
 
 
-def pause(db: str | None, prefix: str, name: str, *, as_json: bool) -> None:
-    """Pause a cron, and print what is paused then."""
+@crons.command()
+def pause(
+    name: CronName, db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False
+) -> None:
+    """Pause the cron NAME for all workers."""
+    from job_processor.cli.views import pauses
 
     async def end(processor: JobProcessor) -> Pauses:
         await _find(processor, name)  # a misspelled name would pause nothing, and nobody would know
@@ -74,40 +105,42 @@ def pause(db: str | None, prefix: str, name: str, *, as_json: bool) -> None:
         return await processor.get_pauses()
 
     read_text("NAME", name)
-    pauses.tell(ask(db, prefix, end), "Paused", name, None, as_json=as_json)
+    pauses.tell(ask(db, prefix, end), "Paused", name, None, as_json=json)
 
 
-def run(db: str | None, prefix: str, name: str, *, as_json: bool) -> None:
-    """Run a cron now and print the task."""
+@crons.command()
+def resume(
+    name: CronName, db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False
+) -> None:
+    """Let the cron NAME go on.
 
-    async def begin(processor: JobProcessor) -> CronTask:
-        return await processor.run_cron(name)
-
-    read_text("NAME", name)
-    task = ask(db, prefix, begin)
-    if as_json:
-        print_json(job_json(task))
-        return
-    told = "skipped, since one is active" if task.settled else "in the queue, due now"
-    console().print(Text(f"Cron {plain(name)!r}: task {task.id} is {told}."))
+    What it missed is judged by its `misfire`.
+    """
+    resume_name(name, None, db, prefix, json)
 
 
-def remove(db: str | None, prefix: str, name: str, *, yes: bool, as_json: bool) -> int:
-    """Remove a cron, asked for on a terminal; return the exit code."""
+@crons.command()
+def remove(
+    name: CronName,
+    db: Db = None,
+    prefix: Prefix = DEFAULT_PREFIX,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Remove the cron NAME, which no worker lists any more.
+
+    What waits of it is skipped. On a terminal it asks first.
+    """
     read_text("NAME", name)
     if not yes and not _agreed(name):
-        console().print("Nothing was done.")
-        return FAILED
-
-    async def end(processor: JobProcessor) -> None:
-        await processor.remove_cron(name)
-
-    ask(db, prefix, end)
-    if as_json:
+        say("Nothing was done.")
+        raise typer.Exit(FAILED)
+    ask(db, prefix, lambda processor: processor.remove_cron(name))
+    if json:
         print_json({"removed": name})
     else:
-        console().print(Text(f"Cron {plain(name)!r} is removed; what waited of it is skipped."))
-    return DONE
+        say(f"Cron {plain(name)!r} is removed; what waited of it is skipped.")
+    raise typer.Exit(DONE)
 
 
 def _agreed(name: str) -> bool:
@@ -120,8 +153,8 @@ def _agreed(name: str) -> bool:
 
 async def _find(processor: JobProcessor, name: str) -> CronInfo:
     """Return a cron; raises UnknownJobError, with those that there are."""
-    crons = {cron.name: cron for cron in await processor.get_crons()}
-    if name not in crons:
-        known = ", ".join(map(repr, crons)) or "none yet"
+    found = {cron.name: cron for cron in await processor.get_crons()}
+    if name not in found:
+        known = ", ".join(map(repr, found)) or "none yet"
         raise UnknownJobError("NAME", name, f"the crons of this database are: {known}")
-    return crons[name]
+    return found[name]

@@ -1,4 +1,4 @@
-"""`init`: a project to begin with."""
+"""`init`: a project to begin with, from the templates in `project/`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import shlex
 import sys
 from importlib.resources import files
 from pathlib import Path
+from typing import Annotated
 
-from rich.text import Text
+import typer
 
-from job_processor.cli.app.output import console, print_json
+from job_processor.cli.app.options import Json
+from job_processor.cli.app.output import print_json, say
 from job_processor.cli.app.reading import read_text
 from job_processor.errors import InvalidArgumentError
 from job_processor.version import version
@@ -27,10 +29,34 @@ _FILES = {
 """The templates, and what is written of each."""
 
 
-def run(folder: str, *, as_json: bool) -> None:
-    """Write the files and tell the next commands.
+def init(
+    folder: Annotated[
+        str, typer.Argument(metavar="DIR", help="Where to write it; made when missing.")
+    ] = ".",
+    json: Json = False,
+) -> None:
+    """Write a small project to begin with.
 
-    Raises InvalidArgumentError, before anything is written, when one of them is there already.
+    A job, a cron, a README. It runs at once, and the command says how. No file that is there is
+    ever changed.
+    """
+    root, package, texts = _plan(folder)
+    for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:  # never over what came meanwhile
+            file.write(text)
+    steps = _next_steps(root, package)
+    if json:
+        print_json({"package": package, "files": [str(path) for path in texts], "next": steps})
+        return
+    listed = "".join(f"  {path}\n" for path in texts)
+    say(f"Wrote\n{listed}\nNext:\n" + "\n".join(f"  {step}" for step in steps))
+
+
+def _plan(folder: str) -> tuple[Path, str, dict[Path, str]]:
+    """Return the folder, the name of the package, and the texts of its files.
+
+    Raises InvalidArgumentError when one of them is there already.
     """
     root = Path(read_text("DIR", folder))
     if root.exists() and not root.is_dir():
@@ -41,17 +67,7 @@ def run(folder: str, *, as_json: bool) -> None:
         if path.exists():
             allowed = f"{path} is there already; allowed is a folder without it"
             raise InvalidArgumentError("DIR", folder, allowed)
-    for path, text in written.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:  # never over what came meanwhile
-            file.write(text)
-    steps = _next_steps(root, package)
-    if as_json:
-        print_json({"package": package, "files": [str(path) for path in written], "next": steps})
-        return
-    listed = "".join(f"  {path}\n" for path in written)
-    told = f"Wrote\n{listed}\nNext:\n" + "\n".join(f"  {step}" for step in steps)
-    console().print(Text(told))
+    return root, package, written
 
 
 def _package(root: Path) -> str:

@@ -1,26 +1,91 @@
-"""`jobs`, and what is done to one of them by its id."""
+"""`jobs`: lists them; shows one, follows one, and acts on some."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
 
-from rich.text import Text
+import typer
 
-from job_processor.as_json import job_json
 from job_processor.cli.app.asking import ask
-from job_processor.cli.app.output import console, plain, print_json
+from job_processor.cli.app.failing import DONE, FAILED
+from job_processor.cli.app.options import DEFAULT_PREFIX, Db, JobId, Json, Prefix
+from job_processor.cli.app.output import console, print_json, say
 from job_processor.cli.app.reading import read_number
-from job_processor.cli.app.selection import Selection
-from job_processor.cli.views import tables
-from job_processor.jobs.pages import JobPage
-from job_processor.models import Job, JobStatus
-from job_processor.processor import JobProcessor
-from job_processor.store.summaries import SummaryPage
+from job_processor.cli.app.selection import (
+    Error,
+    Name,
+    Payload,
+    Selection,
+    Since,
+    Status,
+    Type,
+    Until,
+    Worker,
+)
+from job_processor.cli.commands import actions
+
+if TYPE_CHECKING:
+    from job_processor.jobs.pages import JobPage
+    from job_processor.processor import JobProcessor
+    from job_processor.store.summaries import SummaryPage
 
 _PAGE_BYTES = 8 * 1024 * 1024  # of the jobs of one page, in the database
 
+Limit = Annotated[str, typer.Option(metavar="N", help="At most so many, up to 1000.")]
+Reveal = Annotated[bool, typer.Option("--reveal", help="Show hidden values, too.")]
+After = Annotated[str | None, typer.Option(metavar="ID", help="The page that follows this job.")]
 
-def list_jobs(
+jobs = typer.Typer(invoke_without_command=True, subcommand_metavar="[COMMAND]")
+
+
+@jobs.callback()
+def _jobs(
+    context: typer.Context,
+    db: Db = None,
+    prefix: Prefix = DEFAULT_PREFIX,
+    name: Name = None,
+    status: Status = None,
+    type: Type = None,
+    since: Since = None,
+    until: Until = None,
+    worker: Worker = None,
+    error: Error = None,
+    payload: Payload = None,
+    limit: Limit = "50",
+    after: After = None,
+    json: Json = False,
+) -> None:
+    """List jobs; or show, watch, retry, kill or delete some.
+
+    Without a command: jobs and cron tasks, the newest first.
+    """
+    if context.invoked_subcommand is None:
+        selection = Selection(name, status, type, since, until, worker, error, payload)
+        _list(db, prefix, selection, limit, after, as_json=json)
+
+
+@jobs.command("list")
+def _list_jobs(
+    db: Db = None,
+    prefix: Prefix = DEFAULT_PREFIX,
+    name: Name = None,
+    status: Status = None,
+    type: Type = None,
+    since: Since = None,
+    until: Until = None,
+    worker: Worker = None,
+    error: Error = None,
+    payload: Payload = None,
+    limit: Limit = "50",
+    after: After = None,
+    json: Json = False,
+) -> None:
+    """List jobs and cron tasks, the newest first."""
+    selection = Selection(name, status, type, since, until, worker, error, payload)
+    _list(db, prefix, selection, limit, after, as_json=json)
+
+
+def _list(
     db: str | None,
     prefix: str,
     selection: Selection,
@@ -30,6 +95,11 @@ def list_jobs(
     as_json: bool,
 ) -> None:
     """Print a page of jobs and how to get the next."""
+    from datetime import UTC, datetime
+
+    from job_processor.as_json import job_json
+    from job_processor.cli.views import tables
+
     arguments = selection.arguments()
     most = read_number("--limit", limit)
 
@@ -44,62 +114,54 @@ def list_jobs(
         return processor.address, page
 
     address, page = ask(db, prefix, find)
-    jobs = [job_json(job) for job in page.jobs]
+    found = [job_json(job) for job in page.jobs]
     if as_json:
-        print_json({"jobs": jobs, "next": page.next})
+        print_json({"jobs": found, "next": page.next})
         return
-    out = console()
-    if jobs:
-        out.print(tables.jobs_table(jobs, datetime.now(UTC)))
+    if found:
+        console().print(tables.jobs_table(found, datetime.now(UTC)))
     else:
-        out.print(Text(f"There are no such jobs in {address}."))
+        say(f"There are no such jobs in {address}.")
     if page.next:
-        out.print(Text(f"\nThere are more: --after {page.next}", style="dim"))
+        say(f"\nThere are more: --after {page.next}", "dim")
 
 
-def kill(db: str | None, prefix: str, job_id: str, *, as_json: bool) -> None:
-    """Kill a job and print how it then stands."""
+@jobs.command()
+def show(
+    id: JobId,
+    db: Db = None,
+    prefix: Prefix = DEFAULT_PREFIX,
+    reveal: Reveal = False,
+    json: Json = False,
+) -> None:
+    """Show the job ID in detail.
 
-    async def end(processor: JobProcessor) -> tuple[Job, Job]:
-        before = await processor.get_job(job_id)
-        after = await processor.kill_job(job_id)
-        return before or after, after
+    Times, attempts, progress, payload, result, error and log. Values of fields whose names tell of
+    secrets, such as password and token, are hidden in all of it.
+    """
+    from job_processor.as_json import job_json
+    from job_processor.cli.views import job as view
 
-    before, after = ask(db, prefix, end)
-    if as_json:
-        print_json(job_json(after))
-    else:
-        console().print(Text(_tell_kill(before, after)))
-
-
-def retry(db: str | None, prefix: str, job_id: str, *, as_json: bool) -> None:
-    """Send a settled job round again and print how it then stands."""
-
-    async def again(processor: JobProcessor) -> Job:
-        return await processor.retry_job(job_id)
-
-    job = ask(db, prefix, again)
-    if as_json:
+    job = ask(db, prefix, lambda processor: view.read(processor, id, reveal=reveal))
+    if json:
         print_json(job_json(job))
     else:
-        console().print(Text(f"Job {plain(job.name)!r} ({job.id}) waits to be run again."))
+        view.show(job, console())
 
 
-def delete(db: str | None, prefix: str, job_id: str, *, as_json: bool) -> None:
-    """Remove a job that does not run."""
-    ask(db, prefix, lambda processor: processor.delete_job(job_id))
-    if as_json:
-        print_json({"deleted": job_id})
-    else:
-        console().print(Text(f"Deleted job {plain(job_id)}."))
+@jobs.command()
+def watch(id: JobId, db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False) -> None:
+    """Follow the job ID until it has ended.
+
+    Its progress and its log as they come; exit code 1 unless it finished.
+    """
+    from job_processor.cli.views import job, watching
+
+    ended = ask(db, prefix, lambda processor: watching.follow(processor, id, as_json=json))
+    if not json:
+        console().print(job.ending(ended))
+    raise typer.Exit(DONE if ended.status == "finished" else FAILED)
 
 
-def _tell_kill(before: Job, job: Job) -> str:
-    who = f"job {plain(job.name)!r} ({job.id})"
-    if before.settled:
-        return f"Nothing to do: {who} was {before.status} already."
-    if job.status is JobStatus.KILLED:
-        return f"Killed {who}."
-    if job.settled:
-        return f"Too late: {who} has ended meanwhile and is {job.status}."
-    return f"Asked worker {job.worker_id} to stop {who}."
+for _action, _summary in actions.ACTIONS.items():
+    jobs.command(_action, help=_summary)(actions.command(_action))

@@ -2,46 +2,64 @@
 
 from __future__ import annotations
 
-import asyncio
-from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.text import Text
+import typer
 
-from job_processor.as_json import job_json
 from job_processor.cli.app.failing import AppError
-from job_processor.cli.app.loading import App, load_app
-from job_processor.cli.app.output import console, plain, print_json
+from job_processor.cli.app.options import App, Json
+from job_processor.cli.app.output import plain, print_json, say
 from job_processor.cli.app.reading import read_number, read_payload
-from job_processor.cli.app.when import parse_when, relative
-from job_processor.cli.views import tables
-from job_processor.models import JobStatus, SimpleJob
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from job_processor.cli.app import loading
+    from job_processor.models import SimpleJob
 
 
-def run(
-    app: str,
-    name: str,
-    *,
-    payload: str | None,
-    at: str | None,
-    priority: str | None,
-    as_json: bool,
+def schedule(
+    app: App,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of a job of APP.")],
+    payload: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON", help="What its handler gets: a JSON object; - reads it from stdin."
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHEN",
+            help="A time in ISO 8601 with its zone, such as 2030-01-31T08:00+01:00, or a delay "
+            "such as 10s, 5m, 2h, 1d. [default: now]",
+        ),
+    ] = None,
+    priority: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="0 to 9, the highest is run first. [default: 0]"),
+    ] = None,
+    json: Json = False,
 ) -> None:
-    """Schedule a job and print how it was stored."""
+    """Schedule the job NAME of APP, to be run by a worker."""
+    import asyncio
+
+    from job_processor.as_json import job_json
+    from job_processor.cli.app.loading import load_app
+    from job_processor.cli.app.when import parse_when
+
     content = read_payload(payload) if payload is not None else None
     when = parse_when(at) if at is not None else None
-    urgency = 0
-    if priority is not None:
-        urgency = read_number("--priority", priority)
+    urgency = read_number("--priority", priority) if priority is not None else 0
     job = asyncio.run(_schedule(load_app(app), name, content, when, urgency))
-    if as_json:
+    if json:
         print_json(job_json(job))
     else:
-        console().print(Text(_tell(job)))
+        say(_told(job))
 
 
 async def _schedule(
-    app: App,
+    app: loading.App,
     name: str,
     payload: dict[str, Any] | None,
     when: datetime | timedelta | None,
@@ -56,10 +74,13 @@ async def _schedule(
         return await processor.schedule_job(name, payload, when, priority)
 
 
-def _tell(job: SimpleJob) -> str:
+def _told(job: SimpleJob) -> str:
+    from job_processor.as_json import job_json
+    from job_processor.cli.app.when import relative
+    from job_processor.cli.views import tables
+
     who = f"job {plain(job.name)!r} ({job.id})"
-    if job.status is JobStatus.SKIPPED:
+    if job.status == "skipped":
         conflict = tables.detail(job_json(job)).plain
         return f"Stored {who} as skipped: it is exclusive, and {conflict}."
-    when = relative(job.scheduled_for, job.created_at)
-    return f"Scheduled {who}, due {when}."
+    return f"Scheduled {who}, due {relative(job.scheduled_for, job.created_at)}."

@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from rich.console import RenderableType
-from rich.text import Text
+from typing import TYPE_CHECKING, Any
 
 from job_processor.cli.app.asking import ask
+from job_processor.cli.app.options import DEFAULT_PREFIX, Db, Json, Prefix
 from job_processor.cli.app.output import amount, console, print_json
-from job_processor.cli.app.when import read_time
-from job_processor.cli.views import tables
-from job_processor.cli.views.pauses import paused_text
-from job_processor.jobs.pauses import Pauses
-from job_processor.processor import JobProcessor
-from job_processor.settings import STATUS_LIMIT
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from job_processor.jobs.pauses import Pauses
+    from job_processor.processor import JobProcessor
 
 _QUEUE_ROWS = 10
 
 
-def run(db: str | None, prefix: str, *, as_json: bool) -> None:
-    """Print the status."""
+def status(db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False) -> None:
+    """Show workers, counts of jobs, crons, and what is due."""
 
     async def look(processor: JobProcessor) -> tuple[str, dict[str, Any], Pauses]:
         return processor.address, await processor.get_status(), await processor.get_pauses()
 
-    address, status, paused = ask(db, prefix, look)
-    if as_json:
-        print_json(status)
+    address, found, paused = ask(db, prefix, look)
+    if json:
+        print_json(found)
     else:
-        console().print(_report(address, status, paused))
+        console().print(_report(address, found, paused))
 
 
 def _report(address: str, status: dict[str, Any], paused: Pauses) -> RenderableType:
+    from rich.text import Text
+
+    from job_processor.cli.app.when import read_time
+    from job_processor.cli.views import tables
+    from job_processor.cli.views.pauses import paused_text
+    from job_processor.settings import STATUS_LIMIT
+
     now = read_time(status["now"])
     workers, queue, jobs, crons = (status[key] for key in ("workers", "queue", "jobs", "crons"))
     summary = f"{tables.workers_text(workers)}, {amount(len(queue), 'job', STATUS_LIMIT)} due"

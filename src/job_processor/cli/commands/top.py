@@ -2,36 +2,58 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from signal import SIGINT, SIGTERM
+from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Console
-from rich.live import Live
+import typer
 
 from job_processor.cli.app.asking import ask
+from job_processor.cli.app.options import DEFAULT_PREFIX, Db, Json, Prefix
 from job_processor.cli.app.output import console, has_live_view, print_json
 from job_processor.cli.app.reading import read_seconds
-from job_processor.cli.views.frame import take_frame
 from job_processor.errors import StoreError
-from job_processor.processor import JobProcessor
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from job_processor.processor import JobProcessor
 
 
-def run(db: str | None, prefix: str, interval: str, *, once: bool, as_json: bool) -> None:
-    """Show frames until Ctrl-C; a single one where nothing can be redrawn."""
+def top(
+    interval: Annotated[
+        str, typer.Option(metavar="SECONDS", help="Between two looks at the database.")
+    ] = "1",
+    once: Annotated[bool, typer.Option("--once", help="Print one frame and end.")] = False,
+    db: Db = None,
+    prefix: Prefix = DEFAULT_PREFIX,
+    json: Json = False,
+) -> None:
+    """Watch workers, queue, running jobs and rates.
+
+    Until Ctrl-C. Where the output is no terminal, and with --once, it prints a single frame.
+    """
+    from job_processor.cli.views.frame import take_frame
+
     seconds = read_seconds("--interval", interval)
     out = console()
-    if once or as_json or not has_live_view(out):
-        frame = ask(db, prefix, take_frame)
-        if as_json:
-            print_json(frame.as_json())
-        else:
-            out.print(frame.rendered(rows=None))
+    if not (once or json) and has_live_view(out):
+        ask(db, prefix, lambda processor: _show(processor, out, seconds))
         return
-    ask(db, prefix, lambda processor: _show(processor, out, seconds))
+    frame = ask(db, prefix, take_frame)
+    if json:
+        print_json(frame.as_json())
+    else:
+        out.print(frame.rendered(rows=None))
 
 
 async def _show(processor: JobProcessor, out: Console, interval: float) -> None:
+    import asyncio
+    from signal import SIGINT, SIGTERM
+
+    from rich.live import Live
+
+    from job_processor.cli.views.frame import take_frame
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (SIGINT, SIGTERM):

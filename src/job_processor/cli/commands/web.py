@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import unquote
+
+import typer
 
 from job_processor.cli.app.extras import require
 from job_processor.cli.app.failing import UsageError
-from job_processor.cli.app.loading import load_app
+from job_processor.cli.app.options import App
 from job_processor.cli.app.reading import read_number
 from job_processor.errors import InvalidArgumentError
 
@@ -22,6 +23,80 @@ if TYPE_CHECKING:  # an extra
 
 TOKEN = "JOB_PROCESSOR_WEB_TOKEN"  # noqa: S105  # the name of a variable
 LOGIN = "JOB_PROCESSOR_WEB_LOGIN"
+
+
+def web(
+    app: App,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Others than 127.0.0.1 need a login.")
+    ] = "127.0.0.1",
+    port: Annotated[str, typer.Option(metavar="N", help="The port.")] = "8000",
+    token: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TOKEN",
+            help="Who gives it may come in: as a bearer token, or as the password of any user. At "
+            "least 16 characters. [default: $JOB_PROCESSOR_WEB_TOKEN]",
+        ),
+    ] = None,
+    login: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME:PASSWORD",
+            help="Who gives these may come in. [default: $JOB_PROCESSOR_WEB_LOGIN]",
+        ),
+    ] = None,
+    no_login: Annotated[
+        bool,
+        typer.Option("--no-login", help="Let every user of this machine see and do all."),
+    ] = False,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Show everything, change nothing.")
+    ] = False,
+    allowed_hosts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allowed-host",
+            metavar="HOST",
+            help="A name that it answers to; may be given several times. [default: with a login "
+            "any, without one those of this machine]",
+        ),
+    ] = None,
+    root_path: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH", help="The path under which a proxy shows it, and which it takes away."
+        ),
+    ] = "",
+    proxies: Annotated[
+        str,
+        typer.Option(
+            "--forwarded-allow-ips",
+            metavar="ADDRESS,…",
+            help="Proxies, or networks of them, whose X-Forwarded-For, -Host and -Proto are "
+            "believed. [default: none]",
+        ),
+    ] = "",
+) -> None:
+    """Serve the dashboard of APP until it is stopped.
+
+    Without a login it makes a token and prints the address with it, on a terminal.
+    """
+    import asyncio
+
+    require("web", "the dashboard")
+    options = WebOptions(
+        host=host,
+        port=port,
+        token=token,
+        login=login,
+        no_login=no_login,
+        read_only=read_only,
+        allowed_hosts=allowed_hosts or (),
+        root_path=root_path,
+        proxies=proxies,
+    )
+    asyncio.run(_serve(app, options, options.number, options.root))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +144,12 @@ class WebOptions:
             return self.host == "localhost"
 
 
-def run(app: str, options: WebOptions) -> None:
-    """Serve the dashboard until it is stopped.
-
-    Raises MissingExtraError, InvalidArgumentError for an option that cannot be, such as an address
-    that others can reach without a login, and UsageError when nothing says who may come in.
-    """
-    require("web", "the dashboard")
-    asyncio.run(_serve(app, options, options.number, options.root))
-
-
 async def _serve(app: str, options: WebOptions, port: int, root: str) -> None:
-    from job_processor.web import Login, create_app  # noqa: PLC0415  # an extra
-    from job_processor.web.entrance import Entrance  # noqa: PLC0415  # the same
-    from job_processor.web.hosts import LOCAL  # noqa: PLC0415  # the same
-    from job_processor.web.server import serve  # noqa: PLC0415  # the same
+    from job_processor.cli.app.loading import load_app
+    from job_processor.web import Login, create_app
+    from job_processor.web.entrance import Entrance
+    from job_processor.web.hosts import LOCAL
+    from job_processor.web.server import serve
 
     check = _check_of(options)
     hosts = None
@@ -111,7 +177,7 @@ async def _serve(app: str, options: WebOptions, port: int, root: str) -> None:
 
 def _check_of(options: WebOptions) -> Any:
     """Return who may come in: whoever logs in, whoever has the printed address, or everybody."""
-    from job_processor.web.entrance import Entrance  # noqa: PLC0415  # an extra
+    from job_processor.web.entrance import Entrance
 
     may: Access = "read_only" if options.read_only else "all"
     login = _login(options, may)
@@ -137,8 +203,8 @@ def _check_of(options: WebOptions) -> Any:
 
 
 def _login(options: WebOptions, may: Access) -> Login | None:
-    from job_processor.web import Login  # noqa: PLC0415  # an extra
-    from job_processor.web.access import (  # noqa: PLC0415  # the same
+    from job_processor.web import Login
+    from job_processor.web.access import (
         check_password,
         check_token,
         check_user,

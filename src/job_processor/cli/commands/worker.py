@@ -1,12 +1,18 @@
-"""`worker` with its arguments and options."""
+"""`worker`: a worker in this process, or a supervisor of several or of one that is reloaded."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from job_processor.cli.app.extras import require
 from job_processor.cli.app.options import App
+from job_processor.cli.app.reading import read_number
+from job_processor.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from job_processor.cli.supervise.options import WorkerOptions
 
 
 def worker(
@@ -80,8 +86,10 @@ def worker(
     The first SIGTERM or SIGINT (Ctrl-C) stops gracefully: no new jobs, those that run get time to
     end. A second SIGINT forces them to stop, a third leaves at once, like a crash.
     """
-    from job_processor.cli.supervise import worker as command  # noqa: PLC0415  # only this command needs it
-    from job_processor.cli.supervise.options import WorkerOptions  # noqa: PLC0415  # the same
+    from job_processor.cli.supervise import worker as one
+    from job_processor.cli.supervise.options import WorkerOptions
+    from job_processor.cli.supervise.tie import Tie
+    from job_processor.settings import check_int
 
     options = WorkerOptions(
         tags=tags,
@@ -92,6 +100,58 @@ def worker(
         metrics_port=metrics_port,
         loop=loop,
     )
-    raise typer.Exit(
-        command.run(app, options, processes=processes, reload=reload, supervised=supervised)
-    )
+    count = read_number("--processes", processes)
+    check_int("--processes", count, minimum=1)
+    if count > 1 or reload:
+        raise typer.Exit(_supervise(app, options, processes=count, reload=reload))
+    raise typer.Exit(one.run(app, options, None if supervised is None else Tie(supervised)))
+
+
+def _supervise(spec: str, options: WorkerOptions, *, processes: int, reload: bool) -> int:
+    """Keep workers running until they are told to stop; return the exit code."""
+    import asyncio
+    import logging
+    from pathlib import Path
+
+    from job_processor.cli.supervise import event_loop, logs
+
+    event_loop.read_loop(options.loop)  # refused once, not by each process
+    if reload:
+        _check_reload(processes)
+    if options.metrics_port is not None:
+        require("prometheus", "--metrics-port")
+    places = options.places(processes)
+    for place in places:
+        if place is not None:
+            _check_free(*place)
+    logs.configure(options.level, None, options.format, one_of_many=True)
+    logger = logging.getLogger("job_processor")
+    arguments = [[spec, *options.arguments(place)] for place in places]
+    if reload:
+        from job_processor.cli.supervise.reloader import Reloader
+
+        return asyncio.run(Reloader(arguments[0], Path.cwd(), logger).run())
+    from job_processor.cli.supervise.supervisor import Supervisor
+
+    return asyncio.run(Supervisor(arguments, logger).run())
+
+
+def _check_reload(processes: int) -> None:
+    if processes > 1:
+        allowed = "allowed with --reload is one process"
+        raise InvalidArgumentError("--processes", processes, allowed)
+    require("reload", "--reload")
+
+
+def _check_free(host: str, port: int) -> None:
+    """Refuse a port that is taken, or an address that is not ours, before anything is started."""
+    import socket
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            allowed = f"it cannot be listened on: {error.strerror}"
+            raise InvalidArgumentError("--metrics-port", f"{host}:{port}", allowed) from error

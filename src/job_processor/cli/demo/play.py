@@ -30,7 +30,7 @@ _DEADLINE = 50.0  # seconds; it takes about fifteen
 _PRIVATE = ("sqlite:", "sqlite:///:memory:")
 
 
-def run(db: str | None, *, as_json: bool) -> int:
+def play(db: str | None, *, as_json: bool) -> int:
     """Run the demo on a database that is kept, or on a temporary one; return the exit code."""
     if db is not None and db.partition("?")[0].rstrip("/") in _PRIVATE:
         raise InvalidArgumentError("--db", db, "allowed is a database that processes can share")

@@ -1,4 +1,4 @@
-"""`worker`: runs the jobs and crons of an application until it is told to stop."""
+"""One worker in this process: connected, watched, told to stop, and left."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from job_processor.cli.app.extras import require
 from job_processor.cli.app.failing import DONE, FAILED
 from job_processor.cli.app.loading import App, load_app
 from job_processor.cli.app.output import live_console
-from job_processor.cli.app.reading import read_number
 from job_processor.cli.supervise import event_loop, logs
 from job_processor.cli.supervise.options import WorkerOptions
 from job_processor.cli.supervise.stopping import Leaving, Stopper
@@ -21,7 +20,6 @@ from job_processor.cli.supervise.tie import Tie
 from job_processor.errors import StoreUnavailableError
 from job_processor.hooks import Integration
 from job_processor.processor import JobProcessor
-from job_processor.settings import check_int
 from job_processor.tasks import Backoff, cancel
 
 if TYPE_CHECKING:  # see `live_console`
@@ -31,20 +29,7 @@ T = TypeVar("T")
 _CANCELLED_WITHIN = 1.0  # seconds that a call to a database that is away has for its own end
 
 
-def run(
-    spec: str, options: WorkerOptions, *, processes: str, reload: bool, supervised: int | None
-) -> int:
-    """Run a worker, or a supervisor of several or of one that is reloaded; return the exit code."""
-    count = read_number("--processes", processes)
-    check_int("--processes", count, minimum=1)
-    if count > 1 or reload:
-        from job_processor.cli.supervise import supervising  # noqa: PLC0415  # only then
-
-        return supervising.run(spec, options, processes=count, reload=reload)
-    return run_one(spec, options, None if supervised is None else Tie(supervised))
-
-
-def run_one(spec: str, options: WorkerOptions, tie: Tie | None) -> int:
+def run(spec: str, options: WorkerOptions, tie: Tie | None) -> int:
     """Run a worker in this process; return the exit code."""
     make_loop = event_loop.read_loop(options.loop)
     app = load_app(spec)

@@ -1,44 +1,44 @@
-"""`jobs show` and `jobs watch`: one job, in detail and while it runs."""
+"""One job in detail: its fields, payload, result, error and log."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from job_processor.as_json import job_json
-from job_processor.cli.app.asking import ask
-from job_processor.cli.app.output import console, has_live_view, plain, print_json
+from job_processor.cli.app.output import plain
 from job_processor.cli.app.when import read_time, relative
 from job_processor.cli.views import tables
-from job_processor.errors import JobNotFoundError, StoreError
-from job_processor.models import Job, JobStatus, SimpleJob
+from job_processor.errors import JobNotFoundError
+from job_processor.models import Job, SimpleJob
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction, without
 from job_processor.texts import harmless
 
-_INTERVAL = 0.3  # seconds between two looks at the database
-_BAR_WIDTH = 40
+BAR_WIDTH = 40
 _TIMES = ("created_at", "scheduled_for", "started_at", "ended_at", "expires_at")
 
 
-def show(db: str | None, prefix: str, job_id: str, *, as_json: bool, reveal: bool) -> None:
-    """Print a job; without `reveal`, what its payload hides is hidden."""
-    job = ask(db, prefix, lambda processor: _get(processor, job_id))
-    if not reveal:
-        job = _hidden(job)
-    if as_json:
-        print_json(job_json(job))
-        return
-    out = console()
+async def read(processor: JobProcessor, job_id: str, *, reveal: bool = False) -> Job:
+    """Return a job; without `reveal`, what its payload hides is hidden.
+
+    Raises JobNotFoundError.
+    """
+    job = await processor.get_job(job_id)
+    if job is None:
+        raise JobNotFoundError(job_id)
+    return job if reveal else _hidden(job)
+
+
+def show(job: Job, out: Console) -> None:
+    """Print a job."""
     out.print(_fields(job))
     for title, value in (("Payload", job_json(job).get("payload")), ("Result", _result(job))):
         if value is not None:
@@ -50,123 +50,27 @@ def show(db: str | None, prefix: str, job_id: str, *, as_json: bool, reveal: boo
     if job.log:
         out.print(Text("\nLog", style="bold"))
         for line in job.log:
-            out.print(_log_line(line.at, line.text))
+            out.print(log_line(line.at, line.text))
 
 
-def watch(db: str | None, prefix: str, job_id: str, *, as_json: bool) -> int:
-    """Follow a job until it has ended; return 0 when it finished, else 1."""
-
-    async def follow(processor: JobProcessor) -> Job:
-        view = _JsonView() if as_json else _view(console())
-        with view:
-            job = _hidden(await _get(processor, job_id))
-            view.update(job)
-            while not job.settled:
-                await asyncio.sleep(_INTERVAL)
-                try:
-                    job = _hidden(await _get(processor, job_id))
-                except StoreError:
-                    continue
-                view.update(job)
-        return job
-
-    job = ask(db, prefix, follow)
-    if not as_json:
-        told = Text.assemble(f"job {plain(job.name)!r} ({job.id}) ", _status(job))
-        if job.output is not None:
-            told.append(f" after {job.output.duration}", style="dim")
-            if job.output.error:
-                told.append(f": {plain(job.output.error.partition(chr(10))[0])}")
-        console().print(told)
-    return 0 if job.status is JobStatus.FINISHED else 1
+def ending(job: Job) -> Text:
+    """Return how a job ended, in one line."""
+    told = Text.assemble(f"job {plain(job.name)!r} ({job.id}) ", status(job))
+    if job.output is not None:
+        told.append(f" after {job.output.duration}", style="dim")
+        if job.output.error:
+            told.append(f": {plain(job.output.error.partition(chr(10))[0])}")
+    return told
 
 
-class _JsonView:
-    """Prints the job as JSON, a line for each change."""
-
-    def __init__(self) -> None:
-        self._last: Any = None
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def update(self, job: Job) -> None:
-        """Show how a job stands."""
-        now = job_json(job)
-        if now != self._last:
-            self._last = now
-            print_json(now)
+def status(job: Job) -> Text:
+    """Return the status of a job in its colour."""
+    return tables.status_text(job.status.value)
 
 
-class _LineView(_JsonView):
-    """Prints a line for each change, where nothing can be redrawn."""
-
-    def __init__(self, out: Console) -> None:
-        super().__init__()
-        self._out = out
-        self._logged = 0
-        self._log: tuple[Any, ...] = ()
-
-    def update(self, job: Job) -> None:
-        """Show how a job stands."""
-        self._print_log(job)
-        progress = job.progress
-        told = (job.status, None if progress is None else (progress.fraction, progress.message))
-        if told != self._last:
-            self._last = told
-            line = Text.assemble(_status(job))
-            if progress is not None:
-                line.append(f" {progress.fraction:.0%} {plain(progress.message or '')}".rstrip())
-            self._out.print(line)
-
-    def _print_log(self, job: Job) -> None:
-        """Print the lines that are new; the log keeps the last ones only."""
-        seen = set(self._log)
-        for line in job.log:
-            if line not in seen:
-                self._out.print(_log_line(line.at, line.text))
-        self._log = job.log
-
-
-class _BarView(_LineView):
-    """Keeps a progress bar below the log."""
-
-    def __init__(self, out: Console) -> None:
-        super().__init__(out)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(_BAR_WIDTH),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[message]}", markup=False),
-            console=out,
-            transient=True,
-        )
-        self._task = self._bar.add_task("", total=None, message="")
-
-    def __enter__(self) -> None:
-        self._bar.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def update(self, job: Job) -> None:
-        """Show how a job stands."""
-        self._print_log(job)
-        progress = job.progress
-        self._bar.update(
-            self._task,
-            description=f"[{tables.STYLES[job.status.value]}]{job.status.value}",
-            total=None if progress is None else 1.0,
-            completed=0 if progress is None else progress.fraction,
-            message=plain(progress.message or "") if progress is not None else "",
-        )
-
-
-def _view(out: Console) -> _LineView:
-    return _BarView(out) if has_live_view(out) else _LineView(out)
+def log_line(at: datetime, text: str) -> Text:
+    """Return a line of the log of a job."""
+    return Text.assemble((f"{at:%H:%M:%S} ", "dim"), plain(text))
 
 
 def _hidden(job: Job) -> Job:
@@ -195,17 +99,10 @@ def _hidden(job: Job) -> Job:
     return replace(job, **changes)
 
 
-async def _get(processor: JobProcessor, job_id: str) -> Job:
-    job = await processor.get_job(job_id)
-    if job is None:
-        raise JobNotFoundError(job_id)
-    return job
-
-
 def _fields(job: Job) -> Table:
     fields, now = job_json(job), datetime.now(UTC)
     made = tables.fields_table({"id": str(job.id), "name": plain(job.name)})
-    made.add_row("status", _status(job))
+    made.add_row("status", status(job))
     if job.progress is not None:
         made.add_row("progress", _progress(job))
     for name in _TIMES:
@@ -231,7 +128,7 @@ def _progress(job: Job) -> Table:
     assert job.progress is not None  # noqa: S101  # the caller looked
     grid = Table.grid(padding=(0, 1))
     grid.add_row(
-        ProgressBar(total=1.0, completed=job.progress.fraction, width=_BAR_WIDTH),
+        ProgressBar(total=1.0, completed=job.progress.fraction, width=BAR_WIDTH),
         f"{job.progress.fraction:.0%}",
         Text(plain(job.progress.message or "")),
     )
@@ -241,11 +138,3 @@ def _progress(job: Job) -> Table:
 def _result(job: Job) -> Any:
     output = job_json(job)["output"]
     return None if output is None else output["result"]
-
-
-def _status(job: Job) -> Text:
-    return tables.status_text(job.status.value)
-
-
-def _log_line(at: datetime, text: str) -> Text:
-    return Text.assemble((f"{at:%H:%M:%S} ", "dim"), plain(text))

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from job_processor.cli.app.output import amount, plain
 from job_processor.cli.app.when import between, read_time, relative
+from job_processor.crons.manage import CronInfo
 from job_processor.errors import shorten
 from job_processor.settings import COUNT_CAP
 
@@ -144,6 +145,23 @@ def crons_table(
         below = Text(expression, style="dim", no_wrap=True, overflow="ellipsis")
         narrow.add_row(Group(name, below), *times, counts_text(counts))
     return ByWidth(wide, narrow)
+
+
+def cron_table(cron: CronInfo, now: datetime) -> Table:
+    """Return one cron in detail, with its next times."""
+    rows = {
+        "name": plain(cron.name),
+        "expression": f"{plain(cron.cron_string)}  in {plain(cron.timezone)}",
+        "service": "of the Node package" if cron.service is None else plain(cron.service),
+        "paused": "yes" if cron.paused else "no",
+    }
+    if cron.unlisted_since is not None:
+        since = relative(cron.unlisted_since, now)
+        rows["listed"] = f"by no worker since {since}; it plans nothing"
+    made = fields_table(rows)
+    for label, moment in zip(["next", "", "", "", ""], cron.upcoming, strict=False):
+        made.add_row(label, f"{moment:%Y-%m-%d %H:%M:%S} UTC, {relative(moment, now)}")
+    return made
 
 
 def workers_table(groups: Iterable[Mapping[str, Any]], now: datetime) -> Table:
