@@ -120,20 +120,16 @@ class Bulk:
             some = requested[done : done + _SLICE]
             for position, given in enumerate(some, start + done):
                 request = request_of(given, position)
-                job = self._make_at(position, request)
+                try:
+                    job = self._make(request)
+                except InvalidArgumentError as error:
+                    error.args = (f"jobs[{position}]: {error}",)
+                    raise
                 jobs.append(job)
                 if job.unique_key is not None:
                     rules[job.id] = request.on_conflict
             await asyncio.sleep(0)
         return Chunk(start, jobs, rules)
-
-    def _make_at(self, position: int, request: JobRequest) -> SimpleJob:
-        """Make the job at a position, which an error names."""
-        try:
-            return self._make(request)
-        except InvalidArgumentError as error:
-            error.args = (f"jobs[{position}]: {error}",)
-            raise
 
     async def _until_stored(self, taken: tuple[int, ...] = ()) -> None:
         """Wait for the chunk that is being stored.
