@@ -8,6 +8,10 @@ from typing import Any
 from job_processor import AbortSignal, JobDef, SimpleJob
 
 
+async def nothing() -> None:
+    """Do nothing."""
+
+
 async def double(payload: dict[str, Any]) -> dict[str, Any]:
     """Return twice the number."""
     return {"value": payload["value"] * 2}

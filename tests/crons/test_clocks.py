@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from job_processor import Clock, CronDef, CronTask, JobProcessor
 from job_processor.schedule import next_occurrence
-from tests.crons.test_scheduler import START, SetClock, engine_of, nothing, scheduler_of, tasks
+from tests.crons.test_scheduler import START, SetClock, engine_of, scheduler_of, tasks
+from tests.definitions import nothing
 from tests.processors import QUICK, Processors, eventually
 
 DAYS = timedelta(days=2)

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from job_processor import Clock, CronDef, Job, JobProcessor, JobStatus, UnknownJobError
+from tests.definitions import nothing
 from tests.processors import WAIT, Processors, eventually
 from tests.samples import cron
 
@@ -25,10 +26,6 @@ class SetClock(Clock):
 async def pending(processor: JobProcessor) -> tuple[Job, ...]:
     """Return what waits."""
     return (await processor.find_jobs(status="pending")).jobs
-
-
-async def nothing() -> None:
-    """Do nothing."""
 
 
 async def test_crons_are_listed(processors: Processors) -> None:

@@ -16,6 +16,7 @@ from job_processor.node.crons import neighbour_of
 from job_processor.store.requests import JobQuery
 from job_processor.worker.engine import Engine
 from job_processor.worker.pauses import PauseWatch
+from tests.definitions import nothing
 from tests.processors import WAIT, Processors, eventually
 
 START = datetime(2026, 3, 2, 12, 0, 30, tzinfo=UTC)
@@ -34,10 +35,6 @@ class SetClock(Clock):
     def forward(self, **duration: float) -> None:
         """Move on."""
         self.moment += timedelta(**duration)
-
-
-async def nothing() -> None:
-    """Do nothing."""
 
 
 async def engine_of(processors: Processors, clock: Clock, **options: Any) -> Engine:

@@ -16,7 +16,8 @@ from job_processor.settings import CRON_GRACE, CRON_LISTED_INTERVAL
 from job_processor.store import Store
 from job_processor.store.owners import KIND, Owner
 from job_processor.worker.engine import Engine
-from tests.crons.test_scheduler import SetClock, at, engine_of, nothing, scheduler_of, tasks
+from tests.crons.test_scheduler import SetClock, at, engine_of, scheduler_of, tasks
+from tests.definitions import nothing
 from tests.processors import Processors, eventually
 
 HOUR = timedelta(seconds=CRON_GRACE)

@@ -18,6 +18,7 @@ from job_processor import CronDef, JobDef, JobProcessor, JobStatus, Retry, Simpl
 from job_processor.integrations.otel import OpenTelemetry
 from job_processor.models import occurrence_id
 from job_processor.testing import in_memory
+from tests.definitions import nothing
 from tests.processors import Processors
 
 
@@ -60,10 +61,6 @@ def telemetry() -> Any:
     made = Telemetry()
     yield made
     made.close()
-
-
-async def nothing() -> None:
-    """Do nothing."""
 
 
 async def test_producer_and_consumer_are_linked(

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from job_processor import InvalidArgumentError, JobDef, JobProcessor, Retry
 from job_processor.integrations.exposition import serve
 from job_processor.integrations.prometheus import OTHER, Prometheus
+from tests.definitions import nothing
 from tests.docs.markdown import ROOT, codes, table
 from tests.processors import Processors, eventually
 from tests.web.spy import Spy
@@ -40,10 +41,6 @@ class Scrape:
             for sample in metric.samples
             if sample.name == PREFIX + name
         }
-
-
-async def nothing() -> None:
-    """Do nothing."""
 
 
 async def fail() -> None:

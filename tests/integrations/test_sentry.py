@@ -28,6 +28,7 @@ from job_processor import (
 from job_processor.integrations.sentry import Sentry
 from job_processor.integrations.sentry_monitors import monitor_config
 from job_processor.redaction import REDACTED
+from tests.definitions import nothing
 from tests.processors import Processors, eventually
 from tests.worker.test_crashes import die_holding
 from tests.worker.test_events import Heard
@@ -72,10 +73,6 @@ def sent() -> Iterator[Sent]:
     yield captured
     sentry_sdk.get_client().close()
     sentry_sdk.get_global_scope().set_client(None)
-
-
-async def nothing() -> None:
-    """Do nothing."""
 
 
 async def test_a_failure_is_sent_with_its_job(processors: Processors, sent: Sent) -> None:

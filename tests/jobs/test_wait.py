@@ -24,14 +24,11 @@ from job_processor import (
 from job_processor.errors import StoreError, StoreUnavailableError
 from job_processor.settings import WAITED_CROWD, WAITED_PAUSE
 from job_processor.store import Store
+from tests.definitions import nothing
 from tests.processors import WAIT, Processors, eventually
 
 HOUR = timedelta(hours=1)
 READS = ("get", "get_many", "states_of")
-
-
-async def nothing() -> None:
-    """Do nothing."""
 
 
 JOBS = {"nothing": JobDef(nothing)}

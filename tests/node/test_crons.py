@@ -17,7 +17,8 @@ from job_processor.models import Cron, CronTask, cron_id, occurrence_id
 from job_processor.node.crons import SharedCrons
 from job_processor.store.base import ANYTHING, Hint
 from job_processor.store.owners import KIND
-from tests.crons.test_scheduler import SetClock, engine_of, nothing, scheduler_of, tasks
+from tests.crons.test_scheduler import SetClock, engine_of, scheduler_of, tasks
+from tests.definitions import nothing
 from tests.node.databases import install_node_validator
 from tests.processors import Processors
 from tests.samples import NOW, SECOND, cron, occurrence

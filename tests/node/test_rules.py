@@ -28,14 +28,11 @@ from job_processor.node.crons import SharedCrons
 from job_processor.store.mongo.store import MongoStore
 from job_processor.store.mongo.stream import ChangeStream, open_stream
 from job_processor.store.requests import JobQuery
+from tests.definitions import nothing
 from tests.node.databases import fixture, install_node_validator
 from tests.processors import QUICK, Processors, eventually
 
 pytestmark = pytest.mark.mongo
-
-
-async def nothing() -> None:
-    """Do nothing."""
 
 
 async def tells(context: Context) -> None:

@@ -11,13 +11,10 @@ import pytest
 from pymongo import AsyncMongoClient
 
 from job_processor import Clock, CronDef, Finding, JobDef, JobProcessor, Retry
+from tests.definitions import nothing
 from tests.node.databases import fixture
 from tests.processors import Processors
 from tests.worker import process_handlers
-
-
-async def nothing() -> None:
-    """Do nothing."""
 
 
 class Late(Clock):

@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 
 from job_processor import Context, CronDef, JobDef, JobProcessor, Retry
 from job_processor.web import create_app
+from tests.definitions import nothing
 from tests.processors import WAIT, Processors, eventually
 
 REQUIRED = "JOB_PROCESSOR_TEST_BROWSER"
@@ -51,10 +52,6 @@ async def slow(context: Context) -> None:
         context.progress(n / 600, f"step {n} {HOSTILE}")
         context.log(f"line {n} {HOSTILE}")
         await asyncio.sleep(0.1)
-
-
-async def nothing() -> None:
-    """Do nothing."""
 
 
 JOBS = {

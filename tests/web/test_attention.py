@@ -13,12 +13,9 @@ from job_processor.jobs.pauses import Pauses
 from job_processor.models import Registrations, WorkerInfo
 from job_processor.store.rollups import MINUTE, Rollup
 from job_processor.web import attention
+from tests.definitions import nothing
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
-
-
-async def nothing() -> None:
-    """Do nothing."""
 
 
 def worker(name: str, *names: str, tags: tuple[str, ...] | None = None, ago: int = 0) -> WorkerInfo:

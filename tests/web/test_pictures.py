@@ -18,6 +18,7 @@ from playwright.async_api import Browser, expect
 from job_processor import Context, CronDef, JobDef, JobProcessor, Retry
 from job_processor.models import Attempt, CronTask, JobStatus, Output, SimpleJob
 from job_processor.store.rollups import MINUTE, TEN_MINUTES, Rollup, start_of
+from tests.definitions import nothing
 from tests.processors import Processors, eventually
 from tests.samples import occurrence, settled
 
@@ -45,10 +46,6 @@ async def resize_photos(context: Context, payload: dict[str, Any]) -> None:
         if n % 5 == 0:
             context.log(f"photo-{n}.jpg: 12 MB to 1 MB")
         await asyncio.sleep(1)
-
-
-async def nothing() -> None:
-    """Do nothing."""
 
 
 JOBS = {

@@ -21,6 +21,7 @@ from job_processor import (
     Snooze,
 )
 from tests.crons.test_scheduler import SetClock, engine_of, scheduler_of
+from tests.definitions import nothing
 from tests.processors import Processors, eventually
 from tests.worker.test_crashes import die_holding
 
@@ -47,10 +48,6 @@ class Heard:
             return self.of(kind)
 
         return (await eventually(told))[0]  # type: ignore[no-any-return]
-
-
-async def nothing() -> None:
-    """Do nothing."""
 
 
 async def fail() -> None:

@@ -15,7 +15,7 @@ from job_processor import CronDef, CronTask, EventKind, JobProcessor, SharedData
 from job_processor.crons import scheduler
 from job_processor.models import cron_id, occurrence_id
 from tests.acceptance.node.both import Both
-from tests.acceptance.node.test_kill import nothing
+from tests.definitions import nothing
 from tests.processors import WAIT, eventually
 from tests.worker.test_events import Heard
 

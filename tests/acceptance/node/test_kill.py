@@ -9,6 +9,7 @@ import pytest
 
 from job_processor import AbortSignal, JobDef, JobStatus
 from tests.acceptance.node.both import Both
+from tests.definitions import nothing
 from tests.processors import WAIT
 
 pytestmark = [pytest.mark.mongo, pytest.mark.timeout(400)]
@@ -18,10 +19,6 @@ async def hold(signal: AbortSignal) -> None:
     """Run until asked to stop."""
     await signal.wait()
     signal.raise_if_aborted()
-
-
-async def nothing() -> None:
-    """Do nothing."""
 
 
 async def test_we_kill_what_node_runs(both: Both) -> None:

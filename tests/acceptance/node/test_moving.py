@@ -7,7 +7,7 @@ import pytest
 from job_processor import CronDef, JobDef, JobProcessor, JobStatus, MigrationError, Retry
 from job_processor.models import cron_id
 from tests.acceptance.node.both import Both
-from tests.acceptance.node.test_kill import nothing
+from tests.definitions import nothing
 from tests.processors import WAIT
 
 pytestmark = [pytest.mark.mongo, pytest.mark.timeout(400)]

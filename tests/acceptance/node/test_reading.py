@@ -9,8 +9,9 @@ import pytest
 
 from job_processor import CronDef, JobDef, JobProcessor
 from tests.acceptance.node.both import Both
-from tests.acceptance.node.test_kill import hold, nothing
+from tests.acceptance.node.test_kill import hold
 from tests.acceptance.node.test_together import fail
+from tests.definitions import nothing
 from tests.processors import WAIT
 
 pytestmark = [pytest.mark.mongo, pytest.mark.timeout(400)]

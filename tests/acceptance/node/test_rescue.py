@@ -8,7 +8,8 @@ import pytest
 
 from job_processor import JobDef, JobStatus, models
 from tests.acceptance.node.both import Both
-from tests.acceptance.node.test_kill import hold, nothing
+from tests.acceptance.node.test_kill import hold
+from tests.definitions import nothing
 from tests.processors import WAIT
 from tests.worker.test_crashes import die_holding
 

@@ -10,6 +10,7 @@ import pytest
 
 from job_processor import Context, CronDef, JobDef, JobProcessor, Retry
 from tests.cli.conftest import Cli, Start
+from tests.definitions import nothing
 
 UNKNOWN = "0123456789abcdef01234567"
 HOSTILE = "red \x1b[31m alert"
@@ -32,10 +33,6 @@ async def leak(payload: dict[str, Any], context: Context) -> None:
     context.progress(0.5, payload["password"])
     context.log(f"with {payload['password']}")
     raise ValueError(f"refused {payload['password']}")
-
-
-async def nothing() -> None:
-    """Do nothing."""
 
 
 def make() -> JobProcessor:
