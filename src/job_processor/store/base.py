@@ -1,20 +1,24 @@
-"""What a database does for us: one verb per guarded change, the same on every store.
+"""What a database does for us: nine desks, one for each noun, the same on every store.
 
 Each verb says from which states to which it goes and what it returns when it lost. No verb reads a
 status and then writes it: the guard is part of the write. Every verb raises StoreRefusedError when
 the database can never store what it was given (nothing of that happened), StoreUnavailableError
 when it did not answer, and StoreError for whatever else it says: after both it may or may not have
 happened, and each verb says why a repetition is harmless.
+
+What is the same on every database is written here, once: that there is nothing to do, and who is to
+be told of what was done. What differs is the abstract part: the verb itself or, where it has such a
+frame, the function of its name with an underscore in front.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from enum import Flag, auto
 from math import inf
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 from bson import ObjectId
 
@@ -31,36 +35,13 @@ from job_processor.models import (
     WorkerInfo,
 )
 from job_processor.redaction import Redaction
+from job_processor.store.hints import NOTHING, EndListener, Hint, HintListener, Tell, told
 from job_processor.store.requests import Claim, JobQuery, NameCount, Settlement, Verdict
 from job_processor.store.rollups import Rollup
 from job_processor.store.summaries import JobSummary
 
 if TYPE_CHECKING:
     from job_processor.store.node import NodeSide
-
-
-class Hint(Flag):
-    """What may have changed. A hint is never the truth: whoever gets one looks."""
-
-    WORK = auto()
-    """A job may have become claimable."""
-    KILL = auto()
-    """A kill request may have arrived."""
-    SETTLED = auto()
-    """A job may have been settled."""
-    SETTINGS = auto()
-    """A setting may have changed."""
-    NODE = auto()
-    """A worker of the Node package may have begun, which rearranges what we share with it."""
-
-
-ANYTHING = Hint.WORK | Hint.KILL | Hint.SETTLED | Hint.SETTINGS
-"""All that processes of ours change; a store that Node knows adds `Hint.NODE`."""
-
-HintListener: TypeAlias = Callable[[Hint], object]
-
-EndListener: TypeAlias = Callable[[Collection[ObjectId] | None], object]
-"""Gets the ids of jobs that were settled; None: any may have been."""
 
 Setting: TypeAlias = Mapping[str, Any]
 """A document of the settings: plain values, without its key."""
@@ -73,6 +54,25 @@ class State(NamedTuple):
     attempt: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abilities:
+    """What differs between databases, for those who have to act by it."""
+
+    needs_heartbeat: bool = True
+    """False where every worker lives in this process."""
+    hints_of_others: bool = True
+    """False where changes of other processes are found by polling only."""
+    hints_are_prompt: bool = True
+    """False where they come late or not at all: whoever had work a moment ago asks for more."""
+    history_days: float = inf
+    """After how many days the database itself removes settled jobs."""
+    refuses_own_fields: bool = False
+    """True where the Node package's validator refuses what a plain job does not have: retries and
+    the like. As `setup` or `look_at_validator` saw it last."""
+    claims_one_sooner: bool = False
+    """True where a claim of one job takes fewer round trips than a claim of several."""
+
+
 class Pulse(ABC):
     """The heartbeat's own connection, used from the heartbeat's own thread."""
 
@@ -80,11 +80,557 @@ class Pulse(ABC):
     def beat(
         self, worker_id: ObjectId, memory: int | None = None, clock_ahead: float | None = None
     ) -> bool:
-        """Do what `Store.beat` does, through this connection."""
+        """Do what `Workers.beat` does, through this connection."""
 
     @abstractmethod
     def close(self) -> None:
         """Give the connection back."""
+
+
+class Desk:
+    """The verbs of one noun.
+
+    tell: called with each hint of what was written here and, where jobs were settled, with their
+        ids.
+    """
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+
+
+class Intake(Desk, ABC):
+    """Jobs that come in."""
+
+    _early: ClassVar[Hint] = NOTHING
+    """What is told as soon as `_insert` was called, before it has answered: for a store that then
+    has the insert in its queue already, in front of the claims that follow."""
+
+    async def insert(self, jobs: Sequence[Job]) -> list[Job]:
+        """Absent → as given, in one bulk write; return those refused.
+
+        Refused is an exclusive job while another of its type and name is pending, running or
+        paused, and one whose unique key another of its name holds (unique indexes decide). A job
+        whose id is there already counts as inserted: it was our own first attempt, or another
+        scheduler's same occurrence.
+        """
+        if not jobs:
+            return []
+        written = self._insert(jobs)
+        hint, ended = told((job.id, job.status) for job in jobs)
+        self._tell(hint & self._early, None)
+        refused = await written
+        if len(refused) < len(jobs):
+            self._tell(hint & ~self._early, ended)
+        return refused
+
+    @abstractmethod
+    def _insert(self, jobs: Sequence[Job]) -> Awaitable[list[Job]]: ...
+
+    @abstractmethod
+    async def insert_in(self, session: Any, jobs: Sequence[Job]) -> None:
+        """Absent → as given, as a part of the caller's transaction.
+
+        Raises InvalidArgumentError when `session` is none of this database, and JobConflictError
+        where `insert` would refuse one. Errors of the caller's driver are not translated: it may
+        have to repeat the transaction.
+        """
+
+    @abstractmethod
+    async def find_holder(self, name: str, unique_key: str) -> SimpleJob | None:
+        """Return the job that holds a unique key of a name."""
+
+    @abstractmethod
+    async def release_key(self, holder: SimpleJob) -> None:
+        """Holding its unique key in the very state that was read → without it, else unchanged."""
+
+    async def replace(self, holder: SimpleJob, job: SimpleJob) -> SimpleJob | None:
+        """Pending and holding its unique key → `job` under its id, as if it had never run.
+
+        See `models.replaced_by`; its saved state goes, too. Returns it as it then stands; None when
+        it waits no more, or was changed since it was read.
+        """
+        replaced = await self._replace(holder, job)
+        if replaced is not None:
+            self._tell(Hint.WORK, None)
+        return replaced
+
+    @abstractmethod
+    def _replace(self, holder: SimpleJob, job: SimpleJob) -> Awaitable[SimpleJob | None]: ...
+
+
+class Queue(Desk, ABC):
+    """Jobs that wait for a worker."""
+
+    async def claim(self, claim: Claim) -> list[Job]:
+        """Pending or paused, due, of these names, not excluded → running under the worker.
+
+        Takes at most `limit`, by priority and then by `scheduled_for` (of a claim of what is
+        overdue, by that alone); sets `started_at` where it is empty and `updated_at` always.
+        Returns what is now ours, in that order; [] when there is nothing. After a lost reply the
+        claimed runs stand under the worker's id: see `Runs.of_worker`.
+        """
+        if not claim.names or claim.limit < 1:
+            return []
+        return await self._claim(claim)
+
+    @abstractmethod
+    def _claim(self, claim: Claim) -> Awaitable[list[Job]]: ...
+
+    async def next_due(self, names: Collection[str]) -> datetime | None:
+        """Return the earliest `scheduled_for` of pending or paused jobs of these names."""
+        return await self._next_due(names) if names else None
+
+    @abstractmethod
+    def _next_due(self, names: Collection[str]) -> Awaitable[datetime | None]: ...
+
+    async def due(
+        self,
+        now: datetime,
+        limit: int,
+        leaving_out: Collection[str] = (),
+        redaction: Redaction | None = None,
+    ) -> list[JobSummary]:
+        """Return the pending and paused jobs and cron tasks that are due, the earliest first.
+
+        All but those of some names; what a list shows of them, as `History.summaries` does.
+        """
+        return await self._due(now, limit, leaving_out, redaction) if limit > 0 else []
+
+    @abstractmethod
+    def _due(
+        self,
+        now: datetime,
+        limit: int,
+        leaving_out: Collection[str],
+        redaction: Redaction | None,
+    ) -> Awaitable[list[JobSummary]]: ...
+
+
+class Runs(Desk, ABC):
+    """Jobs that run: what they keep, and how they end."""
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Verdict:
+        """Running, under the fence's worker and at its attempt → the outcome's state.
+
+        Each is guarded on its own. Won are those that hold exactly what was to be written (so a
+        repetition after a lost reply says the same), refused those that cannot be stored as they
+        are, which keeps no other from being written; the rest were taken away.
+        """
+        if not settlements:
+            return Verdict()
+        verdict = await self._settle(settlements)
+        won = (each for each in settlements if each.job.id in verdict.won)
+        self._tell(*told((each.job.id, each.outcome.status) for each in won))
+        return verdict
+
+    @abstractmethod
+    def _settle(self, settlements: Sequence[Settlement]) -> Awaitable[Verdict]: ...
+
+    async def save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> Mapping[ObjectId, str]:
+        """Running, under the job's worker and at its attempt → the same, with these notes.
+
+        Each is guarded on its own; one that was taken away stays as it is. Returns the jobs whose
+        notes cannot be stored, and why; the others' are.
+        """
+        return await self._save_notes(noted) if noted else {}
+
+    @abstractmethod
+    def _save_notes(
+        self, noted: Sequence[tuple[Job, Notes]]
+    ) -> Awaitable[Mapping[ObjectId, str]]: ...
+
+    @abstractmethod
+    async def save_state(self, job: Job, state: Any) -> bool:
+        """Running, under the job's worker and at its attempt → the same, with this state.
+
+        False when it was taken away. The state stays until the job is sent round again by hand.
+        """
+
+    @abstractmethod
+    async def state(self, job_id: ObjectId) -> Any:
+        """Return the state that was saved last; None when none was, or there is no such job."""
+
+    async def of_worker(
+        self,
+        worker_id: ObjectId,
+        limit: int,
+        exclude: Collection[ObjectId] = (),
+        *,
+        unconfirmed: bool = False,
+    ) -> list[Job]:
+        """Return what is running under this worker's id and not in `exclude`, at most `limit`.
+
+        With `unconfirmed` also what a claim has written and the database may still lose: for giving
+        back, never for running.
+        """
+        return await self._of_worker(worker_id, limit, exclude, unconfirmed) if limit > 0 else []
+
+    @abstractmethod
+    def _of_worker(
+        self, worker_id: ObjectId, limit: int, exclude: Collection[ObjectId], unconfirmed: bool
+    ) -> Awaitable[list[Job]]: ...
+
+    async def summaries(
+        self, worker_id: ObjectId, limit: int, redaction: Redaction | None = None
+    ) -> list[JobSummary]:
+        """Return what a list shows of what `of_worker` returns."""
+        return await self._summaries(worker_id, limit, redaction) if limit > 0 else []
+
+    @abstractmethod
+    def _summaries(
+        self, worker_id: ObjectId, limit: int, redaction: Redaction | None
+    ) -> Awaitable[list[JobSummary]]: ...
+
+    @abstractmethod
+    async def move(self, old: ObjectId, new: ObjectId) -> set[ObjectId]:
+        """Running under `old` → running under `new`; return all ids running under `new`."""
+
+    @abstractmethod
+    async def workers(self) -> set[ObjectId]:
+        """Return the worker ids of all running jobs."""
+
+
+class Kills(Desk, ABC):
+    """Kill requests: at once for a job that waits, kept until its end for one that runs."""
+
+    async def kill_waiting(self, job_id: ObjectId, now: datetime) -> Job | None:
+        """Pending, paused or running under no worker → killed, with its end; None in other states.
+
+        What runs under nobody's id (another writer left it so) nobody else would ever end.
+        """
+        killed = await self._kill_waiting(job_id, now)
+        if killed is not None:
+            self._tell(Hint.SETTLED, [job_id])
+        return killed
+
+    @abstractmethod
+    def _kill_waiting(self, job_id: ObjectId, now: datetime) -> Awaitable[Job | None]: ...
+
+    async def request(self, job_id: ObjectId, worker_id: ObjectId, now: datetime) -> None:
+        """Leave a kill request for a running job; twice is harmless.
+
+        It stands until it is acknowledged, however long that takes.
+        """
+        await self._request(job_id, worker_id, now)
+        self._tell(Hint.KILL, None)
+
+    @abstractmethod
+    def _request(
+        self, job_id: ObjectId, worker_id: ObjectId, now: datetime
+    ) -> Awaitable[object]: ...
+
+    async def requested(self, job_ids: Collection[ObjectId]) -> set[ObjectId]:
+        """Return those of the jobs that have an unacknowledged kill request."""
+        return await self._requested(job_ids) if job_ids else set()
+
+    @abstractmethod
+    def _requested(self, job_ids: Collection[ObjectId]) -> Awaitable[set[ObjectId]]: ...
+
+    async def acknowledge(self, job_ids: Collection[ObjectId]) -> None:
+        """Mark the kill requests of those of these jobs that are settled or gone as done.
+
+        One of a job that is pending, running or paused stands, also when the job has begun anew
+        since it was settled: only what was asked before a moment at which it was settled is done.
+        """
+        if job_ids:
+            await self._acknowledge(job_ids)
+
+    @abstractmethod
+    def _acknowledge(self, job_ids: Collection[ObjectId]) -> Awaitable[object]: ...
+
+
+class History(Desk, ABC):
+    """All jobs that are stored, for who looks for them, and what is done with those that ended."""
+
+    @abstractmethod
+    async def get(self, job_id: ObjectId) -> Job | None:
+        """Return a job or cron task, None when there is none of this id."""
+
+    async def get_many(self, job_ids: Collection[ObjectId]) -> list[Job]:
+        """Return those of the jobs and cron tasks that exist, in no order."""
+        return await self._get_many(job_ids) if job_ids else []
+
+    @abstractmethod
+    def _get_many(self, job_ids: Collection[ObjectId]) -> Awaitable[list[Job]]: ...
+
+    async def states_of(self, job_ids: Collection[ObjectId]) -> dict[ObjectId, State]:
+        """Return the states of those that exist, and read nothing else of them."""
+        return await self._states_of(job_ids) if job_ids else {}
+
+    @abstractmethod
+    def _states_of(self, job_ids: Collection[ObjectId]) -> Awaitable[dict[ObjectId, State]]: ...
+
+    async def find(self, query: JobQuery) -> list[Job]:
+        """Return a selection of jobs and cron tasks by id, newest first, at most its `limit`.
+
+        Where it looks through jobs, it is among the first `LOOK_THROUGH` of the rest of it.
+        """
+        return await self._find(query) if query.limit > 0 else []
+
+    @abstractmethod
+    def _find(self, query: JobQuery) -> Awaitable[list[Job]]: ...
+
+    async def summaries(
+        self, query: JobQuery, redaction: Redaction | None = None
+    ) -> list[JobSummary]:
+        """Return what a list shows of what `find` returns.
+
+        The database makes the extracts: payloads and results do not come out whole.
+        """
+        return await self._summaries(query, redaction) if query.limit > 0 else []
+
+    @abstractmethod
+    def _summaries(
+        self, query: JobQuery, redaction: Redaction | None
+    ) -> Awaitable[list[JobSummary]]: ...
+
+    @abstractmethod
+    async def find_active(self, type: JobType, name: str) -> Job | None:
+        """Return a pending, running or paused one of this name; an exclusive one before others."""
+
+    async def latest(
+        self,
+        names: Sequence[tuple[JobType, str]],
+        limit: int,
+        redaction: Redaction | None = None,
+    ) -> list[list[JobSummary]]:
+        """Return what a list shows of the newest jobs of each name, at most `limit` of each."""
+        if not names or limit < 1:
+            return [[] for _ in names]
+        return await self._latest(names, limit, redaction)
+
+    @abstractmethod
+    def _latest(
+        self, names: Sequence[tuple[JobType, str]], limit: int, redaction: Redaction | None
+    ) -> Awaitable[list[list[JobSummary]]]: ...
+
+    async def names(self, limit: int) -> list[tuple[JobType, str]]:
+        """Return the distinct (type, name) of stored jobs, at a cost that history has no part in.
+
+        At most `limit`, in order of type and name.
+        """
+        return await self._names(limit) if limit > 0 else []
+
+    @abstractmethod
+    def _names(self, limit: int) -> Awaitable[list[tuple[JobType, str]]]: ...
+
+    async def count(
+        self,
+        names: Sequence[tuple[JobType, str]],
+        cap: int,
+        statuses: Collection[JobStatus] | None = None,
+    ) -> list[NameCount]:
+        """Count the jobs of each name in each state, each count exact up to `cap`.
+
+        In these states only, where some are given; what is 0 is left out.
+        """
+        return await self._count(names, cap, statuses) if names else []
+
+    @abstractmethod
+    def _count(
+        self,
+        names: Sequence[tuple[JobType, str]],
+        cap: int,
+        statuses: Collection[JobStatus] | None,
+    ) -> Awaitable[list[NameCount]]: ...
+
+    @abstractmethod
+    async def count_matching(self, query: JobQuery, cap: int) -> int:
+        """Return how many jobs a selection has, exact up to `cap`, whatever its `limit`."""
+
+    async def requeue(self, job_id: ObjectId, now: datetime) -> Job | None:
+        """Settled → pending, due now, as if it had never run; its history of attempts stays.
+
+        Its notes and its saved state go.
+
+        None when it is not settled, or there is none. Raises JobConflictError when it is exclusive
+        and another one of its name is active.
+        """
+        job = await self._requeue(job_id, now)
+        if job is not None:
+            self._tell(Hint.WORK, None)
+        return job
+
+    @abstractmethod
+    def _requeue(self, job_id: ObjectId, now: datetime) -> Awaitable[Job | None]: ...
+
+    async def delete(self, job_ids: Collection[ObjectId]) -> set[ObjectId]:
+        """Present and not running → absent; return which are gone now and were there."""
+        return await self._delete(job_ids) if job_ids else set()
+
+    @abstractmethod
+    def _delete(self, job_ids: Collection[ObjectId]) -> Awaitable[set[ObjectId]]: ...
+
+    @abstractmethod
+    async def prune(self, before: datetime, limit: int) -> int:
+        """Settled before this time → absent; at most `limit`, return how many.
+
+        Not what the database removes by itself (`Abilities.history_days`). Also drops the kill
+        requests of jobs that are settled or gone, and rollups that are too old.
+        """
+
+
+class Workers(Desk, ABC):
+    """Registrations of workers; their times are the database's own."""
+
+    @abstractmethod
+    async def register(self, worker: WorkerInfo) -> None:
+        """Absent → registered, its `last_seen` the database's present time; or refresh it."""
+
+    @abstractmethod
+    async def beat(
+        self, worker_id: ObjectId, memory: int | None = None, clock_ahead: float | None = None
+    ) -> bool:
+        """Registered → with the database's present time as its `last_seen`, and these values.
+
+        False when there is no such registration (it is never created here). Repeating is harmless.
+        """
+
+    @abstractmethod
+    async def unregister(self, worker_id: ObjectId) -> None:
+        """Registered → absent; nothing when it is gone."""
+
+    @abstractmethod
+    async def registrations(self) -> Registrations:
+        """Return all registered workers with the database's present time."""
+
+    @abstractmethod
+    async def remove_dead(self, worker: WorkerInfo) -> bool:
+        """Registered, with the very `last_seen` that was read → absent; False when it moved on."""
+
+    @abstractmethod
+    async def count_alive(self) -> int:
+        """Count the registered workers that are alive, in one small read."""
+
+    @abstractmethod
+    async def vitals(self, leaving_out: Collection[str] = ()) -> Vitals:
+        """Count the workers and find the first due job's time, and read nothing else.
+
+        Jobs of some names are left out.
+        """
+
+
+class Crons(Desk, ABC):
+    """Crons: their pointer to the next occurrence, and the occurrences that stand in the queue."""
+
+    @abstractmethod
+    async def all(self) -> list[Cron]:
+        """Return all crons of the database, by name."""
+
+    @abstractmethod
+    async def create(self, cron: Cron) -> bool:
+        """Absent → as given; False when a cron of this name is there."""
+
+    @abstractmethod
+    async def update(
+        self, cron: Cron, cron_string: str, scheduled_for: datetime, now: datetime
+    ) -> bool:
+        """Move a cron's pointer, only if expression and pointer are still those of `cron`."""
+
+    @abstractmethod
+    async def remove(self, name: str) -> None:
+        """Present → absent, together with its pending occurrences that were planned by us."""
+
+    @abstractmethod
+    async def remove_occurrences(
+        self, name: str, after: datetime, keep: Collection[ObjectId]
+    ) -> int:
+        """Pending cron tasks later than `after` → absent; return how many.
+
+        Leaves those in `keep`, those that a retry put back, and those started by hand (their id is
+        not derived from name and time). Where the cron's pointer, as it stands now, is at none of
+        `keep`, what the caller knows is old: then also those before the pointer stay, which may
+        have come due meanwhile.
+        """
+
+    async def skip_waiting(self, name: str, now: datetime) -> int:
+        """Pending or paused cron tasks of this name → skipped, for `other`; return how many."""
+        skipped = await self._skip_waiting(name, now)
+        if skipped:
+            self._tell(Hint.SETTLED, None)
+        return skipped
+
+    @abstractmethod
+    def _skip_waiting(self, name: str, now: datetime) -> Awaitable[int]: ...
+
+    async def planned_by_node(self, name: str, moments: Collection[datetime]) -> set[datetime]:
+        """Return those of the moments for which the Node package has made an occurrence.
+
+        Whatever became of it since; its id is not derived from name and time, as ours are.
+        """
+        del name, moments
+        return set()
+
+    async def remove_planned_by_node(self, name: str, moment: datetime) -> None:
+        """Pending occurrences that the Node package has made for this moment → absent."""
+        del name, moment
+
+    async def give_cron(self, cron: Cron) -> bool:
+        """Ours, at this expression and pointer → the Node package's; False when it had changed.
+
+        Its id is then no longer derived from its name; its occurrences stay.
+        """
+        del cron
+        return False
+
+
+class Settings(Desk, ABC):
+    """Small documents by kind and name, changed only by whoever knows the last value."""
+
+    @abstractmethod
+    async def all(self, kind: str) -> dict[str, Setting]:
+        """Return the settings of a kind, by name."""
+
+    @abstractmethod
+    async def last(self, kind: str, limit: int) -> dict[str, Setting]:
+        """Return those settings of a kind whose names come last, the very last first."""
+
+    async def put(self, kind: str, name: str, value: Setting, expected: Setting | None) -> bool:
+        """Replace a setting if it still equals `expected` (None: if absent); False if it lost."""
+        done = await self._put(kind, name, value, expected)
+        self._tell(Hint.SETTINGS, None)
+        return done
+
+    @abstractmethod
+    def _put(
+        self, kind: str, name: str, value: Setting, expected: Setting | None
+    ) -> Awaitable[bool]: ...
+
+    async def remove(self, kind: str, name: str, expected: Setting | None = None) -> bool:
+        """Present, and equal to `expected` where that is given → absent; False when it is not."""
+        done = await self._remove(kind, name, expected)
+        self._tell(Hint.SETTINGS, None)
+        return done
+
+    @abstractmethod
+    def _remove(self, kind: str, name: str, expected: Setting | None) -> Awaitable[bool]: ...
+
+    async def remove_before(self, kind: str, name: str) -> None:
+        """Present → absent, for all settings of a kind whose names come before one."""
+        await self._remove_before(kind, name)
+        self._tell(Hint.SETTINGS, None)
+
+    @abstractmethod
+    def _remove_before(self, kind: str, name: str) -> Awaitable[object]: ...
+
+
+class Rollups(Desk, ABC):
+    """Counts of spans of time, added up."""
+
+    async def add(self, rollups: Sequence[Rollup]) -> None:
+        """Absent or present → with these counts added.
+
+        A repetition after a lost reply may count twice: they are for charts.
+        """
+        if rollups:
+            await self._add(rollups)
+
+    @abstractmethod
+    def _add(self, rollups: Sequence[Rollup]) -> Awaitable[object]: ...
+
+    @abstractmethod
+    async def since(self, seconds: int, since: datetime) -> list[Rollup]:
+        """Return the rollups of a span that begin at this time or later, the earliest first."""
 
 
 class Store(ABC):
@@ -93,26 +639,20 @@ class Store(ABC):
     address: str
     """Where it is, for messages; without credentials."""
 
-    needs_heartbeat: bool = True
-    """False where every worker lives in this process."""
+    intake: Intake
+    queue: Queue
+    runs: Runs
+    kills: Kills
+    history: History
+    workers: Workers
+    crons: Crons
+    settings: Settings
+    rollups: Rollups
 
-    hints_of_others: bool = True
-    """False where changes of other processes are found by polling only."""
-
-    hints_are_prompt: bool = True
-    """False where they come late or not at all: whoever had work a moment ago asks for more."""
-
-    history_days: float = inf
-    """After how many days the database itself removes settled jobs."""
-
-    refuses_own_fields: bool = False
-    """True where the Node package's validator refuses what a plain job does not have: retries and
-    the like. As `setup` or `look_at_validator` saw it last."""
-
-    claims_one_sooner: bool = False
-    """True where a claim of one job takes fewer round trips than a claim of several."""
-
-    # --- life ---------------------------------------------------------------------------------
+    @property
+    @abstractmethod
+    def abilities(self) -> Abilities:
+        """What this database can do, as far as it is known by now: `setup()` may find out more."""
 
     @abstractmethod
     async def setup(self) -> None:
@@ -121,9 +661,8 @@ class Store(ABC):
         Raises StoreSetupError when the database cannot serve as it is.
         """
 
-    async def look_at_validator(self) -> None:
+    async def look_at_validator(self) -> None:  # noqa: B027  # few databases have one
         """Bring `refuses_own_fields` up to date; by default there is nobody who refuses any."""
-        self.refuses_own_fields = False
 
     @abstractmethod
     async def close(self) -> None:
@@ -163,370 +702,4 @@ class Store(ABC):
 
         patience: seconds after which a beat that got no answer is to fail, where the store may
             choose. Raises StoreError where there can be no such connection.
-        """
-
-    # --- jobs: made, claimed, settled -----------------------------------------------------------
-
-    @abstractmethod
-    async def insert(self, jobs: Sequence[Job]) -> list[Job]:
-        """Absent → as given, in one bulk write; return those refused.
-
-        Refused is an exclusive job while another of its type and name is pending, running or
-        paused, and one whose unique key another of its name holds (unique indexes decide). A job
-        whose id is there already counts as inserted: it was our own first attempt, or another
-        scheduler's same occurrence.
-        """
-
-    @abstractmethod
-    async def insert_in(self, session: Any, jobs: Sequence[Job]) -> None:
-        """Absent → as given, as a part of the caller's transaction.
-
-        Raises InvalidArgumentError when `session` is none of this database, and JobConflictError
-        where `insert` would refuse one. Errors of the caller's driver are not translated: it may
-        have to repeat the transaction.
-        """
-
-    @abstractmethod
-    async def find_holder(self, name: str, unique_key: str) -> SimpleJob | None:
-        """Return the job that holds a unique key of a name."""
-
-    @abstractmethod
-    async def release_key(self, holder: SimpleJob) -> None:
-        """Holding its unique key in the very state that was read → without it, else unchanged."""
-
-    @abstractmethod
-    async def replace(self, holder: SimpleJob, job: SimpleJob) -> SimpleJob | None:
-        """Pending and holding its unique key → `job` under its id, as if it had never run.
-
-        See `models.replaced_by`; its saved state goes, too. Returns it as it then stands; None when
-        it waits no more, or was changed since it was read.
-        """
-
-    @abstractmethod
-    async def claim(self, claim: Claim) -> list[Job]:
-        """Pending or paused, due, of these names, not excluded → running under the worker.
-
-        Takes at most `limit`, by priority and then by `scheduled_for` (of a claim of what is
-        overdue, by that alone); sets `started_at` where it
-        is empty and `updated_at` always. Returns what is now ours, in that order; [] when there is
-        nothing. After a lost reply the claimed runs stand under the worker's id: see `runs_of`.
-        """
-
-    @abstractmethod
-    async def next_due(self, names: Collection[str]) -> datetime | None:
-        """Return the earliest `scheduled_for` of pending or paused jobs of these names."""
-
-    @abstractmethod
-    async def settle(self, settlements: Sequence[Settlement]) -> Verdict:
-        """Running, under the fence's worker and at its attempt → the outcome's state.
-
-        Each is guarded on its own. Won are those that hold exactly what was to be written (so a
-        repetition after a lost reply says the same), refused those that cannot be stored as they
-        are, which keeps no other from being written; the rest were taken away.
-        """
-
-    @abstractmethod
-    async def save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> Mapping[ObjectId, str]:
-        """Running, under the job's worker and at its attempt → the same, with these notes.
-
-        Each is guarded on its own; one that was taken away stays as it is. Returns the jobs whose
-        notes cannot be stored, and why; the others' are.
-        """
-
-    @abstractmethod
-    async def save_state(self, job: Job, state: Any) -> bool:
-        """Running, under the job's worker and at its attempt → the same, with this state.
-
-        False when it was taken away. The state stays until the job is sent round again by hand.
-        """
-
-    @abstractmethod
-    async def state(self, job_id: ObjectId) -> Any:
-        """Return the state that was saved last; None when none was, or there is no such job."""
-
-    @abstractmethod
-    async def requeue(self, job_id: ObjectId, now: datetime) -> Job | None:
-        """Settled → pending, due now, as if it had never run; its history of attempts stays.
-
-        Its notes and its saved state go.
-
-        None when it is not settled, or there is none. Raises JobConflictError when it is exclusive
-        and another one of its name is active.
-        """
-
-    @abstractmethod
-    async def runs_of(
-        self,
-        worker_id: ObjectId,
-        limit: int,
-        exclude: Collection[ObjectId] = (),
-        *,
-        unconfirmed: bool = False,
-    ) -> list[Job]:
-        """Return what is running under this worker's id and not in `exclude`, at most `limit`.
-
-        With `unconfirmed` also what a claim has written and the database may still lose: for giving
-        back, never for running.
-        """
-
-    @abstractmethod
-    async def move_runs(self, old: ObjectId, new: ObjectId) -> set[ObjectId]:
-        """Running under `old` → running under `new`; return all ids running under `new`."""
-
-    # --- kill -----------------------------------------------------------------------------------
-
-    @abstractmethod
-    async def kill_waiting(self, job_id: ObjectId, now: datetime) -> Job | None:
-        """Pending, paused or running under no worker → killed, with its end; None in other states.
-
-        What runs under nobody's id (another writer left it so) nobody else would ever end.
-        """
-
-    @abstractmethod
-    async def request_kill(self, job_id: ObjectId, worker_id: ObjectId, now: datetime) -> None:
-        """Leave a kill request for a running job; twice is harmless.
-
-        It stands until it is acknowledged, however long that takes.
-        """
-
-    @abstractmethod
-    async def kill_requests(self, job_ids: Collection[ObjectId]) -> set[ObjectId]:
-        """Return those of the jobs that have an unacknowledged kill request."""
-
-    @abstractmethod
-    async def acknowledge_kills(self, job_ids: Collection[ObjectId]) -> None:
-        """Mark the kill requests of those of these jobs that are settled or gone as done.
-
-        One of a job that is pending, running or paused stands, also when the job has begun anew
-        since it was settled: only what was asked before a moment at which it was settled is done.
-        """
-
-    # --- workers --------------------------------------------------------------------------------
-
-    @abstractmethod
-    async def register(self, worker: WorkerInfo) -> None:
-        """Absent → registered, its `last_seen` the database's present time; or refresh it."""
-
-    @abstractmethod
-    async def beat(
-        self, worker_id: ObjectId, memory: int | None = None, clock_ahead: float | None = None
-    ) -> bool:
-        """Registered → with the database's present time as its `last_seen`, and these values.
-
-        False when there is no such registration (it is never created here). Repeating is harmless.
-        """
-
-    @abstractmethod
-    async def unregister(self, worker_id: ObjectId) -> None:
-        """Registered → absent; nothing when it is gone."""
-
-    @abstractmethod
-    async def registrations(self) -> Registrations:
-        """Return all registered workers with the database's present time."""
-
-    @abstractmethod
-    async def running_worker_ids(self) -> set[ObjectId]:
-        """Return the worker ids of all running jobs."""
-
-    @abstractmethod
-    async def remove_dead(self, worker: WorkerInfo) -> bool:
-        """Registered, with the very `last_seen` that was read → absent; False when it moved on."""
-
-    # --- crons ----------------------------------------------------------------------------------
-
-    @abstractmethod
-    async def crons(self) -> list[Cron]:
-        """Return all crons of the database, by name."""
-
-    @abstractmethod
-    async def create_cron(self, cron: Cron) -> bool:
-        """Absent → as given; False when a cron of this name is there."""
-
-    @abstractmethod
-    async def update_cron(
-        self, cron: Cron, cron_string: str, scheduled_for: datetime, now: datetime
-    ) -> bool:
-        """Move a cron's pointer, only if expression and pointer are still those of `cron`."""
-
-    @abstractmethod
-    async def remove_cron(self, name: str) -> None:
-        """Present → absent, together with its pending occurrences that were planned by us."""
-
-    @abstractmethod
-    async def remove_occurrences(
-        self, name: str, after: datetime, keep: Collection[ObjectId]
-    ) -> int:
-        """Pending cron tasks later than `after` → absent; return how many.
-
-        Leaves those in `keep`, those that a retry put back, and those started by hand (their id is
-        not derived from name and time). Where the cron's pointer, as it stands now, is at none of
-        `keep`, what the caller knows is old: then also those before the pointer stay, which may
-        have come due meanwhile.
-        """
-
-    @abstractmethod
-    async def skip_waiting(self, name: str, now: datetime) -> int:
-        """Pending or paused cron tasks of this name → skipped, for `other`; return how many."""
-
-    async def planned_by_node(self, name: str, moments: Collection[datetime]) -> set[datetime]:
-        """Return those of the moments for which the Node package has made an occurrence.
-
-        Whatever became of it since; its id is not derived from name and time, as ours are.
-        """
-        del name, moments
-        return set()
-
-    async def remove_planned_by_node(self, name: str, moment: datetime) -> None:
-        """Pending occurrences that the Node package has made for this moment → absent."""
-        del name, moment
-
-    async def give_cron(self, cron: Cron) -> bool:
-        """Ours, at this expression and pointer → the Node package's; False when it had changed.
-
-        Its id is then no longer derived from its name; its occurrences stay.
-        """
-        del cron
-        return False
-
-    # --- settings -------------------------------------------------------------------------------
-
-    @abstractmethod
-    async def settings(self, kind: str) -> dict[str, Setting]:
-        """Return the settings of a kind, by name."""
-
-    @abstractmethod
-    async def put_setting(
-        self, kind: str, name: str, value: Setting, expected: Setting | None
-    ) -> bool:
-        """Replace a setting if it still equals `expected` (None: if absent); False if it lost."""
-
-    @abstractmethod
-    async def remove_setting(self, kind: str, name: str, expected: Setting | None = None) -> bool:
-        """Present, and equal to `expected` where that is given → absent; False when it is not."""
-
-    @abstractmethod
-    async def last_settings(self, kind: str, limit: int) -> dict[str, Setting]:
-        """Return those settings of a kind whose names come last, the very last first."""
-
-    @abstractmethod
-    async def remove_settings_before(self, kind: str, name: str) -> None:
-        """Present → absent, for all settings of a kind whose names come before one."""
-
-    # --- reading --------------------------------------------------------------------------------
-
-    @abstractmethod
-    async def get(self, job_id: ObjectId) -> Job | None:
-        """Return a job or cron task, None when there is none of this id."""
-
-    @abstractmethod
-    async def get_many(self, job_ids: Collection[ObjectId]) -> list[Job]:
-        """Return those of the jobs and cron tasks that exist, in no order."""
-
-    @abstractmethod
-    async def states_of(self, job_ids: Collection[ObjectId]) -> dict[ObjectId, State]:
-        """Return the states of those that exist, and read nothing else of them."""
-
-    @abstractmethod
-    async def find(self, query: JobQuery) -> list[Job]:
-        """Return a selection of jobs and cron tasks by id, newest first, at most its `limit`.
-
-        Where it looks through jobs, it is among the first `LOOK_THROUGH` of the rest of it.
-        """
-
-    @abstractmethod
-    async def count_matching(self, query: JobQuery, cap: int) -> int:
-        """Return how many jobs a selection has, exact up to `cap`, whatever its `limit`."""
-
-    @abstractmethod
-    async def delete(self, job_ids: Collection[ObjectId]) -> set[ObjectId]:
-        """Present and not running → absent; return which are gone now and were there."""
-
-    @abstractmethod
-    async def find_active(self, type: JobType, name: str) -> Job | None:
-        """Return a pending, running or paused one of this name; an exclusive one before others."""
-
-    @abstractmethod
-    async def find_summaries(
-        self, query: JobQuery, redaction: Redaction | None = None
-    ) -> list[JobSummary]:
-        """Return what a list shows of what `find` returns.
-
-        The database makes the extracts: payloads and results do not come out whole.
-        """
-
-    @abstractmethod
-    async def queue(
-        self,
-        now: datetime,
-        limit: int,
-        leaving_out: Collection[str] = (),
-        redaction: Redaction | None = None,
-    ) -> list[JobSummary]:
-        """Return the pending and paused jobs and cron tasks that are due, the earliest first.
-
-        All but those of some names; what a list shows of them, as `find_summaries` does.
-        """
-
-    @abstractmethod
-    async def summaries_of_runs(
-        self, worker_id: ObjectId, limit: int, redaction: Redaction | None = None
-    ) -> list[JobSummary]:
-        """Return what a list shows of what `runs_of` returns."""
-
-    @abstractmethod
-    async def latest(
-        self,
-        names: Sequence[tuple[JobType, str]],
-        limit: int,
-        redaction: Redaction | None = None,
-    ) -> list[list[JobSummary]]:
-        """Return what a list shows of the newest jobs of each name, at most `limit` of each."""
-
-    @abstractmethod
-    async def count_alive(self) -> int:
-        """Count the registered workers that are alive, in one small read."""
-
-    @abstractmethod
-    async def vitals(self, leaving_out: Collection[str] = ()) -> Vitals:
-        """Count the workers and find the first due job's time, and read nothing else.
-
-        Jobs of some names are left out.
-        """
-
-    @abstractmethod
-    async def names(self, limit: int) -> list[tuple[JobType, str]]:
-        """Return the distinct (type, name) of stored jobs, at a cost that history has no part in.
-
-        At most `limit`, in order of type and name.
-        """
-
-    @abstractmethod
-    async def count(
-        self,
-        names: Sequence[tuple[JobType, str]],
-        cap: int,
-        statuses: Collection[JobStatus] | None = None,
-    ) -> list[NameCount]:
-        """Count the jobs of each name in each state, each count exact up to `cap`.
-
-        In these states only, where some are given; what is 0 is left out.
-        """
-
-    @abstractmethod
-    async def add_rollups(self, rollups: Sequence[Rollup]) -> None:
-        """Absent or present → with these counts added.
-
-        A repetition after a lost reply may count twice: they are for charts.
-        """
-
-    @abstractmethod
-    async def rollups(self, seconds: int, since: datetime) -> list[Rollup]:
-        """Return the rollups of a span that begin at this time or later, the earliest first."""
-
-    @abstractmethod
-    async def prune(self, before: datetime, limit: int) -> int:
-        """Settled before this time → absent; at most `limit`, return how many.
-
-        Also drops kill requests of over an hour. MongoDB does both by itself (TTL): 0. And rollups
-        that are too old.
         """

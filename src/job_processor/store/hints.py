@@ -1,30 +1,54 @@
-"""Who in this process wants to know that something may have changed in the database."""
+"""That something may have changed in the database: what is told, and to whom in this process."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable
+from enum import Flag, auto
 from typing import TypeAlias
 
 from bson import ObjectId
 
 from job_processor.models import SETTLED, WAITING, JobStatus
-from job_processor.store.base import EndListener, Hint, HintListener
 
-_NOTHING = Hint(0)
 _logger = logging.getLogger("job_processor")
 
 
-Listener: TypeAlias = Callable[[Hint, Collection[ObjectId] | None], object]
+class Hint(Flag):
+    """What may have changed. A hint is never the truth: whoever gets one looks."""
+
+    WORK = auto()
+    """A job may have become claimable."""
+    KILL = auto()
+    """A kill request may have arrived."""
+    SETTLED = auto()
+    """A job may have been settled."""
+    SETTINGS = auto()
+    """A setting may have changed."""
+    NODE = auto()
+    """A worker of the Node package may have begun, which rearranges what we share with it."""
+
+
+NOTHING = Hint(0)
+
+ANYTHING = Hint.WORK | Hint.KILL | Hint.SETTLED | Hint.SETTINGS
+"""All that processes of ours change; a store that Node knows adds `Hint.NODE`."""
+
+HintListener: TypeAlias = Callable[[Hint], object]
+
+EndListener: TypeAlias = Callable[[Collection[ObjectId] | None], object]
+"""Gets the ids of jobs that were settled; None: any may have been."""
+
+Tell: TypeAlias = Callable[[Hint, Collection[ObjectId] | None], object]
 """Gets a hint and, of settled jobs, their ids; None: any may have been settled."""
 
 
-def of_hints(listener: HintListener) -> Listener:
+def of_hints(listener: HintListener) -> Tell:
     """Return a listener that hands on the hints."""
     return lambda hint, _: listener(hint)
 
 
-def of_ends(listener: EndListener) -> Listener:
+def of_ends(listener: EndListener) -> Tell:
     """Return a listener that hands on which jobs were settled."""
 
     def forward(hint: Hint, ended: Collection[ObjectId] | None) -> None:
@@ -42,19 +66,19 @@ def told(states: Iterable[tuple[ObjectId, JobStatus]]) -> tuple[Hint, list[Objec
             ended.append(job_id)
         elif status in WAITING:
             waits = True
-    return (Hint.WORK if waits else _NOTHING) | (Hint.SETTLED if ended else _NOTHING), ended
+    return (Hint.WORK if waits else NOTHING) | (Hint.SETTLED if ended else NOTHING), ended
 
 
 class HintListeners:
     """Hands each hint to every listener; one that fails is logged and harms nobody."""
 
     def __init__(self) -> None:
-        self._listeners: tuple[Listener, ...] = ()
+        self._listeners: tuple[Tell, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self._listeners)
 
-    def add(self, listener: Listener) -> Callable[[], None]:
+    def add(self, listener: Tell) -> Callable[[], None]:
         """Call `listener` with each hint; returns a function that ends it (twice is harmless)."""
 
         def forward(hint: Hint, ended: Collection[ObjectId] | None) -> None:
@@ -67,7 +91,11 @@ class HintListeners:
 
         return forget
 
-    def emit(self, hint: Hint, ended: Collection[ObjectId] | None = None) -> None:
+    def clear(self) -> None:
+        """Forget everybody."""
+        self._listeners = ()
+
+    def tell(self, hint: Hint, ended: Collection[ObjectId] | None = None) -> None:
         """Hand `hint` to the listeners, unless it says nothing."""
         if not hint:
             return

@@ -10,6 +10,8 @@ from pymongo.errors import DuplicateKeyError
 
 from job_processor.clock import EPOCH
 from job_processor.models import Cron, Output, SkipMetadata, cron_id, occurrence_id
+from job_processor.store.base import Crons
+from job_processor.store.mongo.desks import MongoDesk, translated
 from job_processor.store.mongo.documents import (
     JOB_STATUSES,
     WAITING_STATUSES,
@@ -18,14 +20,11 @@ from job_processor.store.mongo.documents import (
     output_document,
     to_cron,
 )
-from job_processor.store.mongo.handles import Handles
 
 
-class Crons:
+@translated()
+class MongoCrons(MongoDesk, Crons):
     """Creates, moves and removes crons, and removes occurrences that no longer stand."""
-
-    def __init__(self, handles: Handles) -> None:
-        self._jobs = handles.jobs
 
     async def all(self) -> list[Cron]:
         """Return all crons of the database, by name."""
@@ -88,7 +87,7 @@ class Crons:
         planned = {"type": "cron_task", "name": name, "status": "pending"}
         await self._jobs.delete_many({**planned, "scheduled_for": moment, "_id": {"$ne": derived}})
 
-    async def give(self, cron: Cron) -> bool:
+    async def give_cron(self, cron: Cron) -> bool:
         """Ours, at this expression and pointer → the Node package's; False when it had changed.
 
         Gone first, so that its scheduler never sees two: after a crash in between, the owner that
@@ -113,7 +112,7 @@ class Crons:
 
     async def remove(self, name: str) -> None:
         """Present → absent, with its pending occurrences; the cron last, so that it is repeated."""
-        await self._remove(name, await self._standing(name, EPOCH))
+        await self._take_away(name, await self._standing(name, EPOCH))
         await self._jobs.delete_one({"_id": cron_id(name), "type": "cron"})
 
     async def remove_occurrences(
@@ -132,9 +131,9 @@ class Crons:
         if pointer is not None and occurrence_id(name, pointer["scheduled_for"]) not in keep:
             first = pointer["scheduled_for"]
             superfluous = {id: each for id, each in superfluous.items() if each >= first}
-        return await self._remove(name, superfluous)
+        return await self._take_away(name, superfluous)
 
-    async def skip_waiting(self, name: str, now: datetime) -> int:
+    async def _skip_waiting(self, name: str, now: datetime) -> int:
         """Pending or paused cron tasks of this name → skipped."""
         output = Output("--", None, None, SkipMetadata("other", None, now))
         result = await self._jobs.update_many(
@@ -159,7 +158,7 @@ class Crons:
             if document["_id"] == occurrence_id(name, document["scheduled_for"])
         }
 
-    async def _remove(self, name: str, occurrences: Collection[ObjectId]) -> int:
+    async def _take_away(self, name: str, occurrences: Collection[ObjectId]) -> int:
         if not occurrences:
             return 0
         untouched = _untouched(name, EPOCH)

@@ -175,6 +175,14 @@ def index_of(error: Mapping[str, Any]) -> str:
     return found[1] if found else ", ".join(error.get("keyPattern") or ("unknown",))
 
 
+def not_ours(error: Mapping[str, Any]) -> str:
+    """Return what there is to say of a unique index that somebody else has made."""
+    return (
+        f"the unique index {index_of(error)!r} of this collection refuses it, which is none of "
+        "this package's; drop it, or use a unique_key instead"
+    )
+
+
 RACES = frozenset(
     {
         INDEX_OPTIONS_CONFLICT,

@@ -1,20 +1,25 @@
-"""New jobs, in one bulk write, and settled ones that are to wait again."""
+"""New jobs, in one bulk write or in a caller's transaction; and who holds a unique key."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
-from bson import ObjectId
-from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, WriteError
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import BulkWriteError, WriteError
 
-from job_processor.errors import JobConflictError, StoreRefusedError
-from job_processor.models import Job, SimpleJob
+from job_processor.errors import (
+    InvalidArgumentError,
+    JobConflictError,
+    StoreRefusedError,
+    Unshown,
+)
+from job_processor.models import Job, SimpleJob, replaced_by
+from job_processor.store.base import Intake
+from job_processor.store.mongo.desks import MongoDesk, translated
 from job_processor.store.mongo.documents import (
-    JOB_TYPES,
-    SETTLED_STATUSES,
+    ACTIVE_STATUSES,
     Document,
     job_document,
     to_job,
@@ -27,25 +32,28 @@ from job_processor.store.mongo.errors import (
     is_refused_by_validator,
     write_errors,
 )
-from job_processor.store.mongo.handles import Handles
-from job_processor.store.mongo.indexes import index_of, is_conflict
-from job_processor.store.mongo.modifying import update_then_find
+from job_processor.store.mongo.indexes import is_conflict, not_ours
+from job_processor.store.mongo.whole import find_one_whole
+
+_ALLOWED = (
+    "allowed is a session of the client whose database the processor was given: "
+    "JobProcessor(db=client['name']) and client.start_session()"
+)
+_NO_TRANSACTION = (
+    "it is in no transaction, so the jobs would be stored at once, whatever follows; begin one "
+    "with session.start_transaction() or session.with_transaction(), or leave session out"
+)
 
 
-class Jobs:
-    """Inserts jobs, and lets settled ones wait again."""
+@translated(but="insert_in")
+class MongoIntake(MongoDesk, Intake):
+    """Inserts jobs; finds, releases and changes the holder of a key."""
 
-    def __init__(self, handles: Handles) -> None:
-        self._jobs = handles.jobs
-        self._latest = handles.latest_jobs
-
-    async def insert(self, jobs: Sequence[Job]) -> list[Job]:
+    async def _insert(self, jobs: Sequence[Job]) -> list[Job]:
         """Absent → as given; return those that an exclusive index refused.
 
         A job whose id is there already counts as inserted, so a repetition is harmless.
         """
-        if not jobs:
-            return []
         try:
             if len(jobs) == 1:
                 await self._jobs.insert_one(job_document(jobs[0]))
@@ -54,46 +62,67 @@ class Jobs:
         except (BulkWriteError, WriteError) as error:
             if is_refused_by_validator(error) and any(map(_trace, jobs)):
                 # Node has come since this process looked: a trace is no reason to lose a job.
-                return await self.insert([_untraced(job) for job in jobs])
+                return await self._insert([_untraced(job) for job in jobs])
             return await self._refused(jobs, error)
         return []
 
-    async def requeue(self, job_id: ObjectId, now: datetime) -> Job | None:
-        """Settled → pending, due now; None when it is not settled."""
-        settled = {
-            "_id": job_id,
-            "type": {"$in": JOB_TYPES},
-            "status": {"$in": SETTLED_STATUSES},
-        }
-        try:
-            document = await update_then_find(self._jobs, settled, _to_waiting(now))
-        except DuplicateKeyError as error:
-            if not is_conflict(_details(error)):
-                told = f"job {job_id} cannot be retried: {_not_ours(error.details or {})}"
-                raise StoreRefusedError(told) from error
-            raise JobConflictError.of(job_id) from error
-        except OperationFailure as error:
-            if is_refused_by_validator(error):
-                told = f"job {job_id} cannot be retried: {VALIDATOR_ADVICE}"
-                raise StoreRefusedError(told) from error
-            raise
-        return None if document is None else to_job(document)
+    async def insert_in(self, session: Any, jobs: Sequence[Job]) -> None:
+        """Absent → as given, once the caller commits.
 
-    async def delete(self, job_ids: Collection[ObjectId]) -> set[ObjectId]:
-        """Present and not running → absent; return which are gone now and were there."""
-        if not job_ids:
-            return set()
-        at_rest = {
-            "_id": {"$in": list(job_ids)},
-            "type": {"$in": JOB_TYPES},
-            "status": {"$ne": "running"},
+        A conflict ends the transaction on the server, so it is an error. The driver's own errors
+        pass: their labels tell the caller's `with_transaction` to try again.
+        """
+        if not isinstance(session, AsyncClientSession):
+            raise InvalidArgumentError("session", session, _ALLOWED)
+        if session.client is not self._handles.database.client:
+            refused = f"it is of another client; {_ALLOWED} ({self.address})"
+            raise InvalidArgumentError("session", session, refused)
+        if not session.in_transaction:
+            raise InvalidArgumentError("session", Unshown(session), _NO_TRANSACTION)
+        if not jobs:
+            return
+        try:
+            await self._jobs.insert_many(map(job_document, jobs), session=session)
+        except BulkWriteError as error:
+            if any(map(is_conflict, write_errors(error))):
+                raise JobConflictError.in_transaction(jobs) from error
+            raise
+
+    async def find_holder(self, name: str, unique_key: str) -> SimpleJob | None:
+        """Return the job that holds a key, as the primary has it last."""
+        of_key: Document = {"type": "simple", "name": name, "unique_key": unique_key}
+        for holding in ({"status": {"$in": ACTIVE_STATUSES}}, {"unique_until": {"$exists": True}}):
+            document = await find_one_whole(self._last, {**of_key, **holding})
+            if document is not None:
+                return _simple(document)
+        return None
+
+    async def release_key(self, holder: SimpleJob) -> None:
+        """Holding its key in the very state that was read → without it."""
+        as_read: Document = {
+            "_id": holder.id,
+            "status": holder.status.value,
+            "unique_key": holder.unique_key,
+            "unique_until": holder.unique_until,
         }
-        there = {document["_id"] async for document in self._latest.find(at_rest, {"_id": 1})}
-        if not there:
-            return set()
-        await self._jobs.delete_many({**at_rest, "_id": {"$in": list(there)}})
-        left = self._latest.find({"_id": {"$in": list(there)}}, {"_id": 1})
-        return there - {document["_id"] async for document in left}
+        await self._jobs.update_one(as_read, {"$unset": {"unique_key": "", "unique_until": ""}})
+
+    async def _replace(self, holder: SimpleJob, job: SimpleJob) -> SimpleJob | None:
+        """Pending and holding its key → with what `job` asks for; None when it waits no more.
+
+        The whole document is written anew: the change stream tells that, and not the change of a
+        time alone. What is there of earlier runs goes with the old one.
+        """
+        replaced = replaced_by(holder, job)
+        waiting: Document = {
+            "_id": holder.id,
+            "status": "pending",
+            "unique_key": holder.unique_key,
+            "unique_until": holder.unique_until,
+            "updated_at": {"$lte": replaced.updated_at},  # which never goes back
+        }
+        result = await self._jobs.replace_one(waiting, job_document(replaced))
+        return replaced if result.matched_count else None
 
     async def _refused(self, jobs: Sequence[Job], error: BulkWriteError | WriteError) -> list[Job]:
         if is_away(error):
@@ -109,7 +138,7 @@ class Jobs:
             if _is_duplicate_id(each):
                 continue
             if not is_conflict(each):
-                told = f"job {job.name!r} ({job.id}): {_not_ours(each)}"
+                told = f"job {job.name!r} ({job.id}): {not_ours(each)}"
                 raise StoreRefusedError(told) from error
             duplicates.append(job)
         if not duplicates:
@@ -117,11 +146,17 @@ class Jobs:
         # Where a document breaks both indexes, the server may name either one.
         there = {
             document["_id"]
-            async for document in self._latest.find(
+            async for document in self._last.find(
                 {"_id": {"$in": [job.id for job in duplicates]}}, {"_id": 1}
             )
         }
         return [job for job in duplicates if job.id not in there]
+
+
+def _simple(document: Any) -> SimpleJob:
+    job = to_job(document)
+    assert isinstance(job, SimpleJob)  # noqa: S101  # no other has a unique key
+    return job
 
 
 def _trace(job: Job) -> str | None:
@@ -130,40 +165,6 @@ def _trace(job: Job) -> str | None:
 
 def _untraced(job: Job) -> Job:
     return replace(job, traceparent=None) if isinstance(job, SimpleJob) else job
-
-
-def _to_waiting(now: datetime) -> list[Document]:
-    """Return what makes a settled job as new; the planned time of an occurrence is kept."""
-    is_occurrence = {"$eq": ["$type", "cron_task"]}
-    planned = {"$ifNull": ["$planned_for", "$scheduled_for"]}
-    return [
-        {
-            "$set": {
-                "status": "pending",
-                "updated_at": {"$max": ["$updated_at", now]},
-                "scheduled_for": now,
-                "started_at": None,
-                "ended_at": None,
-                "worker_id": None,
-                "output": None,
-                "planned_for": {"$cond": [is_occurrence, planned, "$$REMOVE"]},
-                "sync": {"$cond": [is_occurrence, "$$REMOVE", False]},
-            }
-        },
-        {"$unset": ["attempt", "crashes", "expires_at", "notes", "state", "state_saved"]},
-    ]
-
-
-def _details(error: OperationFailure) -> Mapping[str, Any]:
-    return {**(error.details or {}), "code": error.code}
-
-
-def _not_ours(error: Mapping[str, Any]) -> str:
-    """Return what there is to say of a unique index that somebody else has made."""
-    return (
-        f"the unique index {index_of(error)!r} of this collection refuses it, which is none of "
-        "this package's; drop it, or use a unique_key instead"
-    )
 
 
 def _is_duplicate_id(error: Mapping[str, Any]) -> bool:

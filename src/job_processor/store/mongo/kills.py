@@ -15,6 +15,8 @@ from datetime import datetime
 from bson import ObjectId
 
 from job_processor.models import Job, JobStatus
+from job_processor.store.base import Kills
+from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (
     ACTIVE_STATUSES,
     JOB_TYPES,
@@ -22,21 +24,21 @@ from job_processor.store.mongo.documents import (
     Document,
     to_job,
 )
-from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.modifying import update_then_find
 
 _KIND = "kill"
 
 
-class Signals:
+@translated()
+class MongoKills(MongoDesk, Kills):
     """Kills what waits, and leaves, finds and acknowledges requests for what runs."""
 
-    def __init__(self, handles: Handles) -> None:
-        self._jobs = handles.jobs
-        self._signals = handles.signals
-        self._settings = handles.settings
+    def __init__(self, plumbing: Plumbing) -> None:
+        super().__init__(plumbing)
+        self._signals = plumbing.handles.signals
+        self._settings = plumbing.handles.settings
 
-    async def kill_waiting(self, job_id: ObjectId, now: datetime) -> Job | None:
+    async def _kill_waiting(self, job_id: ObjectId, now: datetime) -> Job | None:
         """Pending, paused or running under no worker → killed; None in other states."""
         document = await update_then_find(
             self._jobs,
@@ -55,7 +57,7 @@ class Signals:
         )
         return None if document is None else to_job(document)
 
-    async def request_kill(self, job_id: ObjectId, worker_id: ObjectId, now: datetime) -> None:
+    async def _request(self, job_id: ObjectId, worker_id: ObjectId, now: datetime) -> None:
         """Leave a request. A second one is harmless, and takes the place of the first."""
         request = ObjectId()
         kept = {"kind": _KIND, "name": str(job_id), "value": {"job": job_id, "request": request}}
@@ -71,19 +73,17 @@ class Signals:
             }
         )
 
-    async def kill_requests(self, job_ids: Collection[ObjectId]) -> set[ObjectId]:
+    async def _requested(self, job_ids: Collection[ObjectId]) -> set[ObjectId]:
         """Return those of the jobs that have an unacknowledged request."""
-        if not job_ids:
-            return set()
         return {job for job, _ in await self._open(job_ids)}
 
-    async def acknowledge_kills(self, job_ids: Collection[ObjectId]) -> None:
+    async def _acknowledge(self, job_ids: Collection[ObjectId]) -> None:
         """Mark the requests of those of these jobs that are settled or gone as done.
 
         The requests are read before the jobs: whatever was asked by then was asked of a run that
         has ended. What is asked from then on has another id.
         """
-        asked = await self._open(job_ids) if job_ids else []
+        asked = await self._open(job_ids)
         if not asked:
             return
         going_on = await self._going_on([job for job, _ in asked])
@@ -98,7 +98,7 @@ class Signals:
         """Take away what is kept of jobs that are settled or gone, such as those Node killed."""
         query = {"_id": {"$gte": f"{_KIND}:", "$lt": f"{_KIND};"}, "kind": _KIND}
         kept = await self._settings.find(query, {"value.job": 1}).to_list()
-        await self.acknowledge_kills([each["value"]["job"] for each in kept])
+        await self.acknowledge([each["value"]["job"] for each in kept])
 
     async def _open(self, job_ids: Collection[ObjectId]) -> list[tuple[ObjectId, ObjectId]]:
         """Return the requests that stand, each with its job in front."""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 
 from bson import json_util
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from job_processor.models import cron_id, occurrence_id, written_at
 from job_processor.settings import COUNT_CAP, HISTORY_BATCH, STATUS_NAMES
-from job_processor.store.mongo.crons import Crons
+from job_processor.store.mongo.crons import MongoCrons
+from job_processor.store.mongo.desks import answered
 from job_processor.store.mongo.documents import Document, cron_document
-from job_processor.store.mongo.errors import API_STRICT, DRIVER_ERRORS, translate
+from job_processor.store.mongo.errors import API_STRICT
 from job_processor.store.mongo.handles import Collection, Handles
-from job_processor.store.mongo.history import Reading
+from job_processor.store.mongo.history import MongoHistory
 from job_processor.store.mongo.indexes import JOBS, SIGNALS, WORKERS, Index, existing_indexes
 from job_processor.store.mongo.pruning import end_killed
 from job_processor.store.mongo.schema import (
@@ -24,11 +25,9 @@ from job_processor.store.mongo.schema import (
     recognize,
     validator,
 )
-from job_processor.store.mongo.settings import Settings
-from job_processor.store.mongo.workers import Workers
+from job_processor.store.mongo.settings import MongoSettings
+from job_processor.store.mongo.workers import MongoWorkers
 from job_processor.store.node import FoundIndex, NodeSide, Survey, ValidatorOwner
-
-T = TypeVar("T")
 
 _OWN_FIELDS = (
     *("attempt", "attempts", "crashes", "expires_at", "notes", "planned_for", "priority"),
@@ -65,47 +64,54 @@ async def _version(handles: Handles) -> str:
 class MongoNodeSide(NodeSide):
     """Reads and writes the collections of one prefix."""
 
-    def __init__(self, handles: Handles, reading: Reading, address: str) -> None:
+    def __init__(
+        self,
+        handles: Handles,
+        history: MongoHistory,
+        settings: MongoSettings,
+        workers: MongoWorkers,
+        crons: MongoCrons,
+    ) -> None:
         self._handles = handles
-        self._reading = reading
-        self._address = address
-        self._settings = Settings(handles)
-        self._workers = Workers(handles)
-        self._crons = Crons(handles)
+        self._history = history
+        self._settings = settings
+        self._workers = workers
+        self._crons = crons
+        self._address = history.address
 
     async def survey(self) -> Survey:
         """Return what is there."""
-        return await self._answer(self._survey())
+        return await answered(self._survey(), self._address)
 
     async def end_killed(self) -> None:
         """Killed without an end → ended."""
-        while await self._answer(end_killed(self._handles.jobs, HISTORY_BATCH)):
+        while await answered(end_killed(self._handles.jobs, HISTORY_BATCH), self._address):
             pass
 
     async def take_crons(self) -> list[str]:
         """Crons that Node made → ours, at the same pointer; return their names."""
-        return await self._answer(self._take_crons())
+        return await answered(self._take_crons(), self._address)
 
     async def take_validator(self) -> bool:
         """Node's validator → ours, Node's kept."""
-        return await self._answer(self._take_validator())
+        return await answered(self._take_validator(), self._address)
 
     async def give_validator_back(self) -> bool:
         """Ours → Node's, as it was kept."""
-        return await self._answer(self._give_validator_back())
+        return await answered(self._give_validator_back(), self._address)
 
     async def _survey(self) -> Survey:
-        handles, reading = self._handles, self._reading
+        handles, history = self._handles, self._history
         name = handles.jobs.name
         found = recognize(await current_validator(handles.database, name), name)
-        owners = await self._settings.of_kind("cron_owner")
+        owners = await self._settings.all("cron_owner")
         killed = {"status": "killed", "ended_at": None}
         return Survey(
             server=await _version(handles),
             validator=_OWNERS[found],
-            saved_validator=bool(await self._settings.of_kind(_KIND)),
+            saved_validator=bool(await self._settings.all(_KIND)),
             registrations=await self._workers.registrations(),
-            jobs=tuple(await reading.count(await reading.names(STATUS_NAMES), COUNT_CAP)),
+            jobs=tuple(await history.count(await history.names(STATUS_NAMES), COUNT_CAP)),
             crons=tuple(await self._crons.all()),
             owners={name: str(owner["service"]) for name, owner in owners.items()},
             indexes=tuple(await self._indexes()),
@@ -179,19 +185,13 @@ class MongoNodeSide(NodeSide):
 
     async def _give_validator_back(self) -> bool:
         handles = self._handles
-        saved = (await self._settings.of_kind(_KIND)).get(_NAME)
+        saved = (await self._settings.all(_KIND)).get(_NAME)
         if saved is None:
             return False
         node: Mapping[str, Any] = json_util.loads(saved["json"])
         await install(handles.database, handles.jobs.name, node, level="strict")
         await self._settings.remove(_KIND, _NAME)
         return True
-
-    async def _answer(self, call: Awaitable[T]) -> T:
-        try:
-            return await call
-        except DRIVER_ERRORS as error:
-            raise translate(error, self._address) from error
 
 
 def _compared(

@@ -1,12 +1,10 @@
-"""Claims: one job in one round trip, many in three at most."""
+"""Jobs that wait. A claim of one takes one round trip, of many three at most."""
 
 from __future__ import annotations
 
-import logging
 import random
 import time
-from collections.abc import Collection as Ids
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -16,8 +14,11 @@ from pymongo.errors import OperationFailure
 
 from job_processor.clock import EPOCH, LAST_MOMENT
 from job_processor.models import Job
+from job_processor.redaction import Redaction
 from job_processor.settings import CLAIM_NAMES
+from job_processor.store.base import Queue
 from job_processor.store.lenient import moment, whole
+from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (
     JOB_TYPES,
     WAITING_STATUSES,
@@ -30,12 +31,13 @@ from job_processor.store.mongo.errors import (
     is_refused_by_validator,
     reason,
 )
-from job_processor.store.mongo.handles import Handles
-from job_processor.store.mongo.hinting import BY_ID, Hinting, IndexHint
+from job_processor.store.mongo.hinting import BY_ID, IndexHint
 from job_processor.store.mongo.indexes import BY_TIME, CLAIM, Index
 from job_processor.store.mongo.modifying import find_one_and_update
+from job_processor.store.mongo.summaries import shown_fields, to_summary
 from job_processor.store.mongo.whole import find_whole
 from job_processor.store.requests import Claim
+from job_processor.store.summaries import JobSummary
 
 _ORDER = [("priority", -1), ("scheduled_for", 1)]
 _HEAD = {"_id": 1, "priority": 1}
@@ -49,24 +51,20 @@ _ASIDE_SECONDS = 600.0
 """How long a job that the validator or a unique index of the user's refuses is left alone."""
 
 
-class Claims:
-    """Moves due jobs to running under a worker's id."""
+@translated()
+class MongoQueue(MongoDesk, Queue):
+    """Moves due jobs to running under a worker's id, and looks at them."""
 
-    def __init__(self, handles: Handles, hinting: Hinting, logger: logging.Logger) -> None:
-        self._jobs = handles.jobs
-        self._latest = handles.latest_jobs
-        self._hinting = hinting
-        self._logger = logger
+    def __init__(self, plumbing: Plumbing) -> None:
+        super().__init__(plumbing)
         self._aside: dict[ObjectId, float] = {}
         self._spread = 1
 
-    async def claim(self, claim: Claim) -> list[Job]:
+    async def _claim(self, claim: Claim) -> list[Job]:
         """Pending or paused, due → running; return what is ours, the most urgent first."""
-        if not claim.names or claim.limit < 1:
-            return []
-        return await self._hinting.walk(_index(claim), lambda hint: self._claim(claim, hint))
+        return await self._hinting.walk(_index(claim), partial(self._claim_by, claim))
 
-    async def next_due(self, names: Ids[str]) -> datetime | None:
+    async def _next_due(self, names: Collection[str]) -> datetime | None:
         """Return the earliest `scheduled_for` of what waits, what was set aside left out."""
         every, earliest = list(names), None
         for start in range(0, len(every), CLAIM_NAMES):
@@ -82,12 +80,34 @@ class Claims:
                 earliest = found if earliest is None else min(earliest, found)
         return earliest
 
+    async def _due(
+        self,
+        now: datetime,
+        limit: int,
+        leaving_out: Collection[str],
+        redaction: Redaction | None,
+    ) -> list[JobSummary]:
+        """Return what a list shows of the due jobs and cron tasks, the earliest first."""
+        due, shown = _due_but(now, leaving_out), shown_fields(redaction)
+        order = [("scheduled_for", 1)]
+        found = await find_whole(self._jobs, due, shown, sort=order, limit=limit)
+        return [to_summary(document, redaction) for document in found]
+
+    async def due_since(self, now: datetime, leaving_out: Collection[str]) -> datetime | None:
+        """Return when the first due job was to begin; None: none is due."""
+        first = await self._jobs.find_one(
+            _due_but(now, leaving_out),
+            {"_id": 0, "scheduled_for": 1},
+            sort=[("scheduled_for", 1)],
+        )
+        return None if first is None else moment(first["scheduled_for"]) or EPOCH
+
     async def _earliest(self, waiting: Document, hint: IndexHint) -> Document | None:
-        return await self._latest.find_one(
+        return await self._last.find_one(
             waiting, {"scheduled_for": 1}, sort=[("scheduled_for", 1)], hint=hint
         )
 
-    async def _claim(self, claim: Claim, hint: IndexHint) -> list[Job]:
+    async def _claim_by(self, claim: Claim, hint: IndexHint) -> list[Job]:
         if claim.limit == 1:
             return _ordered(await self._take_first(claim, hint), claim)
         for _ in range(_TRIES):
@@ -100,7 +120,7 @@ class Claims:
     async def _take_first(self, claim: Claim, hint: IndexHint) -> list[Document]:
         """Claim the most urgent one: atomically, in one round trip."""
         while True:
-            due = self._due(claim)
+            due = self._claimable(claim)
             try:
                 document = await find_one_and_update(
                     self._jobs, due, _to_running(claim), sort=_order(claim), hint=hint
@@ -110,7 +130,7 @@ class Claims:
                     raise
                 failing = failing_document_id(error)
                 if failing is None:
-                    head = await self._latest.find_one(due, {"_id": 1}, sort=_order(claim))
+                    head = await self._last.find_one(due, {"_id": 1}, sort=_order(claim))
                     if head is None:
                         continue
                     failing = head["_id"]
@@ -121,8 +141,13 @@ class Claims:
     async def _candidates(self, claim: Claim, hint: IndexHint) -> list[ObjectId]:
         """Return ids from the head of the queue, spread over it when others claim there too."""
         wanted = claim.limit * self._spread
-        head = self._latest.find(
-            self._due(claim), _HEAD, sort=_order(claim), limit=wanted, batch_size=wanted, hint=hint
+        head = self._last.find(
+            self._claimable(claim),
+            _HEAD,
+            sort=_order(claim),
+            limit=wanted,
+            batch_size=wanted,
+            hint=hint,
         )
         by_time = claim.overdue_since is not None
         found = [
@@ -174,7 +199,7 @@ class Claims:
                 taken += [] if document is None else [document]
         return taken
 
-    def _due(self, claim: Claim) -> Document:
+    def _claimable(self, claim: Claim) -> Document:
         leading = {} if claim.overdue_since is None else {"type": {"$in": JOB_TYPES}}
         return {
             **leading,
@@ -239,6 +264,16 @@ def _to_running(claim: Claim) -> list[Document]:
             }
         }
     ]
+
+
+def _due_but(now: datetime, leaving_out: Collection[str]) -> Document:
+    """Match what is due, but for some names."""
+    due: Document = {
+        "type": {"$in": JOB_TYPES},
+        "status": {"$in": WAITING_STATUSES},
+        "scheduled_for": {"$lte": now},
+    }
+    return {**due, "name": {"$nin": list(leaving_out)}} if leaving_out else due
 
 
 def _still_due(claim: Claim, ids: Sequence[ObjectId]) -> Document:

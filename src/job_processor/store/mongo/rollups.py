@@ -9,19 +9,22 @@ from urllib.parse import quote, unquote
 
 from pymongo import UpdateOne
 
-from job_processor.store.mongo.handles import Handles
+from job_processor.store.base import Rollups
+from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.rollups import KEPT, Rollup
 
 _KIND = "rollup"
 
 
-class Rollups:
+@translated()
+class MongoRollups(MongoDesk, Rollups):
     """Adds counts, and reads them."""
 
-    def __init__(self, handles: Handles) -> None:
-        self._settings = handles.settings
+    def __init__(self, plumbing: Plumbing) -> None:
+        super().__init__(plumbing)
+        self._settings = plumbing.handles.settings
 
-    async def add(self, rollups: Sequence[Rollup]) -> None:
+    async def _add(self, rollups: Sequence[Rollup]) -> None:
         """Absent or present → with these counts added."""
         operations = [
             UpdateOne({"_id": _key(each.seconds, each.start)}, _added(each), upsert=True)

@@ -1,28 +1,43 @@
-"""Ends of runs: one unordered bulk write, each part of it guarded on its own."""
+"""Jobs that run: how they end, what they keep, under whom they run.
+
+The ends of many are one unordered bulk write, each part of it guarded on its own.
+"""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from bson import ObjectId
 from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import BulkWriteError, PyMongoError, WriteError
 
-from job_processor.models import Job
-from job_processor.store.mongo.documents import Document, output_document, own_fields
+from job_processor.errors import StoreRefusedError
+from job_processor.models import Job, Notes
+from job_processor.redaction import Redaction
+from job_processor.store.base import Runs
+from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
+from job_processor.store.mongo.documents import (
+    Document,
+    notes_document,
+    output_document,
+    own_fields,
+    to_job,
+)
 from job_processor.store.mongo.errors import (
     DOCUMENT_VALIDATION_FAILURE,
     VALIDATOR_ADVICE,
     is_refused,
+    is_refused_by_validator,
     reason,
     told,
     unsendable,
     write_errors,
 )
-from job_processor.store.mongo.handles import Handles
+from job_processor.store.mongo.summaries import shown_fields, to_summary
+from job_processor.store.mongo.whole import find_one_whole, find_whole
 from job_processor.store.requests import Settlement, Verdict
+from job_processor.store.summaries import JobSummary
 
 _RECOGNIZED_BY = {
     "status": 1,
@@ -37,15 +52,15 @@ _RECOGNIZED_BY = {
 """What is read back: neither payloads nor results."""
 
 
-class Settlements:
-    """Moves running runs to their outcome."""
+@translated()
+class MongoRuns(MongoDesk, Runs):
+    """Moves runs to their outcome, and writes what belongs to them, all by the same guard."""
 
-    def __init__(self, handles: Handles, logger: logging.Logger) -> None:
-        self._jobs = handles.jobs
-        self._logger = logger
+    def __init__(self, plumbing: Plumbing) -> None:
+        super().__init__(plumbing)
         self._counts_crashes = True
 
-    async def settle(self, settlements: Sequence[Settlement]) -> Verdict:
+    async def _settle(self, settlements: Sequence[Settlement]) -> Verdict:
         """Running, under the fence's worker and at its attempt → the outcome's state.
 
         Won are those that hold exactly what was to be written. Where fewer matched than were
@@ -53,7 +68,7 @@ class Settlements:
         no other from being written.
         """
         refused: dict[ObjectId, str] = {}
-        matched = await self._write(settlements, refused) if settlements else 0
+        matched = await self._write(settlements, refused)
         sent = [each for each in settlements if each.job.id not in refused]
         if matched == len(sent):
             return Verdict({each.job.id for each in sent}, refused)
@@ -62,7 +77,7 @@ class Settlements:
     async def _write(self, settlements: Sequence[Settlement], refused: dict[ObjectId, str]) -> int:
         """Write all but those that are found to be refused; return how many matched their guard."""
         operations = [
-            UpdateOne(fence(each.job), _change(each, crashes=self._counts_crashes))
+            UpdateOne(_fence(each.job), _change(each, crashes=self._counts_crashes))
             for each in settlements
         ]
         try:
@@ -139,8 +154,93 @@ class Settlements:
             if each.job.id in there and _holds(there[each.job.id], each)
         }
 
+    async def _save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> dict[ObjectId, str]:
+        """Running, under its worker and at its attempt → the same, with these notes."""
+        operations = [
+            UpdateOne(_fence(job), {"$set": {"notes": notes_document(notes)}})
+            for job, notes in noted
+        ]
+        try:
+            await self._jobs.bulk_write(operations, ordered=False)
+        except BulkWriteError as error:
+            if not is_refused(error):
+                raise
+            return {noted[each["index"]][0].id: _why(each) for each in write_errors(error)}
+        except Exception as error:
+            if isinstance(error, PyMongoError) and not is_refused(error):
+                raise
+            return await self._save_the_sendable(noted, error)
+        return {}
 
-def fence(job: Job) -> Document:
+    async def _save_the_sendable(
+        self, noted: Sequence[tuple[Job, Notes]], error: Exception
+    ) -> dict[ObjectId, str]:
+        """Save what a server can be given; raise `error` where that is all of it."""
+        checked = {job.id: unsendable(notes_document(notes)) for job, notes in noted}
+        refused = {job_id: why for job_id, why in checked.items() if why is not None}
+        if not refused:
+            raise error
+        left = [(job, notes) for job, notes in noted if job.id not in refused]
+        return refused | (await self._save_notes(left) if left else {})
+
+    async def save_state(self, job: Job, state: Any) -> bool:
+        """Running, under its worker and at its attempt → the same, with this state."""
+        try:
+            saved = {"state": state, "state_saved": job.updated_at}
+            result = await self._jobs.update_one(_fence(job), {"$set": saved})
+        except WriteError as error:
+            if is_refused_by_validator(error):
+                raise StoreRefusedError(_why({"code": error.code})) from error
+            raise
+        return result.matched_count == 1
+
+    async def state(self, job_id: ObjectId) -> Any:
+        """Return the state that was saved last."""
+        document = await find_one_whole(self._last, {"_id": job_id}, {"state": 1})
+        return None if document is None else document.get("state")
+
+    async def _of_worker(
+        self, worker_id: ObjectId, limit: int, exclude: Collection[ObjectId], unconfirmed: bool
+    ) -> list[Job]:
+        """Return what is running under this worker's id, the excluded left out.
+
+        What a claim has just moved is seen by a majority some time later only.
+        """
+        jobs = self._last if unconfirmed else self._jobs
+        selection: Document = {"status": "running", "worker_id": worker_id}
+        if exclude:
+            selection["_id"] = {"$nin": list(exclude)}
+        return [to_job(document) for document in await find_whole(jobs, selection, limit=limit)]
+
+    async def _summaries(
+        self, worker_id: ObjectId, limit: int, redaction: Redaction | None
+    ) -> list[JobSummary]:
+        """Return what a list shows of what runs under a worker's id."""
+        running = {"status": "running", "worker_id": worker_id}
+        runs = await find_whole(self._jobs, running, shown_fields(redaction), limit=limit)
+        return [to_summary(document, redaction) for document in runs]
+
+    async def move(self, old: ObjectId, new: ObjectId) -> set[ObjectId]:
+        """Running under `old` → running under `new`; return all ids running under `new`."""
+        await self._jobs.update_many(
+            {"status": "running", "worker_id": old}, {"$set": {"worker_id": new}}
+        )
+        running = self._jobs.find({"status": "running", "worker_id": new}, {"_id": 1})
+        return {document["_id"] async for document in running}
+
+    async def workers(self) -> set[ObjectId]:
+        """Return the worker ids of all running jobs."""
+        # No `distinct`: the Stable API lacks it, and its one reply holds 16 MB at most.
+        grouped = await self._jobs.aggregate(
+            [
+                {"$match": {"status": "running", "worker_id": {"$ne": None}}},
+                {"$group": {"_id": "$worker_id"}},
+            ]
+        )
+        return {each["_id"] async for each in grouped}
+
+
+def _fence(job: Job) -> Document:
     """Return what a run's document has for as long as the run is ours."""
     return {
         "_id": job.id,
@@ -207,3 +307,10 @@ def _holds(document: Mapping[str, Any], settlement: Settlement) -> bool:
 def _has_crashes_alone(settlement: Settlement) -> bool:
     """True where the count of crashes is all that a validator of Node's has not heard of."""
     return own_fields(settlement.written()).keys() == {"crashes"}
+
+
+def _why(error: Mapping[str, Any]) -> str:
+    """Return why it is refused, with what to do where a validator is in the way."""
+    if error["code"] == DOCUMENT_VALIDATION_FAILURE:
+        return f"what runs tell and save: {VALIDATOR_ADVICE}"
+    return told(error)

@@ -7,30 +7,32 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from job_processor.store.base import Setting
-from job_processor.store.mongo.handles import Handles
+from job_processor.store.base import Setting, Settings
+from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.whole import find_whole
 from job_processor.values import normalize
 
 
-class Settings:
+@translated()
+class MongoSettings(MongoDesk, Settings):
     """Reads settings, and replaces them by compare-and-set."""
 
-    def __init__(self, handles: Handles) -> None:
-        self._settings = handles.settings
+    def __init__(self, plumbing: Plumbing) -> None:
+        super().__init__(plumbing)
+        self._settings = plumbing.handles.settings
 
-    async def of_kind(self, kind: str) -> dict[str, Setting]:
+    async def all(self, kind: str) -> dict[str, Setting]:
         """Return the settings of a kind, by name."""
         found = await find_whole(self._settings, {"_id": _keys_of(kind), "kind": kind})
         return {document["name"]: document["value"] for document in found}
 
-    async def last_of_kind(self, kind: str, limit: int) -> dict[str, Setting]:
+    async def last(self, kind: str, limit: int) -> dict[str, Setting]:
         """Return those settings of a kind whose names come last, the very last first."""
         found = self._settings.find({"_id": _keys_of(kind), "kind": kind})
         ordered = found.sort("_id", -1).limit(limit)
         return {document["name"]: document["value"] async for document in ordered}
 
-    async def put(self, kind: str, name: str, value: Setting, expected: Setting | None) -> bool:
+    async def _put(self, kind: str, name: str, value: Setting, expected: Setting | None) -> bool:
         """Replace a setting if it still equals `expected` (None: if absent); False if it lost."""
         document = {"_id": _key(kind, name), "kind": kind, "name": name, "value": _sorted(value)}
         if expected is not None:
@@ -43,13 +45,13 @@ class Settings:
             return False
         return True
 
-    async def remove(self, kind: str, name: str, expected: Setting | None = None) -> bool:
+    async def _remove(self, kind: str, name: str, expected: Setting | None) -> bool:
         """Present, and equal to `expected` where that is given → absent."""
         unchanged = {} if expected is None else {"value": {"$eq": _sorted(expected)}}
         result = await self._settings.delete_one({"_id": _key(kind, name), **unchanged})
         return result.deleted_count == 1
 
-    async def remove_before(self, kind: str, name: str) -> None:
+    async def _remove_before(self, kind: str, name: str) -> None:
         """Present → absent, for all settings of a kind whose names come before one."""
         keys = {**_keys_of(kind), "$lt": _key(kind, name)}
         await self._settings.delete_many({"_id": keys, "kind": kind})

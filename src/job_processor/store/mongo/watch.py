@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from functools import reduce
 from operator import or_
@@ -20,8 +20,7 @@ from bson import ObjectId
 from pymongo.errors import OperationFailure, PyMongoError
 
 from job_processor.settings import RETRY_DELAY_MAX, RETRY_DELAY_MIN
-from job_processor.store.base import ANYTHING, Hint
-from job_processor.store.hints import Listener
+from job_processor.store.hints import ANYTHING, Hint, HintListeners, Tell
 from job_processor.store.mongo.connection import CLOSE_TIMEOUT, Connection
 from job_processor.store.mongo.documents import (
     SETTLED_STATUSES,
@@ -81,35 +80,25 @@ class Watch:
         self._turns = turns
         self._turn: asyncio.TimerHandle | None = None
         self._logger = logger
-        self._listeners: dict[object, Listener] = {}
+        self._listeners = HintListeners()
+        self.tell = self._listeners.tell
         self._task: asyncio.Task[None] | None = None
         self._endings: set[asyncio.Task[Any]] = set()
         self._linger: asyncio.TimerHandle | None = None
         self.supported = True
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
+    def subscribe(self, listener: Tell) -> Callable[[], None]:
         """Call `listener` in the event loop with each hint; returns a function that ends it."""
-        subscription = object()
-        self._listeners[subscription] = listener
+        remove = self._listeners.add(listener)
         self._start()
 
         def forget() -> None:
-            self._listeners.pop(subscription, None)
+            remove()
             if not self._listeners and self._task is not None and self._linger is None:
                 loop = asyncio.get_running_loop()
                 self._linger = loop.call_later(_LINGER, self._stop)
 
         return forget
-
-    def notify(self, hint: Hint, ended: Collection[ObjectId] | None = None) -> None:
-        """Tell about a write of ours, or about what the stream brought, of which `ended` ended."""
-        if not hint:
-            return
-        for listener in list(self._listeners.values()):
-            try:
-                listener(hint, ended)
-            except BaseException:  # a SystemExit of a listener ends nobody else
-                self._logger.exception("a listener for hints failed")
 
     async def close(self) -> None:
         """End the stream and wait for its end."""
@@ -176,7 +165,7 @@ class Watch:
         pipeline = _pipeline(self._handles)
         async with open_stream(options, self._handles.database.name, pipeline) as stream:
             self.supported = True
-            self.notify(ANYTHING | Hint.NODE)  # what happened while no stream was open
+            self.tell(ANYTHING | Hint.NODE)  # what happened while no stream was open
             pause, early = _SHORTEST_PAUSE, 0
             while stream.alive:
                 asked = time.monotonic()
@@ -204,7 +193,7 @@ class Watch:
         if delay > 0:
             hint &= ~Hint.WORK
             self._tell_of_work_in(delay)
-        self.notify(hint, [_job(change)[0] for change, means in pairs if means is Hint.SETTLED])
+        self.tell(hint, [_job(change)[0] for change, means in pairs if means is Hint.SETTLED])
 
     def _hint(self, change: Any) -> Hint:
         """Return what a change may mean to a listener."""
@@ -226,7 +215,7 @@ class Watch:
             if loop.time() < timer.when() <= loop.time() + delay:
                 return
             timer.cancel()
-        self._turn = loop.call_later(delay, self.notify, Hint.WORK)
+        self._turn = loop.call_later(delay, self.tell, Hint.WORK)
 
     def _give_up(self, why: str) -> None:
         if not self.supported:
@@ -237,7 +226,7 @@ class Watch:
             self._handles.database.name,
             why,
         )
-        self.notify(ANYTHING)  # whoever counts on hints has to look sooner from now on
+        self.tell(ANYTHING)  # whoever counts on hints has to look sooner from now on
 
     def _report(self, error: PyMongoError, *, again: bool) -> None:
         level = logging.DEBUG if again else logging.WARNING

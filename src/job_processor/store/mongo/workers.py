@@ -1,4 +1,4 @@
-"""Registrations of workers, by the database's clock, and the runs that stand under their ids."""
+"""Registrations of workers, by the database's clock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.clock import EPOCH
-from job_processor.models import Job, Registrations, WorkerInfo
+from job_processor.models import Registrations, Vitals, WorkerInfo
+from job_processor.store.base import Workers
 from job_processor.store.lenient import (
     fields_of,
     list_of,
@@ -19,9 +20,11 @@ from job_processor.store.lenient import (
     text_or_none,
     whole,
 )
-from job_processor.store.mongo.documents import Document, to_job
-from job_processor.store.mongo.handles import CODEC, Handles
-from job_processor.store.mongo.whole import find_whole
+from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
+from job_processor.store.mongo.documents import Document
+from job_processor.store.mongo.handles import CODEC
+from job_processor.store.mongo.queue import MongoQueue
+from job_processor.store.mongo.turns import Turns
 
 
 def beat_update(memory: int | None, clock_ahead: float | None) -> list[Document]:
@@ -35,18 +38,19 @@ def beat_update(memory: int | None, clock_ahead: float | None) -> list[Document]
     return [{"$set": fields}]
 
 
-class Workers:
-    """Registers, lists and removes workers, and moves what runs under them."""
+@translated()
+class MongoWorkers(MongoDesk, Workers):
+    """Registers, lists and removes workers."""
 
-    def __init__(self, handles: Handles) -> None:
-        self._database = handles.database
-        self._workers = handles.workers
-        self._jobs = handles.jobs
-        self._latest = handles.latest_jobs
+    def __init__(self, plumbing: Plumbing, *, queue: MongoQueue, turns: Turns) -> None:
+        super().__init__(plumbing)
+        self._workers = plumbing.handles.workers
+        self._queue = queue
+        self._turns = turns
 
     async def hello(self) -> Document:
         """Return what the server tells about itself, its present time included."""
-        return await self._database.command("hello", codec_options=CODEC)
+        return await self._handles.database.command("hello", codec_options=CODEC)
 
     async def now(self) -> datetime:
         """Return the database's present time."""
@@ -61,9 +65,10 @@ class Workers:
             [{"$replaceWith": {"$mergeObjects": [document, {"lastSeen": "$$NOW"}]}}],
             upsert=True,
         )
+        self._turns.join(worker)
 
     async def beat(
-        self, worker_id: ObjectId, memory: int | None, clock_ahead: float | None
+        self, worker_id: ObjectId, memory: int | None = None, clock_ahead: float | None = None
     ) -> bool:
         """Set `lastSeen` to the database's present time; False when it is not registered."""
         update = beat_update(memory, clock_ahead)
@@ -72,6 +77,7 @@ class Workers:
 
     async def unregister(self, worker_id: ObjectId) -> None:
         """Registered → absent."""
+        self._turns.leave(worker_id)
         await self._workers.delete_one({"_id": worker_id})
 
     async def registrations(self) -> Registrations:
@@ -79,9 +85,22 @@ class Workers:
         cursor = await self._workers.aggregate([{"$project": {"worker": "$$ROOT", "now": "$$NOW"}}])
         documents = await cursor.to_list()
         now = documents[0]["now"] if documents else await self.now()
-        return Registrations(now, tuple(_to_worker(each["worker"]) for each in documents))
+        workers = tuple(_to_worker(each["worker"]) for each in documents)
+        self._turns.see([worker for worker in workers if not worker.is_dead(now)])
+        return Registrations(now, workers)
 
-    async def counts(self) -> tuple[datetime, int, int]:
+    async def count_alive(self) -> int:
+        """Count the registered workers that are alive."""
+        _, _, alive = await self._counts()
+        return alive
+
+    async def vitals(self, leaving_out: Collection[str] = ()) -> Vitals:
+        """Count the workers and find the first due job's time."""
+        now, workers, alive = await self._counts()
+        due_since = await self._queue.due_since(now, leaving_out)
+        return Vitals(now, workers, alive, due_since)
+
+    async def _counts(self) -> tuple[datetime, int, int]:
         """Return the database's time, how many are registered, and how many of those live."""
         shown = {"_id": 0, "lastSeen": 1, "timeout_s": 1, "now": "$$NOW"}
         cursor = await self._workers.aggregate([{"$project": shown}])
@@ -94,45 +113,6 @@ class Workers:
         """Registered, with the very `lastSeen` that was read → absent; False when it moved on."""
         result = await self._workers.delete_one({"_id": worker.id, "lastSeen": worker.last_seen})
         return result.deleted_count == 1
-
-    async def running_worker_ids(self) -> set[ObjectId]:
-        """Return the worker ids of all running jobs."""
-        # No `distinct`: the Stable API lacks it, and its one reply holds 16 MB at most.
-        grouped = await self._jobs.aggregate(
-            [
-                {"$match": {"status": "running", "worker_id": {"$ne": None}}},
-                {"$group": {"_id": "$worker_id"}},
-            ]
-        )
-        return {each["_id"] async for each in grouped}
-
-    async def runs_of(
-        self,
-        worker_id: ObjectId,
-        limit: int,
-        exclude: Collection[ObjectId] = (),
-        *,
-        unconfirmed: bool = False,
-    ) -> list[Job]:
-        """Return what is running under this worker's id, the excluded left out.
-
-        What a claim has just moved is seen by a majority some time later only.
-        """
-        if limit < 1:
-            return []
-        jobs = self._latest if unconfirmed else self._jobs
-        selection: Document = {"status": "running", "worker_id": worker_id}
-        if exclude:
-            selection["_id"] = {"$nin": list(exclude)}
-        return [to_job(document) for document in await find_whole(jobs, selection, limit=limit)]
-
-    async def move_runs(self, old: ObjectId, new: ObjectId) -> set[ObjectId]:
-        """Running under `old` → running under `new`; return all ids running under `new`."""
-        await self._jobs.update_many(
-            {"status": "running", "worker_id": old}, {"$set": {"worker_id": new}}
-        )
-        running = self._jobs.find({"status": "running", "worker_id": new}, {"_id": 1})
-        return {document["_id"] async for document in running}
 
 
 def _worker_document(worker: WorkerInfo) -> Document:

@@ -10,26 +10,34 @@ from bson import ObjectId
 
 from job_processor.clock import from_ms, to_ms
 from job_processor.models import Cron, Output, SkipMetadata, occurrence_id
-from job_processor.store.sqlite.revision import Revision
+from job_processor.store.base import Crons
+from job_processor.store.sqlite.connections import (
+    Plumbing,
+    SqliteDesk,
+    call,
+    transaction,
+    verb,
+)
 from job_processor.store.sqlite.rows import encode_output
-from job_processor.store.sqlite.tables import AT_REST, WAITING, Tables
+from job_processor.store.sqlite.tables import AT_REST, WAITING
 
 _COLUMNS = "name,id,cron_string,scheduled_for,created_at,updated_at"
 _EARLIEST_MS = -(2**63)
 
 
-class Crons:
-    """The statements of the crons."""
+class SqliteCrons(SqliteDesk, Crons):
+    """Creates, moves and removes crons, and removes occurrences that no longer stand."""
 
-    def __init__(self, tables: Tables, revision: Revision) -> None:
-        self._revision = revision
-        self._all = f"SELECT {_COLUMNS} FROM {tables.crons} ORDER BY name"
-        self._create = f"""
+    def __init__(self, plumbing: Plumbing) -> None:
+        super().__init__(plumbing)
+        tables = plumbing.tables
+        self._list = f"SELECT {_COLUMNS} FROM {tables.crons} ORDER BY name"
+        self._put = f"""
             INSERT INTO {tables.crons} ({_COLUMNS}) VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING"""
-        self._update = f"""
+        self._move = f"""
             UPDATE {tables.crons} SET cron_string=?, scheduled_for=?, updated_at=?
             WHERE name=? AND cron_string=? AND scheduled_for=?"""
-        self._remove = f"DELETE FROM {tables.crons} WHERE name=?"
+        self._drop = f"DELETE FROM {tables.crons} WHERE name=?"
         # A first attempt at its own time: a retry has another number, or another time.
         self._planned = f"""
             SELECT id, scheduled_for FROM {tables.jobs} INDEXED BY {tables.history}
@@ -42,6 +50,8 @@ class Crons:
             WHERE type='cron_task' AND name=? AND {WAITING} AND {AT_REST}"""
         self._remove_task = f"DELETE FROM {tables.jobs} WHERE id=? AND status='pending'"
 
+    @verb
+    @call
     def all(self, connection: sqlite3.Connection) -> list[Cron]:
         """Return all crons by name."""
         return [
@@ -54,10 +64,12 @@ class Crons:
                 updated_at=from_ms(updated_at),
             )
             for name, id, cron_string, scheduled_for, created_at, updated_at in connection.execute(
-                self._all
+                self._list
             ).fetchall()
         ]
 
+    @verb
+    @call
     def create(self, connection: sqlite3.Connection, cron: Cron) -> bool:
         """Add a cron; False when its name is there."""
         row = (
@@ -68,8 +80,10 @@ class Crons:
             to_ms(cron.created_at),
             to_ms(cron.updated_at),
         )
-        return connection.execute(self._create, row).rowcount == 1
+        return connection.execute(self._put, row).rowcount == 1
 
+    @verb
+    @call
     def update(
         self,
         connection: sqlite3.Connection,
@@ -81,13 +95,17 @@ class Crons:
         """Move a cron's pointer, if it has not moved since it was read."""
         change = (cron_string, to_ms(scheduled_for), to_ms(now))
         guard = (cron.name, cron.cron_string, to_ms(cron.scheduled_for))
-        return connection.execute(self._update, (*change, *guard)).rowcount == 1
+        return connection.execute(self._move, (*change, *guard)).rowcount == 1
 
+    @verb
+    @transaction
     def remove(self, connection: sqlite3.Connection, name: str) -> None:
         """Remove a cron with its pending occurrences that were planned by us."""
-        connection.execute(self._remove, (name,))
+        connection.execute(self._drop, (name,))
         self._remove_planned(connection, name, _EARLIEST_MS, frozenset())
 
+    @verb
+    @transaction
     def remove_occurrences(
         self,
         connection: sqlite3.Connection,
@@ -102,7 +120,8 @@ class Crons:
                 first = max(first, pointer)  # the caller knows an old one
         return self._remove_planned(connection, name, first - 1, keep)
 
-    def skip_waiting(self, connection: sqlite3.Connection, name: str, now: datetime) -> int:
+    @transaction
+    def _skip_waiting(self, connection: sqlite3.Connection, name: str, now: datetime) -> int:
         """Let what waits of a cron end as skipped; return how many."""
         output = encode_output(Output("--", None, None, SkipMetadata("other", None, now)))
         skipped = connection.execute(self._skip, (output, to_ms(now), to_ms(now), name)).rowcount

@@ -1,4 +1,4 @@
-"""Reading jobs for people: by id, newest first, by name, counted.
+"""All jobs, for people: by id, newest first, by name, counted; what ended put back or removed.
 
 Nothing here reads more than it returns, or than there are names: the history may be long. The index
 by (type, name, state, id) is walked in branches, one for each type, name and state, newest first,
@@ -11,6 +11,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
 from functools import lru_cache
 from heapq import merge, nlargest, nsmallest
 from itertools import islice
@@ -19,15 +20,32 @@ from typing import Any, TypeAlias, get_args
 
 from bson import ObjectId
 
+from job_processor.clock import to_ms
+from job_processor.errors import JobConflictError
 from job_processor.models import Job, JobStatus, JobType
 from job_processor.redaction import Redaction
 from job_processor.settings import LOOK_THROUGH
-from job_processor.store.base import State
+from job_processor.store.base import History, State
 from job_processor.store.requests import JobQuery, NameCount
+from job_processor.store.sqlite.connections import (
+    Plumbing,
+    SqliteDesk,
+    call,
+    page,
+    read,
+    selection,
+    transaction,
+    verb,
+)
+from job_processor.store.sqlite.kills import SqliteKills
+from job_processor.store.sqlite.rollups import SqliteRollups
 from job_processor.store.sqlite.rows import COLUMNS, to_job
 from job_processor.store.sqlite.summaries import Summaries
-from job_processor.store.sqlite.tables import ACTIVE, AT_REST, RUNNING, Tables
+from job_processor.store.sqlite.tables import ACTIVE, AT_REST, RUNNING, SETTLED
 from job_processor.store.summaries import JobSummary
+
+PRUNE_BATCH = 200
+"""Jobs that one transaction removes: it keeps other writers waiting for a few milliseconds."""
 
 MERGED_BRANCHES = 64
 """Branches that one statement merges at most."""
@@ -48,16 +66,20 @@ Source: TypeAlias = tuple[str, list[Any]]
 """A statement with its values, which may stand in another one."""
 
 
-class Reading:
-    """The statements that read jobs; what takes several runs in one snapshot."""
+class SqliteHistory(SqliteDesk, History):
+    """Finds and counts jobs; lets what ended wait again, and removes it."""
 
-    def __init__(self, tables: Tables, summaries: Summaries) -> None:
+    def __init__(self, plumbing: Plumbing, *, kills: SqliteKills, rollups: SqliteRollups) -> None:
+        super().__init__(plumbing)
+        tables = plumbing.tables
+        self._kills = kills
+        self._rollups = rollups
         jobs = tables.jobs
-        self._summaries = summaries
+        self._shown = Summaries(tables)
         self._at_rest = f"{jobs} AS job INDEXED BY {tables.history}"
         self._running = f"{jobs} AS job INDEXED BY {tables.running}"
-        self._get = f"SELECT {COLUMNS} FROM {jobs} WHERE id=?"
-        self._state = f"SELECT id, status, attempt FROM {jobs} WHERE id=?"
+        self._by_id = f"SELECT {COLUMNS} FROM {jobs} WHERE id=?"
+        self._state_of = f"SELECT id, status, attempt FROM {jobs} WHERE id=?"
         self._table = jobs
         self._running_ids = f"""
             SELECT id, rowid AS place FROM {self._running}
@@ -68,7 +90,7 @@ class Reading:
             WHERE type=? AND name=? AND exclusive=1 AND {ACTIVE}"""
         self._running_counts = f"""
             SELECT type, name, count(*) FROM {self._running} WHERE {RUNNING} GROUP BY type, name"""
-        self._names = f"""
+        self._kinds = f"""
             WITH RECURSIVE kind(type, name) AS (
                 SELECT given.value, (
                     SELECT min(job.name) FROM {self._at_rest}
@@ -82,34 +104,56 @@ class Reading:
                 LIMIT ?
             )
             SELECT type, name FROM kind WHERE name IS NOT NULL"""
-        self._count = f"""
+        self._count_of = f"""
             SELECT count(*) FROM (
                 SELECT 1 FROM {self._at_rest} WHERE type=? AND name=? AND status=? AND {AT_REST}
                 LIMIT ?
             )"""
+        self._wait_again = f"""
+            UPDATE {jobs} SET status='pending', updated_at=max(updated_at, ?1), scheduled_for=?1,
+                started_at=NULL, ended_at=NULL, worker_id=NULL, output=NULL, attempt=1, crashes=0,
+                sync=0, notes=NULL, state=NULL,
+                extra=json_remove(extra, '$.expires_at', '$.state_saved'),
+                planned_for=CASE type WHEN 'cron_task' THEN coalesce(planned_for, scheduled_for) END
+            WHERE id=?2 AND {SETTLED} RETURNING {COLUMNS}"""
+        self._remove_one = f"DELETE FROM {jobs} WHERE id=? AND {AT_REST}"
+        self._remove_old = f"""
+            DELETE FROM {jobs} WHERE rowid IN (
+                SELECT rowid FROM {jobs} INDEXED BY {tables.ended}
+                WHERE ended_at<? ORDER BY ended_at LIMIT ?
+            )"""
         self._branches = lru_cache(self._branches_statement)
 
-    def get_many(self, connection: sqlite3.Connection, job_ids: Collection[ObjectId]) -> list[Job]:
+    @verb
+    @read
+    def get(self, connection: sqlite3.Connection, job_id: ObjectId) -> Job | None:
+        """Return a job or cron task."""
+        return next(iter(self._rows(connection, [job_id.binary])), None)
+
+    @read
+    def _get_many(self, connection: sqlite3.Connection, job_ids: Collection[ObjectId]) -> list[Job]:
         """Return the jobs of these ids that exist, in the given order."""
         return self._rows(connection, (job_id.binary for job_id in job_ids))
 
-    def states_of(
+    @read
+    def _states_of(
         self, connection: sqlite3.Connection, job_ids: Collection[ObjectId]
     ) -> dict[ObjectId, State]:
         """Return the states of the jobs of these ids that exist."""
-        rows = (connection.execute(self._state, (job_id.binary,)) for job_id in job_ids)
+        rows = (connection.execute(self._state_of, (job_id.binary,)) for job_id in job_ids)
         return {
             ObjectId(id): State(JobStatus(status), attempt)
             for row in rows
             for id, status, attempt in row
         }
 
-    def find(self, connection: sqlite3.Connection, query: JobQuery) -> list[Job]:
+    @selection
+    def _find(self, connection: sqlite3.Connection, query: JobQuery) -> list[Job]:
         """Return the newest jobs of a selection, or the oldest."""
         jobs: list[Job] = []
         left = query.max_bytes
         for id in self._ids(connection, query, query.limit):
-            row = connection.execute(self._get, (id,)).fetchone()
+            row = connection.execute(self._by_id, (id,)).fetchone()
             if row is None:
                 continue
             if left is not None:
@@ -119,6 +163,8 @@ class Reading:
             jobs.append(to_job(row))
         return jobs
 
+    @verb
+    @selection
     def count_matching(self, connection: sqlite3.Connection, query: JobQuery, cap: int) -> int:
         """Count a selection, up to `cap`."""
         if query.looks_through:
@@ -131,14 +177,21 @@ class Reading:
                 return cap
         return counted
 
-    def summaries(
+    @selection
+    def _summaries(
         self, connection: sqlite3.Connection, query: JobQuery, redaction: Redaction | None
     ) -> list[JobSummary]:
         """Return what is shown of the newest jobs of a selection, or of the oldest."""
-        ids = self._ids(connection, query, query.limit)
-        return self._summaries.by_id(connection, ids, redaction)
+        return self._show(connection, query, redaction)
 
-    def latest(
+    def _show(
+        self, connection: sqlite3.Connection, query: JobQuery, redaction: Redaction | None
+    ) -> list[JobSummary]:
+        ids = self._ids(connection, query, query.limit)
+        return self._shown.by_id(connection, ids, redaction)
+
+    @page
+    def _latest(
         self,
         connection: sqlite3.Connection,
         names: Sequence[tuple[JobType, str]],
@@ -147,7 +200,7 @@ class Reading:
     ) -> list[list[JobSummary]]:
         """Return what is shown of the newest jobs of each name."""
         queries = (JobQuery(type=type, name=name, limit=limit) for type, name in names)
-        return [self.summaries(connection, query, redaction) for query in queries]
+        return [self._show(connection, query, redaction) for query in queries]
 
     def _looked_through(self, connection: sqlite3.Connection, query: JobQuery) -> Iterator[bytes]:
         """Give the ids of a selection that no index tells, in its order.
@@ -208,6 +261,8 @@ class Reading:
             ids += [id for id, _ in connection.execute(source, values)]
         return nsmallest(limit, ids) if query.oldest_first else nlargest(limit, ids)
 
+    @verb
+    @read
     def find_active(self, connection: sqlite3.Connection, type: JobType, name: str) -> Job | None:
         """Return a pending, running or paused job; an exclusive one before others."""
         ids = [id for (id,) in connection.execute(self._exclusive_id, (type, name))]
@@ -215,19 +270,21 @@ class Reading:
             ids += self._ids(connection, JobQuery(name=name, type=type, status=status), 1)
         return next(iter(self._rows(connection, ids)), None)
 
-    def names(self, connection: sqlite3.Connection, limit: int) -> list[tuple[JobType, str]]:
+    @page
+    def _names(self, connection: sqlite3.Connection, limit: int) -> list[tuple[JobType, str]]:
         """Return the distinct types and names, in that order."""
         # The types take turns, and each has an end of its own.
-        found = set(connection.execute(self._names, (len(TYPES) * (limit + 1),)))
+        found = set(connection.execute(self._kinds, (len(TYPES) * (limit + 1),)))
         found |= {(type, name) for type, name, _ in connection.execute(self._running_counts)}
         return sorted(found)[:limit]
 
-    def count(
+    @page
+    def _count(
         self,
         connection: sqlite3.Connection,
         names: Sequence[tuple[JobType, str]],
         cap: int,
-        statuses: Collection[JobStatus] | None = None,
+        statuses: Collection[JobStatus] | None,
     ) -> list[NameCount]:
         """Count jobs by name and state, each count up to `cap`; what is 0 is left out."""
         wanted = frozenset(JobStatus if statuses is None else statuses)
@@ -239,11 +296,57 @@ class Reading:
         for type, name in names:
             for status in filter(wanted.__contains__, STATUSES_AT_REST):
                 arguments = (type, name, status.value, cap)
-                (count,) = connection.execute(self._count, arguments).fetchone()
+                (count,) = connection.execute(self._count_of, arguments).fetchone()
                 counts.append(NameCount(name, type, status, count))
             count = min(running.get((type, name), 0), cap)
             counts.append(NameCount(name, type, JobStatus.RUNNING, count))
         return [each for each in counts if each.count]
+
+    @transaction
+    def _requeue(
+        self, connection: sqlite3.Connection, job_id: ObjectId, now: datetime
+    ) -> Job | None:
+        """Let a settled job wait again; None when it is not settled, or there is none."""
+        try:
+            rows = connection.execute(self._wait_again, (to_ms(now), job_id.binary)).fetchall()
+        except sqlite3.IntegrityError as error:
+            raise JobConflictError.of(job_id) from error
+        if not rows:
+            return None
+        self._revision.bump(connection)
+        return to_job(rows[0])
+
+    @transaction
+    def _delete(
+        self, connection: sqlite3.Connection, job_ids: Collection[ObjectId]
+    ) -> set[ObjectId]:
+        """Remove jobs that do not run; return which."""
+        gone = {
+            job_id
+            for job_id in job_ids
+            if connection.execute(self._remove_one, (job_id.binary,)).rowcount
+        }
+        if gone:
+            self._revision.bump(connection)
+        return gone
+
+    async def prune(self, before: datetime, limit: int) -> int:
+        """Remove what was settled before a time, in small transactions; return how many."""
+        await self._kills.prune()
+        await self._rollups.prune()
+        removed = 0
+        while removed < limit:
+            wanted = min(PRUNE_BATCH, limit - removed)
+            batch = await self._prune(before, wanted)
+            removed += batch
+            if batch < wanted:
+                break
+        return removed
+
+    @call
+    def _prune(self, connection: sqlite3.Connection, before: datetime, limit: int) -> int:
+        """Remove what was settled before a time, the oldest first."""
+        return connection.execute(self._remove_old, (to_ms(before), limit)).rowcount
 
     def _branches_of(self, connection: sqlite3.Connection, query: JobQuery) -> list[Branch]:
         """Return the branches that a query's jobs may be in."""
@@ -254,7 +357,7 @@ class Reading:
         if names is not None:
             kinds = [(type, name) for type in TYPES for name in names]
         else:
-            kinds = connection.execute(self._names, (-1,)).fetchall()
+            kinds = connection.execute(self._kinds, (-1,)).fetchall()
         return [
             (type, name, status.value)
             for type, name in kinds
@@ -270,7 +373,7 @@ class Reading:
         return f"{' UNION ALL '.join([term] * merged)} ORDER BY id {order} LIMIT ?"
 
     def _rows(self, connection: sqlite3.Connection, ids: Iterable[bytes]) -> list[Job]:
-        rows = (connection.execute(self._get, (id,)).fetchone() for id in ids)
+        rows = (connection.execute(self._by_id, (id,)).fetchone() for id in ids)
         return [to_job(row) for row in rows if row is not None]
 
 

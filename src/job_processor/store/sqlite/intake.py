@@ -1,33 +1,133 @@
-"""New jobs into the table, one or many. See `jobs` for how these functions are run."""
+"""New jobs into the table, one or many, also in a caller's transaction; and who holds a unique key.
+
+A caller's own connection to the same file is a `sqlite3.Connection`, or one of `aiosqlite`, whose
+methods have the same names and are awaited.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import sqlite3
 from collections.abc import Sequence
 from itertools import chain
+from pathlib import Path
+from typing import Any
 
-from job_processor.errors import StoreRefusedError
-from job_processor.models import Job, SimpleJob
-from job_processor.store.sqlite.rows import COLUMNS, PLAIN_COLUMNS, Row, to_plain_rows, to_row
-from job_processor.store.sqlite.tables import Tables
+from job_processor.clock import to_ms
+from job_processor.errors import InvalidArgumentError, JobConflictError, StoreRefusedError
+from job_processor.models import Job, SimpleJob, replaced_by
+from job_processor.store.base import Intake
+from job_processor.store.hints import Hint
+from job_processor.store.sqlite.codec import encode
+from job_processor.store.sqlite.connections import (
+    Plumbing,
+    SqliteDesk,
+    call,
+    transaction,
+    verb,
+)
+from job_processor.store.sqlite.rows import (
+    COLUMNS,
+    PLAIN_COLUMNS,
+    Row,
+    encode_extra,
+    optional_ms,
+    to_job,
+    to_plain_rows,
+    to_row,
+)
+from job_processor.store.sqlite.tables import HOLDING
 
 _GROUP = 100
 """New jobs of one statement. It runs without Python's lock, so the next are made meanwhile; row by
 row, the lock would be asked for after each, and be had late."""
 
+_ALLOWED = "allowed is a connection of sqlite3 or aiosqlite to the file of this processor"
 
-class Inserts:
-    """The statements that insert jobs."""
 
-    def __init__(self, tables: Tables) -> None:
-        jobs = self._table = tables.jobs
+class SqliteIntake(SqliteDesk, Intake):
+    """Inserts jobs; finds, releases and changes the holder of a key."""
+
+    _early = Hint.WORK  # the claim that follows stands behind it in the thread's queue
+
+    def __init__(self, plumbing: Plumbing) -> None:
+        super().__init__(plumbing)
+        tables = plumbing.tables
+        jobs = tables.jobs
         marks = ",".join("?" * len(COLUMNS.split(",")))
-        self._insert = f"INSERT INTO {jobs} ({COLUMNS}) VALUES ({marks}) ON CONFLICT DO NOTHING"
+        self._insert_any = f"INSERT INTO {jobs} ({COLUMNS}) VALUES ({marks}) ON CONFLICT DO NOTHING"
         self._insert_plain = self._plain_statement(1)
         self._insert_group = self._plain_statement(_GROUP)
         self._exists = f"SELECT 1 FROM {jobs} WHERE id=?"
+        self._holder = f"""
+            SELECT {COLUMNS} FROM {jobs} INDEXED BY {tables.unique_key}
+            WHERE name=? AND unique_key=? AND {HOLDING}"""
+        self._release = f"""
+            UPDATE {jobs} SET unique_key=NULL, unique_until=NULL
+            WHERE id=? AND status=? AND unique_key=? AND unique_until IS ?"""
+        self._replace_holder = f"""
+            UPDATE {jobs} SET payload=?, scheduled_for=?, priority=?, updated_at=?, extra=?,
+                attempt=1, crashes=0, started_at=NULL, worker_id=NULL, output=NULL, notes=NULL,
+                state=NULL
+            WHERE id=? AND status='pending' AND unique_key=? AND unique_until IS ?
+                AND updated_at<=?4"""
 
-    def insert(self, connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Job]:
+    def _insert(self, jobs: Sequence[Job]) -> asyncio.Future[list[Job]]:
+        writer = self._connections.writer
+        # A single statement is an immediate transaction of its own.
+        write = writer.call if len(jobs) == 1 else writer.transaction
+        return write(self._write, jobs)
+
+    async def insert_in(self, session: Any, jobs: Sequence[Job]) -> None:
+        """Insert jobs in the transaction of the caller's connection to the same file."""
+        rows = [to_row(job) for job in jobs]
+        path = self._connections.location.path
+        if await _write_in(session, path, self._insert_any, rows) < len(rows):
+            raise JobConflictError.in_transaction(jobs)
+
+    @verb
+    @call
+    def find_holder(
+        self, connection: sqlite3.Connection, name: str, unique_key: str
+    ) -> SimpleJob | None:
+        """Return the job that holds a unique key of a name."""
+        rows = connection.execute(self._holder, (name, unique_key)).fetchall()
+        return _simple(rows[0]) if rows else None
+
+    @verb
+    @call
+    def release_key(self, connection: sqlite3.Connection, holder: SimpleJob) -> None:
+        """Take its key from a job that still stands as it was read."""
+        until = optional_ms(holder.unique_until)
+        arguments = (holder.id.binary, holder.status.value, holder.unique_key, until)
+        connection.execute(self._release, arguments)
+
+    @transaction
+    def _replace(
+        self, connection: sqlite3.Connection, holder: SimpleJob, job: SimpleJob
+    ) -> SimpleJob | None:
+        """Give a job that waits with its unique key what another one asks for, and nothing else."""
+        replaced = replaced_by(holder, job)
+        written = connection.execute(
+            self._replace_holder,
+            (
+                None if replaced.payload is None else encode(replaced.payload),
+                to_ms(replaced.scheduled_for),
+                replaced.priority,
+                to_ms(replaced.updated_at),
+                encode_extra(replaced),
+                replaced.id.binary,
+                replaced.unique_key,
+                optional_ms(replaced.unique_until),
+            ),
+        ).rowcount
+        if not written:
+            return None
+        self._revision.bump(connection)
+        return replaced
+
+    def _write(self, connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Job]:
         """Insert jobs, all in one transaction; return those that the unique index refused."""
         if self._insert_all(connection, jobs) == len(jobs):
             return []
@@ -51,7 +151,7 @@ class Inserts:
         """Return how many were inserted."""
         rows = to_plain_rows(jobs)
         if rows is None:
-            return connection.executemany(self._insert, [to_row(job) for job in jobs]).rowcount
+            return connection.executemany(self._insert_any, [to_row(job) for job in jobs]).rowcount
         grouped = len(rows) - len(rows) % _GROUP
         inserted = 0
         for i in range(0, grouped, _GROUP):
@@ -65,9 +165,49 @@ class Inserts:
         marks = ",".join("?" * len(PLAIN_COLUMNS.split(",")))
         values = ",".join([f"('simple','pending',{marks})"] * count)
         return f"""
-            INSERT INTO {self._table} (type,status,{PLAIN_COLUMNS}) VALUES {values}
+            INSERT INTO {self._tables.jobs} (type,status,{PLAIN_COLUMNS}) VALUES {values}
             ON CONFLICT DO NOTHING"""
 
-    def statement(self, jobs: Sequence[Job]) -> tuple[str, list[Row]]:
-        """Return the statement of `insert` and its parameters, for a connection of the caller."""
-        return self._insert, [to_row(job) for job in jobs]
+
+async def _write_in(connection: Any, path: Path | None, statement: str, rows: Sequence[Row]) -> int:
+    """Run a statement with each of the rows in the caller's transaction; return what it changed.
+
+    Raises InvalidArgumentError when the connection is none, is one to another file, or commits each
+    statement by itself.
+    """
+    if not hasattr(connection, "executemany") or not hasattr(connection, "in_transaction"):
+        raise InvalidArgumentError("session", connection, _ALLOWED)
+    if path is None:
+        refused = "a database in memory has no other connection; use a file"
+        raise InvalidArgumentError("session", connection, refused)
+    cursor = await _answer(connection.execute("PRAGMA database_list"))
+    files = [row[2] for row in await _answer(cursor.fetchall()) if row[1] == "main"]
+    if not files or not _is_same(path, files[0]):
+        raise InvalidArgumentError("session", connection, f"{_ALLOWED}: {path}")
+    # It begins a transaction, if the connection is one that begins any. How that was asked for
+    # (isolation_level, autocommit) differs by the version of Python, and is hidden by aiosqlite.
+    await _answer(connection.executemany(statement, ()))
+    if not connection.in_transaction:
+        refused = "it commits each statement by itself; execute BEGIN IMMEDIATE first"
+        raise InvalidArgumentError("session", connection, refused)
+    cursor = await _answer(connection.executemany(statement, rows))
+    changed: int = cursor.rowcount
+    return changed
+
+
+def _is_same(path: Path, other: str) -> bool:
+    """True when the two are one file, by whatever name."""
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False
+
+
+async def _answer(call: Any) -> Any:
+    return await call if inspect.isawaitable(call) else call
+
+
+def _simple(row: Row) -> SimpleJob:
+    job = to_job(row)
+    assert isinstance(job, SimpleJob)  # noqa: S101  # no other has a unique key
+    return job

@@ -8,13 +8,13 @@ from job_processor.store.base import Pulse
 from job_processor.store.sqlite.database import Database
 from job_processor.store.sqlite.link import Link
 from job_processor.store.sqlite.location import Location
-from job_processor.store.sqlite.workers import Workers
+from job_processor.store.sqlite.workers import SqliteWorkers
 
 
 class FilePulse(Pulse):
     """Beats on its own connection."""
 
-    def __init__(self, location: Location, workers: Workers) -> None:
+    def __init__(self, location: Location, workers: SqliteWorkers) -> None:
         self._link = Link(location)
         self._workers = workers
 
@@ -23,7 +23,7 @@ class FilePulse(Pulse):
     ) -> bool:
         """Set the `last_seen` and the memory of a registration; False when there is none."""
         del clock_ahead  # its clock is the database's
-        return self._link.run(self._workers.beat, worker_id, memory)
+        return self._link.run(self._workers.see, worker_id, memory)
 
     def close(self) -> None:
         """Close the connection."""
@@ -33,7 +33,7 @@ class FilePulse(Pulse):
 class MemoryPulse(Pulse):
     """Beats through the thread that owns the database."""
 
-    def __init__(self, database: Database, workers: Workers) -> None:
+    def __init__(self, database: Database, workers: SqliteWorkers) -> None:
         self._database = database
         self._workers = workers
 
@@ -42,7 +42,7 @@ class MemoryPulse(Pulse):
     ) -> bool:
         """Set the `last_seen` and the memory of a registration; False when there is none."""
         del clock_ahead  # as in a file
-        return self._database.call_from_thread(self._workers.beat, worker_id, memory)
+        return self._database.call_from_thread(self._workers.see, worker_id, memory)
 
     def close(self) -> None:
         """Nothing to close."""

@@ -18,9 +18,14 @@ from typing import NamedTuple
 
 from job_processor.clock import LAST_MOMENT, from_ms, to_ms
 from job_processor.models import Job
+from job_processor.redaction import Redaction
+from job_processor.store.base import Queue
 from job_processor.store.requests import Claim
+from job_processor.store.sqlite.connections import Plumbing, SqliteDesk, call, page
 from job_processor.store.sqlite.rows import COLUMNS, Row, to_job
-from job_processor.store.sqlite.tables import WAITING, Tables
+from job_processor.store.sqlite.summaries import Summaries
+from job_processor.store.sqlite.tables import WAITING
+from job_processor.store.summaries import JobSummary
 
 MERGED_LINES = 64
 """Lines that one statement merges at most; a round up to a power of two keeps statements few."""
@@ -37,11 +42,13 @@ class Line(NamedTuple):
     head: int
 
 
-class Claims:
-    """The statements of the queue; each function runs in a connection's thread."""
+class SqliteQueue(SqliteDesk, Queue):
+    """Reads the waiting jobs line by line."""
 
-    def __init__(self, tables: Tables) -> None:
-        self._tables = tables
+    def __init__(self, plumbing: Plumbing) -> None:
+        super().__init__(plumbing)
+        tables = plumbing.tables
+        self._shown = Summaries(tables)
         source = f"{tables.jobs} AS job INDEXED BY {tables.due}"
         self._heads = f"""
             WITH RECURSIVE line(name, priority) AS (
@@ -67,10 +74,11 @@ class Claims:
                 ) FROM waiting WHERE waiting.name IS NOT NULL
             )
             SELECT name FROM waiting WHERE name IS NOT NULL"""
-        self._claim = lru_cache(self._claim_statement)
+        self._take = lru_cache(self._claim_statement)
         self._peek = lru_cache(self._peek_statement)
 
-    def claim(self, connection: sqlite3.Connection, claim: Claim) -> list[Job]:
+    @call
+    def _claim(self, connection: sqlite3.Connection, claim: Claim) -> list[Job]:
         """Move what is due to running; writes nothing when there is nothing."""
         now, due_by = to_ms(claim.now), to_ms(claim.due_by)
         by_time = claim.overdue_since is not None
@@ -78,20 +86,37 @@ class Claims:
         if by_time:
             lines.sort(key=lambda line: line.head)
         lines = lines[:MERGED_LINES]
-        if not lines or claim.limit <= 0:
+        if not lines:
             return []
         excluded = json.dumps([id.binary.hex().upper() for id in claim.exclude])
         merged = _rounded(len(lines))
         # A single statement is an immediate transaction of its own.
         rows: list[Row] = connection.execute(
-            self._claim(merged, bool(claim.exclude), by_time),
+            self._take(merged, bool(claim.exclude), by_time),
             (due_by, claim.limit, claim.worker_id.binary, excluded, now, *_flat(lines, merged)),
         ).fetchall()
         rows.sort(key=_time_order if by_time else _claim_order)
         return [to_job(row) for row in rows]
 
-    def next_due(self, connection: sqlite3.Connection, names: Collection[str]) -> datetime | None:
+    @call
+    def _next_due(self, connection: sqlite3.Connection, names: Collection[str]) -> datetime | None:
         """Return when the first waiting job of these names is due."""
+        return self._first_due(connection, names)
+
+    @page
+    def _due(
+        self,
+        connection: sqlite3.Connection,
+        now: datetime,
+        limit: int,
+        leaving_out: Collection[str],
+        redaction: Redaction | None,
+    ) -> list[JobSummary]:
+        """Return what is shown of the due jobs, the earliest first."""
+        rows = self._due_rows(connection, now, limit, leaving_out)
+        return self._shown.by_row(connection, rows, redaction)
+
+    def _first_due(self, connection: sqlite3.Connection, names: Collection[str]) -> datetime | None:
         lines = self._lines(connection, _as_json(tuple(names)))
         return from_ms(min(line.head for line in lines)) if lines else None
 
@@ -99,10 +124,10 @@ class Claims:
         self, connection: sqlite3.Connection, now: datetime, leaving_out: Collection[str]
     ) -> datetime | None:
         """Return when the first due job was to begin, but for some names; None: none is due."""
-        first = self.next_due(connection, self._waiting_names(connection, leaving_out))
+        first = self._first_due(connection, self._waiting_names(connection, leaving_out))
         return first if first is not None and first <= now else None
 
-    def due_rows(
+    def _due_rows(
         self,
         connection: sqlite3.Connection,
         now: datetime,

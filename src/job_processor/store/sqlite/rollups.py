@@ -9,21 +9,33 @@ from datetime import datetime
 from typing import Any
 
 from job_processor.clock import from_ms, to_ms
+from job_processor.store.base import Rollups
 from job_processor.store.rollups import KEPT, Rollup
-from job_processor.store.sqlite.tables import NOW_MS, Tables
+from job_processor.store.sqlite.connections import (
+    Plumbing,
+    SqliteDesk,
+    call,
+    page,
+    transaction,
+    verb,
+)
+from job_processor.store.sqlite.tables import NOW_MS
 
 
-class Rollups:
-    """The statements of the rollups."""
+class SqliteRollups(SqliteDesk, Rollups):
+    """Adds counts, and reads them."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, plumbing: Plumbing) -> None:
+        super().__init__(plumbing)
+        tables = plumbing.tables
         table = tables.rollups
         self._get = f"SELECT data FROM {table} WHERE seconds=? AND start=?"
         self._put = f"INSERT OR REPLACE INTO {table} (seconds, start, data) VALUES (?, ?, ?)"
-        self._since = f"SELECT start, data FROM {table} WHERE seconds=? AND start>=? ORDER BY start"
-        self._prune = f"DELETE FROM {table} WHERE seconds=? AND start<{NOW_MS}-?"
+        self._from = f"SELECT start, data FROM {table} WHERE seconds=? AND start>=? ORDER BY start"
+        self._drop = f"DELETE FROM {table} WHERE seconds=? AND start<{NOW_MS}-?"
 
-    def add(self, connection: sqlite3.Connection, rollups: Sequence[Rollup]) -> None:
+    @transaction
+    def _add(self, connection: sqlite3.Connection, rollups: Sequence[Rollup]) -> None:
         """Add counts, inside an immediate transaction: nobody writes in between."""
         for rollup in rollups:
             key = (rollup.seconds, to_ms(rollup.start))
@@ -33,15 +45,18 @@ class Rollups:
             data = {name: getattr(rollup, name) for name in ("counts", "failures", "delays")}
             connection.execute(self._put, (*key, json.dumps(data)))
 
+    @verb
+    @page
     def since(self, connection: sqlite3.Connection, seconds: int, since: datetime) -> list[Rollup]:
         """Return the rollups of a span from a time on."""
-        rows = connection.execute(self._since, (seconds, to_ms(since))).fetchall()
+        rows = connection.execute(self._from, (seconds, to_ms(since))).fetchall()
         return [_read(seconds, from_ms(start), data) for start, data in rows]
 
+    @call
     def prune(self, connection: sqlite3.Connection) -> None:
         """Drop what is too old."""
         for seconds, kept in KEPT.items():
-            connection.execute(self._prune, (seconds, int(kept.total_seconds() * 1000)))
+            connection.execute(self._drop, (seconds, int(kept.total_seconds() * 1000)))
 
 
 def _read(seconds: int, start: datetime, text: str) -> Rollup:

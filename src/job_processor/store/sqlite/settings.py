@@ -4,36 +4,47 @@ from __future__ import annotations
 
 import sqlite3
 
-from job_processor.store.base import Setting
+from job_processor.store.base import Setting, Settings
 from job_processor.store.sqlite.codec import decode, encode
-from job_processor.store.sqlite.revision import Revision
-from job_processor.store.sqlite.tables import Tables
+from job_processor.store.sqlite.connections import (
+    Plumbing,
+    SqliteDesk,
+    call,
+    transaction,
+    verb,
+)
 
 
-class Settings:
-    """The statements of the settings."""
+class SqliteSettings(SqliteDesk, Settings):
+    """Reads settings, and replaces them by compare-and-set."""
 
-    def __init__(self, tables: Tables, revision: Revision) -> None:
-        self._revision = revision
-        self._all = f"SELECT name, value FROM {tables.settings} WHERE kind=?"
+    def __init__(self, plumbing: Plumbing) -> None:
+        super().__init__(plumbing)
+        tables = plumbing.tables
+        self._of_kind = f"SELECT name, value FROM {tables.settings} WHERE kind=?"
         self._get = f"SELECT value FROM {tables.settings} WHERE kind=? AND name=?"
-        self._put = f"""
+        self._write = f"""
             INSERT OR REPLACE INTO {tables.settings} (kind, name, value) VALUES (?, ?, ?)"""
-        self._remove = f"DELETE FROM {tables.settings} WHERE kind=? AND name=?"
-        self._last = f"{self._all} ORDER BY name DESC LIMIT ?"
-        self._remove_before = f"DELETE FROM {tables.settings} WHERE kind=? AND name<?"
+        self._drop = f"DELETE FROM {tables.settings} WHERE kind=? AND name=?"
+        self._latest = f"{self._of_kind} ORDER BY name DESC LIMIT ?"
+        self._drop_before = f"DELETE FROM {tables.settings} WHERE kind=? AND name<?"
 
+    @verb
+    @call
     def all(self, connection: sqlite3.Connection, kind: str) -> dict[str, Setting]:
         """Return the settings of a kind by name."""
-        rows = connection.execute(self._all, (kind,)).fetchall()
+        rows = connection.execute(self._of_kind, (kind,)).fetchall()
         return {name: decode(value) for name, value in rows}
 
+    @verb
+    @call
     def last(self, connection: sqlite3.Connection, kind: str, limit: int) -> dict[str, Setting]:
         """Return those settings of a kind whose names come last, the very last first."""
-        rows = connection.execute(self._last, (kind, limit)).fetchall()
+        rows = connection.execute(self._latest, (kind, limit)).fetchall()
         return {name: decode(value) for name, value in rows}
 
-    def put(
+    @transaction
+    def _put(
         self,
         connection: sqlite3.Connection,
         kind: str,
@@ -46,22 +57,24 @@ class Settings:
         present = None if row is None else decode(row[0])
         if present != expected:
             return False
-        connection.execute(self._put, (kind, name, encode(dict(value))))
+        connection.execute(self._write, (kind, name, encode(dict(value))))
         self._revision.bump(connection)
         return True
 
-    def remove(
+    @transaction
+    def _remove(
         self, connection: sqlite3.Connection, kind: str, name: str, expected: Setting | None
     ) -> bool:
         """Remove a setting, if it is still as expected; inside an immediate transaction."""
         row = connection.execute(self._get, (kind, name)).fetchone()
         if row is None or expected not in (None, decode(row[0])):
             return False
-        connection.execute(self._remove, (kind, name))
+        connection.execute(self._drop, (kind, name))
         self._revision.bump(connection)
         return True
 
-    def remove_before(self, connection: sqlite3.Connection, kind: str, name: str) -> None:
+    @transaction
+    def _remove_before(self, connection: sqlite3.Connection, kind: str, name: str) -> None:
         """Remove the settings of a kind whose names come before one."""
-        if connection.execute(self._remove_before, (kind, name)).rowcount:
+        if connection.execute(self._drop_before, (kind, name)).rowcount:
             self._revision.bump(connection)

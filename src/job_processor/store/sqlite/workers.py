@@ -3,71 +3,118 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 from datetime import datetime
 
 from bson import ObjectId
 
 from job_processor.clock import EPOCH, from_ms, to_ms
-from job_processor.models import Registrations, WorkerInfo
+from job_processor.models import Registrations, Vitals, WorkerInfo
 from job_processor.settings import NODE_WORKER_TIMEOUT
+from job_processor.store.base import Workers
 from job_processor.store.lenient import fields_of, list_of, moment, text_of
 from job_processor.store.sqlite.codec import encode
+from job_processor.store.sqlite.connections import (
+    Plumbing,
+    SqliteDesk,
+    call,
+    read,
+    verb,
+)
+from job_processor.store.sqlite.queue import SqliteQueue
 from job_processor.store.sqlite.rows import Row, decoded, optional_ms
-from job_processor.store.sqlite.tables import NOW_MS, Tables
+from job_processor.store.sqlite.tables import NOW_MS
 
 _COLUMNS = (
     "id,hostname,tags,timeout_s,service,names,crons,pid,version,concurrency,started_at,memory"
 )
 
 
-class Workers:
-    """The statements of the registrations."""
+class SqliteWorkers(SqliteDesk, Workers):
+    """Registers, lists and removes workers."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, plumbing: Plumbing, *, queue: SqliteQueue) -> None:
+        super().__init__(plumbing)
+        tables = plumbing.tables
+        self._queue = queue
         marks = ",".join("?" * len(_COLUMNS.split(",")))
         self._now = f"SELECT {NOW_MS}"
-        self._register = f"""
+        self._put = f"""
             INSERT OR REPLACE INTO {tables.workers} (last_seen,{_COLUMNS})
             VALUES ({NOW_MS},{marks})"""
-        self._beat = f"""
+        self._see = f"""
             UPDATE {tables.workers} SET last_seen={NOW_MS}, memory=coalesce(?,memory) WHERE id=?"""
-        self._unregister = f"DELETE FROM {tables.workers} WHERE id=?"
-        self._remove_dead = f"DELETE FROM {tables.workers} WHERE id=? AND last_seen=?"
+        self._remove = f"DELETE FROM {tables.workers} WHERE id=?"
+        self._remove_unseen = f"DELETE FROM {tables.workers} WHERE id=? AND last_seen=?"
         alive = f"last_seen + coalesce(timeout_s, {NODE_WORKER_TIMEOUT}) * 1000 >= {NOW_MS}"
         self._counts = f"SELECT {NOW_MS}, count(*), total({alive}) FROM {tables.workers}"
         self._all = f"SELECT last_seen,{_COLUMNS} FROM {tables.workers} ORDER BY id"
 
-    def now(self, connection: sqlite3.Connection) -> datetime:
-        """Return the database's present time."""
-        (now,) = connection.execute(self._now).fetchone()
-        return from_ms(now)
-
+    @verb
+    @call
     def register(self, connection: sqlite3.Connection, worker: WorkerInfo) -> None:
         """Add a registration, or refresh all of it."""
-        connection.execute(self._register, _to_row(worker))
+        connection.execute(self._put, _to_row(worker))
 
-    def beat(self, connection: sqlite3.Connection, worker_id: ObjectId, memory: int | None) -> bool:
-        """Refresh the `last_seen` of a registration; False when there is none."""
-        return connection.execute(self._beat, (memory, worker_id.binary)).rowcount == 1
+    async def beat(
+        self, worker_id: ObjectId, memory: int | None = None, clock_ahead: float | None = None
+    ) -> bool:
+        """Set the `last_seen` and the memory of a registration; False when there is none."""
+        del clock_ahead  # its clock is the database's
+        return await self._connections.writer.call(self.see, worker_id, memory)
 
+    def see(self, connection: sqlite3.Connection, worker_id: ObjectId, memory: int | None) -> bool:
+        """Do what `beat` does, by any connection."""
+        return connection.execute(self._see, (memory, worker_id.binary)).rowcount == 1
+
+    @verb
+    @call
     def unregister(self, connection: sqlite3.Connection, worker_id: ObjectId) -> None:
         """Remove a registration."""
-        connection.execute(self._unregister, (worker_id.binary,))
+        connection.execute(self._remove, (worker_id.binary,))
 
+    @verb
+    @call
     def remove_dead(self, connection: sqlite3.Connection, worker: WorkerInfo) -> bool:
         """Remove a registration that has not moved since it was read."""
         guard = (worker.id.binary, to_ms(worker.last_seen))
-        return connection.execute(self._remove_dead, guard).rowcount == 1
+        return connection.execute(self._remove_unseen, guard).rowcount == 1
 
-    def counts(self, connection: sqlite3.Connection) -> tuple[datetime, int, int]:
+    @verb
+    @read
+    def count_alive(self, connection: sqlite3.Connection) -> int:
+        """Count the registered workers that are alive."""
+        _, _, alive = self._count(connection)
+        return alive
+
+    @verb
+    @read
+    def vitals(self, connection: sqlite3.Connection, leaving_out: Collection[str] = ()) -> Vitals:
+        """Count the workers and find the first due job's time."""
+        now, workers, alive = self._count(connection)
+        return Vitals(now, workers, alive, self._queue.due_since(connection, now, leaving_out))
+
+    def _count(self, connection: sqlite3.Connection) -> tuple[datetime, int, int]:
         """Return the database's time, how many are registered, and how many of those live."""
         now, registered, alive = connection.execute(self._counts).fetchone()
         return from_ms(now), registered, int(alive)
 
+    @verb
+    @call
     def registrations(self, connection: sqlite3.Connection) -> Registrations:
         """Return all registrations with the database's time."""
         workers = tuple(_to_worker(row) for row in connection.execute(self._all).fetchall())
-        return Registrations(self.now(connection), workers)
+        return Registrations(self._read_clock(connection), workers)
+
+    @verb
+    @call
+    def now(self, connection: sqlite3.Connection) -> datetime:
+        """Return the database's present time."""
+        return self._read_clock(connection)
+
+    def _read_clock(self, connection: sqlite3.Connection) -> datetime:
+        (now,) = connection.execute(self._now).fetchone()
+        return from_ms(now)
 
 
 def _to_row(worker: WorkerInfo) -> Row:

@@ -1,0 +1,106 @@
+"""A selection of jobs as MongoDB is asked for it: by an index, or by a look at each."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from bson import ObjectId
+
+from job_processor.settings import LOOK_THROUGH
+from job_processor.store.mongo.documents import JOB_STATUSES, JOB_TYPES, Document
+from job_processor.store.mongo.indexes import NEWEST_BY_NAME, NEWEST_BY_TYPE, Index
+from job_processor.store.requests import JobQuery
+
+IS_JOB: Document = {"type": {"$in": JOB_TYPES}, "status": {"$in": JOB_STATUSES}}
+"""Leaves out crons, and states of a later version."""
+
+_WALKS = 200
+"""MongoDB merges so many walks of an index at most; with more it sorts in memory."""
+
+
+def is_job(document: Document) -> bool:
+    """False for crons."""
+    return document.get("type") in JOB_TYPES
+
+
+def selected(query: JobQuery) -> Document:
+    """Return what indexes tell: a field that is not asked for stands as all of its values."""
+    selection: Document = {
+        "type": query.type or IS_JOB["type"],
+        "status": query.status.value if query.status else IS_JOB["status"],
+    }
+    if query.name is not None:
+        selection["name"] = query.name
+    elif query.names is not None:
+        selection["name"] = {"$in": list(query.names)}
+    between: Document = {}
+    if query.after is not None:
+        between["$lt"] = query.after
+    if query.above is not None:
+        between["$gt"] = query.above
+    return {**selection, "_id": between} if between else selection
+
+
+def walks(query: JobQuery) -> Iterator[JobQuery]:
+    """Give a selection in parts that MongoDB can walk in the order of ids, without sorting.
+
+    Each name and state is a walk of its own, and it merges at most `_WALKS` of them.
+    """
+    if query.name is not None or query.names is None:
+        yield query
+        return
+    size = _WALKS // (1 if query.status else len(JOB_STATUSES))
+    for start in range(0, len(query.names), size):
+        yield replace(query, names=query.names[start : start + size])
+
+
+def within(query: JobQuery, page: Sequence[ObjectId]) -> JobQuery:
+    """Return what of a selection may still come into a page that is sorted already."""
+    if len(page) < query.limit:
+        return query
+    if query.oldest_first:
+        return replace(query, after=page[-1])
+    return replace(query, above=page[-1])
+
+
+def index_of_ids(query: JobQuery) -> Index:
+    """Return the index that has the ids of each name or type in their order."""
+    by_type = query.name is None and query.names is None
+    return NEWEST_BY_TYPE if by_type else NEWEST_BY_NAME
+
+
+def looked_through(query: JobQuery) -> list[Document]:
+    """Return the stages that look at the first jobs of a selection, one by one."""
+    condition: Document = {}
+    if query.worker_id is not None:
+        condition["worker_id"] = query.worker_id
+    if query.error is not None:
+        condition["output.error"] = {"$regex": re.escape(query.error), "$options": "i"}
+    if query.payload is not None:
+        path, value = query.payload
+        condition[".".join(("payload", *path))] = {"$in": _values(value)}
+    order = {"_id": 1 if query.oldest_first else -1}
+    return [
+        {"$match": selected(query)},
+        {"$sort": order},
+        {"$limit": LOOK_THROUGH},
+        {"$match": condition},
+    ]
+
+
+def _values(text: str) -> list[Any]:
+    """Return the values that one may mean by a text."""
+    values: list[Any] = [text]
+    if ObjectId.is_valid(text):
+        values.append(ObjectId(text))
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return values
+    if not isinstance(value, dict | list) and not (isinstance(value, int) and abs(value) >> 63):
+        values.append(value)
+    return values
