@@ -120,12 +120,12 @@ async def _fill(processor: JobProcessor, jobs: int) -> ObjectId:
     chosen = ObjectId()
     for start in range(0, jobs, CHUNK):
         made = list(_made(min(CHUNK, jobs - start)))
-        await store.insert(made)
+        await store.intake.insert(made)
         chosen = made[0].id
         print(f"dashboard: {start + len(made):,} of {jobs:,} jobs", end="\r", file=sys.stderr)
     now = datetime.now(UTC)
     for seconds, count in ((MINUTE, 60), (TEN_MINUTES, 144)):
-        await store.add_rollups(
+        await store.rollups.add(
             [
                 Rollup(
                     seconds,

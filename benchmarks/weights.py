@@ -44,7 +44,7 @@ async def fill(url: str, size: int) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     async with JobProcessor(url) as processor:
         for start in range(0, JOBS, 50):
-            await processor._store.insert(  # noqa: SLF001  # settled jobs cannot be scheduled
+            await processor._store.intake.insert(  # noqa: SLF001  # settled jobs cannot be scheduled
                 [
                     SimpleJob(
                         id=ObjectId(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias, cast
@@ -13,6 +12,7 @@ from bson import ObjectId
 from job_processor import JobProcessor, StoreError, StoreRefusedError, StoreUnavailableError
 from job_processor.store import Store
 from job_processor.store.requests import Settlement, Verdict
+from tests.desks import Between, Verb
 
 Call: TypeAlias = Callable[[], Awaitable[Any]]
 Fault: TypeAlias = Callable[[Call], Awaitable[Any]]
@@ -66,7 +66,7 @@ class Faulty:
         self._store = store
         self.calls: Counter[str] = Counter()
         self.settled: list[int] = []
-        """How many outcomes each `settle` was given."""
+        """How many outcomes each `runs.settle` was given."""
         self.refuses: Callable[[Settlement], bool] | None = None
         """True for settlements that are refused, as a validator refuses a document."""
         self.breaks: Callable[[Settlement], Exception | None] | None = None
@@ -76,8 +76,8 @@ class Faulty:
 
     @property
     def store(self) -> Store:
-        """This, as what it stands for."""
-        return cast(Store, self)
+        """What stands before the store, as the store."""
+        return cast(Store, Between(self._store, self._through))
 
     def next(self, verb: str, *faults: Fault) -> None:
         """Let the next calls of a verb go wrong, each in its way."""
@@ -90,15 +90,11 @@ class Faulty:
         else:
             self._always[verb] = fault
 
-    def __getattr__(self, name: str) -> Any:
-        """Return what the store has; its verbs pass through here."""
-        value = getattr(self._store, name)
-        if not inspect.iscoroutinefunction(value):
-            return value
+    def _through(self, name: str, call: Verb) -> Verb:
+        call = self._settle if name == "runs.settle" else call
 
         async def verb(*arguments: Any, **named: Any) -> Any:
             self.calls[name] += 1
-            call = self._settle if name == "settle" else value
             fault = self._next[name].popleft() if self._next[name] else self._always.get(name)
             if fault is None:
                 return await call(*arguments, **named)
@@ -117,7 +113,7 @@ class Faulty:
             for each in settlements
             if self.refuses and self.refuses(each)
         }
-        verdict = await self._store.settle([s for s in settlements if s.job.id not in refused])
+        verdict = await self._store.runs.settle([s for s in settlements if s.job.id not in refused])
         return Verdict(verdict.won, {**verdict.refused, **refused})
 
 

@@ -120,9 +120,9 @@ def retry(job: Job, **fields: Any) -> Settlement:
 
 async def run(store: Store, *jobs: Job, worker_id: ObjectId = WORKER) -> list[Job]:
     """Insert jobs that are due and claim them; return them as they run, in the given order."""
-    assert await store.insert(jobs) == []
+    assert await store.intake.insert(jobs) == []
     names = {job.name for job in jobs}
-    claimed = await store.claim(claim(len(jobs), *names, worker_id=worker_id))
+    claimed = await store.queue.claim(claim(len(jobs), *names, worker_id=worker_id))
     by_id = {job.id: job for job in claimed}
     return [by_id[job.id] for job in jobs]
 
@@ -135,7 +135,7 @@ async def run_one(store: Store, worker_id: ObjectId = WORKER) -> Job:
 
 async def read(store: Store, *jobs: Job) -> list[Job | None]:
     """Return how jobs stand in the database."""
-    return [await store.get(job.id) for job in jobs]
+    return [await store.history.get(job.id) for job in jobs]
 
 
 def _pending(name: str, at: datetime, due_in: float) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class Parts:
     @property
     def history_days(self) -> float:
         """After how many days settled jobs go, by us or by the database."""
-        return min(self.settings.history_days, self.store.history_days)
+        return min(self.settings.history_days, self.store.abilities.history_days)
 
 
 class HasParts(Protocol):

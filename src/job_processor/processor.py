@@ -318,7 +318,7 @@ class JobProcessor:
         InvalidArgumentError where two cannot share the database: an `AsyncDatabase` belongs to one
         loop, one in memory to one processor.
         """
-        if not self._parts.store.needs_heartbeat or not isinstance(self._db, str | None):
+        if not self._parts.store.abilities.needs_heartbeat or not isinstance(self._db, str | None):
             allowed = "allowed for several event loops is the address of a server or a file"
             raise InvalidArgumentError("db", self._db, allowed)
         twin = copy.copy(self)
@@ -423,7 +423,7 @@ class JobProcessor:
 
     async def get_job(self, job_id: ObjectId | str) -> Job | None:
         """Return a job or cron task, None when there is none of this id."""
-        return await self._ready().store.get(object_id(job_id))
+        return await self._ready().store.history.get(object_id(job_id))
 
     async def find_jobs(
         self,
@@ -676,11 +676,11 @@ class JobProcessor:
 
     async def count_alive(self) -> int:
         """Return how many registered workers are alive: what a probe asks for."""
-        return await self._ready().store.count_alive()
+        return await self._ready().store.workers.count_alive()
 
     async def get_registrations(self) -> Registrations:
         """Return the registered workers, dead ones too, and the database's clock."""
-        return await self._ready().store.registrations()
+        return await self._ready().store.workers.registrations()
 
     def subscribe(self, listener: Callable[[], object]) -> Callable[[], None]:
         """Call `listener` in the event loop when jobs may have changed; returns what ends it.
@@ -764,7 +764,7 @@ class JobProcessor:
     async def _check_sharing(self) -> None:
         """Refuse what the Node package, where it works on this database too, does not allow."""
         check_registry(self._parts.store, self.registry)
-        if self._parts.store.refuses_own_fields and self.registry.crons:
+        if self._parts.store.abilities.refuses_own_fields and self.registry.crons:
             await check_crons(self._parts.store, self.registry, self.settings.timezone)
 
     def _become(self, settings: Settings, db: Any, clock: Clock) -> None:
@@ -787,7 +787,9 @@ class JobProcessor:
         if loop is None or not loop.is_closed() or not isinstance(self._db, str | None):
             raise NotSetUpError(_OTHER_LOOP)
         self._forget_loop()
-        self._closed = self._parts.store.needs_heartbeat  # in memory there is no connection to lose
+        self._closed = (
+            self._parts.store.abilities.needs_heartbeat
+        )  # in memory there is no connection to lose
 
     def _forget_loop(self) -> None:
         if self._running is not None:

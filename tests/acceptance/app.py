@@ -35,6 +35,7 @@ from job_processor import (
     SimpleJob,
 )
 from job_processor.crons.scheduler import Scheduler
+from tests.desks import at
 
 LOG = os.environ.get("ACCEPTANCE_LOG", os.devnull)
 OPTIONS: dict[str, Any] = {
@@ -209,7 +210,8 @@ async def fail(*_: object) -> None:
 def die_at(processor: JobProcessor, verb: str, when: str, count: int) -> None:
     """Die by SIGKILL at the `count`-th call of a verb of the store, before or after its write."""
     store = processor._store  # sabotage
-    call, calls = getattr(store, verb), itertools.count(1)
+    desk, name = at(store, verb)
+    call, calls = getattr(desk, name), itertools.count(1)
 
     async def deadly(*arguments: object, **keywords: object) -> object:
         number = next(calls)
@@ -220,4 +222,4 @@ def die_at(processor: JobProcessor, verb: str, when: str, count: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return answer
 
-    setattr(store, verb, deadly)
+    setattr(desk, name, deadly)

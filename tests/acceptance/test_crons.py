@@ -42,7 +42,7 @@ def assert_gapless(times: list[float], step: float = 1.0) -> None:
     assert gaps == {step}, times
 
 
-POINTS = [("insert", 3), ("update_cron", 2), ("claim", 20)]
+POINTS = [("intake.insert", 3), ("crons.update", 2), ("queue.claim", 20)]
 """Verbs of the store, and which call of each is the last."""
 
 

@@ -37,7 +37,7 @@ async def test_memory_is_flat_over_200_000_jobs(site: Site) -> None:
 
 async def counted(site: Site) -> int:
     """Return how many jobs are finished."""
-    counts = await site.processor._store.count([("simple", "nothing")], 1_000_000)
+    counts = await site.processor._store.history.count([("simple", "nothing")], 1_000_000)
     return sum(each.count for each in counts if each.status is JobStatus.FINISHED)
 
 

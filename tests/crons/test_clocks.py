@@ -76,7 +76,7 @@ async def test_a_clock_that_was_ahead_leaves_no_pointer_behind(
     clock.moment -= step
     await scheduler_of(engine).schedule()
     expected = next_occurrence(expression, "UTC", clock.now())
-    (cron,) = await engine.store.crons()
+    (cron,) = await engine.store.crons.all()
     assert cron.scheduled_for.replace(microsecond=0) <= next_occurrence(
         expression, "UTC", clock.now() + SECOND
     )
@@ -241,12 +241,12 @@ async def test_a_clock_that_is_set_back_during_a_pass_keeps_nobody_asleep(
     clock, runs = Off(timedelta(hours=2)), Runs()
     processor = await processors.make(crons={"tick": CronDef(EACH_SECOND, runs.tick)}, clock=clock)
     store = processor._store
-    remove = store.remove_occurrences
+    remove = store.crons.remove_occurrences
 
     async def set_back(*arguments: Any) -> int:
         clock.off = timedelta(0)
         return await remove(*arguments)
 
-    monkeypatch.setattr(store, "remove_occurrences", set_back)
+    monkeypatch.setattr(store.crons, "remove_occurrences", set_back)
     await processors.worker(processor)
     await runs.until(2)

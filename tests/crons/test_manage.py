@@ -64,7 +64,7 @@ async def test_crons_are_listed(processors: Processors) -> None:
 async def test_a_foreign_expression_has_no_times(processors: Processors) -> None:
     """One that only the Node package's parser takes is listed all the same."""
     processor = await processors.make(clock=SetClock())
-    await processor._store.create_cron(cron("odd", at=START, cron_string="every 5 minutes"))
+    await processor._store.crons.create(cron("odd", at=START, cron_string="every 5 minutes"))
     (odd,) = await processor.get_crons()
     assert (odd.upcoming, odd.service, odd.timezone) == ((), None, "Europe/Paris")
 

@@ -15,7 +15,7 @@ from job_processor.crons.neighbour import Alone, Neighbour
 from job_processor.crons.ownership import Ownership
 from job_processor.crons.scheduler import Scheduler
 from job_processor.models import occurrence_id
-from job_processor.store.base import Hint
+from job_processor.store.hints import Hint
 from job_processor.store.owners import Owner
 from job_processor.worker.engine import Engine
 from job_processor.worker.pauses import PauseWatch
@@ -96,7 +96,7 @@ async def test_a_cron_that_it_holds_is_not_touched(processors: Processors) -> No
     clock.forward(minutes=1)
     somebody.holding = True
     await scheduler.schedule()
-    (cron,) = await engine.store.crons()
+    (cron,) = await engine.store.crons.all()
     assert (cron.scheduled_for, await standing(engine)) == (at(1)[0], at(1))
     somebody.holding = False
     await scheduler.schedule()
@@ -121,9 +121,9 @@ async def test_what_it_did_to_a_cron_of_ours_is_planned_anew(processors: Process
     engine = await engine_of(processors, clock, crons=TICK)
     scheduler = beside(engine, somebody)
     await scheduler.schedule()
-    (cron,) = await engine.store.crons()
+    (cron,) = await engine.store.crons.all()
     moved = cron.scheduled_for + timedelta(seconds=30)
-    assert await engine.store.update_cron(cron, cron.cron_string, moved, clock.now())
+    assert await engine.store.crons.update(cron, cron.cron_string, moved, clock.now())
     assert await scheduler.schedule() == at(1)[0]
     assert somebody.undone == [moved]
 
@@ -173,7 +173,7 @@ async def test_it_calls_for_a_pass(processors: Processors) -> None:
 
     await eventually(lambda: looked(1), "a first look")
     somebody.calling = True
-    await engine.store.put_setting("of a test", "a", {}, None)  # a write is a hint
+    await engine.store.settings.put("of a test", "a", {}, None)  # a write is a hint
     await eventually(lambda: looked(2), "a look before a pass that a hint has called for")
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -185,7 +185,7 @@ async def test_whoever_removes_a_cron_finds_it_back_where_it_stood(processors: P
     engine = await engine_of(processors, clock, crons=TICK)
     scheduler = beside(engine, Alone())
     await scheduler.schedule()
-    await engine.store.remove_cron("tick")
+    await engine.store.crons.remove("tick")
     clock.forward(minutes=2)
     await scheduler.schedule()
     assert occurrence_id("tick", at(1)[0]) in {task.id for task in await tasks(engine)}
@@ -206,7 +206,7 @@ async def test_what_it_knows_of_an_owner_counts(processors: Processors) -> None:
     scheduler = beside(engine, somebody)
     await scheduler.schedule()
     somebody.agree = agree  # type: ignore[method-assign]
-    (cron,) = await engine.store.crons()
+    (cron,) = await engine.store.crons.all()
     far = at(5)[0]
-    assert await engine.store.update_cron(cron, cron.cron_string, far, clock.now())
+    assert await engine.store.crons.update(cron, cron.cron_string, far, clock.now())
     assert await scheduler.schedule() == far

@@ -54,7 +54,7 @@ def scheduler_of(engine: Engine) -> Scheduler:
 
 async def tasks(processor_or_engine: Engine) -> list[CronTask]:
     """Return all cron tasks, the earliest first."""
-    found = await processor_or_engine.store.find(JobQuery(type="cron_task", limit=1000))
+    found = await processor_or_engine.store.history.find(JobQuery(type="cron_task", limit=1000))
     return sorted(
         (job for job in found if isinstance(job, CronTask)), key=lambda job: job.scheduled_for
     )
@@ -74,7 +74,7 @@ async def test_the_next_occurrence_stands_in_the_queue(processors: Processors) -
     (task,) = await tasks(engine)
     assert (task.scheduled_for, task.status) == (at(1)[0], "pending")
     assert task.id == occurrence_id("tick", task.scheduled_for)
-    (cron,) = await engine.store.crons()
+    (cron,) = await engine.store.crons.all()
     assert (cron.scheduled_for, cron.cron_string) == (at(1)[0], "* * * * *")
     assert await scheduler.schedule() == at(1)[0]
     clock.forward(minutes=1)
@@ -95,7 +95,7 @@ async def test_ten_racing_schedulers_make_each_occurrence_once(processors: Proce
     made = [(task.name, task.scheduled_for) for task in await tasks(engine)]
     expected = [("tick", each) for each in at(1, 2, 3, 4)] + [("tock", each) for each in at(2, 4)]
     assert sorted(made) == sorted(expected)
-    assert len(await engine.store.crons()) == 2
+    assert len(await engine.store.crons.all()) == 2
 
 
 async def test_a_crash_between_insert_and_advance_loses_and_doubles_nothing(
@@ -112,7 +112,7 @@ async def test_a_crash_between_insert_and_advance_loses_and_doubles_nothing(
         raise SystemExit("killed here")
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(engine.store), "update_cron", crash)
+        patch.setattr(engine.store.crons, "update", crash)
         with pytest.raises(SystemExit):
             await scheduler.schedule()
     await scheduler_of(engine).schedule()
@@ -188,7 +188,7 @@ async def test_a_changed_cron_drops_its_old_occurrence(processors: Processors) -
     new = await engine_of(processors, clock, crons={"tick": CronDef("*/5 * * * *", nothing)})
     await scheduler_of(new).schedule()
     assert [task.scheduled_for for task in await tasks(new)] == at(5)
-    (cron,) = await new.store.crons()
+    (cron,) = await new.store.crons.all()
     assert (cron.cron_string, cron.scheduled_for) == ("*/5 * * * *", at(5)[0])
     await scheduler_of(old).schedule()  # an older worker never writes back
     await scheduler_of(new).schedule()
@@ -222,7 +222,7 @@ async def test_a_cron_that_no_worker_lists_stands_for_now(processors: Processors
     engine = await engine_of(processors, clock, crons={"b": both["b"]})
     await scheduler_of(engine).schedule()
     assert [task.name for task in await tasks(engine)] == ["a", "b", "c"]
-    assert [cron.name for cron in await engine.store.crons()] == ["a", "b", "c"]
+    assert [cron.name for cron in await engine.store.crons.all()] == ["a", "b", "c"]
 
 
 async def test_a_cron_belongs_to_one_service(

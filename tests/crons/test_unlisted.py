@@ -31,14 +31,14 @@ OTHER = {"other": CronDef("0 13 * * *", nothing)}
 
 async def owner_of(store: Store, name: str = "tick") -> Owner | None:
     """Return whose a cron is."""
-    setting = (await store.settings(KIND)).get(name)
+    setting = (await store.settings.all(KIND)).get(name)
     return None if setting is None else Owner.from_setting(setting)
 
 
 async def change(store: Store, changes: Mapping[str, Any], name: str = "tick") -> None:
     """Change the owner of a cron behind everybody's back."""
-    setting = (await store.settings(KIND))[name]
-    assert await store.put_setting(KIND, name, {**setting, **changes}, setting)
+    setting = (await store.settings.all(KIND))[name]
+    assert await store.settings.put(KIND, name, {**setting, **changes}, setting)
 
 
 async def age(store: Store, by: timedelta, name: str = "tick") -> None:
@@ -114,7 +114,7 @@ async def test_after_an_hour_it_plans_nothing(processors: Processors, service: s
     owner = await owner_of(engine.store)
     assert owner is not None
     assert (owner.service, owner.dormant) == ("default", True)
-    (tick,) = [cron for cron in await engine.store.crons() if cron.name == "tick"]
+    (tick,) = [cron for cron in await engine.store.crons.all() if cron.name == "tick"]
     assert tick.scheduled_for == at(5)[0]
     back = await engine_of(processors, clock, crons=TICK)
     await scheduler_of(back).schedule()
@@ -192,7 +192,7 @@ async def test_after_the_history_it_is_removed(processors: Processors) -> None:
     assert task.output is not None
     assert task.output.skip_metadata is not None
     assert task.output.skip_metadata.reason == "other"
-    assert [cron.name for cron in await engine.store.crons()] == ["other"]
+    assert [cron.name for cron in await engine.store.crons.all()] == ["other"]
     assert await owner_of(engine.store) is None
 
 
@@ -278,14 +278,14 @@ async def test_that_it_is_listed_is_written_rarely(
     await scheduler.schedule()
     await scheduler.schedule()
     written = 0
-    put = engine.store.put_setting
+    put = engine.store.settings.put
 
     async def count(*arguments: Any) -> bool:
         nonlocal written
         written += 1
         return await put(*arguments)
 
-    monkeypatch.setattr(engine.store, "put_setting", count)
+    monkeypatch.setattr(engine.store.settings, "put", count)
     for _ in range(10):
         await scheduler.schedule()
     assert written == 0
@@ -306,9 +306,9 @@ async def test_an_owner_of_an_earlier_version_gets_its_hour(processors: Processo
     clock = SetClock()
     await left(processors, clock)
     engine, scheduler = await watcher(processors, clock)
-    setting = (await engine.store.settings(KIND))["tick"]
+    setting = (await engine.store.settings.all(KIND))["tick"]
     earlier = {name: value for name, value in setting.items() if name != "listed_at"}
-    assert await engine.store.put_setting(KIND, "tick", earlier, setting)
+    assert await engine.store.settings.put(KIND, "tick", earlier, setting)
     await settled_down(scheduler)
     assert await waiting(engine) == at(5)
     owner = await owner_of(engine.store)
@@ -325,7 +325,7 @@ async def test_what_a_later_version_keeps_with_it_stays(processors: Processors) 
     await change(engine.store, {"colour": "green"})
     await age(engine.store, HOUR)
     await scheduler.schedule()
-    setting = (await engine.store.settings(KIND))["tick"]
+    setting = (await engine.store.settings.all(KIND))["tick"]
     assert setting["colour"] == "green"
     assert await engine.store.ping() - setting["listed_at"] < HOUR
 
@@ -337,7 +337,7 @@ async def test_whoever_loses_the_race_for_an_owner_schedules_too(
     clock = SetClock()
     first = await engine_of(processors, clock, crons=TICK)
     second = await engine_of(processors, clock, crons=TICK)
-    put, lost = second.store.put_setting, 0
+    put, lost = second.store.settings.put, 0
 
     async def too_late(*arguments: Any) -> bool:
         nonlocal lost
@@ -346,7 +346,7 @@ async def test_whoever_loses_the_race_for_an_owner_schedules_too(
             await scheduler_of(first).schedule()
         return await put(*arguments)
 
-    monkeypatch.setattr(second.store, "put_setting", too_late)
+    monkeypatch.setattr(second.store.settings, "put", too_late)
     assert await scheduler_of(second).schedule() == at(5)[0]
     assert lost == 1
 
@@ -373,7 +373,7 @@ async def test_a_pass_that_was_held_up_removes_nothing_that_has_come_due(
     slow = await engine_of(processors, clock, crons=TICK)
     quick = await engine_of(processors, clock, crons=TICK)
     await scheduler_of(slow).schedule()
-    remove = slow.store.remove_occurrences
+    remove = slow.store.crons.remove_occurrences
 
     async def held_up(*arguments: Any) -> int:
         monkeypatch.undo()
@@ -382,7 +382,7 @@ async def test_a_pass_that_was_held_up_removes_nothing_that_has_come_due(
             await scheduler_of(quick).schedule()
         return await remove(*arguments)
 
-    monkeypatch.setattr(slow.store, "remove_occurrences", held_up)
+    monkeypatch.setattr(slow.store.crons, "remove_occurrences", held_up)
     await scheduler_of(slow).schedule()
     assert await waiting(quick) == at(5, 10, 15, 20) or await waiting(quick) == at(5, 10, 15)
     await scheduler_of(quick).schedule()
@@ -439,7 +439,7 @@ async def test_a_standing_occurrence_that_was_taken_away_does_not_come_back(
     (standing,) = await tasks(engine)
     if by == "kill_job":
         await boss.kill_job(standing.id)
-        await engine.store.delete([standing.id])  # as its history goes, after a while
+        await engine.store.history.delete([standing.id])  # as its history goes, after a while
     elif by == "delete_job":
         await boss.delete_job(standing.id)
     else:
@@ -464,7 +464,7 @@ async def test_an_occurrence_that_a_late_pass_puts_back_goes_again(
     (standing,) = await tasks(engine)
     boss = await processors.make(clock=clock)
     await boss.delete_job(standing.id)
-    await engine.store.insert([standing])
+    await engine.store.intake.insert([standing])
     await scheduler.schedule()
     assert await tasks(engine) == []
 

@@ -140,7 +140,7 @@ async def test_a_look_at_the_database_reads_no_job(processors: Processors) -> No
     spy = Spy(processor)
     scrape.integration._take(host, await host.get_vitals(), await host.count_waiting())
     assert scrape("waiting", name="a") == 3
-    assert set(spy.asked) == {"count", "names", "settings", "vitals"}
+    assert set(spy.asked) == {"history.count", "history.names", "settings.all", "workers.vitals"}
 
 
 def test_page_and_dashboard_are_those_of_the_code() -> None:

@@ -122,7 +122,7 @@ async def test_a_caller_that_gives_up(
         await never.wait()
         return []
 
-    monkeypatch.setattr(processor._store, "insert", insert)
+    monkeypatch.setattr(processor._store.intake, "insert", insert)
     before = asyncio.all_tasks()
     call = asyncio.create_task(processor.schedule_jobs(["echo"] * 250))
     await asked.wait()
@@ -153,10 +153,11 @@ async def test_others_go_on_meanwhile(
 
     async def insert(jobs: Sequence[Job]) -> list[Job]:
         at.append(turns)
-        return await type(store).insert(store, jobs)
+        return await write(jobs)
 
     store = processor._store
-    monkeypatch.setattr(store, "insert", insert)
+    write = store.intake.insert
+    monkeypatch.setattr(store.intake, "insert", insert)
     await processor.schedule_jobs(source())
     other.cancel()
     taken, made = at
@@ -209,8 +210,8 @@ class Faulty:
     """A store's insert that fails at the second chunk, after a part of it."""
 
     def __init__(self, processor: JobProcessor, *, stays_away: bool) -> None:
-        self._store = processor._store
-        self._insert = self._store.insert
+        self._insert = processor._store.intake.insert
+        self._get_many = processor._store.history.get_many
         self._stays_away = stays_away
         self._calls = 0
 
@@ -226,7 +227,7 @@ class Faulty:
         """Do as the store does, unless it stays away."""
         if self._stays_away:
             raise StoreUnavailableError("it does not answer")
-        return await type(self._store).get_many(self._store, job_ids)
+        return await self._get_many(job_ids)
 
 
 @pytest.mark.parametrize("stays_away", [False, True])
@@ -238,8 +239,8 @@ async def test_a_chunk_that_fails_in_part(
     So are those of the next one, which was taken from the source already.
     """
     faulty = Faulty(processor, stays_away=stays_away)
-    monkeypatch.setattr(processor._store, "insert", faulty.insert)
-    monkeypatch.setattr(processor._store, "get_many", faulty.get_many)
+    monkeypatch.setattr(processor._store.intake, "insert", faulty.insert)
+    monkeypatch.setattr(processor._store.history, "get_many", faulty.get_many)
     with pytest.raises(BulkError, match="it does not answer") as caught:
         await processor.schedule_jobs(["echo"] * 250)
     error = caught.value

@@ -73,7 +73,7 @@ async def test_cancelling_run_job_while_it_is_stored_interrupts_it(
     """It may be in the database as running before its caller knows."""
     processor = await processors.make(jobs=JOBS)
     store, stored, told = processor._store, asyncio.Event(), asyncio.Event()
-    insert = store.insert
+    insert = store.intake.insert
 
     async def insert_and_tell_late(jobs: Any) -> Any:
         refused = await insert(jobs)
@@ -81,7 +81,7 @@ async def test_cancelling_run_job_while_it_is_stored_interrupts_it(
         await told.wait()
         return refused
 
-    monkeypatch.setattr(store, "insert", insert_and_tell_late)
+    monkeypatch.setattr(store.intake, "insert", insert_and_tell_late)
     call = asyncio.create_task(processor.run_job("endless"))
     await stored.wait()
     call.cancel()

@@ -15,7 +15,8 @@ from job_processor import CronDef, Event, EventKind, SharedDatabaseError
 from job_processor.crons.scheduler import Scheduler
 from job_processor.models import Cron, CronTask, cron_id, occurrence_id
 from job_processor.node.crons import SharedCrons
-from job_processor.store.base import ANYTHING, Hint
+from job_processor.store.base import Abilities
+from job_processor.store.hints import ANYTHING, Hint
 from job_processor.store.owners import KIND
 from tests.crons.test_scheduler import SetClock, engine_of, scheduler_of, tasks
 from tests.definitions import nothing
@@ -36,7 +37,8 @@ DAY = timedelta(days=1)
 
 def shared(*, node: bool = True) -> SharedCrons:
     """Return what a scheduler remembers, on a database that has Node's validator or not."""
-    engine: Any = SimpleNamespace(store=SimpleNamespace(refuses_own_fields=node))
+    abilities = Abilities(refuses_own_fields=node)
+    engine: Any = SimpleNamespace(store=SimpleNamespace(abilities=abilities))
     ownership: Any = None
     return SharedCrons(engine, ownership)
 
@@ -117,7 +119,7 @@ class Beside:
             moved = {"scheduled_for": pointer, "updated_at": self.clock.now()}
             await jobs.update_one({"_id": cron_id("ours")}, {"$set": moved})
         planned = occurrence("ours", id=ObjectId(), at=self.clock.now(), scheduled_for=pointer)
-        await self.engine.store.insert([planned])
+        await self.engine.store.intake.insert([planned])
         return planned
 
     async def node_begins(self) -> None:
@@ -133,12 +135,12 @@ class Beside:
 
     async def cron(self) -> Cron:
         """Return the cron as it stands."""
-        (found,) = await self.engine.store.crons()
+        (found,) = await self.engine.store.crons.all()
         return found
 
     async def is_of_both(self) -> bool:
         """True when it is known that Node defines it, too."""
-        owners = await self.engine.store.settings(KIND)
+        owners = await self.engine.store.settings.all(KIND)
         return bool(owners["ours"].get("of_both"))
 
 

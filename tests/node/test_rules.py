@@ -25,8 +25,10 @@ from job_processor import (
 from job_processor.hooks import Host
 from job_processor.models import Registrations
 from job_processor.node.crons import SharedCrons
+from job_processor.store.base import Abilities
 from job_processor.store.mongo.store import MongoStore
 from job_processor.store.mongo.stream import ChangeStream, open_stream
+from job_processor.store.mongo.workers import MongoWorkers
 from job_processor.store.requests import JobQuery
 from tests.definitions import nothing
 from tests.node.databases import fixture, install_node_validator
@@ -181,16 +183,18 @@ async def test_a_node_worker_is_told_of_where_no_hint_tells(
     looked = asyncio.Event()
     failed = "scheduling crons: at first"
 
-    async def registrations(self: MongoStore) -> Registrations:
+    async def registrations(self: MongoWorkers) -> Registrations:
         if failed not in caplog.text:  # whoever else looks meanwhile
             raise StoreUnavailableError("at first")
         found = await read(self)
         looked.set()
         return found
 
-    read = MongoStore.registrations
-    monkeypatch.setattr(MongoStore, "hints_of_others", hints)
-    monkeypatch.setattr(MongoStore, "registrations", registrations)
+    read = MongoWorkers.registrations
+    monkeypatch.setattr(
+        MongoStore, "abilities", Abilities(hints_of_others=hints, refuses_own_fields=True)
+    )
+    monkeypatch.setattr(MongoWorkers, "registrations", registrations)
     monkeypatch.setattr(MongoStore, "subscribe", lambda *_: lambda: None)
     monkeypatch.setattr("job_processor.crons.scheduler.SCHEDULER_INTERVAL", 0.1)
     async with Processors(shared_url) as processors:
@@ -215,7 +219,7 @@ async def test_a_node_worker_that_comes_later_is_noticed(
         await told(caplog, "retry of 'a'")
         with pytest.raises(SharedDatabaseError):
             await processor.schedule_job("a", priority=1)
-        assert await processor._store.find(JobQuery()) == []  # nothing was stored
+        assert await processor._store.history.find(JobQuery()) == []  # nothing was stored
 
 
 class Traces:

@@ -71,7 +71,7 @@ async def test_nothing_is_done_that_cannot_be_noted(
     async def away(*arguments: object) -> bool:
         raise StoreUnavailableError("away")
 
-    monkeypatch.setattr(processor._store, "put_setting", away)
+    monkeypatch.setattr(processor._store.settings, "put", away)
     with pytest.raises(StoreUnavailableError):
         async with audit.doing("ada", "kill", "x"):
             done.append(1)
@@ -91,7 +91,7 @@ async def test_an_end_that_cannot_be_noted(
 
     with caplog.at_level(logging.INFO, "job_processor"):
         async with audit.doing("ada", "kill", "x"):
-            monkeypatch.setattr(processor._store, "put_setting", away)
+            monkeypatch.setattr(processor._store.settings, "put", away)
     monkeypatch.undo()
     (noted,) = await processor.get_audit()
     assert noted.outcome is None
@@ -131,7 +131,9 @@ async def test_old_entries_go(processor: JobProcessor) -> None:
     entry = {"at": clock.now(), "who": "ada", "action": "kill", "subject": "x"}
     for age, name in (KEPT + timedelta(hours=1), "old"), (KEPT - timedelta(hours=1), "young"):
         id = str(ObjectId.from_datetime(clock.now() - age))
-        await store.put_setting(KIND, id, {**entry, "subject": name, "of a later version": 1}, None)
+        await store.settings.put(
+            KIND, id, {**entry, "subject": name, "of a later version": 1}, None
+        )
     await processor.add_audit("ada", "kill", "now")
     assert [each.subject for each in await processor.get_audit()] == ["now", "young"]
     assert [each.outcome for each in await processor.get_audit()] == ["done", "done"]

@@ -94,7 +94,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.ids[worker] = ObjectId()
         self.held[worker] = {}
         info = samples.worker(id=self.ids[worker], names=NAMES)
-        self.run(self.store.register(info))
+        self.run(self.store.workers.register(info))
 
     # --- steps ----------------------------------------------------------------------------------
 
@@ -108,13 +108,15 @@ class StoreMachine(RuleBasedStateMachine):
         """A producer inserts; an exclusive one is refused exactly while another is active."""
         job = samples.simple(name, at=self.now, due_in=delay, exclusive=DEFINITIONS[name].exclusive)
         active = any(each.name == name and each.status in ACTIVE for each in self.model.values())
-        refused = self.run(self.store.insert([job]))
+        refused = self.run(self.store.intake.insert([job]))
         if job.exclusive and active:
             assert refused == [job]
         else:
             assert refused == []
             self.model[job.id] = job
-            assert self.run(self.store.insert([job])) == []  # a repetition is our first attempt
+            assert (
+                self.run(self.store.intake.insert([job])) == []
+            )  # a repetition is our first attempt
 
     @rule(worker=WORKERS, limit=st.integers(1, 4))
     def claim(self, worker: int, limit: int) -> None:
@@ -127,7 +129,7 @@ class StoreMachine(RuleBasedStateMachine):
             ),
             key=lambda job: (job.scheduled_for, job.id),
         )
-        claimed = self.run(self.store.claim(Claim(self.ids[worker], NAMES, limit, self.now)))
+        claimed = self.run(self.store.queue.claim(Claim(self.ids[worker], NAMES, limit, self.now)))
         assert len(claimed) == min(limit, len(due))
         times = sorted(job.scheduled_for for job in due)[: len(claimed)]
         assert [job.scheduled_for for job in claimed] == times
@@ -182,11 +184,11 @@ class StoreMachine(RuleBasedStateMachine):
             and current.attempt == job.attempt
             and current.updated_at == job.updated_at
         )
-        won = self.run(self.store.settle([settlement])).won
+        won = self.run(self.store.runs.settle([settlement])).won
         if is_ours or settlement.outcome.status in SETTLED:
             assert won == ({job.id} if is_ours else set())
         # (Two who pause or give back the same job at the same moment write the same.)
-        assert self.run(self.store.settle([settlement])).won == won
+        assert self.run(self.store.runs.settle([settlement])).won == won
         if is_ours:
             assert job.id not in self.settled
             self.model[job.id] = settlement.written()
@@ -199,7 +201,7 @@ class StoreMachine(RuleBasedStateMachine):
     def kill(self, which: int) -> None:
         """Somebody kills: what waits is killed at once, what runs gets a request."""
         job = list(self.model.values())[which % len(self.model)]
-        killed = self.run(self.store.kill_waiting(job.id, self.now))
+        killed = self.run(self.store.kills.kill_waiting(job.id, self.now))
         if job.status in WAITING:
             assert killed is not None
             assert (killed.status, killed.ended_at) == (JobStatus.KILLED, self.now)
@@ -209,7 +211,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert killed is None
         if job.status is JobStatus.RUNNING:
             assert job.worker_id is not None
-            self.run(self.store.request_kill(job.id, job.worker_id, self.now))
+            self.run(self.store.kills.request(job.id, job.worker_id, self.now))
             self.kills.add(job.id)
 
     @rule(which=JOBS)
@@ -222,9 +224,9 @@ class StoreMachine(RuleBasedStateMachine):
         )
         if job.status in SETTLED and job.exclusive and active:
             with pytest.raises(JobConflictError):
-                self.run(self.store.requeue(job.id, self.now))
+                self.run(self.store.history.requeue(job.id, self.now))
             return
-        waiting = self.run(self.store.requeue(job.id, self.now))
+        waiting = self.run(self.store.history.requeue(job.id, self.now))
         if job.status not in SETTLED:
             assert waiting is None
             return
@@ -247,9 +249,9 @@ class StoreMachine(RuleBasedStateMachine):
     def lose_registration(self, worker: int) -> None:
         """A worker finds its registration gone, registers anew and moves what is still its own."""
         old, believed = self.ids[worker], self.held[worker]
-        self.run(self.store.unregister(old))
+        self.run(self.store.workers.unregister(old))
         self.register(worker)
-        moved = self.run(self.store.move_runs(old, self.ids[worker]))
+        moved = self.run(self.store.runs.move(old, self.ids[worker]))
         expected = {
             job.id
             for job in self.model.values()
@@ -271,18 +273,18 @@ class StoreMachine(RuleBasedStateMachine):
         if dead == rescuer:
             return
         believed, old = self.held[dead], self.ids[dead]
-        registrations = self.run(self.store.registrations())
+        registrations = self.run(self.store.workers.registrations())
         info = next(each for each in registrations.workers if each.id == old)
         stale = replace(info, last_seen=info.last_seen - timedelta(seconds=1))
-        assert not self.run(self.store.remove_dead(stale))
-        assert self.run(self.store.remove_dead(info))
-        left = self.run(self.store.runs_of(old, 100))
+        assert not self.run(self.store.workers.remove_dead(stale))
+        assert self.run(self.store.workers.remove_dead(info))
+        left = self.run(self.store.runs.of_worker(old, 100))
         assert {job.id for job in left} == {
             job.id
             for job in self.model.values()
             if job.status is JobStatus.RUNNING and job.worker_id == old
         }
-        killed = self.run(self.store.kill_requests([job.id for job in left]))
+        killed = self.run(self.store.kills.requested([job.id for job in left]))
         assert killed == self.kills & {job.id for job in left}
         for job in left:
             outcome = rescue(job, DEFINITIONS[job.name], killed=job.id in killed, at=self.now)
@@ -296,7 +298,7 @@ class StoreMachine(RuleBasedStateMachine):
     def acknowledge(self) -> None:
         """Kill requests of settled jobs are acknowledged."""
         done = self.kills & self.settled
-        self.run(self.store.acknowledge_kills(done))
+        self.run(self.store.kills.acknowledge(done))
         self.kills -= done
 
     # --- what always holds ----------------------------------------------------------------------
@@ -306,7 +308,7 @@ class StoreMachine(RuleBasedStateMachine):
         """Every job stands in the database exactly as it was last written."""
         if not self.model:
             return
-        found = {job.id: job for job in self.run(self.store.get_many(list(self.model)))}
+        found = {job.id: job for job in self.run(self.store.history.get_many(list(self.model)))}
         assert found == self.model
 
     @invariant()
@@ -326,7 +328,7 @@ class StoreMachine(RuleBasedStateMachine):
     def kill_requests_are_kept_until_acknowledged(self) -> None:
         """A request is found by its job until somebody acknowledges it."""
         if self.kills:
-            assert self.run(self.store.kill_requests(list(self.model))) == self.kills
+            assert self.run(self.store.kills.requested(list(self.model))) == self.kills
 
 
 QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]

@@ -39,7 +39,7 @@ async def test_a_probe_reads_no_job(processor: JobProcessor) -> None:
         answers = [await client.get("/healthz") for _ in range(20)]
         answers += await asyncio.gather(*(client.get("/healthz") for _ in range(20)))
     assert {answer.json()["detail"] for answer in answers} == {health.IDLE}
-    assert spy.asked == ["count_alive"]
+    assert spy.asked == ["workers.count_alive"]
 
 
 async def test_probes_while_the_database_is_away(
@@ -63,7 +63,7 @@ async def test_probes_while_the_database_is_away(
     told = {(answer.status_code, answer.json()["detail"]) for answer in answers}
     assert told == {(503, health.AWAY)}
     assert "mongodb" not in answers[0].text
-    assert spy.asked == ["count_alive"]
+    assert spy.asked == ["workers.count_alive"]
     logged = [record.getMessage() for record in caplog.records]
     assert [message.endswith(REASON) for message in logged if "healthz" in message] == [True]
 
@@ -109,7 +109,7 @@ async def test_who_leaves_takes_nothing_from_the_others(processor: JobProcessor)
         await asyncio.wait([first])
         spy.may_go.set()
         assert (await second).json()["detail"] == health.IDLE
-    assert spy.asked == ["count_alive"]
+    assert spy.asked == ["workers.count_alive"]
 
 
 async def test_a_database_that_is_slow_to_answer(

@@ -14,6 +14,7 @@ from job_processor.settings import LOOKS_AT_A_TIME
 from job_processor.store.requests import JobQuery
 from job_processor.store.sqlite import history as sqlite
 from job_processor.web import api
+from tests.desks import at
 from tests.processors import WAIT
 
 SECRET = "hunter2-SECRET"  # noqa: S105  # what is looked for
@@ -29,7 +30,7 @@ class Held:
         self.may_go = asyncio.Event()
         self._changed = asyncio.Event()
         store: Any = processor._store
-        find = store.find_summaries
+        find = store.history.summaries
 
         async def held(query: JobQuery, *rest: Any, **options: Any) -> Any:
             if query.looks_through:
@@ -43,7 +44,7 @@ class Held:
                     raise
             return await find(query, *rest, **options)
 
-        monkeypatch.setattr(store, "find_summaries", held)
+        monkeypatch.setattr(store.history, "summaries", held)
 
     async def until(self, **counts: int) -> None:
         """Wait until so many have begun, or were given up."""
@@ -180,8 +181,14 @@ async def test_no_list_reads_whole_jobs(
     async def never(*_: Any) -> Any:
         raise AssertionError("a list asked for whole jobs")
 
-    for verb in ("find", "get", "get_many", "runs_of", "find_active"):
-        monkeypatch.setattr(store, verb, never)
+    for verb in (
+        "history.find",
+        "history.get",
+        "history.get_many",
+        "runs.of_worker",
+        "history.find_active",
+    ):
+        monkeypatch.setattr(*at(store, verb), never)
     for path in (*PAGES, "/jobs?error=x", "/jobs?status=pending"):
         assert (await client.get(path)).status_code in (200, 503), path
     assert await processor.get_status()

@@ -68,8 +68,8 @@ async def processor(processors: Processors) -> JobProcessor:
     random.seed(7)
     now = datetime.now(UTC).replace(microsecond=0)
     store = processor._store
-    await store.insert([*finished_jobs(now), *cron_tasks(now)])
-    await store.add_rollups(list(rollups(now)))
+    await store.intake.insert([*finished_jobs(now), *cron_tasks(now)])
+    await store.rollups.add(list(rollups(now)))
     return processor
 
 
@@ -162,7 +162,7 @@ async def be_busy(processor: JobProcessor) -> tuple[str, str]:
         for name, begun in (("Lisbon", 310), ("Fairs of 2029", 840), ("Catalogue", 95))
     ]
     failed = failed_job(datetime.now(UTC).replace(microsecond=0))
-    await processor._store.insert([failed])
+    await processor._store.intake.insert([failed])
     later = datetime.now(UTC) + timedelta(hours=2)
     await processor.schedule_jobs([("send_invoice", {"invoice": n}, later) for n in range(12)])
 

@@ -14,6 +14,7 @@ from bson import ObjectId
 from job_processor import AbortController, JobDef, JobStatus
 from job_processor.clock import Clock
 from job_processor.store.requests import Claim
+from tests.desks import at
 from tests.processors import WAIT, Processors, eventually
 from tests.samples import settled
 from tests.worker.test_crashes import die_holding
@@ -38,7 +39,7 @@ async def test_what_a_dead_worker_left_is_taken_up(
         await asyncio.sleep(1.1 * BURST["worker_timeout"])  # its last heartbeat grows old
     else:
         wish = Claim(ObjectId(), ("a",), 1, processor._clock.now())
-        assert len(await processor._store.claim(wish)) == 1
+        assert len(await processor._store.queue.claim(wish)) == 1
     began = time.monotonic()
     await asyncio.wait_for(processor.run_worker(burst=True), WAIT)
     assert time.monotonic() - began >= 2 * BURST["heartbeat_interval"]
@@ -65,13 +66,13 @@ async def test_a_suspect_that_beats_keeps_its_runs(processors: Processors) -> No
     await eventually(runs)
     burst = await processors.make(jobs={"a": JobDef(holds), "b": JobDef(handler)}, **BURST)
     store = burst._store
-    registrations = store.registrations
+    registrations = store.workers.registrations
 
     async def in_an_hour() -> Any:
         read = await registrations()
         return type(read)(read.now + timedelta(hours=1), read.workers)
 
-    store.registrations = in_an_hour  # type: ignore[method-assign]
+    store.workers.registrations = in_an_hour  # type: ignore[method-assign]
     await asyncio.wait_for(burst.run_worker(burst=True), WAIT)
     assert await runs()
     held.set()
@@ -85,19 +86,20 @@ async def test_without_a_suspect_it_waits_for_nothing(processors: Processors) ->
     job = await processor.schedule_job("a")
     calls: Counter[str] = Counter()
     store = processor._store
-    for verb in ("running_worker_ids", "registrations"):
-        ask = getattr(store, verb)
+    for verb in ("runs.workers", "workers.registrations"):
+        desk, name = at(store, verb)
+        ask = getattr(desk, name)
 
         async def counted(verb: str = verb, ask: Any = ask) -> Any:
             calls[verb] += 1
             return await ask()
 
-        setattr(store, verb, counted)
+        setattr(desk, name, counted)
     await asyncio.wait_for(processor.run_worker(burst=True), WAIT)
     done = await processor.get_job(job.id)
     assert done is not None
     assert done.status is JobStatus.FINISHED
-    assert calls["running_worker_ids"] == 1
+    assert calls["runs.workers"] == 1
 
 
 async def test_a_burst_that_is_told_to_stop_does_not_watch_on(processors: Processors) -> None:
@@ -106,7 +108,7 @@ async def test_a_burst_that_is_told_to_stop_does_not_watch_on(processors: Proces
     processor = await processors.make(jobs={"a": JobDef(handler, resumable=True)}, **slow)
     job = await processor.schedule_job("a")
     wish = Claim(ObjectId(), ("a",), 1, processor._clock.now())
-    assert len(await processor._store.claim(wish)) == 1
+    assert len(await processor._store.queue.claim(wish)) == 1
     stop = AbortController()
     asyncio.get_running_loop().call_later(0.5, stop.abort)
     await asyncio.wait_for(processor.run_worker(stop.signal, burst=True), WAIT)
@@ -138,6 +140,6 @@ async def test_a_burst_removes_old_history(processors: Processors) -> None:
     """Where the database does not do so by itself: a part of it, each time."""
     processor = await processors.make(jobs={"a": JobDef(handler)}, history_days=1)
     old = settled("a", at=processor._clock.now() - timedelta(days=2))
-    await processor._store.insert([old])
+    await processor._store.intake.insert([old])
     await asyncio.wait_for(processor.run_worker(burst=True), WAIT)
     assert await processor.get_job(old.id) is None

@@ -103,14 +103,14 @@ async def test_telling_much_is_cheap_and_bounded(processors: Processors) -> None
                 await asyncio.sleep(0)
 
     processor = await processors.make(jobs={"chatter": JobDef(chatter)})
-    save_notes = processor._store.save_notes
+    save_notes = processor._store.runs.save_notes
 
     async def counted(noted: Any) -> Mapping[ObjectId, str]:
         nonlocal writes
         writes += 1
         return await save_notes(noted)
 
-    processor._store.save_notes = counted  # type: ignore[method-assign]  # to count
+    processor._store.runs.save_notes = counted  # type: ignore[method-assign]  # to count
     job = await settled(processor, "chatter")
     assert writes <= 5  # it takes less than a second or two
     assert len(job.log) == LOG_LINES
@@ -143,7 +143,7 @@ async def test_threads_tell_and_save(processors: Processors) -> None:
     job = await settled(processor, "plain")
     assert job.status is JobStatus.FINISHED, job.output
     assert (len(job.log), job.log[-1].text) == (LOG_LINES, "done")
-    assert await processor._store.state(job.id) == {"n": 1}
+    assert await processor._store.runs.state(job.id) == {"n": 1}
 
 
 async def test_a_state_survives_a_shutdown(processors: Processors) -> None:
@@ -193,10 +193,10 @@ async def test_a_state_survives_a_crash(processors: Processors) -> None:
     # As a rescuer does after the worker has died.
     engine = processor._engine
     assert engine is not None
-    (running,) = await engine.store.runs_of(engine.worker_id, 10)
+    (running,) = await engine.store.runs.of_worker(engine.worker_id, 10)
     outcome = rescue(running, jobs["count"], killed=False, at=engine.clock.now())
     assert outcome.status is JobStatus.PAUSED
-    await engine.store.settle([Settlement(running, outcome, engine.worker_id)])
+    await engine.store.runs.settle([Settlement(running, outcome, engine.worker_id)])
     other = await processors.make(jobs=jobs)
     await other.run_worker(burst=True)
     assert (await other.wait_for_job(job.id)).result() == [1, 2]
@@ -239,12 +239,12 @@ async def test_a_run_that_was_taken_away_saves_nothing(processors: Processors) -
     await begun.wait()
     engine = processor._engine
     assert engine is not None
-    (running,) = await engine.store.runs_of(engine.worker_id, 10)
+    (running,) = await engine.store.runs.of_worker(engine.worker_id, 10)
     outcome = rescue(running, None, killed=False, at=engine.clock.now())
-    await engine.store.settle([Settlement(running, outcome, engine.worker_id)])
+    await engine.store.runs.settle([Settlement(running, outcome, engine.worker_id)])
     go_on.set()
     await eventually(lambda: _is(bool(raised)))
-    assert await engine.store.state(job.id) is None
+    assert await engine.store.runs.state(job.id) is None
 
 
 async def _is(condition: bool) -> bool:
@@ -271,19 +271,19 @@ async def test_saving_waits_for_the_database(
 
     processor = await processors.make(jobs={"handler": JobDef(handler)})
     store = processor._store
-    save_state, save_notes = store.save_state, store.save_notes
+    save_state, save_notes = store.runs.save_state, store.runs.save_notes
 
     async def faulty(call: Any, *arguments: Any) -> Any:
         if away:
             raise StoreUnavailableError("away")
         return await call(*arguments)
 
-    monkeypatch.setattr(store, "save_state", lambda *a: faulty(save_state, *a))
-    monkeypatch.setattr(store, "save_notes", lambda *a: faulty(save_notes, *a))
+    monkeypatch.setattr(store.runs, "save_state", lambda *a: faulty(save_state, *a))
+    monkeypatch.setattr(store.runs, "save_notes", lambda *a: faulty(save_notes, *a))
     job = await settled(processor, "handler")
     assert job.status == "finished"
     assert [line.text for line in job.log] == ["told"]
-    assert await store.state(job.id) == "kept"
+    assert await store.runs.state(job.id) == "kept"
 
 
 async def test_a_cron_has_a_context(processors: Processors) -> None:

@@ -32,9 +32,9 @@ async def die_holding(
         names=tuple(names) if known else (),
         **{"timeout_s": QUICK["worker_timeout"], **fields},
     )
-    await store.register(info)
+    await store.workers.register(info)
     claim = Claim(info.id, tuple(names), 1000, processor._clock.now())
-    return await store.claim(claim)
+    return await store.queue.claim(claim)
 
 
 async def test_a_crash_is_noticed_and_settled(processors: Processors, probe: Probe) -> None:
@@ -166,10 +166,10 @@ async def test_a_kill_survives_the_shutdown_of_its_worker(
     store = processor._store  # a request whose hint got lost
     assert running.worker_id is not None
     stopping = asyncio.create_task(worker.stop())
-    await store.request_kill(job.id, running.worker_id, running.updated_at)
+    await store.kills.request(job.id, running.worker_id, running.updated_at)
     await stopping
     assert (await ended(processor, job)).status is JobStatus.KILLED
-    assert await store.kill_requests([job.id]) == set()
+    assert await store.kills.requested([job.id]) == set()
 
 
 async def test_a_busy_loop_is_not_a_dead_worker(processors: Processors) -> None:
@@ -209,8 +209,8 @@ async def test_a_worker_whose_registration_is_gone_moves_its_runs(
     run = engine.runs.get(taken.id)
     assert run is not None
     outcome = rescue(run.job, run.definition, killed=False, at=processor._clock.now())
-    assert (await store.settle([Settlement(run.job, outcome, ObjectId())])).won == {taken.id}
-    await store.unregister(before.worker_id)
+    assert (await store.runs.settle([Settlement(run.job, outcome, ObjectId())])).won == {taken.id}
+    await store.workers.unregister(before.worker_id)
 
     async def one() -> bool:
         return probe.running == 1
@@ -235,7 +235,7 @@ async def test_a_result_of_a_run_that_was_taken_away_is_dropped(
     store = processor._store  # another worker took it
     assert running.worker_id is not None
     other = ObjectId()
-    await store.move_runs(running.worker_id, other)
+    await store.runs.move(running.worker_id, other)
     probe.release.set()
 
     async def said() -> bool:
@@ -263,7 +263,7 @@ async def test_a_worker_adopts_what_runs_under_its_id(processors: Processors, pr
     made = await lost.schedule_job("b")
     engine.registry.add_job("b", JobDef(probe.polite))
     store = processor._store  # the claim that the worker does not hear of
-    for job in await store.runs_of(engine.worker_id, 10):
+    for job in await store.runs.of_worker(engine.worker_id, 10):
         assert job.id in engine.runs
     await _claim_unheard(processor, made)
     await Reconciler(engine).reconcile(adopt=True)
@@ -276,7 +276,7 @@ async def _claim_unheard(processor: JobProcessor, made: Job) -> None:
     assert engine is not None
     if (await processor.get_job(made.id)) == made:
         claim = Claim(engine.worker_id, (made.name,), 1, processor._clock.now())
-        await processor._store.claim(claim)
+        await processor._store.queue.claim(claim)
 
 
 async def test_an_orphan_whose_name_nobody_knows_waits(processors: Processors) -> None:

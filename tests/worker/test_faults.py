@@ -130,14 +130,14 @@ async def test_an_outcome_survives_whatever_its_write_raises(
     )
     kind = WHEN[when](ERRORS[error])
     async with working(processor) as worker:
-        fault.next("settle", *[kind] * 3)
+        fault.next("runs.settle", *[kind] * 3)
         job = await processor.schedule_job("fine")
         settled = await done(processor, job)
         assert (settled.status, settled.result()) == (JobStatus.FINISHED, await fine())
         await eventually_hooked(diary, job)
         assert diary.of(job) == [EventKind.FINISHED]
 
-        fault.next("settle", *[kind] * 3)
+        fault.next("runs.settle", *[kind] * 3)
         again = await processor.schedule_job("wrong")
         settled = await done(processor, again)
         assert (settled.status, settled.attempt) == (JobStatus.ERRORED, 2)
@@ -170,7 +170,7 @@ async def gathered(
 ) -> list[SimpleJob]:
     """Run so many jobs that their ends gather behind the first; return them settled."""
     first = asyncio.Event()
-    fault.next("settle", held_up(first))
+    fault.next("runs.settle", held_up(first))
     made = await processor.schedule_jobs([("work", {"n": n}) for n in range(count)])
     running = asyncio.create_task(processor.run_worker(burst=True))
 
@@ -298,7 +298,7 @@ async def test_one_that_always_fails_keeps_no_other_from_being_written(
     poisonous = of(poison)
     fault.breaks = lambda each: ERRORS[error]() if poisonous(each) else None
     first = asyncio.Event()
-    fault.next("settle", held_up(first))
+    fault.next("runs.settle", held_up(first))
     async with working(processor) as worker:
         made = await processor.schedule_jobs([("work", {"n": n}) for n in range(20)])
         poison.add(made[13].id)
@@ -333,7 +333,7 @@ async def test_an_answer_that_is_lost_to_a_mistake_again_and_again_is_recognised
 ) -> None:
     """The outcome was written each time: what was to be written instead of it never is."""
     processor, fault = await make(processors, diary, {"fine": fine})
-    fault.next("settle", *[lost(ERRORS["a mistake"])] * times)
+    fault.next("runs.settle", *[lost(ERRORS["a mistake"])] * times)
     async with working(processor):
         job = await done(processor, await processor.schedule_job("fine"))
         assert job.result() == await fine()
@@ -346,7 +346,7 @@ async def test_an_answer_that_is_lost_to_a_mistake_again_and_again_is_recognised
 
 
 @pytest.mark.parametrize("error", FEW)
-@pytest.mark.parametrize("verb", ["kill_requests", "kill_waiting", "acknowledge_kills"])
+@pytest.mark.parametrize("verb", ["kills.requested", "kills.kill_waiting", "kills.acknowledge"])
 async def test_what_follows_a_settlement_is_told_once_whatever_the_store_raises(
     processors: Processors, diary: Diary, error: str, verb: str
 ) -> None:
@@ -373,10 +373,10 @@ async def test_what_follows_a_settlement_is_told_once_whatever_the_store_raises(
         await eventually(runs)
         fault.always(verb, failed(ERRORS[error]))
         settle = asyncio.Event()
-        fault.next("settle", held_up(settle))
+        fault.next("runs.settle", held_up(settle))
         release.set()
         # The kill comes while its end is being written.
-        await fault._store.request_kill(retried.id, ObjectId(), processor._clock.now())
+        await fault._store.kills.request(retried.id, ObjectId(), processor._clock.now())
         settle.set()
         job = await done(processor, await processor.schedule_job("fine"))
         assert job.status is JobStatus.FINISHED
@@ -387,7 +387,7 @@ async def test_what_follows_a_settlement_is_told_once_whatever_the_store_raises(
         assert not worker.task.done()
 
         async def forgotten() -> bool:
-            return await fault._store.kill_requests([retried.id]) == set()
+            return await fault._store.kills.requested([retried.id]) == set()
 
         await eventually(forgotten)
     assert diary.of(retried).count(EventKind.RETRIED) <= 1
@@ -400,17 +400,17 @@ async def test_what_was_counted_is_written_once_that_succeeds(
 ) -> None:
     """Counts that cannot be written are kept, and added to what is counted meanwhile."""
     processor, fault = await make(processors, diary, {"fine": fine})
-    fault.always("add_rollups", failed(ERRORS[error]))
+    fault.always("rollups.add", failed(ERRORS[error]))
     since = start_of(processor._clock.now() - timedelta(minutes=1), 60)
     async with working(processor):
         tally = processor._engine.tally
         for _ in range(2):
             await done(processor, await processor.schedule_job("fine"))
             await tally.flush()
-        assert await fault._store.rollups(60, since) == []
-        fault.always("add_rollups", None)
+        assert await fault._store.rollups.since(60, since) == []
+        fault.always("rollups.add", None)
         await tally.flush()
-    assert total(await fault._store.rollups(60, since)).counts == {"finished": 2}
+    assert total(await fault._store.rollups.since(60, since)).counts == {"finished": 2}
 
 
 async def test_a_hook_may_fail_in_any_way(
@@ -436,27 +436,27 @@ async def test_a_hook_may_fail_in_any_way(
 # --- every other verb -------------------------------------------------------------------------
 
 UPKEEP = (
-    "claim",
-    "next_due",
-    "settle",
-    "save_notes",
-    "kill_requests",
-    "running_worker_ids",
-    "runs_of",
-    "add_rollups",
-    "prune",
-    "beat",
+    "queue.claim",
+    "queue.next_due",
+    "runs.settle",
+    "runs.save_notes",
+    "kills.requested",
+    "runs.workers",
+    "runs.of_worker",
+    "rollups.add",
+    "history.prune",
+    "workers.beat",
 )
 """Verbs that a worker calls by itself, again and again."""
 
 OF_CRONS = (
-    "settings",
-    "registrations",
-    "crons",
-    "put_setting",
-    "insert",
-    "create_cron",
-    "remove_occurrences",
+    "settings.all",
+    "workers.registrations",
+    "crons.all",
+    "settings.put",
+    "intake.insert",
+    "crons.create",
+    "crons.remove_occurrences",
 )
 """Those that its scheduler calls, one after the other."""
 
@@ -480,7 +480,7 @@ async def test_no_error_of_any_verb_ends_a_worker(
         for verb in UPKEEP:
             fault.next(verb, *[WHEN[when](ERRORS[error])] * 3)
         made = [simple("work") for _ in range(3)]
-        await fault._store.insert(made)
+        await fault._store.intake.insert(made)
         for job in made:
             assert (await done(processor, job)).result() == "done"
         await eventually_hooked(diary, *made)
@@ -525,14 +525,14 @@ async def test_a_cron_that_always_fails_keeps_no_other_from_being_scheduled(
 
     crons = {name: CronDef("* * * * * *", tick) for name in ("a-poison", "b-fine")}
     processor, fault = await make(processors, diary, {}, crons=crons)
-    insert = fault._store.insert
+    insert = fault._store.intake.insert
 
     async def poisoned(jobs: list[Job]) -> list[Job]:
         if any(job.name == "a-poison" for job in jobs):
             raise refusal() if kind == "refused" else ERRORS[kind]()
         return await insert(jobs)
 
-    fault._store.insert = poisoned  # type: ignore[assignment,method-assign]  # for one name
+    fault._store.intake.insert = poisoned  # type: ignore[assignment,method-assign]  # for one name
     async with working(processor) as worker:
         async with asyncio.timeout(WAIT):
             await ticks.wait()
@@ -550,10 +550,10 @@ async def test_a_caller_gets_the_error_at_once(
     kind = StoreUnavailableError if error == "unavailable" else StoreError
     job = await processor.schedule_job("fine")
     calls: dict[str, Callable[[], Any]] = {
-        "insert": lambda: processor.schedule_job("fine"),
-        "get": lambda: processor.get_job(job.id),
-        "kill_waiting": lambda: processor.kill_job(job.id),
-        "find": processor.find_jobs,
+        "intake.insert": lambda: processor.schedule_job("fine"),
+        "history.get": lambda: processor.get_job(job.id),
+        "kills.kill_waiting": lambda: processor.kill_job(job.id),
+        "history.find": processor.find_jobs,
     }
     for verb, call in calls.items():
         before = fault.calls[verb]
@@ -572,7 +572,7 @@ async def test_a_caller_is_told_what_can_never_be_stored(
     async def refuse(_: Any) -> Any:
         raise refusal()
 
-    fault.next("insert", refuse)
+    fault.next("intake.insert", refuse)
     with pytest.raises(StoreRefusedError):
         await processor.schedule_job("fine")
 
@@ -591,7 +591,7 @@ async def test_a_rescue_survives_whatever_its_write_raises(
     gone = ObjectId()
     await claim_for(dead, gone, len(made))
     processor, fault = await make(processors, diary, {"work": fine})
-    fault.next("settle", *[WHEN[when](ERRORS[error])] * 2)
+    fault.next("runs.settle", *[WHEN[when](ERRORS[error])] * 2)
     async with working(processor) as worker:
         for job in made:
             settled = await done(processor, job)
@@ -625,5 +625,5 @@ async def claim_for(processor: JobProcessor, worker_id: ObjectId, count: int) ->
     from job_processor.store.requests import Claim  # noqa: PLC0415  # it is used here alone
 
     now = processor._clock.now()
-    claimed = await processor._store.claim(Claim(worker_id, ("work",), count, now))
+    claimed = await processor._store.queue.claim(Claim(worker_id, ("work",), count, now))
     assert len(claimed) == count

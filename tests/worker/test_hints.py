@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from job_processor import JobDef, JobProcessor, JobStatus
-from job_processor.store.base import HintListener
+from job_processor.store.hints import HintListener
 from tests.processors import WAIT, Processors, eventually
 from tests.worker.probe import Probe
 
@@ -54,14 +54,14 @@ async def test_an_idle_worker_asks_once_in_a_poll_interval(processors: Processor
     await stranger.schedule_jobs(["theirs"] * 5)
     processor = await processors.make(jobs={"ours": JobDef(handler)}, poll_interval=0.1)
     store, claims = processor._store, 0
-    claim = store.claim
+    claim = store.queue.claim
 
     async def counted(asked: object) -> object:
         nonlocal claims
         claims += 1
         return await claim(asked)  # type: ignore[arg-type]  # passed on as it came
 
-    store.claim = counted  # type: ignore[method-assign,assignment]  # the probe
+    store.queue.claim = counted  # type: ignore[method-assign,assignment]  # the probe
     await processors.worker(processor)
 
     async def some() -> bool:

@@ -58,7 +58,7 @@ async def claimed(processor: JobProcessor, worker_id: ObjectId = DEAD) -> Job:
     """Let a worker that has died since claim a new job; return the job."""
     await processor.schedule_job("a")
     now = processor._clock.now()
-    (job,) = await store_of(processor).claim(Claim(worker_id, ("a",), 1, now))
+    (job,) = await store_of(processor).queue.claim(Claim(worker_id, ("a",), 1, now))
     return job
 
 
@@ -76,7 +76,7 @@ async def test_a_run_that_is_given_back_is_asked_about(processors: Processors) -
         assert (await ended(processor, job)).status is JobStatus.KILLED
     await processor.run_worker(burst=True)
     assert counting.ran == 0
-    assert await store_of(processor).kill_requests([job.id]) == set()
+    assert await store_of(processor).kills.requested([job.id]) == set()
 
 
 async def test_a_kill_that_comes_while_a_run_is_given_back(
@@ -87,15 +87,15 @@ async def test_a_kill_that_comes_while_a_run_is_given_back(
     processor = await processors.make(jobs=counting.jobs())
     engine = processor._engine
     assert engine is not None
-    settle = engine.store.settle
+    settle = engine.store.runs.settle
 
     async def request_and_settle(settlements: Any) -> Any:
-        await engine.store.request_kill(job.id, engine.worker_id, processor._clock.now())
+        await engine.store.kills.request(job.id, engine.worker_id, processor._clock.now())
         return await settle(settlements)
 
     async with engine:
         job = await claimed(processor, engine.worker_id)
-        monkeypatch.setattr(engine.store, "settle", request_and_settle)
+        monkeypatch.setattr(engine.store.runs, "settle", request_and_settle)
         await Reconciler(engine).reconcile(adopt=False)
     found = await processor.get_job(job.id)
     assert found is not None
@@ -113,7 +113,7 @@ async def test_a_claim_of_what_was_given_back_asks_before_it_begins(
     async with engine:
         job = await claimed(processor, engine.worker_id)
         await Reconciler(engine).reconcile(adopt=False)
-    await store_of(processor).request_kill(job.id, DEAD, processor._clock.now())
+    await store_of(processor).kills.request(job.id, DEAD, processor._clock.now())
     await processor.run_worker(burst=True)
     assert (await ended(processor, job)).status is JobStatus.KILLED
     assert counting.ran == 0
@@ -158,13 +158,13 @@ async def test_a_kill_that_comes_in_between_wins_over_a_retry(
     job = await processor.schedule_job("a")
     await processor.run_worker(burst=True)
     store = store_of(processor)
-    requeue = store.requeue
+    requeue = store.history.requeue
 
     async def request_and_requeue(*arguments: Any) -> Job | None:
-        await store.request_kill(job.id, DEAD, processor._clock.now())
+        await store.kills.request(job.id, DEAD, processor._clock.now())
         return await requeue(*arguments)
 
-    monkeypatch.setattr(store, "requeue", request_and_requeue)
+    monkeypatch.setattr(store.history, "requeue", request_and_requeue)
     assert (await processor.retry_job(job.id)).status is JobStatus.KILLED
     await processor.run_worker(burst=True)
     assert counting.ran == 1
@@ -176,7 +176,7 @@ async def test_a_retry_forgets_the_kill_of_the_run_before(processors: Processors
     processor = await processors.make(jobs=counting.jobs())
     job = await processor.schedule_job("a")
     await processor.run_worker(burst=True)
-    await store_of(processor).request_kill(job.id, DEAD, processor._clock.now())
+    await store_of(processor).kills.request(job.id, DEAD, processor._clock.now())
     await processor.retry_job(job.id)
     await processor.run_worker(burst=True)
     assert (await ended(processor, job)).status is JobStatus.FINISHED
@@ -192,12 +192,12 @@ async def test_the_state_decides_how_a_job_is_killed(processors: Processors) -> 
     orphan = make_running_job(parts_of(processor), JobRequest("a"), DEAD)
     orphan = type(orphan)(**{**orphan.__dict__, "worker_id": None})
     odd = type(waiting)(**{**waiting.__dict__, "id": ObjectId(), "worker_id": DEAD})
-    await store.insert([orphan, odd])
+    await store.intake.insert([orphan, odd])
     async with asyncio.timeout(WAIT):
         for job in (orphan, odd, waiting):
             killed = await processor.kill_job(job.id)
             assert killed.status is JobStatus.KILLED
-            assert await store.kill_waiting(job.id, now) is None
+            assert await store.kills.kill_waiting(job.id, now) is None
 
 
 async def test_a_job_that_goes_on_moving_is_left_to_its_request(
@@ -211,11 +211,11 @@ async def test_a_job_that_goes_on_moving_is_left_to_its_request(
     async def moved_on(*_: object) -> None:
         return None
 
-    monkeypatch.setattr(store, "kill_waiting", moved_on)
+    monkeypatch.setattr(store.kills, "kill_waiting", moved_on)
     monkeypatch.setattr("job_processor.jobs.actions._PAUSE", 0)
     async with asyncio.timeout(WAIT):
         assert (await processor.kill_job(job.id)).status is JobStatus.PENDING
-    assert await store.kill_requests([job.id]) == {job.id}
+    assert await store.kills.requested([job.id]) == {job.id}
 
 
 async def test_a_deleted_job_leaves_no_request(processors: Processors) -> None:
@@ -224,10 +224,10 @@ async def test_a_deleted_job_leaves_no_request(processors: Processors) -> None:
     jobs = await processor.schedule_jobs(["a", "a"])
     store = store_of(processor)
     for job in jobs:
-        await store.request_kill(job.id, DEAD, processor._clock.now())
+        await store.kills.request(job.id, DEAD, processor._clock.now())
     await processor.delete_job(jobs[0].id)
     assert await processor.act_on_jobs("delete", [jobs[1].id]) == Acted(1, 0)
-    assert await store.kill_requests([job.id for job in jobs]) == set()
+    assert await store.kills.requested([job.id for job in jobs]) == set()
     with pytest.raises(JobNotFoundError):
         await processor.kill_job(jobs[0].id)
 
@@ -244,10 +244,10 @@ async def test_a_kill_of_a_dead_worker_holds_however_long_nobody_works(
     if hasattr(store, "_handles"):
         await store._handles.signals.delete_many({})  # as the server does after an hour
     else:
-        await store._writer.call(
+        await store._connections.writer.call(
             lambda c: c.execute("UPDATE job_processor_signals SET created_at=created_at-3660000")
         )
-    await store.prune(processor._clock.now(), 100)
+    await store.history.prune(processor._clock.now(), 100)
     await processors.worker(processor)
     assert (await ended(processor, job)).status is JobStatus.KILLED
     assert counting.ran == 0

@@ -20,6 +20,7 @@ from job_processor.worker import reconciler, stopwatch
 from job_processor.worker.engine import Engine
 from job_processor.worker.reconciler import Reconciler
 from job_processor.worker.stopwatch import Elapsed, Moment
+from tests.desks import at
 from tests.processors import QUICK, WAIT, Processors, eventually
 from tests.worker.probe import Probe, ended, in_state
 
@@ -34,7 +35,7 @@ class Line:
         self.main_is_cut = False
         self.beats: Counter[str] = Counter()
         store = processor._store  # what is cut has no public face
-        open_pulse, beat = store.open_pulse, store.beat
+        open_pulse, beat = store.open_pulse, store.workers.beat
         line = self
 
         class CutPulse(Pulse):
@@ -53,7 +54,7 @@ class Line:
             return await beat(*arguments)
 
         store.open_pulse = CutPulse  # type: ignore[method-assign, assignment]
-        store.beat = cut_beat  # type: ignore[method-assign, assignment]
+        store.workers.beat = cut_beat  # type: ignore[method-assign, assignment]
 
     def _pass(self, which: str, *, cut: bool) -> None:
         if cut:
@@ -79,7 +80,7 @@ async def until_not_held(processor: JobProcessor) -> None:
 async def take_away(processor: JobProcessor, run: Job) -> None:
     """Pause a run as a rescuer does that believes its worker dead."""
     outcome = replace(PAUSED, at=processor._clock.now())
-    verdict = await processor._store.settle([Settlement(run, outcome, ObjectId())])
+    verdict = await processor._store.runs.settle([Settlement(run, outcome, ObjectId())])
     assert verdict.won == {run.id}
 
 
@@ -96,14 +97,14 @@ async def test_nothing_is_claimed_without_heartbeats_and_runs_go_on(
     await until_not_held(processor)
     second = await processor.schedule_job("a")
     claims = 0
-    claim = processor._store.claim
+    claim = processor._store.queue.claim
 
     async def counted(claim_: Claim) -> list[Job]:
         nonlocal claims
         claims += 1
         return await claim(claim_)
 
-    processor._store.claim = counted  # type: ignore[method-assign, assignment]
+    processor._store.queue.claim = counted  # type: ignore[method-assign, assignment]
     await asyncio.sleep(3 * QUICK["poll_interval"])  # nothing happens, and sends no event
     assert claims == 0
     assert (await in_state(processor, second, "pending")).worker_id is None
@@ -210,7 +211,7 @@ async def test_a_claim_that_takes_too_long_is_looked_up_again(
     processor = await processors.make(jobs={"a": JobDef(probe.held, resumable=True)})
     engine = engine_of(processor)
     store, ran_late = processor._store, []
-    claim = store.claim
+    claim = store.queue.claim
     late = asyncio.Event()
 
     async def slow(wish: Claim) -> list[Job]:
@@ -226,7 +227,7 @@ async def test_a_claim_that_takes_too_long_is_looked_up_again(
             )
         return jobs
 
-    store.claim = slow  # type: ignore[method-assign, assignment]
+    store.queue.claim = slow  # type: ignore[method-assign, assignment]
     await processors.worker(processor)
     job = await processor.schedule_job("a")
     await asyncio.wait_for(late.wait(), WAIT)
@@ -270,7 +271,7 @@ async def test_a_worker_taken_for_dead_runs_no_job_twice(
         return "giving back" in caplog.text
 
     await eventually(claimed_again)
-    await store.unregister(engine.worker_id)  # told twice, its handler cleans up in peace
+    await store.workers.unregister(engine.worker_id)  # told twice, its handler cleans up in peace
     done = await ended(processor, job)
     assert (done.status, most, runs) == (JobStatus.FINISHED, 1, 2)
     await worker.stop()
@@ -290,16 +291,16 @@ async def test_a_job_sent_round_again_while_its_end_is_reported(
 
     processor = await processors.make(jobs={"a": JobDef(handler)}, concurrency=1)
     engine, store = engine_of(processor), processor._store
-    settle = store.settle
+    settle = store.runs.settle
 
     async def retried_at_once(settlements: Any) -> Any:
         verdict = await settle(settlements)
         if ran == 1:
-            assert await store.requeue(job.id, processor._clock.now()) is not None
+            assert await store.history.requeue(job.id, processor._clock.now()) is not None
             await asyncio.sleep(3 * QUICK["poll_interval"])  # its worker claims meanwhile
         return verdict
 
-    store.settle = retried_at_once  # type: ignore[method-assign]
+    store.runs.settle = retried_at_once  # type: ignore[method-assign]
     job = await processor.schedule_job("a")
     worker = await processors.worker(processor)
 
@@ -328,14 +329,14 @@ async def test_the_table_of_runs_never_overwrites(processors: Processors, probe:
     await ended(processor, job)
 
 
-@pytest.mark.parametrize("verb", ["insert", "settle"])
+@pytest.mark.parametrize("verb", ["intake.insert", "runs.settle"])
 async def test_run_job_beside_a_worker_is_never_adopted(
     processors: Processors, probe: Probe, verb: str
 ) -> None:
     """However late the reply to its insert or its end, whoever looks for unknown runs waits."""
     processor, _ = await processors.start(jobs={"a": JobDef(probe.held)})
-    engine, store = engine_of(processor), processor._store
-    write: Callable[..., Awaitable[Any]] = getattr(store, verb)
+    engine, (desk, name) = engine_of(processor), at(processor._store, verb)
+    write: Callable[..., Awaitable[Any]] = getattr(desk, name)
     applied, let_go = asyncio.Event(), asyncio.Event()
 
     async def late(*arguments: Any) -> Any:
@@ -344,9 +345,9 @@ async def test_run_job_beside_a_worker_is_never_adopted(
         await let_go.wait()
         return answer
 
-    setattr(store, verb, late)
+    setattr(desk, name, late)
     running = asyncio.create_task(processor.run_job("a"))
-    if verb == "settle":
+    if verb == "runs.settle":
         probe.release.set()
     await asyncio.wait_for(applied.wait(), WAIT)
     looking = asyncio.create_task(Reconciler(engine).reconcile(adopt=True))
@@ -365,7 +366,7 @@ async def test_a_renewal_waits_for_the_insert_of_run_job(
     """The id does not change between the insert and the table, so its run is moved, too."""
     processor, _ = await processors.start(jobs={"a": JobDef(probe.held)})
     engine, store = engine_of(processor), processor._store
-    insert = store.insert
+    insert = store.intake.insert
     applied, let_go = asyncio.Event(), asyncio.Event()
 
     async def late(jobs: Any) -> Any:
@@ -374,11 +375,11 @@ async def test_a_renewal_waits_for_the_insert_of_run_job(
         await let_go.wait()
         return answer
 
-    store.insert = late  # type: ignore[method-assign]
+    store.intake.insert = late  # type: ignore[method-assign]
     before = engine.worker_id
     running = asyncio.create_task(processor.run_job("a"))
     await asyncio.wait_for(applied.wait(), WAIT)
-    await store.unregister(before)
+    await store.workers.unregister(before)
     await asyncio.sleep(3 * QUICK["heartbeat_interval"])  # a heartbeat has found it gone by now
     assert engine.worker_id == before
     let_go.set()
@@ -408,8 +409,8 @@ async def test_registrations_that_a_clock_removed_kill_nobody(
     before = [engine_of(processor).worker_id for processor, _ in made]
     store = made[0][0]._store
     for _ in range(3):
-        for worker in (await store.registrations()).workers:
-            await store.unregister(worker.id)
+        for worker in (await store.workers.registrations()).workers:
+            await store.workers.unregister(worker.id)
         await asyncio.sleep(QUICK["worker_timeout"])  # so long a rescuer watches who is missing
     for (processor, job), old, probe in zip(made, before, probes, strict=True):
         assert engine_of(processor).worker_id != old
@@ -428,7 +429,7 @@ async def test_a_registration_that_cannot_be_renewed_at_once_is_renewed_later(
     job = await processor.schedule_job("a")
     await asyncio.wait_for(probe.began.wait(), WAIT)
     engine, store = engine_of(processor), processor._store
-    register, failures = store.register, 2
+    register, failures = store.workers.register, 2
 
     async def fails_twice(info: Any) -> None:
         nonlocal failures
@@ -437,9 +438,9 @@ async def test_a_registration_that_cannot_be_renewed_at_once_is_renewed_later(
             raise RuntimeError("something that nobody foresaw")
         await register(info)
 
-    store.register = fails_twice  # type: ignore[method-assign, assignment]
+    store.workers.register = fails_twice  # type: ignore[method-assign, assignment]
     before = engine.worker_id
-    await store.unregister(before)
+    await store.workers.unregister(before)
 
     async def renewed() -> bool:
         return engine.worker_id != before and not engine.lease.former
@@ -473,7 +474,7 @@ async def test_more_runs_than_one_look_reads(
     producer = await processors.make(jobs={"unheard": JobDef(None)})
     job = await producer.schedule_job("unheard")
     wish = Claim(engine.worker_id, ("unheard",), 1, processor._clock.now())
-    assert len(await processor._store.claim(wish)) == 1  # its reply is lost
+    assert len(await processor._store.queue.claim(wish)) == 1  # its reply is lost
     engine.registry.add_job("unheard", JobDef(probe.held))
     await Reconciler(engine).reconcile(adopt=True)
     assert job.id in engine.runs

@@ -20,7 +20,7 @@ from job_processor import (
 )
 from job_processor.crons.scheduler import Scheduler
 from job_processor.handlers.definitions import Misfire
-from job_processor.store.base import ANYTHING, Hint
+from job_processor.store.hints import ANYTHING, Hint
 from job_processor.store.requests import JobQuery
 from job_processor.worker.pauses import PauseWatch
 from tests.processors import WAIT, Processors, eventually
@@ -197,11 +197,11 @@ async def test_a_paused_cron(processors: Processors, misfire: Misfire, expected:
     await pauses.look()
     clock.moment += timedelta(minutes=4)
     await scheduler.schedule()
-    assert len(await engine.store.find(JobQuery(type="cron_task"))) == 1
+    assert len(await engine.store.history.find(JobQuery(type="cron_task"))) == 1
     await processor.resume("tick")
     await pauses.look()
     await scheduler.schedule()
-    tasks = await engine.store.find(JobQuery(type="cron_task"))
+    tasks = await engine.store.history.find(JobQuery(type="cron_task"))
     due = [task for task in tasks if task.scheduled_for <= clock.now()]
     assert len(due) == expected
     assert len(tasks) == expected + 1  # and the next

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from math import inf
 
 import pytest
@@ -51,7 +52,8 @@ async def test_work_that_follows_work_is_not_left_to_the_sweep(
 
     producer = await processors.make(jobs={"a": JobDef(work)})
     processor = await processors.make(jobs={"a": JobDef(work)}, poll_interval=600.0)
-    monkeypatch.setattr(type(processor._store), "hints_are_prompt", False)
+    slow = replace(processor._store.abilities, hints_are_prompt=False)
+    monkeypatch.setattr(type(processor._store), "abilities", slow)
     deafen(processor)
     first = await producer.schedule_job("a")
     await processors.worker(processor)

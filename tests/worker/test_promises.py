@@ -164,7 +164,7 @@ async def test_a_repeated_settlement_spares_the_next_run(
             await release.wait()
 
     processor, _ = await processors.start(jobs={"work": JobDef(work)})
-    settle = processor._store.settle
+    settle = processor._store.runs.settle
 
     async def losing(settlements: Sequence[Settlement]) -> Verdict:
         verdict = await settle(settlements)
@@ -174,7 +174,7 @@ async def test_a_repeated_settlement_spares_the_next_run(
         confirmed.set()
         return verdict
 
-    monkeypatch.setattr(processor._store, "settle", losing)
+    monkeypatch.setattr(processor._store.runs, "settle", losing)
     job = await processor.schedule_job("work")
     await written.wait()
     await processor.retry_job(job.id)

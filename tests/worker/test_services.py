@@ -79,9 +79,9 @@ async def test_a_name_that_no_service_has_listed_for_long_is_errored(
     x, job = await orphan(processors, "x")
     y = await processors.make(service="y", jobs={"other": JobDef(handler)}, history_days=1)
     store = x._store
-    listed = (await store.settings(KIND))["x"]
+    listed = (await store.settings.all(KIND))["x"]
     long_ago = [{**each, "at": each["at"] - timedelta(days=2)} for each in listed["names"]]
-    assert await store.put_setting(KIND, "x", {"names": long_ago}, listed)
+    assert await store.settings.put(KIND, "x", {"names": long_ago}, listed)
     engine = y._engine
     assert engine is not None
     async with engine:
@@ -99,7 +99,7 @@ class Clocked:
         self.store = store
         self.writes = 0
         self.now: datetime | None = None
-        ping, put = store.ping, store.put_setting
+        ping, put = store.ping, store.settings.put
 
         async def told() -> datetime:
             return await ping() if self.now is None else self.now
@@ -109,7 +109,7 @@ class Clocked:
             return await put(*arguments)
 
         store.ping = told  # type: ignore[method-assign]
-        store.put_setting = counted  # type: ignore[method-assign, assignment]
+        store.settings.put = counted  # type: ignore[method-assign, assignment]
 
 
 def registry(*names: str) -> Registry:
@@ -143,14 +143,14 @@ async def test_names_are_written_when_they_are_news_and_once_a_day(processors: P
     assert later == {"a": Listing("x", clocked.now)}
     clocked.now = began + timedelta(days=91)
     await list_names(store, registry("a"), settings)
-    names = [each["name"] for each in (await store.settings(KIND))["x"]["names"]]
+    names = [each["name"] for each in (await store.settings.all(KIND))["x"]["names"]]
     assert names == ["a"]
 
 
 async def test_who_only_schedules_lists_nothing(processors: Processors) -> None:
     """What has no handler here, nobody here can run."""
     processor = await processors.make(jobs={"a": JobDef(None)}, service="web")
-    assert await processor._store.settings(KIND) == {}
+    assert await processor._store.settings.all(KIND) == {}
 
 
 async def test_many_processes_that_start_together_lose_no_name(processors: Processors) -> None:

@@ -130,13 +130,13 @@ def test_what_seems_dead_is_as_wrong_in_the_future_as_in_the_past() -> None:
 def shifted(engine: Engine, by: timedelta) -> None:
     """Let the database's clock be another one from now on, as `registrations` tells it."""
     store = engine.store
-    registrations = store.registrations
+    registrations = store.workers.registrations
 
     async def later() -> Registrations:
         read = await registrations()
         return Registrations(read.now + by, read.workers)
 
-    store.registrations = later  # type: ignore[method-assign]
+    store.workers.registrations = later  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -190,7 +190,7 @@ async def test_a_worker_seen_in_the_future_is_named_once(
         watching = Rescuer(engine)
         await die_holding(processor, [], pid=4711)
         store = engine.store
-        registrations = store.registrations
+        registrations = store.workers.registrations
 
         async def ahead() -> Registrations:
             read = await registrations()
@@ -200,7 +200,7 @@ async def test_a_worker_seen_in_the_future_is_named_once(
             ]
             return Registrations(read.now, tuple(workers))
 
-        store.registrations = ahead  # type: ignore[method-assign]
+        store.workers.registrations = ahead  # type: ignore[method-assign]
         for _ in range(3):
             assert await watching.rescue() == 0
     named = [each for each in caplog.messages if "in the future" in each]

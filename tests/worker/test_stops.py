@@ -180,4 +180,4 @@ async def test_a_long_burst_leaves_as_one_that_was_short(
     await processor.schedule_job("work")
     await processor.run_worker(burst=True)
     assert "could not unregister" not in caplog.text
-    assert (await processor._store.registrations()).workers == ()
+    assert (await processor._store.workers.registrations()).workers == ()

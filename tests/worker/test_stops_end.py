@@ -24,6 +24,7 @@ from job_processor import (
 from job_processor.models import Job
 from job_processor.worker import hooks, stopping
 from job_processor.worker.processes.pool import Processes
+from tests.desks import at
 from tests.mongo_server import database_of
 from tests.processors import WAIT, Processors, RunningWorker, eventually
 from tests.proxy import Proxy
@@ -81,7 +82,7 @@ async def frozen(
                     begun.set()
                     release.wait()
 
-                store._writer.call(stand)
+                store._connections.writer.call(stand)
                 await eventually(_is_set(begun))
 
             return Frozen(processor, hang)
@@ -143,7 +144,7 @@ async def test_what_is_claimed_while_it_stops_is_given_back(
 ) -> None:
     """A claim that comes back after the stop begins nothing: its job waits for others, at once."""
     processor = await processors.make(jobs={"held": JobDef(probe.held)}, **GRACES)
-    claim, claiming = processor._store.claim, asyncio.Event()
+    claim, claiming = processor._store.queue.claim, asyncio.Event()
     release = asyncio.Event()
 
     async def slow(what: Any) -> list[Job]:
@@ -153,7 +154,7 @@ async def test_what_is_claimed_while_it_stops_is_given_back(
             await release.wait()
         return jobs
 
-    monkeypatch.setattr(processor._store, "claim", slow)
+    monkeypatch.setattr(processor._store.queue, "claim", slow)
     worker = RunningWorker(processor)
     job = await processor.schedule_job("held")
     await asyncio.wait_for(claiming.wait(), WAIT)
@@ -169,7 +170,7 @@ async def test_a_claim_that_never_comes_back_is_given_back(
 ) -> None:
     """It gets `kill_grace`, and what it has claimed is found under the worker's id."""
     processor = await processors.make(jobs={"held": JobDef(probe.held)}, **GRACES)
-    claim, claiming = processor._store.claim, asyncio.Event()
+    claim, claiming = processor._store.queue.claim, asyncio.Event()
 
     async def lost(what: Any) -> list[Job]:
         jobs = await claim(what)
@@ -178,7 +179,7 @@ async def test_a_claim_that_never_comes_back_is_given_back(
             await asyncio.Event().wait()
         return jobs
 
-    monkeypatch.setattr(processor._store, "claim", lost)
+    monkeypatch.setattr(processor._store.queue, "claim", lost)
     worker = RunningWorker(processor)
     job = await processor.schedule_job("held")
     await asyncio.wait_for(claiming.wait(), WAIT)
@@ -205,14 +206,14 @@ async def test_runs_are_told_before_anything_is_waited_for(
     worker = RunningWorker(processor)
     await processor.schedule_job("a")
     await asyncio.wait_for(began.wait(), WAIT)
-    claim = processor._store.claim
+    claim = processor._store.queue.claim
 
     async def slow(what: Any) -> list[Job]:
         claiming.set()
         await release.wait()
         return await claim(what)
 
-    monkeypatch.setattr(processor._store, "claim", slow)
+    monkeypatch.setattr(processor._store.queue, "claim", slow)
     await asyncio.wait_for(claiming.wait(), WAIT)
     worker.controller.abort("test")
     await asyncio.wait_for(told.wait(), WAIT)
@@ -403,7 +404,7 @@ async def test_a_settler_that_is_gone_is_made_again(processors: Processors, prob
     assert (await in_state(processor, job, "paused")).worker_id is None
 
 
-@pytest.mark.parametrize("verb", ["unregister", "remove_setting", "add_rollups"])
+@pytest.mark.parametrize("verb", ["workers.unregister", "settings.remove", "rollups.add"])
 async def test_a_last_word_that_hangs_holds_no_stop_up(
     processors: Processors, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
@@ -419,8 +420,8 @@ async def test_a_last_word_that_hangs_holds_no_stop_up(
     async def hang(*_: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(processor._store, verb, hang)
-    if verb == "remove_setting":
+    monkeypatch.setattr(*at(processor._store, verb), hang)
+    if verb == "settings.remove":
         (registered,) = (await processor.get_registrations()).workers
         await processor.stop_worker(registered.id)
         done, _ = await asyncio.wait([worker.task], timeout=WAIT)
@@ -539,7 +540,7 @@ async def test_a_program_that_ends_while_an_end_is_written(
         return "done"
 
     processor = await processors.make(jobs={"a": JobDef(quick)}, **GRACES)
-    settle = processor._store.settle
+    settle = processor._store.runs.settle
 
     async def hang_once(settlements: Any) -> Any:
         if not settling.is_set():
@@ -547,7 +548,7 @@ async def test_a_program_that_ends_while_an_end_is_written(
             await asyncio.Event().wait()
         return await settle(settlements)
 
-    monkeypatch.setattr(processor._store, "settle", hang_once)
+    monkeypatch.setattr(processor._store.runs, "settle", hang_once)
     worker = RunningWorker(processor)
     job = await processor.schedule_job("a")
     await asyncio.wait_for(settling.wait(), WAIT)
@@ -610,18 +611,18 @@ async def test_a_worker_after_one_that_left_runs_behind(
 ) -> None:
     """What could not be written is let go with it: the next one counts only its own."""
     processor = await processors.make(jobs={"held": JobDef(probe.held, resumable=True)}, **GRACES)
-    settle = processor._store.settle
+    settle = processor._store.runs.settle
 
     async def hang(_: Any) -> Any:
         await asyncio.Event().wait()
 
     with monkeypatch.context() as patch:
-        patch.setattr(processor._store, "settle", hang)
+        patch.setattr(processor._store.runs, "settle", hang)
         worker = RunningWorker(processor)
         job = await processor.schedule_job("held")
         await asyncio.wait_for(probe.began.wait(), WAIT)
         await stopped(worker)
-    assert processor._store.settle == settle
+    assert processor._store.runs.settle == settle
     probe.release.set()
     async with asyncio.timeout(WAIT):
         await processor.run_worker(burst=True)  # it rescues what the first one left

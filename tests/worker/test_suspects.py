@@ -88,8 +88,8 @@ async def crash(processor: JobProcessor, names: list[str], limit: int) -> list[J
         names=tuple(names),
         timeout_s=0.001,
     )
-    await store.register(info)
-    return await store.claim(Claim(info.id, tuple(names), limit, processor._clock.now()))
+    await store.workers.register(info)
+    return await store.queue.claim(Claim(info.id, tuple(names), limit, processor._clock.now()))
 
 
 async def rescuing(processor: JobProcessor) -> Rescuer:
@@ -138,7 +138,7 @@ async def test_a_saved_state_is_progress(processors: Processors) -> None:
         for saves, expected in ((False, 1), (False, 2), (True, 1), (False, 2), (True, 1)):
             (run,) = await crash(processor, ["a"], 1)
             if saves:
-                assert await engine.store.save_state(run, {"row": 7})
+                assert await engine.store.runs.save_state(run, {"row": 7})
             await eventually(watching.rescue)
             found = await processor.get_job(job.id)
             assert found is not None
@@ -187,9 +187,9 @@ async def crashed_once(processor: JobProcessor, name: str, count: int) -> list[J
     made = await processor.schedule_jobs(name for _ in range(count))
     dead = ObjectId()
     store = processor._store
-    for run in await store.claim(Claim(dead, (name,), count, processor._clock.now())):
+    for run in await store.queue.claim(Claim(dead, (name,), count, processor._clock.now())):
         paused = Outcome(JobStatus.PAUSED, processor._clock.now(), crashes=1)
-        await store.settle([Settlement(run, paused, dead)])
+        await store.runs.settle([Settlement(run, paused, dead)])
     return list(made)
 
 
@@ -272,14 +272,14 @@ async def test_a_waiting_suspect_costs_little(processors: Processors) -> None:
     processor = await processors.make(jobs={"s": JobDef(suspects.run, resumable=True)})
     await crashed_once(processor, "s", 3)
     store = processor._store
-    claim, claims = store.claim, 0
+    claim, claims = store.queue.claim, 0
 
     async def counted(claim_: Claim) -> list[Job]:
         nonlocal claims
         claims += 1
         return await claim(claim_)
 
-    store.claim = counted  # type: ignore[method-assign, assignment]
+    store.queue.claim = counted  # type: ignore[method-assign, assignment]
     await processors.worker(processor)
 
     async def one_runs() -> bool:

@@ -54,10 +54,10 @@ class CronInfo:
 async def get_crons(parts: Parts) -> list[CronInfo]:
     """Return all crons by name."""
     store = parts.store
-    owners = await store.settings(OWNERS)
-    pauses = Pauses.of(await store.settings(KIND))
+    owners = await store.settings.all(OWNERS)
+    pauses = Pauses.of(await store.settings.all(KIND))
     now = parts.clock.now()
-    return [_info(cron, owners, parts.registry, pauses, now) for cron in await store.crons()]
+    return [_info(cron, owners, parts.registry, pauses, now) for cron in await store.crons.all()]
 
 
 async def run_cron(parts: Parts, name: str) -> CronTask:
@@ -66,14 +66,14 @@ async def run_cron(parts: Parts, name: str) -> CronTask:
     Raises UnknownJobError when the database has no cron of this name.
     """
     store = parts.store
-    crons = {cron.name for cron in await store.crons()}
+    crons = {cron.name for cron in await store.crons.all()}
     if name not in crons:
         known = ", ".join(map(repr, sorted(crons))) or "none yet"
         raise UnknownJobError("name", name, f"the crons of this database are: {known}")
     now = parts.clock.now()
     exclusive = await _is_exclusive(parts, name)
     if exclusive:  # the one that stands in the queue would be in the way; it comes again after this
-        await store.remove_occurrences(name, now, ())
+        await store.crons.remove_occurrences(name, now, ())
     task = CronTask(
         id=ObjectId(),
         name=name,
@@ -96,8 +96,8 @@ async def remove_cron(parts: Parts, name: str) -> None:
     bring it back at once, and SharedDatabaseError for one that the Node package defines.
     """
     store = parts.store
-    crons = {cron.name: cron for cron in await store.crons()}
-    setting = (await store.settings(OWNERS)).get(name)
+    crons = {cron.name: cron for cron in await store.crons.all()}
+    setting = (await store.settings.all(OWNERS)).get(name)
     cron, owner = crons.get(name), None if setting is None else Owner.from_setting(setting)
     if cron is None and owner is None:
         known = ", ".join(map(repr, sorted(crons))) or "none yet"
@@ -105,7 +105,7 @@ async def remove_cron(parts: Parts, name: str) -> None:
     if cron is not None and is_of_another(cron, setting):
         allowed = "allowed is a cron of ours: the Node package removes its own when it starts"
         raise SharedDatabaseError("name", name, allowed)
-    registrations = await store.registrations()
+    registrations = await store.workers.registrations()
     if owner is not None and is_listed(name, owner, registrations):
         raise JobStateError(
             f"cron {name!r} is listed by a worker of service {owner.service!r}, which would bring "
@@ -119,7 +119,7 @@ async def _is_exclusive(parts: Parts, name: str) -> bool:
     definition = parts.registry.crons.get(name)
     if definition is not None:
         return definition.exclusive
-    last = await parts.store.find(JobQuery(name=name, type="cron_task", limit=1))
+    last = await parts.store.history.find(JobQuery(name=name, type="cron_task", limit=1))
     return bool(last) and last[0].exclusive
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from job_processor.handlers.definitions import CronDef
 from job_processor.models import Cron, Registrations
-from job_processor.store.base import Hint
+from job_processor.store.hints import Hint
 from job_processor.store.owners import Owner
 
 

@@ -35,7 +35,7 @@ class Ownership:
 
     async def owners(self) -> dict[str, Owner]:
         """Return the owners of all crons, by name."""
-        settings = await self._store.settings(KIND)
+        settings = await self._store.settings.all(KIND)
         return {name: Owner.from_setting(value) for name, value in settings.items()}
 
     async def take(
@@ -64,7 +64,7 @@ class Ownership:
         """Replace an owner; return it as it then stands, None when it had changed."""
         value = new.as_setting()
         expected = old.stored if old is not None else None
-        if not await self._store.put_setting(KIND, name, value, expected):
+        if not await self._store.settings.put(KIND, name, value, expected):
             return None
         return replace(new, stored=value)
 
@@ -74,7 +74,7 @@ class Ownership:
 
     async def remove(self, name: str) -> None:
         """Forget whose a cron is."""
-        await self._store.remove_setting(KIND, name)
+        await self._store.settings.remove(KIND, name)
 
     def _wanted(
         self,

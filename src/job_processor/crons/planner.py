@@ -79,15 +79,15 @@ class Planner:
         await self._insert(name, definition, planned, now)
         expression = parse(definition.cron_string)
         if cron is None:
-            await store.create_cron(_new_cron(name, definition, pointer, now))
+            await store.crons.create(_new_cron(name, definition, pointer, now))
         elif (pointer, expression) != (cron.scheduled_for, cron.cron_string) and (
-            await store.update_cron(cron, expression, pointer, written_at(now))
+            await store.crons.update(cron, expression, pointer, written_at(now))
         ):
             self._tell_fired(name, definition, planned, now)
         if fresh:
             await self._ownership.mark_applied(name, owner)
         keep = {occurrence_id(name, each) for each in planned}
-        await store.remove_occurrences(name, now, keep)
+        await store.crons.remove_occurrences(name, now, keep)
         self._stood[name] = pointer
         return pointer
 
@@ -192,7 +192,7 @@ class Planner:
         if owner.repeats_until is None or moment > owner.repeats_until:
             return moment
         for again in range(_REPEATS):
-            job = await self._engine.store.get(occurrence_id(name, moment + again * _MS))
+            job = await self._engine.store.history.get(occurrence_id(name, moment + again * _MS))
             if job is None or not job.settled:
                 return moment + again * _MS
         return moment
@@ -218,9 +218,9 @@ class Planner:
         store = self._engine.store
         for moment in planned:
             if definition.exclusive and moment > now:
-                if await store.find_active("cron_task", name) is not None:
+                if await store.history.find_active("cron_task", name) is not None:
                     continue
-                await store.insert([self._occurrence(name, definition, moment, now)])
+                await store.intake.insert([self._occurrence(name, definition, moment, now)])
             else:
                 task = self._occurrence(name, definition, moment, now)
                 await insert_or_skip(store, [task], self._engine.clock)

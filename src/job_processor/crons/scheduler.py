@@ -20,7 +20,7 @@ from job_processor.crons.unlisted import UnlistedCrons
 from job_processor.handlers.definitions import CronDef
 from job_processor.models import Cron, CronTask, Job, Registrations
 from job_processor.settings import SCHEDULER_INTERVAL
-from job_processor.store.base import Hint
+from job_processor.store.hints import Hint
 from job_processor.store.owners import Owner
 from job_processor.tasks import Trouble, is_of_input, set_within
 from job_processor.worker.engine import Engine
@@ -95,7 +95,7 @@ class Scheduler:
         registrations = await self._registrations()
         self._neighbour.see(registrations)
         self._unlisted.see(owners, registrations)
-        crons = {cron.name: cron for cron in await engine.store.crons()}
+        crons = {cron.name: cron for cron in await engine.store.crons.all()}
         pointers = []
         for name, definition in list(definitions.items()):
             if self._pauses.is_paused(name, definition):
@@ -142,8 +142,8 @@ class Scheduler:
         """Read who is there, and by the way whose clock is right."""
         engine = self._engine
         before = engine.clock.now()
-        registrations = await engine.store.registrations()
-        if engine.store.needs_heartbeat:
+        registrations = await engine.store.workers.registrations()
+        if engine.store.abilities.needs_heartbeat:
             engine.clock_watch.compare(before, registrations.now)
         return registrations
 

@@ -35,11 +35,11 @@ async def remove_cron(store: Store, name: str, now: datetime, owner: Owner | Non
     Its owner goes last, and only as it was read: a crash in between is repeated, and a service that
     comes back meanwhile begins anew.
     """
-    await store.remove_occurrences(name, now, ())
-    await store.skip_waiting(name, now)
-    await store.remove_cron(name)
+    await store.crons.remove_occurrences(name, now, ())
+    await store.crons.skip_waiting(name, now)
+    await store.crons.remove(name)
     if owner is not None:
-        await store.remove_setting(KIND, name, owner.stored)
+        await store.settings.remove(KIND, name, owner.stored)
 
 
 class UnlistedCrons:
@@ -138,7 +138,7 @@ class UnlistedCrons:
         )
         # By our clock, as it was planned by one of a worker. What is due stays wherever the pointer
         # has passed, and is made again where it stands.
-        await self._engine.store.remove_occurrences(name, self._engine.clock.now(), ())
+        await self._engine.store.crons.remove_occurrences(name, self._engine.clock.now(), ())
         await self._ownership.write(name, owner, replace(owner, dormant=True))
 
     async def _remove(self, name: str, owner: Owner, now: datetime) -> None:
@@ -154,7 +154,7 @@ class UnlistedCrons:
     def _is_certain(self, since: float) -> bool:
         """True when we have seen it for so long that nobody can only have lost a registration."""
         engine = self._engine
-        needed = engine.settings.worker_timeout if engine.store.needs_heartbeat else 0.0
+        needed = engine.settings.worker_timeout if engine.store.abilities.needs_heartbeat else 0.0
         remaining = since + needed - time.monotonic()
         if remaining > 0:
             self._again = min(self._again, remaining)

@@ -55,7 +55,7 @@ async def retry(parts: Parts, job_ids: Sequence[ObjectId]) -> list[Did]:
     What was asked of the run that has ended is done with; what is asked from then on holds, and a
     kill that comes in between wins: the job is then returned as killed.
     """
-    await parts.store.acknowledge_kills(job_ids)
+    await parts.store.kills.acknowledge(job_ids)
     did = [await _requeue(parts, job_id) for job_id in job_ids]
     waiting = [each.job for each in did if each.job is not None]
     parts.events.tell_stored(waiting)
@@ -68,15 +68,15 @@ async def delete(parts: Parts, job_ids: Sequence[ObjectId]) -> list[Did]:
     """Remove those that do not run, for good, and what was asked of them."""
     store = parts.store
     await _cancel_standing(store, job_ids)
-    gone = await store.delete(job_ids)
-    await store.acknowledge_kills(gone)
+    gone = await store.history.delete(job_ids)
+    await store.kills.acknowledge(gone)
     left = [job_id for job_id in job_ids if job_id not in gone]
-    there = {job.id for job in await store.get_many(left)} if left else set()
+    there = {job.id for job in await store.history.get_many(left)} if left else set()
     return [_deleted(job_id, gone, there) for job_id in job_ids]
 
 
 async def _kill(parts: Parts, job_id: ObjectId) -> Did:
-    before = await parts.store.get(job_id)
+    before = await parts.store.history.get(job_id)
     if before is None:
         return Did(refusal=JobNotFoundError(job_id))
     if before.settled:
@@ -92,12 +92,12 @@ async def _kill(parts: Parts, job_id: ObjectId) -> Did:
 
 async def _requeue(parts: Parts, job_id: ObjectId) -> Did:
     try:
-        waiting = await parts.store.requeue(job_id, parts.clock.now())
+        waiting = await parts.store.history.requeue(job_id, parts.clock.now())
     except JobConflictError as error:
         return Did(refusal=error)
     if waiting is not None:
         return Did(waiting)
-    found = await parts.store.get(job_id)
+    found = await parts.store.history.get(job_id)
     if found is None:
         return Did(refusal=JobNotFoundError(job_id))
     text = f"job {job_id} is {found.status}; only a settled one can be retried"
@@ -124,19 +124,21 @@ async def _cancel_standing(store: Store, job_ids: Collection[ObjectId]) -> None:
     Others never are. Once their record is gone, nothing else would tell.
     """
     wanted = set(job_ids)
-    crons = await store.crons()
+    crons = await store.crons.all()
     standing = [cron for cron in crons if occurrence_id(cron.name, cron.scheduled_for) in wanted]
-    if crons and store.refuses_own_fields:  # the Node package's occurrences have ids of their own
-        found = await store.get_many(wanted)
+    if (
+        crons and store.abilities.refuses_own_fields
+    ):  # the Node package's occurrences have ids of their own
+        found = await store.history.get_many(wanted)
         moments = {(job.name, job.scheduled_for) for job in found if job.type == "cron_task"}
         standing += [cron for cron in crons if (cron.name, cron.scheduled_for) in moments]
     for cron in standing:
         for _ in range(_TRIES):
-            setting = (await store.settings(KIND)).get(cron.name)
+            setting = (await store.settings.all(KIND)).get(cron.name)
             if setting is None:  # the Node package's
                 break
             cancelled = replace(Owner.from_setting(setting), cancelled=cron.scheduled_for)
-            if await store.put_setting(KIND, cron.name, cancelled.as_setting(), setting):
+            if await store.settings.put(KIND, cron.name, cancelled.as_setting(), setting):
                 break
 
 
@@ -153,10 +155,10 @@ async def _kill_unsettled(parts: Parts, job_id: ObjectId) -> Job:
     store, clock = parts.store, parts.clock
     asked: ObjectId | None = None
     for look in itertools.count():
-        job = await store.get(job_id)
+        job = await store.history.get(job_id)
         if job is None or job.settled:
             if asked is not None:
-                await store.acknowledge_kills([job_id])
+                await store.kills.acknowledge([job_id])
             if job is None:
                 raise JobNotFoundError(job_id)
             return job
@@ -165,13 +167,13 @@ async def _kill_unsettled(parts: Parts, job_id: ObjectId) -> Job:
             return job
         if held or look == KILL_LOOKS:
             asked = job.worker_id or job_id
-            await store.request_kill(job_id, asked, clock.now())
+            await store.kills.request(job_id, asked, clock.now())
             if look >= KILL_LOOKS:
                 return job
             continue
-        killed = await store.kill_waiting(job_id, clock.now())
+        killed = await store.kills.kill_waiting(job_id, clock.now())
         if killed is not None:
-            await store.acknowledge_kills([job_id])
+            await store.kills.acknowledge([job_id])
             _tell(parts, [killed])
             return killed
         await asyncio.sleep(_PAUSE * 2**look)
@@ -184,12 +186,12 @@ async def obey_kills(parts: Parts, job_ids: Collection[ObjectId]) -> list[Job]:
     For whoever let them wait: the request may have come before that write.
     """
     store = parts.store
-    asked = await store.kill_requests(job_ids)
+    asked = await store.kills.requested(job_ids)
     if not asked:
         return []
-    found = [await store.kill_waiting(job_id, parts.clock.now()) for job_id in asked]
+    found = [await store.kills.kill_waiting(job_id, parts.clock.now()) for job_id in asked]
     killed = [job for job in found if job is not None]
-    await store.acknowledge_kills(asked)
+    await store.kills.acknowledge(asked)
     _tell(parts, killed)
     return killed
 
@@ -272,7 +274,7 @@ class _Acting:
     async def on_all(self, query: JobQuery) -> Acted:
         """Do it to all of a selection, the newest first, as it was when this began."""
         acted, step = Acted(0, 0), replace(query, limit=_STEP, after=query.after)
-        while jobs := await self._store.find_summaries(step):
+        while jobs := await self._store.history.summaries(step):
             acted = self._sum(acted, await self._step([job.id for job in jobs]))
             step = replace(step, after=jobs[-1].id)
         return acted

@@ -90,7 +90,7 @@ async def _store_chunk(parts: Parts, session: Any, chunk: Chunk) -> list[SimpleJ
 async def _insert_chunk(parts: Parts, chunk: Chunk) -> list[SimpleJob]:
     store, events, jobs = parts.store, parts.events, chunk.jobs
     rules: Rules = {job_id: rule or "return" for job_id, rule in chunk.rules.items()}
-    refused = await store.insert(jobs)
+    refused = await store.intake.insert(jobs)
     if not refused:
         if events.has_listeners:
             events.tell_stored(jobs)
@@ -121,19 +121,19 @@ async def _insert_in(
     for job in jobs:
         if job.unique_key is not None:
             await _release_what_is_over(parts, job.name, job.unique_key)
-    await parts.store.insert_in(session, jobs)
+    await parts.store.intake.insert_in(session, jobs)
 
 
 async def _release_what_is_over(parts: Parts, name: str, unique_key: str) -> None:
-    holder = await parts.store.find_holder(name, unique_key)
+    holder = await parts.store.intake.find_holder(name, unique_key)
     if holder is not None and is_over(holder, parts.clock.now()):
-        await parts.store.release_key(holder)
+        await parts.store.intake.release_key(holder)
 
 
 async def _partly_stored(store: Store, chunk: Chunk) -> BulkError:
     """Return the error that tells which jobs of a chunk that failed are stored all the same."""
     try:
-        there = {job.id for job in await store.get_many([job.id for job in chunk.jobs])}
+        there = {job.id for job in await store.history.get_many([job.id for job in chunk.jobs])}
     except StoreError:
         return BulkError(0, (), chunk.positions)
     positions = zip(chunk.positions, chunk.jobs, strict=True)
@@ -166,7 +166,7 @@ async def insert_or_skip(
     is held follows its rule. Raises JobConflictError where that is `error`, after the others are
     stored.
     """
-    refused = await store.insert(jobs)
+    refused = await store.intake.insert(jobs)
     if not refused:
         return list(jobs)
     insertion = await insert_refused(store, jobs, refused, clock, rules)
@@ -212,17 +212,17 @@ async def insert_refused(
             if answer.id == job.id:
                 again.append(answer)
             result.stored[job.id] = answer
-        refused = await store.insert(again)
+        refused = await store.intake.insert(again)
     return result
 
 
 async def _answer(store: Store, job: Job, clock: Clock, rules: Rules) -> Job:
     """Return the job as it is to be inserted, or the one that is there in its place."""
     if isinstance(job, SimpleJob) and job.unique_key is not None:
-        holder = await store.find_holder(job.name, job.unique_key)
+        holder = await store.intake.find_holder(job.name, job.unique_key)
         if holder is not None and holder.id != job.id:
             return await _meet(store, job, holder, clock, rules[job.id])
-    conflict = await store.find_active(job.type, job.name) if job.exclusive else None
+    conflict = await store.history.find_active(job.type, job.name) if job.exclusive else None
     if conflict is not None and conflict.id != job.id:
         return _skip(job, conflict, clock)
     return job
@@ -233,7 +233,7 @@ async def _meet(
 ) -> Job:
     """Follow a job's rule; it is returned as it is when the key may be free by now."""
     if is_over(holder, clock.now()):
-        await store.release_key(holder)
+        await store.intake.release_key(holder)
         return job
     if rule == "error":
         raise JobConflictError.held(job.name, job.unique_key or "", holder.id)
@@ -242,10 +242,10 @@ async def _meet(
     if rule == "return" or holder.status in SETTLED:
         return holder
     if holder.status is JobStatus.PENDING:
-        return await store.replace(holder, job) or job
+        return await store.intake.replace(holder, job) or job
     # It runs, or waits to be resumed, with the payload that it has: what is asked for now comes
     # after it. What only waits for its next attempt is replaced above, with all that it left.
-    await store.release_key(holder)
+    await store.intake.release_key(holder)
     return job
 
 

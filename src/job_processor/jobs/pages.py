@@ -76,7 +76,7 @@ class JobPage:
 
 async def find_jobs(parts: Parts, selected: JobQuery, bounds: Bounds) -> JobPage:
     """Return a page of jobs in full."""
-    page = await _page(parts, parts.store.find, selected, bounds)
+    page = await _page(parts, parts.store.history.find, selected, bounds)
     return JobPage(page.jobs, page.next, page.previous)
 
 
@@ -84,7 +84,7 @@ async def list_jobs(
     parts: Parts, selected: JobQuery, bounds: Bounds, redaction: Redaction | None
 ) -> SummaryPage:
     """Return what a list shows of a page of jobs; redaction: what it hides."""
-    find = partial(parts.store.find_summaries, redaction=redaction)
+    find = partial(parts.store.history.summaries, redaction=redaction)
     page = await _page(parts, find, selected, bounds)
     return SummaryPage(page.jobs, page.next, page.previous)
 
@@ -93,7 +93,7 @@ async def count_jobs(parts: Parts, selected: JobQuery, cap: int) -> int:
     """Return how many jobs a selection has, exact up to `cap`."""
     check_int("cap", cap, minimum=1)
     with parts.searches.one(selected):
-        return await parts.store.count_matching(selected, cap)
+        return await parts.store.history.count_matching(selected, cap)
 
 
 async def _page(

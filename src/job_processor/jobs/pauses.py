@@ -68,22 +68,22 @@ async def pause(parts: Parts, name: str | None, tag: str | None) -> None:
 
 async def resume(parts: Parts, name: str | None, tag: str | None) -> None:
     """End the pause of one name or of one tag; raises InvalidArgumentError."""
-    await parts.store.remove_setting(KIND, setting_key(name, tag))
+    await parts.store.settings.remove(KIND, setting_key(name, tag))
 
 
 async def get_pauses(parts: Parts) -> Pauses:
     """Return what is paused."""
-    return Pauses.of(await parts.store.settings(KIND))
+    return Pauses.of(await parts.store.settings.all(KIND))
 
 
 async def stop_worker(parts: Parts, worker_id: ObjectId | str) -> None:
     """Ask a worker to stop; raises InvalidArgumentError when none of this id is registered."""
     id = object_id(worker_id, "worker_id")
-    registrations = await parts.store.registrations()
+    registrations = await parts.store.workers.registrations()
     if all(worker.id != id for worker in registrations.workers):
         raise InvalidArgumentError("worker_id", worker_id, "allowed is one that is registered")
     await _put(parts, worker_key(id))
 
 
 async def _put(parts: Parts, key: str) -> None:
-    await parts.store.put_setting(KIND, key, {"since": parts.clock.now()}, None)
+    await parts.store.settings.put(KIND, key, {"since": parts.clock.now()}, None)

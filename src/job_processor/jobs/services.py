@@ -32,12 +32,14 @@ async def list_names(store: Store, registry: Registry, settings: Settings) -> No
     `history_days`. Raises StoreError.
     """
     names = [name for name, definition in registry if definition.handler is not None]
-    if not names or not store.needs_heartbeat:  # a database in memory has no other service
+    if (
+        not names or not store.abilities.needs_heartbeat
+    ):  # a database in memory has no other service
         return
     service, kept = settings.service, timedelta(days=settings.history_days)
     again, now = min(LIST_AGAIN, kept / 4), await store.ping()
     while True:
-        found = (await store.settings(KIND)).get(service)
+        found = (await store.settings.all(KIND)).get(service)
         listed = _times(found)
         if all(name in listed and abs(now - listed[name]) < again for name in names):
             return
@@ -46,14 +48,14 @@ async def list_names(store: Store, registry: Registry, settings: Settings) -> No
             {"name": name, "at": at}
             for name, at in sorted({**kept_on, **dict.fromkeys(names, now)}.items())
         ]
-        if await store.put_setting(KIND, service, {"names": entries}, found):
+        if await store.settings.put(KIND, service, {"names": entries}, found):
             return
 
 
 async def listings(store: Store, now: datetime, kept: timedelta) -> dict[str, Listing]:
     """Return by name which service has listed it last, within `kept`."""
     latest: dict[str, Listing] = {}
-    for service, setting in (await store.settings(KIND)).items():
+    for service, setting in (await store.settings.all(KIND)).items():
         for name, at in _times(setting).items():
             if now - at < kept and (name not in latest or at > latest[name].at):
                 latest[name] = Listing(service, at)

@@ -62,7 +62,7 @@ class Waiting:
 
     async def _look(self, job_id: ObjectId) -> Job:
         try:
-            job = await self._store.get(job_id)
+            job = await self._store.history.get(job_id)
         except StoreUnavailableError as error:
             raise _timed_out(job_id, 0, None) from error
         if job is None:
@@ -177,7 +177,7 @@ class _Crowd:
         ended: set[ObjectId] = set()
         for batch in _batches(job_ids):
             try:
-                states = await self._store.states_of(batch)
+                states = await self._store.history.states_of(batch)
             except StoreUnavailableError:
                 raise
             except StoreError as error:
@@ -196,7 +196,7 @@ class _Crowd:
         # Whoever comes while this is answered may wait for what was stored in between.
         waiters = {job_id: list(self._waiters.get(job_id, ())) for job_id in job_ids}
         try:
-            found = {job.id: job for job in await self._store.get_many(job_ids)}
+            found = {job.id: job for job in await self._store.history.get_many(job_ids)}
         except StoreUnavailableError:
             raise
         except StoreError as error:

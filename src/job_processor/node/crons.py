@@ -36,7 +36,7 @@ from job_processor.node.rules import (
     claims_everything,
     describe_untagged,
 )
-from job_processor.store.base import ANYTHING, Hint
+from job_processor.store.hints import ANYTHING, Hint
 from job_processor.store.owners import Owner
 from job_processor.worker.engine import Engine
 
@@ -68,7 +68,7 @@ class SharedCrons(Neighbour):
         self._ownership = ownership
         self._node_workers: set[ObjectId] = set()
         self._repairs: list[float] = []
-        self._stirred = engine.store.refuses_own_fields
+        self._stirred = engine.store.abilities.refuses_own_fields
         self._told: set[str] = set()
 
     def hear(self, hint: Hint) -> bool:
@@ -94,12 +94,12 @@ class SharedCrons(Neighbour):
         Each time, where no hint tells of such a start. Raises StoreError.
         """
         store = self._engine.store
-        if not self._stirred and store.hints_of_others:
+        if not self._stirred and store.abilities.hints_of_others:
             return
         self._stirred = False
         try:
             await store.look_at_validator()
-            registrations = await store.registrations()
+            registrations = await store.workers.registrations()
         except StoreError:
             self._stirred = True
             raise
@@ -124,7 +124,11 @@ class SharedCrons(Neighbour):
 
     def is_being_written(self, cron: Cron | None, now: datetime) -> bool:
         """True while Node may have moved a cron on without having inserted its occurrence yet."""
-        if cron is None or not self._engine.store.refuses_own_fields or not is_touched(cron):
+        if (
+            cron is None
+            or not self._engine.store.abilities.refuses_own_fields
+            or not is_touched(cron)
+        ):
             return False
         if abs(now - cron.updated_at) >= _UNFINISHED:
             return False
@@ -153,7 +157,7 @@ class SharedCrons(Neighbour):
             unless the cron is exclusive, which Node does not know.
         """
         store = self._engine.store
-        if owner.of_both or not store.refuses_own_fields:
+        if owner.of_both or not store.abilities.refuses_own_fields:
             return False
         if made_here:
             now = self._engine.clock.now()
@@ -162,10 +166,10 @@ class SharedCrons(Neighbour):
             if not await self.planned(cron.name, [cron.scheduled_for]):
                 return False
             # Signed first: ours at its place would else look as if Node had begun and touched it.
-            await store.update_cron(cron, cron.cron_string, cron.scheduled_for, written_at(now))
+            await store.crons.update(cron, cron.cron_string, cron.scheduled_for, written_at(now))
         elif not is_touched(cron):
             return False
-        await store.remove_planned_by_node(cron.name, cron.scheduled_for)
+        await store.crons.remove_planned_by_node(cron.name, cron.scheduled_for)
         return True
 
     async def _give_up(self, cron: Cron, owner: Owner, definition: CronDef) -> bool:
@@ -173,7 +177,7 @@ class SharedCrons(Neighbour):
 
         Not before an occurrence stands where it points: Node inserts only the one that follows.
         """
-        if not self._engine.store.refuses_own_fields:
+        if not self._engine.store.abilities.refuses_own_fields:
             return False
         error = self._conflict(cron, definition)
         if error is None or not owner.of_both:
@@ -199,9 +203,9 @@ class SharedCrons(Neighbour):
 
     async def planned(self, name: str, moments: Collection[datetime]) -> set[datetime]:
         """Return those of the moments that Node has planned already."""
-        if not self._engine.store.refuses_own_fields:
+        if not self._engine.store.abilities.refuses_own_fields:
             return set()
-        return await self._engine.store.planned_by_node(name, moments)
+        return await self._engine.store.crons.planned_by_node(name, moments)
 
     def _leave(self, cron: Cron, definition: CronDef) -> None:
         """Leave a cron that Node has made to it, and say so once."""
@@ -220,21 +224,21 @@ class SharedCrons(Neighbour):
 
     async def _give(self, cron: Cron) -> bool:
         """Make a cron of ours Node's, as it stands; False when somebody else was at it."""
-        if not await self._engine.store.give_cron(cron):
+        if not await self._engine.store.crons.give_cron(cron):
             return False
         await self._ownership.remove(cron.name)
         return True
 
     async def _may_be_of_node(self, cron: Cron) -> bool:
         """True when Node may go on with a cron of ours: it seems to define it, or has moved it."""
-        if not self._engine.store.refuses_own_fields:
+        if not self._engine.store.abilities.refuses_own_fields:
             return False
         planned = await self.planned(cron.name, [cron.scheduled_for])
         return bool(planned) or await self._shows_a_start(cron)
 
     async def _shows_a_start(self, cron: Cron) -> bool:
         """True when Node wrote a cron of ours that it has not moved, as its start does."""
-        if not self._engine.store.refuses_own_fields or not is_touched(cron):
+        if not self._engine.store.abilities.refuses_own_fields or not is_touched(cron):
             return False
         planned = await self.planned(cron.name, [cron.scheduled_for])
         return not planned and await self._stands(cron)
@@ -242,7 +246,7 @@ class SharedCrons(Neighbour):
     async def _stands(self, cron: Cron) -> bool:
         """True when the pointer's own occurrence is there, by whomever."""
         store, moment = self._engine.store, cron.scheduled_for
-        ours = await store.get(occurrence_id(cron.name, moment))
+        ours = await store.history.get(occurrence_id(cron.name, moment))
         return ours is not None or bool(await self.planned(cron.name, [moment]))
 
     def _conflict(self, cron: Cron, definition: CronDef) -> SharedDatabaseError | None:

@@ -29,7 +29,7 @@ _FIELDS = {
 
 def check_definition(store: Store, name: str, definition: Definition) -> None:
     """Raise SharedDatabaseError when a definition needs a field that this database refuses."""
-    if not store.refuses_own_fields or definition.handler is None:
+    if not store.abilities.refuses_own_fields or definition.handler is None:
         return
     if definition.retries is not None:
         _refuse(f"retry of {name!r}", definition.retry, "retry")
@@ -45,7 +45,7 @@ def check_registry(store: Store, registry: Registry) -> None:
 
 def check_job(store: Store, job: SimpleJob) -> None:
     """Raise SharedDatabaseError when a new job needs a field that this database refuses."""
-    if not store.refuses_own_fields:
+    if not store.abilities.refuses_own_fields:
         return
     if job.priority:
         _refuse("priority", job.priority, "priority")
@@ -57,7 +57,7 @@ def check_job(store: Store, job: SimpleJob) -> None:
 
 def without_trace(store: Store, job: SimpleJob) -> SimpleJob:
     """Return a new job as this database takes it: a trace is no reason to refuse a plain job."""
-    if job.traceparent is None or not store.refuses_own_fields:
+    if job.traceparent is None or not store.abilities.refuses_own_fields:
         return job
     return replace(job, traceparent=None)
 
@@ -80,8 +80,8 @@ def check_cron(cron: Cron, definition: CronDef, timezone: str) -> None:
 
 async def check_crons(store: Store, registry: Registry, timezone: str) -> None:
     """Raise SharedDatabaseError for a cron that Node schedules too and that has another zone."""
-    owners = await store.settings(OWNERS)
-    for cron in await store.crons():
+    owners = await store.settings.all(OWNERS)
+    for cron in await store.crons.all():
         definition = registry.crons.get(cron.name)
         if definition is not None and is_of_another(cron, owners.get(cron.name)):
             check_cron(cron, definition, timezone)

@@ -74,7 +74,7 @@ class Audit:
             "outcome": None,
         }
         name = str(once or ObjectId())
-        if not await self._store.put_setting(KIND, name, begun, None):
+        if not await self._store.settings.put(KIND, name, begun, None):
             raise JobStateError("this has been done before; load the page again to see what is now")
         self._log(begun, "begun")
         outcome = Outcome()
@@ -90,7 +90,7 @@ class Audit:
         """Return the last entries, the latest first; raises InvalidArgumentError."""
         check_int("limit", limit, minimum=1)
         known = [field.name for field in fields(AuditEntry)]
-        kept = (await self._store.last_settings(KIND, limit)).values()
+        kept = (await self._store.settings.last(KIND, limit)).values()
         return [AuditEntry(**{key: each[key] for key in known if key in each}) for each in kept]
 
     async def _complete(self, name: str, begun: dict[str, Any], outcome: str) -> None:
@@ -98,8 +98,8 @@ class Audit:
         self._log(begun, outcome)
         oldest = str(ObjectId.from_datetime(self._clock.now() - KEPT))
         try:
-            await self._store.put_setting(KIND, name, {**begun, "outcome": outcome}, begun)
-            await self._store.remove_settings_before(KIND, oldest)
+            await self._store.settings.put(KIND, name, {**begun, "outcome": outcome}, begun)
+            await self._store.settings.remove_before(KIND, oldest)
         except StoreError as error:
             self._logger.warning("audit: what came of it could not be noted: %s", error)
 

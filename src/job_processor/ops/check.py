@@ -143,7 +143,7 @@ async def _database(parts: Parts) -> list[Finding]:
 
 
 async def _embedded(store: Store, registry: Registry, settings: Settings) -> list[Finding]:
-    if not store.needs_heartbeat:
+    if not store.abilities.needs_heartbeat:
         text = f"{store.address} is in memory: no other process sees its jobs"
         return [Finding("connection", "warning", text)]
     if not await in_thread(Path(store.address).exists, "job-processor-check"):
@@ -153,7 +153,7 @@ async def _embedded(store: Store, registry: Registry, settings: Settings) -> lis
     await store.setup()
     await store.ping()
     took = (time.perf_counter() - began) * 1000
-    registrations = await store.registrations()
+    registrations = await store.workers.registrations()
     return [
         Finding("connection", "ok", f"{store.address}, SQLite, opened in {took:.0f} ms"),
         Finding("indexes", "ok", "tables and indexes are verified whenever the file is opened"),
@@ -231,8 +231,8 @@ async def _waiting(store: Store, registrations: Registrations, settings: Setting
         return []
     defined = {name for each in living for name in each.names}
     left: Counter[str] = Counter()
-    for worker_id in await store.running_worker_ids() - {each.id for each in living}:
-        left.update(job.name for job in await store.runs_of(worker_id, STATUS_LIMIT))
+    for worker_id in await store.runs.workers() - {each.id for each in living}:
+        left.update(job.name for job in await store.runs.of_worker(worker_id, STATUS_LIMIT))
     orphaned = {name: count for name, count in left.items() if name not in defined}
     if not orphaned:
         return []
@@ -265,7 +265,9 @@ def _unserved(living: list[WorkerInfo], registry: Registry) -> Iterator[Finding]
 
 async def _dormant(store: Store) -> list[Finding]:
     """Tell of crons that plan nothing, since no worker lists them any more."""
-    owners = {name: Owner.from_setting(each) for name, each in (await store.settings(KIND)).items()}
+    owners = {
+        name: Owner.from_setting(each) for name, each in (await store.settings.all(KIND)).items()
+    }
     return [
         Finding(
             f"cron {name!r}",
@@ -282,7 +284,7 @@ async def _dormant(store: Store) -> list[Finding]:
 async def _sharing(parts: Parts, survey: Survey) -> list[Finding]:
     """Tell what cannot be had beside the Node package, where it works on this database too."""
     store, registry = parts.store, parts.registry
-    if not store.refuses_own_fields:
+    if not store.abilities.refuses_own_fields:
         return []
     living = len(migration.living_node_workers(survey))
     text = f"shared: {living} of its workers live, and its validator refuses fields beyond its own"

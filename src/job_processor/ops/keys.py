@@ -14,9 +14,9 @@ async def shared_key(parts: Parts, name: str) -> bytes:
     """Return the 32 bytes of this name; whoever asks first makes them."""
     store = parts.store
     while True:
-        kept = (await store.settings(KIND)).get(name)
+        kept = (await store.settings.all(KIND)).get(name)
         if kept is not None:
             return bytes.fromhex(kept["hex"])
         made = {"hex": secrets.token_hex(_BYTES)}
-        if await store.put_setting(KIND, name, made, None):
+        if await store.settings.put(KIND, name, made, None):
             return bytes.fromhex(made["hex"])

@@ -31,14 +31,14 @@ async def get_status(store: Store, redaction: Redaction | None = None) -> dict[s
     Of each job what a list shows (see `summaries`). Counts are exact up to `COUNT_CAP` and stop
     there. redaction: hides values of payloads, wherever they stand; None: nothing is hidden.
     """
-    registrations = await store.registrations()
+    registrations = await store.workers.registrations()
     now = registrations.now
     names, crons, left_out = await asyncio.gather(
-        store.names(STATUS_NAMES), store.crons(), dormant_crons(store)
+        store.history.names(STATUS_NAMES), store.crons.all(), dormant_crons(store)
     )
     workers, queue, jobs, cron_groups = await asyncio.gather(
         _workers(store, registrations, redaction),
-        store.queue(now, STATUS_LIMIT, left_out, redaction),
+        store.queue.due(now, STATUS_LIMIT, left_out, redaction),
         _job_groups(store, [name for type, name in names if type == "simple"], redaction),
         _cron_groups(store, crons[:STATUS_NAMES], redaction),
     )
@@ -53,10 +53,10 @@ async def get_status(store: Store, redaction: Redaction | None = None) -> dict[s
 
 async def get_healthcheck(store: Store, redaction: Redaction | None = None) -> dict[str, Any]:
     """Return the workers with what they run, and the queue: `{now, workers, queue}`."""
-    registrations = await store.registrations()
+    registrations = await store.workers.registrations()
     workers = await _workers(store, registrations, redaction)
     left_out = await dormant_crons(store)
-    queue = await store.queue(registrations.now, STATUS_LIMIT, left_out, redaction)
+    queue = await store.queue.due(registrations.now, STATUS_LIMIT, left_out, redaction)
     return {
         "now": to_json(registrations.now),
         "workers": workers,
@@ -67,35 +67,35 @@ async def get_healthcheck(store: Store, redaction: Redaction | None = None) -> d
 async def count_waiting(store: Store) -> dict[str, int]:
     """Return how many jobs are to run by name, each count exact up to `COUNT_CAP`."""
     left_out = await dormant_crons(store)
-    names = [key for key in await store.names(STATUS_NAMES) if key[1] not in left_out]
+    names = [key for key in await store.history.names(STATUS_NAMES) if key[1] not in left_out]
     waiting = dict.fromkeys((name for _, name in names), 0)
-    for each in await store.count(names, COUNT_CAP, WAITING):
+    for each in await store.history.count(names, COUNT_CAP, WAITING):
         waiting[each.name] += each.count
     return waiting
 
 
 async def get_vitals(store: Store) -> Vitals:
     """Return how the database does, in numbers."""
-    return await store.vitals(await dormant_crons(store))
+    return await store.workers.vitals(await dormant_crons(store))
 
 
 async def get_rollups(store: Store, seconds: int, since: datetime) -> list[Rollup]:
     """Return how runs ended, in spans of so many seconds; raises InvalidArgumentError."""
     if seconds not in SPANS:
         raise InvalidArgumentError("seconds", seconds, f"allowed are {SPANS}")
-    return await store.rollups(seconds, since)
+    return await store.rollups.since(seconds, since)
 
 
 async def dormant_crons(store: Store) -> frozenset[str]:
     """Return the names of crons that nobody lists: what is due of them waits for nobody."""
-    return dormant(await store.settings(OWNERS))
+    return dormant(await store.settings.all(OWNERS))
 
 
 async def _workers(
     store: Store, registrations: Registrations, redaction: Redaction | None
 ) -> list[dict[str, Any]]:
     async def group(worker: WorkerInfo) -> dict[str, Any]:
-        runs = await store.summaries_of_runs(worker.id, STATUS_TASKS, redaction)
+        runs = await store.runs.summaries(worker.id, STATUS_TASKS, redaction)
         tasks = [job_json(job) for job in runs]
         return {
             "worker": {**worker_json(worker), "alive": not worker.is_dead(registrations.now)},
@@ -110,7 +110,9 @@ async def _job_groups(
     store: Store, names: list[str], redaction: Redaction | None
 ) -> list[dict[str, Any]]:
     counts = await _counts(store, "simple", names)
-    latest = await store.latest([("simple", name) for name in names], STATUS_TASKS, redaction)
+    latest = await store.history.latest(
+        [("simple", name) for name in names], STATUS_TASKS, redaction
+    )
     return [
         {"name": name, "counts": counts.get(name, {}), "tasks": [job_json(job) for job in jobs]}
         for name, jobs in zip(names, latest, strict=True)
@@ -122,7 +124,9 @@ async def _cron_groups(
 ) -> list[dict[str, Any]]:
     names = [cron.name for cron in crons]
     counts = await _counts(store, "cron_task", names)
-    latest = await store.latest([("cron_task", name) for name in names], STATUS_TASKS, redaction)
+    latest = await store.history.latest(
+        [("cron_task", name) for name in names], STATUS_TASKS, redaction
+    )
     return [
         {
             "cron": cron_json(cron),
@@ -137,7 +141,7 @@ async def _cron_groups(
 
 async def _counts(store: Store, type: JobType, names: list[str]) -> dict[str, dict[str, int]]:
     counts: dict[str, dict[str, int]] = {}
-    for each in await store.count([(type, name) for name in names], COUNT_CAP):
+    for each in await store.history.count([(type, name) for name in names], COUNT_CAP):
         if each.count:
             counts.setdefault(each.name, {})[each.status.value] = each.count
     return counts

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from bson import ObjectId
 
+from job_processor.listeners import Listeners
 from job_processor.models import SETTLED, WAITING, JobStatus
 
 _logger = logging.getLogger("job_processor")
@@ -69,37 +70,14 @@ def told(states: Iterable[tuple[ObjectId, JobStatus]]) -> tuple[Hint, list[Objec
     return (Hint.WORK if waits else NOTHING) | (Hint.SETTLED if ended else NOTHING), ended
 
 
-class HintListeners:
+class HintListeners(Listeners[Tell]):
     """Hands each hint to every listener; one that fails is logged and harms nobody."""
-
-    def __init__(self) -> None:
-        self._listeners: tuple[Tell, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self._listeners)
-
-    def add(self, listener: Tell) -> Callable[[], None]:
-        """Call `listener` with each hint; returns a function that ends it (twice is harmless)."""
-
-        def forward(hint: Hint, ended: Collection[ObjectId] | None) -> None:
-            listener(hint, ended)  # one of our own, so that a listener may be added twice
-
-        self._listeners = (*self._listeners, forward)
-
-        def forget() -> None:
-            self._listeners = tuple(other for other in self._listeners if other is not forward)
-
-        return forget
-
-    def clear(self) -> None:
-        """Forget everybody."""
-        self._listeners = ()
 
     def tell(self, hint: Hint, ended: Collection[ObjectId] | None = None) -> None:
         """Hand `hint` to the listeners, unless it says nothing."""
         if not hint:
             return
-        for listener in self._listeners:
+        for listener in self.all:
             try:
                 listener(hint, ended)
             except BaseException:  # a SystemExit of a listener ends nobody else

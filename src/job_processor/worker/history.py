@@ -43,7 +43,9 @@ class HistoryKeeper:
         """
         engine = self._engine
         now = engine.clock.now()
-        if engine.store.needs_heartbeat:  # else the only clock is ours, which a test may move
+        if (
+            engine.store.abilities.needs_heartbeat
+        ):  # else the only clock is ours, which a test may move
             now = min(now, await engine.store.ping())
         before = now - timedelta(days=engine.settings.history_days)
-        return await engine.store.prune(before, HISTORY_BATCH)
+        return await engine.store.history.prune(before, HISTORY_BATCH)

@@ -6,7 +6,7 @@ import asyncio
 
 from job_processor.handlers.abort import AbortReason
 from job_processor.parts import Parts
-from job_processor.store.base import Hint
+from job_processor.store.hints import Hint
 from job_processor.tasks import Trouble, set_within
 from job_processor.worker.ladder import Ladder
 from job_processor.worker.runs import Runs
@@ -42,7 +42,7 @@ class KillListener:
         running = [run.job.id for run in self._runs if not run.concluded]
         if not running:
             return
-        requested = await self._store.kill_requests(running)
+        requested = await self._store.kills.requested(running)
         for job_id in requested:
             run = self._runs.get(job_id)
             if run is not None and run.reason is not AbortReason.KILL:

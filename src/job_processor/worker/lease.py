@@ -67,10 +67,10 @@ class Lease:
     async def register(self) -> None:
         """Write the registration and begin to beat; raises StoreUnavailableError."""
         self.id, self._beats, self._left = ObjectId(), self._no_beats(), False
-        if self._store.needs_heartbeat:
+        if self._store.abilities.needs_heartbeat:
             await self._clock_watch.look()
         await self._register(self.id)
-        if self._store.needs_heartbeat:
+        if self._store.abilities.needs_heartbeat:
             self._heartbeat = Heartbeat(
                 self._store,
                 self._beats,
@@ -99,7 +99,7 @@ class Lease:
                     await cancel([self._renewal], _ENDS_WITHIN)
                     self._renewal = None
                 if unregister:
-                    await self._store.unregister(self.id)
+                    await self._store.workers.unregister(self.id)
         finally:
             if heartbeat is not None:
                 await heartbeat.ended(_ENDS_WITHIN)
@@ -107,7 +107,9 @@ class Lease:
     @property
     def is_held(self) -> bool:
         """True while nobody can have declared this process dead, with time left for a claim."""
-        return not self._store.needs_heartbeat or self._beats.is_young(self._timeout * _YOUNG)
+        return not self._store.abilities.needs_heartbeat or self._beats.is_young(
+            self._timeout * _YOUNG
+        )
 
     async def hold(self) -> None:
         """Return when it is held, so that something may be claimed; raises StoreError.
@@ -129,7 +131,7 @@ class Lease:
     async def beat(self) -> None:
         """Beat once, through the connection of the event loop; raises StoreError."""
         worker_id, sent = self.id, Moment.now()
-        if await self._store.beat(worker_id, resident_memory(), self._clock_watch.ahead):
+        if await self._store.workers.beat(worker_id, resident_memory(), self._clock_watch.ahead):
             self._beats.confirm(sent)
         else:
             self._beats.broken()
@@ -140,11 +142,11 @@ class Lease:
 
         None when the last one is too long ago.
         """
-        return self._beats.unbroken_since() if self._store.needs_heartbeat else 0.0
+        return self._beats.unbroken_since() if self._store.abilities.needs_heartbeat else 0.0
 
     def unbroken_for(self) -> float:
         """Return for how many seconds our own heartbeats have been confirmed without a break."""
-        return self._beats.unbroken_for() if self._store.needs_heartbeat else float("inf")
+        return self._beats.unbroken_for() if self._store.abilities.needs_heartbeat else float("inf")
 
     def _no_beats(self) -> Beats:
         return Beats(self._interval, self._timeout, self._logger)
@@ -152,7 +154,7 @@ class Lease:
     async def _register(self, worker_id: ObjectId) -> None:
         """Write the registration under an id; it is as good as a heartbeat."""
         sent = Moment.now()
-        await self._store.register(self._info(worker_id))
+        await self._store.workers.register(self._info(worker_id))
         self._beats.confirm(sent)
 
     def _on_lost(self, worker_id: ObjectId) -> None:
@@ -187,7 +189,7 @@ class Lease:
     async def _move(self, old: ObjectId, new: ObjectId) -> list[Run]:
         """Register as `new` and take the runs along; return those that were taken away."""
         await persist(lambda: self._register(new), self._logger, "registration")
-        moved = await persist(lambda: self._store.move_runs(old, new), self._logger, "moving runs")
+        moved = await persist(lambda: self._store.runs.move(old, new), self._logger, "moving runs")
         self.id = new
         lost = [
             run

@@ -17,7 +17,7 @@ from job_processor.events import Event, EventKind
 from job_processor.handlers.abort import AbortController, AbortReason, AbortSignal
 from job_processor.models import Job
 from job_processor.settings import AGEING_INTERVAL, CLAIM_NAMES
-from job_processor.store.base import Hint
+from job_processor.store.hints import Hint
 from job_processor.store.requests import Claim
 from job_processor.tasks import Trouble, set_within
 from job_processor.worker.engine import Engine
@@ -107,7 +107,9 @@ class ClaimLoop:
     def _on_hint(self, hint: Hint) -> None:
         if hint & Hint.WORK:
             self._look_ahead, self._overdue_pause = True, _OVERDUE_PAUSE
-            self._expects_one = not self._wants_slots and self._engine.store.claims_one_sooner
+            self._expects_one = (
+                not self._wants_slots and self._engine.store.abilities.claims_one_sooner
+            )
             self._wake.set()
 
     def _on_names_changed(self) -> None:
@@ -171,7 +173,7 @@ class ClaimLoop:
                 overdue_since=now - timedelta(seconds=waiting_for) if waiting_for else None,
             )
             try:
-                jobs = await engine.store.claim(claim)
+                jobs = await engine.store.queue.claim(claim)
                 engine.lease.check()  # the claim may have taken longer than our heartbeats last
                 ours, surplus = self._sorted_out(jobs)
                 again = [job for job in ours if job.was_held]
@@ -231,7 +233,7 @@ class ClaimLoop:
         if not jobs:
             return
         engine = self._engine
-        asked = await engine.store.kill_requests([job.id for job in jobs])
+        asked = await engine.store.kills.requested([job.id for job in jobs])
         for job in jobs:
             definition = engine.registry.get(job.name)
             if job.id in asked and definition is not None:
@@ -257,7 +259,7 @@ class ClaimLoop:
 
     async def _find_next_due(self) -> datetime | None:
         names = self._names()
-        return await self._engine.store.next_due(names) if names else None
+        return await self._engine.store.queue.next_due(names) if names else None
 
     def _until_next_due(self) -> float:
         """Return the seconds to wait: until the next due time, at most until the sweep."""
@@ -275,7 +277,7 @@ class ClaimLoop:
         """Return the seconds until a look without a hint; fewer where hints are late."""
         engine = self._engine
         interval = engine.settings.poll_interval
-        if engine.store.hints_are_prompt:
+        if engine.store.abilities.hints_are_prompt:
             return interval
         idle = time.monotonic() - self._last_work
         return pause(idle, interval, questions=ceil(len(self._names()) / CLAIM_NAMES))

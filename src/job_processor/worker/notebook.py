@@ -42,7 +42,7 @@ class Scribe:
         run.notebook = notebook
         state = None
         if run.job.ran_before:
-            read = partial(self.store.state, run.job.id)
+            read = partial(self.store.runs.state, run.job.id)
             state = await persist(read, self.logger, "saved state")
         return Context(run.given, run.controller.signal, state, notebook)
 
@@ -90,7 +90,7 @@ class Scribe:
     async def _write(self, notebooks: Iterable[Notebook]) -> None:
         """Write the notes of runs that go on; those of a run that has ended go with its end."""
         noted = [(each.run.job, each.turn()) for each in notebooks if not each.run.concluded]
-        refused = await self.store.save_notes(noted)
+        refused = await self.store.runs.save_notes(noted)
         for why in set(refused.values()):  # told once a batch, and not again before they tell more
             self.logger.warning("progress and logs cannot be written: %s", why)
         if self._events.has_listeners:
@@ -153,7 +153,7 @@ class Notebook(Recorder):
 
         async def write() -> bool:
             async with self._scribe.gate.shared():
-                return await self._scribe.store.save_state(self.run.job, plain)
+                return await self._scribe.store.runs.save_state(self.run.job, plain)
 
         if self.run.concluded or not await persist(write, self._scribe.logger, "saved state"):
             raise AbortedError(AbortReason.LOST)

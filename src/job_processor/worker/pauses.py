@@ -9,7 +9,7 @@ from job_processor.handlers.definitions import Definition
 from job_processor.jobs.pauses import KIND, Pauses
 from job_processor.listeners import Listeners
 from job_processor.settings import PAUSES_INTERVAL, PAUSES_SWEEP
-from job_processor.store.base import Hint
+from job_processor.store.hints import Hint
 from job_processor.tasks import Trouble, set_within
 from job_processor.worker.engine import Engine
 
@@ -64,7 +64,7 @@ class PauseWatch:
     async def look(self) -> None:
         """Read what is paused; raises StoreError."""
         self._wake.clear()
-        pauses = Pauses.of(await self._engine.store.settings(KIND))
+        pauses = Pauses.of(await self._engine.store.settings.all(KIND))
         if pauses != self._pauses:
             self._pauses, self._open = pauses, ((), ())
             for listener in self._listeners.all:
@@ -75,7 +75,7 @@ class PauseWatch:
             self._wake.set()
 
     async def _pause(self) -> None:
-        seconds = PAUSES_SWEEP if self._engine.store.hints_of_others else PAUSES_INTERVAL
+        seconds = PAUSES_SWEEP if self._engine.store.abilities.hints_of_others else PAUSES_INTERVAL
         await set_within(self._wake, seconds)
 
     def _is_name_paused(self, name: str) -> bool:

@@ -52,10 +52,10 @@ class Reconciler:
         engine = self._engine
         async with engine.gate.exclusive():  # no claim is on its way to us meanwhile
             known = {*engine.runs.ids(), *engine.runs.held}
-            unknown = await engine.store.runs_of(
+            unknown = await engine.store.runs.of_worker(
                 engine.worker_id, RESCUE_BATCH, known, unconfirmed=not adopt
             )
-            asked = await engine.store.kill_requests([job.id for job in unknown])
+            asked = await engine.store.kills.requested([job.id for job in unknown])
             surplus = [job for job in unknown if not self._take_up(job, asked, adopt=adopt)]
             await self.give_back(surplus)
             if len(unknown) == RESCUE_BATCH:

@@ -90,16 +90,16 @@ class Reporter:
         waiting = {job.id for job in jobs if job.status in WAITING}
         killed = {job.id for job in jobs if job.status is JobStatus.KILLED}
         if waiting:
-            requested = await self._persist(lambda: self._store.kill_requests(waiting))
+            requested = await self._persist(lambda: self._store.kills.requested(waiting))
             for job_id in requested:
                 job = await self._persist(partial(self._kill_waiting, job_id))
                 obeyed += [] if job is None else [job]
             killed |= requested
         if killed:
-            await self._persist(lambda: self._store.acknowledge_kills(killed))
+            await self._persist(lambda: self._store.kills.acknowledge(killed))
 
     async def _kill_waiting(self, job_id: ObjectId) -> Job | None:
-        return await self._store.kill_waiting(job_id, self._clock.now())
+        return await self._store.kills.kill_waiting(job_id, self._clock.now())
 
     async def _persist(self, call: Callable[[], Awaitable[T]]) -> T:
         return await persist(call, self._logger, "kill requests")

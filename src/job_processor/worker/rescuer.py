@@ -71,16 +71,16 @@ class Rescuer:
     async def look(self) -> Look:
         """Read who is registered and who holds runs, and take in what has changed."""
         engine, asked = self._engine, time.monotonic()
-        holders = await engine.store.running_worker_ids()
+        holders = await engine.store.runs.workers()
         before = engine.clock.now()
-        registrations = await engine.store.registrations()
+        registrations = await engine.store.workers.registrations()
         own = {engine.worker_id, *engine.lease.former}
         registered = {worker.id for worker in registrations.workers}
         missing = holders - registered - own
         self._sightings.look(
             [worker for worker in registrations.workers if worker.id not in own], missing
         )
-        if engine.store.needs_heartbeat:
+        if engine.store.abilities.needs_heartbeat:
             engine.clock_watch.compare(before, registrations.now)
             self._name_wrong_clocks(registrations)
         return Look(asked, registrations, holders - own, missing)
@@ -103,7 +103,7 @@ class Rescuer:
         """Remove registrations; return those that we removed, the others moved on."""
         removed = set()
         for worker in workers:
-            if await self._engine.store.remove_dead(worker):
+            if await self._engine.store.workers.remove_dead(worker):
                 self._engine.logger.warning(
                     "worker %s on %s is dead: last seen %s",
                     worker.id,
@@ -138,7 +138,7 @@ class Rescuer:
         engine, rescued = self._engine, 0
         left: set[ObjectId] = set()
         while True:
-            jobs = await engine.store.runs_of(worker_id, RESCUE_BATCH, left)
+            jobs = await engine.store.runs.of_worker(worker_id, RESCUE_BATCH, left)
             ours = [job for job in jobs if await self._is_ours_to_settle(job, living)]
             left |= {job.id for job in jobs}
             if ours:
@@ -167,7 +167,7 @@ class Rescuer:
 
     async def _settle(self, jobs: Sequence[Job], *, alone: bool) -> int:
         engine = self._engine
-        killed = await engine.store.kill_requests([job.id for job in jobs])
+        killed = await engine.store.kills.requested([job.id for job in jobs])
         settlements = [self._settlement(job, killed, alone=alone) for job in jobs]
         written = await settle_all(engine.store, settlements, engine.logger, "rescue")
         for job in written:

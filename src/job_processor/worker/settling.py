@@ -21,7 +21,7 @@ from job_processor.worker.outcomes import next_best
 async def settle_once(store: Store, settlements: Sequence[Settlement]) -> Verdict:
     """Ask the store once; a lone one that it will not even look at is a refused one."""
     try:
-        return await store.settle(settlements)
+        return await store.runs.settle(settlements)
     except StoreRefusedError as error:
         if len(settlements) > 1:
             raise

@@ -92,7 +92,7 @@ class Tally:
         if not minutes:
             return
         try:
-            await self._store.add_rollups(_rollups(minutes))
+            await self._store.rollups.add(_rollups(minutes))
         except (NotSetUpError, StoreRefusedError) as error:  # it is for charts, and never written
             self._logger.warning("rollups: %s", error)
         except Exception as error:  # noqa: BLE001  # it is logged

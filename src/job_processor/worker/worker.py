@@ -292,7 +292,7 @@ class Worker:
         """Remove what asked us to stop; left behind it harms nobody, ids do not come again."""
         with contextlib.suppress(StoreError, TimeoutError):
             async with asyncio.timeout(within):
-                await self._engine.store.remove_setting(KIND, worker_key(worker_id))
+                await self._engine.store.settings.remove(KIND, worker_key(worker_id))
 
     def _emit(self, kind: EventKind) -> None:
         self._engine.events.emit(Event(kind, self._engine.worker_id))

@@ -37,7 +37,7 @@ class Actor:
     async def insert(self, name: str) -> str:
         """Insert a job that is due."""
         job = simple(name, at=self._clock.now())
-        await self._store.insert([job])
+        await self._store.intake.insert([job])
         return str(job.id)
 
     async def schedule_unique(self, name: str, keys: list[str]) -> list[str]:
@@ -53,21 +53,21 @@ class Actor:
     async def claim_all(self, name: str, limit: int) -> list[str]:
         """Claim again and again, as much as `limit` at once, until nothing is left."""
         claimed: list[str] = []
-        while await self._store.next_due([name]) is not None:
+        while await self._store.queue.next_due([name]) is not None:
             claim = Claim(self._worker_id, (name,), limit, self._clock.now())
-            claimed += [str(job.id) for job in await self._store.claim(claim)]
+            claimed += [str(job.id) for job in await self._store.queue.claim(claim)]
         return claimed
 
     async def run(self, name: str) -> list[str]:
         """Claim a job and finish it."""
-        jobs = await self._store.claim(Claim(self._worker_id, (name,), 1, self._clock.now()))
+        jobs = await self._store.queue.claim(Claim(self._worker_id, (name,), 1, self._clock.now()))
         finished = Outcome(status=JobStatus.FINISHED, at=self._clock.now())
         settlements = [Settlement(job, finished, self._worker_id) for job in jobs]
-        return [str(job_id) for job_id in (await self._store.settle(settlements)).won]
+        return [str(job_id) for job_id in (await self._store.runs.settle(settlements)).won]
 
     async def request_kill(self, job_id: str, worker_id: str) -> None:
         """Leave a kill request."""
-        await self._store.request_kill(ObjectId(job_id), ObjectId(worker_id), self._clock.now())
+        await self._store.kills.request(ObjectId(job_id), ObjectId(worker_id), self._clock.now())
 
 
 async def main(db_url: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from job_processor.settings import Settings
 from job_processor.store import Store
-from job_processor.store.base import Hint
+from job_processor.store.hints import Hint
 from job_processor.store.opening import open_store
 from tests.processors import WAIT
 

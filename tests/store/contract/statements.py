@@ -19,7 +19,6 @@ from job_processor.store import Store
 from job_processor.store.mongo import MongoStore
 from job_processor.store.opening import open_store
 from job_processor.store.sqlite import SqliteStore
-from job_processor.store.sqlite.database import Database
 
 _OURS = frozenset({"insert", "update", "delete", "find", "findAndModify", "aggregate", "getMore"})
 
@@ -56,7 +55,7 @@ async def watched(db_url: str) -> AsyncIterator[tuple[Store, Statements]]:
         store = open_store(db_url, Settings())
         await store.setup()
         assert isinstance(store, SqliteStore)
-        for database in {each for each in vars(store).values() if isinstance(each, Database)}:
+        for database in store._connections.every:
             await database.call(_tracing(statements.traced))
         yield store, statements
         await store.close()

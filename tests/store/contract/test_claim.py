@@ -34,8 +34,8 @@ one_or_many = pytest.mark.parametrize("limit", [1, 10])
 async def test_a_claim_makes_a_pending_job_run(store: Store, limit: int) -> None:
     """Pending → running under the worker, begun and updated now, all else as it was."""
     job = simple(payload={"a": 1}, attempt=2, crashes=1)
-    await store.insert([job])
-    (claimed,) = await store.claim(claim(limit, now=NOW + SECOND))
+    await store.intake.insert([job])
+    (claimed,) = await store.queue.claim(claim(limit, now=NOW + SECOND))
     assert claimed == replace(
         job,
         status=JobStatus.RUNNING,
@@ -50,8 +50,8 @@ async def test_a_claim_makes_a_pending_job_run(store: Store, limit: int) -> None
 async def test_a_paused_job_is_claimed_and_keeps_its_beginning(store: Store, limit: int) -> None:
     """Paused → running; `started_at` stays that of the first run."""
     job = simple(status=JobStatus.PAUSED, started_at=NOW - SECOND, output=Output("1s", 5))
-    await store.insert([job])
-    (claimed,) = await store.claim(claim(limit, now=NOW + SECOND))
+    await store.intake.insert([job])
+    (claimed,) = await store.queue.claim(claim(limit, now=NOW + SECOND))
     assert claimed == replace(
         job, status=JobStatus.RUNNING, worker_id=WORKER, updated_at=NOW + SECOND
     )
@@ -63,8 +63,8 @@ async def test_a_paused_job_is_claimed_and_keeps_its_beginning(store: Store, lim
 async def test_a_cron_task_is_claimed_like_a_job(store: Store, limit: int) -> None:
     """A cron task comes back as one, with its planned time."""
     task = occurrence(planned_for=NOW - SECOND, sentry_id="0c5f")
-    await store.insert([task])
-    (claimed,) = await store.claim(claim(limit))
+    await store.intake.insert([task])
+    (claimed,) = await store.queue.claim(claim(limit))
     assert claimed == replace(
         task,
         status=JobStatus.RUNNING,
@@ -78,10 +78,10 @@ async def test_a_cron_task_is_claimed_like_a_job(store: Store, limit: int) -> No
 async def test_only_what_is_due_is_claimed(store: Store, limit: int) -> None:
     """Due is what is scheduled for now or earlier; a millisecond later is not."""
     due, later = simple(scheduled_for=NOW), simple(scheduled_for=NOW + MS)
-    await store.insert([later, due])
-    assert [job.id for job in await store.claim(claim(limit, now=NOW))] == [due.id]
-    assert await store.claim(claim(limit, now=NOW)) == []
-    assert [job.id for job in await store.claim(claim(limit, now=NOW + MS))] == [later.id]
+    await store.intake.insert([later, due])
+    assert [job.id for job in await store.queue.claim(claim(limit, now=NOW))] == [due.id]
+    assert await store.queue.claim(claim(limit, now=NOW)) == []
+    assert [job.id for job in await store.queue.claim(claim(limit, now=NOW + MS))] == [later.id]
 
 
 @one_or_many
@@ -89,8 +89,8 @@ async def test_what_does_not_wait_is_not_claimed(store: Store, limit: int) -> No
     """A job that runs or has settled is left alone."""
     statuses = sorted(set(JobStatus) - WAITING - {JobStatus.ACTIVE})
     jobs = [simple(status=status, worker_id=OTHER_WORKER) for status in statuses]
-    await store.insert(jobs)
-    assert await store.claim(claim(limit)) == []
+    await store.intake.insert(jobs)
+    assert await store.queue.claim(claim(limit)) == []
     assert await read(store, *jobs) == jobs
 
 
@@ -99,10 +99,10 @@ async def test_only_given_names_are_claimed(store: Store, limit: int) -> None:
     """A job of another name is left alone, however long it waits; a claim for no name gets none."""
     ours = simple(name="ours")
     foreign = simple(name="foreign", scheduled_for=NOW - SECOND)
-    await store.insert([foreign, ours])
-    assert await store.claim(claim(limit, "unknown")) == []
-    assert await store.claim(claim(limit, names=())) == []
-    assert [job.id for job in await store.claim(claim(limit, "ours", "unknown"))] == [ours.id]
+    await store.intake.insert([foreign, ours])
+    assert await store.queue.claim(claim(limit, "unknown")) == []
+    assert await store.queue.claim(claim(limit, names=())) == []
+    assert [job.id for job in await store.queue.claim(claim(limit, "ours", "unknown"))] == [ours.id]
     assert await read(store, foreign) == [foreign]
 
 
@@ -111,17 +111,17 @@ async def test_what_is_excluded_is_not_claimed(store: Store, limit: int) -> None
     """An excluded job at the head of the queue is passed by."""
     excluded = [simple(scheduled_for=NOW - SECOND) for _ in range(2)]
     job = simple()
-    await store.insert([*excluded, job])
+    await store.intake.insert([*excluded, job])
     exclude = frozenset(each.id for each in excluded)
-    assert [each.id for each in await store.claim(claim(limit, exclude=exclude))] == [job.id]
-    assert await store.claim(claim(limit, exclude=exclude)) == []
+    assert [each.id for each in await store.queue.claim(claim(limit, exclude=exclude))] == [job.id]
+    assert await store.queue.claim(claim(limit, exclude=exclude)) == []
     assert await read(store, *excluded) == excluded
 
 
 async def test_no_more_than_the_limit_is_claimed(store: Store) -> None:
     """Each claim takes as many as it may until there are no more; then it takes none."""
-    await store.insert([simple() for _ in range(5)])
-    counts = [len(await store.claim(claim(limit))) for limit in (0, 2, 1, 2, 2, 1)]
+    await store.intake.insert([simple() for _ in range(5)])
+    counts = [len(await store.queue.claim(claim(limit))) for limit in (0, 2, 1, 2, 2, 1)]
     assert counts == [0, 2, 1, 2, 0, 0]
 
 
@@ -134,10 +134,10 @@ async def test_the_earliest_come_first(store: Store) -> None:
         simple(name="b", scheduled_for=NOW - MS),
         simple(name="a", scheduled_for=NOW),
     ]
-    await store.insert([jobs[i] for i in (3, 1, 4, 0, 2)])
+    await store.intake.insert([jobs[i] for i in (3, 1, 4, 0, 2)])
     claimed = []
     for limit in (2, 1, 5):
-        claimed += await store.claim(claim(limit, "a", "b", "nightly"))
+        claimed += await store.queue.claim(claim(limit, "a", "b", "nightly"))
     assert [job.id for job in claimed] == [job.id for job in jobs]
 
 
@@ -152,9 +152,9 @@ async def test_the_most_urgent_come_first(store: Store, limit: int) -> None:
         simple(name="nightly", scheduled_for=NOW - 2 * SECOND),
         simple(scheduled_for=NOW - SECOND),
     ]
-    await store.insert([simple(priority=9, scheduled_for=NOW + 9 * SECOND), *reversed(jobs)])
+    await store.intake.insert([simple(priority=9, scheduled_for=NOW + 9 * SECOND), *reversed(jobs)])
     claimed: list[Job] = []
-    while batch := await store.claim(claim(limit)):
+    while batch := await store.queue.claim(claim(limit)):
         claimed += batch
     assert [job.id for job in claimed] == [job.id for job in jobs]
     assert [job.priority for job in claimed] == [5, 5, 3, 1, 0, 0]
@@ -164,47 +164,47 @@ async def test_the_most_urgent_come_first(store: Store, limit: int) -> None:
 async def test_as_many_names_as_a_claim_may_hold(store: Store, limit: int) -> None:
     """A claim may ask for `CLAIM_NAMES` names; the earliest of all comes first."""
     jobs = [simple(name=f"name {i}", scheduled_for=NOW - i * SECOND) for i in range(CLAIM_NAMES)]
-    await store.insert(jobs)
-    claimed = await store.claim(claim(limit, *(job.name for job in jobs)))
+    await store.intake.insert(jobs)
+    claimed = await store.queue.claim(claim(limit, *(job.name for job in jobs)))
     assert [job.id for job in claimed] == [job.id for job in reversed(jobs)][:limit]
 
 
 async def test_next_due_is_the_earliest_time_of_these_names(store: Store) -> None:
     """Pending and paused jobs of these names count, due or not; running and settled ones do not."""
-    assert await store.next_due(["resize"]) is None
+    assert await store.queue.next_due(["resize"]) is None
     times = [NOW + timedelta(hours=hour) for hour in range(5)]
     statuses = (JobStatus.RUNNING, JobStatus.FINISHED, JobStatus.PAUSED, JobStatus.PENDING)
     jobs = [
         simple(scheduled_for=time, status=status)
         for time, status in zip(times, statuses, strict=False)
     ]
-    await store.insert([*jobs, simple(name="other", scheduled_for=NOW - SECOND)])
-    await store.insert([occurrence(scheduled_for=times[4])])
-    assert await store.next_due(["resize", "nightly"]) == times[2]
-    assert await store.next_due(["nightly", "unknown"]) == times[4]
-    assert await store.next_due(["other", "resize"]) == NOW - SECOND
-    assert await store.next_due([]) is None
+    await store.intake.insert([*jobs, simple(name="other", scheduled_for=NOW - SECOND)])
+    await store.intake.insert([occurrence(scheduled_for=times[4])])
+    assert await store.queue.next_due(["resize", "nightly"]) == times[2]
+    assert await store.queue.next_due(["nightly", "unknown"]) == times[4]
+    assert await store.queue.next_due(["other", "resize"]) == NOW - SECOND
+    assert await store.queue.next_due([]) is None
 
 
 async def test_next_due_looks_at_any_number_of_names(store: Store) -> None:
     """Names beyond those of one claim count as well."""
     names = [f"name {i}" for i in range(2 * CLAIM_NAMES + 10)]
-    await store.insert([simple(name=names[0], scheduled_for=NOW + SECOND)])
-    assert await store.next_due(names) == NOW + SECOND
-    await store.insert([simple(name=names[-1])])
-    assert await store.next_due(names) == NOW
+    await store.intake.insert([simple(name=names[0], scheduled_for=NOW + SECOND)])
+    assert await store.queue.next_due(names) == NOW + SECOND
+    await store.intake.insert([simple(name=names[-1])])
+    assert await store.queue.next_due(names) == NOW
 
 
 async def test_runs_are_found_under_their_worker(store: Store) -> None:
     """What runs under an id is found by it, up to a limit; what has settled is not."""
     runs = await run(store, simple(), simple(), occurrence(), simple())
     await run(store, simple(), worker_id=OTHER_WORKER)
-    await store.insert([simple()])
-    await store.settle([end(runs[0])])
-    found = await store.runs_of(WORKER, 10)
+    await store.intake.insert([simple()])
+    await store.runs.settle([end(runs[0])])
+    found = await store.runs.of_worker(WORKER, 10)
     assert sorted(found, key=lambda job: job.id) == sorted(runs[1:], key=lambda job: job.id)
-    assert len(await store.runs_of(WORKER, 2)) == 2
-    assert await store.runs_of(ObjectId(), 10) == []
+    assert len(await store.runs.of_worker(WORKER, 2)) == 2
+    assert await store.runs.of_worker(ObjectId(), 10) == []
 
 
 async def test_runs_move_to_a_new_worker_id(store: Store) -> None:
@@ -213,11 +213,11 @@ async def test_runs_move_to_a_new_worker_id(store: Store) -> None:
     runs = await run(store, simple(), occurrence())
     (there,) = await run(store, simple(), worker_id=new)
     foreign = await run_one(store, OTHER_WORKER)
-    moved = await store.move_runs(WORKER, new)
+    moved = await store.runs.move(WORKER, new)
     assert moved == {*(job.id for job in runs), there.id}
     assert await read(store, *runs) == [replace(job, worker_id=new) for job in runs]
     assert await read(store, foreign) == [foreign]
-    assert await store.runs_of(WORKER, 10) == []
+    assert await store.runs.of_worker(WORKER, 10) == []
 
 
 async def test_what_was_taken_away_does_not_move(store: Store) -> None:
@@ -225,11 +225,11 @@ async def test_what_was_taken_away_does_not_move(store: Store) -> None:
     new = ObjectId()
     kept, settled, paused = await run(store, simple(), simple(), simple())
     taken = [end(settled, writer=OTHER_WORKER), end(paused, JobStatus.PAUSED, writer=OTHER_WORKER)]
-    await store.settle(taken)
-    assert await store.move_runs(WORKER, new) == {kept.id}
-    assert await store.move_runs(WORKER, new) == {kept.id}
+    await store.runs.settle(taken)
+    assert await store.runs.move(WORKER, new) == {kept.id}
+    assert await store.runs.move(WORKER, new) == {kept.id}
     assert await read(store, settled, paused) == [each.written() for each in taken]
-    assert await store.move_runs(WORKER, ObjectId()) == set()
+    assert await store.runs.move(WORKER, ObjectId()) == set()
 
 
 @pytest.mark.parametrize("limit", [1, 2, 10])
@@ -241,14 +241,14 @@ async def test_the_overdue_come_first(store: Store, limit: int) -> None:
         simple(scheduled_for=NOW - wait * SECOND, priority=priority)
         for wait, priority in zip(waits, priorities, strict=True)
     ]
-    await store.insert(jobs[::-1])
+    await store.intake.insert(jobs[::-1])
     overdue = claim(limit, overdue_since=NOW - 15 * SECOND)
-    taken = await store.claim(overdue)
+    taken = await store.queue.claim(overdue)
     assert [job.id for job in taken] == [job.id for job in jobs[:3][:limit]]
     assert {(job.status, job.started_at, job.updated_at) for job in taken} == {
         (JobStatus.RUNNING, overdue.now, overdue.now)
     }
-    rest = await store.claim(claim(10))
+    rest = await store.queue.claim(claim(10))
     left = jobs[min(limit, 3) :]
     assert [job.id for job in rest] == [
         job.id for job in sorted(left, key=lambda job: (-job.priority, job.scheduled_for))

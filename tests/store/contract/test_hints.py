@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from job_processor.models import JobStatus
 from job_processor.store import Store
-from job_processor.store.base import ANYTHING, Hint
+from job_processor.store.hints import ANYTHING, Hint
 from job_processor.store.requests import JobQuery
 from tests.processors import WAIT
 from tests.samples import NOW, WORKER, end, retry, run, run_one, simple
@@ -43,13 +43,13 @@ async def other(others: OtherProcesses, store: Store) -> OtherProcess:
 
 async def test_our_own_insert_is_work(store: Store, listener: Listener) -> None:
     """Once an insert has returned, the listener knows that there may be work."""
-    await store.insert([simple()])
+    await store.intake.insert([simple()])
     assert Hint.WORK in listener.heard
 
 
 async def test_our_own_kill_request_is_a_kill(store: Store, listener: Listener) -> None:
     """Once a kill was asked for, the listener knows that there may be one."""
-    await store.request_kill(ObjectId(), WORKER, NOW)
+    await store.kills.request(ObjectId(), WORKER, NOW)
     assert Hint.KILL in listener.heard
 
 
@@ -59,7 +59,7 @@ async def test_our_own_settlement_is_an_end(store: Store, status: str) -> None:
     job = await run_one(store)
     listener = Listener()
     store.subscribe(listener)
-    await store.settle([end(job, JobStatus(status))])
+    await store.runs.settle([end(job, JobStatus(status))])
     assert Hint.SETTLED in listener.heard
 
 
@@ -69,14 +69,14 @@ async def test_our_own_ends_are_told_by_id(store: Store) -> None:
     waits, ended = simple(), simple(status=JobStatus.SKIPPED, ended_at=NOW)
     told: list[ObjectId] = []
     forget = store.on_ended(lambda ids: told.extend(ids or ()))
-    await store.settle([end(first), end(second, JobStatus.ERRORED), retry(again)])
-    await store.insert([waits, ended])
-    await store.kill_waiting(waits.id, NOW)
+    await store.runs.settle([end(first), end(second, JobStatus.ERRORED), retry(again)])
+    await store.intake.insert([waits, ended])
+    await store.kills.kill_waiting(waits.id, NOW)
     assert set(told) >= {first.id, second.id, ended.id, waits.id}
     assert again.id not in told
     forget()
     told.clear()
-    await store.settle([end(again)])
+    await store.runs.settle([end(again)])
     assert told == []
 
 
@@ -84,7 +84,7 @@ async def test_an_end_in_another_process_is_told(store: Store, other: OtherProce
     """By its id, or as one that may be any."""
     told = asyncio.Event()
     job = simple()
-    await store.insert([job])
+    await store.intake.insert([job])
 
     def listen(ids: Collection[ObjectId] | None) -> None:
         if ids is None or job.id in ids:
@@ -103,16 +103,16 @@ async def test_what_we_put_back_is_work(store: Store, listener: Listener) -> Non
     paused, again = await run(store, simple(), simple())
     for settlement in (end(paused, JobStatus.PAUSED), retry(again)):
         listener.forget()
-        await store.settle([settlement])
+        await store.runs.settle([settlement])
         assert Hint.WORK in listener.heard
 
 
 async def test_our_own_kill_of_a_waiting_job_is_an_end(store: Store, listener: Listener) -> None:
     """Whoever waits for a job is told that it was killed."""
     job = simple()
-    await store.insert([job])
+    await store.intake.insert([job])
     listener.forget()
-    await store.kill_waiting(job.id, NOW)
+    await store.kills.kill_waiting(job.id, NOW)
     assert Hint.SETTLED in listener.heard
 
 
@@ -125,7 +125,7 @@ async def test_a_listener_that_fails_harms_nobody(store: Store, listener: Listen
     store.subscribe(fail)
     last = Listener()
     store.subscribe(last)
-    await store.insert([simple()])
+    await store.intake.insert([simple()])
     assert Hint.WORK in listener.heard & last.heard
 
 
@@ -133,13 +133,13 @@ async def test_an_ended_subscription_hears_nothing(store: Store, listener: Liste
     """Of two subscriptions, the one that was ended is told nothing more; ending twice is fine."""
     ended = Listener()
     end_it = store.subscribe(ended)
-    await store.insert([simple()])
+    await store.intake.insert([simple()])
     assert Hint.WORK in ended.heard
     end_it()
     end_it()
     ended.forget()
     listener.forget()
-    await store.insert([simple()])
+    await store.intake.insert([simple()])
     assert Hint.WORK in listener.heard
     assert not ended.heard
 
@@ -150,7 +150,7 @@ async def test_one_listener_may_subscribe_twice(store: Store) -> None:
     end_it = store.subscribe(listener)
     store.subscribe(listener)
     end_it()
-    await store.insert([simple()])
+    await store.intake.insert([simple()])
     assert Hint.WORK in listener.heard
 
 
@@ -167,17 +167,17 @@ async def test_an_insert_of_another_process_is_work(store: Store, other: OtherPr
     second = await other.ask("insert", "resize")
     await listener.hears(Hint.WORK)
     assert not ended.heard
-    assert [str(job.id) for job in await store.find(JobQuery())] == [second, first]
+    assert [str(job.id) for job in await store.history.find(JobQuery())] == [second, first]
 
 
 async def test_a_settlement_of_another_process_is_an_end(store: Store, other: OtherProcess) -> None:
     """Whoever waits for a job hears of its end, and finds it settled."""
     job = simple()
-    await store.insert([job])
+    await store.intake.insert([job])
     listener = await listening(store)
     assert await other.ask("run", "resize") == [str(job.id)]
     await listener.hears(Hint.SETTLED)
-    stored = await store.get(job.id)
+    stored = await store.history.get(job.id)
     assert stored is not None
     assert stored.status is JobStatus.FINISHED
 
@@ -190,7 +190,7 @@ async def test_a_kill_request_of_another_process_is_a_kill(
     listener = await listening(store)
     await other.ask("request_kill", str(job.id), str(WORKER))
     await listener.hears(Hint.KILL)
-    assert await store.kill_requests([job.id]) == {job.id}
+    assert await store.kills.requested([job.id]) == {job.id}
 
 
 async def test_a_subscription_after_the_last_one_ended_hears_again(

@@ -31,23 +31,29 @@ async def test_what_has_settled_before_a_time_is_removed(store: Store) -> None:
     old = [simple(**each) for each in fields]
     task = occurrence(scheduled_for=LONG_AGO, **fields[0])
     recent = [simple(status=status, ended_at=BEFORE) for status in sorted(SETTLED)]
-    await store.insert([*old, task, *recent])
-    assert await store.prune(BEFORE, 100) == 5
+    await store.intake.insert([*old, task, *recent])
+    assert await store.history.prune(BEFORE, 100) == 5
     assert await read(store, *old, task) == [None] * 5
     assert await read(store, *recent) == recent
-    assert await store.prune(BEFORE, 100) == 0
+    assert await store.history.prune(BEFORE, 100) == 0
 
 
 async def test_what_is_active_stays_however_old(store: Store) -> None:
     """A job that waits or runs is no history."""
     jobs = [simple(status=status, at=LONG_AGO, worker_id=WORKER) for status in sorted(ACTIVE)]
-    await store.insert(jobs)
-    assert await store.prune(BEFORE, 100) == 0
+    await store.intake.insert(jobs)
+    assert await store.history.prune(BEFORE, 100) == 0
     assert await read(store, *jobs) == jobs
 
 
 async def test_no_more_than_the_limit_is_removed(store: Store) -> None:
     """Each call removes at most so many, until there are no more."""
     jobs = [simple(status=JobStatus.FINISHED, ended_at=LONG_AGO) for _ in range(5)]
-    await store.insert(jobs)
-    assert [await store.prune(BEFORE, limit) for limit in (2, 0, 2, 2, 2)] == [2, 0, 2, 1, 0]
+    await store.intake.insert(jobs)
+    assert [await store.history.prune(BEFORE, limit) for limit in (2, 0, 2, 2, 2)] == [
+        2,
+        0,
+        2,
+        1,
+        0,
+    ]

@@ -47,11 +47,11 @@ async def test_jobs_are_stored_as_given(store: Store) -> None:
             scheduled_for=NOW + SECOND, planned_for=NOW, sentry_id="0c5f", id=ObjectId(), **common
         ),
     ]
-    assert await store.insert(jobs) == []
+    assert await store.intake.insert(jobs) == []
     assert await read(store, *jobs) == jobs
     for job in jobs:
         alone = replace(job, id=ObjectId())
-        assert await store.insert([alone]) == []
+        assert await store.intake.insert([alone]) == []
         assert await read(store, alone) == [alone]
 
 
@@ -101,10 +101,10 @@ async def test_no_field_of_a_new_job_is_lost(store: Store, field: str, value: An
     if field == "unique_until":
         changes["unique_key"] = "k"
     jobs = [simple(), replace(simple(), **changes), simple()]
-    assert await store.insert(jobs) == []
+    assert await store.intake.insert(jobs) == []
     assert await read(store, *jobs) == jobs
     alone = replace(jobs[1], id=ObjectId(), exclusive=False, unique_key=None, unique_until=None)
-    assert await store.insert([alone]) == []
+    assert await store.intake.insert([alone]) == []
     assert await read(store, alone) == [alone]
 
 
@@ -112,46 +112,46 @@ async def test_no_field_of_a_new_job_is_lost(store: Store, field: str, value: An
 async def test_any_number_is_inserted_at_once(store: Store, count: int) -> None:
     """In order, and once, also where a part of them is there already."""
     jobs = [simple(payload={"n": n}, priority=n % 3) for n in range(count)]
-    assert await store.insert(jobs[::2]) == []
-    assert await store.insert(jobs) == []
+    assert await store.intake.insert(jobs[::2]) == []
+    assert await store.intake.insert(jobs) == []
     assert await read(store, *jobs) == jobs
-    counts = await store.count([("simple", "resize")], count + 1)
+    counts = await store.history.count([("simple", "resize")], count + 1)
     assert [each.count for each in counts if each.status == JobStatus.PENDING] == [count]
 
 
 async def test_inserting_nothing_is_harmless(store: Store) -> None:
     """An empty batch refuses nothing and stores nothing."""
-    assert await store.insert([]) == []
-    assert await store.names(10) == []
+    assert await store.intake.insert([]) == []
+    assert await store.history.names(10) == []
 
 
 async def test_a_repeated_id_counts_as_inserted(store: Store) -> None:
     """A repetition refuses nothing, and leaves the job as it has become meanwhile."""
     waiting = simple()
     (running,) = await run(store, simple(name="other"))
-    assert await store.insert([waiting]) == []
+    assert await store.intake.insert([waiting]) == []
     repeated = replace(running, status=JobStatus.PENDING, worker_id=None, started_at=None)
-    assert await store.insert([waiting]) == []
-    assert await store.insert([waiting, repeated]) == []
+    assert await store.intake.insert([waiting]) == []
+    assert await store.intake.insert([waiting, repeated]) == []
     assert await read(store, waiting, running) == [waiting, running]
 
 
 async def test_a_repeated_id_counts_as_inserted_of_an_exclusive_job(store: Store) -> None:
     """An exclusive job does not conflict with itself, alone or in a batch."""
     job = simple(exclusive=True)
-    assert await store.insert([job]) == []
-    assert await store.insert([job]) == []
-    assert await store.insert([job, simple()]) == []
+    assert await store.intake.insert([job]) == []
+    assert await store.intake.insert([job]) == []
+    assert await store.intake.insert([job, simple()]) == []
 
 
 async def test_an_exclusive_job_that_has_settled_may_be_repeated(store: Store) -> None:
     """The id counts, even when another exclusive job has become active since."""
     (first,) = await run(store, simple(exclusive=True))
-    await store.settle([end(first)])
+    await store.runs.settle([end(first)])
     second = simple(exclusive=True)
-    assert await store.insert([second]) == []
-    assert await store.insert([first]) == []
-    assert await store.insert([first, second]) == []
+    assert await store.intake.insert([second]) == []
+    assert await store.intake.insert([first]) == []
+    assert await store.intake.insert([first, second]) == []
 
 
 @pytest.mark.parametrize("status", sorted(ACTIVE))
@@ -160,9 +160,9 @@ async def test_an_exclusive_job_is_refused_while_another_is_active(
 ) -> None:
     """While one of its type and name is pending, running or paused, it is returned and absent."""
     active = simple(exclusive=True, status=status)
-    assert await store.insert([active]) == []
+    assert await store.intake.insert([active]) == []
     refused = simple(exclusive=True)
-    assert await store.insert([refused]) == [refused]
+    assert await store.intake.insert([refused]) == [refused]
     assert await read(store, active, refused) == [active, None]
 
 
@@ -175,7 +175,7 @@ async def test_an_exclusive_job_is_taken_once_the_others_have_settled(
     active = simple(exclusive=True)
     late = simple(exclusive=True, status=status, ended_at=NOW)
     for jobs in (settled, [active], [late]):
-        assert await store.insert(jobs) == []
+        assert await store.intake.insert(jobs) == []
 
 
 async def test_only_the_same_type_and_name_conflict(store: Store) -> None:
@@ -187,20 +187,20 @@ async def test_only_the_same_type_and_name_conflict(store: Store) -> None:
         simple(name="same"),
         simple(name="same"),
     ]
-    assert await store.insert(jobs) == []
+    assert await store.intake.insert(jobs) == []
 
 
 async def test_a_concurrent_job_that_is_active_is_in_nobodys_way(store: Store) -> None:
     """Only exclusive jobs conflict with each other: the definition may have changed meanwhile."""
-    assert await store.insert([simple(), simple(exclusive=True)]) == []
+    assert await store.intake.insert([simple(), simple(exclusive=True)]) == []
 
 
 async def test_an_exclusive_cron_task_is_refused_like_a_job(store: Store) -> None:
     """A second occurrence is refused while the first is active."""
     first = occurrence(exclusive=True)
     second = occurrence(exclusive=True, scheduled_for=NOW + SECOND)
-    assert await store.insert([first]) == []
-    assert await store.insert([second]) == [second]
+    assert await store.intake.insert([first]) == []
+    assert await store.intake.insert([second]) == [second]
 
 
 async def test_what_few_jobs_have_is_kept(store: Store) -> None:
@@ -213,19 +213,19 @@ async def test_what_few_jobs_have_is_kept(store: Store) -> None:
         simple(priority=9, expires_at=NOW + SECOND, attempts=(attempt, attempt)),
         occurrence(priority=1, attempts=(attempt,)),
     ]
-    assert await store.insert(jobs) == []
+    assert await store.intake.insert(jobs) == []
     assert await read(store, *jobs) == jobs
 
 
 async def test_a_mixed_batch_is_refused_only_where_it_conflicts(store: Store) -> None:
     """New, repeated, conflicting and concurrent jobs of one batch are each judged alone."""
     there, active = simple(), simple(name="busy", exclusive=True)
-    assert await store.insert([there, active]) == []
+    assert await store.intake.insert([there, active]) == []
     conflicting = [simple(name="busy", exclusive=True) for _ in range(2)]
     first, second = (simple(name="free", exclusive=True) for _ in range(2))
     plain: list[Job] = [simple(), occurrence(), simple(name="busy")]
     batch = [conflicting[0], there, plain[0], first, plain[1], conflicting[1], plain[2], active]
-    assert await store.insert([*batch, second]) == [*conflicting, second]
+    assert await store.intake.insert([*batch, second]) == [*conflicting, second]
     assert await read(store, *plain, first, there, active) == [*plain, first, there, active]
     assert await read(store, *conflicting, second) == [None, None, None]
-    assert await store.insert([*batch, second]) == [*conflicting, second]
+    assert await store.intake.insert([*batch, second]) == [*conflicting, second]

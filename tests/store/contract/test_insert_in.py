@@ -15,7 +15,7 @@ from job_processor.errors import InvalidArgumentError, JobConflictError
 from job_processor.models import JobStatus
 from job_processor.settings import Settings
 from job_processor.store import Store
-from job_processor.store.base import Hint
+from job_processor.store.hints import Hint
 from job_processor.store.mongo import MongoStore
 from job_processor.store.opening import open_store
 from tests.processors import WAIT
@@ -80,12 +80,12 @@ async def test_they_are_there_with_the_commit_and_not_before(caller: Caller, oth
     """Nobody else sees, finds or claims them meanwhile; afterwards they are as they were given."""
     jobs = [simple(payload={"n": n}) for n in range(3)]
     async with caller.transaction() as session:
-        await caller.store.insert_in(session, jobs)
+        await caller.store.intake.insert_in(session, jobs)
         assert await read(other, *jobs) == [None, None, None]
-        assert await other.find_active("simple", "resize") is None
-        assert await other.next_due(["resize"]) is None
+        assert await other.history.find_active("simple", "resize") is None
+        assert await other.queue.next_due(["resize"]) is None
     assert await read(other, *jobs) == jobs
-    assert {job.id for job in await other.claim(claim(10))} == {job.id for job in jobs}
+    assert {job.id for job in await other.queue.claim(claim(10))} == {job.id for job in jobs}
 
 
 async def test_they_are_gone_with_a_rollback(caller: Caller, other: Store) -> None:
@@ -94,20 +94,20 @@ async def test_they_are_gone_with_a_rollback(caller: Caller, other: Store) -> No
 
     async def insert() -> None:
         async with caller.transaction() as session:
-            await caller.store.insert_in(session, jobs[:1])
-            await caller.store.insert_in(session, jobs[1:])
+            await caller.store.intake.insert_in(session, jobs[:1])
+            await caller.store.intake.insert_in(session, jobs[1:])
             raise RollBack
 
     with pytest.raises(RollBack):
         await insert()
     assert await read(other, *jobs) == [None, None]
-    assert await other.insert(jobs) == []
+    assert await other.intake.insert(jobs) == []
 
 
 async def test_none_are_none(caller: Caller) -> None:
     """An empty list is no reason to fail."""
     async with caller.transaction() as session:
-        await caller.store.insert_in(session, [])
+        await caller.store.intake.insert_in(session, [])
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -121,7 +121,7 @@ async def test_a_conflict_is_an_error(caller: Caller, other: Store, kind: str, c
     jobs = [*(simple(name="another") for _ in range(count - 1)), simple(**fields)]
     with pytest.raises(JobConflictError, match="roll the transaction back"):
         async with caller.transaction() as session:
-            await caller.store.insert_in(session, jobs)
+            await caller.store.intake.insert_in(session, jobs)
     assert await read(other, holder, *jobs) == [holder, *[None] * count]
 
 
@@ -130,7 +130,7 @@ async def test_what_is_no_session_is_refused(caller: Caller, other: Store) -> No
     job = simple()
     for wrong in ("mine", object(), None):
         with pytest.raises(InvalidArgumentError, match="session"):
-            await caller.store.insert_in(wrong, [job])
+            await caller.store.intake.insert_in(wrong, [job])
     assert await read(other, job) == [None]
 
 
@@ -145,7 +145,7 @@ async def test_all_that_a_job_can_have_is_kept(caller: Caller, other: Store) -> 
         status=JobStatus.PENDING,
     )
     async with caller.transaction() as session:
-        await caller.store.insert_in(session, [job])
+        await caller.store.intake.insert_in(session, [job])
     assert await read(other, job) == [job]
 
 
@@ -157,12 +157,12 @@ async def test_whoever_waits_hears_of_the_commit(caller: Caller, other: Store) -
     async with asyncio.timeout(WAIT):
         while True:  # a change stream takes a moment to begin
             async with caller.transaction() as session:
-                await caller.store.insert_in(session, [simple()])
+                await caller.store.intake.insert_in(session, [simple()])
             try:
                 async with asyncio.timeout(1):
                     await heard.hears(Hint.WORK)
             except TimeoutError:
                 continue
             break
-    assert await other.claim(claim())
+    assert await other.queue.claim(claim())
     forget()

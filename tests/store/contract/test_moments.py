@@ -14,6 +14,7 @@ from job_processor.clock import LAST_MOMENT
 from job_processor.models import Job, JobStatus, Notes, Progress, SimpleJob
 from job_processor.store import Store
 from job_processor.store.rollups import Rollup
+from tests.desks import verbs
 from tests.samples import (
     MS,
     NOW,
@@ -35,78 +36,86 @@ LATER = NOW + timedelta(hours=1)
 NOTES = Notes(Progress(0.5, "half", NOW))
 
 WRITES: dict[str, Call] = {
-    "insert": lambda store, job: store.insert([job]),
-    "find_holder": lambda store, job: store.find_holder(job.name, "key"),
-    "release_key": lambda store, job: store.release_key(job),
-    "replace": lambda store, job: store.replace(job, simple(unique_key="key", updated_at=LATER)),
-    "claim": lambda store, job: store.claim(claim(10, now=LATER)),
-    "save_notes": lambda store, job: store.save_notes([(job, NOTES)]),
-    "save_state": lambda store, job: store.save_state(job, {"row": 7}),
-    "requeue": lambda store, job: store.requeue(job.id, LATER),
-    "move_runs": lambda store, job: store.move_runs(WORKER, OTHER_WORKER),
-    "kill_waiting": lambda store, job: store.kill_waiting(job.id, LATER),
-    "request_kill": lambda store, job: store.request_kill(job.id, WORKER, LATER),
-    "acknowledge_kills": lambda store, job: store.acknowledge_kills([job.id]),
-    "register": lambda store, job: store.register(worker(id=WORKER)),
-    "beat": lambda store, job: store.beat(WORKER, 4096),
-    "unregister": lambda store, job: store.unregister(WORKER),
-    "remove_dead": lambda store, job: store.remove_dead(worker(id=WORKER)),
-    "create_cron": lambda store, job: store.create_cron(cron(job.name)),
-    "update_cron": lambda store, job: store.update_cron(cron(job.name), "* * * * *", LATER, LATER),
-    "remove_cron": lambda store, job: store.remove_cron(job.name),
-    "remove_occurrences": lambda store, job: store.remove_occurrences(job.name, NOW, ()),
-    "skip_waiting": lambda store, job: store.skip_waiting(job.name, LATER),
-    "give_cron": lambda store, job: store.give_cron(cron(job.name)),
-    "remove_planned_by_node": lambda store, job: store.remove_planned_by_node(job.name, NOW),
-    "put_setting": lambda store, job: store.put_setting("kind", job.name, {"a": 1}, None),
-    "remove_setting": lambda store, job: store.remove_setting("kind", job.name),
-    "remove_settings_before": lambda store, job: store.remove_settings_before("kind", job.name),
-    "delete": lambda store, job: store.delete([job.id]),
-    "add_rollups": lambda store, job: store.add_rollups([Rollup(60, NOW, {"killed": 1})]),
-    "prune": lambda store, job: store.prune(LATER, 10),
+    "intake.insert": lambda store, job: store.intake.insert([job]),
+    "intake.find_holder": lambda store, job: store.intake.find_holder(job.name, "key"),
+    "intake.release_key": lambda store, job: store.intake.release_key(job),
+    "intake.replace": lambda store, job: store.intake.replace(
+        job, simple(unique_key="key", updated_at=LATER)
+    ),
+    "queue.claim": lambda store, job: store.queue.claim(claim(10, now=LATER)),
+    "runs.save_notes": lambda store, job: store.runs.save_notes([(job, NOTES)]),
+    "runs.save_state": lambda store, job: store.runs.save_state(job, {"row": 7}),
+    "history.requeue": lambda store, job: store.history.requeue(job.id, LATER),
+    "runs.move": lambda store, job: store.runs.move(WORKER, OTHER_WORKER),
+    "kills.kill_waiting": lambda store, job: store.kills.kill_waiting(job.id, LATER),
+    "kills.request": lambda store, job: store.kills.request(job.id, WORKER, LATER),
+    "kills.acknowledge": lambda store, job: store.kills.acknowledge([job.id]),
+    "workers.register": lambda store, job: store.workers.register(worker(id=WORKER)),
+    "workers.beat": lambda store, job: store.workers.beat(WORKER, 4096),
+    "workers.unregister": lambda store, job: store.workers.unregister(WORKER),
+    "workers.remove_dead": lambda store, job: store.workers.remove_dead(worker(id=WORKER)),
+    "crons.create": lambda store, job: store.crons.create(cron(job.name)),
+    "crons.update": lambda store, job: store.crons.update(
+        cron(job.name), "* * * * *", LATER, LATER
+    ),
+    "crons.remove": lambda store, job: store.crons.remove(job.name),
+    "crons.remove_occurrences": lambda store, job: store.crons.remove_occurrences(
+        job.name, NOW, ()
+    ),
+    "crons.skip_waiting": lambda store, job: store.crons.skip_waiting(job.name, LATER),
+    "crons.give_cron": lambda store, job: store.crons.give_cron(cron(job.name)),
+    "crons.remove_planned_by_node": lambda store, job: store.crons.remove_planned_by_node(
+        job.name, NOW
+    ),
+    "settings.put": lambda store, job: store.settings.put("kind", job.name, {"a": 1}, None),
+    "settings.remove": lambda store, job: store.settings.remove("kind", job.name),
+    "settings.remove_before": lambda store, job: store.settings.remove_before("kind", job.name),
+    "history.delete": lambda store, job: store.history.delete([job.id]),
+    "rollups.add": lambda store, job: store.rollups.add([Rollup(60, NOW, {"killed": 1})]),
+    "history.prune": lambda store, job: store.history.prune(LATER, 10),
     "setup": lambda store, job: store.setup(),
 }
 """Each verb that might write, aimed at a running job."""
 
 READS = frozenset(
     {
-        "count",
-        "count_alive",
-        "count_matching",
-        "crons",
-        "find",
-        "find_active",
-        "find_summaries",
-        "get",
-        "get_many",
-        "kill_requests",
-        "last_settings",
-        "latest",
+        "history.count",
+        "workers.count_alive",
+        "history.count_matching",
+        "crons.all",
+        "history.find",
+        "history.find_active",
+        "history.summaries",
+        "history.get",
+        "history.get_many",
+        "kills.requested",
+        "settings.last",
+        "history.latest",
         "look_at_validator",
-        "names",
-        "next_due",
+        "history.names",
+        "queue.next_due",
         "ping",
-        "planned_by_node",
-        "queue",
-        "registrations",
-        "rollups",
-        "running_worker_ids",
-        "runs_of",
-        "settings",
-        "state",
-        "states_of",
-        "summaries_of_runs",
-        "vitals",
+        "crons.planned_by_node",
+        "queue.due",
+        "workers.registrations",
+        "rollups.since",
+        "runs.workers",
+        "runs.of_worker",
+        "settings.all",
+        "runs.state",
+        "history.states_of",
+        "runs.summaries",
+        "workers.vitals",
     }
 )
-NOT_OF_A_RUN = frozenset({"close", "insert_in", "settle"})
+NOT_OF_A_RUN = frozenset({"close", "intake.insert_in", "runs.settle"})
 """`settle` ends the run; a transaction of the caller only inserts."""
 
 
 def test_every_verb_is_known_here() -> None:
     """A verb that is added to the store has to say whether it writes to a run."""
-    verbs = {name for name, _ in inspect.getmembers(Store, inspect.iscoroutinefunction)}
-    assert verbs == WRITES.keys() | READS | NOT_OF_A_RUN
+    life = {name for name, _ in inspect.getmembers(Store, inspect.iscoroutinefunction)}
+    assert verbs() | life == WRITES.keys() | READS | NOT_OF_A_RUN
 
 
 @pytest.mark.parametrize("verb", WRITES)
@@ -118,20 +127,22 @@ async def test_no_verb_but_the_settlement_moves_it(store: Store, verb: str) -> N
     (stored,) = await read(store, job)
     assert stored is not None
     assert (stored.status, stored.updated_at) == ("running", job.updated_at)
-    assert (await store.settle([end(replace(job, worker_id=stored.worker_id))])).won == {job.id}
+    assert (await store.runs.settle([end(replace(job, worker_id=stored.worker_id))])).won == {
+        job.id
+    }
 
 
 async def test_each_claim_has_a_moment_of_its_own(store: Store) -> None:
     """In the same millisecond, or an earlier one, a claim writes one more than was there."""
     long_ago = NOW - timedelta(days=3650)
-    await store.insert([simple(scheduled_for=long_ago, updated_at=NOW)])
+    await store.intake.insert([simple(scheduled_for=long_ago, updated_at=NOW)])
     moments = [NOW]
     for clock in (NOW, NOW, long_ago, NOW, NOW + 2 * MS, LATER):
-        (claimed,) = await store.claim(claim(now=clock))
+        (claimed,) = await store.queue.claim(claim(now=clock))
         assert claimed.updated_at == max(clock, moments[-1] + MS)
         assert claimed.updated_at > moments[-1]
         moments.append(claimed.updated_at)
-        await store.settle([end(claimed, JobStatus.PAUSED, at=clock, output=None)])
+        await store.runs.settle([end(claimed, JobStatus.PAUSED, at=clock, output=None)])
 
 
 @pytest.mark.parametrize("limit", [1, 5])
@@ -139,11 +150,11 @@ async def test_a_claim_of_one_and_of_many_write_the_same(store: Store, limit: in
     """What was made by a clock ahead is claimed all the same, and begins at its moment."""
     ahead = NOW + timedelta(days=3650)
     jobs = [simple(created_at=ahead, updated_at=ahead) for _ in range(limit)]
-    await store.insert(jobs)
-    claimed = await store.claim(claim(limit, now=NOW))
+    await store.intake.insert(jobs)
+    claimed = await store.queue.claim(claim(limit, now=NOW))
     assert [(job.updated_at, job.started_at) for job in claimed] == [(ahead + MS,) * 2] * limit
     assert not any(job.ran_before for job in claimed)
-    assert (await store.settle([end(job) for job in claimed])).won == {job.id for job in jobs}
+    assert (await store.runs.settle([end(job) for job in claimed])).won == {job.id for job in jobs}
 
 
 async def test_a_run_of_the_same_worker_and_attempt_is_fenced_from_the_one_before(
@@ -151,15 +162,15 @@ async def test_a_run_of_the_same_worker_and_attempt_is_fenced_from_the_one_befor
 ) -> None:
     """A resumed run has worker and attempt of the first; whatever the first writes is refused."""
     first = await run_one(store)
-    await store.settle([end(first, JobStatus.PAUSED, at=first.updated_at, output=None)])
-    (second,) = await store.claim(claim(now=NOW))
+    await store.runs.settle([end(first, JobStatus.PAUSED, at=first.updated_at, output=None)])
+    (second,) = await store.queue.claim(claim(now=NOW))
     assert (second.worker_id, second.attempt) == (first.worker_id, first.attempt)
     for settlement in (end(first), retry(first), end(first, JobStatus.PAUSED, output=None)):
-        assert (await store.settle([settlement])).won == set()
-    assert not await store.save_state(first, {"row": 7})
-    await store.save_notes([(first, NOTES)])
+        assert (await store.runs.settle([settlement])).won == set()
+    assert not await store.runs.save_state(first, {"row": 7})
+    await store.runs.save_notes([(first, NOTES)])
     assert await read(store, second) == [second]
-    assert (await store.settle([end(second)])).won == {second.id}
+    assert (await store.runs.settle([end(second)])).won == {second.id}
 
 
 async def test_a_lost_reply_of_an_earlier_run_is_not_recognized_in_a_later_one(
@@ -168,39 +179,39 @@ async def test_a_lost_reply_of_an_earlier_run_is_not_recognized_in_a_later_one(
     """Two runs may end in the same way and the same millisecond; each knows only its own end."""
     first = await run_one(store)
     pause = end(first, JobStatus.PAUSED, at=NOW, output=None)
-    assert (await store.settle([pause])).won == {first.id}
-    assert (await store.settle([pause])).won == {first.id}
-    (second,) = await store.claim(claim(now=NOW))
+    assert (await store.runs.settle([pause])).won == {first.id}
+    assert (await store.runs.settle([pause])).won == {first.id}
+    (second,) = await store.queue.claim(claim(now=NOW))
     again = end(second, JobStatus.PAUSED, at=NOW, output=None)
-    assert (await store.settle([again])).won == {first.id}
-    assert (await store.settle([pause])).won == set()
-    assert (await store.settle([again])).won == {first.id}
+    assert (await store.runs.settle([again])).won == {first.id}
+    assert (await store.runs.settle([pause])).won == set()
+    assert (await store.runs.settle([again])).won == {first.id}
 
 
 async def _paused_and_killed(store: Store, job: Job, at: datetime) -> None:
-    await store.settle([end(job, JobStatus.PAUSED, output=None)])
-    assert await store.kill_waiting(job.id, at) is not None
+    await store.runs.settle([end(job, JobStatus.PAUSED, output=None)])
+    assert await store.kills.kill_waiting(job.id, at) is not None
 
 
 async def _requeued(store: Store, job: Job, at: datetime) -> None:
-    await store.settle([end(job)])
-    assert await store.requeue(job.id, at) is not None
+    await store.runs.settle([end(job)])
+    assert await store.history.requeue(job.id, at) is not None
 
 
 async def _replaced(store: Store, job: Job, at: datetime) -> None:
-    await store.settle([end(job, JobStatus.PENDING, output=None, started=False)])
-    holder = await store.find_holder(job.name, "key")
+    await store.runs.settle([end(job, JobStatus.PENDING, output=None, started=False)])
+    holder = await store.intake.find_holder(job.name, "key")
     assert holder is not None
     new = simple(unique_key="key", updated_at=at, created_at=at)
-    assert await store.replace(holder, new) is not None
+    assert await store.intake.replace(holder, new) is not None
 
 
 BACKWARDS: dict[str, Callable[[Store, Job, datetime], Awaitable[Any]]] = {
-    "settle": lambda store, job, at: store.settle([end(job, at=at)]),
-    "retry": lambda store, job, at: store.settle([retry(job, at=at)]),
+    "runs.settle": lambda store, job, at: store.runs.settle([end(job, at=at)]),
+    "retry": lambda store, job, at: store.runs.settle([retry(job, at=at)]),
     "pause and kill": _paused_and_killed,
     "send round again": _requeued,
-    "replace": _replaced,
+    "intake.replace": _replaced,
 }
 
 
@@ -218,7 +229,7 @@ async def test_it_never_goes_back(store: Store, write: str) -> None:
 async def test_the_end_is_told_by_the_clock_whatever_the_moment(store: Store) -> None:
     """`ended_at` is the time at which it ended, by which history is bounded."""
     (job,) = await run(store, simple(created_at=LATER, updated_at=LATER))
-    assert (await store.settle([end(job, at=NOW)])).won == {job.id}
+    assert (await store.runs.settle([end(job, at=NOW)])).won == {job.id}
     (stored,) = await read(store, job)
     assert stored is not None
     assert (stored.ended_at, stored.updated_at) == (NOW, job.updated_at)
@@ -227,31 +238,31 @@ async def test_the_end_is_told_by_the_clock_whatever_the_moment(store: Store) ->
 async def test_a_run_that_was_inserted_running_settles(store: Store) -> None:
     """`run_job` and older versions: the fence has whatever moment was read."""
     job = simple(status=JobStatus.RUNNING, worker_id=WORKER, started_at=NOW)
-    await store.insert([job])
-    (run_here,) = await store.runs_of(WORKER, 10)
-    assert (await store.settle([end(run_here)])).won == {job.id}
+    await store.intake.insert([job])
+    (run_here,) = await store.runs.of_worker(WORKER, 10)
+    assert (await store.runs.settle([end(run_here)])).won == {job.id}
 
 
 async def test_the_last_moment_that_there_is(store: Store) -> None:
     """A clock as far ahead as dates go leaves a job that can be claimed and settled, still."""
     job = simple(updated_at=LAST_MOMENT - MS)
-    await store.insert([job])
-    (claimed,) = await store.claim(claim())
+    await store.intake.insert([job])
+    (claimed,) = await store.queue.claim(claim())
     assert claimed.updated_at > NOW
-    assert (await store.settle([end(claimed)])).won == {job.id}
+    assert (await store.runs.settle([end(claimed)])).won == {job.id}
 
 
 async def test_a_saved_state_has_the_moment_of_its_run(store: Store) -> None:
     """So who reads a run knows whether this very run has saved one; a fresh start has none."""
     (job,) = await run(store, simple())
     assert job.state_saved is None
-    assert await store.save_state(job, {"row": 7})
-    (saved,) = await store.runs_of(WORKER, 10)
+    assert await store.runs.save_state(job, {"row": 7})
+    (saved,) = await store.runs.of_worker(WORKER, 10)
     assert saved.state_saved == saved.updated_at == job.updated_at
-    await store.settle([end(job, JobStatus.PAUSED, output=None)])
-    (again,) = await store.claim(claim(now=LATER))
+    await store.runs.settle([end(job, JobStatus.PAUSED, output=None)])
+    (again,) = await store.queue.claim(claim(now=LATER))
     assert again.state_saved != again.updated_at
-    await store.settle([end(again)])
-    fresh = await store.requeue(job.id, LATER)
+    await store.runs.settle([end(again)])
+    fresh = await store.history.requeue(job.id, LATER)
     assert fresh is not None
     assert fresh.state_saved is None

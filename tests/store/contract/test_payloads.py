@@ -83,8 +83,8 @@ async def test_payloads_results_and_errors_come_back(
     jobs = await run(store, *(simple(payload=payload) for payload, _, _ in batch))
     outputs = [Output("1 s", result, error) for _, result, error in batch]
     ends = [end(job, output=output) for job, output in zip(jobs, outputs, strict=True)]
-    assert (await store.settle(ends)).won == {job.id for job in jobs}
-    assert (await store.settle(ends)).won == {job.id for job in jobs}
+    assert (await store.runs.settle(ends)).won == {job.id for job in jobs}
+    assert (await store.runs.settle(ends)).won == {job.id for job in jobs}
     for stored, (payload, result, error) in zip(await read(store, *jobs), batch, strict=True):
         assert isinstance(stored, SimpleJob)
         assert stored.output is not None
@@ -112,8 +112,8 @@ async def test_names_may_hold_any_text(store: Store, names: list[str]) -> None:
     claimed = await run(store, *jobs)
     assert [job.name for job in claimed] == names
     for job in claimed:
-        assert await store.find_active("simple", job.name) is not None
-    await store.settle([end(job) for job in claimed])
+        assert await store.history.find_active("simple", job.name) is not None
+    await store.runs.settle([end(job) for job in claimed])
 
 
 REFERENCES: list[dict[str, Any]] = [
@@ -130,23 +130,23 @@ async def test_what_looks_like_a_reference_is_a_mapping(
 ) -> None:
     """In a payload, a result, a state and a setting, whichever way a job is read."""
     value = {"value": value}  # the MongoDB server of the tests refuses it as the payload itself
-    await store.insert([simple(payload=value)])
-    (job,) = await store.claim(claim())
-    assert await store.save_state(job, value)
-    assert shape(await store.state(job.id)) == shape(value)
-    assert await store.runs_of(WORKER, 10) == [job]
-    (looked_through,) = await store.find(JobQuery(worker_id=WORKER))
-    await store.settle([end(job, output=Output("1 s", value))])
-    found = [await store.get(job.id), *await store.get_many([job.id])]
-    found += [*await store.find(JobQuery()), await store.requeue(job.id, NOW)]
-    found += [await store.find_active("simple", job.name)]
+    await store.intake.insert([simple(payload=value)])
+    (job,) = await store.queue.claim(claim())
+    assert await store.runs.save_state(job, value)
+    assert shape(await store.runs.state(job.id)) == shape(value)
+    assert await store.runs.of_worker(WORKER, 10) == [job]
+    (looked_through,) = await store.history.find(JobQuery(worker_id=WORKER))
+    await store.runs.settle([end(job, output=Output("1 s", value))])
+    found = [await store.history.get(job.id), *await store.history.get_many([job.id])]
+    found += [*await store.history.find(JobQuery()), await store.history.requeue(job.id, NOW)]
+    found += [await store.history.find_active("simple", job.name)]
     assert len(found) == 5
     for each in (job, looked_through, *found):
         assert isinstance(each, SimpleJob)
         assert shape(each.payload) == shape(value)
         assert each.output is None or shape(each.output.result) == shape(value)
-    await store.put_setting("kind", "name", value, None)
-    assert shape((await store.settings("kind"))["name"]) == shape(value)
+    await store.settings.put("kind", "name", value, None)
+    assert shape((await store.settings.all("kind"))["name"]) == shape(value)
 
 
 def deep(levels: int) -> dict[str, Any]:
@@ -161,7 +161,7 @@ async def test_the_deepest_payload_and_result_come_back(store: Store) -> None:
     """The most levels that are allowed are stored, as a payload and as a result."""
     payload = normalize_payload(deep(MAX_DEPTH - 1))
     (job,) = await run(store, simple(payload=payload))
-    assert (await store.settle([end(job, output=Output("1 s", payload))])).won == {job.id}
+    assert (await store.runs.settle([end(job, output=Output("1 s", payload))])).won == {job.id}
     (stored,) = await read(store, job)
     assert stored == end(job, output=Output("1 s", payload)).written()
 
@@ -172,7 +172,7 @@ async def test_the_largest_payload_comes_back(store: Store) -> None:
     (job,) = await run(store, simple(payload=payload))
     assert isinstance(job, SimpleJob)
     assert job.payload == payload
-    assert (await store.settle([end(job)])).won == {job.id}
+    assert (await store.runs.settle([end(job)])).won == {job.id}
     (stored,) = await read(store, job)
     assert stored == end(job).written()
 
@@ -182,7 +182,7 @@ async def test_no_payload_and_an_empty_one_are_two(store: Store) -> None:
     jobs: list[Job] = [simple(payload=None), simple(payload={})]
     claimed = await run(store, *jobs)
     results: list[Any] = [None, {}]
-    await store.settle(
+    await store.runs.settle(
         [end(job, output=Output("", it)) for job, it in zip(claimed, results, strict=True)]
     )
     stored = await read(store, *claimed)

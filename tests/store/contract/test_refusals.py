@@ -51,17 +51,17 @@ async def test_what_cannot_be_encoded_is_refused_and_named(store: Store, what: s
     """Alone and among others: only this one is refused, and it stays as it was."""
     alone, *jobs = await run(store, *(simple() for _ in range(6)))
     broken = BROKEN[what](alone)
-    verdict = await store.settle([broken])
+    verdict = await store.runs.settle([broken])
     assert not verdict.won
     assert verdict.refused.keys() == {alone.id}
     batch = [end(job) for job in jobs[:3]] + [broken] + [retry(job) for job in jobs[3:]]
     for _ in range(2):  # the second time as after a lost reply
-        verdict = await store.settle(batch)
+        verdict = await store.runs.settle(batch)
         assert verdict.won == {job.id for job in jobs}
         assert verdict.refused.keys() == {alone.id}
         assert all(verdict.refused.values())
-    assert await store.get(alone.id) == alone
-    assert (await store.settle([end(alone)])).won == {alone.id}
+    assert await store.history.get(alone.id) == alone
+    assert (await store.runs.settle([end(alone)])).won == {alone.id}
 
 
 async def test_several_are_refused_at_once(store: Store) -> None:
@@ -69,7 +69,7 @@ async def test_several_are_refused_at_once(store: Store) -> None:
     jobs = await run(store, *(simple() for _ in range(12)))
     makers = list(BROKEN.values())
     bad = {jobs[position].id: makers[i](jobs[position]) for i, position in enumerate((0, 5, 6, 11))}
-    verdict = await store.settle([bad.get(job.id, end(job)) for job in jobs])
+    verdict = await store.runs.settle([bad.get(job.id, end(job)) for job in jobs])
     assert verdict.refused.keys() == bad.keys()
     assert verdict.won == {job.id for job in jobs} - bad.keys()
 
@@ -95,7 +95,7 @@ async def test_one_that_is_refused_costs_the_same_among_few_and_among_many(
         for broken in (plain, BROKEN[what]):
             first, *jobs = await run(store, *(simple() for _ in range(count)))
             statements.made.clear()
-            verdict = await store.settle([*map(plain, jobs), broken(first)])
+            verdict = await store.runs.settle([*map(plain, jobs), broken(first)])
             costs.append(len(statements.made))
             assert len(verdict.refused) == (broken is not plain)
             assert len(verdict.won) == count - len(verdict.refused)
@@ -107,40 +107,40 @@ async def test_notes_that_cannot_be_stored_keep_no_others_back(store: Store) -> 
     jobs = await run(store, *(simple() for _ in range(5)))
     fine = Notes(None, (LogLine(NOW, "fine"),))
     noted = [(job, BROKEN_NOTES if job is jobs[2] else fine) for job in jobs]
-    assert (await store.save_notes(noted)).keys() == {jobs[2].id}
+    assert (await store.runs.save_notes(noted)).keys() == {jobs[2].id}
     for job in jobs:
-        found = await store.get(job.id)
+        found = await store.history.get(job.id)
         assert found == (job if job is jobs[2] else replace(job, notes=fine))
-    assert (await store.save_notes(noted[2:3])).keys() == {jobs[2].id}
-    assert await store.save_notes(noted[:2]) == {}
+    assert (await store.runs.save_notes(noted[2:3])).keys() == {jobs[2].id}
+    assert await store.runs.save_notes(noted[:2]) == {}
 
 
 async def test_input_that_cannot_be_stored_has_an_error_of_its_own(store: Store) -> None:
     """Whoever asked for it is told, and the database stands as it stood."""
     (job,) = await run(store, simple())
     with pytest.raises(StoreRefusedError):
-        await store.save_state(job, {"x": SURROGATE})
-    assert await store.state(job.id) is None
+        await store.runs.save_state(job, {"x": SURROGATE})
+    assert await store.runs.state(job.id) is None
     with pytest.raises(StoreRefusedError):
-        await store.insert([simple(payload={"x": SURROGATE})])
+        await store.intake.insert([simple(payload={"x": SURROGATE})])
 
 
 async def test_the_last_resort_takes_what_a_run_has_left_behind(store: Store) -> None:
     """It is written whatever was refused, and makes room: notes and saved state go."""
     (job,) = await run(store, simple())
-    await store.save_state(job, {"rows": "x" * 1000})
-    await store.save_notes([(job, Notes(None, (LogLine(NOW, "line"),)))])
+    await store.runs.save_state(job, {"rows": "x" * 1000})
+    await store.runs.save_notes([(job, Notes(None, (LogLine(NOW, "line"),)))])
     refused = BROKEN["a result's text"](job)
-    why = (await store.settle([refused])).refused[job.id]
+    why = (await store.runs.settle([refused])).refused[job.id]
     least = Settlement(job, last_resort(refused.outcome, f"{why} {SURROGATE}"), WORKER)
     for _ in range(2):
-        assert await store.settle([least]) == Verdict({job.id})
-    found = await store.get(job.id)
+        assert await store.runs.settle([least]) == Verdict({job.id})
+    found = await store.history.get(job.id)
     assert found == least.written()
     assert found.output is not None
     assert (found.status, found.notes) == (JobStatus.ERRORED, None)
     assert (found.output.error or "").startswith(UNSTORABLE)
-    assert await store.state(job.id) is None
+    assert await store.runs.state(job.id) is None
 
 
 async def test_an_end_without_a_word_is_written_too(store: Store) -> None:
@@ -148,5 +148,5 @@ async def test_an_end_without_a_word_is_written_too(store: Store) -> None:
     (job,) = await run(store, simple())
     least = end(job, JobStatus.ERRORED, output=None, bare=True, at=LATER)
     for _ in range(2):
-        assert await store.settle([least]) == Verdict({job.id})
-    assert await store.get(job.id) == least.written()
+        assert await store.runs.settle([least]) == Verdict({job.id})
+    assert await store.history.get(job.id) == least.written()

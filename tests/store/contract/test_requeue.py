@@ -46,52 +46,52 @@ async def test_a_settled_job_waits_again(store: Store, status: JobStatus) -> Non
         "payload": {"a": 1},
     }
     job = simple(**fields)
-    await store.insert([job])
-    waiting = await store.requeue(job.id, AGAIN)
+    await store.intake.insert([job])
+    waiting = await store.history.requeue(job.id, AGAIN)
     assert waiting == replace(
         simple(id=job.id, payload={"a": 1}, attempts=(FAILED,)),
         scheduled_for=AGAIN,
         updated_at=AGAIN,
     )
     assert await read(store, job) == [waiting]
-    (again,) = await store.claim(claim(now=AGAIN))
+    (again,) = await store.queue.claim(claim(now=AGAIN))
     assert isinstance(again, SimpleJob)
     assert not again.ran_before
-    assert (await store.settle([end(again)])).won == {job.id}
+    assert (await store.runs.settle([end(again)])).won == {job.id}
 
 
 async def test_an_occurrence_keeps_its_planned_time(store: Store) -> None:
     """Also when it goes round a third time."""
     (task,) = await run(store, occurrence())
     for _ in range(2):
-        await store.settle([end(task, JobStatus.ERRORED)])
-        waiting = await store.requeue(task.id, AGAIN)
+        await store.runs.settle([end(task, JobStatus.ERRORED)])
+        waiting = await store.history.requeue(task.id, AGAIN)
         assert isinstance(waiting, CronTask)
         assert (waiting.scheduled_for, waiting.planned_for) == (AGAIN, NOW)
-        (task,) = await store.claim(claim(now=AGAIN))
+        (task,) = await store.queue.claim(claim(now=AGAIN))
 
 
 async def test_what_is_not_settled_stays(store: Store) -> None:
     """A waiting or running job, an unknown id, and a cron."""
     for status in (JobStatus.PENDING, JobStatus.PAUSED, JobStatus.RUNNING):
         job = simple(status=status, worker_id=WORKER)
-        await store.insert([job])
-        assert await store.requeue(job.id, AGAIN) is None
+        await store.intake.insert([job])
+        assert await store.history.requeue(job.id, AGAIN) is None
         assert await read(store, job) == [job]
-    await store.create_cron(cron())
-    assert await store.requeue(UNKNOWN, AGAIN) is None
-    assert await store.requeue(cron().id, AGAIN) is None
-    assert await store.crons() == [cron()]
+    await store.crons.create(cron())
+    assert await store.history.requeue(UNKNOWN, AGAIN) is None
+    assert await store.history.requeue(cron().id, AGAIN) is None
+    assert await store.crons.all() == [cron()]
 
 
 async def test_an_exclusive_job_does_not_join_an_active_one(store: Store) -> None:
     """The database refuses it; it stays as it ended, until the other one has ended, too."""
     (first,) = await run(store, simple(exclusive=True))
-    await store.settle([end(first)])
+    await store.runs.settle([end(first)])
     (second,) = await run(store, simple(exclusive=True))
     ended = await read(store, first)
     with pytest.raises(JobConflictError, match=str(first.id)):
-        await store.requeue(first.id, AGAIN)
+        await store.history.requeue(first.id, AGAIN)
     assert await read(store, first) == ended
-    await store.settle([end(second)])
-    assert await store.requeue(first.id, AGAIN) is not None
+    await store.runs.settle([end(second)])
+    assert await store.history.requeue(first.id, AGAIN) is not None

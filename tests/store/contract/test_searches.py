@@ -12,7 +12,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from job_processor.models import JobStatus, Output, SimpleJob
 from job_processor.settings import LOOK_SECONDS, Settings
 from job_processor.store import Store
-from job_processor.store.mongo import history as mongo
+from job_processor.store.mongo import selections as mongo
 from job_processor.store.opening import open_store
 from job_processor.store.requests import JobQuery
 from job_processor.store.sqlite import history as sqlite
@@ -60,16 +60,16 @@ async def test_all_statements_of_a_search_have_one_budget(
         jobs[-1 - place] = failed(NAMES[place], text)
         jobs[place] = failed(NAMES[place], text)
     jobs = [SimpleJob(**{**vars(job), "id": ObjectId()}) for job in jobs]
-    await store.insert(jobs)
+    await store.intake.insert(jobs)
     for oldest_first in (False, True):
         for text, expected in (("inside", 1), ("outside", 0), ("ValueError", budget - 1)):
             query = JobQuery(error=text, limit=500, oldest_first=oldest_first, **selection)
-            found = await store.find(query)
+            found = await store.history.find(query)
             assert len(found) == expected, (text, oldest_first)
-            assert [each.id for each in await store.find_summaries(query)] == [
+            assert [each.id for each in await store.history.summaries(query)] == [
                 job.id for job in found
             ]
-            assert await store.count_matching(query, 500) == expected
+            assert await store.history.count_matching(query, 500) == expected
             ids = [job.id for job in found]
             assert ids == sorted(ids, reverse=not oldest_first)
 
@@ -77,10 +77,10 @@ async def test_all_statements_of_a_search_have_one_budget(
 async def test_a_search_stops_at_its_limit(store: Store, budget: int) -> None:
     """What was asked for is returned, in order, and the count stops at its cap."""
     jobs = [failed("resize") for _ in range(20)]
-    await store.insert(jobs)
-    found = await store.find(JobQuery(error="no", limit=3))
+    await store.intake.insert(jobs)
+    found = await store.history.find(JobQuery(error="no", limit=3))
     assert [job.id for job in found] == [job.id for job in jobs[:-4:-1]]
-    assert await store.count_matching(JobQuery(error="no"), 7) == 7
+    assert await store.history.count_matching(JobQuery(error="no"), 7) == 7
 
 
 async def test_who_leaves_takes_a_search_with_them(sqlite_db_url: str, tmp_path: Any) -> None:
@@ -97,11 +97,11 @@ async def test_who_leaves_takes_a_search_with_them(sqlite_db_url: str, tmp_path:
         connection.execute(endless if name == "endless" else "SELECT 1").fetchall()
 
     try:
-        running = asyncio.ensure_future(store._pages.read(search, "endless"))
+        running = asyncio.ensure_future(store._connections.pages.read(search, "endless"))
         async with asyncio.timeout(WAIT):
             await has_begun.wait()
-            waiting = asyncio.ensure_future(store._pages.read(search, "given up"))
-            next_one = asyncio.ensure_future(store._pages.read(search, "wanted"))
+            waiting = asyncio.ensure_future(store._connections.pages.read(search, "given up"))
+            next_one = asyncio.ensure_future(store._connections.pages.read(search, "wanted"))
             waiting.cancel()
             running.cancel()
             await next_one
@@ -117,7 +117,7 @@ async def test_a_search_delays_nobody_who_waits_for_a_job(tmp_path: Any) -> None
     stand_still = asyncio.Event()
     loop = asyncio.get_running_loop()
     job = simple()
-    await store.insert([job])
+    await store.intake.insert([job])
 
     def hold(connection: Any) -> None:
         loop.call_soon_threadsafe(stand_still.set)
@@ -127,15 +127,15 @@ async def test_a_search_delays_nobody_who_waits_for_a_job(tmp_path: Any) -> None
 
     held = []
     try:
-        for database in (store._pages, *store._searchers):
+        for database in (store._connections.pages, *store._connections.searchers):
             stand_still.clear()
             held.append(asyncio.ensure_future(database.read(hold)))
             async with asyncio.timeout(WAIT):
                 await stand_still.wait()
         async with asyncio.timeout(WAIT):
-            assert await store.get(job.id) == job
-            assert (await store.vitals()).due_since == NOW
-            assert await store.insert([simple()]) == []
+            assert await store.history.get(job.id) == job
+            assert (await store.workers.vitals()).due_since == NOW
+            assert await store.intake.insert([simple()]) == []
     finally:
         for each in held:
             each.cancel()
@@ -158,9 +158,9 @@ async def test_a_search_of_mongodb_has_an_end(
     monkeypatch.setattr(AsyncCollection, "aggregate_raw_batches", noted)
     try:
         query = JobQuery(error="x")
-        await store.find(query)
-        await store.find_summaries(query)
-        await store.count_matching(query, 10)
+        await store.history.find(query)
+        await store.history.summaries(query)
+        await store.history.count_matching(query, 10)
     finally:
         await store.close()
     assert given == [LOOK_SECONDS * 1000] * 3

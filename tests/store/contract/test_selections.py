@@ -47,7 +47,7 @@ def selected(jobs: list[Job], query: JobQuery) -> list[Job]:
 async def test_both_directions(store: Store) -> None:
     """Each combination of name, names, state and type, between two ids, counted as well."""
     jobs = one_of_each()
-    await store.insert([*jobs[::2], *jobs[1::2]])
+    await store.intake.insert([*jobs[::2], *jobs[1::2]])
     names: list[dict[str, Any]] = [{}, {"name": "a"}, {"names": ("a", "c")}, {"names": ("x",)}]
     betweens: list[dict[str, Any]] = [{}, {"after": jobs[30].id, "above": jobs[9].id}]
     statuses = (None, JobStatus.RUNNING, JobStatus.PENDING, JobStatus.FINISHED)
@@ -63,9 +63,9 @@ async def test_both_directions(store: Store) -> None:
             **between,
         )
         expected = selected(jobs, query)
-        assert await store.find(query) == expected[:4], query
-        assert await store.count_matching(query, 100) == len(expected), query
-        assert await store.count_matching(query, 2) == min(len(expected), 2)
+        assert await store.history.find(query) == expected[:4], query
+        assert await store.history.count_matching(query, 100) == len(expected), query
+        assert await store.history.count_matching(query, 2) == min(len(expected), 2)
 
 
 async def test_what_no_index_tells(store: Store) -> None:
@@ -80,7 +80,7 @@ async def test_what_no_index_tells(store: Store) -> None:
         simple(),
         occurrence(worker_id=WORKER, output=failed, **ended),
     ]
-    await store.insert(jobs)
+    await store.intake.insert(jobs)
     cases: list[tuple[dict[str, Any], set[int]]] = [
         ({"worker_id": WORKER}, {0, 5}),
         ({"error": "no such file"}, {0, 1, 5}),
@@ -94,22 +94,22 @@ async def test_what_no_index_tells(store: Store) -> None:
     ]
     for fields, expected in cases:
         query = JobQuery(**fields)
-        found = await store.find(query)
+        found = await store.history.find(query)
         assert {jobs.index(job) for job in found} == expected, fields
-        assert await store.count_matching(query, 100) == len(expected)
-        assert len(await store.find(replace(query, limit=1))) == min(len(expected), 1)
+        assert await store.history.count_matching(query, 100) == len(expected)
+        assert len(await store.history.find(replace(query, limit=1))) == min(len(expected), 1)
 
 
 async def test_jobs_are_deleted(store: Store) -> None:
     """Whatever does not run; which are gone is told."""
     jobs: list[Job] = [simple(status=s, ended_at=NOW) for s in sorted(SETTLED)]
     jobs += [simple(), occurrence(), simple(status=JobStatus.PAUSED)]
-    await store.insert(jobs)
+    await store.intake.insert(jobs)
     (running,) = await run(store, simple(name="running"))
     wanted = [*(job.id for job in jobs), running.id, ObjectId()]
-    assert await store.delete(wanted) == {job.id for job in jobs}
-    assert await store.delete(wanted) == set()
-    assert await store.delete([]) == set()
+    assert await store.history.delete(wanted) == {job.id for job in jobs}
+    assert await store.history.delete(wanted) == set()
+    assert await store.history.delete([]) == set()
     assert await read(store, *jobs, running) == [*[None] * len(jobs), running]
 
 
@@ -120,29 +120,29 @@ async def test_rollups_add_up(store: Store, name: str) -> None:
     first = Rollup(MINUTE, start, {"finished": 2, "errored": 1}, {name: 1}, {0: 2, 5: 1})
     more = Rollup(MINUTE, start, {"finished": 3}, {name: 2, "other": 1}, {5: 1, 23: 4})
     long = Rollup(TEN_MINUTES, start_of(NOW, TEN_MINUTES), {"killed": 1})
-    await store.add_rollups([first, long])
-    await store.add_rollups([more])
-    await store.add_rollups([])
-    assert await store.rollups(MINUTE, start) == [first.plus(more)]
-    assert await store.rollups(TEN_MINUTES, long.start) == [long]
-    assert await store.rollups(MINUTE, start_of(NOW, 1).replace(year=2100)) == []
-    assert await store.settings("pause") == {}
+    await store.rollups.add([first, long])
+    await store.rollups.add([more])
+    await store.rollups.add([])
+    assert await store.rollups.since(MINUTE, start) == [first.plus(more)]
+    assert await store.rollups.since(TEN_MINUTES, long.start) == [long]
+    assert await store.rollups.since(MINUTE, start_of(NOW, 1).replace(year=2100)) == []
+    assert await store.settings.all("pause") == {}
 
 
 async def test_old_rollups_go(store: Store) -> None:
     """With the history, by the database's clock."""
     old = Rollup(MINUTE, start_of(NOW - KEPT[MINUTE] - timedelta(minutes=5), MINUTE), {"killed": 1})
     kept = Rollup(MINUTE, start_of(NOW, MINUTE), {"killed": 1})
-    await store.add_rollups([old, kept])
-    await store.prune(NOW, 10)
-    assert await store.rollups(MINUTE, old.start) == [kept]
+    await store.rollups.add([old, kept])
+    await store.history.prune(NOW, 10)
+    assert await store.rollups.since(MINUTE, old.start) == [kept]
 
 
 async def test_simple_jobs_only(store: Store) -> None:
     """A cron's own document is no job: neither found, nor counted, nor deleted."""
-    await store.create_cron(cron())
-    assert await store.find(JobQuery(oldest_first=True)) == []
-    assert await store.count_matching(JobQuery(), 10) == 0
-    assert await store.delete([cron().id]) == set()
-    assert await store.crons() == [cron()]
+    await store.crons.create(cron())
+    assert await store.history.find(JobQuery(oldest_first=True)) == []
+    assert await store.history.count_matching(JobQuery(), 10) == 0
+    assert await store.history.delete([cron().id]) == set()
+    assert await store.crons.all() == [cron()]
     assert isinstance(simple(), SimpleJob)

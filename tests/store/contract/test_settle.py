@@ -66,7 +66,7 @@ async def test_an_outcome_is_written_with_all_that_comes_with_it(
     """Running → the outcome's state; the job stands as `Settlement.written()` says."""
     for job in await run(store, simple(crashes=1, attempt=3, payload={"a": 1}), occurrence()):
         settlement = OUTCOMES[outcome](job)
-        assert (await store.settle([settlement])).won == {job.id}
+        assert (await store.runs.settle([settlement])).won == {job.id}
         assert await read(store, job) == [settlement.written()]
 
 
@@ -76,9 +76,9 @@ async def test_a_repetition_returns_the_same(store: Store, outcome: str) -> None
     jobs = await run(store, simple(attempt=2), simple(), occurrence())
     settlements = [OUTCOMES[outcome](job) for job in jobs]
     ids = {job.id for job in jobs}
-    assert (await store.settle(settlements[:1])).won == {jobs[0].id}
-    assert (await store.settle(settlements)).won == ids
-    assert (await store.settle(settlements)).won == ids
+    assert (await store.runs.settle(settlements[:1])).won == {jobs[0].id}
+    assert (await store.runs.settle(settlements)).won == ids
+    assert (await store.runs.settle(settlements)).won == ids
     assert await read(store, *jobs) == [each.written() for each in settlements]
 
 
@@ -91,36 +91,36 @@ async def test_who_does_not_hold_the_run_loses(store: Store) -> None:
             replace(job, attempt=1),
             replace(job, attempt=3),
         ):
-            assert (await store.settle([outcome(believed)])).won == set()
+            assert (await store.runs.settle([outcome(believed)])).won == set()
     assert await read(store, job) == [job]
 
 
 async def test_what_does_not_run_is_not_settled(store: Store) -> None:
     """A job in any other state is left alone, even when it is still under the worker's id."""
     jobs = [simple(status=status, worker_id=WORKER) for status in sorted(NOT_RUNNING)]
-    await store.insert(jobs)
+    await store.intake.insert(jobs)
     for outcome in OUTCOMES.values():
-        assert (await store.settle([outcome(job) for job in jobs])).won == set()
-        assert (await store.settle([outcome(jobs[0])])).won == set()
+        assert (await store.runs.settle([outcome(job) for job in jobs])).won == set()
+        assert (await store.runs.settle([outcome(jobs[0])])).won == set()
     assert await read(store, *jobs) == jobs
 
 
 async def test_a_batch_wins_what_is_still_ours(store: Store) -> None:
     """Of a batch, what was taken away is not returned, and the rest is settled."""
     (moved,) = await run(store, simple())
-    await store.move_runs(WORKER, OTHER_WORKER)
+    await store.runs.move(WORKER, OTHER_WORKER)
     ours, rescued, resumed, also_ours = await run(store, *(simple() for _ in range(4)))
     rescue = [
         end(rescued, JobStatus.ERRORED, writer=OTHER_WORKER),
         end(resumed, JobStatus.PAUSED, writer=OTHER_WORKER),
     ]
-    await store.settle(rescue)
-    (elsewhere,) = await store.claim(claim(worker_id=OTHER_WORKER))
+    await store.runs.settle(rescue)
+    (elsewhere,) = await store.queue.claim(claim(worker_id=OTHER_WORKER))
     assert elsewhere.id == resumed.id
     unknown = simple(status=JobStatus.RUNNING, worker_id=WORKER)
     batch = [end(job) for job in (moved, ours, unknown, rescued, resumed, also_ours)]
     for _ in range(2):
-        assert (await store.settle(batch)).won == {ours.id, also_ours.id}
+        assert (await store.runs.settle(batch)).won == {ours.id, also_ours.id}
     assert await read(store, ours, also_ours) == [end(ours).written(), end(also_ours).written()]
     assert await read(store, moved, rescued, resumed, unknown) == [
         replace(moved, worker_id=OTHER_WORKER),
@@ -139,9 +139,9 @@ async def test_a_worker_that_seemed_dead_loses_to_its_rescuer(store: Store) -> N
         end(again, JobStatus.PAUSED, writer=OTHER_WORKER, crashes=1, output=None),
     ]
     ids = {errored.id, paused.id, again.id}
-    assert (await store.settle(rescue)).won == ids
-    (resumed,) = await store.claim(claim(1, "again", worker_id=OTHER_WORKER))
-    assert (await store.settle([end(job) for job in (errored, paused, again)])).won == set()
+    assert (await store.runs.settle(rescue)).won == ids
+    (resumed,) = await store.queue.claim(claim(1, "again", worker_id=OTHER_WORKER))
+    assert (await store.runs.settle([end(job) for job in (errored, paused, again)])).won == set()
     expected = [rescue[0].written(), rescue[1].written(), resumed]
     assert await read(store, errored, paused, again) == expected
 
@@ -149,36 +149,36 @@ async def test_a_worker_that_seemed_dead_loses_to_its_rescuer(store: Store) -> N
 async def test_a_rescuer_loses_to_the_worker(store: Store) -> None:
     """Once a worker has settled its run, a rescuer that read it before is refused."""
     job = await run_one(store)
-    await store.settle([end(job)])
+    await store.runs.settle([end(job)])
     rescue = end(job, JobStatus.ERRORED, writer=OTHER_WORKER, output=Output("--", error="crashed"))
-    assert (await store.settle([rescue])).won == set()
+    assert (await store.runs.settle([rescue])).won == set()
     assert await read(store, job) == [end(job).written()]
 
 
 async def test_the_same_worker_cannot_end_a_later_attempt_by_an_earlier_one(store: Store) -> None:
     """A retry that this worker runs again is fenced by its number against the first attempt."""
     first = await run_one(store)
-    await store.settle([retry(first)])
-    (second,) = await store.claim(claim(now=NOW + timedelta(hours=1)))
+    await store.runs.settle([retry(first)])
+    (second,) = await store.queue.claim(claim(now=NOW + timedelta(hours=1)))
     assert (second.attempt, second.worker_id) == (2, WORKER)
-    assert (await store.settle([end(first)])).won == set()
-    assert (await store.settle([retry(first)])).won == set()
+    assert (await store.runs.settle([end(first)])).won == set()
+    assert (await store.runs.settle([retry(first)])).won == set()
     assert await read(store, second) == [second]
-    assert (await store.settle([end(second)])).won == {second.id}
+    assert (await store.runs.settle([end(second)])).won == {second.id}
 
 
 async def test_a_retry_waits_for_its_time(store: Store) -> None:
     """A run put back is claimable at its new time, with its new number and the last output."""
     again = NOW + timedelta(minutes=1)
     (task,) = await run(store, occurrence())
-    await store.settle([retry(task)])
-    assert await store.claim(claim(now=again - MS)) == []
-    (second,) = await store.claim(claim(now=again))
+    await store.runs.settle([retry(task)])
+    assert await store.queue.claim(claim(now=again - MS)) == []
+    (second,) = await store.queue.claim(claim(now=again))
     assert isinstance(second, CronTask)
     assert (second.scheduled_for, second.planned_for, second.attempt) == (again, NOW, 2)
     assert second.output == Output("1 second", error="ValueError: no")
     third = retry(second, scheduled_for=again + SECOND)
-    assert (await store.settle([third])).won == {task.id}
+    assert (await store.runs.settle([third])).won == {task.id}
     (stored,) = await read(store, task)
     assert isinstance(stored, CronTask)
     assert (stored.planned_for, stored.attempt) == (NOW, 3)
@@ -191,10 +191,10 @@ async def test_a_retry_keeps_the_history_of_attempts(store: Store) -> None:
     for number in range(1, 24):
         moment = NOW + number * SECOND
         failed.append(Attempt(number, moment, moment + MS, f"no {number}", WORKER))
-        await store.settle([retry(job, scheduled_for=NOW, failed=failed[-1])])
-        (job,) = await store.claim(claim())
+        await store.runs.settle([retry(job, scheduled_for=NOW, failed=failed[-1])])
+        (job,) = await store.queue.claim(claim())
         assert job.attempts == tuple(failed[-ATTEMPTS_KEPT:])
-    await store.settle([end(job)])
+    await store.runs.settle([end(job)])
     (stored,) = await read(store, job)
     assert stored is not None
     assert stored.attempts == tuple(failed[-ATTEMPTS_KEPT:])
@@ -203,9 +203,9 @@ async def test_a_retry_keeps_the_history_of_attempts(store: Store) -> None:
 async def test_an_output_stays_where_the_outcome_has_none(store: Store) -> None:
     """A pause without an output keeps what an earlier run left."""
     job = simple(status=JobStatus.PAUSED, output=Output("3 s", {"done": 1}))
-    await store.insert([job])
-    (running,) = await store.claim(claim())
-    await store.settle([end(running, JobStatus.PAUSED, output=None)])
+    await store.intake.insert([job])
+    (running,) = await store.queue.claim(claim())
+    await store.runs.settle([end(running, JobStatus.PAUSED, output=None)])
     (stored,) = await read(store, job)
     assert stored is not None
     assert stored.output == job.output
@@ -214,10 +214,12 @@ async def test_an_output_stays_where_the_outcome_has_none(store: Store) -> None:
 async def test_a_count_of_crashes_ends_with_a_settlement(store: Store) -> None:
     """Each rescue writes the count on, and an outcome of the worker sets it back."""
     job = await run_one(store)
-    await store.settle([end(job, JobStatus.PAUSED, crashes=1, output=None, writer=OTHER_WORKER)])
-    (second,) = await store.claim(claim())
+    await store.runs.settle(
+        [end(job, JobStatus.PAUSED, crashes=1, output=None, writer=OTHER_WORKER)]
+    )
+    (second,) = await store.queue.claim(claim())
     assert second.crashes == 1
-    assert (await store.settle([end(second)])).won == {job.id}
+    assert (await store.runs.settle([end(second)])).won == {job.id}
     (stored,) = await read(store, job)
     assert stored is not None
     assert stored.crashes == 0
@@ -228,16 +230,16 @@ async def test_an_exclusive_name_is_free_once_its_job_has_settled(store: Store) 
     (job,) = await run(store, simple(exclusive=True))
     another = simple(exclusive=True)
     for settle in (retry, lambda job: end(job, JobStatus.PAUSED)):
-        await store.settle([settle(job)])
-        assert await store.insert([another]) == [another]
-        (job,) = await store.claim(claim(now=NOW + timedelta(hours=1)))
-    await store.settle([end(job)])
-    assert await store.insert([another]) == []
+        await store.runs.settle([settle(job)])
+        assert await store.intake.insert([another]) == [another]
+        (job,) = await store.queue.claim(claim(now=NOW + timedelta(hours=1)))
+    await store.runs.settle([end(job)])
+    assert await store.intake.insert([another]) == []
 
 
 async def test_nothing_to_settle_and_unknown_jobs(store: Store) -> None:
     """An empty batch and a job that is not there settle nothing."""
-    assert (await store.settle([])).won == set()
+    assert (await store.runs.settle([])).won == set()
     gone = simple(id=ObjectId(), status=JobStatus.RUNNING, worker_id=WORKER)
-    assert (await store.settle([end(gone)])).won == set()
+    assert (await store.runs.settle([end(gone)])).won == set()
     assert await read(store, gone) == [None]

@@ -19,27 +19,27 @@ async def test_setup_again_changes_nothing(store: Store, stores: Stores) -> None
     """What is stored stays as it is, however often and from wherever the store is set up."""
     (running,) = await run(store, simple(payload={"a": 1}))
     waiting = simple(exclusive=True)
-    await store.insert([waiting])
-    await store.create_cron(cron())
-    await store.register(worker(id=WORKER))
-    await store.put_setting("owner", "nightly", {"a": 1}, None)
-    await store.request_kill(running.id, WORKER, NOW)
+    await store.intake.insert([waiting])
+    await store.crons.create(cron())
+    await store.workers.register(worker(id=WORKER))
+    await store.settings.put("owner", "nightly", {"a": 1}, None)
+    await store.kills.request(running.id, WORKER, NOW)
     await store.setup()
     another = await stores.open()
     assert await read(another, running, waiting) == [running, waiting]
-    assert await another.crons() == [cron()]
-    assert [each.id for each in (await another.registrations()).workers] == [WORKER]
-    assert await another.settings("owner") == {"nightly": {"a": 1}}
-    assert await another.kill_requests([running.id]) == {running.id}
+    assert await another.crons.all() == [cron()]
+    assert [each.id for each in (await another.workers.registrations()).workers] == [WORKER]
+    assert await another.settings.all("owner") == {"nightly": {"a": 1}}
+    assert await another.kills.requested([running.id]) == {running.id}
     refused = simple(exclusive=True)
-    assert await another.insert([refused]) == [refused]
+    assert await another.intake.insert([refused]) == [refused]
 
 
 async def test_many_set_up_at_once(stores: Stores) -> None:
     """Setups of several stores that run at the same moment all succeed."""
     everyone = await asyncio.gather(*(stores.open() for _ in range(8)))
     job = simple()
-    await everyone[0].insert([job])
+    await everyone[0].intake.insert([job])
     for store in everyone:
         assert await read(store, job) == [job]
 
@@ -50,24 +50,24 @@ async def test_many_processes_set_up_at_once(others: OtherProcesses, stores: Sto
     await asyncio.gather(*(each.ask("setup") for each in everyone))
     inserted = {await each.ask("insert", "resize") for each in everyone}
     store = await stores.open()
-    assert {str(job.id) for job in await store.queue(NOW + timedelta(hours=1), 10)} == inserted
+    assert {str(job.id) for job in await store.queue.due(NOW + timedelta(hours=1), 10)} == inserted
     exclusive = [simple(name="one", exclusive=True) for _ in range(2)]
-    assert await store.insert(exclusive) == exclusive[1:]
+    assert await store.intake.insert(exclusive) == exclusive[1:]
 
 
 async def test_prefixes_are_kept_apart(stores: Stores) -> None:
     """Two prefixes in one database see nothing of each other."""
     ours, theirs = [await stores.open(collection_prefix=prefix) for prefix in ("ours", "theirs")]
     job = simple(exclusive=True)
-    await ours.insert([job])
-    await ours.create_cron(cron())
-    await ours.register(worker())
-    await ours.put_setting("owner", "nightly", {"a": 1}, None)
-    assert await theirs.get(job.id) is None
-    assert await theirs.crons() == []
-    assert (await theirs.registrations()).workers == ()
-    assert await theirs.settings("owner") == {}
-    assert await theirs.insert([simple(exclusive=True)]) == []
+    await ours.intake.insert([job])
+    await ours.crons.create(cron())
+    await ours.workers.register(worker())
+    await ours.settings.put("owner", "nightly", {"a": 1}, None)
+    assert await theirs.history.get(job.id) is None
+    assert await theirs.crons.all() == []
+    assert (await theirs.workers.registrations()).workers == ()
+    assert await theirs.settings.all("owner") == {}
+    assert await theirs.intake.insert([simple(exclusive=True)]) == []
 
 
 async def test_the_databases_time_is_aware_and_goes_on(store: Store) -> None:
@@ -83,11 +83,11 @@ async def test_a_closed_store_says_so(db_url: str) -> None:
     store = open_store(db_url, Settings())
     await store.setup()
     store.subscribe(lambda hint: None)
-    await store.insert([simple()])
+    await store.intake.insert([simple()])
     await store.close()
     await store.close()
     with pytest.raises(JobProcessorError):
-        await store.insert([simple()])
+        await store.intake.insert([simple()])
 
 
 async def test_a_store_that_was_never_set_up_closes(db_url: str) -> None:
@@ -99,4 +99,4 @@ async def test_its_address_names_the_database(store: Store, db_url: str) -> None
     """The address, which messages show, is found in the URL; several workers may share it."""
     assert store.address.partition("://")[2] or store.address.startswith("/")
     assert store.address in db_url
-    assert store.needs_heartbeat
+    assert store.abilities.needs_heartbeat

@@ -58,8 +58,8 @@ def settled(payload: Any = None, **output: Any) -> SimpleJob:
 
 async def shown(store: Store, job: SimpleJob, redaction: Redaction | None = None) -> JobSummary:
     """Store a job and return what a list shows of it."""
-    await store.insert([job])
-    (summary,) = await store.find_summaries(JobQuery(limit=1), redaction)
+    await store.intake.insert([job])
+    (summary,) = await store.history.summaries(JobQuery(limit=1), redaction)
     assert summary.id == job.id
     return summary
 
@@ -105,8 +105,8 @@ async def test_a_small_job_is_shown_as_it_is(store: Store) -> None:
         ),
         occurrence(sentry_id="abc"),
     ]
-    await store.insert(jobs)
-    found = await store.find_summaries(JobQuery(limit=20, oldest_first=True))
+    await store.intake.insert(jobs)
+    found = await store.history.summaries(JobQuery(limit=20, oldest_first=True))
     by_id = {summary.id: summary for summary in found}
     for job in jobs:
         assert by_id[job.id] == shown_of(job)
@@ -174,24 +174,24 @@ async def test_every_list_reads_extracts(store: Store, read_sizes: list[int]) ->
     (running,) = await run(store, simple(name="runs", payload=heavy))
     task = occurrence(scheduled_for=NOW + timedelta(days=1))
     waiting = [simple(scheduled_for=NOW - n * MS, payload=heavy) for n in range(3)]
-    await store.insert([task, *waiting])
-    selection = await store.find_summaries(JobQuery(name="resize", oldest_first=True, limit=2))
+    await store.intake.insert([task, *waiting])
+    selection = await store.history.summaries(JobQuery(name="resize", oldest_first=True, limit=2))
     assert [each.id for each in selection] == [job.id for job in waiting[:2]]
-    searched = await store.find_summaries(JobQuery(worker_id=WORKER))
+    searched = await store.history.summaries(JobQuery(worker_id=WORKER))
     assert [each.id for each in searched] == [running.id]
-    queue = await store.queue(NOW, 2)
+    queue = await store.queue.due(NOW, 2)
     assert [each.id for each in queue] == [job.id for job in waiting[:0:-1]]
-    runs = await store.summaries_of_runs(WORKER, 5)
+    runs = await store.runs.summaries(WORKER, 5)
     assert [(each.id, each.status) for each in runs] == [(running.id, JobStatus.RUNNING)]
-    assert await store.summaries_of_runs(ObjectId(), 5) == []
+    assert await store.runs.summaries(ObjectId(), 5) == []
     names: list[Any] = [("simple", "resize"), ("cron_task", "nightly"), ("simple", "unknown")]
-    latest = await store.latest(names, 2)
+    latest = await store.history.latest(names, 2)
     assert [[each.id for each in group] for group in latest] == [
         [waiting[2].id, waiting[1].id],
         [task.id],
         [],
     ]
-    assert await store.latest([], 2) == []
+    assert await store.history.latest([], 2) == []
     assert max(read_sizes) <= 2048
     assert len(read_sizes) == 2 + 1 + 2 + 1 + 3
 
@@ -255,8 +255,8 @@ async def test_without_a_redaction_nothing_is_hidden(store: Store) -> None:
 async def test_a_page_of_so_many_bytes(store: Store) -> None:
     """Whole jobs, as many as have no more bytes together; one at least."""
     jobs = [simple(payload={"text": "x" * 10_000}) for _ in range(5)]
-    await store.insert(jobs)
+    await store.intake.insert(jobs)
     for size, expected in ((25_000, 2), (1, 1), (10**6, 5)):
-        found = await store.find(JobQuery(limit=10, max_bytes=size))
+        found = await store.history.find(JobQuery(limit=10, max_bytes=size))
         assert [job.id for job in found] == [job.id for job in jobs[::-1][:expected]]
         assert found[0] == jobs[-1]

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 async def registration(store: Store, worker_id: ObjectId) -> WorkerInfo | None:
     """Return the registration with this id."""
-    workers = (await store.registrations()).workers
+    workers = (await store.workers.registrations()).workers
     return next((each for each in workers if each.id == worker_id), None)
 
 
@@ -59,8 +59,8 @@ async def test_a_registration_comes_back_as_given(store: Store) -> None:
     ]
     before = await store.ping()
     for info in infos:
-        await store.register(replace(info, last_seen=NOW - timedelta(days=1)))
-    registrations = await store.registrations()
+        await store.workers.register(replace(info, last_seen=NOW - timedelta(days=1)))
+    registrations = await store.workers.registrations()
     found = {each.id: each for each in registrations.workers}
     assert len(found) == 3
     for info in infos:
@@ -72,13 +72,13 @@ async def test_a_registration_comes_back_as_given(store: Store) -> None:
 async def test_registering_again_refreshes(store: Store) -> None:
     """The whole registration is replaced, and stays one."""
     info = worker(tags=("gpu",), service="media", names=("resize",), crons={"nightly": "abc"})
-    await store.register(info)
+    await store.workers.register(info)
     first = await registration(store, info.id)
     assert first is not None
     await after(store, first)
     changed = replace(info, tags=None, service=None, names=("crop",), crons={}, pid=1)
-    await store.register(changed)
-    (second,) = (await store.registrations()).workers
+    await store.workers.register(changed)
+    (second,) = (await store.workers.registrations()).workers
     assert second == replace(changed, last_seen=second.last_seen)
     assert second.last_seen > first.last_seen
 
@@ -86,7 +86,7 @@ async def test_registering_again_refreshes(store: Store) -> None:
 async def test_nobody_is_registered_at_first(store: Store) -> None:
     """An empty list comes with the database's time, too."""
     before = await store.ping()
-    registrations = await store.registrations()
+    registrations = await store.workers.registrations()
     assert registrations.workers == ()
     assert before <= registrations.now <= await store.ping()
 
@@ -94,56 +94,56 @@ async def test_nobody_is_registered_at_first(store: Store) -> None:
 async def test_unregistering(store: Store) -> None:
     """Registered → absent; what is gone, or was never there, is no matter. Others stay."""
     gone, other = worker(), worker()
-    await store.register(gone)
-    await store.register(other)
+    await store.workers.register(gone)
+    await store.workers.register(other)
     for worker_id in (gone.id, gone.id, ObjectId()):
-        await store.unregister(worker_id)
-    assert [each.id for each in (await store.registrations()).workers] == [other.id]
+        await store.workers.unregister(worker_id)
+    assert [each.id for each in (await store.workers.registrations()).workers] == [other.id]
 
 
 async def test_the_workers_of_runs_are_known_by_their_runs(store: Store) -> None:
     """Whoever holds a running job is listed, registered or not; who wrote an end is not."""
-    await store.register(worker())
+    await store.workers.register(worker())
     settled = await run_one(store, ObjectId())
-    await store.settle([end(settled)])
+    await store.runs.settle([end(settled)])
     for worker_id in (WORKER, WORKER, OTHER_WORKER):
         await run_one(store, worker_id)
-    await store.insert([simple(status=JobStatus.PAUSED), simple(status=JobStatus.RUNNING)])
-    assert await store.running_worker_ids() == {WORKER, OTHER_WORKER}
+    await store.intake.insert([simple(status=JobStatus.PAUSED), simple(status=JobStatus.RUNNING)])
+    assert await store.runs.workers() == {WORKER, OTHER_WORKER}
 
 
 async def test_a_dead_worker_is_removed_as_it_was_read(store: Store) -> None:
     """With the very `last_seen` that was read, a registration goes; a second time it is gone."""
     info, other = worker(), worker()
-    await store.register(info)
-    await store.register(other)
+    await store.workers.register(info)
+    await store.workers.register(other)
     read = await registration(store, info.id)
     assert read is not None
     for last_seen in (read.last_seen - MS, read.last_seen + MS):
-        assert not await store.remove_dead(replace(read, last_seen=last_seen))
-    assert await store.remove_dead(read)
-    assert not await store.remove_dead(read)
-    assert [each.id for each in (await store.registrations()).workers] == [other.id]
+        assert not await store.workers.remove_dead(replace(read, last_seen=last_seen))
+    assert await store.workers.remove_dead(read)
+    assert not await store.workers.remove_dead(read)
+    assert [each.id for each in (await store.workers.registrations()).workers] == [other.id]
 
 
 async def test_a_worker_that_moved_on_is_not_removed(store: Store) -> None:
     """A heartbeat between the look and the removal saves the worker."""
     info = worker()
-    await store.register(info)
+    await store.workers.register(info)
     read = await registration(store, info.id)
     assert read is not None
     await after(store, read)
     pulse = store.open_pulse()
     assert pulse.beat(info.id)
     pulse.close()
-    assert not await store.remove_dead(read)
+    assert not await store.workers.remove_dead(read)
     assert await registration(store, info.id) is not None
 
 
 async def test_a_heartbeat_moves_last_seen_while_the_loop_is_blocked(store: Store) -> None:
     """A beat from its own thread needs no event loop; it tells the time and the memory."""
     info = worker(tags=("gpu",), names=("resize",), crons={"nightly": "abc"}, timeout_s=60.0)
-    await store.register(info)
+    await store.workers.register(info)
     first = await registration(store, info.id)
     assert first is not None
     await after(store, first)
@@ -166,18 +166,18 @@ async def test_a_heartbeat_moves_last_seen_while_the_loop_is_blocked(store: Stor
 async def test_a_heartbeat_through_the_main_connection(store: Store) -> None:
     """It does what one from its own connection does, and never registers."""
     info = worker(names=("resize",), timeout_s=60.0)
-    assert not await store.beat(info.id, 4096)
-    await store.register(info)
+    assert not await store.workers.beat(info.id, 4096)
+    await store.workers.register(info)
     first = await registration(store, info.id)
     assert first is not None
     await after(store, first)
-    assert await store.beat(info.id, 40_960_000)
+    assert await store.workers.beat(info.id, 40_960_000)
     second = await registration(store, info.id)
     assert second is not None
     assert second == replace(info, last_seen=second.last_seen, memory=40_960_000)
     assert second.last_seen > first.last_seen
-    await store.unregister(info.id)
-    assert not await store.beat(info.id, 4096)
+    await store.workers.unregister(info.id)
+    assert not await store.workers.beat(info.id, 4096)
     assert await registration(store, info.id) is None
 
 
@@ -186,16 +186,16 @@ async def test_runs_of_a_worker_but_those_that_are_known(store: Store) -> None:
     known = await run(store, *(simple() for _ in range(20)))
     (unknown,) = await run(store, simple())
     ids = {job.id for job in known}
-    assert await store.runs_of(WORKER, 1, ids) == [unknown]
-    assert await store.runs_of(WORKER, 30, {*ids, unknown.id}) == []
-    assert len(await store.runs_of(WORKER, 30)) == 21
+    assert await store.runs.of_worker(WORKER, 1, ids) == [unknown]
+    assert await store.runs.of_worker(WORKER, 30, {*ids, unknown.id}) == []
+    assert len(await store.runs.of_worker(WORKER, 30)) == 21
 
 
 async def test_a_heartbeat_never_registers(store: Store, stores: Stores) -> None:
     """Once the registration is gone a beat says so, each time, and does not bring it back."""
     gone, other = worker(), worker()
-    await store.register(gone)
-    await store.register(other)
+    await store.workers.register(gone)
+    await store.workers.register(other)
 
     def beat(worker_id: ObjectId) -> bool:
         pulse = store.open_pulse()
@@ -205,8 +205,8 @@ async def test_a_heartbeat_never_registers(store: Store, stores: Stores) -> None
             pulse.close()
 
     assert in_a_thread(lambda: beat(gone.id))
-    await (await stores.open()).unregister(gone.id)
+    await (await stores.open()).workers.unregister(gone.id)
     assert not in_a_thread(lambda: beat(gone.id))
     assert not in_a_thread(lambda: beat(gone.id))
     assert in_a_thread(lambda: beat(other.id))
-    assert [each.id for each in (await store.registrations()).workers] == [other.id]
+    assert [each.id for each in (await store.workers.registrations()).workers] == [other.id]

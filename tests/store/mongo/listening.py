@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from job_processor.store.base import Hint
+from job_processor.store.hints import Hint
 from tests.processors import WAIT
 
 

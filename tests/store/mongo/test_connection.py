@@ -169,11 +169,11 @@ async def test_a_passed_database_serves_whatever_its_options(passed: Database) -
     store = MongoStore.from_database(passed)
     await store.setup()
     job = simple(payload={"deep": {"list": [1, {"at": NOW}]}})
-    await store.insert([job])
-    assert await store.get(job.id) == job
-    (claimed,) = await store.claim(claim())
-    await store.settle([end(claimed)])
-    (found,) = await store.find(JobQuery(status=JobStatus.FINISHED))
+    await store.intake.insert([job])
+    assert await store.history.get(job.id) == job
+    (claimed,) = await store.queue.claim(claim())
+    await store.runs.settle([end(claimed)])
+    (found,) = await store.history.find(JobQuery(status=JobStatus.FINISHED))
     assert found == end(claimed).written()
     assert found.scheduled_for.tzinfo is not None
     await store.close()
@@ -190,14 +190,14 @@ async def test_every_write_is_acknowledged_by_the_majority(
     store = MongoStore.from_database(passed)
     await store.setup()
     commands.sent.clear()
-    await store.insert([simple(), simple(), simple()])
-    await store.insert([simple()])
-    (job,) = await store.claim(claim())
-    await store.claim(claim(2))
-    await store.settle([end(job)])
+    await store.intake.insert([simple(), simple(), simple()])
+    await store.intake.insert([simple()])
+    (job,) = await store.queue.claim(claim())
+    await store.queue.claim(claim(2))
+    await store.runs.settle([end(job)])
     for call in (*WRITES.values(), *READS.values()):
         await call(store)
-    await store.put_setting("kind", "name", {"a": 2}, {"a": 1})
+    await store.settings.put("kind", "name", {"a": 2}, {"a": 1})
     await store.close()
     written = {"insert", "update", "findAndModify", "delete"}
     read = {"find", "aggregate"}

@@ -36,7 +36,7 @@ async def test_a_new_job_has_the_fields_of_the_node_package(
 ) -> None:
     """A plain job is written with every field of the shared schema and with no other."""
     job = simple(payload={"id": 1})
-    await store.insert([job])
+    await store.intake.insert([job])
     assert await stored(database) == {
         "_id": job.id,
         "name": "resize",
@@ -59,7 +59,7 @@ async def test_a_new_cron_task_has_the_fields_of_the_node_package(
     store: MongoStore, database: Database
 ) -> None:
     """A cron task has neither `sync` nor `payload`, and it has a `sentry_id`."""
-    await store.insert([occurrence(exclusive=True)])
+    await store.intake.insert([occurrence(exclusive=True)])
     assert await stored(database) == {
         "_id": occurrence().id,
         "name": "nightly",
@@ -81,7 +81,7 @@ async def test_a_cron_has_the_fields_of_the_node_package(
     store: MongoStore, database: Database
 ) -> None:
     """A cron's document is exactly the Node package's."""
-    await store.create_cron(cron())
+    await store.crons.create(cron())
     assert await stored(database) == {
         "_id": cron().id,
         "name": "nightly",
@@ -98,9 +98,9 @@ async def test_a_finished_job_has_the_fields_of_the_node_package(
     store: MongoStore, database: Database
 ) -> None:
     """A whole life adds no field; its output holds duration, result and error."""
-    await store.insert([simple()])
-    (run,) = await store.claim(claim())
-    await store.settle([end(run)])
+    await store.intake.insert([simple()])
+    (run,) = await store.queue.claim(claim())
+    await store.runs.settle([end(run)])
     document = await stored(database)
     assert document.keys() == {
         "_id",
@@ -136,7 +136,7 @@ async def test_skip_metadata_stands_only_in_a_skipped_job(
         exclusive=True,
         output=Output("--", None, None, metadata),
     )
-    await store.insert([job])
+    await store.intake.insert([job])
     assert (await stored(database))["output"] == {
         "duration": "--",
         "result": None,
@@ -147,15 +147,15 @@ async def test_skip_metadata_stands_only_in_a_skipped_job(
             "skipped_at": NOW,
         },
     }
-    assert await store.get(job.id) == job
+    assert await store.history.get(job.id) == job
 
 
 async def test_fields_of_ours_stand_only_where_they_are_used(
     store: MongoStore, database: Database
 ) -> None:
     """`attempt`, `crashes` and `planned_for` come with a retry and a crash, and go with the end."""
-    await store.insert([occurrence()])
-    (run,) = await store.claim(claim())
+    await store.intake.insert([occurrence()])
+    (run,) = await store.queue.claim(claim())
     retry = end(
         run,
         JobStatus.PENDING,
@@ -163,17 +163,17 @@ async def test_fields_of_ours_stand_only_where_they_are_used(
         attempt=2,
         crashes=1,
     )
-    await store.settle([retry])
+    await store.runs.settle([retry])
     document = await stored(database)
     assert (document["attempt"], document["crashes"], document["planned_for"]) == (2, 1, NOW)
-    (again,) = await store.claim(claim(now=NOW + 6 * SECOND))
+    (again,) = await store.queue.claim(claim(now=NOW + 6 * SECOND))
     assert again == replace(
         retry.written(),
         status=JobStatus.RUNNING,
         worker_id=WORKER,
         updated_at=NOW + 6 * SECOND,
     )
-    await store.settle([end(again)])
+    await store.runs.settle([end(again)])
     document = await stored(database)
     assert "crashes" not in document
     assert (document["attempt"], document["planned_for"]) == (2, NOW)
@@ -184,7 +184,7 @@ async def test_a_kill_request_has_the_fields_of_the_node_package(
 ) -> None:
     """A signal's document is exactly the Node package's."""
     job_id = ObjectId()
-    await store.request_kill(job_id, WORKER, NOW)
+    await store.kills.request(job_id, WORKER, NOW)
     document = await stored(database, "signals")
     assert isinstance(document.pop("_id"), ObjectId)
     assert document == {
@@ -209,8 +209,8 @@ async def test_a_registration_holds_any_name(store: MongoStore, database: Databa
         concurrency=10,
         started_at=NOW,
     )
-    await store.register(info)
-    (registered,) = (await store.registrations()).workers
+    await store.workers.register(info)
+    (registered,) = (await store.workers.registrations()).workers
     assert replace(registered, last_seen=NOW) == info
     document = await stored(database, "workers")
     assert document["hostname"] == "$host"
@@ -222,8 +222,8 @@ async def test_a_refreshed_registration_forgets_what_it_no_longer_has(
 ) -> None:
     """Registering again under the same id replaces the whole document."""
     info = worker(crons={"nightly": "1"})
-    await store.register(info)
-    await store.register(replace(info, crons={}))
+    await store.workers.register(info)
+    await store.workers.register(replace(info, crons={}))
     assert "crons" not in await stored(database, "workers")
 
 
@@ -234,7 +234,7 @@ async def test_a_node_worker_is_read_without_a_timeout(
     await database["job_processor.workers"].insert_one(
         {"_id": WORKER, "hostname": "node", "lastSeen": NOW, "tags": None}
     )
-    (registered,) = (await store.registrations()).workers
+    (registered,) = (await store.workers.registrations()).workers
     assert registered == worker(id=WORKER, hostname="node", timeout_s=None)
 
 
@@ -257,8 +257,8 @@ async def test_a_job_that_lacks_optional_fields_is_read(
             "of_the_future": {"x": 1},
         }
     )
-    assert await store.get(job_id) == simple(id=job_id, sync=True)
-    assert [job.id for job in await store.claim(claim())] == [job_id]
+    assert await store.history.get(job_id) == simple(id=job_id, sync=True)
+    assert [job.id for job in await store.queue.claim(claim())] == [job_id]
 
 
 def test_a_date_that_python_cannot_hold_costs_no_page() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from bson import ObjectId
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 from job_processor.models import JobStatus
 from job_processor.settings import CLAIM_NAMES
 from job_processor.store.mongo import MongoStore
-from job_processor.store.mongo.history import walks
 from job_processor.store.mongo.queue import spread
+from job_processor.store.mongo.selections import walks
 from job_processor.store.requests import JobQuery
 from tests.samples import NOW, SOON, claim, simple
 from tests.store.mongo.conftest import Commands, Database
@@ -43,17 +44,17 @@ async def test_each_statement_names_its_index(
     watched_store: MongoStore, commands: Commands
 ) -> None:
     """A claim its own, that of the overdue and the next due time the one by time, an update _id."""
-    await watched_store.insert([simple() for _ in range(3)])
+    await watched_store.intake.insert([simple() for _ in range(3)])
     commands.sent.clear()
-    assert len(await watched_store.claim(claim(2))) == 2
+    assert len(await watched_store.queue.claim(claim(2))) == 2
     assert hints(commands) == [["name", "status", "priority", "scheduled_for"], ["_id"]]
     commands.sent.clear()
-    assert len(await watched_store.claim(OVERDUE)) == 1
-    await watched_store.next_due(["resize"])
+    assert len(await watched_store.queue.claim(OVERDUE)) == 1
+    await watched_store.queue.next_due(["resize"])
     assert hints(commands) == [BY_TIME, BY_TIME]
     commands.sent.clear()
-    await watched_store.find(JobQuery(name="resize"))
-    await watched_store.find(JobQuery(status=JobStatus.RUNNING))
+    await watched_store.history.find(JobQuery(name="resize"))
+    await watched_store.history.find(JobQuery(status=JobStatus.RUNNING))
     assert hints(commands) == [["name", "status", "_id"], ["type", "status", "_id"]]
 
 
@@ -62,28 +63,28 @@ async def test_an_index_that_is_gone_costs_time_and_no_job(
     store: MongoStore, database: Database, caplog: pytest.LogCaptureFixture, index: str
 ) -> None:
     """Claims, looks ahead and pages go on, with one warning, until `setup()` has made it again."""
-    await store.insert([simple() for _ in range(4)])
+    await store.intake.insert([simple() for _ in range(4)])
     await database[JOBS].drop_index(index)
     for _ in range(2):
-        assert len(await store.claim(claim(1))) == 1
-        assert len(await store.claim(OVERDUE)) == 1
-        assert await store.next_due(["resize"]) == (NOW if _ == 0 else None)
+        assert len(await store.queue.claim(claim(1))) == 1
+        assert len(await store.queue.claim(OVERDUE)) == 1
+        assert await store.queue.next_due(["resize"]) == (NOW if _ == 0 else None)
     assert caplog.text.count(f"the index {index!r} of {JOBS} is gone") == 1
     await store.setup()
     await database[JOBS].drop_index(index)
-    await store.claim(claim(1))
-    await store.next_due(["resize"])
+    await store.queue.claim(claim(1))
+    await store.queue.next_due(["resize"])
     assert caplog.text.count("is gone") == 2
 
 
 async def test_a_page_without_its_index_is_a_page(store: MongoStore, database: Database) -> None:
     """What is found is the same."""
     jobs = [simple() for _ in range(3)]
-    await store.insert(jobs)
+    await store.intake.insert(jobs)
     for index in ("newest_by_name", "newest_by_type"):
         await database[JOBS].drop_index(index)
     for query in (JobQuery(), JobQuery(name="resize")):
-        assert await store.find(query) == jobs[::-1]
+        assert await store.history.find(query) == jobs[::-1]
 
 
 # --- pages of many names ------------------------------------------------------------------------
@@ -96,15 +97,15 @@ async def test_a_page_of_many_names_is_merged(
 ) -> None:
     """No statement has more than 200 pairs of name and state, and the pages are those of all."""
     jobs = [simple(name=name) for _ in range(3) for name in MANY]
-    await watched_store.insert(jobs)
+    await watched_store.intake.insert(jobs)
     commands.sent.clear()
     query = JobQuery(names=MANY, limit=50, oldest_first=oldest_first, status=status)
-    pages, last = [], await watched_store.find(query)
+    pages, last = [], await watched_store.history.find(query)
     while last:
         pages.append(last)
         at = last[-1].id
         rest = replace(query, above=at) if oldest_first else replace(query, after=at)
-        last = await watched_store.find(rest)
+        last = await watched_store.history.find(rest)
     assert [job for page in pages for job in page] == (jobs if oldest_first else jobs[::-1])
     assert [len(page) for page in pages] == [50, 50, 50, 50, 10]
     for name, sent in commands.sent:
@@ -147,7 +148,8 @@ def test_equals_are_chosen_by_chance() -> None:
 async def test_lost_candidates_make_nobody_pass_over_what_is_urgent(store: MongoStore) -> None:
     """However far a claim spreads, it takes the urgent jobs first."""
     urgent = [simple(priority=9) for _ in range(CLAIM_NAMES // 5)]
-    await store.insert([*[simple() for _ in range(100)], *urgent])
-    store._claims._spread = 8  # what some claims in a row that lost a candidate lead to
-    taken = await store.claim(claim(len(urgent), now=SOON))
+    await store.intake.insert([*[simple() for _ in range(100)], *urgent])
+    queue: Any = store.queue
+    queue._spread = 8  # what some claims in a row that lost a candidate lead to
+    taken = await store.queue.claim(claim(len(urgent), now=SOON))
     assert {job.id for job in taken} == {job.id for job in urgent}

@@ -77,8 +77,8 @@ def insist(proxy: Proxy) -> Insistent:
 
 async def claimed(store: MongoStore, count: int) -> list[Job]:
     """Insert jobs and claim them."""
-    await store.insert([simple() for _ in range(count)])
-    return [job for _ in range(count) for job in await store.claim(claim(1))]
+    await store.intake.insert([simple() for _ in range(count)])
+    return [job for _ in range(count) for job in await store.queue.claim(claim(1))]
 
 
 # --- insert -------------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ async def test_jobs_are_inserted_once(
 ) -> None:
     """A repeated insert finds its own first attempt, and refuses nothing."""
     jobs = [simple() for _ in range(count)]
-    assert await insist("insert", lambda: distant.insert(jobs)) == []
+    assert await insist("insert", lambda: distant.intake.insert(jobs)) == []
     assert insist.failures == (0 if retried else 1)
     assert await database[JOBS].count_documents({}) == count
 
@@ -100,8 +100,8 @@ async def test_an_exclusive_job_is_not_refused_by_its_own_first_attempt(
 ) -> None:
     """The job that stands in the way is the job itself, so it counts as inserted."""
     jobs = [simple(exclusive=True), simple(name="other", exclusive=True)]
-    assert await insist("insert", lambda: distant.insert(jobs[:1])) == []
-    assert await insist("insert", lambda: distant.insert(jobs)) == []
+    assert await insist("insert", lambda: distant.intake.insert(jobs[:1])) == []
+    assert await insist("insert", lambda: distant.intake.insert(jobs)) == []
     assert await database[JOBS].count_documents({}) == 2
 
 
@@ -110,8 +110,8 @@ async def test_another_exclusive_job_is_refused_all_the_same(
 ) -> None:
     """After a lost reply the answer still tells who was refused."""
     first, second, other = (simple(exclusive=True), simple(exclusive=True), simple(name="other"))
-    await store.insert([first])
-    assert await insist("insert", lambda: distant.insert([second, other])) == [second]
+    await store.intake.insert([first])
+    assert await insist("insert", lambda: distant.intake.insert([second, other])) == [second]
 
 
 # --- claim --------------------------------------------------------------------------------------
@@ -122,11 +122,11 @@ async def test_a_claimed_job_stands_under_its_worker(
 ) -> None:
     """A claim whose reply was lost is repeated by nobody; its job is in `runs_of`."""
     jobs = [simple(), simple(scheduled_for=SOON)]
-    await store.insert(jobs)
-    answer = await insist("findAndModify", lambda: distant.claim(claim(1)))
+    await store.intake.insert(jobs)
+    answer = await insist("findAndModify", lambda: distant.queue.claim(claim(1)))
     assert insist.failures == 1
     assert [job.id for job in answer] == [jobs[1].id]
-    ours = [job.id for job in await distant.runs_of(WORKER, 10)]
+    ours = [job.id for job in await distant.runs.of_worker(WORKER, 10)]
     assert sorted(ours) == sorted(job.id for job in jobs)
 
 
@@ -135,10 +135,10 @@ async def test_a_claimed_batch_stands_under_its_worker(
 ) -> None:
     """A batch whose reply was lost is not claimed a second time, and is in `runs_of`."""
     jobs = [simple() for _ in range(3)]
-    await store.insert(jobs)
-    assert await insist("update", lambda: distant.claim(claim(3))) == []
+    await store.intake.insert(jobs)
+    assert await insist("update", lambda: distant.queue.claim(claim(3))) == []
     assert insist.failures == 1  # pymongo repeats no update of many
-    assert {job.id for job in await distant.runs_of(WORKER, 10)} == {job.id for job in jobs}
+    assert {job.id for job in await distant.runs.of_worker(WORKER, 10)} == {job.id for job in jobs}
 
 
 # --- settle -------------------------------------------------------------------------------------
@@ -164,8 +164,8 @@ async def test_a_settlement_is_recognized(
     """A repeated settlement returns the same ids as the one whose reply was lost."""
     settlements = [settlement(job) for job in await claimed(store, count)]
     ids = {each.job.id for each in settlements}
-    assert (await insist("update", lambda: distant.settle(settlements))).won == ids
-    found = {job.id: job for job in await store.get_many(ids)}
+    assert (await insist("update", lambda: distant.runs.settle(settlements))).won == ids
+    found = {job.id: job for job in await store.history.get_many(ids)}
     assert found == {each.job.id: each.written() for each in settlements}
 
 
@@ -175,13 +175,13 @@ async def test_a_settlement_in_part_is_recognized(
     """Of a batch, ours are those settled now and those settled before; not what was taken away."""
     jobs = await claimed(store, 3)
     settlements = [end(job) for job in jobs]
-    await insist("update", lambda: distant.settle(settlements[:1]))
+    await insist("update", lambda: distant.runs.settle(settlements[:1]))
     rescuer = ObjectId()
     taken_away = {"$set": {"worker_id": rescuer}}
     await database[JOBS].update_one({"_id": jobs[1].id}, taken_away)
-    verdict = await insist("update", lambda: distant.settle(settlements))
+    verdict = await insist("update", lambda: distant.runs.settle(settlements))
     assert verdict.won == {jobs[0].id, jobs[2].id}
-    (left,) = await store.runs_of(rescuer, 10)
+    (left,) = await store.runs.of_worker(rescuer, 10)
     assert left == replace(jobs[1], worker_id=rescuer)
 
 
@@ -190,8 +190,8 @@ async def test_the_end_of_another_is_not_recognized(
 ) -> None:
     """A job that a rescuer settled before us is not ours, whatever reply was lost."""
     (job,) = await claimed(store, 1)
-    await store.settle([replace(end(job, JobStatus.ERRORED), writer=ObjectId())])
-    assert (await insist("update", lambda: distant.settle([end(job)]))).won == set()
+    await store.runs.settle([replace(end(job, JobStatus.ERRORED), writer=ObjectId())])
+    assert (await insist("update", lambda: distant.runs.settle([end(job)]))).won == set()
 
 
 # --- the other verbs ----------------------------------------------------------------------------
@@ -202,9 +202,9 @@ async def test_moved_runs_are_told_again(
 ) -> None:
     """A repetition moves nothing, and returns what runs under the new id."""
     jobs, new = await claimed(store, 3), ObjectId()
-    moved = await insist("update", lambda: distant.move_runs(WORKER, new))
+    moved = await insist("update", lambda: distant.runs.move(WORKER, new))
     assert moved == {job.id for job in jobs}
-    assert await store.runs_of(WORKER, 10) == []
+    assert await store.runs.of_worker(WORKER, 10) == []
 
 
 async def test_a_waiting_job_is_killed_once(
@@ -212,10 +212,10 @@ async def test_a_waiting_job_is_killed_once(
 ) -> None:
     """A repetition finds it waiting no more (None), and it has the end of the first try."""
     job = simple()
-    await store.insert([job])
+    await store.intake.insert([job])
     times = iter([NOW + timedelta(seconds=seconds) for seconds in range(5)])
-    killed = await insist("update", lambda: distant.kill_waiting(job.id, next(times)))
-    found = await store.get(job.id)
+    killed = await insist("update", lambda: distant.kills.kill_waiting(job.id, next(times)))
+    found = await store.history.get(job.id)
     assert found == replace(job, status=JobStatus.KILLED, updated_at=NOW, ended_at=NOW)
     assert killed == (found if retried else None)
 
@@ -225,10 +225,10 @@ async def test_two_kill_requests_are_one(
 ) -> None:
     """A request that stands there twice is found once, and acknowledged once."""
     job_id = ObjectId()
-    await insist("insert", lambda: distant.request_kill(job_id, WORKER, NOW))
-    assert await store.kill_requests([job_id]) == {job_id}
-    await insist("update", lambda: distant.acknowledge_kills([job_id]))
-    assert await store.kill_requests([job_id]) == set()
+    await insist("insert", lambda: distant.kills.request(job_id, WORKER, NOW))
+    assert await store.kills.requested([job_id]) == {job_id}
+    await insist("update", lambda: distant.kills.acknowledge([job_id]))
+    assert await store.kills.requested([job_id]) == set()
 
 
 async def test_a_worker_is_registered_once(
@@ -236,10 +236,10 @@ async def test_a_worker_is_registered_once(
 ) -> None:
     """A repeated registration refreshes the first, and one whose end was lost is gone."""
     ours = worker()
-    await insist("update", lambda: distant.register(ours))
-    assert [each.id for each in (await store.registrations()).workers] == [ours.id]
-    await insist("delete", lambda: distant.unregister(ours.id))
-    assert (await store.registrations()).workers == ()
+    await insist("update", lambda: distant.workers.register(ours))
+    assert [each.id for each in (await store.workers.registrations()).workers] == [ours.id]
+    await insist("delete", lambda: distant.workers.unregister(ours.id))
+    assert (await store.workers.registrations()).workers == ()
 
 
 async def test_a_setting_is_put_once(
@@ -247,9 +247,9 @@ async def test_a_setting_is_put_once(
 ) -> None:
     """A repetition may say that it lost; whoever reads then finds what it wanted to put."""
     for lost, value, expected in (("insert", {"a": 1}, None), ("update", {"a": 2}, {"a": 1})):
-        put = await insist(lost, lambda: distant.put_setting("kind", "name", value, expected))  # noqa: B023  # called at once
+        put = await insist(lost, lambda: distant.settings.put("kind", "name", value, expected))  # noqa: B023  # called at once
         assert put is retried
-        assert await store.settings("kind") == {"name": value}
+        assert await store.settings.all("kind") == {"name": value}
 
 
 async def test_a_cron_is_created_and_moved_once(
@@ -257,9 +257,9 @@ async def test_a_cron_is_created_and_moved_once(
 ) -> None:
     """A repetition may say that another was first; one cron is there, as it was to be."""
     made = cron()
-    assert await insist("update", lambda: distant.create_cron(made)) is retried
-    assert await store.crons() == [made]
-    moved = await insist("update", lambda: distant.update_cron(made, "0 * * * *", SOON, SOON))
+    assert await insist("update", lambda: distant.crons.create(made)) is retried
+    assert await store.crons.all() == [made]
+    moved = await insist("update", lambda: distant.crons.update(made, "0 * * * *", SOON, SOON))
     assert moved is retried
     after = replace(made, cron_string="0 * * * *", scheduled_for=SOON, updated_at=SOON)
-    assert await store.crons() == [after]
+    assert await store.crons.all() == [after]

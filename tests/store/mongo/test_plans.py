@@ -62,7 +62,7 @@ async def backlog(store: MongoStore) -> None:
     Many of them on a real server, which tells how many it looks at.
     """
     others, urgencies = (CLAIM_NAMES, 4) if IS_REAL else (5, 2)
-    await store.insert(
+    await store.intake.insert(
         [
             simple(name=name, scheduled_for=moment, priority=urgency % 3)
             for name in (*NAMES, *(f"other_{number}" for number in range(others)))
@@ -70,8 +70,8 @@ async def backlog(store: MongoStore) -> None:
             for urgency in range(urgencies)
         ]
     )
-    ended = await store.claim(claim(25 * urgencies, *NAMES, now=NOW))
-    await store.settle([end(job) for job in ended])
+    ended = await store.queue.claim(claim(25 * urgencies, *NAMES, now=NOW))
+    await store.runs.settle([end(job) for job in ended])
 
 
 @pytest.mark.usefixtures("backlog")
@@ -80,7 +80,7 @@ async def test_a_claim_walks_the_index_that_is_made_for_it(
     watched_store: MongoStore, database: Database, commands: Commands, limit: int
 ) -> None:
     """It reads the head of each name, sorts nothing, and looks at no document that it leaves."""
-    taken = await watched_store.claim(claim(limit, *NAMES, now=NOW))
+    taken = await watched_store.queue.claim(claim(limit, *NAMES, now=NOW))
     assert len(taken) == limit
     head, *_ = await plans(database, commands)
     assert head.indexes == {"claim"}
@@ -99,12 +99,12 @@ async def test_nothing_reads_the_whole_collection(
     watched_store: MongoStore, database: Database, commands: Commands
 ) -> None:
     """Not what a worker does all the time: claims, settlements, looks ahead and at its own runs."""
-    runs = await watched_store.claim(claim(10, *NAMES, now=NOW))
-    await watched_store.settle([end(run) for run in runs])
-    await watched_store.next_due(NAMES)
-    await watched_store.runs_of(WORKER, 10)
-    await watched_store.find_active("simple", NAMES[0])
-    await watched_store.kill_requests([run.id for run in runs])
+    runs = await watched_store.queue.claim(claim(10, *NAMES, now=NOW))
+    await watched_store.runs.settle([end(run) for run in runs])
+    await watched_store.queue.next_due(NAMES)
+    await watched_store.runs.of_worker(WORKER, 10)
+    await watched_store.history.find_active("simple", NAMES[0])
+    await watched_store.kills.requested([run.id for run in runs])
     found = await plans(database, commands)
     assert len(found) >= 7
     for plan in found:
@@ -118,14 +118,14 @@ async def test_statements_take_the_index_that_they_name(
 ) -> None:
     """The overdue, the next due time, pages of names and of all, and one job by its id."""
     job = simple(name="rare")
-    await watched_store.insert([job])
+    await watched_store.intake.insert([job])
     for call, index in (
-        (watched_store.claim(replace(claim(1, *NAMES), overdue_since=NOW)), BY_TIME.name),
-        (watched_store.next_due(NAMES), BY_TIME.name),
-        (watched_store.find(JobQuery(name="rare")), NEWEST_BY_NAME.name),
-        (watched_store.find(JobQuery(names=tuple(NAMES[:20]))), NEWEST_BY_NAME.name),
-        (watched_store.find(JobQuery()), NEWEST_BY_TYPE.name),
-        (watched_store.get(job.id), "_id_"),
+        (watched_store.queue.claim(replace(claim(1, *NAMES), overdue_since=NOW)), BY_TIME.name),
+        (watched_store.queue.next_due(NAMES), BY_TIME.name),
+        (watched_store.history.find(JobQuery(name="rare")), NEWEST_BY_NAME.name),
+        (watched_store.history.find(JobQuery(names=tuple(NAMES[:20]))), NEWEST_BY_NAME.name),
+        (watched_store.history.find(JobQuery()), NEWEST_BY_TYPE.name),
+        (watched_store.history.get(job.id), "_id_"),
     ):
         commands.sent.clear()
         await call
@@ -143,7 +143,7 @@ async def test_names_are_told_by_jumps(
     watched_store: MongoStore, database: Database, commands: Commands
 ) -> None:
     """From one name to the next in an index, however many jobs a name has."""
-    await watched_store.names(1000)
+    await watched_store.history.names(1000)
     for plan in await plans(database, commands):
         assert "DISTINCT_SCAN" in plan.stages, plan.command
 
@@ -153,7 +153,7 @@ async def test_candidates_are_taken_by_their_ids(
     watched_store: MongoStore, database: Database, commands: Commands
 ) -> None:
     """The claim of many looks at its candidates and at no other job."""
-    taken = await watched_store.claim(claim(10, *NAMES, now=NOW))
+    taken = await watched_store.queue.claim(claim(10, *NAMES, now=NOW))
     assert len(taken) == 10
     _, update, _ = await plans(database, commands)
     assert update.indexes <= {"_id_"}

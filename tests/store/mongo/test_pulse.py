@@ -78,8 +78,8 @@ async def test_a_heartbeat_has_a_connection_of_its_own(
             store = MongoStore.from_database(client.get_default_database())
             await store.setup()
             ours = worker()
-            await store.register(ours)
-            registered = (await store.registrations()).workers[0].last_seen
+            await store.workers.register(ours)
+            registered = (await store.workers.registrations()).workers[0].last_seen
             before, sent = len(proxy.requests), len(commands.sent)
             pulse = await asyncio.to_thread(store.open_pulse)
             assert await asyncio.to_thread(pulse.beat, ours.id)
@@ -91,7 +91,7 @@ async def test_a_heartbeat_has_a_connection_of_its_own(
             assert len(beats) == 2
             assert all(b"majority" in each for each in beats)
             assert len(commands.sent) == sent
-            seen = (await store.registrations()).workers[0].last_seen
+            seen = (await store.workers.registrations()).workers[0].last_seen
             assert seen >= registered > NOW
             await store.close()
 
@@ -109,7 +109,7 @@ async def test_a_heartbeat_that_gets_no_answer_says_so(
         store = MongoStore.from_database(client.get_default_database())
         await store.setup()
         ours = worker()
-        await store.register(ours)
+        await store.workers.register(ours)
         pulse = await asyncio.to_thread(store.open_pulse)
         proxy.swallow_reply("\x02update\x00")
         assert await asyncio.to_thread(pulse.beat, ours.id)

@@ -26,59 +26,59 @@ CLAIM_OF_MANY = ["find", "update", "find"]
 """Candidates, the claim itself, and which of them it took."""
 
 COSTS: dict[str, list[str]] = {
-    "claim": ["findAndModify"],
-    "insert": ["insert"],
-    "settle": ["update", "find"],  # nothing matched
-    "move_runs": ["update", "find"],
-    "release_key": ["update"],
-    "replace": ["update"],
-    "save_notes": ["update"],
-    "save_state": ["update"],
-    "requeue": ["update"],
-    "kill_waiting": ["update"],
-    "request_kill": ["update", "insert"],
-    "acknowledge_kills": ["find", "find"],
-    "register": ["update"],
-    "beat": ["update"],
-    "unregister": ["delete"],
-    "remove_dead": ["delete"],
-    "create_cron": ["update"],
-    "update_cron": ["update"],
-    "remove_cron": ["find", "delete"],
-    "remove_occurrences": ["find"],
-    "skip_waiting": ["update"],
-    "put_setting": ["insert"],
-    "remove_setting": ["delete"],
-    "remove_settings_before": ["delete"],
-    "delete": ["find"],
-    "add_rollups": ["update"],
-    "prune": ["delete", "delete", *["find"] * 4, "update", "delete", "find"],
+    "queue.claim": ["findAndModify"],
+    "intake.insert": ["insert"],
+    "runs.settle": ["update", "find"],  # nothing matched
+    "runs.move": ["update", "find"],
+    "intake.release_key": ["update"],
+    "intake.replace": ["update"],
+    "runs.save_notes": ["update"],
+    "runs.save_state": ["update"],
+    "history.requeue": ["update"],
+    "kills.kill_waiting": ["update"],
+    "kills.request": ["update", "insert"],
+    "kills.acknowledge": ["find", "find"],
+    "workers.register": ["update"],
+    "workers.beat": ["update"],
+    "workers.unregister": ["delete"],
+    "workers.remove_dead": ["delete"],
+    "crons.create": ["update"],
+    "crons.update": ["update"],
+    "crons.remove": ["find", "delete"],
+    "crons.remove_occurrences": ["find"],
+    "crons.skip_waiting": ["update"],
+    "settings.put": ["insert"],
+    "settings.remove": ["delete"],
+    "settings.remove_before": ["delete"],
+    "history.delete": ["find"],
+    "rollups.add": ["update"],
+    "history.prune": ["delete", "delete", *["find"] * 4, "update", "delete", "find"],
     "ping": ["hello"],
-    "next_due": ["find"],
-    "runs_of": ["find"],
-    "kill_requests": ["find", "find"],
-    "registrations": ["aggregate"],
-    "running_worker_ids": ["aggregate"],
-    "crons": ["find"],
-    "settings": ["find"],
-    "last_settings": ["find"],
-    "get": ["find"],
-    "get_many": ["find"],
-    "states_of": ["find"],
-    "find": ["find"],
-    "find_active": ["find", "find"],
-    "find_holder": ["find", "find"],
-    "state": ["find"],
-    "count_matching": ["aggregate"],
-    "rollups": ["find"],
-    "find_summaries": ["find"],
-    "summaries_of_runs": ["find"],
-    "latest": ["aggregate"],
-    "vitals": ["aggregate", "find"],
-    "count_alive": ["aggregate"],
-    "queue": ["find"],
-    "names": ["aggregate", "aggregate"],
-    "count": ["aggregate"],
+    "queue.next_due": ["find"],
+    "runs.of_worker": ["find"],
+    "kills.requested": ["find", "find"],
+    "workers.registrations": ["aggregate"],
+    "runs.workers": ["aggregate"],
+    "crons.all": ["find"],
+    "settings.all": ["find"],
+    "settings.last": ["find"],
+    "history.get": ["find"],
+    "history.get_many": ["find"],
+    "history.states_of": ["find"],
+    "history.find": ["find"],
+    "history.find_active": ["find", "find"],
+    "intake.find_holder": ["find", "find"],
+    "runs.state": ["find"],
+    "history.count_matching": ["aggregate"],
+    "rollups.since": ["find"],
+    "history.summaries": ["find"],
+    "runs.summaries": ["find"],
+    "history.latest": ["aggregate"],
+    "workers.vitals": ["aggregate", "find"],
+    "workers.count_alive": ["aggregate"],
+    "queue.due": ["find"],
+    "history.names": ["aggregate", "aggregate"],
+    "history.count": ["aggregate"],
 }
 
 WINDOW = 2.0
@@ -91,8 +91,8 @@ MOST_IDLE = 15
 
 async def running(store: MongoStore, count: int) -> list[Job]:
     """Insert and claim jobs."""
-    await store.insert([simple() for _ in range(count)])
-    return await store.claim(claim(count))
+    await store.intake.insert([simple() for _ in range(count)])
+    return await store.queue.claim(claim(count))
 
 
 async def test_each_verb_has_its_cost(watched_store: MongoStore, commands: Commands) -> None:
@@ -110,25 +110,25 @@ async def test_many_cost_no_more_than_few(
     watched_store: MongoStore, commands: Commands, count: int
 ) -> None:
     """An insert is one command, a claim three, a settlement one, for two jobs or for hundreds."""
-    await watched_store.insert([simple() for _ in range(count)])
+    await watched_store.intake.insert([simple() for _ in range(count)])
     assert commands.names == ["insert"]
     commands.sent.clear()
-    jobs = await watched_store.claim(claim(count))
+    jobs = await watched_store.queue.claim(claim(count))
     assert len(jobs) == count
     assert commands.names == CLAIM_OF_MANY
     commands.sent.clear()
-    verdict = await watched_store.settle([end(job) for job in jobs])
+    verdict = await watched_store.runs.settle([end(job) for job in jobs])
     assert verdict.won == {job.id for job in jobs}
     assert commands.names == ["update"]
     commands.sent.clear()
-    assert await watched_store.claim(claim(count)) == []
+    assert await watched_store.queue.claim(claim(count)) == []
     assert commands.names == ["find"]
 
 
 async def test_one_job_costs_three_commands(watched_store: MongoStore, commands: Commands) -> None:
     """Insert, claim and settlement of a lone job are one command each."""
     (job,) = await running(watched_store, 1)
-    await watched_store.settle([end(job)])
+    await watched_store.runs.settle([end(job)])
     assert commands.names == ["insert", "findAndModify", "update"]
 
 
@@ -136,9 +136,9 @@ async def test_the_last_job_of_a_batch_costs_no_update_of_many(
     watched_store: MongoStore, commands: Commands
 ) -> None:
     """A worker with free slots that finds one job claims it in two commands."""
-    await watched_store.insert([simple()])
+    await watched_store.intake.insert([simple()])
     commands.sent.clear()
-    assert len(await watched_store.claim(claim(10))) == 1
+    assert len(await watched_store.queue.claim(claim(10))) == 1
     assert commands.names == ["find", "findAndModify"]
 
 
@@ -150,7 +150,7 @@ async def test_a_settlement_reads_only_what_did_not_match(
     jobs = await running(watched_store, count)
     foreign = [replace(jobs[0], worker_id=ObjectId()), *jobs[1:]]
     commands.sent.clear()
-    verdict = await watched_store.settle([end(job) for job in foreign])
+    verdict = await watched_store.runs.settle([end(job) for job in foreign])
     assert verdict.won == {job.id for job in jobs[1:]}
     assert commands.names == ["update", "find"]
 

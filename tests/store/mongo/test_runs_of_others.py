@@ -22,13 +22,13 @@ async def test_whatever_moment_they_have(
 ) -> None:
     """The fence has the `updated_at` that was read; of a run that has none it asks for none."""
     job = simple()
-    await store.insert([job])
+    await store.intake.insert([job])
     claimed: dict[str, Any] = {"status": "running", "worker_id": OTHER_WORKER, "started_at": NOW}
     change: dict[str, Any] = {"$set": {**claimed, "updated_at": moment}}
     if moment == "absent":
         change = {"$set": claimed, "$unset": {"updated_at": ""}}
     jobs = database["job_processor.jobs"]
     await jobs.update_one({"_id": job.id}, change, bypass_document_validation=True)
-    (run,) = await store.runs_of(OTHER_WORKER, 10)
-    verdict = await store.settle([end(run)])
+    (run,) = await store.runs.of_worker(OTHER_WORKER, 10)
+    verdict = await store.runs.settle([end(run)])
     assert verdict.won == {job.id}

@@ -98,7 +98,7 @@ async def test_one_refusal_hides_no_other_index(
     await faults.fail("createIndexes", CANNOT_CREATE_INDEX)
     await faulty_store.setup()
     assert "the index 'newest_by_name' cannot be made" in caplog.text
-    assert await faulty_store.insert([simple()]) == []
+    assert await faulty_store.intake.insert([simple()]) == []
 
 
 async def test_an_older_server_that_takes_the_indexes_is_served(
@@ -112,7 +112,7 @@ async def test_an_older_server_that_takes_the_indexes_is_served(
     monkeypatch.setattr(servers, "OLDEST_WIRE_VERSION", 10_000)
     await store.setup()
     assert caplog.text.count("older than MongoDB 6.0") == 1
-    assert await store.insert([simple()]) == []
+    assert await store.intake.insert([simple()]) == []
 
 
 async def test_a_validator_that_a_server_does_not_know_is_a_warning(

@@ -148,8 +148,8 @@ async def test_an_equal_index_of_another_name_serves(fresh: MongoStore, database
     await database.command("createIndexes", JOBS, indexes=[{"key": key, "name": "by_hand"}])
     await fresh.setup()
     assert "claim" not in await indexes(database, "jobs")
-    await fresh.insert([simple()])
-    assert len(await fresh.claim(claim())) == 1
+    await fresh.intake.insert([simple()])
+    assert len(await fresh.queue.claim(claim())) == 1
 
 
 async def test_a_partial_filter_is_compared_by_its_meaning(
@@ -206,7 +206,7 @@ async def test_the_validator_refuses_a_malformed_job(store: MongoStore, database
         await database[JOBS].insert_one(malformed)
     of_the_future = job_document(simple()) | {"rate": {"limit": 1}, "priority": 5}
     await database[JOBS].insert_one(of_the_future)
-    assert len(await store.find(JobQuery())) == 1
+    assert len(await store.history.find(JobQuery())) == 1
 
 
 async def test_the_validator_is_moderate(fresh: MongoStore, database: Database) -> None:
@@ -242,8 +242,8 @@ async def test_a_prefix_has_collections_of_its_own(mongo_db_url: str, database: 
     stores = [open_mongo(mongo_db_url, prefix=prefix) for prefix in ("one", "two.deep")]
     for store in stores:
         await store.setup()
-    await stores[0].insert([simple()])
-    assert [len(await store.find(JobQuery())) for store in stores] == [1, 0]
+    await stores[0].intake.insert([simple()])
+    assert [len(await store.history.find(JobQuery())) for store in stores] == [1, 0]
     assert await stores[1].ping() > NOW
     assert sorted(await database.list_collection_names(filter={"name": {"$regex": "^two"}})) == [
         "two.deep.jobs",

@@ -20,7 +20,7 @@ async def test_without_the_privilege_there_is_no_validator_but_a_warning(
     await faults.fail("collMod", 13)
     await faulty_store.setup()
     assert "gets no validator" in caplog.text
-    assert await faulty_store.insert([simple()]) == []
+    assert await faulty_store.intake.insert([simple()]) == []
 
 
 async def test_without_the_privilege_for_indexes_setup_says_how_to_make_them(
@@ -61,5 +61,5 @@ async def test_an_error_while_running_is_no_setup_error(
     await faulty_store.setup()
     await faults.fail("find", 8000)
     with pytest.raises(StoreError) as caught:
-        await faulty_store.get(ObjectId())
+        await faulty_store.history.get(ObjectId())
     assert type(caught.value) is StoreError

@@ -15,8 +15,8 @@ pytestmark = pytest.mark.mongo
 
 async def running(store: MongoStore) -> Job:
     """Return a job that runs."""
-    await store.insert([simple()])
-    (job,) = await store.claim(claim())
+    await store.intake.insert([simple()])
+    (job,) = await store.queue.claim(claim())
     return job
 
 
@@ -34,12 +34,12 @@ async def kept(database: Database) -> list[str]:
 async def test_a_request_outlives_its_signal(store: MongoStore, database: Database) -> None:
     """After an hour, or at once where the asking clock is wrong, the signal is gone; it stands."""
     job = await running(store)
-    await store.request_kill(job.id, WORKER, NOW)
+    await store.kills.request(job.id, WORKER, NOW)
     await expire(database)
-    assert await store.kill_requests([job.id]) == {job.id}
-    await store.settle([end(job, JobStatus.KILLED)])
-    await store.acknowledge_kills([job.id])
-    assert await store.kill_requests([job.id]) == set()
+    assert await store.kills.requested([job.id]) == {job.id}
+    await store.runs.settle([end(job, JobStatus.KILLED)])
+    await store.kills.acknowledge([job.id])
+    assert await store.kills.requested([job.id]) == set()
     assert await kept(database) == []
 
 
@@ -55,9 +55,9 @@ async def test_a_signal_of_node_is_a_request(store: MongoStore, database: Databa
         "ack": False,
     }
     await database["job_processor.signals"].insert_one(signal)
-    assert await store.kill_requests([job.id]) == {job.id}
-    await store.settle([end(job, JobStatus.KILLED)])
-    await store.acknowledge_kills([job.id])
+    assert await store.kills.requested([job.id]) == {job.id}
+    await store.runs.settle([end(job, JobStatus.KILLED)])
+    await store.kills.acknowledge([job.id])
     (found,) = await database["job_processor.signals"].find().to_list()
     assert found == {**signal, "created_at": found["created_at"], "ack": True}
 
@@ -66,19 +66,19 @@ async def test_what_is_kept_of_an_ended_job_goes(store: MongoStore, database: Da
     """A Node worker acknowledges its signal alone; a prune takes the rest, never of active ones."""
     ended, active = await running(store), await running(store)
     for job in (ended, active):
-        await store.request_kill(job.id, WORKER, NOW)
+        await store.kills.request(job.id, WORKER, NOW)
     await database["job_processor.signals"].update_many({}, {"$set": {"ack": True}})
-    await store.settle([end(ended, JobStatus.KILLED)])
-    await store.prune(NOW - SECOND, 10)
+    await store.runs.settle([end(ended, JobStatus.KILLED)])
+    await store.history.prune(NOW - SECOND, 10)
     assert await kept(database) == [str(active.id)]
-    assert await store.kill_requests([ended.id, active.id]) == {active.id}
+    assert await store.kills.requested([ended.id, active.id]) == {active.id}
 
 
 async def test_a_signal_of_an_active_job_stays_open(store: MongoStore, database: Database) -> None:
     """A Node worker may have yet to see it."""
     job = await running(store)
-    await store.request_kill(job.id, WORKER, NOW)
-    await store.acknowledge_kills([job.id])
+    await store.kills.request(job.id, WORKER, NOW)
+    await store.kills.acknowledge([job.id])
     (signal,) = await database["job_processor.signals"].find().to_list()
     assert signal["ack"] is False
 
@@ -89,5 +89,5 @@ async def test_a_second_request_takes_the_place_of_the_first(
     """However often somebody kills, one is kept of a job."""
     job = await running(store)
     for _ in range(3):
-        await store.request_kill(job.id, WORKER, NOW)
+        await store.kills.request(job.id, WORKER, NOW)
     assert await kept(database) == [str(job.id)]

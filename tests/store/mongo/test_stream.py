@@ -18,7 +18,7 @@ from pymongo.monitoring import CommandListener, CommandStartedEvent
 from pymongo.server_description import ServerDescription
 
 from job_processor import JobDef, JobProcessor
-from job_processor.store.base import ANYTHING, Hint
+from job_processor.store.hints import ANYTHING, Hint
 from job_processor.store.mongo import MongoStore, open_mongo, stream, watch
 from job_processor.store.mongo.errors import is_unauthorized
 from job_processor.store.mongo.stream import OneServer
@@ -59,7 +59,7 @@ async def test_a_pool_of_one_connection_serves_calls_beside_the_stream(
     await listener.until(ANYTHING)
     async with asyncio.timeout(stream.AWAIT_MS / 1000):  # less than that for all of them
         for _ in range(5):
-            await store.runs_of(ObjectId(), 5)
+            await store.runs.of_worker(ObjectId(), 5)
     await store.close()
 
 
@@ -213,7 +213,7 @@ async def test_every_request_goes_to_the_same_server(
         watching.subscribe(listener)
         await listener.until(ANYTHING)
         for _ in range(10):
-            await store.insert([simple()])
+            await store.intake.insert([simple()])
             await listener.until(Hint.WORK)
         assert len(set(addresses.of_getmore)) == 1
         await watching.close()
@@ -246,22 +246,22 @@ async def test_a_forbidden_stream_is_tried_again_now_and_then(
     """Meanwhile workers know that they must poll; once it is allowed, they are told again."""
     store = open_mongo(faulty_url)
     await store.setup()
-    assert store.hints_of_others
-    assert store.hints_are_prompt
+    assert store.abilities.hints_of_others
+    assert store.abilities.hints_are_prompt
     monkeypatch.setattr(watch, "_UNSUPPORTED_PAUSE", 0.05)
     await faults.fail("aggregate", 13, times=None)
     listener = Listener()
     store.subscribe(listener)
 
     async def polls() -> bool:
-        return not store.hints_of_others and not store.hints_are_prompt
+        return not store.abilities.hints_of_others and not store.abilities.hints_are_prompt
 
     await eventually(polls, "the end of the stream")
     await listener.until(ANYTHING)  # everybody is to look, and sooner from now on
     await faults.stop()
 
     async def told() -> bool:
-        return store.hints_of_others and store.hints_are_prompt
+        return store.abilities.hints_of_others and store.abilities.hints_are_prompt
 
     await eventually(told, "a stream")
     await store.close()
@@ -277,7 +277,7 @@ async def test_options_that_nobody_tells_mean_polling(
     store.subscribe(Listener())
 
     async def polls() -> bool:
-        return not store.hints_of_others
+        return not store.abilities.hints_of_others
 
     await eventually(polls, "the end of the stream")
     assert opened(commands) == 0

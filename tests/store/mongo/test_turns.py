@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from job_processor.models import WorkerInfo
 from job_processor.settings import Settings
-from job_processor.store.base import ANYTHING, Hint
+from job_processor.store.hints import ANYTHING, Hint
 from job_processor.store.mongo import MongoStore, open_mongo, turns
 from job_processor.store.mongo.turns import STEP, STEPS, Turns
 from tests.samples import NOW, WORKER, simple, worker
@@ -125,13 +125,13 @@ async def idle(store: MongoStore, mongo_db_url: str) -> AsyncIterator[list[Liste
         listeners = []
         for each in stores:
             stack.push_async_callback(each.close)
-            await each.register(named())
+            await each.workers.register(named())
             listener = Listener()
             each.subscribe(listener)
             await listener.until(ANYTHING)
             listeners.append(listener)
         for each in stores:
-            await each.registrations()
+            await each.workers.registrations()
         yield listeners
 
 
@@ -141,8 +141,8 @@ async def test_one_worker_is_told_at_once(
 ) -> None:
     """The others hear of all else meanwhile."""
     monkeypatch.setattr(turns, "STEP", 1000.0)
-    await store.insert([simple()])
-    await store.request_kill(ObjectId(), WORKER, NOW)
+    await store.intake.insert([simple()])
+    await store.kills.request(ObjectId(), WORKER, NOW)
     heard = [await listener.until(Hint.KILL) for listener in idle]
     assert [Hint.WORK in each for each in heard].count(True) == 1
 
@@ -150,10 +150,10 @@ async def test_one_worker_is_told_at_once(
 @pytest.mark.mongo
 async def test_nobody_waits_for_the_dead(store: MongoStore) -> None:
     """Whose heartbeats have stopped has no turn any more, registered or not."""
-    await store.register(named())
+    await store.workers.register(named())
     for _ in range(50):
-        await store.register(replace(named(), timeout_s=-1.0))
-    registrations = await store.registrations()
+        await store.workers.register(replace(named(), timeout_s=-1.0))
+    registrations = await store.workers.registrations()
     assert len(registrations.workers) == 51
     own = next(each for each in registrations.workers if not each.is_dead(registrations.now))
     store._turns.join(own)
@@ -163,6 +163,6 @@ async def test_nobody_waits_for_the_dead(store: MongoStore) -> None:
 @pytest.mark.mongo
 async def test_the_others_are_told_later(store: MongoStore, idle: list[Listener]) -> None:
     """In their turn: the first one may be busy, or dead."""
-    await store.insert([simple()])
+    await store.intake.insert([simple()])
     for listener in idle:
         await listener.until(Hint.WORK)

@@ -41,27 +41,27 @@ async def test_what_it_keeps_from_beginning_blocks_no_other(
 ) -> None:
     """The job is left alone for a while, with a warning that names it; what follows it runs."""
     jobs = [simple(payload={"n": n}) for n in (1, 1, 2, 3)]
-    await store.insert(jobs)
+    await store.intake.insert(jobs)
     await database[JOBS].create_index(
         "payload.n", unique=True, name="mine", partialFilterExpression={"status": "running"}
     )
-    assert [job.id for job in await store.claim(claim())] == [jobs[0].id]
-    assert [job.id for job in await store.claim(claim())] == [jobs[2].id]
+    assert [job.id for job in await store.queue.claim(claim())] == [jobs[0].id]
+    assert [job.id for job in await store.queue.claim(claim())] == [jobs[2].id]
     assert f"job {jobs[1].id} is left alone" in caplog.text
-    assert [job.id for job in await store.claim(claim(10))] == [jobs[3].id]
-    assert await store.claim(claim(10)) == []
+    assert [job.id for job in await store.queue.claim(claim(10))] == [jobs[3].id]
+    assert await store.queue.claim(claim(10)) == []
 
 
 async def test_what_it_keeps_from_being_sent_round_again_is_told(
     store: MongoStore, database: Database
 ) -> None:
     """Not as a conflict with an active job of its name, which there is not."""
-    await store.insert([simple(payload={"n": 1})])
-    (job,) = await store.claim(claim())
-    await store.settle([end(job)])
-    await store.insert([simple(payload={"n": 1})])
+    await store.intake.insert([simple(payload={"n": 1})])
+    (job,) = await store.queue.claim(claim())
+    await store.runs.settle([end(job)])
+    await store.intake.insert([simple(payload={"n": 1})])
     await database[JOBS].create_index(
         "payload.n", unique=True, name="mine", partialFilterExpression={"status": "pending"}
     )
     with pytest.raises(StoreRefusedError, match="the unique index 'mine'"):
-        await store.requeue(job.id, SOON)
+        await store.history.requeue(job.id, SOON)

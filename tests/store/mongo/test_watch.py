@@ -14,7 +14,7 @@ from job_processor import JobDef, JobProcessor
 from job_processor import tasks as background
 from job_processor.errors import StoreUnavailableError
 from job_processor.models import JobStatus
-from job_processor.store.base import ANYTHING, Hint
+from job_processor.store.hints import ANYTHING, Hint
 from job_processor.store.mongo import MongoStore, open_mongo, watch
 from job_processor.store.mongo.documents import Document
 from job_processor.store.mongo.stream import ChangeStream
@@ -70,19 +70,19 @@ def streams_opened(commands: Commands) -> int:
 async def test_writes_of_another_client_are_told(other: MongoStore, listener: Listener) -> None:
     """An insert, a settlement, a kill of a waiting job and a kill request each give their hint."""
     jobs = [simple() for _ in range(4)]
-    await other.insert(jobs[:1])
+    await other.intake.insert(jobs[:1])
     assert await listener.until(Hint.WORK) == Hint.WORK
-    await other.insert(jobs[1:])
+    await other.intake.insert(jobs[1:])
     assert await listener.until(Hint.WORK) == Hint.WORK
-    first, second, third = await other.claim(claim(3))
-    await other.settle([end(first)])
+    first, second, third = await other.queue.claim(claim(3))
+    await other.runs.settle([end(first)])
     assert await listener.until(Hint.SETTLED) == Hint.SETTLED
-    await other.settle([end(second, JobStatus.PAUSED, output=None)])
+    await other.runs.settle([end(second, JobStatus.PAUSED, output=None)])
     assert await listener.until(Hint.WORK) == Hint.WORK
-    await other.request_kill(third.id, WORKER, NOW)
+    await other.kills.request(third.id, WORKER, NOW)
     assert await listener.until(Hint.KILL) == Hint.KILL
     (waiting,) = {job.id for job in jobs} - {first.id, second.id, third.id}
-    await other.kill_waiting(waiting, NOW)
+    await other.kills.kill_waiting(waiting, NOW)
     assert await listener.until(Hint.SETTLED) == Hint.SETTLED
 
 
@@ -90,11 +90,11 @@ async def test_a_worker_of_the_node_package_is_told(
     other: MongoStore, listener: Listener, database: Database
 ) -> None:
     """It rearranges crons and validator when it begins; a worker of ours does not."""
-    await other.register(worker())
+    await other.workers.register(worker())
     node = {"_id": ObjectId(), "hostname": "node", "lastSeen": NOW, "tags": None}
     await database["job_processor.workers"].insert_one(node)
     assert await listener.until(Hint.NODE) == Hint.NODE
-    await other.insert([simple()])
+    await other.intake.insert([simple()])
     assert await listener.until(Hint.WORK) == Hint.WORK
 
 
@@ -102,16 +102,16 @@ async def test_what_nobody_waits_for_is_not_told(
     other: MongoStore, listener: Listener, mongo_db_url: str
 ) -> None:
     """Claims, acknowledgements, and whatever another prefix does, give no hint."""
-    await other.insert([simple()])
+    await other.intake.insert([simple()])
     await listener.until(Hint.WORK)
     elsewhere = open_mongo(mongo_db_url, prefix="elsewhere")
-    await elsewhere.insert([simple()])
+    await elsewhere.intake.insert([simple()])
     await elsewhere.close()
-    (job,) = await other.claim(claim())
-    await other.request_kill(job.id, WORKER, NOW)
+    (job,) = await other.queue.claim(claim())
+    await other.kills.request(job.id, WORKER, NOW)
     assert await listener.until(Hint.KILL) == Hint.KILL
-    await other.acknowledge_kills([job.id])
-    await other.settle([end(job)])
+    await other.kills.acknowledge([job.id])
+    await other.runs.settle([end(job)])
     assert await listener.until(Hint.SETTLED) == Hint.SETTLED
 
 
@@ -129,7 +129,7 @@ async def test_a_listener_that_raises_harms_no_other(
     for listener in (before, after):
         await listener.until(ANYTHING)
     for _ in range(2):
-        await other.insert([simple()])
+        await other.intake.insert([simple()])
         for listener in (before, after):
             await listener.until(Hint.WORK)
     assert "broken listener" in caplog.text
@@ -143,7 +143,7 @@ async def test_who_has_forgotten_hears_no_more(
     forget = store.subscribe(ended)
     forget()
     forget()
-    await other.insert([simple()])
+    await other.intake.insert([simple()])
     await listener.until(Hint.WORK)
     assert ended.calls == 0
 
@@ -160,7 +160,7 @@ async def test_a_store_has_one_stream(watched_store: MongoStore, commands: Comma
         each()
     late = Listener()
     watched_store.subscribe(late)
-    await watched_store.insert([simple()])
+    await watched_store.intake.insert([simple()])
     await late.until(Hint.WORK)
     assert streams_opened(commands) == 1
 
@@ -176,7 +176,7 @@ async def test_many_changes_come_with_few_requests(
     asked = commands.names.count("getMore")
     began = time.monotonic()
     for _ in range(300):
-        await other.insert([simple()])
+        await other.intake.insert([simple()])
     pauses = (time.monotonic() - began) / watch._LONGEST_PAUSE
     assert 1 < commands.names.count("getMore") - asked < pauses + 10
     await listener.until(Hint.WORK)
@@ -220,7 +220,7 @@ async def test_a_stream_that_loses_its_cancellation_keeps_nobody_from_closing(
                 lost += 1
 
     monkeypatch.setattr(ChangeStream, "next_batch", lose)
-    await store.insert([simple()])
+    await store.intake.insert([simple()])
     await asked.wait()
     async with asyncio.timeout(WAIT):
         await store.close()
@@ -259,9 +259,9 @@ async def test_the_stream_heals_after_a_crash_of_the_server(
     server.kill()
     await asyncio.to_thread(server.start)
     listener.forget()
-    await insist(lambda: other.insert([simple()]))
+    await insist(lambda: other.intake.insert([simple()]))
     await listener.until(Hint.WORK)
-    await insist(lambda: other.request_kill(ObjectId(), WORKER, NOW))
+    await insist(lambda: other.kills.request(ObjectId(), WORKER, NOW))
     await listener.until(Hint.KILL)
     for each in (store, other):
         await each.close()
@@ -277,7 +277,7 @@ async def test_what_happened_during_a_cut_is_told_afterwards(
         cut_off.subscribe(listener)
         await listener.until(ANYTHING)
         await proxy.cut()
-        await other.insert([simple()])
+        await other.intake.insert([simple()])
         assert Hint.WORK not in listener.heard
         proxy.restore()
         await listener.until(Hint.WORK)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pymongo import AsyncMongoClient
 
-from job_processor.store.base import ANYTHING, Hint
+from job_processor.store.hints import ANYTHING, Hint
 from job_processor.store.mongo import MongoStore, open_mongo
 from tests.processors import eventually
 from tests.samples import simple
@@ -93,14 +93,14 @@ async def test_a_stream_that_broke_is_opened_anew(
     faulty.subscribe(listener)
     await listener.until(ANYTHING)
     await faults.fail("getMore", code)
-    await other.insert([simple()])  # answers the request that waits; the next one fails
+    await other.intake.insert([simple()])  # answers the request that waits; the next one fails
     await listener.until(ANYTHING)
     assert [stream.keys() & {"resumeAfter", "startAfter"} for stream in streams(commands)] == [
         set(),
         set(),
     ]
     assert [each.levelname for each in caplog.records if "broke" in each.message] == ["WARNING"]
-    await other.insert([simple()])
+    await other.intake.insert([simple()])
     assert await listener.until(Hint.WORK) == Hint.WORK
 
 
@@ -136,7 +136,7 @@ async def test_a_stream_that_always_breaks_does_not_spin(
     await faults.stop()
     listener.forget()
     await listener.until(ANYTHING)
-    await faulty.insert([simple()])
+    await faulty.intake.insert([simple()])
     await listener.until(Hint.WORK)
 
 
@@ -168,7 +168,7 @@ async def test_a_server_without_streams_is_asked_once(
     await eventually(told, "the end of the stream")
     assert await listener.until(ANYTHING) == ANYTHING  # hints are late from now on
     faulty.subscribe(Listener())
-    await faulty.insert([simple()])
+    await faulty.intake.insert([simple()])
     assert await listener.until(Hint.WORK) == Hint.WORK
     assert len(streams(commands)) == 1
     (record,) = [each for each in caplog.records if "no change stream" in each.getMessage()]

@@ -63,7 +63,7 @@ async def test_a_real_server_keeps_the_order(store: MongoStore) -> None:
     """Also where the payload itself looks like a reference."""
     payload = {"$id": 1, "a": [{"b": 1, "$ref": "x", "$id": None}], "$ref": "y", "$db": "z"}
     job = simple(payload=payload)
-    await store.insert([job])
-    found = await store.get(job.id)
+    await store.intake.insert([job])
+    found = await store.history.get(job.id)
     assert isinstance(found, SimpleJob)
     assert shape(found.payload) == shape(payload)

@@ -83,7 +83,7 @@ class Program:
     async def run(self) -> None:
         """Obey until there are no more commands."""
         await self._store.setup()
-        await self._store.register(worker(id=WORKER))
+        await self._store.workers.register(worker(id=WORKER))
         say("ready")
         while line := await asyncio.to_thread(sys.stdin.readline):
             command, *words = line.split()
@@ -98,33 +98,33 @@ class Program:
         """Insert jobs in one transaction; answer when that was done, by the monotonic clock."""
         payload = {"filling": "x" * int(size)}
         jobs = [simple(name, due_in=-DAY, payload=payload) for _ in range(int(count))]
-        await self._store.insert(jobs)
+        await self._store.intake.insert(jobs)
         return str(time.monotonic())
 
     async def beat(self) -> str:
         """Send heartbeats."""
         for _ in range(5):
-            await self._store.register(worker(id=WORKER))
+            await self._store.workers.register(worker(id=WORKER))
         return "ok"
 
     async def work(self) -> str:
         """Claim what is due, settle it, answer the ids."""
-        runs = await self._store.claim(claim(1000))
-        verdict = await self._store.settle([end(run) for run in runs])
+        runs = await self._store.queue.claim(claim(1000))
+        verdict = await self._store.runs.settle([end(run) for run in runs])
         return ",".join(sorted(map(str, verdict.won)))
 
     async def request_kill(self) -> str:
         """Ask for the end of some job."""
-        await self._store.request_kill(ObjectId(), WORKER, NOW)
+        await self._store.kills.request(ObjectId(), WORKER, NOW)
         return "ok"
 
     async def put_setting(self, name: str) -> str:
         """Make a setting."""
-        return str(await self._store.put_setting("kind", name, {"x": 1}, None))
+        return str(await self._store.settings.put("kind", name, {"x": 1}, None))
 
     async def has(self, job_id: str) -> str:
         """Tell whether a job is there."""
-        return str(await self._store.get(ObjectId(job_id)) is not None)
+        return str(await self._store.history.get(ObjectId(job_id)) is not None)
 
     async def lock(self, seconds: str) -> str:
         """Say so, then keep the write lock for a while, and answer when it was given back."""
@@ -147,7 +147,7 @@ class Program:
         count = 0
         try:
             while True:
-                await self._store.insert([simple(payload={"filling": "x" * 2000})])
+                await self._store.intake.insert([simple(payload={"filling": "x" * 2000})])
                 count += 1
         except StoreError as error:
             return f"{count} {type(error).__name__}: {error}"

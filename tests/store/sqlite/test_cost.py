@@ -37,10 +37,10 @@ async def steps_of(store: SqliteStore, call: Callable[[], Awaitable[object]]) ->
         steps += 1
         return 0
 
-    for database in {store._writer, store._reader}:
+    for database in {store._connections.writer, store._connections.reader}:
         await database.call(lambda connection: connection.set_progress_handler(count, 1))
     await call()
-    for database in {store._writer, store._reader}:
+    for database in {store._connections.writer, store._connections.reader}:
         await database.call(lambda connection: connection.set_progress_handler(None, 1))
     return steps
 
@@ -49,24 +49,24 @@ async def steps_of(store: SqliteStore, call: Callable[[], Awaitable[object]]) ->
 async def test_a_claim_costs_the_same_whatever_waits(store: SqliteStore, backlog: str) -> None:
     """Not the jobs of its names, of other names, those due later, nor the history count."""
     make = BACKLOGS[backlog]
-    await store.insert([simple(name, due_in=-1e6) for name in NAMES for _ in range(20)])
+    await store.intake.insert([simple(name, due_in=-1e6) for name in NAMES for _ in range(20)])
     costs = []
     for numbers in (range(FEW), range(FEW, MANY)):
-        await store.insert([make(i) for i in numbers])
+        await store.intake.insert([make(i) for i in numbers])
         costs.append(await steps_of(store, lambda: claimed(store, 10)))
     few, many = costs
     assert many <= few * 1.05
 
 
 async def claimed(store: SqliteStore, count: int) -> Sequence[Job]:
-    runs = await store.claim(claim(count, *NAMES))
+    runs = await store.queue.claim(claim(count, *NAMES))
     assert len(runs) == count
     return runs
 
 
 async def test_a_claim_costs_as_much_as_it_takes(store: SqliteStore) -> None:
     """What is counted here does grow, with what is claimed: a hundred cost more than ten."""
-    await store.insert([simple(NAMES[i % 3], due_in=-1e6) for i in range(FEW)])
+    await store.intake.insert([simple(NAMES[i % 3], due_in=-1e6) for i in range(FEW)])
     ten = await steps_of(store, lambda: claimed(store, 10))
     hundred = await steps_of(store, lambda: claimed(store, 100))
     assert ten * 4 < hundred < ten * 20
@@ -75,24 +75,26 @@ async def test_a_claim_costs_as_much_as_it_takes(store: SqliteStore) -> None:
 async def test_a_job_under_load_is_a_tenth_of_a_statement(store: SqliteStore) -> None:
     """As SQLite itself counts them, begin and commit too: one for each row would be one a job."""
     statements: list[str] = []
-    await store.insert([simple() for _ in range(100)])
-    await store._writer.call(lambda connection: connection.set_trace_callback(statements.append))
+    await store.intake.insert([simple() for _ in range(100)])
+    await store._connections.writer.call(
+        lambda connection: connection.set_trace_callback(statements.append)
+    )
     runs = await claimed(store, 100)
-    assert (await store.settle([end(run) for run in runs])).won == {run.id for run in runs}
+    assert (await store.runs.settle([end(run) for run in runs])).won == {run.id for run in runs}
     assert len(statements) <= 10
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 31, 127, 128, 129, 200, 500])
 async def test_a_batch_of_any_size_is_settled(store: SqliteStore, count: int) -> None:
     """However it is cut into statements: each job gets its own end, and those taken away none."""
-    await store.insert([simple() for _ in range(count)])
+    await store.intake.insert([simple() for _ in range(count)])
     runs = await claimed(store, count)
     taken = {run.id for run in runs[::7][1:]}
-    await store.settle([end(run) for run in runs if run.id in taken])
+    await store.runs.settle([end(run) for run in runs if run.id in taken])
     ends = [end(run, output=Output("1 ms", str(run.id))) for run in runs]
-    assert (await store.settle(ends)).won == {run.id for run in runs} - taken
+    assert (await store.runs.settle(ends)).won == {run.id for run in runs} - taken
     for run in runs:
-        found = await store.get(run.id)
+        found = await store.history.get(run.id)
         assert found is not None
         assert found.output is not None
         assert found.output.result == (RESULT.result if run.id in taken else str(run.id))
@@ -103,29 +105,29 @@ async def test_no_other_verb_costs_more_with_a_long_history(store: SqliteStore) 
     runs: list[Job] = []
 
     async def settle() -> None:
-        await store.settle([end(runs.pop()) for _ in range(5)])
+        await store.runs.settle([end(runs.pop()) for _ in range(5)])
 
     verbs: dict[str, Callable[[], Awaitable[Any]]] = {
-        "settle": settle,
-        "insert": lambda: store.insert([simple()]),
-        "next_due": lambda: store.next_due(NAMES),
-        "queue": lambda: store.queue(NOW, 10),
-        "runs_of": lambda: store.runs_of(WORKER, 10),
-        "running_worker_ids": store.running_worker_ids,
-        "find": lambda: store.find(JobQuery(limit=10)),
-        "find by name": lambda: store.find(JobQuery(name="resize", limit=10)),
-        "find by state": lambda: store.find(JobQuery(status=JobStatus.FINISHED, limit=10)),
-        "find_active": lambda: store.find_active("simple", "mail"),
-        "names": lambda: store.names(10),
-        "count": lambda: store.count([("simple", name) for name in NAMES], 20),
-        "kill_waiting": lambda: store.kill_waiting(ObjectId(), NOW),
-        "kill_requests": lambda: store.kill_requests([ObjectId()]),
-        "prune": lambda: store.prune(NOW, 10),
+        "runs.settle": settle,
+        "intake.insert": lambda: store.intake.insert([simple()]),
+        "queue.next_due": lambda: store.queue.next_due(NAMES),
+        "queue.due": lambda: store.queue.due(NOW, 10),
+        "runs.of_worker": lambda: store.runs.of_worker(WORKER, 10),
+        "runs.workers": store.runs.workers,
+        "history.find": lambda: store.history.find(JobQuery(limit=10)),
+        "find by name": lambda: store.history.find(JobQuery(name="resize", limit=10)),
+        "find by state": lambda: store.history.find(JobQuery(status=JobStatus.FINISHED, limit=10)),
+        "history.find_active": lambda: store.history.find_active("simple", "mail"),
+        "history.names": lambda: store.history.names(10),
+        "history.count": lambda: store.history.count([("simple", name) for name in NAMES], 20),
+        "kills.kill_waiting": lambda: store.kills.kill_waiting(ObjectId(), NOW),
+        "kills.requested": lambda: store.kills.requested([ObjectId()]),
+        "history.prune": lambda: store.history.prune(NOW, 10),
     }
     costs: list[dict[str, int]] = []
     for numbers in (range(FEW), range(FEW, MANY)):
-        await store.insert([BACKLOGS["of its names"](i) for i in numbers])
-        await store.insert([BACKLOGS["in the history"](i) for i in numbers])
+        await store.intake.insert([BACKLOGS["of its names"](i) for i in numbers])
+        await store.intake.insert([BACKLOGS["in the history"](i) for i in numbers])
         runs += await claimed(store, 5)
         costs.append({verb: await steps_of(store, call) for verb, call in verbs.items()})
     few, many = costs

@@ -65,8 +65,8 @@ has_proc = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc, whic
 async def use(store: SqliteStore) -> None:
     """Use every connection of a store."""
     await store.setup()
-    await store.insert([simple()])
-    await store.find(JobQuery())
+    await store.intake.insert([simple()])
+    await store.history.find(JobQuery())
     told = asyncio.Event()
     store.subscribe(lambda _: told.set())
     async with asyncio.timeout(WAIT):
@@ -88,11 +88,11 @@ async def test_nothing_is_left_open(path: Path, in_memory: bool) -> None:
     store = SqliteStore(None if in_memory else path)
     if in_memory:
         await store.setup()
-        await store.insert([simple()])
+        await store.intake.insert([simple()])
     else:
         await use(store)
     pulse = store.open_pulse()
-    await store.register(worker(id=WORKER))
+    await store.workers.register(worker(id=WORKER))
     assert await asyncio.to_thread(pulse.beat, WORKER)
     assert {thread.name for thread in threads()} == (
         {"job-processor-sqlite-writer"}
@@ -122,8 +122,8 @@ async def test_a_setup_that_was_refused_leaves_nothing_open(path: Path) -> None:
 async def test_closing_finishes_what_was_called(path: Path, store: SqliteStore) -> None:
     """Calls under way are answered, and what they wrote is there."""
     jobs = [simple() for _ in range(100)]
-    writes = [asyncio.create_task(store.insert([each])) for each in jobs]
-    reads = [asyncio.create_task(store.get(each.id)) for each in jobs]
+    writes = [asyncio.create_task(store.intake.insert([each])) for each in jobs]
+    reads = [asyncio.create_task(store.history.get(each.id)) for each in jobs]
     await asyncio.sleep(0)  # each task calls
     await store.close()
     assert [await write for write in writes] == [[]] * 100
@@ -131,7 +131,7 @@ async def test_closing_finishes_what_was_called(path: Path, store: SqliteStore) 
         assert await read is None or isinstance(read.result(), SimpleJob)
     again = SqliteStore(path)
     await again.setup()
-    assert len(await again.get_many([each.id for each in jobs])) == 100
+    assert len(await again.history.get_many([each.id for each in jobs])) == 100
     await again.close()
 
 
@@ -140,9 +140,9 @@ async def test_calls_after_closing_are_refused(store: SqliteStore) -> None:
     await store.close()
     calls: list[Callable[[], Any]] = [
         store.ping,
-        lambda: store.insert([simple()]),
-        lambda: store.claim(claim(10)),
-        lambda: store.find(JobQuery()),
+        lambda: store.intake.insert([simple()]),
+        lambda: store.queue.claim(claim(10)),
+        lambda: store.history.find(JobQuery()),
         store.setup,
     ]
     for call in calls:
@@ -154,7 +154,7 @@ async def test_calls_after_closing_are_refused(store: SqliteStore) -> None:
 
 async def test_closing_twice_at_once_waits_twice(path: Path, store: SqliteStore) -> None:
     """Whoever closes may rely on it: the files are free when close() returns."""
-    writes = [asyncio.create_task(store.insert([simple()])) for _ in range(50)]
+    writes = [asyncio.create_task(store.intake.insert([simple()])) for _ in range(50)]
     await asyncio.sleep(0)  # each task calls
 
     async def close() -> bool:
@@ -168,23 +168,23 @@ async def test_closing_twice_at_once_waits_twice(path: Path, store: SqliteStore)
 async def test_a_caller_that_is_cancelled_leaves_its_write_whole(store: SqliteStore) -> None:
     """A call that began is carried out, its result dropped; the next one is not disturbed."""
     ours = [simple() for _ in range(10)]
-    write = asyncio.create_task(store.insert(ours))
+    write = asyncio.create_task(store.intake.insert(ours))
     await asyncio.sleep(0)  # the task calls
     write.cancel()
     with pytest.raises(asyncio.CancelledError):
         await write
     await store.ping()  # behind it in the same queue
-    assert len(await store.get_many([each.id for each in ours])) == 10
+    assert len(await store.history.get_many([each.id for each in ours])) == 10
 
 
 async def test_a_call_that_fails_leaves_no_transaction(store: SqliteStore) -> None:
     """Half of a write is taken back, whatever went wrong, and others may write."""
     good, bad = simple(), simple(payload={"key": object()})
     with pytest.raises(TypeError):
-        await store.insert([good, bad])
-    assert await store.get(good.id) is None
-    await store.insert([good])
-    assert not await store._writer.call(lambda connection: connection.in_transaction)
+        await store.intake.insert([good, bad])
+    assert await store.history.get(good.id) is None
+    await store.intake.insert([good])
+    assert not await store._connections.writer.call(lambda connection: connection.in_transaction)
 
 
 def test_a_loop_that_ends_under_a_call(path: Path) -> None:
@@ -194,13 +194,13 @@ def test_a_loop_that_ends_under_a_call(path: Path) -> None:
 
     async def begin() -> None:
         await store.setup()
-        writes = [asyncio.create_task(store.insert([each])) for each in ours]
+        writes = [asyncio.create_task(store.intake.insert([each])) for each in ours]
         await asyncio.sleep(0)  # each task calls
         assert not any(write.done() for write in writes)
 
     async def end() -> int:
         await store.ping()
-        found = len(await store.get_many([each.id for each in ours]))
+        found = len(await store.history.get_many([each.id for each in ours]))
         await store.close()
         return found
 
@@ -223,7 +223,7 @@ async def test_a_store_that_is_forgotten_ends_its_threads(path: Path) -> None:
     """Without close() a thread does not outlive the store that it served."""
     store = SqliteStore(path)
     await store.setup()
-    await store.find(JobQuery())
+    await store.history.find(JobQuery())
     served = threads()
     assert len(served) == 2
     del store
@@ -261,6 +261,6 @@ async def test_a_program_that_forgets_to_close_ends(path: Path) -> None:
     assert ended.stderr == ""
     store = SqliteStore(path)
     await store.setup()
-    found = await store.find(JobQuery())
+    found = await store.history.find(JobQuery())
     assert [str(each.id) for each in found] == [ended.stdout.strip()]
     await store.close()

@@ -33,11 +33,11 @@ async def test_a_log_is_cut_back_after_a_reader_kept_it(
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM job_processor_jobs").fetchall()
         for _ in range(20):
-            await store.insert([simple(payload={"filling": "x" * 200_000})])
+            await store.intake.insert([simple(payload={"filling": "x" * 200_000})])
         assert log_size(path) > 3 * MB
         reader.execute("COMMIT")
     for _ in range(3):
-        await store.insert([simple()])
+        await store.intake.insert([simple()])
     assert log_size(path) <= MB
     await store.close()
 
@@ -66,7 +66,7 @@ async def test_readers_that_overlap_do_not_let_it_grow(
     stop, largest = threading.Event(), 0
     reading = asyncio.create_task(asyncio.to_thread(overlap, path, stop))
     for _ in range(80):
-        await store.insert([simple(payload={"filling": "x" * 200_000})])
+        await store.intake.insert([simple(payload={"filling": "x" * 200_000})])
         largest = max(largest, log_size(path))
     stop.set()
     await reading
@@ -84,16 +84,16 @@ async def test_a_worker_s_own_connections_never_keep_the_log(
     await store.setup()
     pulse = store.open_pulse()
     for _ in range(150):
-        await store.insert([simple(payload={"filling": "x" * 5_000})])
-        runs = await store.claim(claim(10))
-        await store.settle([end(run) for run in runs])
-        await store.settle([end(run) for run in runs])
-        await store.find(JobQuery(name="resize", limit=2))
-        await store.find_active("simple", "resize")
-        await store.queue(runs[0].created_at, 2)
-        await store.names(1)
-        await store.count([("simple", "resize")], 3)
-        await store.registrations()
+        await store.intake.insert([simple(payload={"filling": "x" * 5_000})])
+        runs = await store.queue.claim(claim(10))
+        await store.runs.settle([end(run) for run in runs])
+        await store.runs.settle([end(run) for run in runs])
+        await store.history.find(JobQuery(name="resize", limit=2))
+        await store.history.find_active("simple", "resize")
+        await store.queue.due(runs[0].created_at, 2)
+        await store.history.names(1)
+        await store.history.count([("simple", "resize")], 3)
+        await store.workers.registrations()
         await asyncio.to_thread(pulse.beat, runs[0].id)
     assert log_size(path) < 150 * 4096
     pulse.close()
@@ -105,8 +105,8 @@ async def test_the_last_to_close_leaves_one_file(path: Path) -> None:
     stores = [SqliteStore(path) for _ in range(2)]
     for store in stores:
         await store.setup()
-        await store.insert([simple()])
-        await store.find(JobQuery())
+        await store.intake.insert([simple()])
+        await store.history.find(JobQuery())
     for store in stores:
         await store.close()
     assert [file.name for file in path.parent.iterdir()] == [path.name]

@@ -31,7 +31,7 @@ async def make_another(path: Path, *jobs: Any) -> None:
     """Make a database of ours, closed, with some jobs."""
     store = SqliteStore(path)
     await store.setup()
-    await store.insert(jobs)
+    await store.intake.insert(jobs)
     await store.close()
 
 
@@ -48,28 +48,28 @@ async def test_a_file_that_is_away_is_missed_and_found_again(
 ) -> None:
     """Nothing is acknowledged meanwhile, nothing is made in its place, and then all goes on."""
     ours, late = simple(), simple()
-    await store.insert([ours])
-    [run] = await store.claim(claim(10))
-    await store.register(worker(id=WORKER))
+    await store.intake.insert([ours])
+    [run] = await store.queue.claim(claim(10))
+    await store.workers.register(worker(id=WORKER))
     pulse = store.open_pulse()
     assert pulse.beat(WORKER)
     for _ in range(2):
         move(path, tmp_path / "away")
         await assert_unavailable(
             path,
-            lambda: store.insert([late]),
-            lambda: store.claim(claim(10)),
-            lambda: store.settle([end(run)]),
-            lambda: store.get(ours.id),
+            lambda: store.intake.insert([late]),
+            lambda: store.queue.claim(claim(10)),
+            lambda: store.runs.settle([end(run)]),
+            lambda: store.history.get(ours.id),
             lambda: asyncio.to_thread(pulse.beat, WORKER),
         )
         assert not path.exists()
         move(tmp_path / "away", path)
-        assert (await store.get(ours.id)) == run
+        assert (await store.history.get(ours.id)) == run
         assert await asyncio.to_thread(pulse.beat, WORKER)
-    assert (await store.settle([end(run)])).won == {ours.id}
-    await store.insert([late])
-    assert await store.get(late.id) == late
+    assert (await store.runs.settle([end(run)])).won == {ours.id}
+    await store.intake.insert([late])
+    assert await store.history.get(late.id) == late
     pulse.close()
 
 
@@ -77,7 +77,7 @@ async def test_a_deleted_file_is_not_made_anew(store: SqliteStore, path: Path) -
     """An empty database in its place would hide the loss."""
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink()
-    await assert_unavailable(path, lambda: store.insert([simple()]), store.ping)
+    await assert_unavailable(path, lambda: store.intake.insert([simple()]), store.ping)
     assert list(path.parent.iterdir()) == []
 
 
@@ -86,19 +86,19 @@ async def test_a_file_put_in_its_place_is_the_database_from_then_on(
 ) -> None:
     """A copy that is restored under a running process is used at once, by each connection."""
     old, restored, new = simple(), simple(), simple()
-    await store.insert([old])
-    await store.get(old.id)
+    await store.intake.insert([old])
+    await store.history.get(old.id)
     await make_another(tmp_path / "copy", restored)
     move(path, tmp_path / "away")
     move(tmp_path / "copy", path)
-    assert await store.get(restored.id) == restored
-    assert await store.get(old.id) is None
-    await store.insert([new])
-    assert await store.get(new.id) == new
+    assert await store.history.get(restored.id) == restored
+    assert await store.history.get(old.id) is None
+    await store.intake.insert([new])
+    assert await store.history.get(new.id) == new
     away = SqliteStore(tmp_path / "away")
     await away.setup()
-    assert await away.get(old.id) == old  # with its log, nothing of it is lost
-    assert await away.get(new.id) is None
+    assert await away.history.get(old.id) == old  # with its log, nothing of it is lost
+    assert await away.history.get(new.id) is None
     await away.close()
 
 
@@ -107,15 +107,17 @@ async def test_a_file_without_our_tables_in_its_place(
     store: SqliteStore, path: Path, tmp_path: Path, statement: str
 ) -> None:
     """A worker does not take its runs for refused then: it waits for the right file."""
-    await store.insert([simple()])
-    [run] = await store.claim(claim(10))
+    await store.intake.insert([simple()])
+    [run] = await store.queue.claim(claim(10))
     move(path, tmp_path / "away")
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(statement)
-    await assert_unavailable(path, lambda: store.settle([end(run)]), lambda: store.get(run.id))
+    await assert_unavailable(
+        path, lambda: store.runs.settle([end(run)]), lambda: store.history.get(run.id)
+    )
     path.unlink()
     move(tmp_path / "away", path)
-    assert (await store.settle([end(run)])).won == {run.id}
+    assert (await store.runs.settle([end(run)])).won == {run.id}
 
 
 async def test_a_file_that_is_no_database_in_its_place(store: SqliteStore, path: Path) -> None:
@@ -123,7 +125,7 @@ async def test_a_file_that_is_no_database_in_its_place(store: SqliteStore, path:
     move(path, path.with_name("away"))
     path.write_bytes(b"junk" * 1000)
     with pytest.raises(StoreError, match="not an SQLite database") as caught:
-        await store.insert([simple()])
+        await store.intake.insert([simple()])
     assert str(path) in str(caught.value)
     assert path.read_bytes() == b"junk" * 1000
 
@@ -143,7 +145,7 @@ async def test_a_listener_is_told_of_what_a_replaced_file_holds(
     await other.setup()
     async with asyncio.timeout(WAIT):
         await told.get()
-        while not await store.claim(claim(10)):
+        while not await store.queue.claim(claim(10)):
             await told.get()
     await other.close()
 
@@ -154,7 +156,7 @@ async def test_a_replaced_file_counts_as_changed(
     """SQLite counts for each connection anew, so that an equal number says nothing."""
 
     async def has_changed() -> bool:
-        return await store._writer.call(store._revision.has_changed)
+        return await store._connections.writer.call(store._revision.has_changed)
 
     assert await has_changed()
     assert not await has_changed()
@@ -209,9 +211,9 @@ async def test_a_link_that_moves_on_is_followed(
     link.symlink_to(tmp_path / "one")
     store = await open_store(link)
     first, second = simple(), simple()
-    await store.insert([first])
+    await store.intake.insert([first])
     link.unlink()
     link.symlink_to(tmp_path / "two")
-    await store.insert([second])
-    assert await store.get(first.id) is None
-    assert await store.get(second.id) == second
+    await store.intake.insert([second])
+    assert await store.history.get(first.id) is None
+    assert await store.history.get(second.id) == second

@@ -173,7 +173,7 @@ async def test_a_database_of_another_program_is_shared(path: Path) -> None:
     )
     store = SqliteStore(path)
     await store.setup()
-    await store.insert([simple()])
+    await store.intake.insert([simple()])
     await store.close()
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT title FROM books").fetchall() == [("Emma",)]
@@ -187,9 +187,9 @@ async def test_two_prefixes_are_two_queues(path: Path) -> None:
     for store in stores:
         await store.setup()
     ours = simple()
-    await stores[0].insert([ours])
-    assert await stores[0].get(ours.id) == ours
-    assert await stores[1].get(ours.id) is None
+    await stores[0].intake.insert([ours])
+    assert await stores[0].history.get(ours.id) == ours
+    assert await stores[1].history.get(ours.id) is None
     for store in stores:
         await store.close()
 
@@ -225,7 +225,7 @@ async def test_an_index_that_was_dropped_is_made_again(path: Path) -> None:
         connection.execute("DROP INDEX job_processor_jobs_due")
     again = SqliteStore(path)
     await again.setup()
-    assert await again.next_due(["resize"]) is None
+    assert await again.queue.next_due(["resize"]) is None
     await again.close()
 
 
@@ -329,7 +329,7 @@ async def test_synchronous_takes_effect(path: Path, option: str, level: int) -> 
         value: int = connection.execute("PRAGMA synchronous").fetchone()[0]
         return value
 
-    assert await store._writer.call(read) == level
+    assert await store._connections.writer.call(read) == level
     assert pulse._link.run(read) == level  # type: ignore[attr-defined]  # that of a file
     pulse.close()
     await store.close()
@@ -351,11 +351,11 @@ async def test_memory_is_private(
     monkeypatch.chdir(tmp_path)
     one, two = await open_store(None), await open_store(None)
     ours = simple()
-    await one.insert([ours])
-    assert await one.get(ours.id) == ours
-    assert await two.get(ours.id) is None
+    await one.intake.insert([ours])
+    assert await one.history.get(ours.id) == ours
+    assert await two.history.get(ours.id) is None
     await one.close()
-    assert await (await open_store(None)).get(ours.id) is None
+    assert await (await open_store(None)).history.get(ours.id) is None
     assert list(tmp_path.iterdir()) == []
 
 
@@ -363,7 +363,7 @@ async def test_a_store_in_memory_survives_its_errors(open_store: Callable[..., A
     """A broken connection to a file is made anew; one to memory is the memory, and stays."""
     store = await open_store(None)
     ours = simple()
-    await store.insert([ours])
+    await store.intake.insert([ours])
 
     def fail(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA query_only=ON")
@@ -373,5 +373,5 @@ async def test_a_store_in_memory_survives_its_errors(open_store: Callable[..., A
             connection.execute("PRAGMA query_only=OFF")
 
     with pytest.raises(StoreError):
-        await store._writer.call(fail)
-    assert await store.get(ours.id) == ours
+        await store._connections.writer.call(fail)
+    assert await store.history.get(ours.id) == ours

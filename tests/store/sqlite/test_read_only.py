@@ -34,10 +34,10 @@ async def test_reads_go_on_and_writes_wait(path: Path) -> None:
     """What may not be written fails as what may pass, and does not when it has passed."""
     store = SqliteStore(path)
     await store.setup()
-    await store.register(worker(id=WORKER))
+    await store.workers.register(worker(id=WORKER))
     ours = simple()
-    await store.insert([ours])
-    [run] = await store.claim(claim(10))
+    await store.intake.insert([ours])
+    [run] = await store.queue.claim(claim(10))
     path.chmod(0o444)
     away = path.with_name("away.db")
     move(path, away)
@@ -46,16 +46,16 @@ async def test_reads_go_on_and_writes_wait(path: Path) -> None:
     move(away, path)
     pulse = store.open_pulse()
     for write in (
-        lambda: store.settle([end(run)]),
-        lambda: store.insert([simple()]),
+        lambda: store.runs.settle([end(run)]),
+        lambda: store.intake.insert([simple()]),
         lambda: asyncio.to_thread(pulse.beat, WORKER),
     ):
         with pytest.raises(StoreUnavailableError, match="read-only") as caught:
             await write()
         assert str(path) in str(caught.value)
-    assert await store.get(ours.id) == run
+    assert await store.history.get(ours.id) == run
     path.chmod(0o644)
-    assert (await store.settle([end(run)])).won == {ours.id}
+    assert (await store.runs.settle([end(run)])).won == {ours.id}
     assert await asyncio.to_thread(pulse.beat, WORKER)
     pulse.close()
     await store.close()

@@ -18,39 +18,39 @@ Call = Callable[[Store, Any], Awaitable[object]]
 MANY = 100
 
 COSTS: dict[str, tuple[Call, str]] = {
-    "insert": (lambda s, j: s.insert([simple()]), "INSERT"),
+    "intake.insert": (lambda s, j: s.intake.insert([simple()]), "INSERT"),
     "insert of many": (
-        lambda s, j: s.insert([simple() for _ in range(MANY)]),
+        lambda s, j: s.intake.insert([simple() for _ in range(MANY)]),
         "BEGIN INSERT COMMIT",
     ),
-    "claim": (lambda s, j: s.claim(claim()), "WITH UPDATE"),
-    "claim of nothing": (lambda s, j: s.claim(claim(1, "other")), "WITH"),
-    "settle": (lambda s, j: s.settle([end(j)]), "BEGIN UPDATE UPDATE COMMIT"),
-    "settle a retry": (lambda s, j: s.settle([retry(j)]), "BEGIN UPDATE UPDATE COMMIT"),
+    "queue.claim": (lambda s, j: s.queue.claim(claim()), "WITH UPDATE"),
+    "claim of nothing": (lambda s, j: s.queue.claim(claim(1, "other")), "WITH"),
+    "runs.settle": (lambda s, j: s.runs.settle([end(j)]), "BEGIN UPDATE UPDATE COMMIT"),
+    "settle a retry": (lambda s, j: s.runs.settle([retry(j)]), "BEGIN UPDATE UPDATE COMMIT"),
     "settle what was lost": (
-        lambda s, j: s.settle([end(simple(worker_id=WORKER))]),
+        lambda s, j: s.runs.settle([end(simple(worker_id=WORKER))]),
         "BEGIN UPDATE SELECT COMMIT",
     ),
-    "save_notes": (lambda s, j: s.save_notes([(j, Notes())]), "BEGIN UPDATE COMMIT"),
-    "save_state": (lambda s, j: s.save_state(j, {"row": 1}), "UPDATE"),
-    "state": (lambda s, j: s.state(j.id), "SELECT"),
-    "requeue": (lambda s, j: s.requeue(j.id, LATER), "BEGIN UPDATE COMMIT"),
-    "kill_waiting": (lambda s, j: s.kill_waiting(j.id, LATER), "BEGIN UPDATE COMMIT"),
-    "runs_of": (lambda s, j: s.runs_of(WORKER, 10), "SELECT"),
-    "kill_requests": (lambda s, j: s.kill_requests([j.id]), "SELECT"),
-    "registrations": (lambda s, j: s.registrations(), "SELECT SELECT"),
-    "running_worker_ids": (lambda s, j: s.running_worker_ids(), "SELECT"),
-    "register": (lambda s, j: s.register(worker()), "INSERT"),
-    "unregister": (lambda s, j: s.unregister(ObjectId()), "DELETE"),
-    "next_due": (lambda s, j: s.next_due(["resize"]), "WITH"),
-    "crons": (lambda s, j: s.crons(), "SELECT"),
-    "create_cron": (lambda s, j: s.create_cron(cron()), "INSERT"),
-    "settings": (lambda s, j: s.settings("kind"), "SELECT"),
-    "get": (lambda s, j: s.get(j.id), "BEGIN SELECT COMMIT"),
-    "find_holder": (lambda s, j: s.find_holder("resize", "k"), "SELECT"),
-    "delete": (lambda s, j: s.delete([j.id]), "BEGIN DELETE COMMIT"),
-    "add_rollups": (
-        lambda s, j: s.add_rollups([Rollup(60, NOW, {"killed": 1})]),
+    "runs.save_notes": (lambda s, j: s.runs.save_notes([(j, Notes())]), "BEGIN UPDATE COMMIT"),
+    "runs.save_state": (lambda s, j: s.runs.save_state(j, {"row": 1}), "UPDATE"),
+    "runs.state": (lambda s, j: s.runs.state(j.id), "SELECT"),
+    "history.requeue": (lambda s, j: s.history.requeue(j.id, LATER), "BEGIN UPDATE COMMIT"),
+    "kills.kill_waiting": (lambda s, j: s.kills.kill_waiting(j.id, LATER), "BEGIN UPDATE COMMIT"),
+    "runs.of_worker": (lambda s, j: s.runs.of_worker(WORKER, 10), "SELECT"),
+    "kills.requested": (lambda s, j: s.kills.requested([j.id]), "SELECT"),
+    "workers.registrations": (lambda s, j: s.workers.registrations(), "SELECT SELECT"),
+    "runs.workers": (lambda s, j: s.runs.workers(), "SELECT"),
+    "workers.register": (lambda s, j: s.workers.register(worker()), "INSERT"),
+    "workers.unregister": (lambda s, j: s.workers.unregister(ObjectId()), "DELETE"),
+    "queue.next_due": (lambda s, j: s.queue.next_due(["resize"]), "WITH"),
+    "crons.all": (lambda s, j: s.crons.all(), "SELECT"),
+    "crons.create": (lambda s, j: s.crons.create(cron()), "INSERT"),
+    "settings.all": (lambda s, j: s.settings.all("kind"), "SELECT"),
+    "history.get": (lambda s, j: s.history.get(j.id), "BEGIN SELECT COMMIT"),
+    "intake.find_holder": (lambda s, j: s.intake.find_holder("resize", "k"), "SELECT"),
+    "history.delete": (lambda s, j: s.history.delete([j.id]), "BEGIN DELETE COMMIT"),
+    "rollups.add": (
+        lambda s, j: s.rollups.add([Rollup(60, NOW, {"killed": 1})]),
         "BEGIN SELECT INSERT COMMIT",
     ),
 }
@@ -63,7 +63,7 @@ async def test_a_verb_makes_these_statements_and_no_more(sqlite_db_url: str, ver
     call, cost = COSTS[verb]
     async with watched(sqlite_db_url) as (store, statements):
         (job,) = await run(store, simple())
-        await store.insert([simple()])
+        await store.intake.insert([simple()])
         statements.made.clear()
         await call(store, job)
         assert statements.made == cost.split()
@@ -74,6 +74,6 @@ async def test_ends_of_many_are_a_few_statements(sqlite_db_url: str) -> None:
     async with watched(sqlite_db_url) as (store, statements):
         jobs = await run(store, *(simple() for _ in range(500)))
         statements.made.clear()
-        await store.settle([end(job) for job in jobs])
+        await store.runs.settle([end(job) for job in jobs])
         # Three of 128, then 64, 32, 16 and 4; and the revision, that others look at.
         assert statements.made == ["BEGIN", *["UPDATE"] * 7, "UPDATE", "COMMIT"]

@@ -73,12 +73,12 @@ async def test_an_older_version_is_brought_up_to_date(
     store = SqliteStore(path)
     await store.setup()
     ours = simple()
-    await store.insert([ours])
+    await store.intake.insert([ours])
     await store.close()
     come_to_version_2(monkeypatch, *STEP)
     stores = [SqliteStore(path) for _ in range(5)]
     await asyncio.gather(*(each.setup() for each in stores))
-    assert await stores[0].get(ours.id) == ours
+    assert await stores[0].history.get(ours.id) == ours
     for each in stores:
         await each.close()
     assert version(path) == 2

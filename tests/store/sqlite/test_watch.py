@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from job_processor import JobStatus
-from job_processor.store.base import ANYTHING, Hint
+from job_processor.store.hints import ANYTHING, Hint
 from job_processor.store.sqlite import SqliteStore, watch
 from job_processor.store.sqlite.inotify import Inotify
 from tests.processors import WAIT, Processors
@@ -101,7 +101,7 @@ async def test_one_s_own_writes_are_told_at_once(store: SqliteStore, told: Told)
     """A listener hears of a write of its process before the writer's call returns."""
     async with asyncio.timeout(WAIT):
         assert await told.get() == ANYTHING
-    await store.insert([simple()])
+    await store.intake.insert([simple()])
     assert told.get_nowait() == Hint.WORK
 
 
@@ -148,11 +148,15 @@ async def test_a_quiet_file_costs_nothing(store: SqliteStore, told: Told) -> Non
         asked += 1
         return 0
 
-    await store._writer.call(lambda connection: connection.set_progress_handler(count, 1))
+    await store._connections.writer.call(
+        lambda connection: connection.set_progress_handler(count, 1)
+    )
     looked = asyncio.get_running_loop().create_future()
     asyncio.get_running_loop().call_later(0.3, looked.set_result, None)
     await looked  # long enough for several looks, if there were any
-    await store._writer.call(lambda connection: connection.set_progress_handler(None, 1))
+    await store._connections.writer.call(
+        lambda connection: connection.set_progress_handler(None, 1)
+    )
     assert asked == 0
 
 

@@ -94,7 +94,7 @@ class Watch:
 
         def forget() -> None:
             remove()
-            if not self._listeners and self._task is not None and self._linger is None:
+            if not self._listeners.all and self._task is not None and self._linger is None:
                 loop = asyncio.get_running_loop()
                 self._linger = loop.call_later(_LINGER, self._stop)
 
@@ -102,7 +102,6 @@ class Watch:
 
     async def close(self) -> None:
         """End the stream and wait for its end."""
-        self._listeners.clear()
         if self._turn is not None:
             self._turn.cancel()
         self._stop()

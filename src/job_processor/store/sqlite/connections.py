@@ -45,6 +45,11 @@ class Connections:
         link = Link(self.location, read_only=True)
         return Database(f"job-processor-sqlite-{name}", self.location.address, link)
 
+    @property
+    def every(self) -> set[Database]:
+        """All of them."""
+        return {self.writer, self.reader, self.pages, *self.searchers}
+
     def of(self, query: JobQuery) -> Database:
         """Return the connection for a selection."""
         if not query.looks_through:
@@ -58,8 +63,7 @@ class Connections:
 
     async def close(self) -> None:
         """Finish what was asked for, then close them."""
-        opened = {self.reader, self.pages, *self.searchers, self.writer}
-        await asyncio.gather(*(database.close() for database in opened))
+        await asyncio.gather(*(database.close() for database in self.every))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,11 @@ class Plumbing:
 
 
 class SqliteDesk(Desk):
-    """A desk whose functions run in the threads of connections."""
+    """A desk whose functions run in the threads of connections.
+
+    Nothing of it may refer to the desk itself: where a store is forgotten unclosed, its threads end
+    as soon as no function is left in them.
+    """
 
     def __init__(self, plumbing: Plumbing) -> None:
         super().__init__(plumbing.tell)

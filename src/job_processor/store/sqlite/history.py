@@ -12,7 +12,7 @@ import re
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from heapq import merge, nlargest, nsmallest
 from itertools import islice
 from operator import itemgetter
@@ -122,7 +122,7 @@ class SqliteHistory(SqliteDesk, History):
                 SELECT rowid FROM {jobs} INDEXED BY {tables.ended}
                 WHERE ended_at<? ORDER BY ended_at LIMIT ?
             )"""
-        self._branches = lru_cache(self._branches_statement)
+        self._branches = lru_cache(partial(_branches_statement, self._at_rest))
 
     @verb
     @read
@@ -365,16 +365,17 @@ class SqliteHistory(SqliteDesk, History):
             if query.type in (None, type)
         ]
 
-    def _branches_statement(self, merged: int, order: str) -> str:
-        term = (
-            f"SELECT id, rowid AS place FROM {self._at_rest} "
-            f"WHERE type=? AND name=? AND status=? AND {AT_REST} AND id<? AND id>?"
-        )
-        return f"{' UNION ALL '.join([term] * merged)} ORDER BY id {order} LIMIT ?"
-
     def _rows(self, connection: sqlite3.Connection, ids: Iterable[bytes]) -> list[Job]:
         rows = (connection.execute(self._by_id, (id,)).fetchone() for id in ids)
         return [to_job(row) for row in rows if row is not None]
+
+
+def _branches_statement(at_rest: str, merged: int, order: str) -> str:
+    term = (
+        f"SELECT id, rowid AS place FROM {at_rest} "
+        f"WHERE type=? AND name=? AND status=? AND {AT_REST} AND id<? AND id>?"
+    )
+    return f"{' UNION ALL '.join([term] * merged)} ORDER BY id {order} LIMIT ?"
 
 
 def _condition(query: JobQuery) -> tuple[str, list[Any]]:

@@ -12,7 +12,7 @@ import json
 import sqlite3
 from collections.abc import Collection
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from heapq import nsmallest
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ from job_processor.store.requests import Claim
 from job_processor.store.sqlite.connections import Plumbing, SqliteDesk, call, page
 from job_processor.store.sqlite.rows import COLUMNS, Row, to_job
 from job_processor.store.sqlite.summaries import Summaries
-from job_processor.store.sqlite.tables import WAITING
+from job_processor.store.sqlite.tables import WAITING, Tables
 from job_processor.store.summaries import JobSummary
 
 MERGED_LINES = 64
@@ -74,8 +74,8 @@ class SqliteQueue(SqliteDesk, Queue):
                 ) FROM waiting WHERE waiting.name IS NOT NULL
             )
             SELECT name FROM waiting WHERE name IS NOT NULL"""
-        self._take = lru_cache(self._claim_statement)
-        self._peek = lru_cache(self._peek_statement)
+        self._take = lru_cache(partial(_claim_statement, tables))
+        self._peek = lru_cache(partial(_peek_statement, tables))
 
     @call
     def _claim(self, connection: sqlite3.Connection, claim: Claim) -> list[Job]:
@@ -163,39 +163,42 @@ class SqliteQueue(SqliteDesk, Queue):
             lines.sort(key=lambda line: (-line.priority, line.head))
         return lines
 
-    def _claim_statement(self, lines: int, excluding: bool, by_time: bool) -> str:
-        order = "scheduled_for" if by_time else "priority DESC, scheduled_for"
-        merged = self._merge(lines, order, excluding=excluding)
-        # Not indexed: by its row alone, even where an application's ANALYZE found few jobs.
-        # A moment that Python cannot tell is none of ours.
-        moment = f"CASE WHEN updated_at<{to_ms(LAST_MOMENT)} THEN max(?5,updated_at+1) ELSE ?5 END"
-        return f"""
-            UPDATE {self._tables.jobs} NOT INDEXED
-            SET status='running', worker_id=?3, updated_at={moment},
-                started_at=coalesce(started_at, {moment})
-            WHERE rowid IN (SELECT number FROM ({merged})) AND {WAITING}
-            RETURNING {COLUMNS}"""
 
-    def _peek_statement(self, lines: int) -> str:
-        merged = self._merge(lines, "scheduled_for", excluding=False)
-        return f"SELECT scheduled_for, number FROM ({merged})"
+def _claim_statement(tables: Tables, lines: int, excluding: bool, by_time: bool) -> str:
+    order = "scheduled_for" if by_time else "priority DESC, scheduled_for"
+    merged = _merge(tables, lines, order, excluding=excluding)
+    # Not indexed: by its row alone, even where an application's ANALYZE found few jobs.
+    # A moment that Python cannot tell is none of ours.
+    moment = f"CASE WHEN updated_at<{to_ms(LAST_MOMENT)} THEN max(?5,updated_at+1) ELSE ?5 END"
+    return f"""
+        UPDATE {tables.jobs} NOT INDEXED
+        SET status='running', worker_id=?3, updated_at={moment},
+            started_at=coalesce(started_at, {moment})
+        WHERE rowid IN (SELECT number FROM ({merged})) AND {WAITING}
+        RETURNING {COLUMNS}"""
 
-    def _merge(self, lines: int, order: str, *, excluding: bool) -> str:
-        """Return what merges lines, each read in the order of the index and only as far as needed.
 
-        Parameters: ?1 until when it was due, ?2 limit, and of a claim ?3 the worker, ?4 the
-        excluded ids as JSON, ?5 now; then name and priority of each line.
-        """
-        # hex(): JSON holds no bytes.
-        excluded = "AND hex(id) NOT IN (SELECT value FROM json_each(?4))" if excluding else ""
-        terms = [
-            f"SELECT rowid AS number, priority, scheduled_for "
-            f"FROM {self._tables.jobs} INDEXED BY {self._tables.due} "
-            f"WHERE name=?{6 + 2 * i} AND priority=?{7 + 2 * i} AND scheduled_for<=?1 "
-            f"AND {WAITING} {excluded}"
-            for i in range(lines)
-        ]
-        return f"{' UNION ALL '.join(terms)} ORDER BY {order} LIMIT ?2"
+def _peek_statement(tables: Tables, lines: int) -> str:
+    merged = _merge(tables, lines, "scheduled_for", excluding=False)
+    return f"SELECT scheduled_for, number FROM ({merged})"
+
+
+def _merge(tables: Tables, lines: int, order: str, *, excluding: bool) -> str:
+    """Return what merges lines, each read in the order of the index and only as far as needed.
+
+    Parameters: ?1 until when it was due, ?2 limit, and of a claim ?3 the worker, ?4 the
+    excluded ids as JSON, ?5 now; then name and priority of each line.
+    """
+    # hex(): JSON holds no bytes.
+    excluded = "AND hex(id) NOT IN (SELECT value FROM json_each(?4))" if excluding else ""
+    terms = [
+        f"SELECT rowid AS number, priority, scheduled_for "
+        f"FROM {tables.jobs} INDEXED BY {tables.due} "
+        f"WHERE name=?{6 + 2 * i} AND priority=?{7 + 2 * i} AND scheduled_for<=?1 "
+        f"AND {WAITING} {excluded}"
+        for i in range(lines)
+    ]
+    return f"{' UNION ALL '.join(terms)} ORDER BY {order} LIMIT ?2"
 
 
 @lru_cache(maxsize=256)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from typing import Any
 
@@ -38,7 +38,7 @@ from job_processor.store.sqlite.rows import (
     to_job,
 )
 from job_processor.store.sqlite.summaries import Summaries
-from job_processor.store.sqlite.tables import RUNNING
+from job_processor.store.sqlite.tables import RUNNING, Tables
 from job_processor.store.summaries import JobSummary
 
 _END_VALUES = 7  # of each plain end
@@ -53,7 +53,7 @@ class SqliteRuns(SqliteDesk, Runs):
         tables = plumbing.tables
         jobs = tables.jobs
         self._shown = Summaries(tables)
-        self._end_many = lru_cache(self._end_statement)
+        self._end_many = lru_cache(partial(_end_statement, tables))
         fence = f"id=? AND {RUNNING} AND worker_id=? AND attempt=? AND updated_at=?"
         self._settle_one = f"""
             UPDATE {jobs} SET status=?, updated_at=?, ended_at=?, output=?, worker_id=?, attempt=?,
@@ -103,17 +103,6 @@ class SqliteRuns(SqliteDesk, Runs):
         """Write plain ends in one statement; return how many still ran under their fence."""
         values = list(chain.from_iterable(rows))
         return connection.execute(self._end_many(len(rows)), values).rowcount
-
-    def _end_statement(self, count: int) -> str:
-        marks = f"({','.join('?' * _END_VALUES)})"
-        # It begins with UPDATE: sqlite3 counts the rows of no other. Columns: see `_end`.
-        return f"""
-            UPDATE {self._tables.jobs} AS job
-            SET status=column1, updated_at=max(column2, job.updated_at), ended_at=column2,
-                output=column3
-            FROM (VALUES {",".join([marks] * count)})
-            WHERE job.id=column4 AND job.{RUNNING} AND job.worker_id=column5
-                AND job.attempt=column6 AND job.updated_at=column7"""
 
     def _change(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
         """Write ends of any kind; return how many still ran under their fence."""
@@ -201,6 +190,18 @@ class SqliteRuns(SqliteDesk, Runs):
     def workers(self, connection: sqlite3.Connection) -> set[ObjectId]:
         """Return the worker ids of all running jobs."""
         return {ObjectId(id) for (id,) in connection.execute(self._running_workers)}
+
+
+def _end_statement(tables: Tables, count: int) -> str:
+    marks = f"({','.join('?' * _END_VALUES)})"
+    # It begins with UPDATE: sqlite3 counts the rows of no other. Columns: see `_end`.
+    return f"""
+        UPDATE {tables.jobs} AS job
+        SET status=column1, updated_at=max(column2, job.updated_at), ended_at=column2,
+            output=column3
+        FROM (VALUES {",".join([marks] * count)})
+        WHERE job.id=column4 AND job.{RUNNING} AND job.worker_id=column5
+            AND job.attempt=column6 AND job.updated_at=column7"""
 
 
 def _is_plain(settlement: Settlement) -> bool:

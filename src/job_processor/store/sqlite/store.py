@@ -113,7 +113,7 @@ class SqliteStore(Store):
 
         def end() -> None:
             forget()
-            if not self._listeners and self._watch is not None:
+            if not self._listeners.all and self._watch is not None:
                 self._watch.cancel()
                 self._watch = None
 
