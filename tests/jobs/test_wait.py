@@ -25,10 +25,11 @@ from job_processor.errors import StoreError, StoreUnavailableError
 from job_processor.settings import WAITED_CROWD, WAITED_PAUSE
 from job_processor.store import Store
 from tests.definitions import nothing
+from tests.desks import at
 from tests.processors import WAIT, Processors, eventually
 
 HOUR = timedelta(hours=1)
-READS = ("get", "get_many", "states_of")
+READS = ("history.get", "history.get_many", "history.states_of")
 
 
 JOBS = {"nothing": JobDef(nothing)}
@@ -45,12 +46,13 @@ class Questions:
         self.holds: asyncio.Event | None = None
         """Set by a test that wants answers to come later."""
         for name in READS:
-            monkeypatch.setattr(store, name, self._counting(name, getattr(store, name)))
+            desk, verb = at(store, name)
+            monkeypatch.setattr(desk, verb, self._counting(name, getattr(desk, verb)))
 
     def _counting(self, name: str, real: Any) -> Any:
         async def ask(ids: ObjectId | Collection[ObjectId]) -> Any:
             self.asked[name] += 1
-            if name != "states_of":
+            if name != "history.states_of":
                 self.jobs += 1 if isinstance(ids, ObjectId) else len(ids)
             if self.error is not None:
                 raise self.error
@@ -104,8 +106,9 @@ async def test_many_wait_with_few_questions(
     for _ in range(60):
         await worker.run_job("nothing")
     took, asked = time.monotonic() - began, questions.asked - before
-    assert asked["states_of"] <= took / WAITED_PAUSE + 1
-    assert asked.total() <= asked["states_of"] + 62  # and one for each of the 60, by run_job
+    assert asked["history.states_of"] <= took / WAITED_PAUSE + 1
+    # And one for each of the 60, by run_job.
+    assert asked.total() <= asked["history.states_of"] + 62
     await cancelled(waiters)
 
 
@@ -240,7 +243,7 @@ async def test_an_old_answer_is_not_for_who_comes_later(
     questions.holds = asyncio.Event()
     (early,) = waiting_for(processor, [job])
     await questions.until_asked()
-    await processor._store.insert([job])
+    await processor._store.intake.insert([job])
     (late,) = waiting_for(processor, [job])
     await asyncio.sleep(0)
     questions.holds.set()

@@ -16,6 +16,7 @@ from job_processor.crons import scheduler
 from job_processor.models import cron_id, occurrence_id
 from tests.acceptance.node.both import Both
 from tests.definitions import nothing
+from tests.desks import at
 from tests.processors import WAIT, eventually
 from tests.worker.test_events import Heard
 
@@ -36,7 +37,8 @@ class Calls:
     def __init__(self, processor: JobProcessor, verb: str) -> None:
         self._count = 0
         self._more = asyncio.Event()
-        call = getattr(processor._store, verb)
+        desk, name = at(processor._store, verb)
+        call = getattr(desk, name)
 
         async def counted(*arguments: Any) -> Any:
             answer = await call(*arguments)
@@ -44,7 +46,7 @@ class Calls:
             self._more.set()
             return answer
 
-        setattr(processor._store, verb, counted)
+        setattr(desk, name, counted)
 
     async def until(self, count: int) -> None:
         """Return once there were so many."""
@@ -99,7 +101,7 @@ async def test_a_node_worker_that_takes_its_time_is_waited_for(both: Both) -> No
     """It registers first and removes crons later: what goes after the first look is put back."""
     processor = await both.python(crons={"ours": ours()})
     await both.until("jobs", name="ours", type="cron_task")
-    looks = Calls(processor, "crons")
+    looks = Calls(processor, "crons.all")
     await both.register_node_worker()
     await looks.until(2)
     await both.collection("jobs").delete_many({"name": "ours"})  # what Node does
@@ -213,7 +215,7 @@ async def test_a_cron_that_we_drop_stays_where_node_defines_it(
     last = await both.python(crons={"last": ours()})
 
     async def alone() -> bool:
-        return list(await last._store.settings("cron_owner")) == ["last"]
+        return list(await last._store.settings.all("cron_owner")) == ["last"]
 
     await eventually(alone, "owners that are gone")
     crons = {cron.name: cron.service for cron in await last.get_crons()}
