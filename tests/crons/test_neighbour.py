@@ -195,8 +195,7 @@ async def test_what_it_knows_of_an_owner_counts(processors: Processors) -> None:
     """An owner that both define is used from the same pass on: its pointer is not judged."""
     clock, somebody = SetClock(), Somebody()
     engine = await engine_of(processors, clock, crons=TICK)
-    settings = engine.settings
-    ownership = Ownership(engine.store, settings.service, settings.timezone, engine.logger)
+    ownership = Ownership(engine.parts)
 
     async def agree(
         name: str, cron: Cron | None, owner: Owner, definition: CronDef

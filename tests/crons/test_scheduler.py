@@ -87,8 +87,9 @@ async def test_ten_racing_schedulers_make_each_occurrence_once(processors: Proce
     """Any worker may schedule; together they make no more and no fewer."""
     clock = SetClock()
     crons = {"tick": CronDef("* * * * *", nothing), "tock": CronDef("*/2 * * * *", nothing)}
-    schedulers = [scheduler_of(await engine_of(processors, clock, crons=crons)) for _ in range(10)]
-    engine = schedulers[0]._engine
+    engines = [await engine_of(processors, clock, crons=crons) for _ in range(10)]
+    schedulers = [scheduler_of(each) for each in engines]
+    engine = engines[0]
     for _ in range(4):
         await asyncio.gather(*(each.schedule() for each in schedulers))
         clock.forward(minutes=1)

@@ -38,9 +38,10 @@ DAY = timedelta(days=1)
 def shared(*, node: bool = True) -> SharedCrons:
     """Return what a scheduler remembers, on a database that has Node's validator or not."""
     abilities = Abilities(refuses_own_fields=node)
-    engine: Any = SimpleNamespace(store=SimpleNamespace(abilities=abilities))
+    parts = SimpleNamespace(store=SimpleNamespace(abilities=abilities))
+    process: Any = SimpleNamespace(parts=parts)
     ownership: Any = None
-    return SharedCrons(engine, ownership)
+    return SharedCrons(process, ownership)
 
 
 def test_a_cron_that_node_has_just_written_is_left_for_a_moment() -> None:

@@ -8,13 +8,12 @@ owner has had no worker for an hour.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 
 from job_processor.handlers.definitions import CronDef
 from job_processor.models import Registrations
-from job_processor.store import Store
+from job_processor.parts import Parts
 from job_processor.store.owners import KIND, Owner
 
 _SEEN_LIMIT = 50
@@ -26,11 +25,11 @@ _TRIES = 5
 class Ownership:
     """Decides for one service which crons this process may schedule."""
 
-    def __init__(self, store: Store, service: str, timezone: str, logger: logging.Logger) -> None:
-        self._store = store
-        self._service = service
-        self._timezone = timezone
-        self._logger = logger
+    def __init__(self, parts: Parts) -> None:
+        self._store = parts.store
+        self._service = parts.settings.service
+        self._timezone = parts.settings.timezone
+        self._logger = parts.logger
         self._complained: set[str] = set()
 
     async def owners(self) -> dict[str, Owner]:

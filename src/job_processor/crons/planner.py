@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from job_processor.crons.misfire import missed_between
 from job_processor.crons.neighbour import Neighbour
 from job_processor.crons.ownership import Ownership
+from job_processor.crons.process import Process
 from job_processor.events import Event, EventKind
 from job_processor.handlers.definitions import CronDef
 from job_processor.jobs.intake import insert_or_skip
@@ -29,7 +30,6 @@ from job_processor.models import (
 from job_processor.schedule import is_rhythm, next_occurrence, parse
 from job_processor.settings import CLOCK_TOLERANCE
 from job_processor.store.owners import Owner
-from job_processor.worker.engine import Engine
 
 _TOLERANCE = timedelta(seconds=CLOCK_TOLERANCE)
 _PATIENCE = timedelta(seconds=2)
@@ -43,11 +43,13 @@ _REPEATS = 50
 class Planner:
     """Inserts what is missing, moves a due pointer, removes strays."""
 
-    def __init__(self, engine: Engine, ownership: Ownership, neighbour: Neighbour) -> None:
-        self._engine = engine
+    def __init__(self, process: Process, ownership: Ownership, neighbour: Neighbour) -> None:
+        parts = process.parts
+        self._process = process
+        self._parts = parts
         self._ownership = ownership
         self._neighbour = neighbour
-        self._timezone = engine.settings.timezone
+        self._timezone = parts.settings.timezone
         self._right: dict[str, tuple[datetime, datetime]] = {}
         """Pointers that were found to be the next occurrence after a time, by name."""
         self._stood: dict[str, datetime] = {}
@@ -60,7 +62,7 @@ class Planner:
 
         Return where the pointer stands then.
         """
-        store, now = self._engine.store, self._engine.clock.now()
+        store, now = self._parts.store, self._parts.clock.now()
         fresh = owner.applied != owner.fingerprint
         stands = await self._standing(name, definition, cron, owner, fresh=fresh)
         if stands is not None and await self._is_ahead(name, definition, stands, owner, now):
@@ -108,15 +110,14 @@ class Planner:
         Right is the database's clock, as long as there is such a worker and the pointer is as it
         would have it: else it is the database's clock that is wrong, or nobody is left.
         """
-        engine = self._engine
-        if engine.clock_watch.ahead is None or cron is None:
+        if self._process.clock_watch.ahead is None or cron is None:
             return False
         theirs, pointer = registrations.now, cron.scheduled_for
         return (
             any(
                 worker.crons.get(name) == owner.fingerprint
                 and worker.clock_ahead is None
-                and worker.id != engine.worker_id
+                and worker.id != self._process.worker_id
                 for worker in registrations.workers
                 if worker.service == owner.service and not worker.is_dead(theirs)
             )
@@ -154,7 +155,7 @@ class Planner:
             return False
         if await self._neighbour.planned(name, [pointer]):
             return False
-        self._engine.logger.warning(
+        self._parts.logger.warning(
             "cron %r was to fire at %s, which is not its next occurrence: a clock was ahead, or "
             "one is behind; planning it anew",
             name,
@@ -192,7 +193,7 @@ class Planner:
         if owner.repeats_until is None or moment > owner.repeats_until:
             return moment
         for again in range(_REPEATS):
-            job = await self._engine.store.history.get(occurrence_id(name, moment + again * _MS))
+            job = await self._parts.store.history.get(occurrence_id(name, moment + again * _MS))
             if job is None or not job.settled:
                 return moment + again * _MS
         return moment
@@ -215,7 +216,7 @@ class Planner:
         self, name: str, definition: CronDef, planned: Iterable[datetime], now: datetime
     ) -> None:
         """Insert occurrences. A future one of an exclusive cron waits until none is active."""
-        store = self._engine.store
+        store = self._parts.store
         for moment in planned:
             if definition.exclusive and moment > now:
                 if await store.history.find_active("cron_task", name) is not None:
@@ -223,18 +224,18 @@ class Planner:
                 await store.intake.insert([self._occurrence(name, definition, moment, now)])
             else:
                 task = self._occurrence(name, definition, moment, now)
-                await insert_or_skip(store, [task], self._engine.clock)
+                await insert_or_skip(store, [task], self._parts.clock)
 
     def _tell_fired(
         self, name: str, definition: CronDef, planned: Collection[datetime], now: datetime
     ) -> None:
         """Tell of what has come due; whoever moves the pointer does, so it is told once."""
-        if not self._engine.events.has_listeners:
+        if not self._parts.events.has_listeners:
             return
         for moment in planned:
             if moment <= now:
                 task = self._occurrence(name, definition, moment, now)
-                self._engine.events.emit(Event(EventKind.CRON_FIRED, self._engine.worker_id, task))
+                self._parts.events.emit(Event(EventKind.CRON_FIRED, self._process.worker_id, task))
 
     def _occurrence(
         self, name: str, definition: CronDef, planned_for: datetime, now: datetime
@@ -248,7 +249,7 @@ class Planner:
             updated_at=now,
             exclusive=definition.exclusive,
         )
-        return self._engine.parts.stamps.on(task)
+        return self._parts.stamps.on(task)
 
 
 def _new_cron(name: str, definition: CronDef, pointer: datetime, now: datetime) -> Cron:

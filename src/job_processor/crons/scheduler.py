@@ -11,11 +11,14 @@ import asyncio
 import math
 import random
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from job_processor.crons.neighbour import Alone, Neighbour
 from job_processor.crons.ownership import Ownership
 from job_processor.crons.planner import Planner
+from job_processor.crons.process import Process
 from job_processor.crons.unlisted import UnlistedCrons
 from job_processor.handlers.definitions import CronDef
 from job_processor.models import Cron, CronTask, Job, Registrations
@@ -23,14 +26,22 @@ from job_processor.settings import SCHEDULER_INTERVAL
 from job_processor.store.hints import Hint
 from job_processor.store.owners import Owner
 from job_processor.tasks import Trouble, is_of_input, set_within
-from job_processor.worker.engine import Engine
-from job_processor.worker.pauses import PauseWatch
 
 _JITTER = 0.1  # seconds; the occurrence that is due stands in the queue already
 
 _LEFT = timedelta(seconds=1)
 """After which a cron is looked at again that is left to another worker: to one of a newer version,
 or to one whose clock is right. It may be gone by then."""
+
+
+class Paused(Protocol):
+    """Knows which names and tags are paused."""
+
+    def is_paused(self, name: str, definition: CronDef) -> bool:
+        """True when nothing of this name may begin."""
+
+    def on_changed(self, listener: Callable[[], object]) -> Callable[[], None]:
+        """Call `listener` whenever something was paused or resumed."""
 
 
 class Scheduler:
@@ -40,30 +51,29 @@ class Scheduler:
     """
 
     def __init__(
-        self, engine: Engine, pauses: PauseWatch, neighbour: Neighbour | None = None
+        self, process: Process, pauses: Paused, neighbour: Neighbour | None = None
     ) -> None:
-        self._engine = engine
+        parts = process.parts
+        self._process = process
+        self._parts = parts
         self._pauses = pauses
         self._neighbour = neighbour or Alone()
-        self._ownership = Ownership(
-            engine.store, engine.settings.service, engine.settings.timezone, engine.logger
-        )
+        self._ownership = Ownership(parts)
         self._wake = asyncio.Event()
         self._troubles: dict[str, Trouble] = {}
         """What fails of one cron, by its name."""
-        self._planner = Planner(engine, self._ownership, self._neighbour)
+        self._planner = Planner(process, self._ownership, self._neighbour)
         self._unlisted = UnlistedCrons(
-            engine, self._ownership, self._neighbour, self._planner.forget
+            process, self._ownership, self._neighbour, self._planner.forget
         )
         pauses.on_changed(self._wake.set)
 
     async def run(self) -> None:
         """Schedule until cancelled."""
-        self._engine.reporter.on_settled = self._on_settled
-        forget = self._engine.store.subscribe(self._on_hint)
+        forget = self._parts.store.subscribe(self._on_hint)
         try:
             while True:
-                began, at = self._engine.clock.now(), time.monotonic()
+                began, at = self._parts.clock.now(), time.monotonic()
                 due = await self._pass()
                 # By the clock that the pass began with, whatever was done to it meanwhile: where it
                 # was set back, the pointer may lie years ahead by now.
@@ -80,27 +90,27 @@ class Scheduler:
             await self._neighbour.look()
             due.append(await self.schedule())
 
-        trouble = Trouble(self._engine.logger, "scheduling crons")
+        trouble = Trouble(self._parts.logger, "scheduling crons")
         while not await trouble.attempt(look):
             pass
         return due[-1]
 
     async def schedule(self) -> datetime | None:
         """Make one pass over the crons; return when the next pointer is due."""
-        engine = self._engine
+        parts = self._parts
         owners = await self._ownership.owners()
-        definitions = engine.registry.crons
+        definitions = parts.registry.crons
         if not definitions and not owners:
             return None
         registrations = await self._registrations()
         self._neighbour.see(registrations)
         self._unlisted.see(owners, registrations)
-        crons = {cron.name: cron for cron in await engine.store.crons.all()}
+        crons = {cron.name: cron for cron in await parts.store.crons.all()}
         pointers = []
         for name, definition in list(definitions.items()):
             if self._pauses.is_paused(name, definition):
                 continue  # its pointer stays, so that what it misses is judged when it goes on
-            trouble = self._troubles.setdefault(name, Trouble(engine.logger, f"cron {name!r}"))
+            trouble = self._troubles.setdefault(name, Trouble(parts.logger, f"cron {name!r}"))
             try:
                 due = await self._look_after(
                     name, definition, crons.get(name), owners, registrations
@@ -109,7 +119,7 @@ class Scheduler:
                 if not is_of_input(error):
                     raise
                 trouble.meet(error)  # it is about this one: the others go on
-                due = engine.clock.now() + _LEFT
+                due = parts.clock.now() + _LEFT
             else:
                 trouble.end()
             pointers += [] if due is None else [due]
@@ -125,7 +135,7 @@ class Scheduler:
         registrations: Registrations,
     ) -> datetime | None:
         """See to one cron, where that is ours to do; return when it is to be looked at again."""
-        now = self._engine.clock.now
+        now = self._parts.clock.now
         owner = await self._taken(name, definition, cron, owners.get(name), registrations)
         if owner is None:
             listed = cron is not None and name in owners
@@ -140,11 +150,11 @@ class Scheduler:
 
     async def _registrations(self) -> Registrations:
         """Read who is there, and by the way whose clock is right."""
-        engine = self._engine
-        before = engine.clock.now()
-        registrations = await engine.store.workers.registrations()
-        if engine.store.abilities.needs_heartbeat:
-            engine.clock_watch.compare(before, registrations.now)
+        parts = self._parts
+        before = parts.clock.now()
+        registrations = await parts.store.workers.registrations()
+        if parts.store.abilities.needs_heartbeat:
+            self._process.clock_watch.compare(before, registrations.now)
         return registrations
 
     async def _taken(
@@ -156,7 +166,7 @@ class Scheduler:
         registrations: Registrations,
     ) -> Owner | None:
         """Return the owner of a cron that is to be looked after here and now, else None."""
-        now = self._engine.clock.now()
+        now = self._parts.clock.now()
         if cron is not None and self._neighbour.holds(cron, owner, definition, now):
             return None
         return await self._ownership.take(
@@ -171,7 +181,7 @@ class Scheduler:
         if self._neighbour.hear(hint):
             self._wake.set()
 
-    def _on_settled(self, job: Job) -> None:
+    def on_settled(self, job: Job) -> None:
         """An exclusive cron's next occurrence may be inserted once the one before has settled."""
         if isinstance(job, CronTask) and job.exclusive:
             self._wake.set()

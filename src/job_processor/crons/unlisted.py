@@ -19,11 +19,11 @@ from datetime import datetime, timedelta
 
 from job_processor.crons.neighbour import Neighbour
 from job_processor.crons.ownership import Ownership
+from job_processor.crons.process import Process
 from job_processor.models import Cron, Registrations
 from job_processor.settings import CRON_GRACE, CRON_LISTED_INTERVAL
 from job_processor.store import Store
 from job_processor.store.owners import KIND, Owner
-from job_processor.worker.engine import Engine
 
 _GRACE = timedelta(seconds=CRON_GRACE)
 _INTERVAL = timedelta(seconds=CRON_LISTED_INTERVAL)
@@ -50,16 +50,18 @@ class UnlistedCrons:
 
     def __init__(
         self,
-        engine: Engine,
+        process: Process,
         ownership: Ownership,
         neighbour: Neighbour,
         forget: Callable[[str], None],
     ) -> None:
-        self._engine = engine
+        parts = process.parts
+        self._process = process
+        self._parts = parts
         self._ownership = ownership
         self._neighbour = neighbour
         self._forget = forget
-        self._history = timedelta(days=engine.settings.history_days)
+        self._history = timedelta(days=parts.settings.history_days)
         self._unlisted_since: dict[str, float] = {}
         self._unserved_since: dict[str, float] = {}
         """By the monotonic clock, by cron and by service."""
@@ -130,7 +132,7 @@ class UnlistedCrons:
         """Take its future occurrences out of the queue, unless a neighbour goes on with it."""
         if cron is not None and await self._neighbour.takes_over(cron, owner, abandoned=True):
             return
-        self._engine.logger.info(
+        self._parts.logger.info(
             "cron %r: no worker of service %r has listed it for an hour; it plans nothing until "
             "one does",
             name,
@@ -138,23 +140,23 @@ class UnlistedCrons:
         )
         # By our clock, as it was planned by one of a worker. What is due stays wherever the pointer
         # has passed, and is made again where it stands.
-        await self._engine.store.crons.remove_occurrences(name, self._engine.clock.now(), ())
+        await self._parts.store.crons.remove_occurrences(name, self._parts.clock.now(), ())
         await self._ownership.write(name, owner, replace(owner, dormant=True))
 
     async def _remove(self, name: str, owner: Owner, now: datetime) -> None:
-        self._engine.logger.info(
+        self._parts.logger.info(
             "cron %r: no worker of service %r has listed it for %g days; removing it",
             name,
             owner.service,
-            self._engine.settings.history_days,
+            self._parts.settings.history_days,
         )
-        await remove_cron(self._engine.store, name, now, owner)
+        await remove_cron(self._parts.store, name, now, owner)
         self._forget(name)
 
     def _is_certain(self, since: float) -> bool:
         """True when we have seen it for so long that nobody can only have lost a registration."""
-        engine = self._engine
-        needed = engine.settings.worker_timeout if engine.store.abilities.needs_heartbeat else 0.0
+        parts = self._parts
+        needed = parts.settings.worker_timeout if parts.store.abilities.needs_heartbeat else 0.0
         remaining = since + needed - time.monotonic()
         if remaining > 0:
             self._again = min(self._again, remaining)

@@ -19,6 +19,7 @@ from bson import ObjectId
 
 from job_processor.crons.neighbour import Alone, Neighbour
 from job_processor.crons.ownership import Ownership
+from job_processor.crons.process import Process
 from job_processor.errors import InvalidArgumentError, SharedDatabaseError, StoreError
 from job_processor.events import Event, EventKind
 from job_processor.handlers.definitions import CronDef
@@ -38,7 +39,6 @@ from job_processor.node.rules import (
 )
 from job_processor.store.hints import ANYTHING, Hint
 from job_processor.store.owners import Owner
-from job_processor.worker.engine import Engine
 
 _REPAIRS = (0.1, 0.2, 0.5, 1.5, 2.0, 4.0, 8.0)
 """Seconds between the passes that follow the start of a Node worker: it registers first, and
@@ -49,26 +49,26 @@ _UNFINISHED = timedelta(seconds=2)
 where the clocks of the two differ by more."""
 
 
-def neighbour_of(engine: Engine) -> Neighbour:
+def neighbour_of(process: Process) -> Neighbour:
     """Return who else may schedule on a database: a Node package knows MongoDB alone."""
     try:
-        engine.store.node_side()
+        process.parts.store.node_side()
     except InvalidArgumentError:
         return Alone()
-    settings = engine.settings
-    ownership = Ownership(engine.store, settings.service, settings.timezone, engine.logger)
-    return SharedCrons(engine, ownership)
+    return SharedCrons(process, Ownership(process.parts))
 
 
 class SharedCrons(Neighbour):
     """What a scheduler remembers for the sake of Node, and leaves to it."""
 
-    def __init__(self, engine: Engine, ownership: Ownership) -> None:
-        self._engine = engine
+    def __init__(self, process: Process, ownership: Ownership) -> None:
+        parts = process.parts
+        self._process = process
+        self._parts = parts
         self._ownership = ownership
         self._node_workers: set[ObjectId] = set()
         self._repairs: list[float] = []
-        self._stirred = engine.store.abilities.refuses_own_fields
+        self._stirred = parts.store.abilities.refuses_own_fields
         self._told: set[str] = set()
 
     def hear(self, hint: Hint) -> bool:
@@ -93,7 +93,7 @@ class SharedCrons(Neighbour):
 
         Each time, where no hint tells of such a start. Raises StoreError.
         """
-        store = self._engine.store
+        store = self._parts.store
         if not self._stirred and store.abilities.hints_of_others:
             return
         self._stirred = False
@@ -107,7 +107,7 @@ class SharedCrons(Neighbour):
             if claims_everything(worker) and not worker.is_dead(registrations.now):
                 self._tell(describe_untagged(worker))
         try:
-            check_registry(store, self._engine.registry)
+            check_registry(store, self._parts.registry)
         except SharedDatabaseError as error:
             self._tell(str(error))
 
@@ -126,7 +126,7 @@ class SharedCrons(Neighbour):
         """True while Node may have moved a cron on without having inserted its occurrence yet."""
         if (
             cron is None
-            or not self._engine.store.abilities.refuses_own_fields
+            or not self._parts.store.abilities.refuses_own_fields
             or not is_touched(cron)
         ):
             return False
@@ -156,11 +156,11 @@ class SharedCrons(Neighbour):
         made_here: the pointer is an occurrence of our definition. What Node planned then stays,
             unless the cron is exclusive, which Node does not know.
         """
-        store = self._engine.store
+        store = self._parts.store
         if owner.of_both or not store.abilities.refuses_own_fields:
             return False
         if made_here:
-            now = self._engine.clock.now()
+            now = self._parts.clock.now()
             if not definition.exclusive or cron.scheduled_for <= now:
                 return False
             if not await self.planned(cron.name, [cron.scheduled_for]):
@@ -177,7 +177,7 @@ class SharedCrons(Neighbour):
 
         Not before an occurrence stands where it points: Node inserts only the one that follows.
         """
-        if not self._engine.store.abilities.refuses_own_fields:
+        if not self._parts.store.abilities.refuses_own_fields:
             return False
         error = self._conflict(cron, definition)
         if error is None or not owner.of_both:
@@ -195,7 +195,7 @@ class SharedCrons(Neighbour):
         """
         if not owner.of_both and not (abandoned and await self._may_be_of_node(cron)):
             return False
-        self._engine.logger.info(
+        self._parts.logger.info(
             "cron %r is listed by Node alone any more; leaving it to it", cron.name
         )
         await self._give(cron)
@@ -203,9 +203,9 @@ class SharedCrons(Neighbour):
 
     async def planned(self, name: str, moments: Collection[datetime]) -> set[datetime]:
         """Return those of the moments that Node has planned already."""
-        if not self._engine.store.abilities.refuses_own_fields:
+        if not self._parts.store.abilities.refuses_own_fields:
             return set()
-        return await self._engine.store.crons.planned_by_node(name, moments)
+        return await self._parts.store.crons.planned_by_node(name, moments)
 
     def _leave(self, cron: Cron, definition: CronDef) -> None:
         """Leave a cron that Node has made to it, and say so once."""
@@ -224,34 +224,34 @@ class SharedCrons(Neighbour):
 
     async def _give(self, cron: Cron) -> bool:
         """Make a cron of ours Node's, as it stands; False when somebody else was at it."""
-        if not await self._engine.store.crons.give_cron(cron):
+        if not await self._parts.store.crons.give_cron(cron):
             return False
         await self._ownership.remove(cron.name)
         return True
 
     async def _may_be_of_node(self, cron: Cron) -> bool:
         """True when Node may go on with a cron of ours: it seems to define it, or has moved it."""
-        if not self._engine.store.abilities.refuses_own_fields:
+        if not self._parts.store.abilities.refuses_own_fields:
             return False
         planned = await self.planned(cron.name, [cron.scheduled_for])
         return bool(planned) or await self._shows_a_start(cron)
 
     async def _shows_a_start(self, cron: Cron) -> bool:
         """True when Node wrote a cron of ours that it has not moved, as its start does."""
-        if not self._engine.store.abilities.refuses_own_fields or not is_touched(cron):
+        if not self._parts.store.abilities.refuses_own_fields or not is_touched(cron):
             return False
         planned = await self.planned(cron.name, [cron.scheduled_for])
         return not planned and await self._stands(cron)
 
     async def _stands(self, cron: Cron) -> bool:
         """True when the pointer's own occurrence is there, by whomever."""
-        store, moment = self._engine.store, cron.scheduled_for
+        store, moment = self._parts.store, cron.scheduled_for
         ours = await store.history.get(occurrence_id(cron.name, moment))
         return ours is not None or bool(await self.planned(cron.name, [moment]))
 
     def _conflict(self, cron: Cron, definition: CronDef) -> SharedDatabaseError | None:
         try:
-            check_cron(cron, definition, self._engine.settings.timezone)
+            check_cron(cron, definition, self._parts.settings.timezone)
         except SharedDatabaseError as error:
             return error
         return None
@@ -259,8 +259,8 @@ class SharedCrons(Neighbour):
     def _refuse(self, error: SharedDatabaseError) -> None:
         """Tell of a cron that we do not schedule as it is defined here."""
         if self._tell(str(error)):
-            engine = self._engine
-            engine.events.emit(Event(EventKind.CRON_REFUSED, engine.worker_id, error=error))
+            parts = self._parts
+            parts.events.emit(Event(EventKind.CRON_REFUSED, self._process.worker_id, error=error))
 
     def _stir(self) -> None:
         self._stirred = True
@@ -271,5 +271,5 @@ class SharedCrons(Neighbour):
         if message in self._told:
             return False
         self._told.add(message)
-        self._engine.logger.error("%s", message)
+        self._parts.logger.error("%s", message)
         return True

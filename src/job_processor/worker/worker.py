@@ -42,6 +42,7 @@ class Worker:
         self._engine = engine
         self._pauses = PauseWatch(engine)
         self._scheduler = Scheduler(engine, self._pauses, neighbour_of(engine))
+        engine.reporter.on_settled = self._scheduler.on_settled
         self._rescuer = Rescuer(engine)
         self._reconciler = Reconciler(engine)
         self._burst_rescue = BurstRescue(engine, self._rescuer)
