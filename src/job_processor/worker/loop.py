@@ -41,12 +41,18 @@ class ClaimLoop:
         self._wake = asyncio.Event()
         self._rotation = 0
         self._next_look_for_the_overdue = 0.0
+        # What it knows from one turn to the next, each a reason to ask the database again or not:
+        # an idle worker asks only when it is told to, or when something falls due.
         self._wants_slots = True
-        """True when a free slot could be filled; False when nothing was due, and nothing new is."""
+        """True when the last turn left something due for want of slots: the next slot that is free
+        is to be filled at once. False when nothing was due: then the end of a run is no reason to
+        claim, and a lone job costs one claim and not two. A burst always wants to know."""
         self._expects_one = False
-        """True when nothing was due until a hint came: there is probably a single job."""
+        """True when nothing was due until a hint came: there is probably a single job. It holds for
+        one claim, which asks for one; where that brings it, the next turn asks for all."""
         self._look_ahead = True
-        """True when the next due time may have changed since it was read."""
+        """True when the next due time may have changed since it was read: something was claimed, a
+        hint came, or other names are served. Otherwise the question would be in vain."""
         self._next_due: datetime | None = None
         self._last_work = -inf
         """When a job was claimed last, by the monotonic clock."""
@@ -65,6 +71,8 @@ class ClaimLoop:
         forget_stop = stop.on_abort(self._wake_from_any_thread())
         try:
             while not stop.aborted:
+                # Before the claim, not after it: what comes while the claim is on its way ends the
+                # wait that follows, and nothing is slept through.
                 self._wake.clear()
                 idle = engine.runs.of_worker == 0  # what ends during the claim may be due again
                 try:

@@ -59,9 +59,14 @@ def classify(
     Nothing is written for a run that was taken away, and for a resumable one whose handler outlives
     the shutdown (`lives_on`): it stays `running` for the rescue, since its handler may go on until
     the process ends. May raise whatever the handler's result or exception raises when it is read.
+
+    The first case that applies counts, so their order is the rule. What a handler returned is kept
+    unless something stronger than a shutdown asked it to stop; then why it was asked counts, and
+    not what it raised, which only follows from that; and what it raised comes last.
     """
     duration = format_duration(elapsed)
-    if ending.error is None and (reason is None or reason is AbortReason.SHUTDOWN):  # most runs
+    # Most runs. A shutdown only asked: what the handler has done all the same is done.
+    if ending.error is None and (reason is None or reason is AbortReason.SHUTDOWN):
         if definition.discard_result:
             check_ran(definition.bound.function, ending.result)
             return Outcome(JobStatus.FINISHED, at, Output(duration))
@@ -76,18 +81,24 @@ def classify(
             return _again(job, pause, at - timedelta(seconds=elapsed), at, output)
         return Outcome(JobStatus.ERRORED, at, output)
 
+    # Somebody else has the run by now, and whatever we wrote would not match.
     if reason is AbortReason.LOST:
         return None
+    # Before any retry, and before the end of a resumable one: a job that was killed stays dead.
     if reason is AbortReason.KILL:
         return Outcome(JobStatus.KILLED, at, Output(duration, None, KILLED))
+    # Before a wish: a handler that is too slow does not get more time by asking for it.
     if reason is AbortReason.MAX_RUNTIME:
         limit = definition.max_runtime_in_minutes
         return failed(f"max runtime of {limit:g} minutes exceeded" if limit else "max runtime")
     raised = ending.error
     assert raised is not None  # noqa: S101  # the first case
+    # Before the shutdown: who says when it wants to come back ended by itself, and was not
+    # interrupted. The caller of `run_job` waits for an end, and gets what was raised as one.
     wish = None if _is_called_here(job) else wish_of(raised)
     if wish is not None and not wish.counts:
         return Outcome(JobStatus.PENDING, at, scheduled_for=_later(at, wish.delay))
+    # Before a failure: what a handler raises as it is interrupted says nothing against its code.
     if reason is AbortReason.SHUTDOWN and wish is None:
         return _paused(at, lives_on) if definition.resumable else failed(INTERRUPTED)
     return failed(ending.told or describe_error(raised), raised, wish)
