@@ -1,4 +1,10 @@
-"""Runs a handler and decides what its end means: begin → call → classify → settle."""
+"""Runs a handler and decides what its end means: begin → call → classify → settle.
+
+A run begins in `start`, goes its way in `_execute`, and has one end, in `_conclude`, from wherever
+it got to: its handler returned or raised, its task was cancelled before the first step, the ladder
+gave it up, or what surrounds its handler failed. From there on the settler owns what is to be
+written. What a handler says after that comes too late, and is dropped.
+"""
 
 from __future__ import annotations
 
@@ -40,6 +46,8 @@ if TYPE_CHECKING:  # imported with the first that needs it
     from job_processor.worker.processes.pool import Processes
 
 _NOT_BEGUN = Ending(error=asyncio.CancelledError())
+"""The ending of a handler that was not called, or that would not stop: as if it was cancelled."""
+
 _SPARE_THREADS = 1000  # hung threads keep theirs; the slots are what bounds the living ones
 
 
@@ -92,7 +100,11 @@ class Executor:
         self._settler.add(run, outcome)
 
     async def _execute(self, run: Run) -> None:
-        """Run a handler to its end, and see that the run has an outcome, wherever that fails."""
+        """Run a handler to its end, and see that the run has an outcome, wherever that fails.
+
+        Where integrations surround handlers, their scopes learn how the run ends, which is known
+        before it is written.
+        """
         if run.task is not None:
             run.task.remove_done_callback(self._on_unbegun)  # it would cost a turn of the loop
         try:

@@ -75,6 +75,15 @@ def read_payload(text: str) -> dict[str, Any] | None:
     return payload
 
 
+def read_yes(question: str) -> bool | None:
+    """Ask on the terminal whether something is to be done; None where there is nobody to ask."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
 def _stdin() -> str:
     try:
         return sys.stdin.read()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +11,7 @@ from job_processor.cli.app.asking import ask
 from job_processor.cli.app.failing import DONE, FAILED, UsageError
 from job_processor.cli.app.options import DEFAULT_PREFIX, Db, Json, Prefix
 from job_processor.cli.app.output import amount, plain, print_json, say
+from job_processor.cli.app.reading import read_yes
 from job_processor.cli.app.selection import (
     Error,
     Name,
@@ -144,11 +144,10 @@ def _agreed(action: Action, count: int, *, yes: bool) -> bool:
     """Return whether it is to be done to a selection: asked for on a terminal, or `--yes`."""
     if yes:
         return True
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    answer = read_yes(f"{action.capitalize()} {amount(count, 'job')}?")
+    if answer is None:
         raise UsageError(f"{amount(count, 'job')} selected, and nobody to ask: give --yes")
-    sys.stderr.write(f"{action.capitalize()} {amount(count, 'job')}? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    return answer
 
 
 def _report(

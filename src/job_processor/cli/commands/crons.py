@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +10,7 @@ from job_processor.cli.app.asking import ask
 from job_processor.cli.app.failing import DONE, FAILED
 from job_processor.cli.app.options import DEFAULT_PREFIX, Db, Json, Prefix
 from job_processor.cli.app.output import console, plain, print_json, say
-from job_processor.cli.app.reading import read_text
+from job_processor.cli.app.reading import read_text, read_yes
 from job_processor.cli.commands.resume import resume as resume_name
 from job_processor.errors import UnknownJobError
 
@@ -144,11 +143,8 @@ def remove(
 
 
 def _agreed(name: str) -> bool:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return True  # it was named, and there is nobody to ask
-    sys.stderr.write(f"Remove cron {plain(name)!r}, and skip what waits of it? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    answer = read_yes(f"Remove cron {plain(name)!r}, and skip what waits of it?")
+    return answer is not False  # where nobody is there to ask, that it was named is enough
 
 
 async def _find(processor: JobProcessor, name: str) -> CronInfo:
