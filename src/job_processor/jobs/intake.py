@@ -23,7 +23,6 @@ from job_processor.errors import (
 from job_processor.jobs.chunks import Bulk, Chunk, OnProgress, Requests
 from job_processor.jobs.request import JobRequest, make_job
 from job_processor.models import SETTLED, Job, JobStatus, OnConflict, SimpleJob, SkipReason
-from job_processor.node.rules import check_job, without_trace
 from job_processor.parts import Parts
 from job_processor.store import Store
 from job_processor.store.requests import Settlement, skipped
@@ -65,8 +64,7 @@ def _new(parts: Parts, request: JobRequest) -> SimpleJob:
     job = make_job(parts, request)
     if parts.stamps:
         job = parts.stamps.on(job)
-    check_job(parts.store, job)
-    return without_trace(parts.store, job)
+    return parts.store.intake.keep(job)
 
 
 async def _store_chunk(parts: Parts, session: Any, chunk: Chunk) -> list[SimpleJob]:

@@ -1,30 +1,15 @@
-"""What a database that is shared with the Node package cannot keep, told before it matters.
-
-Its validator refuses every field beyond its own. A feature that needs one is refused when it is
-defined or scheduled, and not at the first failure of a job at midnight.
-"""
+"""What cannot be had of definitions, crons and workers beside the Node package on one database."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 from job_processor.errors import SharedDatabaseError
 from job_processor.handlers.definitions import CronDef, Definition, Registry
-from job_processor.models import Cron, SimpleJob, WorkerInfo
+from job_processor.models import Cron, WorkerInfo
 from job_processor.settings import NODE_TIMEZONE
 from job_processor.store import Store
 from job_processor.store.owners import KIND as OWNERS
 from job_processor.store.owners import is_of_another
-
-_FIELDS = {
-    "retry": "attempt, attempts",
-    "context": "notes, state",
-    "priority": "priority",
-    "expires_at": "expires_at",
-    "unique_key": "unique_key, unique_until",
-}
-"""The fields of a job's document that a feature needs, beyond those of the Node package."""
+from job_processor.store.refusals import refuse
 
 
 def check_definition(store: Store, name: str, definition: Definition) -> None:
@@ -32,34 +17,15 @@ def check_definition(store: Store, name: str, definition: Definition) -> None:
     if not store.abilities.refuses_own_fields or definition.handler is None:
         return
     if definition.retries is not None:
-        _refuse(f"retry of {name!r}", definition.retry, "retry")
+        refuse(f"retry of {name!r}", definition.retry, "retry")
     if definition.bound.wants_context:
-        _refuse(f"handler of {name!r}", definition.handler, "context")
+        refuse(f"handler of {name!r}", definition.handler, "context")
 
 
 def check_registry(store: Store, registry: Registry) -> None:
     """Raise SharedDatabaseError for the first definition that this database cannot serve."""
     for name, definition in registry:
         check_definition(store, name, definition)
-
-
-def check_job(store: Store, job: SimpleJob) -> None:
-    """Raise SharedDatabaseError when a new job needs a field that this database refuses."""
-    if not store.abilities.refuses_own_fields:
-        return
-    if job.priority:
-        _refuse("priority", job.priority, "priority")
-    if job.expires_at is not None:
-        _refuse("expires_at", job.expires_at, "expires_at")
-    if job.unique_key is not None:
-        _refuse("unique_key", job.unique_key, "unique_key")
-
-
-def without_trace(store: Store, job: SimpleJob) -> SimpleJob:
-    """Return a new job as this database takes it: a trace is no reason to refuse a plain job."""
-    if job.traceparent is None or not store.abilities.refuses_own_fields:
-        return job
-    return replace(job, traceparent=None)
 
 
 def check_cron(cron: Cron, definition: CronDef, timezone: str) -> None:
@@ -97,15 +63,4 @@ def describe_untagged(worker: WorkerInfo) -> str:
     return (
         f"the Node worker {worker.id} on {worker.hostname} has no workerTags: it claims every job, "
         "and errors those that only Python defines; give all Node workers workerTags first"
-    )
-
-
-def _refuse(argument: str, value: Any, feature: str) -> None:
-    raise SharedDatabaseError(
-        argument,
-        value,
-        f"{feature} needs a field of a job ({_FIELDS[feature]}) that the validator of the Node "
-        "package, which works on this database too, refuses. Leave it out, or use a database or a "
-        "collection_prefix of its own; once no Node process starts any more, `job-processor "
-        "migrate-from-node --apply` takes that validator away",
     )

@@ -105,6 +105,13 @@ class Intake(Desk, ABC):
     """What is told as soon as `_insert` was called, before it has answered: for a store that then
     has the insert in its queue already, in front of the claims that follow."""
 
+    def keep(self, job: SimpleJob) -> SimpleJob:
+        """Return a new job with what this database keeps of it: by default the job itself.
+
+        Raises SharedDatabaseError for one that it cannot keep.
+        """
+        return job
+
     async def insert(self, jobs: Sequence[Job]) -> list[Job]:
         """Absent → as given, in one bulk write; return those refused.
 

@@ -11,7 +11,6 @@ from job_processor.jobs.intake import as_simple, insert_or_skip
 from job_processor.jobs.request import JobRequest, make_running_job
 from job_processor.jobs.wait import Waiting
 from job_processor.models import Job, SimpleJob
-from job_processor.node.rules import without_trace
 from job_processor.settings import LEAVE_TIMEOUT, graceful_stop_seconds
 from job_processor.worker.engine import Engine
 from job_processor.worker.runs import Run
@@ -50,7 +49,7 @@ async def _start(engine: Engine, definition: JobDef, request: JobRequest) -> Job
     await engine.lease.hold()
     async with engine.gate.shared():
         job = make_running_job(engine.parts, request, engine.worker_id)
-        job = without_trace(engine.store, engine.parts.stamps.on(job))
+        job = engine.store.intake.keep(engine.parts.stamps.on(job))
         (stored,) = await insert_or_skip(engine.store, [job], engine.clock)
         if stored.settled:
             return stored

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import wraps
+from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
 from job_processor.store.base import Desk
@@ -53,8 +54,8 @@ def translated(*, but: str | None = None) -> Callable[[C], C]:
     def decorate(desk: C) -> C:
         left_to_us = {name for base in desk.__mro__ for name in _abstract(base)}
         for name, function in list(vars(desk).items()):
-            of_others = name in left_to_us or not name.startswith("_")
-            if of_others and name != but and callable(function):
+            of_others = not name.startswith("_") and iscoroutinefunction(function)
+            if (name in left_to_us or of_others) and name != but and callable(function):
                 setattr(desk, name, _translating(function))
         return desk
 

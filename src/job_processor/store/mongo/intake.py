@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from job_processor.errors import (
 )
 from job_processor.models import Job, SimpleJob, replaced_by
 from job_processor.store.base import Intake
-from job_processor.store.mongo.desks import MongoDesk, translated
+from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (
     ACTIVE_STATUSES,
     Document,
@@ -34,6 +34,7 @@ from job_processor.store.mongo.errors import (
 )
 from job_processor.store.mongo.indexes import is_conflict, not_ours
 from job_processor.store.mongo.whole import find_one_whole
+from job_processor.store.refusals import kept_beside_node
 
 _ALLOWED = (
     "allowed is a session of the client whose database the processor was given: "
@@ -48,6 +49,14 @@ _NO_TRANSACTION = (
 @translated(but="insert_in")
 class MongoIntake(MongoDesk, Intake):
     """Inserts jobs; finds, releases and changes the holder of a key."""
+
+    def __init__(self, plumbing: Plumbing, refuses_own_fields: Callable[[], bool]) -> None:
+        super().__init__(plumbing)
+        self._refuses_own_fields = refuses_own_fields
+
+    def keep(self, job: SimpleJob) -> SimpleJob:
+        """Return a new job without what the Node package's validator refuses, where it is there."""
+        return kept_beside_node(job) if self._refuses_own_fields() else job
 
     async def _insert(self, jobs: Sequence[Job]) -> list[Job]:
         """Absent → as given; return those that an exclusive index refused.

@@ -64,7 +64,7 @@ class MongoStore(Store):
         self._watch = Watch(connection, handles, self._turns, logger)
         self._hinting = hinting = Hinting(handles.jobs.name, logger)
         plumbing = Plumbing(self._watch.tell, self.address, handles, hinting, logger)
-        self.intake = MongoIntake(plumbing)
+        self.intake = MongoIntake(plumbing, lambda: self._refuses_own_fields)
         self.queue = queue = MongoQueue(plumbing)
         self.runs = MongoRuns(plumbing)
         self.kills = kills = MongoKills(plumbing)
