@@ -27,6 +27,7 @@ from benchmarks.page import PAGE, between
 from benchmarks.servers import MissingServer, MongoServer
 from job_processor import JobDef, JobProcessor
 from job_processor.models import JobStatus, Output, SimpleJob
+from job_processor.parts import parts_of
 from job_processor.store.rollups import MINUTE, TEN_MINUTES, Rollup, start_of
 from job_processor.web import create_app, health
 
@@ -116,7 +117,7 @@ async def _beside_searches(client: httpx.AsyncClient) -> float:
 
 
 async def _fill(processor: JobProcessor, jobs: int) -> ObjectId:
-    store = processor._store  # noqa: SLF001  # settled jobs cannot be scheduled
+    store = parts_of(processor).store  # settled jobs cannot be scheduled
     chosen = ObjectId()
     for start in range(0, jobs, CHUNK):
         made = list(_made(min(CHUNK, jobs - start)))

@@ -23,6 +23,7 @@ from bson import ObjectId
 
 from job_processor import AbortController, JobDef, JobProcessor
 from job_processor.models import JobStatus, Output, SimpleJob
+from job_processor.parts import parts_of
 from job_processor.web import create_app, health
 
 JOBS = 1000
@@ -44,7 +45,7 @@ async def fill(url: str, size: int) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     async with JobProcessor(url) as processor:
         for start in range(0, JOBS, 50):
-            await processor._store.intake.insert(  # noqa: SLF001  # settled jobs cannot be scheduled
+            await parts_of(processor).store.intake.insert(  # settled jobs cannot be scheduled
                 [
                     SimpleJob(
                         id=ObjectId(),

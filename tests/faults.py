@@ -13,6 +13,7 @@ from job_processor import JobProcessor, StoreError, StoreRefusedError, StoreUnav
 from job_processor.store import Store
 from job_processor.store.requests import Settlement, Verdict
 from tests.desks import Between, Verb
+from tests.insides import put_store, store_of
 
 Call: TypeAlias = Callable[[], Awaitable[Any]]
 Fault: TypeAlias = Callable[[Call], Awaitable[Any]]
@@ -63,7 +64,8 @@ class Faulty:
     """Stands before a store; counts each verb's calls, and lets the next of them go wrong."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.behind = store
+        """Where nothing goes wrong."""
         self.calls: Counter[str] = Counter()
         self.settled: list[int] = []
         """How many outcomes each `runs.settle` was given."""
@@ -77,7 +79,7 @@ class Faulty:
     @property
     def store(self) -> Store:
         """What stands before the store, as the store."""
-        return cast(Store, Between(self._store, self._through))
+        return cast(Store, Between(self.behind, self._through))
 
     def next(self, verb: str, *faults: Fault) -> None:
         """Let the next calls of a verb go wrong, each in its way."""
@@ -113,14 +115,14 @@ class Faulty:
             for each in settlements
             if self.refuses and self.refuses(each)
         }
-        verdict = await self._store.runs.settle([s for s in settlements if s.job.id not in refused])
+        verdict = await self.behind.runs.settle([s for s in settlements if s.job.id not in refused])
         return Verdict(verdict.won, {**verdict.refused, **refused})
 
 
 def faulty(processor: JobProcessor) -> Faulty:
     """Stand before the store of a processor that is not set up yet."""
-    fault = Faulty(processor._store)
-    processor._store = fault.store
+    fault = Faulty(store_of(processor))
+    put_store(processor, fault.store)
     return fault
 
 

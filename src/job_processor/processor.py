@@ -61,7 +61,6 @@ if TYPE_CHECKING:
     from job_processor.ops.audit import AuditEntry
     from job_processor.ops.check import Finding
     from job_processor.redaction import Redaction
-    from job_processor.store import Store
     from job_processor.store.rollups import Rollup
     from job_processor.store.summaries import SummaryPage
     from job_processor.worker.engine import Engine
@@ -728,18 +727,6 @@ class JobProcessor:
         if self._loop is not running_loop():
             raise NotSetUpError(_OTHER_LOOP)
         return self._parts
-
-    @property
-    def _store(self) -> Store:
-        return self._parts.store
-
-    @_store.setter
-    def _store(self, store: Store) -> None:
-        self._parts = replace(self._parts, store=store)
-
-    @property
-    def _clock(self) -> Clock:
-        return self._parts.clock
 
     @property
     def _waits(self) -> Waiting:

@@ -36,6 +36,7 @@ from job_processor import (
 )
 from job_processor.crons.scheduler import Scheduler
 from tests.desks import at
+from tests.insides import store_of
 
 LOG = os.environ.get("ACCEPTANCE_LOG", os.devnull)
 OPTIONS: dict[str, Any] = {
@@ -209,7 +210,7 @@ async def fail(*_: object) -> None:
 
 def die_at(processor: JobProcessor, verb: str, when: str, count: int) -> None:
     """Die by SIGKILL at the `count`-th call of a verb of the store, before or after its write."""
-    store = processor._store  # sabotage
+    store = store_of(processor)  # sabotage
     desk, name = at(store, verb)
     call, calls = getattr(desk, name), itertools.count(1)
 

@@ -9,6 +9,7 @@ import pytest
 
 from job_processor import JobStatus
 from tests.acceptance.workers import Site
+from tests.insides import store_of
 
 BATCH = 20_000
 BATCHES = 10
@@ -37,7 +38,7 @@ async def test_memory_is_flat_over_200_000_jobs(site: Site) -> None:
 
 async def counted(site: Site) -> int:
     """Return how many jobs are finished."""
-    counts = await site.processor._store.history.count([("simple", "nothing")], 1_000_000)
+    counts = await store_of(site.processor).history.count([("simple", "nothing")], 1_000_000)
     return sum(each.count for each in counts if each.status is JobStatus.FINISHED)
 
 

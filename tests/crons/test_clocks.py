@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from job_processor import Clock, CronDef, CronTask, JobProcessor
 from job_processor.schedule import next_occurrence
-from tests.crons.test_scheduler import START, SetClock, engine_of, scheduler_of, tasks
+from tests.crons.test_scheduler import START, SetClock, scheduler_of, started_engine, tasks
 from tests.definitions import nothing
+from tests.insides import store_of
 from tests.processors import QUICK, Processors, eventually
 
 DAYS = timedelta(days=2)
@@ -69,7 +70,7 @@ async def test_a_clock_that_was_ahead_leaves_no_pointer_behind(
     """Set right, the cron is planned anew from now on, by whichever worker looks."""
     clock = SetClock()
     crons = {"tick": CronDef(expression, nothing)}
-    engine = await engine_of(processors, clock, crons=crons)
+    engine = await started_engine(processors, clock, crons=crons)
     await scheduler_of(engine).schedule()
     clock.moment += step
     await scheduler_of(engine).schedule()
@@ -90,7 +91,7 @@ async def test_it_says_so_and_says_it_once(
 ) -> None:
     """The warning names the cron and the time at which it was to fire."""
     clock = SetClock(START + timedelta(days=2))
-    engine = await engine_of(processors, clock, crons={"tick": CronDef("@hourly", nothing)})
+    engine = await started_engine(processors, clock, crons={"tick": CronDef("@hourly", nothing)})
     scheduler = scheduler_of(engine)
     await scheduler.schedule()
     clock.moment = START
@@ -240,7 +241,7 @@ async def test_a_clock_that_is_set_back_during_a_pass_keeps_nobody_asleep(
     """The pointer that it has just made lies far ahead by then: the next pass comes soon."""
     clock, runs = Off(timedelta(hours=2)), Runs()
     processor = await processors.make(crons={"tick": CronDef(EACH_SECOND, runs.tick)}, clock=clock)
-    store = processor._store
+    store = store_of(processor)
     remove = store.crons.remove_occurrences
 
     async def set_back(*arguments: Any) -> int:

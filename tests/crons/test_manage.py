@@ -9,6 +9,7 @@ import pytest
 
 from job_processor import Clock, CronDef, Job, JobProcessor, JobStatus, UnknownJobError
 from tests.definitions import nothing
+from tests.insides import store_of
 from tests.processors import WAIT, Processors, eventually
 from tests.samples import cron
 
@@ -64,7 +65,7 @@ async def test_crons_are_listed(processors: Processors) -> None:
 async def test_a_foreign_expression_has_no_times(processors: Processors) -> None:
     """One that only the Node package's parser takes is listed all the same."""
     processor = await processors.make(clock=SetClock())
-    await processor._store.crons.create(cron("odd", at=START, cron_string="every 5 minutes"))
+    await store_of(processor).crons.create(cron("odd", at=START, cron_string="every 5 minutes"))
     (odd,) = await processor.get_crons()
     assert (odd.upcoming, odd.service, odd.timezone) == ((), None, "Europe/Paris")
 

@@ -19,7 +19,7 @@ from job_processor.store.hints import Hint
 from job_processor.store.owners import Owner
 from job_processor.worker.engine import Engine
 from job_processor.worker.pauses import PauseWatch
-from tests.crons.test_scheduler import SetClock, at, engine_of, tasks
+from tests.crons.test_scheduler import SetClock, at, started_engine, tasks
 from tests.crons.test_unlisted import HOUR, QUICKER, age, left, owner_of, settled_down, waiting
 from tests.definitions import nothing
 from tests.processors import Processors, eventually
@@ -90,7 +90,7 @@ def test_alone_answers_every_question() -> None:
 async def test_a_cron_that_it_holds_is_not_touched(processors: Processors) -> None:
     """Its pointer stays though it is due, and it is taken up again once it is let go of."""
     clock, somebody = SetClock(), Somebody()
-    engine = await engine_of(processors, clock, crons=TICK)
+    engine = await started_engine(processors, clock, crons=TICK)
     scheduler = beside(engine, somebody)
     await scheduler.schedule()
     clock.forward(minutes=1)
@@ -106,7 +106,7 @@ async def test_a_cron_that_it_holds_is_not_touched(processors: Processors) -> No
 async def test_a_cron_on_which_it_does_not_agree_is_its_own(processors: Processors) -> None:
     """No occurrence is planned of it any more."""
     clock, somebody = SetClock(), Somebody()
-    engine = await engine_of(processors, clock, crons=TICK)
+    engine = await started_engine(processors, clock, crons=TICK)
     scheduler = beside(engine, somebody)
     await scheduler.schedule()
     somebody.disagreeing = True
@@ -118,7 +118,7 @@ async def test_a_cron_on_which_it_does_not_agree_is_its_own(processors: Processo
 async def test_what_it_did_to_a_cron_of_ours_is_planned_anew(processors: Processors) -> None:
     """A pointer that it moved and that is taken back counts for nothing."""
     clock, somebody = SetClock(), Somebody()
-    engine = await engine_of(processors, clock, crons=TICK)
+    engine = await started_engine(processors, clock, crons=TICK)
     scheduler = beside(engine, somebody)
     await scheduler.schedule()
     (cron,) = await engine.store.crons.all()
@@ -132,7 +132,7 @@ async def test_what_it_has_planned_is_not_planned_beside_it(processors: Processo
     """The pointer moves on; the occurrence is the neighbour's, and only that one."""
     clock, somebody = SetClock(), Somebody()
     somebody.of_its_own = set(at(1))
-    engine = await engine_of(processors, clock, crons=TICK)
+    engine = await started_engine(processors, clock, crons=TICK)
     scheduler = beside(engine, somebody)
     assert await scheduler.schedule() == at(1)[0]
     assert await standing(engine) == []
@@ -149,7 +149,7 @@ async def test_it_may_go_on_with_a_cron_that_nobody_lists(
     clock, somebody = SetClock(), Somebody()
     somebody.taking_over = takes
     await left(processors, clock)
-    engine = await engine_of(
+    engine = await started_engine(
         processors, clock, crons={"other": CronDef("0 13 * * *", nothing)}, **QUICKER
     )
     scheduler = beside(engine, somebody)
@@ -165,7 +165,7 @@ async def test_it_may_go_on_with_a_cron_that_nobody_lists(
 async def test_it_calls_for_a_pass(processors: Processors) -> None:
     """At a hint that means something to it; before each pass it is asked to look."""
     clock, somebody = SetClock(), Somebody()
-    engine = await engine_of(processors, clock, crons={"tick": CronDef("@daily", nothing)})
+    engine = await started_engine(processors, clock, crons={"tick": CronDef("@daily", nothing)})
     running = asyncio.create_task(beside(engine, somebody).run())
 
     async def looked(times: int) -> bool:
@@ -182,7 +182,7 @@ async def test_it_calls_for_a_pass(processors: Processors) -> None:
 async def test_whoever_removes_a_cron_finds_it_back_where_it_stood(processors: Processors) -> None:
     """A scheduler remembers the pointer of each, so that an occurrence that is due is not lost."""
     clock = SetClock()
-    engine = await engine_of(processors, clock, crons=TICK)
+    engine = await started_engine(processors, clock, crons=TICK)
     scheduler = beside(engine, Alone())
     await scheduler.schedule()
     await engine.store.crons.remove("tick")
@@ -194,7 +194,7 @@ async def test_whoever_removes_a_cron_finds_it_back_where_it_stood(processors: P
 async def test_what_it_knows_of_an_owner_counts(processors: Processors) -> None:
     """An owner that both define is used from the same pass on: its pointer is not judged."""
     clock, somebody = SetClock(), Somebody()
-    engine = await engine_of(processors, clock, crons=TICK)
+    engine = await started_engine(processors, clock, crons=TICK)
     ownership = Ownership(engine.parts)
 
     async def agree(

@@ -17,6 +17,7 @@ from job_processor.store.requests import JobQuery
 from job_processor.worker.engine import Engine
 from job_processor.worker.pauses import PauseWatch
 from tests.definitions import nothing
+from tests.insides import engine_of
 from tests.processors import WAIT, Processors, eventually
 
 START = datetime(2026, 3, 2, 12, 0, 30, tzinfo=UTC)
@@ -37,11 +38,10 @@ class SetClock(Clock):
         self.moment += timedelta(**duration)
 
 
-async def engine_of(processors: Processors, clock: Clock, **options: Any) -> Engine:
+async def started_engine(processors: Processors, clock: Clock, **options: Any) -> Engine:
     """Return the started engine of a processor with this clock; it stops at the end."""
     processor = await processors.make(clock=clock, **options)
-    engine = processor._engine  # scheduling without a worker is below the facade
-    assert engine is not None
+    engine = engine_of(processor)  # scheduling without a worker is below the facade
     await engine.start()
     processors.at_the_end(engine.stop)
     return engine
@@ -68,7 +68,7 @@ def at(*minutes: int) -> list[datetime]:
 async def test_the_next_occurrence_stands_in_the_queue(processors: Processors) -> None:
     """Ahead of its time, pending, with an id derived from name and time; the pointer at it."""
     clock = SetClock()
-    engine = await engine_of(processors, clock, crons={"tick": CronDef("* * * * *", nothing)})
+    engine = await started_engine(processors, clock, crons={"tick": CronDef("* * * * *", nothing)})
     scheduler = scheduler_of(engine)
     assert await scheduler.schedule() == at(1)[0]
     (task,) = await tasks(engine)
@@ -87,7 +87,7 @@ async def test_ten_racing_schedulers_make_each_occurrence_once(processors: Proce
     """Any worker may schedule; together they make no more and no fewer."""
     clock = SetClock()
     crons = {"tick": CronDef("* * * * *", nothing), "tock": CronDef("*/2 * * * *", nothing)}
-    engines = [await engine_of(processors, clock, crons=crons) for _ in range(10)]
+    engines = [await started_engine(processors, clock, crons=crons) for _ in range(10)]
     schedulers = [scheduler_of(each) for each in engines]
     engine = engines[0]
     for _ in range(4):
@@ -104,7 +104,7 @@ async def test_a_crash_between_insert_and_advance_loses_and_doubles_nothing(
 ) -> None:
     """The occurrence is inserted before the pointer moves; the next pass finds it there."""
     clock = SetClock()
-    engine = await engine_of(processors, clock, crons={"tick": CronDef("* * * * *", nothing)})
+    engine = await started_engine(processors, clock, crons={"tick": CronDef("* * * * *", nothing)})
     scheduler = scheduler_of(engine)
     await scheduler.schedule()
     clock.forward(minutes=1)
@@ -126,7 +126,7 @@ async def test_a_crash_before_a_new_cron_is_complete_loses_nothing(
     """The pointer is made, its definition not yet noted: the next pass goes on from the pointer."""
     clock = SetClock()
     crons = {"tick": CronDef("* * * * *", nothing, misfire="all")}
-    engine = await engine_of(processors, clock, crons=crons)
+    engine = await started_engine(processors, clock, crons=crons)
 
     async def crash(*_: object) -> None:
         raise SystemExit("killed here")
@@ -154,7 +154,7 @@ async def test_what_an_outage_of_a_day_leaves_to_do(
     """Once and skip add none to the standing one, all adds the latest hundred."""
     clock = SetClock()
     crons = {"tick": CronDef("* * * * *", nothing, misfire=misfire)}
-    engine = await engine_of(processors, clock, crons=crons)
+    engine = await started_engine(processors, clock, crons=crons)
     await scheduler_of(engine).schedule()
     clock.forward(days=1)
     await scheduler_of(engine).schedule()
@@ -183,10 +183,10 @@ async def test_a_missed_occurrence_is_skipped_or_run(
 async def test_a_changed_cron_drops_its_old_occurrence(processors: Processors) -> None:
     """A new expression moves the pointer and removes the pending occurrence of the old one."""
     clock = SetClock()
-    old = await engine_of(processors, clock, crons={"tick": CronDef("0 13 * * *", nothing)})
+    old = await started_engine(processors, clock, crons={"tick": CronDef("0 13 * * *", nothing)})
     await scheduler_of(old).schedule()
     assert [task.scheduled_for for task in await tasks(old)] == at(60)
-    new = await engine_of(processors, clock, crons={"tick": CronDef("*/5 * * * *", nothing)})
+    new = await started_engine(processors, clock, crons={"tick": CronDef("*/5 * * * *", nothing)})
     await scheduler_of(new).schedule()
     assert [task.scheduled_for for task in await tasks(new)] == at(5)
     (cron,) = await new.store.crons.all()
@@ -202,10 +202,10 @@ async def test_a_rollback_takes_over_when_the_newer_version_is_gone(
     """A definition seen before counts again once no living worker lists the newer one."""
     clock = SetClock()
     old_crons = {"tick": CronDef("0 13 * * *", nothing)}
-    await scheduler_of(await engine_of(processors, clock, crons=old_crons)).schedule()
+    await scheduler_of(await started_engine(processors, clock, crons=old_crons)).schedule()
     newer = await processors.make(clock=clock, crons={"tick": CronDef("*/5 * * * *", nothing)})
     await newer.run_worker(burst=True)
-    rolled_back = await engine_of(processors, clock, crons=old_crons)
+    rolled_back = await started_engine(processors, clock, crons=old_crons)
     await scheduler_of(rolled_back).schedule()
     assert [task.scheduled_for for task in await tasks(rolled_back)] == at(60)
 
@@ -220,7 +220,7 @@ async def test_a_cron_that_no_worker_lists_stands_for_now(processors: Processors
         clock=clock, crons={"c": CronDef("0 15 * * *", nothing)}, service="other"
     )
     await other.run_worker(burst=True)
-    engine = await engine_of(processors, clock, crons={"b": both["b"]})
+    engine = await started_engine(processors, clock, crons={"b": both["b"]})
     await scheduler_of(engine).schedule()
     assert [task.name for task in await tasks(engine)] == ["a", "b", "c"]
     assert [cron.name for cron in await engine.store.crons.all()] == ["a", "b", "c"]
@@ -231,9 +231,9 @@ async def test_a_cron_belongs_to_one_service(
 ) -> None:
     """A second service that defines the same name does not schedule it, and says so."""
     clock = SetClock()
-    first = await engine_of(processors, clock, crons={"a": CronDef("0 13 * * *", nothing)})
+    first = await started_engine(processors, clock, crons={"a": CronDef("0 13 * * *", nothing)})
     await scheduler_of(first).schedule()
-    second = await engine_of(
+    second = await started_engine(
         processors, clock, crons={"a": CronDef("0 14 * * *", nothing)}, service="other"
     )
     await scheduler_of(second).schedule()
@@ -252,8 +252,7 @@ async def test_an_exclusive_cron_waits_for_the_one_before(processors: Processors
 
     crons = {"tick": CronDef("* * * * *", slow, exclusive=True)}
     processor = await processors.make(clock=clock, crons=crons)
-    engine = processor._engine
-    assert engine is not None
+    engine = engine_of(processor)
     await engine.start()
     processors.at_the_end(engine.stop)
     scheduler = scheduler_of(engine)

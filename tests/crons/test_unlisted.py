@@ -16,8 +16,9 @@ from job_processor.settings import CRON_GRACE, CRON_LISTED_INTERVAL
 from job_processor.store import Store
 from job_processor.store.owners import KIND, Owner
 from job_processor.worker.engine import Engine
-from tests.crons.test_scheduler import SetClock, at, engine_of, scheduler_of, tasks
+from tests.crons.test_scheduler import SetClock, at, scheduler_of, started_engine, tasks
 from tests.definitions import nothing
+from tests.insides import engine_of, store_of
 from tests.processors import Processors, eventually
 
 HOUR = timedelta(seconds=CRON_GRACE)
@@ -63,7 +64,7 @@ async def watcher(
 ) -> tuple[Engine, Scheduler]:
     """Return another worker, of the same service unless told otherwise, and what it schedules."""
     wanted = {"crons": OTHER, **QUICKER, **options}
-    engine = await engine_of(processors, clock, **wanted)
+    engine = await started_engine(processors, clock, **wanted)
     return engine, scheduler_of(engine)
 
 
@@ -94,7 +95,7 @@ async def test_a_restart_loses_nothing(processors: Processors, misfire: Any) -> 
     clock.forward(minutes=12)
     await settled_down(scheduler)
     assert await waiting(engine) == at(5)
-    back = await engine_of(processors, clock, crons=crons)
+    back = await started_engine(processors, clock, crons=crons)
     await scheduler_of(back).schedule()
     assert await waiting(engine) == (at(5, 10, 15) if misfire == "all" else at(5, 15))
 
@@ -116,7 +117,7 @@ async def test_after_an_hour_it_plans_nothing(processors: Processors, service: s
     assert (owner.service, owner.dormant) == ("default", True)
     (tick,) = [cron for cron in await engine.store.crons.all() if cron.name == "tick"]
     assert tick.scheduled_for == at(5)[0]
-    back = await engine_of(processors, clock, crons=TICK)
+    back = await started_engine(processors, clock, crons=TICK)
     await scheduler_of(back).schedule()
     assert await waiting(engine) == at(5)
     owner = await owner_of(engine.store)
@@ -149,8 +150,7 @@ async def test_what_is_due_of_it_waits_for_nobody_until_it_comes_back(
     await left(processors, clock, crons)
     clock.forward(minutes=6)
     processor = await processors.make(clock=clock, service="another", **QUICKER)
-    engine = processor._engine
-    assert engine is not None
+    engine = engine_of(processor)
     await engine.start()
     processors.at_the_end(engine.stop)
     scheduler = scheduler_of(engine)
@@ -220,7 +220,7 @@ async def test_a_service_that_lives_keeps_its_crons(processors: Processors) -> N
     """Whoever else lists one gets it only when the owner has had no worker at all for an hour."""
     clock = SetClock()
     await left(processors, clock)
-    lives = (await processors.make(clock=clock, crons=OTHER))._engine
+    lives = engine_of(await processors.make(clock=clock, crons=OTHER))
     assert lives is not None
     await lives.start()
     engine, scheduler = await watcher(processors, clock, crons=TICK, service="new")
@@ -273,7 +273,7 @@ async def test_that_it_is_listed_is_written_rarely(
 ) -> None:
     """Not by each pass, but each few minutes, and where what is there lies in the future."""
     clock = SetClock()
-    engine = await engine_of(processors, clock, crons=TICK)
+    engine = await started_engine(processors, clock, crons=TICK)
     scheduler = scheduler_of(engine)
     await scheduler.schedule()
     await scheduler.schedule()
@@ -319,7 +319,7 @@ async def test_an_owner_of_an_earlier_version_gets_its_hour(processors: Processo
 async def test_what_a_later_version_keeps_with_it_stays(processors: Processors) -> None:
     """Fields that this version does not know neither get lost nor keep it from writing."""
     clock = SetClock()
-    engine = await engine_of(processors, clock, crons=TICK)
+    engine = await started_engine(processors, clock, crons=TICK)
     scheduler = scheduler_of(engine)
     await scheduler.schedule()
     await change(engine.store, {"colour": "green"})
@@ -335,8 +335,8 @@ async def test_whoever_loses_the_race_for_an_owner_schedules_too(
 ) -> None:
     """It looks again at once: no cron hangs on the one worker that was faster."""
     clock = SetClock()
-    first = await engine_of(processors, clock, crons=TICK)
-    second = await engine_of(processors, clock, crons=TICK)
+    first = await started_engine(processors, clock, crons=TICK)
+    second = await started_engine(processors, clock, crons=TICK)
     put, lost = second.store.settings.put, 0
 
     async def too_late(*arguments: Any) -> bool:
@@ -356,9 +356,9 @@ async def test_an_older_worker_looks_again_when_the_newer_one_should_have_planne
 ) -> None:
     """It takes over when the newer version is rolled back, and not half a minute later."""
     clock = SetClock()
-    old = await engine_of(processors, clock, crons={"tick": CronDef("* * * * *", nothing)})
+    old = await started_engine(processors, clock, crons={"tick": CronDef("* * * * *", nothing)})
     await scheduler_of(old).schedule()
-    new = await engine_of(processors, clock, crons=TICK)
+    new = await started_engine(processors, clock, crons=TICK)
     await scheduler_of(new).schedule()
     due = await scheduler_of(old).schedule()
     assert due is not None
@@ -370,8 +370,8 @@ async def test_a_pass_that_was_held_up_removes_nothing_that_has_come_due(
 ) -> None:
     """Meanwhile others have planned on, and what they planned waits for a free worker."""
     clock = SetClock()
-    slow = await engine_of(processors, clock, crons=TICK)
-    quick = await engine_of(processors, clock, crons=TICK)
+    slow = await started_engine(processors, clock, crons=TICK)
+    quick = await started_engine(processors, clock, crons=TICK)
     await scheduler_of(slow).schedule()
     remove = slow.store.crons.remove_occurrences
 
@@ -398,14 +398,14 @@ async def test_a_cron_is_removed_by_hand(processors: Processors) -> None:
     by_hand = await boss.run_cron("tick")
     await boss.remove_cron("tick")
     assert await boss.get_crons() == []
-    store = boss._store
+    store = store_of(boss)
     assert await owner_of(store) is None
     statuses = {job.id: job.status for job in (await boss.find_jobs(name="tick", limit=100)).jobs}
     assert statuses == {
         occurrence_id("tick", at(5)[0]): JobStatus.SKIPPED,
         by_hand.id: JobStatus.SKIPPED,
     }
-    new = await engine_of(processors, clock, crons=TICK, service="new")
+    new = await started_engine(processors, clock, crons=TICK, service="new")
     await scheduler_of(new).schedule()
     owner = await owner_of(store)
     assert owner is not None
@@ -416,7 +416,7 @@ async def test_a_cron_is_removed_by_hand(processors: Processors) -> None:
 async def test_a_cron_that_is_listed_is_not_removed(processors: Processors) -> None:
     """Its worker would bring it back: the error names the service and says what to do."""
     clock = SetClock()
-    engine = await engine_of(processors, clock, crons=TICK, service="shop")
+    engine = await started_engine(processors, clock, crons=TICK, service="shop")
     await scheduler_of(engine).schedule()
     boss = await processors.make(clock=clock)
     with pytest.raises(JobStateError, match=r"'tick' is listed by a worker of service 'shop'"):
@@ -432,7 +432,7 @@ async def test_a_standing_occurrence_that_was_taken_away_does_not_come_back(
 ) -> None:
     """Deleted, or killed and out of the history: it does not run, and the next one does."""
     clock = SetClock()
-    engine = await engine_of(processors, clock, crons=TICK)
+    engine = await started_engine(processors, clock, crons=TICK)
     scheduler = scheduler_of(engine)
     await scheduler.schedule()
     boss = await processors.make(clock=clock)
@@ -458,7 +458,7 @@ async def test_an_occurrence_that_a_late_pass_puts_back_goes_again(
 ) -> None:
     """A pass that knew the occurrence from before it was deleted inserts it once more."""
     clock = SetClock()
-    engine = await engine_of(processors, clock, crons=TICK)
+    engine = await started_engine(processors, clock, crons=TICK)
     scheduler = scheduler_of(engine)
     await scheduler.schedule()
     (standing,) = await tasks(engine)
@@ -481,12 +481,12 @@ async def test_a_service_that_is_retired_leaves_nothing_that_waits(
 
     await eventually(planned)
     await worker.stop()
-    await age(old._store, HOUR, "of_old")
+    await age(store_of(old), HOUR, "of_old")
     crons = {"of_new": CronDef("* * * * * *", nothing)}
     new, _ = await processors.start(service="new", crons=crons, **QUICKER)
 
     async def dormant() -> bool:
-        owner = await owner_of(new._store, "of_old")
+        owner = await owner_of(store_of(new), "of_old")
         return owner is not None and owner.dormant
 
     await eventually(dormant, "a cron that plans nothing")

@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 
 from job_processor import JobDef, JobProcessor, JobStatus, NotSetUpError, WorkerStateError
 from job_processor.integrations.starlette import get_processor, lifespan, running
+from job_processor.parts import ready_parts_of
 from tests.processors import QUICK, WAIT, Processors
 
 
@@ -51,7 +52,7 @@ def test_starlette_with_a_worker(processor: JobProcessor) -> None:
         with TestClient(app) as client:
             assert client.get("/?wait").json()["status"] == "finished"
         with pytest.raises(NotSetUpError):
-            processor._ready()
+            ready_parts_of(processor)
 
 
 def test_starlette_without_a_worker(processor: JobProcessor) -> None:

@@ -19,6 +19,7 @@ from job_processor import (
 )
 from job_processor.jobs import chunks
 from job_processor.models import Job
+from tests.insides import store_of
 from tests.processors import WAIT, Processors
 
 BATCH = 100
@@ -122,7 +123,7 @@ async def test_a_caller_that_gives_up(
         await never.wait()
         return []
 
-    monkeypatch.setattr(processor._store.intake, "insert", insert)
+    monkeypatch.setattr(store_of(processor).intake, "insert", insert)
     before = asyncio.all_tasks()
     call = asyncio.create_task(processor.schedule_jobs(["echo"] * 250))
     await asked.wait()
@@ -155,7 +156,7 @@ async def test_others_go_on_meanwhile(
         at.append(turns)
         return await write(jobs)
 
-    store = processor._store
+    store = store_of(processor)
     write = store.intake.insert
     monkeypatch.setattr(store.intake, "insert", insert)
     await processor.schedule_jobs(source())
@@ -210,8 +211,8 @@ class Faulty:
     """A store's insert that fails at the second chunk, after a part of it."""
 
     def __init__(self, processor: JobProcessor, *, stays_away: bool) -> None:
-        self._insert = processor._store.intake.insert
-        self._get_many = processor._store.history.get_many
+        self._insert = store_of(processor).intake.insert
+        self._get_many = store_of(processor).history.get_many
         self._stays_away = stays_away
         self._calls = 0
 
@@ -239,8 +240,8 @@ async def test_a_chunk_that_fails_in_part(
     So are those of the next one, which was taken from the source already.
     """
     faulty = Faulty(processor, stays_away=stays_away)
-    monkeypatch.setattr(processor._store.intake, "insert", faulty.insert)
-    monkeypatch.setattr(processor._store.history, "get_many", faulty.get_many)
+    monkeypatch.setattr(store_of(processor).intake, "insert", faulty.insert)
+    monkeypatch.setattr(store_of(processor).history, "get_many", faulty.get_many)
     with pytest.raises(BulkError, match="it does not answer") as caught:
         await processor.schedule_jobs(["echo"] * 250)
     error = caught.value

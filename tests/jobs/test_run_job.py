@@ -9,6 +9,7 @@ import pytest
 
 from job_processor import JobStatus
 from tests.definitions import JOBS
+from tests.insides import store_of
 from tests.processors import WAIT, Processors, eventually
 
 
@@ -72,7 +73,7 @@ async def test_cancelling_run_job_while_it_is_stored_interrupts_it(
 ) -> None:
     """It may be in the database as running before its caller knows."""
     processor = await processors.make(jobs=JOBS)
-    store, stored, told = processor._store, asyncio.Event(), asyncio.Event()
+    store, stored, told = store_of(processor), asyncio.Event(), asyncio.Event()
     insert = store.intake.insert
 
     async def insert_and_tell_late(jobs: Any) -> Any:

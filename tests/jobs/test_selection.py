@@ -20,6 +20,7 @@ from job_processor import (
     Retry,
 )
 from job_processor.store.rollups import DELAYS, delay_index, total
+from tests.insides import engine_of
 from tests.processors import WAIT, Processors
 
 
@@ -156,8 +157,7 @@ async def test_a_worker_is_asked_to_stop(processors: Processors) -> None:
     boss, second = await processors.start(jobs=jobs)
     status = await boss.get_status()
     workers = {group["worker"]["_id"] for group in status["workers"]}
-    engine = boss._engine
-    assert engine is not None
+    engine = engine_of(boss)
     (other,) = workers - {str(engine.worker_id)}
     await boss.stop_worker(other)
     await asyncio.wait_for(asyncio.shield(first.task), WAIT)

@@ -27,6 +27,7 @@ from job_processor import (
 from job_processor.errors import StoreRefusedError
 from job_processor.store.mongo import MongoStore
 from job_processor.store.sqlite import SqliteStore
+from tests.insides import store_of
 from tests.processors import WAIT, Processors
 
 HOUR = timedelta(hours=1)
@@ -272,7 +273,7 @@ async def test_a_key_is_not_held_for_longer_than_its_job_is_kept(processors: Pro
 
 async def _unique_index_of_a_user(processor: JobProcessor) -> None:
     """Allow each number once in the payloads of jobs."""
-    store = processor._store
+    store = store_of(processor)
     if isinstance(store, MongoStore):
         await store._handles.jobs.create_index("payload.n", unique=True, sparse=True, name="mine")
         return
@@ -300,7 +301,7 @@ async def test_a_unique_index_of_the_users_own_is_an_error(
     async with asyncio.timeout(WAIT):
         with pytest.raises(StoreRefusedError, match="unique index") as caught:
             await processor.schedule_job(payload={"n": 1}, **job)
-        if isinstance(processor._store, MongoStore):  # SQLite tells none of its name
+        if isinstance(store_of(processor), MongoStore):  # SQLite tells none of its name
             assert "'mine'" in str(caught.value)
         requests = [JobRequest("other", {"n": 2}), JobRequest(payload={"n": 1}, **job)]
         with pytest.raises((StoreRefusedError, BulkError)):

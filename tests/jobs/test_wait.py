@@ -26,6 +26,7 @@ from job_processor.settings import WAITED_CROWD, WAITED_PAUSE
 from job_processor.store import Store
 from tests.definitions import nothing
 from tests.desks import at
+from tests.insides import store_of
 from tests.processors import WAIT, Processors, eventually
 
 HOUR = timedelta(hours=1)
@@ -97,7 +98,7 @@ async def test_many_wait_with_few_questions(
     """Ends of other jobs, in this process or in others, cost two questions a second at most."""
     caller = await processors.make(jobs=JOBS)
     jobs = await far(caller, 3 * WAITED_CROWD)
-    questions = Questions(caller._store, monkeypatch)
+    questions = Questions(store_of(caller), monkeypatch)
     waiters = waiting_for(caller, jobs)
     await questions.until_asked()
     worker = caller if own else await processors.make(jobs=JOBS)
@@ -118,7 +119,7 @@ async def test_each_job_is_read_about_once(
     """Whoever waits is told when its job has ended, and reads that one."""
     caller = await processors.make(jobs=JOBS, poll_interval=3600)
     jobs = await caller.schedule_jobs(("nothing", None) for _ in range(200))
-    questions = Questions(caller._store, monkeypatch)
+    questions = Questions(store_of(caller), monkeypatch)
     waiters = waiting_for(caller, jobs)
     await questions.until_asked()
     await processors.worker(caller)
@@ -151,7 +152,7 @@ async def test_a_timeout_of_0_looks_once(
         await processor.wait_for_job(waits.id, timeout=0)
     with pytest.raises(JobNotFoundError):
         await processor.wait_for_job(ObjectId(), timeout=0)
-    Questions(processor._store, monkeypatch).error = StoreUnavailableError("away")
+    Questions(store_of(processor), monkeypatch).error = StoreUnavailableError("away")
     with pytest.raises(JobTimeoutError, match="within 0 s"):
         await processor.wait_for_job(waits.id, timeout=0)
 
@@ -182,7 +183,7 @@ async def test_a_database_that_is_away_keeps_them_waiting(
     """They return once it answers again, and nobody sees an error."""
     processor = await processors.make(jobs=JOBS)
     done = await processor.run_job("nothing")
-    questions = Questions(processor._store, monkeypatch)
+    questions = Questions(store_of(processor), monkeypatch)
     questions.error = StoreUnavailableError("away")
     (waiter,) = waiting_for(processor, [done])
     await questions.until_asked()
@@ -195,7 +196,7 @@ async def test_a_refused_question_is_told(
 ) -> None:
     """What would be refused again ends the waiting with the database's own words."""
     processor = await processors.make(jobs=JOBS)
-    questions = Questions(processor._store, monkeypatch)
+    questions = Questions(store_of(processor), monkeypatch)
     questions.error = StoreError("not allowed to read")
     waiters = waiting_for(processor, await far(processor, 2))
     for waiter in waiters:
@@ -239,11 +240,11 @@ async def test_an_old_answer_is_not_for_who_comes_later(
     processor = await processors.make(jobs=JOBS)
     (job,) = await far(processor, 1)
     await processor.delete_job(job.id)
-    questions = Questions(processor._store, monkeypatch)
+    questions = Questions(store_of(processor), monkeypatch)
     questions.holds = asyncio.Event()
     (early,) = waiting_for(processor, [job])
     await questions.until_asked()
-    await processor._store.intake.insert([job])
+    await store_of(processor).intake.insert([job])
     (late,) = waiting_for(processor, [job])
     await asyncio.sleep(0)
     questions.holds.set()

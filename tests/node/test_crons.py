@@ -18,7 +18,7 @@ from job_processor.node.crons import SharedCrons
 from job_processor.store.base import Abilities
 from job_processor.store.hints import ANYTHING, Hint
 from job_processor.store.owners import KIND
-from tests.crons.test_scheduler import SetClock, engine_of, scheduler_of, tasks
+from tests.crons.test_scheduler import SetClock, scheduler_of, started_engine, tasks
 from tests.definitions import nothing
 from tests.node.databases import install_node_validator
 from tests.processors import Processors
@@ -101,7 +101,9 @@ class Beside:
     async def open(self) -> Scheduler:
         """Return a scheduler after its first pass."""
         crons = self._crons
-        self.engine = await engine_of(self._processors, self.clock, db=self._db_url, crons=crons)
+        self.engine = await started_engine(
+            self._processors, self.clock, db=self._db_url, crons=crons
+        )
         await install_node_validator(self._db_url)
         await self.engine.store.look_at_validator()
         scheduler = scheduler_of(self.engine)

@@ -31,6 +31,7 @@ from job_processor.store.mongo.stream import ChangeStream, open_stream
 from job_processor.store.mongo.workers import MongoWorkers
 from job_processor.store.requests import JobQuery
 from tests.definitions import nothing
+from tests.insides import store_of
 from tests.node.databases import fixture, install_node_validator
 from tests.processors import QUICK, Processors, eventually
 
@@ -219,7 +220,7 @@ async def test_a_node_worker_that_comes_later_is_noticed(
         await told(caplog, "retry of 'a'")
         with pytest.raises(SharedDatabaseError):
             await processor.schedule_job("a", priority=1)
-        assert await processor._store.history.find(JobQuery()) == []  # nothing was stored
+        assert await store_of(processor).history.find(JobQuery()) == []  # nothing was stored
 
 
 class Traces:

@@ -13,6 +13,7 @@ from job_processor import JobProcessor, JobStateError, StoreUnavailableError
 from job_processor.clock import Clock
 from job_processor.ops.audit import KEPT, KIND, Audit
 from job_processor.parts import ready_parts_of
+from tests.insides import store_of
 from tests.processors import Processors
 
 
@@ -71,7 +72,7 @@ async def test_nothing_is_done_that_cannot_be_noted(
     async def away(*arguments: object) -> bool:
         raise StoreUnavailableError("away")
 
-    monkeypatch.setattr(processor._store.settings, "put", away)
+    monkeypatch.setattr(store_of(processor).settings, "put", away)
     with pytest.raises(StoreUnavailableError):
         async with audit.doing("ada", "kill", "x"):
             done.append(1)
@@ -91,7 +92,7 @@ async def test_an_end_that_cannot_be_noted(
 
     with caplog.at_level(logging.INFO, "job_processor"):
         async with audit.doing("ada", "kill", "x"):
-            monkeypatch.setattr(processor._store.settings, "put", away)
+            monkeypatch.setattr(store_of(processor).settings, "put", away)
     monkeypatch.undo()
     (noted,) = await processor.get_audit()
     assert noted.outcome is None
@@ -127,7 +128,7 @@ async def test_a_flood_pushes_nothing_out(sqlite_db_url: str) -> None:
 
 async def test_old_entries_go(processor: JobProcessor) -> None:
     """Those older than the time for which they are kept, with the next that is written."""
-    store, clock = processor._store, Clock()
+    store, clock = store_of(processor), Clock()
     entry = {"at": clock.now(), "who": "ada", "action": "kill", "subject": "x"}
     for age, name in (KEPT + timedelta(hours=1), "old"), (KEPT - timedelta(hours=1), "young"):
         id = str(ObjectId.from_datetime(clock.now() - age))

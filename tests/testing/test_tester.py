@@ -19,6 +19,7 @@ from job_processor import (
 )
 from job_processor.parts import parts_of
 from job_processor.testing import MovableClock, in_memory
+from tests.insides import clock_of
 
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -36,7 +37,7 @@ def processor() -> JobProcessor:
 
 async def test_it_gets_its_own_back(processor: JobProcessor) -> None:
     """In memory for the time of the block, then with its own database and clock, nothing kept."""
-    address, clock = processor.address, processor._clock
+    address, clock = processor.address, clock_of(processor)
     for _ in range(2):
         async with in_memory(processor, START) as tester:
             assert processor.address != address
@@ -45,7 +46,7 @@ async def test_it_gets_its_own_back(processor: JobProcessor) -> None:
             assert [each.id for each in await tester.drain()] == [job.id]
             assert len((await processor.find_jobs()).jobs) == 1
         assert processor.address == address
-        assert processor._clock is clock
+        assert clock_of(processor) is clock
         assert parts_of(processor).events.has_listeners is False
 
 

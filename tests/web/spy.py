@@ -7,6 +7,7 @@ from typing import Any
 
 from job_processor import JobProcessor
 from tests.desks import Between, Verb
+from tests.insides import put_store, store_of
 
 
 class Spy:
@@ -17,8 +18,8 @@ class Spy:
         self.may_go = asyncio.Event()
         self.may_go.set()
         self.error: Exception | None = None
-        stands_before: Any = Between(processor._store, self._through)
-        processor._store = stands_before
+        stands_before: Any = Between(store_of(processor), self._through)
+        put_store(processor, stands_before)
 
     def _through(self, name: str, verb: Verb) -> Verb:
         if name == "close":

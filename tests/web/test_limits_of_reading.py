@@ -15,6 +15,7 @@ from job_processor.store.requests import JobQuery
 from job_processor.store.sqlite import history as sqlite
 from job_processor.web import api
 from tests.desks import at
+from tests.insides import store_of
 from tests.processors import WAIT
 
 SECRET = "hunter2-SECRET"  # noqa: S105  # what is looked for
@@ -29,7 +30,7 @@ class Held:
         self.given_up = 0
         self.may_go = asyncio.Event()
         self._changed = asyncio.Event()
-        store: Any = processor._store
+        store: Any = store_of(processor)
         find = store.history.summaries
 
         async def held(query: JobQuery, *rest: Any, **options: Any) -> Any:
@@ -112,7 +113,7 @@ async def test_a_search_that_runs_holds_up_no_page(
 
     monkeypatch.setattr(sqlite, "_condition", slow)
     held = Held(processor, monkeypatch)
-    if "sqlite" in type(processor._store).__module__:
+    if "sqlite" in type(store_of(processor)).__module__:
         held.may_go.set()
     searches = [asyncio.create_task(client.get("/jobs?error=x")) for _ in range(LOOKS_AT_A_TIME)]
     await held.until(begun=LOOKS_AT_A_TIME)
@@ -176,7 +177,7 @@ async def test_no_list_reads_whole_jobs(
 ) -> None:
     """The verbs of the store that return payloads and results are for one job's own page."""
     await processor.schedule_jobs([("echo", {"a": n}) for n in range(5)])
-    store: Any = processor._store
+    store: Any = store_of(processor)
 
     async def never(*_: Any) -> Any:
         raise AssertionError("a list asked for whole jobs")

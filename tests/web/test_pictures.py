@@ -19,6 +19,7 @@ from job_processor import Context, CronDef, JobDef, JobProcessor, Retry
 from job_processor.models import Attempt, CronTask, JobStatus, Output, SimpleJob
 from job_processor.store.rollups import MINUTE, TEN_MINUTES, Rollup, start_of
 from tests.definitions import nothing
+from tests.insides import store_of
 from tests.processors import Processors, eventually
 from tests.samples import occurrence, settled
 
@@ -67,7 +68,7 @@ async def processor(processors: Processors) -> JobProcessor:
     processor = await processors.make(jobs=JOBS, crons=CRONS, concurrency=4)
     random.seed(7)
     now = datetime.now(UTC).replace(microsecond=0)
-    store = processor._store
+    store = store_of(processor)
     await store.intake.insert([*finished_jobs(now), *cron_tasks(now)])
     await store.rollups.add(list(rollups(now)))
     return processor
@@ -162,7 +163,7 @@ async def be_busy(processor: JobProcessor) -> tuple[str, str]:
         for name, begun in (("Lisbon", 310), ("Fairs of 2029", 840), ("Catalogue", 95))
     ]
     failed = failed_job(datetime.now(UTC).replace(microsecond=0))
-    await processor._store.intake.insert([failed])
+    await store_of(processor).intake.insert([failed])
     later = datetime.now(UTC) + timedelta(hours=2)
     await processor.schedule_jobs([("send_invoice", {"invoice": n}, later) for n in range(12)])
 

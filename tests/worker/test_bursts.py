@@ -15,6 +15,7 @@ from job_processor import AbortController, JobDef, JobStatus
 from job_processor.clock import Clock
 from job_processor.store.requests import Claim
 from tests.desks import at
+from tests.insides import clock_of, store_of
 from tests.processors import WAIT, Processors, eventually
 from tests.samples import settled
 from tests.worker.test_crashes import die_holding
@@ -38,8 +39,8 @@ async def test_what_a_dead_worker_left_is_taken_up(
         await die_holding(processor, ["a"], timeout_s=BURST["worker_timeout"])
         await asyncio.sleep(1.1 * BURST["worker_timeout"])  # its last heartbeat grows old
     else:
-        wish = Claim(ObjectId(), ("a",), 1, processor._clock.now())
-        assert len(await processor._store.queue.claim(wish)) == 1
+        wish = Claim(ObjectId(), ("a",), 1, clock_of(processor).now())
+        assert len(await store_of(processor).queue.claim(wish)) == 1
     began = time.monotonic()
     await asyncio.wait_for(processor.run_worker(burst=True), WAIT)
     assert time.monotonic() - began >= 2 * BURST["heartbeat_interval"]
@@ -65,7 +66,7 @@ async def test_a_suspect_that_beats_keeps_its_runs(processors: Processors) -> No
 
     await eventually(runs)
     burst = await processors.make(jobs={"a": JobDef(holds), "b": JobDef(handler)}, **BURST)
-    store = burst._store
+    store = store_of(burst)
     registrations = store.workers.registrations
 
     async def in_an_hour() -> Any:
@@ -85,7 +86,7 @@ async def test_without_a_suspect_it_waits_for_nothing(processors: Processors) ->
     processor = await processors.make(jobs={"a": JobDef(handler)}, **slow)
     job = await processor.schedule_job("a")
     calls: Counter[str] = Counter()
-    store = processor._store
+    store = store_of(processor)
     for verb in ("runs.workers", "workers.registrations"):
         desk, name = at(store, verb)
         ask = getattr(desk, name)
@@ -107,8 +108,8 @@ async def test_a_burst_that_is_told_to_stop_does_not_watch_on(processors: Proces
     slow = {"heartbeat_interval": 30.0, "worker_timeout": 60.0}
     processor = await processors.make(jobs={"a": JobDef(handler, resumable=True)}, **slow)
     job = await processor.schedule_job("a")
-    wish = Claim(ObjectId(), ("a",), 1, processor._clock.now())
-    assert len(await processor._store.queue.claim(wish)) == 1
+    wish = Claim(ObjectId(), ("a",), 1, clock_of(processor).now())
+    assert len(await store_of(processor).queue.claim(wish)) == 1
     stop = AbortController()
     asyncio.get_running_loop().call_later(0.5, stop.abort)
     await asyncio.wait_for(processor.run_worker(stop.signal, burst=True), WAIT)
@@ -139,7 +140,7 @@ async def test_a_clock_that_is_ahead_removes_no_history(processors: Processors) 
 async def test_a_burst_removes_old_history(processors: Processors) -> None:
     """Where the database does not do so by itself: a part of it, each time."""
     processor = await processors.make(jobs={"a": JobDef(handler)}, history_days=1)
-    old = settled("a", at=processor._clock.now() - timedelta(days=2))
-    await processor._store.intake.insert([old])
+    old = settled("a", at=clock_of(processor).now() - timedelta(days=2))
+    await store_of(processor).intake.insert([old])
     await asyncio.wait_for(processor.run_worker(burst=True), WAIT)
     assert await processor.get_job(old.id) is None

@@ -13,6 +13,7 @@ from job_processor.store import Store
 from job_processor.worker.clock_watch import ClockWatch
 from job_processor.worker.heartbeat import Beats
 from job_processor.worker.stopwatch import Moment
+from tests.insides import engine_of
 from tests.processors import Processors, eventually
 
 LOGGER = logging.getLogger("tests.clocks")
@@ -96,8 +97,7 @@ async def test_check_names_the_worker_with_the_wrong_clock(processors: Processor
     clock.ahead = timedelta(minutes=10)
     wrong, _ = await processors.start(jobs={"a": JobDef(handler)}, clock=clock)
     other = await processors.make(jobs={"a": JobDef(handler)})
-    engine = wrong._engine
-    assert engine is not None
+    engine = engine_of(wrong)
     assert engine.clock_watch.ahead == pytest.approx(600, abs=5)
     if processors.db_url.startswith("sqlite"):
         return  # there the clock of each process is the database's, and its heartbeats show it

@@ -26,6 +26,7 @@ from job_processor import (
 from job_processor.settings import LOG_LINE_LIMIT, LOG_LINES, MESSAGE_LIMIT
 from job_processor.store.requests import Settlement
 from job_processor.worker.outcomes import rescue
+from tests.insides import engine_of, store_of
 from tests.processors import Processors, eventually
 
 
@@ -103,14 +104,14 @@ async def test_telling_much_is_cheap_and_bounded(processors: Processors) -> None
                 await asyncio.sleep(0)
 
     processor = await processors.make(jobs={"chatter": JobDef(chatter)})
-    save_notes = processor._store.runs.save_notes
+    save_notes = store_of(processor).runs.save_notes
 
     async def counted(noted: Any) -> Mapping[ObjectId, str]:
         nonlocal writes
         writes += 1
         return await save_notes(noted)
 
-    processor._store.runs.save_notes = counted  # type: ignore[method-assign]  # to count
+    store_of(processor).runs.save_notes = counted  # type: ignore[method-assign]  # to count
     job = await settled(processor, "chatter")
     assert writes <= 5  # it takes less than a second or two
     assert len(job.log) == LOG_LINES
@@ -143,7 +144,7 @@ async def test_threads_tell_and_save(processors: Processors) -> None:
     job = await settled(processor, "plain")
     assert job.status is JobStatus.FINISHED, job.output
     assert (len(job.log), job.log[-1].text) == (LOG_LINES, "done")
-    assert await processor._store.runs.state(job.id) == {"n": 1}
+    assert await store_of(processor).runs.state(job.id) == {"n": 1}
 
 
 async def test_a_state_survives_a_shutdown(processors: Processors) -> None:
@@ -191,8 +192,7 @@ async def test_a_state_survives_a_crash(processors: Processors) -> None:
     job = await processor.schedule_job("count")
     await begun.wait()
     # As a rescuer does after the worker has died.
-    engine = processor._engine
-    assert engine is not None
+    engine = engine_of(processor)
     (running,) = await engine.store.runs.of_worker(engine.worker_id, 10)
     outcome = rescue(running, jobs["count"], killed=False, at=engine.clock.now())
     assert outcome.status is JobStatus.PAUSED
@@ -237,8 +237,7 @@ async def test_a_run_that_was_taken_away_saves_nothing(processors: Processors) -
     processor, _ = await processors.start(jobs={"hold": JobDef(hold)})
     job = await processor.schedule_job("hold")
     await begun.wait()
-    engine = processor._engine
-    assert engine is not None
+    engine = engine_of(processor)
     (running,) = await engine.store.runs.of_worker(engine.worker_id, 10)
     outcome = rescue(running, None, killed=False, at=engine.clock.now())
     await engine.store.runs.settle([Settlement(running, outcome, engine.worker_id)])
@@ -270,7 +269,7 @@ async def test_saving_waits_for_the_database(
         away = False
 
     processor = await processors.make(jobs={"handler": JobDef(handler)})
-    store = processor._store
+    store = store_of(processor)
     save_state, save_notes = store.runs.save_state, store.runs.save_notes
 
     async def faulty(call: Any, *arguments: Any) -> Any:

@@ -16,6 +16,7 @@ from job_processor.store.requests import Claim, Settlement
 from job_processor.worker.outcomes import rescue
 from job_processor.worker.reconciler import Reconciler
 from job_processor.worker.rescuer import Rescuer
+from tests.insides import clock_of, engine_of, store_of
 from tests.processors import QUICK, WAIT, Processors, eventually
 from tests.worker.probe import Probe, ended, in_state
 
@@ -24,16 +25,16 @@ async def die_holding(
     processor: JobProcessor, names: list[str], *, known: bool = True, **fields: Any
 ) -> list[Job]:
     """Claim jobs as a worker that registers, never beats again, and is gone."""
-    store = processor._store  # what a dead worker left cannot be made through the front door
+    store = store_of(processor)  # what a dead worker left cannot be made through the front door
     info = WorkerInfo(
         id=ObjectId(),
         hostname="dead",
-        last_seen=processor._clock.now(),
+        last_seen=clock_of(processor).now(),
         names=tuple(names) if known else (),
         **{"timeout_s": QUICK["worker_timeout"], **fields},
     )
     await store.workers.register(info)
-    claim = Claim(info.id, tuple(names), 1000, processor._clock.now())
+    claim = Claim(info.id, tuple(names), 1000, clock_of(processor).now())
     return await store.queue.claim(claim)
 
 
@@ -78,8 +79,7 @@ async def test_nobody_is_rescued_before_its_time(processors: Processors, probe: 
     node = await processor.schedule_job("a")
     await die_holding(processor, ["a"], timeout_s=None)
     await processors.worker(processor)
-    engine = processor._engine  # when its rescuer may judge has no public face
-    assert engine is not None
+    engine = engine_of(processor)  # when its rescuer may judge has no public face
 
     async def confident() -> bool:
         return engine.lease.unbroken_for() > 1.5
@@ -96,9 +96,8 @@ async def test_ten_rescuers_call_a_hook_once(processors: Processors, probe: Prob
     rescuers = [await processors.make(jobs=jobs) for _ in range(10)]
     made = await rescuers[0].schedule_jobs(("a",) for _ in range(20))
     await die_holding(rescuers[0], ["a"], timeout_s=0.001)
-    engines = [each._engine for each in rescuers]
+    engines = [engine_of(each) for each in rescuers]
     for engine in engines:
-        assert engine is not None
         await engine.start()
         engine.lease.unbroken_since = lambda: 0.0  # type: ignore[method-assign]
     watching = [Rescuer(engine) for engine in engines if engine is not None]
@@ -107,7 +106,6 @@ async def test_ten_rescuers_call_a_hook_once(processors: Processors, probe: Prob
     counts = await asyncio.gather(*(each.rescue() for each in watching))
     counts += await asyncio.gather(*(each.rescue() for each in watching))
     for engine in engines:
-        assert engine is not None
         await engine.hooks.ended(lambda _: True, WAIT)
         await engine.stop()
     assert sum(counts) == 20
@@ -125,8 +123,7 @@ async def test_a_job_that_kills_every_worker_ends_errored(processors: Processors
     jobs = {"poison": JobDef(handler, resumable=True)}
     processor = await processors.make(jobs=jobs)
     job = await processor.schedule_job("poison")
-    engine = processor._engine
-    assert engine is not None
+    engine = engine_of(processor)
     await engine.start()
     engine.lease.unbroken_since = lambda: 0.0  # type: ignore[method-assign]
     for crash in range(1, 4):
@@ -163,7 +160,7 @@ async def test_a_kill_survives_the_shutdown_of_its_worker(
     job = await processor.schedule_job("a")
     await asyncio.wait_for(probe.began.wait(), WAIT)
     running = await in_state(processor, job, "running")
-    store = processor._store  # a request whose hint got lost
+    store = store_of(processor)  # a request whose hint got lost
     assert running.worker_id is not None
     stopping = asyncio.create_task(worker.stop())
     await store.kills.request(job.id, running.worker_id, running.updated_at)
@@ -203,12 +200,11 @@ async def test_a_worker_whose_registration_is_gone_moves_its_runs(
     await eventually(both)
     before = await in_state(processor, kept, "running")
     assert before.worker_id is not None
-    store = processor._store  # as if a rescuer had been here
-    engine = processor._engine
-    assert engine is not None
+    store = store_of(processor)  # as if a rescuer had been here
+    engine = engine_of(processor)
     run = engine.runs.get(taken.id)
     assert run is not None
-    outcome = rescue(run.job, run.definition, killed=False, at=processor._clock.now())
+    outcome = rescue(run.job, run.definition, killed=False, at=clock_of(processor).now())
     assert (await store.runs.settle([Settlement(run.job, outcome, ObjectId())])).won == {taken.id}
     await store.workers.unregister(before.worker_id)
 
@@ -232,7 +228,7 @@ async def test_a_result_of_a_run_that_was_taken_away_is_dropped(
     job = await processor.schedule_job("a")
     await asyncio.wait_for(probe.began.wait(), WAIT)
     running = await in_state(processor, job, "running")
-    store = processor._store  # another worker took it
+    store = store_of(processor)  # another worker took it
     assert running.worker_id is not None
     other = ObjectId()
     await store.runs.move(running.worker_id, other)
@@ -252,8 +248,7 @@ async def test_a_worker_adopts_what_runs_under_its_id(processors: Processors, pr
     """A claim whose reply was lost is found, and run once."""
     jobs = {"a": JobDef(probe.held)}
     processor, _ = await processors.start(jobs=jobs)
-    engine = processor._engine
-    assert engine is not None
+    engine = engine_of(processor)
 
     async def registered() -> bool:
         return bool((await processor.get_healthcheck())["workers"])
@@ -262,7 +257,7 @@ async def test_a_worker_adopts_what_runs_under_its_id(processors: Processors, pr
     lost = await processors.make(jobs={"b": JobDef(probe.held)})
     made = await lost.schedule_job("b")
     engine.registry.add_job("b", JobDef(probe.polite))
-    store = processor._store  # the claim that the worker does not hear of
+    store = store_of(processor)  # the claim that the worker does not hear of
     for job in await store.runs.of_worker(engine.worker_id, 10):
         assert job.id in engine.runs
     await _claim_unheard(processor, made)
@@ -272,11 +267,10 @@ async def test_a_worker_adopts_what_runs_under_its_id(processors: Processors, pr
 
 
 async def _claim_unheard(processor: JobProcessor, made: Job) -> None:
-    engine = processor._engine
-    assert engine is not None
+    engine = engine_of(processor)
     if (await processor.get_job(made.id)) == made:
-        claim = Claim(engine.worker_id, (made.name,), 1, processor._clock.now())
-        await processor._store.queue.claim(claim)
+        claim = Claim(engine.worker_id, (made.name,), 1, clock_of(processor).now())
+        await store_of(processor).queue.claim(claim)
 
 
 async def test_an_orphan_whose_name_nobody_knows_waits(processors: Processors) -> None:
@@ -288,8 +282,7 @@ async def test_an_orphan_whose_name_nobody_knows_waits(processors: Processors) -
     job = await stranger.schedule_job("theirs")
     await die_holding(stranger, ["theirs"], timeout_s=0.001, known=False)
     processor = await processors.make(jobs={"ours": JobDef(handler)})
-    engine = processor._engine
-    assert engine is not None
+    engine = engine_of(processor)
     await engine.start()
     engine.lease.unbroken_since = lambda: 0.0  # type: ignore[method-assign]
     watching = Rescuer(engine)

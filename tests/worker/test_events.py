@@ -20,7 +20,7 @@ from job_processor import (
     Retry,
     Snooze,
 )
-from tests.crons.test_scheduler import SetClock, engine_of, scheduler_of
+from tests.crons.test_scheduler import SetClock, scheduler_of, started_engine
 from tests.definitions import nothing
 from tests.processors import Processors, eventually
 from tests.worker.test_crashes import die_holding
@@ -192,7 +192,7 @@ async def test_a_cron_fires_once(processors: Processors) -> None:
     """However many schedulers look, an occurrence that comes due is told by one of them."""
     clock = SetClock()
     engines = [
-        await engine_of(processors, clock, crons={"tick": CronDef("* * * * *", nothing)})
+        await started_engine(processors, clock, crons={"tick": CronDef("* * * * *", nothing)})
         for _ in range(3)
     ]
     fired: list[Event] = []

@@ -34,6 +34,7 @@ from job_processor.settings import LONE_TRIES
 from job_processor.store.requests import Settlement
 from job_processor.store.rollups import start_of, total
 from tests.faults import ERRORS, Fault, Faulty, failed, faulty, held_up, lost, refusal
+from tests.insides import clock_of, engine_of, store_of
 from tests.processors import QUICK, WAIT, Processors, eventually, working
 from tests.samples import simple
 
@@ -175,14 +176,14 @@ async def gathered(
     running = asyncio.create_task(processor.run_worker(burst=True))
 
     async def all_run() -> bool:
-        engine = processor._engine
+        engine = engine_of(processor)
         return engine is not None and sum(run.begun for run in engine.runs) == count
 
     await eventually(all_run)
     gate.set()
 
     async def all_ended() -> bool:
-        engine = processor._engine
+        engine = engine_of(processor)
         return engine is not None and all(run.concluded for run in engine.runs)
 
     await eventually(all_ended)
@@ -376,7 +377,7 @@ async def test_what_follows_a_settlement_is_told_once_whatever_the_store_raises(
         fault.next("runs.settle", held_up(settle))
         release.set()
         # The kill comes while its end is being written.
-        await fault._store.kills.request(retried.id, ObjectId(), processor._clock.now())
+        await fault.behind.kills.request(retried.id, ObjectId(), clock_of(processor).now())
         settle.set()
         job = await done(processor, await processor.schedule_job("fine"))
         assert job.status is JobStatus.FINISHED
@@ -387,7 +388,7 @@ async def test_what_follows_a_settlement_is_told_once_whatever_the_store_raises(
         assert not worker.task.done()
 
         async def forgotten() -> bool:
-            return await fault._store.kills.requested([retried.id]) == set()
+            return await fault.behind.kills.requested([retried.id]) == set()
 
         await eventually(forgotten)
     assert diary.of(retried).count(EventKind.RETRIED) <= 1
@@ -401,16 +402,16 @@ async def test_what_was_counted_is_written_once_that_succeeds(
     """Counts that cannot be written are kept, and added to what is counted meanwhile."""
     processor, fault = await make(processors, diary, {"fine": fine})
     fault.always("rollups.add", failed(ERRORS[error]))
-    since = start_of(processor._clock.now() - timedelta(minutes=1), 60)
+    since = start_of(clock_of(processor).now() - timedelta(minutes=1), 60)
     async with working(processor):
-        tally = processor._engine.tally
+        tally = engine_of(processor).tally
         for _ in range(2):
             await done(processor, await processor.schedule_job("fine"))
             await tally.flush()
-        assert await fault._store.rollups.since(60, since) == []
+        assert await fault.behind.rollups.since(60, since) == []
         fault.always("rollups.add", None)
         await tally.flush()
-    assert total(await fault._store.rollups.since(60, since)).counts == {"finished": 2}
+    assert total(await fault.behind.rollups.since(60, since)).counts == {"finished": 2}
 
 
 async def test_a_hook_may_fail_in_any_way(
@@ -480,7 +481,7 @@ async def test_no_error_of_any_verb_ends_a_worker(
         for verb in UPKEEP:
             fault.next(verb, *[WHEN[when](ERRORS[error])] * 3)
         made = [simple("work") for _ in range(3)]
-        await fault._store.intake.insert(made)
+        await fault.behind.intake.insert(made)
         for job in made:
             assert (await done(processor, job)).result() == "done"
         await eventually_hooked(diary, *made)
@@ -525,14 +526,14 @@ async def test_a_cron_that_always_fails_keeps_no_other_from_being_scheduled(
 
     crons = {name: CronDef("* * * * * *", tick) for name in ("a-poison", "b-fine")}
     processor, fault = await make(processors, diary, {}, crons=crons)
-    insert = fault._store.intake.insert
+    insert = fault.behind.intake.insert
 
     async def poisoned(jobs: list[Job]) -> list[Job]:
         if any(job.name == "a-poison" for job in jobs):
             raise refusal() if kind == "refused" else ERRORS[kind]()
         return await insert(jobs)
 
-    fault._store.intake.insert = poisoned  # type: ignore[assignment,method-assign]  # for one name
+    fault.behind.intake.insert = poisoned  # type: ignore[assignment,method-assign]  # for one name
     async with working(processor) as worker:
         async with asyncio.timeout(WAIT):
             await ticks.wait()
@@ -624,6 +625,6 @@ async def claim_for(processor: JobProcessor, worker_id: ObjectId, count: int) ->
     """Claim jobs under the id of a worker that is not registered."""
     from job_processor.store.requests import Claim  # noqa: PLC0415  # it is used here alone
 
-    now = processor._clock.now()
-    claimed = await processor._store.queue.claim(Claim(worker_id, ("work",), count, now))
+    now = clock_of(processor).now()
+    claimed = await store_of(processor).queue.claim(Claim(worker_id, ("work",), count, now))
     assert len(claimed) == count

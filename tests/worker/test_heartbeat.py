@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from job_processor import JobDef
+from tests.insides import engine_of
 from tests.processors import QUICK, Processors, eventually
 
 
@@ -23,7 +24,7 @@ async def test_a_short_outage_breaks_the_confidence(processors: Processors, db_u
     processor, _ = await processors.start(jobs={"a": JobDef(handler)})
 
     def confidence() -> float:
-        engine = processor._engine  # when its rescuer may judge has no public face
+        engine = engine_of(processor)  # when its rescuer may judge has no public face
         return engine.lease.unbroken_for() if engine is not None else 0.0
 
     async def confident() -> bool:

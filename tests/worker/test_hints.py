@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from job_processor import JobDef, JobProcessor, JobStatus
 from job_processor.store.hints import HintListener
+from tests.insides import store_of
 from tests.processors import WAIT, Processors, eventually
 from tests.worker.probe import Probe
 
@@ -21,7 +22,7 @@ def deafen(processor: JobProcessor) -> None:
         del listener
         return lambda: None
 
-    processor._store.subscribe = subscribe  # type: ignore[method-assign]  # the fault
+    store_of(processor).subscribe = subscribe  # type: ignore[method-assign]  # the fault
 
 
 async def test_the_sweep_finds_everything_without_a_single_hint(
@@ -53,7 +54,7 @@ async def test_an_idle_worker_asks_once_in_a_poll_interval(processors: Processor
     stranger = await processors.make(jobs={"theirs": JobDef(handler)})
     await stranger.schedule_jobs(["theirs"] * 5)
     processor = await processors.make(jobs={"ours": JobDef(handler)}, poll_interval=0.1)
-    store, claims = processor._store, 0
+    store, claims = store_of(processor), 0
     claim = store.queue.claim
 
     async def counted(asked: object) -> object:

@@ -19,9 +19,9 @@ from job_processor import (
 from job_processor.jobs.request import JobRequest, make_running_job
 from job_processor.models import Job
 from job_processor.parts import parts_of
-from job_processor.store import Store
 from job_processor.store.requests import Claim
 from job_processor.worker.reconciler import Reconciler
+from tests.insides import clock_of, engine_of, store_of
 from tests.processors import WAIT, Processors
 from tests.worker.probe import ended
 
@@ -49,15 +49,10 @@ class Counting:
         return {"a": JobDef(handler, **options)}
 
 
-def store_of(processor: JobProcessor) -> Store:
-    """Return the store behind a processor."""
-    return processor._store
-
-
 async def claimed(processor: JobProcessor, worker_id: ObjectId = DEAD) -> Job:
     """Let a worker that has died since claim a new job; return the job."""
     await processor.schedule_job("a")
-    now = processor._clock.now()
+    now = clock_of(processor).now()
     (job,) = await store_of(processor).queue.claim(Claim(worker_id, ("a",), 1, now))
     return job
 
@@ -66,8 +61,7 @@ async def test_a_run_that_is_given_back_is_asked_about(processors: Processors) -
     """A claim whose reply was lost, killed, given back: it ends killed, and never begins."""
     counting = Counting()
     processor = await processors.make(jobs=counting.jobs())
-    engine = processor._engine
-    assert engine is not None
+    engine = engine_of(processor)
     async with engine:
         job = await claimed(processor, engine.worker_id)
         assert (await processor.kill_job(job.id)).status is JobStatus.RUNNING
@@ -85,12 +79,11 @@ async def test_a_kill_that_comes_while_a_run_is_given_back(
     """Whoever lets a run wait looks for a request after that write, not only before."""
     counting = Counting()
     processor = await processors.make(jobs=counting.jobs())
-    engine = processor._engine
-    assert engine is not None
+    engine = engine_of(processor)
     settle = engine.store.runs.settle
 
     async def request_and_settle(settlements: Any) -> Any:
-        await engine.store.kills.request(job.id, engine.worker_id, processor._clock.now())
+        await engine.store.kills.request(job.id, engine.worker_id, clock_of(processor).now())
         return await settle(settlements)
 
     async with engine:
@@ -108,12 +101,11 @@ async def test_a_claim_of_what_was_given_back_asks_before_it_begins(
     """The worker that gave it back died before it looked: the next one does, before it begins."""
     counting = Counting()
     processor = await processors.make(jobs=counting.jobs(), poll_interval=3600)
-    engine = processor._engine
-    assert engine is not None
+    engine = engine_of(processor)
     async with engine:
         job = await claimed(processor, engine.worker_id)
         await Reconciler(engine).reconcile(adopt=False)
-    await store_of(processor).kills.request(job.id, DEAD, processor._clock.now())
+    await store_of(processor).kills.request(job.id, DEAD, clock_of(processor).now())
     await processor.run_worker(burst=True)
     assert (await ended(processor, job)).status is JobStatus.KILLED
     assert counting.ran == 0
@@ -161,7 +153,7 @@ async def test_a_kill_that_comes_in_between_wins_over_a_retry(
     requeue = store.history.requeue
 
     async def request_and_requeue(*arguments: Any) -> Job | None:
-        await store.kills.request(job.id, DEAD, processor._clock.now())
+        await store.kills.request(job.id, DEAD, clock_of(processor).now())
         return await requeue(*arguments)
 
     monkeypatch.setattr(store.history, "requeue", request_and_requeue)
@@ -176,7 +168,7 @@ async def test_a_retry_forgets_the_kill_of_the_run_before(processors: Processors
     processor = await processors.make(jobs=counting.jobs())
     job = await processor.schedule_job("a")
     await processor.run_worker(burst=True)
-    await store_of(processor).kills.request(job.id, DEAD, processor._clock.now())
+    await store_of(processor).kills.request(job.id, DEAD, clock_of(processor).now())
     await processor.retry_job(job.id)
     await processor.run_worker(burst=True)
     assert (await ended(processor, job)).status is JobStatus.FINISHED
@@ -188,7 +180,7 @@ async def test_the_state_decides_how_a_job_is_killed(processors: Processors) -> 
     processor = await processors.make(jobs=Counting().jobs())
     waiting = await processor.schedule_job("a")
     store = store_of(processor)
-    now = processor._clock.now()
+    now = clock_of(processor).now()
     orphan = make_running_job(parts_of(processor), JobRequest("a"), DEAD)
     orphan = type(orphan)(**{**orphan.__dict__, "worker_id": None})
     odd = type(waiting)(**{**waiting.__dict__, "id": ObjectId(), "worker_id": DEAD})
@@ -224,7 +216,7 @@ async def test_a_deleted_job_leaves_no_request(processors: Processors) -> None:
     jobs = await processor.schedule_jobs(["a", "a"])
     store = store_of(processor)
     for job in jobs:
-        await store.kills.request(job.id, DEAD, processor._clock.now())
+        await store.kills.request(job.id, DEAD, clock_of(processor).now())
     await processor.delete_job(jobs[0].id)
     assert await processor.act_on_jobs("delete", [jobs[1].id]) == Acted(1, 0)
     assert await store.kills.requested([job.id for job in jobs]) == set()
@@ -247,7 +239,7 @@ async def test_a_kill_of_a_dead_worker_holds_however_long_nobody_works(
         await store._connections.writer.call(
             lambda c: c.execute("UPDATE job_processor_signals SET created_at=created_at-3660000")
         )
-    await store.history.prune(processor._clock.now(), 100)
+    await store.history.prune(clock_of(processor).now(), 100)
     await processors.worker(processor)
     assert (await ended(processor, job)).status is JobStatus.KILLED
     assert counting.ran == 0

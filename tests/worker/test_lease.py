@@ -17,10 +17,10 @@ from job_processor.models import Job
 from job_processor.store.base import Pulse
 from job_processor.store.requests import Claim, Outcome, Settlement
 from job_processor.worker import reconciler, stopwatch
-from job_processor.worker.engine import Engine
 from job_processor.worker.reconciler import Reconciler
 from job_processor.worker.stopwatch import Elapsed, Moment
 from tests.desks import at
+from tests.insides import clock_of, engine_of, store_of
 from tests.processors import QUICK, WAIT, Processors, eventually
 from tests.worker.probe import Probe, ended, in_state
 
@@ -34,7 +34,7 @@ class Line:
         self.own_is_cut = False
         self.main_is_cut = False
         self.beats: Counter[str] = Counter()
-        store = processor._store  # what is cut has no public face
+        store = store_of(processor)  # what is cut has no public face
         open_pulse, beat = store.open_pulse, store.workers.beat
         line = self
 
@@ -62,12 +62,6 @@ class Line:
         self.beats[which] += 1
 
 
-def engine_of(processor: JobProcessor) -> Engine:
-    """Return what runs its jobs, which has no public face."""
-    assert processor._engine is not None
-    return processor._engine
-
-
 async def until_not_held(processor: JobProcessor) -> None:
     """Return once the lease is too old for a claim."""
 
@@ -79,8 +73,8 @@ async def until_not_held(processor: JobProcessor) -> None:
 
 async def take_away(processor: JobProcessor, run: Job) -> None:
     """Pause a run as a rescuer does that believes its worker dead."""
-    outcome = replace(PAUSED, at=processor._clock.now())
-    verdict = await processor._store.runs.settle([Settlement(run, outcome, ObjectId())])
+    outcome = replace(PAUSED, at=clock_of(processor).now())
+    verdict = await store_of(processor).runs.settle([Settlement(run, outcome, ObjectId())])
     assert verdict.won == {run.id}
 
 
@@ -97,14 +91,14 @@ async def test_nothing_is_claimed_without_heartbeats_and_runs_go_on(
     await until_not_held(processor)
     second = await processor.schedule_job("a")
     claims = 0
-    claim = processor._store.queue.claim
+    claim = store_of(processor).queue.claim
 
     async def counted(claim_: Claim) -> list[Job]:
         nonlocal claims
         claims += 1
         return await claim(claim_)
 
-    processor._store.queue.claim = counted  # type: ignore[method-assign, assignment]
+    store_of(processor).queue.claim = counted  # type: ignore[method-assign, assignment]
     await asyncio.sleep(3 * QUICK["poll_interval"])  # nothing happens, and sends no event
     assert claims == 0
     assert (await in_state(processor, second, "pending")).worker_id is None
@@ -210,7 +204,7 @@ async def test_a_claim_that_takes_too_long_is_looked_up_again(
     """What it brought is not begun: others may have it. It is taken up if it is ours still."""
     processor = await processors.make(jobs={"a": JobDef(probe.held, resumable=True)})
     engine = engine_of(processor)
-    store, ran_late = processor._store, []
+    store, ran_late = store_of(processor), []
     claim = store.queue.claim
     late = asyncio.Event()
 
@@ -262,7 +256,7 @@ async def test_a_worker_taken_for_dead_runs_no_job_twice(
         jobs={"a": JobDef(cleans_up, resumable=True)}, kill_grace=WAIT, concurrency=2
     )
     worker = await processors.worker(processor)
-    engine, store = engine_of(processor), processor._store
+    engine, store = engine_of(processor), store_of(processor)
     job = await processor.schedule_job("a")
     running = await in_state(processor, job, "running")
     await take_away(processor, running)
@@ -290,13 +284,13 @@ async def test_a_job_sent_round_again_while_its_end_is_reported(
         ran += 1
 
     processor = await processors.make(jobs={"a": JobDef(handler)}, concurrency=1)
-    engine, store = engine_of(processor), processor._store
+    engine, store = engine_of(processor), store_of(processor)
     settle = store.runs.settle
 
     async def retried_at_once(settlements: Any) -> Any:
         verdict = await settle(settlements)
         if ran == 1:
-            assert await store.history.requeue(job.id, processor._clock.now()) is not None
+            assert await store.history.requeue(job.id, clock_of(processor).now()) is not None
             await asyncio.sleep(3 * QUICK["poll_interval"])  # its worker claims meanwhile
         return verdict
 
@@ -335,7 +329,7 @@ async def test_run_job_beside_a_worker_is_never_adopted(
 ) -> None:
     """However late the reply to its insert or its end, whoever looks for unknown runs waits."""
     processor, _ = await processors.start(jobs={"a": JobDef(probe.held)})
-    engine, (desk, name) = engine_of(processor), at(processor._store, verb)
+    engine, (desk, name) = engine_of(processor), at(store_of(processor), verb)
     write: Callable[..., Awaitable[Any]] = getattr(desk, name)
     applied, let_go = asyncio.Event(), asyncio.Event()
 
@@ -365,7 +359,7 @@ async def test_a_renewal_waits_for_the_insert_of_run_job(
 ) -> None:
     """The id does not change between the insert and the table, so its run is moved, too."""
     processor, _ = await processors.start(jobs={"a": JobDef(probe.held)})
-    engine, store = engine_of(processor), processor._store
+    engine, store = engine_of(processor), store_of(processor)
     insert = store.intake.insert
     applied, let_go = asyncio.Event(), asyncio.Event()
 
@@ -407,7 +401,7 @@ async def test_registrations_that_a_clock_removed_kill_nobody(
         made.append((processor, await processor.schedule_job(name)))
         await asyncio.wait_for(probe.began.wait(), WAIT)
     before = [engine_of(processor).worker_id for processor, _ in made]
-    store = made[0][0]._store
+    store = store_of(made[0][0])
     for _ in range(3):
         for worker in (await store.workers.registrations()).workers:
             await store.workers.unregister(worker.id)
@@ -428,7 +422,7 @@ async def test_a_registration_that_cannot_be_renewed_at_once_is_renewed_later(
     processor, _ = await processors.start(jobs={"a": JobDef(probe.held)})
     job = await processor.schedule_job("a")
     await asyncio.wait_for(probe.began.wait(), WAIT)
-    engine, store = engine_of(processor), processor._store
+    engine, store = engine_of(processor), store_of(processor)
     register, failures = store.workers.register, 2
 
     async def fails_twice(info: Any) -> None:
@@ -473,8 +467,8 @@ async def test_more_runs_than_one_look_reads(
     await eventually(all_run)
     producer = await processors.make(jobs={"unheard": JobDef(None)})
     job = await producer.schedule_job("unheard")
-    wish = Claim(engine.worker_id, ("unheard",), 1, processor._clock.now())
-    assert len(await processor._store.queue.claim(wish)) == 1  # its reply is lost
+    wish = Claim(engine.worker_id, ("unheard",), 1, clock_of(processor).now())
+    assert len(await store_of(processor).queue.claim(wish)) == 1  # its reply is lost
     engine.registry.add_job("unheard", JobDef(probe.held))
     await Reconciler(engine).reconcile(adopt=True)
     assert job.id in engine.runs

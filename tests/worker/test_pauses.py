@@ -23,6 +23,7 @@ from job_processor.handlers.definitions import Misfire
 from job_processor.store.hints import ANYTHING, Hint
 from job_processor.store.requests import JobQuery
 from job_processor.worker.pauses import PauseWatch
+from tests.insides import engine_of, store_of
 from tests.processors import WAIT, Processors, eventually
 
 START = datetime(2026, 3, 2, 12, 0, 30, tzinfo=UTC)
@@ -94,7 +95,7 @@ async def test_a_resume_while_a_worker_begins(
         await processor.resume("a")
         await run(self)
 
-    processor._store.subscribe(hear)
+    store_of(processor).subscribe(hear)
     monkeypatch.setattr(PauseWatch, "run", run_late)
     await processors.worker(processor)
     await processor.wait_for_job(job.id, timeout=WAIT)
@@ -119,8 +120,7 @@ async def until_seen(processor: JobProcessor, name: str, *, paused: bool = True)
 
     What it has claimed before that runs by then.
     """
-    worker, engine = cast(Any, processor._worker), processor._engine  # they have no public face
-    assert engine is not None
+    worker, engine = cast(Any, processor._worker), engine_of(processor)  # they have no public face
     registry = processor.registry
     definition = {**registry.jobs, **registry.crons}[name]
 
@@ -186,8 +186,7 @@ async def test_a_paused_cron(processors: Processors, misfire: Misfire, expected:
     clock = SetClock()
     cron = CronDef("* * * * *", nothing, misfire=misfire)
     processor = await processors.make(crons={"tick": cron}, clock=clock)
-    engine = processor._engine  # scheduling without a worker is below the facade
-    assert engine is not None
+    engine = engine_of(processor)  # scheduling without a worker is below the facade
     await engine.start()
     processors.at_the_end(engine.stop)
     pauses = PauseWatch(engine)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from job_processor import JobDef
 from job_processor.worker.polling import EAGER, SHORTEST, pause
+from tests.insides import store_of
 from tests.processors import WAIT, Processors
 from tests.worker.test_hints import deafen
 
@@ -52,8 +53,8 @@ async def test_work_that_follows_work_is_not_left_to_the_sweep(
 
     producer = await processors.make(jobs={"a": JobDef(work)})
     processor = await processors.make(jobs={"a": JobDef(work)}, poll_interval=600.0)
-    slow = replace(processor._store.abilities, hints_are_prompt=False)
-    monkeypatch.setattr(type(processor._store), "abilities", slow)
+    slow = replace(store_of(processor).abilities, hints_are_prompt=False)
+    monkeypatch.setattr(type(store_of(processor)), "abilities", slow)
     deafen(processor)
     first = await producer.schedule_job("a")
     await processors.worker(processor)

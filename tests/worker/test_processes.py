@@ -22,6 +22,7 @@ from job_processor import (
     ProcessDiedError,
     Retry,
 )
+from tests.insides import store_of
 from tests.processors import WAIT, Processors, eventually
 from tests.worker import process_handlers as handlers
 
@@ -211,7 +212,7 @@ async def test_a_context_in_a_process(processors: Processors) -> None:
     assert [line.text for line in told.log] == [str(n) for n in range(900, 1000)]
     assert told.progress is not None
     assert told.progress.fraction == 1
-    assert await processor._store.runs.state(told.id) == [1, 2, 3]
+    assert await store_of(processor).runs.state(told.id) == [1, 2, 3]
 
 
 async def test_memory_is_given_back(processors: Processors) -> None:

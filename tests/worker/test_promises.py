@@ -17,6 +17,7 @@ from job_processor import (
     StoreUnavailableError,
 )
 from job_processor.store.requests import Settlement, Verdict
+from tests.insides import store_of
 from tests.processors import WAIT, Processors, eventually
 from tests.worker.probe import Probe, ended, in_state
 
@@ -164,7 +165,7 @@ async def test_a_repeated_settlement_spares_the_next_run(
             await release.wait()
 
     processor, _ = await processors.start(jobs={"work": JobDef(work)})
-    settle = processor._store.runs.settle
+    settle = store_of(processor).runs.settle
 
     async def losing(settlements: Sequence[Settlement]) -> Verdict:
         verdict = await settle(settlements)
@@ -174,7 +175,7 @@ async def test_a_repeated_settlement_spares_the_next_run(
         confirmed.set()
         return verdict
 
-    monkeypatch.setattr(processor._store.runs, "settle", losing)
+    monkeypatch.setattr(store_of(processor).runs, "settle", losing)
     job = await processor.schedule_job("work")
     await written.wait()
     await processor.retry_job(job.id)

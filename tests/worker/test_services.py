@@ -15,6 +15,7 @@ from job_processor.models import Job
 from job_processor.settings import ORPHAN_NAME_SECONDS, Settings
 from job_processor.store import Store
 from job_processor.worker.rescuer import Rescuer
+from tests.insides import clock_of, engine_of, store_of
 from tests.processors import WAIT, Processors, eventually
 from tests.worker.test_crashes import die_holding
 
@@ -38,8 +39,7 @@ async def orphan(processors: Processors, service: str, **options: Any) -> tuple[
 
 async def after_ten_minutes(processor: JobProcessor, job: Job) -> Rescuer:
     """Return the rescuer of another service, ten minutes after it saw the orphan first."""
-    engine = processor._engine
-    assert engine is not None
+    engine = engine_of(processor)
     engine.lease.unbroken_since = lambda: 0.0  # type: ignore[method-assign]
     watching = Rescuer(engine)
 
@@ -56,8 +56,7 @@ async def test_the_run_of_another_service_waits_for_it(processors: Processors) -
     """Y knows nothing of X's jobs, and errors none: X comes back, and its run is resumed."""
     x, job = await orphan(processors, "x")
     y = await processors.make(service="y", jobs={"other": JobDef(handler)})
-    engine = y._engine
-    assert engine is not None
+    engine = engine_of(y)
     async with engine:
         watching = await after_ten_minutes(y, job)
         for _ in range(3):
@@ -78,12 +77,11 @@ async def test_a_name_that_no_service_has_listed_for_long_is_errored(
     """After `history_days` nobody is waited for any more."""
     x, job = await orphan(processors, "x")
     y = await processors.make(service="y", jobs={"other": JobDef(handler)}, history_days=1)
-    store = x._store
+    store = store_of(x)
     listed = (await store.settings.all(KIND))["x"]
     long_ago = [{**each, "at": each["at"] - timedelta(days=2)} for each in listed["names"]]
     assert await store.settings.put(KIND, "x", {"names": long_ago}, listed)
-    engine = y._engine
-    assert engine is not None
+    engine = engine_of(y)
     async with engine:
         watching = await after_ten_minutes(y, job)
         await eventually(watching.rescue)
@@ -123,8 +121,8 @@ def registry(*names: str) -> Registry:
 async def test_names_are_written_when_they_are_news_and_once_a_day(processors: Processors) -> None:
     """Of several programs of one service all are kept, each as long as it was listed lately."""
     processor = await processors.make()
-    clocked, settings = Clocked(processor._store), Settings(service="x", history_days=90)
-    store, began = clocked.store, processor._clock.now()
+    clocked, settings = Clocked(store_of(processor)), Settings(service="x", history_days=90)
+    store, began = clocked.store, clock_of(processor).now()
     clocked.now = began
     await list_names(store, registry("a", "b.c", "$d"), settings)
     await list_names(store, registry("a", "b.c", "$d"), settings)
@@ -150,18 +148,18 @@ async def test_names_are_written_when_they_are_news_and_once_a_day(processors: P
 async def test_who_only_schedules_lists_nothing(processors: Processors) -> None:
     """What has no handler here, nobody here can run."""
     processor = await processors.make(jobs={"a": JobDef(None)}, service="web")
-    assert await processor._store.settings.all(KIND) == {}
+    assert await store_of(processor).settings.all(KIND) == {}
 
 
 async def test_many_processes_that_start_together_lose_no_name(processors: Processors) -> None:
     """The setting is replaced as it was read, again where another one was quicker."""
     processor = await processors.make()
-    stores = [(await processors.make())._store for _ in range(8)]
+    stores = [store_of(await processors.make()) for _ in range(8)]
     await asyncio.gather(
         *(
             list_names(store, registry(f"n{number}"), Settings(service="x"))
             for number, store in enumerate(stores)
         )
     )
-    found = await listings(processor._store, processor._clock.now(), KEPT)
+    found = await listings(store_of(processor), clock_of(processor).now(), KEPT)
     assert found.keys() == {f"n{number}" for number in range(8)}

@@ -20,6 +20,7 @@ from job_processor.settings import NODE_WORKER_TIMEOUT
 from job_processor.worker.engine import Engine
 from job_processor.worker.rescuer import Rescuer
 from job_processor.worker.sightings import Sightings
+from tests.insides import engine_of
 from tests.processors import QUICK, Processors, eventually
 from tests.worker.probe import Probe, ended, in_state
 from tests.worker.test_crashes import die_holding
@@ -157,8 +158,7 @@ async def test_a_step_of_the_databases_clock_kills_nobody_and_keeps_nobody_alive
     watcher = await processors.make(jobs=jobs)
     left = await watcher.schedule_job("b")
     assert len(await die_holding(watcher, ["b"])) == 1
-    engine = watcher._engine
-    assert engine is not None
+    engine = engine_of(watcher)
     await processors.worker(watcher)
     shifted(engine, sign * step)
 
@@ -184,8 +184,7 @@ async def test_a_worker_seen_in_the_future_is_named_once(
     async def handler() -> None: ...
 
     processor = await processors.make(jobs={"a": JobDef(handler)})
-    engine = processor._engine
-    assert engine is not None
+    engine = engine_of(processor)
     async with engine:
         watching = Rescuer(engine)
         await die_holding(processor, [], pid=4711)

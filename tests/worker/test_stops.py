@@ -13,6 +13,7 @@ from job_processor import (
     JobStatus,
     Retry,
 )
+from tests.insides import store_of
 from tests.processors import WAIT, Processors, eventually
 from tests.worker.probe import Probe, ended, in_state
 
@@ -180,4 +181,4 @@ async def test_a_long_burst_leaves_as_one_that_was_short(
     await processor.schedule_job("work")
     await processor.run_worker(burst=True)
     assert "could not unregister" not in caplog.text
-    assert (await processor._store.workers.registrations()).workers == ()
+    assert (await store_of(processor).workers.registrations()).workers == ()

@@ -25,6 +25,7 @@ from job_processor.models import Job
 from job_processor.worker import hooks, stopping
 from job_processor.worker.processes.pool import Processes
 from tests.desks import at
+from tests.insides import engine_of, store_of
 from tests.mongo_server import database_of
 from tests.processors import WAIT, Processors, RunningWorker, eventually
 from tests.proxy import Proxy
@@ -71,7 +72,7 @@ async def frozen(
 
         async def of_sqlite(**options: Any) -> Frozen:
             processor = await processors.make(**GRACES, **options)
-            store: Any = processor._store
+            store: Any = store_of(processor)
             release = threading.Event()
             stack.callback(release.set)
 
@@ -144,7 +145,7 @@ async def test_what_is_claimed_while_it_stops_is_given_back(
 ) -> None:
     """A claim that comes back after the stop begins nothing: its job waits for others, at once."""
     processor = await processors.make(jobs={"held": JobDef(probe.held)}, **GRACES)
-    claim, claiming = processor._store.queue.claim, asyncio.Event()
+    claim, claiming = store_of(processor).queue.claim, asyncio.Event()
     release = asyncio.Event()
 
     async def slow(what: Any) -> list[Job]:
@@ -154,7 +155,7 @@ async def test_what_is_claimed_while_it_stops_is_given_back(
             await release.wait()
         return jobs
 
-    monkeypatch.setattr(processor._store.queue, "claim", slow)
+    monkeypatch.setattr(store_of(processor).queue, "claim", slow)
     worker = RunningWorker(processor)
     job = await processor.schedule_job("held")
     await asyncio.wait_for(claiming.wait(), WAIT)
@@ -170,7 +171,7 @@ async def test_a_claim_that_never_comes_back_is_given_back(
 ) -> None:
     """It gets `kill_grace`, and what it has claimed is found under the worker's id."""
     processor = await processors.make(jobs={"held": JobDef(probe.held)}, **GRACES)
-    claim, claiming = processor._store.queue.claim, asyncio.Event()
+    claim, claiming = store_of(processor).queue.claim, asyncio.Event()
 
     async def lost(what: Any) -> list[Job]:
         jobs = await claim(what)
@@ -179,7 +180,7 @@ async def test_a_claim_that_never_comes_back_is_given_back(
             await asyncio.Event().wait()
         return jobs
 
-    monkeypatch.setattr(processor._store.queue, "claim", lost)
+    monkeypatch.setattr(store_of(processor).queue, "claim", lost)
     worker = RunningWorker(processor)
     job = await processor.schedule_job("held")
     await asyncio.wait_for(claiming.wait(), WAIT)
@@ -206,14 +207,14 @@ async def test_runs_are_told_before_anything_is_waited_for(
     worker = RunningWorker(processor)
     await processor.schedule_job("a")
     await asyncio.wait_for(began.wait(), WAIT)
-    claim = processor._store.queue.claim
+    claim = store_of(processor).queue.claim
 
     async def slow(what: Any) -> list[Job]:
         claiming.set()
         await release.wait()
         return await claim(what)
 
-    monkeypatch.setattr(processor._store.queue, "claim", slow)
+    monkeypatch.setattr(store_of(processor).queue, "claim", slow)
     await asyncio.wait_for(claiming.wait(), WAIT)
     worker.controller.abort("test")
     await asyncio.wait_for(told.wait(), WAIT)
@@ -398,7 +399,7 @@ async def test_a_settler_that_is_gone_is_made_again(processors: Processors, prob
     worker = RunningWorker(processor)
     job = await processor.schedule_job("held")
     await asyncio.wait_for(probe.began.wait(), WAIT)
-    engine: Any = processor._engine
+    engine: Any = engine_of(processor)
     engine._settling.cancel()
     await stopped(worker)
     assert (await in_state(processor, job, "paused")).worker_id is None
@@ -420,7 +421,7 @@ async def test_a_last_word_that_hangs_holds_no_stop_up(
     async def hang(*_: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(*at(processor._store, verb), hang)
+    monkeypatch.setattr(*at(store_of(processor), verb), hang)
     if verb == "settings.remove":
         (registered,) = (await processor.get_registrations()).workers
         await processor.stop_worker(registered.id)
@@ -436,14 +437,14 @@ async def test_a_heartbeat_that_hangs_holds_no_stop_up(
     """Its thread is left alone, and does not register anew what it finds gone."""
     processor = await processors.make(**GRACES)
     release, connecting = threading.Event(), threading.Event()
-    open_pulse = processor._store.open_pulse
+    open_pulse = store_of(processor).open_pulse
 
     def connect(*arguments: Any) -> Any:
         connecting.set()
         release.wait()
         return open_pulse(*arguments)
 
-    monkeypatch.setattr(processor._store, "open_pulse", connect)
+    monkeypatch.setattr(store_of(processor), "open_pulse", connect)
     worker = RunningWorker(processor)
     try:
         await eventually(_is_set(connecting))
@@ -454,7 +455,7 @@ async def test_a_heartbeat_that_hangs_holds_no_stop_up(
         if thread.name == "job-processor-heartbeat":
             await asyncio.to_thread(thread.join, WAIT)
     await asyncio.sleep(0)  # what it has left to the loop is done
-    engine: Any = processor._engine
+    engine: Any = engine_of(processor)
     assert engine.lease._renewal is None
     assert (await processor.get_healthcheck())["workers"] == []
 
@@ -470,11 +471,11 @@ async def test_a_store_that_does_not_close_is_left(
         await asyncio.Event().wait()
 
     with monkeypatch.context() as patch:
-        patch.setattr(processor._store, "close", hang)
+        patch.setattr(store_of(processor), "close", hang)
         async with asyncio.timeout(WAIT):
             await processor.close()
     assert "does not let go of its connections" in caplog.text
-    await processor._store.close()
+    await store_of(processor).close()
 
 
 # --- a program that ends --------------------------------------------------------------------------
@@ -540,7 +541,7 @@ async def test_a_program_that_ends_while_an_end_is_written(
         return "done"
 
     processor = await processors.make(jobs={"a": JobDef(quick)}, **GRACES)
-    settle = processor._store.runs.settle
+    settle = store_of(processor).runs.settle
 
     async def hang_once(settlements: Any) -> Any:
         if not settling.is_set():
@@ -548,7 +549,7 @@ async def test_a_program_that_ends_while_an_end_is_written(
             await asyncio.Event().wait()
         return await settle(settlements)
 
-    monkeypatch.setattr(processor._store.runs, "settle", hang_once)
+    monkeypatch.setattr(store_of(processor).runs, "settle", hang_once)
     worker = RunningWorker(processor)
     job = await processor.schedule_job("a")
     await asyncio.wait_for(settling.wait(), WAIT)
@@ -611,18 +612,18 @@ async def test_a_worker_after_one_that_left_runs_behind(
 ) -> None:
     """What could not be written is let go with it: the next one counts only its own."""
     processor = await processors.make(jobs={"held": JobDef(probe.held, resumable=True)}, **GRACES)
-    settle = processor._store.runs.settle
+    settle = store_of(processor).runs.settle
 
     async def hang(_: Any) -> Any:
         await asyncio.Event().wait()
 
     with monkeypatch.context() as patch:
-        patch.setattr(processor._store.runs, "settle", hang)
+        patch.setattr(store_of(processor).runs, "settle", hang)
         worker = RunningWorker(processor)
         job = await processor.schedule_job("held")
         await asyncio.wait_for(probe.began.wait(), WAIT)
         await stopped(worker)
-    assert processor._store.runs.settle == settle
+    assert store_of(processor).runs.settle == settle
     probe.release.set()
     async with asyncio.timeout(WAIT):
         await processor.run_worker(burst=True)  # it rescues what the first one left

@@ -17,6 +17,7 @@ from job_processor.settings import CRASH_LIMIT
 from job_processor.store.requests import Claim, Outcome, Settlement
 from job_processor.worker.outcomes import POISONOUS, is_suspect, rescue
 from job_processor.worker.rescuer import Rescuer
+from tests.insides import clock_of, engine_of, store_of
 from tests.processors import QUICK, WAIT, Processors, eventually
 from tests.samples import simple
 from tests.worker.probe import ended, in_state
@@ -80,22 +81,21 @@ def test_two_poisonous_jobs_and_many_innocent_ones() -> None:
 
 async def crash(processor: JobProcessor, names: list[str], limit: int) -> list[Job]:
     """Claim so many jobs as a worker that is dead at once."""
-    store = processor._store  # what a dead worker left cannot be made through the front door
+    store = store_of(processor)  # what a dead worker left cannot be made through the front door
     info = WorkerInfo(
         id=ObjectId(),
         hostname="dead",
-        last_seen=processor._clock.now(),
+        last_seen=clock_of(processor).now(),
         names=tuple(names),
         timeout_s=0.001,
     )
     await store.workers.register(info)
-    return await store.queue.claim(Claim(info.id, tuple(names), limit, processor._clock.now()))
+    return await store.queue.claim(Claim(info.id, tuple(names), limit, clock_of(processor).now()))
 
 
 async def rescuing(processor: JobProcessor) -> Rescuer:
     """Return a rescuer that may judge at once."""
-    engine = processor._engine
-    assert engine is not None
+    engine = engine_of(processor)
     engine.lease.unbroken_since = lambda: 0.0  # type: ignore[method-assign]
     return Rescuer(engine)
 
@@ -108,8 +108,7 @@ async def test_only_what_ran_alone_among_suspects_is_counted(processors: Process
     jobs = {"a": JobDef(handler, resumable=True)}
     processor = await processors.make(jobs=jobs)
     made = await processor.schedule_jobs(["a", "a", "a"])
-    engine = processor._engine
-    assert engine is not None
+    engine = engine_of(processor)
 
     async def crashes() -> list[int]:
         found = [await processor.get_job(job.id) for job in made]
@@ -131,8 +130,7 @@ async def test_a_saved_state_is_progress(processors: Processors) -> None:
     jobs = {"a": JobDef(handler, resumable=True)}
     processor = await processors.make(jobs=jobs)
     job = await processor.schedule_job("a")
-    engine = processor._engine
-    assert engine is not None
+    engine = engine_of(processor)
     async with engine:
         watching = await rescuing(processor)
         for saves, expected in ((False, 1), (False, 2), (True, 1), (False, 2), (True, 1)):
@@ -186,9 +184,9 @@ async def crashed_once(processor: JobProcessor, name: str, count: int) -> list[J
     """Return paused jobs that took one worker down, or were beside it."""
     made = await processor.schedule_jobs(name for _ in range(count))
     dead = ObjectId()
-    store = processor._store
-    for run in await store.queue.claim(Claim(dead, (name,), count, processor._clock.now())):
-        paused = Outcome(JobStatus.PAUSED, processor._clock.now(), crashes=1)
+    store = store_of(processor)
+    for run in await store.queue.claim(Claim(dead, (name,), count, clock_of(processor).now())):
+        paused = Outcome(JobStatus.PAUSED, clock_of(processor).now(), crashes=1)
         await store.runs.settle([Settlement(run, paused, dead)])
     return list(made)
 
@@ -271,7 +269,7 @@ async def test_a_waiting_suspect_costs_little(processors: Processors) -> None:
     suspects = Suspects()
     processor = await processors.make(jobs={"s": JobDef(suspects.run, resumable=True)})
     await crashed_once(processor, "s", 3)
-    store = processor._store
+    store = store_of(processor)
     claim, claims = store.queue.claim, 0
 
     async def counted(claim_: Claim) -> list[Job]:

@@ -17,6 +17,7 @@ from job_processor.models import cron_id, occurrence_id
 from tests.acceptance.node.both import Both
 from tests.definitions import nothing
 from tests.desks import at
+from tests.insides import store_of
 from tests.processors import WAIT, eventually
 from tests.worker.test_events import Heard
 
@@ -37,7 +38,7 @@ class Calls:
     def __init__(self, processor: JobProcessor, verb: str) -> None:
         self._count = 0
         self._more = asyncio.Event()
-        desk, name = at(processor._store, verb)
+        desk, name = at(store_of(processor), verb)
         call = getattr(desk, name)
 
         async def counted(*arguments: Any) -> Any:
@@ -215,7 +216,7 @@ async def test_a_cron_that_we_drop_stays_where_node_defines_it(
     last = await both.python(crons={"last": ours()})
 
     async def alone() -> bool:
-        return list(await last._store.settings.all("cron_owner")) == ["last"]
+        return list(await store_of(last).settings.all("cron_owner")) == ["last"]
 
     await eventually(alone, "owners that are gone")
     crons = {cron.name: cron.service for cron in await last.get_crons()}

@@ -11,6 +11,7 @@ import pytest
 from job_processor import Context, CronDef, JobDef, JobProcessor, Retry
 from tests.cli.conftest import Cli, Start
 from tests.definitions import nothing
+from tests.insides import engine_of
 
 UNKNOWN = "0123456789abcdef01234567"
 HOSTILE = "red \x1b[31m alert"
@@ -190,8 +191,7 @@ def test_a_cron_that_a_worker_lists_is_not_removed(cli: Cli, ids: tuple[str, str
 
     async def listed() -> None:
         async with make() as processor:
-            engine = processor._engine
-            assert engine is not None
+            engine = engine_of(processor)
             await engine.start()
             try:
                 removing = asyncio.to_thread(cli, "crons", "remove", "nightly")
