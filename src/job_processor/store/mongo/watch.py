@@ -19,7 +19,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.errors import OperationFailure, PyMongoError
 
-from job_processor.settings import RETRY_DELAY_MAX, RETRY_DELAY_MIN
+from job_processor.settings import RETRY_DELAY_MIN
 from job_processor.store.hints import ANYTHING, Hint, HintListeners, Tell
 from job_processor.store.mongo.connection import CLOSE_TIMEOUT, Connection
 from job_processor.store.mongo.documents import (
@@ -31,7 +31,7 @@ from job_processor.store.mongo.errors import is_unauthorized, reason
 from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.stream import open_stream
 from job_processor.store.mongo.turns import Turns
-from job_processor.tasks import cancel
+from job_processor.tasks import Backoff, cancel
 
 _SHORTEST_PAUSE = 0.002
 _LONGEST_PAUSE = 0.02
@@ -137,7 +137,7 @@ class Watch:
         if self._options is None:
             self._give_up(_UNKNOWN_OPTIONS)
             return
-        delay, failed = RETRY_DELAY_MIN, False
+        backoff, failed = Backoff(), False
         while True:
             opened = time.monotonic()
             try:
@@ -153,9 +153,9 @@ class Watch:
                 self._logger.exception("the change stream failed; opening it anew")
             failed = True
             if time.monotonic() - opened > _SETTLED_AFTER:
-                delay, failed = RETRY_DELAY_MIN, False
-            await asyncio.sleep(delay * random.uniform(0.5, 1.0))
-            delay = min(delay * 2, RETRY_DELAY_MAX)
+                backoff.reset()
+                failed = False
+            await asyncio.sleep(backoff.next())
 
     async def _follow(self, options: Document) -> None:
         """Open a stream from now on and hand out what it brings, until it fails or ends."""
