@@ -86,9 +86,7 @@ def worker(
     The first SIGTERM or SIGINT (Ctrl-C) stops gracefully: no new jobs, those that run get time to
     end. A second SIGINT forces them to stop, a third leaves at once, like a crash.
     """
-    from job_processor.cli.supervise import worker as one
     from job_processor.cli.supervise.options import WorkerOptions
-    from job_processor.cli.supervise.tie import Tie
     from job_processor.settings import check_int
 
     options = WorkerOptions(
@@ -104,7 +102,15 @@ def worker(
     check_int("--processes", count, minimum=1)
     if count > 1 or reload:
         raise typer.Exit(_supervise(app, options, processes=count, reload=reload))
-    raise typer.Exit(one.run(app, options, None if supervised is None else Tie(supervised)))
+    raise typer.Exit(_run_one(app, options, supervised))
+
+
+def _run_one(spec: str, options: WorkerOptions, supervised: int | None) -> int:
+    """Run a worker in this process, which a supervisor may keep; return the exit code."""
+    from job_processor.cli.supervise import worker
+    from job_processor.cli.supervise.tie import Tie
+
+    return worker.run(spec, options, None if supervised is None else Tie(supervised))
 
 
 def _supervise(spec: str, options: WorkerOptions, *, processes: int, reload: bool) -> int:
