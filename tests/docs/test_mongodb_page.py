@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 from bson import ObjectId
 
 from job_processor.models import CronTask, JobStatus, SimpleJob
 from job_processor.store.mongo.documents import job_document
-from job_processor.store.mongo.indexes import JOBS, SIGNALS, WORKERS
-from tests.docs.markdown import codes, table
+from job_processor.store.mongo.indexes import (
+    JOBS,
+    JOBS_OF_NODE,
+    SIGNALS,
+    SIGNALS_OF_NODE,
+    WORKERS,
+)
+from tests.docs.markdown import blocks, codes, table
 
 PAGE = "docs/mongodb.md"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -27,6 +34,22 @@ def test_indexes_are_those_of_the_store() -> None:
         for index in indexes
     ]
     assert listed == made
+
+
+def test_indexes_of_node_are_those_that_it_alone_needs() -> None:
+    """Its table lists each with its keys, and the command that drops them names the same."""
+    listed = [
+        (codes(row[0])[0], codes(row[1])[0], _keys(row[2]))
+        for row in table(PAGE, ("collection", "index of Node alone", "keys"))
+    ]
+    made = [
+        (name, index.name, index.keys)
+        for name, indexes in (("jobs", JOBS_OF_NODE), ("signals", SIGNALS_OF_NODE))
+        for index in indexes
+    ]
+    assert listed == made
+    (dropping,) = blocks(PAGE, "javascript")
+    assert re.findall(r"[\"](\w+_1)[\"]", dropping.text) == [name for _, name, _ in made]
 
 
 def test_fields_are_those_of_a_plain_job() -> None:

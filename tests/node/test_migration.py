@@ -220,6 +220,37 @@ async def test_another_index_of_the_same_name_stands_in_the_way(
     assert "'claim'" in problem
 
 
+async def test_indexes_that_only_node_needs_are_told_of_and_left(
+    node_database: NodeDatabase,
+) -> None:
+    """They are made while Node is there, stay after the move, and come back to nobody who drops."""
+    database = node_database.database
+    own = {"status_1", "type_1_name_1", "type_1_scheduled_for_1", "worker_id_1_ack_1_created_at_1"}
+    (change,) = (each for each in (await move(node_database.url)).changes if "indexes" in each)
+    assert all(name in change for name in own)
+    assert not (await move(node_database.url, apply=True)).problems
+
+    async def there() -> set[str]:
+        jobs = await node_database.jobs.index_information()
+        return own & (jobs.keys() | await database["job_processor.signals"].index_information())
+
+    assert await there() == own
+    (warning,) = (each for each in (await move(node_database.url)).warnings if "indexes" in each)
+    assert all(name in warning for name in own)
+    await node_database.jobs.drop_index("status_1")
+    report = await move(node_database.url, apply=True)
+    assert await there() == own - {"status_1"}
+    assert "status_1" not in " ".join((*report.changes, *report.warnings))
+    assert "status_1" not in {each["name"] for each in report.as_json()["indexes"]}
+
+
+async def test_indexes_of_node_are_its_own_while_it_lives(node_database: NodeDatabase) -> None:
+    """Nobody is told to drop them."""
+    await move(node_database.url, apply=True)
+    await node_database.add_worker(["main"])
+    assert not any("indexes" in each for each in (await move(node_database.url)).warnings)
+
+
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///jobs.db"])
 async def test_only_mongodb_has_a_node_side(url: str) -> None:
     """SQLite is refused with the database that is allowed, and both directions at once as well."""

@@ -223,6 +223,21 @@ async def test_a_node_worker_that_comes_later_is_noticed(
         assert await store_of(processor).history.find(JobQuery()) == []  # nothing was stored
 
 
+async def test_a_node_worker_that_comes_later_finds_its_indexes(mongo_db_url: str) -> None:
+    """A worker of ours that sees it makes what the Node package needs, as its own start does."""
+    async with AsyncMongoClient[dict[str, Any]](mongo_db_url) as client:
+        jobs = client.get_default_database()["job_processor.jobs"]
+
+        async def made() -> bool:
+            return "status_1" in await jobs.index_information()
+
+        async with Processors(mongo_db_url) as processors:
+            await processors.start(jobs={"a": JobDef(nothing)})
+            assert not await made()
+            await register_node_worker(mongo_db_url, ["node"])
+            await eventually(made, "the indexes of the Node package")
+
+
 class Traces:
     """An integration that notes a trace on each job, as that of OpenTelemetry does."""
 

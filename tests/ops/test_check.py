@@ -44,6 +44,11 @@ def texts(findings: list[Finding], level: str) -> str:
     return "\n".join(each.text for each in findings if each.level == level)
 
 
+def told_of_indexes(findings: list[Finding], level: str) -> list[str]:
+    """Return what was found of the indexes at a level."""
+    return [each.text for each in findings if (each.subject, each.level) == ("indexes", level)]
+
+
 async def test_a_database_before_and_after_it_is_used(db_url: str, processors: Processors) -> None:
     """Before, something is missing, and a check does not make it; after, all is well."""
     definitions: dict[str, Any] = {
@@ -152,6 +157,23 @@ async def test_clock_and_indexes(mongo_db_url: str, database: Any) -> None:
     assert levels(found, "indexes").count("error") == 1
     assert "'claim' of job_processor.jobs differs from what is needed" in texts(found, "error")
     assert levels(await check(mongo_db_url), "clock") == ["ok"]
+
+
+@pytest.mark.mongo
+async def test_indexes_of_a_node_package_that_is_gone(mongo_db_url: str, database: Any) -> None:
+    """Those that it alone needs are told of where they are, and counted only while it is here."""
+    async with JobProcessor(mongo_db_url):
+        pass
+    (before,) = told_of_indexes(await check(mongo_db_url), "ok")
+    assert "Node" not in before
+    index = {"key": {"status": 1}, "name": "status_1"}
+    await database.command("createIndexes", "job_processor.jobs", indexes=[index])
+    count, left = told_of_indexes(await check(mongo_db_url), "ok")
+    assert count == before
+    assert left.startswith("status_1: of use to the Node package alone, which is not here")
+    await database.command("collMod", "job_processor.jobs", **fixture("node_validator.json"))
+    (missing,) = told_of_indexes(await check(mongo_db_url), "warning")
+    assert missing.startswith("missing: type_1_name_1, type_1_scheduled_for_1, worker_id_1")
 
 
 @pytest.mark.mongo

@@ -69,6 +69,7 @@ class SharedCrons(Neighbour):
         self._node_workers: set[ObjectId] = set()
         self._repairs: list[float] = []
         self._stirred = parts.store.abilities.refuses_own_fields
+        self._has_its_indexes = False
         self._told: set[str] = set()
 
     def hear(self, hint: Hint) -> bool:
@@ -100,6 +101,7 @@ class SharedCrons(Neighbour):
         try:
             await store.look_at_validator()
             registrations = await store.workers.registrations()
+            await self._make_its_indexes(registrations)
         except StoreError:
             self._stirred = True
             raise
@@ -235,6 +237,15 @@ class SharedCrons(Neighbour):
             return False
         planned = await self.planned(cron.name, [cron.scheduled_for])
         return bool(planned) or await self._shows_a_start(cron)
+
+    async def _make_its_indexes(self, registrations: Registrations) -> None:
+        """Make what Node alone needs, once it has come; `setup` did where it was here before."""
+        store = self._parts.store
+        here = any(worker.timeout_s is None for worker in registrations.workers)
+        if self._has_its_indexes or not (here or store.abilities.refuses_own_fields):
+            return
+        await store.node_side().make_indexes()
+        self._has_its_indexes = True
 
     async def _shows_a_start(self, cron: Cron) -> bool:
         """True when Node wrote a cron of ours that it has not moved, as its start does."""

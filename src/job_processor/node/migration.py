@@ -58,7 +58,12 @@ class MigrationReport:
             ],
             "crons": [{**cron_json(cron), "made_by": made_by(cron)} for cron in survey.crons],
             "indexes": [
-                {"collection": each.collection, "name": each.name, "state": each.state}
+                {
+                    "collection": each.collection,
+                    "name": each.name,
+                    "state": each.state,
+                    "of_node": each.of_node,
+                }
                 for each in survey.indexes
             ],
             "killed_without_end": survey.killed_without_end,
@@ -181,6 +186,12 @@ def _warnings(survey: Survey) -> Iterator[str]:
                     f"cron {cron.name!r}: Node reads {cron.cron_string!r} in {NODE_TIMEZONE}; "
                     f"define it with timezone={NODE_TIMEZONE!r}"
                 )
+    theirs = [each.name for each in survey.indexes if each.of_node and each.state == "there"]
+    if theirs and not living_node_workers(survey):
+        yield (
+            f"the indexes {', '.join(theirs)} are of use to the Node package alone, and each write "
+            "pays for them; drop them once no Node process starts any more"
+        )
 
 
 def _changes(survey: Survey) -> Iterator[str]:

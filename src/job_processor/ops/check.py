@@ -164,20 +164,27 @@ async def _embedded(store: Store, registry: Registry, settings: Settings) -> lis
 
 
 def _indexes(survey: Survey) -> Iterator[Finding]:
-    states: dict[str, list[str]] = {"there": [], "missing": []}
+    states: dict[str, list[str]] = {"there": [], "missing": [], "of no use": []}
     for index in survey.indexes:
         if index.state == "differs":
             what = "a promise rests on it, and a worker refuses to start" if index.critical else ""
             text = f"{index.name!r} of {index.collection} differs from what is needed"
             text += f": {what or 'claims and reads may be slow'}; drop it, and it is made anew"
             yield Finding("indexes", "error" if index.critical else "warning", text)
+        elif index.of_node and not survey.node_is_here:
+            states["of no use"].append(index.name)
         else:
             states[index.state].append(index.name)
     if states["missing"]:
         text = f"missing: {', '.join(states['missing'])}; the first worker or client makes them"
         yield Finding("indexes", "warning", text)
-    elif len(states["there"]) == len(survey.indexes):
+    elif len(states["there"]) + len(states["of no use"]) == len(survey.indexes):
         yield Finding("indexes", "ok", f"all {len(states['there'])} are there")
+    if states["of no use"]:
+        names = ", ".join(states["of no use"])
+        text = f"{names}: of use to the Node package alone, which is not here, and each write pays "
+        text += "for them; drop them unless a Node process is to start again"
+        yield Finding("indexes", "ok", text)
 
 
 def _clocks(offset: float, give: float) -> Finding:

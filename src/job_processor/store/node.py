@@ -25,6 +25,8 @@ class FoundIndex:
     name: str
     state: IndexState
     critical: bool
+    of_node: bool = False
+    """True for one that the Node package alone needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Survey:
 
     server: str
     """The version of MongoDB."""
+    node_is_here: bool
+    """True where the Node package has left its validator, a registration or a cron."""
     validator: ValidatorOwner
     """Whose validator the jobs have."""
     saved_validator: bool
@@ -43,6 +47,7 @@ class Survey:
     owners: dict[str, str]
     """The service of each cron that one of ours owns."""
     indexes: tuple[FoundIndex, ...]
+    """Those that we need; and those of the Node package where it is here or they are there."""
     killed_without_end: int
     own_fields: tuple[str, ...]
     """Fields that the Node package does not know, where any job has them."""
@@ -54,6 +59,13 @@ class NodeSide(ABC):
     @abstractmethod
     async def survey(self) -> Survey:
         """Return what is there; raises StoreUnavailableError."""
+
+    @abstractmethod
+    async def make_indexes(self) -> None:
+        """Absent → made, the indexes that the Node package alone needs.
+
+        It makes them itself when it starts, so what refuses one is told and no more.
+        """
 
     @abstractmethod
     async def end_killed(self) -> None:

@@ -7,7 +7,7 @@ MongoDB merges the scans of an index; so the rest is judged on a real server onl
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from job_processor.store.mongo import MongoStore
 from job_processor.store.mongo.indexes import BY_TIME, NEWEST_BY_NAME, NEWEST_BY_TYPE
 from job_processor.store.requests import JobQuery
 from tests.mongo_server import EXTERNAL_URL_VARIABLE
-from tests.samples import NOW, SOON, WORKER, claim, end, simple
+from tests.samples import NOW, SOON, WORKER, claim, cron, end, occurrence, simple
 from tests.store.mongo.conftest import Commands, Database
 
 pytestmark = pytest.mark.mongo
@@ -36,6 +36,7 @@ class Plan:
         self.command = command
         if "stages" in answer:  # of a pipeline: what reads comes first
             answer = answer["stages"][0]["$cursor"]
+        self.is_of_jobs = next(iter(command.values())) == "job_processor.jobs"
         self.stages = set(_values(answer["queryPlanner"]["winningPlan"], "stage"))
         self.indexes = set(_values(answer["queryPlanner"]["winningPlan"], "indexName"))
         self.keys = answer["executionStats"]["totalKeysExamined"]
@@ -135,6 +136,37 @@ async def test_statements_take_the_index_that_they_name(
             assert plan.indexes == {index} or (index == "_id_" and "IDHACK" in plan.stages)
         else:
             assert plan.indexes <= {index}, plan.command
+
+
+@pytest.mark.usefixtures("backlog")
+async def test_what_people_and_schedulers_ask_needs_no_index_of_node(
+    watched_store: MongoStore, database: Database, commands: Commands
+) -> None:
+    """Counts, names, crons, the queue and its age walk indexes that are there without Node."""
+    await watched_store.crons.create(cron())
+    await watched_store.intake.insert([occurrence()])
+    calls: list[Awaitable[object]] = [
+        watched_store.history.count([("simple", name) for name in NAMES[:3]], 100),
+        watched_store.history.count_matching(JobQuery(type="simple", name=NAMES[0]), 100),
+        watched_store.history.names(1000),
+        watched_store.crons.all(),
+    ]
+    if IS_REAL:
+        calls += [
+            watched_store.queue.due(NOW, 10),
+            watched_store.workers.vitals(),
+            watched_store.crons.remove_occurrences("nightly", NOW, ()),
+            watched_store.crons.skip_waiting("nightly", NOW),
+            watched_store.runs.workers(),
+        ]
+    for call in calls:
+        commands.sent.clear()
+        await call
+        of_jobs = [plan for plan in await plans(database, commands) if plan.is_of_jobs]
+        assert of_jobs
+        for plan in of_jobs:
+            assert "COLLSCAN" not in plan.stages, plan.command
+            assert plan.indexes or "EOF" in plan.stages, plan.command
 
 
 @pytest.mark.skipif(not IS_REAL, reason=f"needs a real server: {EXTERNAL_URL_VARIABLE}")

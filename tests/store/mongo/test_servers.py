@@ -18,6 +18,9 @@ from tests.store.mongo.faults import Faults
 pytestmark = pytest.mark.mongo
 
 CANNOT_CREATE_INDEX = 67
+INDEX_BUILD_ABORTED = 276
+"""As where another process makes the same one at this moment."""
+
 INDEXES = {index.name for index in JOBS}
 
 
@@ -99,6 +102,16 @@ async def test_one_refusal_hides_no_other_index(
     await faulty_store.setup()
     assert "the index 'newest_by_name' cannot be made" in caplog.text
     assert await faulty_store.intake.insert([simple()]) == []
+
+
+async def test_an_index_of_node_that_is_refused_is_left_to_it(
+    faulty_store: MongoStore, faults: Faults, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A worker that sees Node come goes on without it, whatever it is refused for."""
+    await faulty_store.setup()
+    await faults.fail("createIndexes", INDEX_BUILD_ABORTED, times=None)
+    await faulty_store.node_side().make_indexes()
+    assert "the indexes of the Node package are left to it" in caplog.text
 
 
 async def test_an_older_server_that_takes_the_indexes_is_served(

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from pymongo.errors import WriteError
 
 from job_processor.errors import StoreSetupError
 from job_processor.store.mongo import MongoStore, open_mongo, schema
-from job_processor.store.mongo.documents import job_document
+from job_processor.store.mongo.documents import cron_document, job_document
 from job_processor.store.requests import JobQuery
 from tests.node.databases import fixture
-from tests.samples import NOW, claim, simple
+from tests.samples import NOW, claim, cron, simple, worker
 from tests.store.mongo.conftest import Database
 
 pytestmark = pytest.mark.mongo
 
 JOBS = "job_processor.jobs"
 NODE_INDEXES: dict[str, list[dict[str, Any]]] = fixture("node_indexes.json")
+OF_NODE_ALONE = {
+    "jobs": {"status_1", "type_1_name_1", "type_1_scheduled_for_1"},
+    "workers": set(),
+    "signals": {"worker_id_1_ack_1_created_at_1"},
+}
+"""What no statement of ours walks."""
+
 OURS = {
     "jobs": {
         "claim": {"name": 1, "status": 1, "priority": -1, "scheduled_for": 1},
@@ -64,17 +72,65 @@ async def current_validator(database: Database) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("collection", ["jobs", "signals", "workers"])
-async def test_the_indexes_are_nodes_and_ours(
+async def test_the_indexes_are_those_of_both_and_ours(
     store: MongoStore, database: Database, collection: str
 ) -> None:
-    """Node's indexes are made as Node makes them, ours have other names and other keys."""
+    """Those of both are made as Node makes them, ours have other keys; Node's own are not made."""
     found = await indexes(database, collection)
     for index in NODE_INDEXES[collection]:
-        assert found.pop(index["name"]) == index
+        if index["name"] not in OF_NODE_ALONE[collection]:
+            assert found.pop(index["name"]) == index
     del found["_id_"]
     assert {name: index["key"] for name, index in found.items()} == OURS[collection]
     node_keys = [index["key"] for index in NODE_INDEXES[collection]]
     assert not any(key in node_keys for key in OURS[collection].values())
+
+
+async def _of_its_validator(database: Database) -> None:
+    await database.create_collection(JOBS, **fixture("node_validator.json"))
+
+
+async def _of_a_worker(database: Database) -> None:
+    seen = {"hostname": "node", "lastSeen": NOW, "tags": None}
+    await database["job_processor.workers"].insert_one(seen)
+
+
+async def _of_a_cron(database: Database) -> None:
+    made = cron_document(cron()) | {"_id": ObjectId()}
+    await database[JOBS].insert_many([cron_document(cron("ours")), made])
+
+
+@pytest.mark.parametrize("sign", [_of_its_validator, _of_a_worker, _of_a_cron])
+async def test_where_node_is_its_indexes_are_made(
+    fresh: MongoStore, database: Database, sign: Callable[[Database], Awaitable[None]]
+) -> None:
+    """Any one sign of it is enough, and they are exactly those that it makes."""
+    await sign(database)
+    await fresh.setup()
+    for collection, made in NODE_INDEXES.items():
+        found = await indexes(database, collection)
+        assert [found[index["name"]] for index in made] == made
+
+
+async def test_what_we_write_is_no_sign_of_node(store: MongoStore, database: Database) -> None:
+    """A registration, a cron and a plain job of ours, which has the fields of one of Node's."""
+    await store.workers.register(worker())
+    await store.crons.create(cron())
+    await store.intake.insert([simple()])
+    await store.setup()
+    for collection, names in OF_NODE_ALONE.items():
+        assert not names & (await indexes(database, collection)).keys()
+
+
+async def test_indexes_of_a_node_that_was_here_are_left_as_they_are(
+    store: MongoStore, database: Database
+) -> None:
+    """What is there stays, whoever made it; what somebody has dropped is not made again."""
+    await database.command("createIndexes", JOBS, indexes=NODE_INDEXES["jobs"])
+    await database[JOBS].drop_index("status_1")
+    before = await indexes(database, "jobs")
+    await store.setup()
+    assert await indexes(database, "jobs") == before
 
 
 async def test_setup_twice_is_harmless(store: MongoStore, database: Database) -> None:
@@ -190,7 +246,8 @@ async def test_many_set_up_at_once(mongo_db_url: str, database: Database) -> Non
     stores = [open_mongo(mongo_db_url) for _ in range(8)]
     await asyncio.gather(*(store.setup() for store in stores))
     found = await indexes(database, "jobs")
-    assert len(found) == 1 + len(NODE_INDEXES["jobs"]) + len(OURS["jobs"])
+    of_both = len(NODE_INDEXES["jobs"]) - len(OF_NODE_ALONE["jobs"])
+    assert len(found) == 1 + of_both + len(OURS["jobs"])
     for store in stores:
         await store.close()
 

@@ -1,7 +1,8 @@
 """The indexes that we need: how they are made, found again and verified.
 
-Those of the Node package are made exactly as it makes them, so that either side finds what it
-needs; ours have other keys and names. An index that correctness or the cost of a claim depends on
+Those that the Node package needs as well are made exactly as it makes them, so that either side
+finds what it needs; ours have other keys and names. Those that it alone needs are made only where
+it works: each costs every write. An index that correctness or the cost of a claim depends on
 is critical: where it is there with other options, `setup()` fails and says so.
 """
 
@@ -100,6 +101,9 @@ BY_TIME = Index(
 )
 """What a claim of the overdue walks: per type, name and state the earliest first."""
 
+DUE = Index("type_1_status_1_scheduled_for_1", (("type", 1), ("status", 1), ("scheduled_for", 1)))
+"""What waits of all names: per type and state the earliest first."""
+
 UNIQUE_KEY = Index(
     "unique_key",
     (("name", 1), ("unique_key", 1)),
@@ -117,6 +121,12 @@ UNIQUE_KEY = Index(
 )
 """At most one job of a name holds a key: while it is active, or has a time until when."""
 
+RUNNING_BY_WORKER = Index(
+    "running_by_worker",
+    (("worker_id", 1), ("status", 1)),
+    {"partialFilterExpression": {"status": "running"}},
+)
+
 # The pages of find_jobs: a field that is not asked for stands as the list of all its values.
 NEWEST_BY_NAME = Index("newest_by_name", (("name", 1), ("status", 1), ("_id", -1)))
 NEWEST_BY_TYPE = Index("newest_by_type", (("type", 1), ("status", 1), ("_id", -1)))
@@ -125,19 +135,12 @@ JOBS = (
     _exclusive("simple"),
     _exclusive("cron_task"),
     ENDED_AT,
-    Index("status_1", (("status", 1),)),
-    Index("type_1_name_1", (("type", 1), ("name", 1))),
     BY_TIME,
-    Index("type_1_scheduled_for_1", (("type", 1), ("scheduled_for", 1))),
-    Index("type_1_status_1_scheduled_for_1", (("type", 1), ("status", 1), ("scheduled_for", 1))),
+    DUE,
     # From here on ours.
     CLAIM,
     UNIQUE_KEY,
-    Index(
-        "running_by_worker",
-        (("worker_id", 1), ("status", 1)),
-        {"partialFilterExpression": {"status": "running"}},
-    ),
+    RUNNING_BY_WORKER,
     NEWEST_BY_NAME,
     NEWEST_BY_TYPE,
     # The Node package's kill of a waiting job leaves no end, so the time to live never comes.
@@ -147,12 +150,21 @@ JOBS = (
         {"partialFilterExpression": {"status": "killed"}},
     ),
 )
+JOBS_OF_NODE = (
+    Index("status_1", (("status", 1),)),
+    Index("type_1_name_1", (("type", 1), ("name", 1))),
+    Index("type_1_scheduled_for_1", (("type", 1), ("scheduled_for", 1))),
+)
+"""What no statement of ours walks."""
+
 WORKERS = (Index("lastSeen_1", (("lastSeen", 1),), {_TTL: int(NODE_WORKER_TIMEOUT)}),)
 SIGNALS = (
     Index("created_at_1", (("created_at", 1),), {_TTL: 3600}),
-    Index("worker_id_1_ack_1_created_at_1", (("worker_id", 1), ("ack", 1), ("created_at", 1))),
     # From here on ours.
     Index("unacknowledged_by_job", (("job_id", 1),), {"partialFilterExpression": {"ack": False}}),
+)
+SIGNALS_OF_NODE = (
+    Index("worker_id_1_ack_1_created_at_1", (("worker_id", 1), ("ack", 1), ("created_at", 1))),
 )
 
 _CONFLICTS = (*JOBS[:2], UNIQUE_KEY)

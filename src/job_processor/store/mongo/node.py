@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -14,10 +15,19 @@ from job_processor.settings import COUNT_CAP, HISTORY_BATCH, STATUS_NAMES
 from job_processor.store.mongo.crons import MongoCrons
 from job_processor.store.mongo.desks import answered
 from job_processor.store.mongo.documents import Document, cron_document
-from job_processor.store.mongo.errors import API_STRICT
+from job_processor.store.mongo.errors import API_STRICT, is_away, reason
 from job_processor.store.mongo.handles import Collection, Handles
 from job_processor.store.mongo.history import MongoHistory
-from job_processor.store.mongo.indexes import JOBS, SIGNALS, WORKERS, Index, existing_indexes
+from job_processor.store.mongo.indexes import (
+    JOBS,
+    JOBS_OF_NODE,
+    SIGNALS,
+    SIGNALS_OF_NODE,
+    WORKERS,
+    Index,
+    existing_indexes,
+)
+from job_processor.store.mongo.presence import is_node_here, serve_node
 from job_processor.store.mongo.pruning import end_killed
 from job_processor.store.mongo.schema import (
     current_validator,
@@ -27,7 +37,9 @@ from job_processor.store.mongo.schema import (
 )
 from job_processor.store.mongo.settings import MongoSettings
 from job_processor.store.mongo.workers import MongoWorkers
-from job_processor.store.node import FoundIndex, NodeSide, Survey, ValidatorOwner
+from job_processor.store.node import FoundIndex, IndexState, NodeSide, Survey, ValidatorOwner
+
+_logger = logging.getLogger("job_processor")
 
 _OWN_FIELDS = (
     *("attempt", "attempts", "crashes", "expires_at", "notes", "planned_for", "priority"),
@@ -83,6 +95,10 @@ class MongoNodeSide(NodeSide):
         """Return what is there."""
         return await answered(self._survey(), self._address)
 
+    async def make_indexes(self) -> None:
+        """Make what is missing of the indexes that the Node package alone needs."""
+        await answered(self._make_indexes(), self._address)
+
     async def end_killed(self) -> None:
         """Killed without an end → ended."""
         while await answered(end_killed(self._handles.jobs, HISTORY_BATCH), self._address):
@@ -104,17 +120,19 @@ class MongoNodeSide(NodeSide):
         handles, history = self._handles, self._history
         name = handles.jobs.name
         found = recognize(await current_validator(handles.database, name), name)
+        node_is_here = await is_node_here(handles)
         owners = await self._settings.all("cron_owner")
         killed = {"status": "killed", "ended_at": None}
         return Survey(
             server=await _version(handles),
+            node_is_here=node_is_here,
             validator=_OWNERS[found],
             saved_validator=bool(await self._settings.all(_KIND)),
             registrations=await self._workers.registrations(),
             jobs=tuple(await history.count(await history.names(STATUS_NAMES), COUNT_CAP)),
             crons=tuple(await self._crons.all()),
             owners={name: str(owner["service"]) for name, owner in owners.items()},
-            indexes=tuple(await self._indexes()),
+            indexes=tuple(await self._indexes(node_is_here)),
             killed_without_end=await handles.jobs.count_documents(killed, limit=COUNT_CAP),
             own_fields=tuple(await self._own_fields()),
         )
@@ -127,18 +145,33 @@ class MongoNodeSide(NodeSide):
             there |= document.keys() - {"_id"}
         return sorted(there)
 
-    async def _indexes(self) -> list[FoundIndex]:
+    async def _indexes(self, node_is_here: bool) -> list[FoundIndex]:
+        """Compare what we need and, where Node is here or they are there, what it needs beside."""
         handles = self._handles
-        wanted: list[tuple[Collection, tuple[Index, ...]]] = [
-            (handles.jobs, JOBS),
-            (handles.workers, WORKERS),
-            (handles.signals, SIGNALS),
+        found: list[FoundIndex] = []
+        wanted: list[tuple[Collection, tuple[Index, ...], tuple[Index, ...]]] = [
+            (handles.jobs, JOBS, JOBS_OF_NODE),
+            (handles.workers, WORKERS, ()),
+            (handles.signals, SIGNALS, SIGNALS_OF_NODE),
         ]
-        return [
-            found
-            for collection, indexes in wanted
-            for found in _compared(collection.name, indexes, await existing_indexes(collection))
-        ]
+        for collection, ours, of_node in wanted:
+            there = await existing_indexes(collection)
+            found += _compared(collection.name, ours, there)
+            theirs = _compared(collection.name, of_node, there, of_node=True)
+            found += (each for each in theirs if node_is_here or each.state == "there")
+        return found
+
+    async def _make_indexes(self) -> None:
+        try:
+            await serve_node(self._handles, _logger)
+        except OperationFailure as error:
+            if is_away(error):
+                raise
+            _logger.warning(
+                "%s: the indexes of the Node package are left to it: %s",
+                self._handles.jobs.name,
+                reason(error),
+            )
 
     async def _take_crons(self) -> list[str]:
         jobs, taken = self._handles.jobs, []
@@ -195,12 +228,13 @@ class MongoNodeSide(NodeSide):
 
 
 def _compared(
-    collection: str, indexes: tuple[Index, ...], found: list[Document]
+    collection: str, indexes: tuple[Index, ...], found: list[Document], *, of_node: bool = False
 ) -> Iterator[FoundIndex]:
     for index in indexes:
         if any(index.is_served_by(each) for each in found):
-            yield FoundIndex(collection, index.name, "there", index.critical)
+            state: IndexState = "there"
         elif any(index.conflicts_with(each) for each in found):
-            yield FoundIndex(collection, index.name, "differs", index.critical)
+            state = "differs"
         else:
-            yield FoundIndex(collection, index.name, "missing", index.critical)
+            state = "missing"
+        yield FoundIndex(collection, index.name, state, index.critical, of_node)

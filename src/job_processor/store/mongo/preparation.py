@@ -22,6 +22,7 @@ from job_processor.store.mongo.indexes import (
     ensure_indexes,
     history_days,
 )
+from job_processor.store.mongo.presence import is_node_here, serve_node
 from job_processor.store.mongo.schema import ensure_collection, ensure_validator
 from job_processor.store.mongo.servers import advice, identify, is_older
 
@@ -79,6 +80,8 @@ async def _prepare_once(handles: Handles, logger: logging.Logger) -> float:
     await ensure_indexes(handles.workers, WORKERS, logger)
     await ensure_indexes(handles.signals, SIGNALS, logger)
     await ensure_validator(handles.database, handles.jobs, logger)
+    if await is_node_here(handles):
+        await serve_node(handles, logger)
     days = history_days(found)
     if days != MONGO_MAX_HISTORY_DAYS:
         logger.warning(

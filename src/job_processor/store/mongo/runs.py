@@ -5,7 +5,7 @@ The ends of many are one unordered bulk write, each part of it guarded on its ow
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import Any
 
 from bson import ObjectId
@@ -34,6 +34,8 @@ from job_processor.store.mongo.errors import (
     unsendable,
     write_errors,
 )
+from job_processor.store.mongo.hinting import IndexHint
+from job_processor.store.mongo.indexes import RUNNING_BY_WORKER
 from job_processor.store.mongo.summaries import shown_fields, to_summary
 from job_processor.store.mongo.whole import find_one_whole, find_whole
 from job_processor.store.requests import Settlement, Verdict
@@ -50,6 +52,9 @@ _RECOGNIZED_BY = {
     "output.error": 1,
 }
 """What is read back: neither payloads nor results."""
+
+_FIRST_ID = ObjectId(bytes(12))
+"""No id comes before it: a range of all ids, which an index that begins with them answers."""
 
 
 @translated()
@@ -210,7 +215,11 @@ class MongoRuns(MongoDesk, Runs):
         selection: Document = {"status": "running", "worker_id": worker_id}
         if exclude:
             selection["_id"] = {"$nin": list(exclude)}
-        return [to_job(document) for document in await find_whole(jobs, selection, limit=limit)]
+
+        def read(hint: IndexHint) -> Awaitable[list[Document]]:
+            return find_whole(jobs, selection, limit=limit, hint=hint)
+
+        return [to_job(each) for each in await self._hinting.walk(RUNNING_BY_WORKER, read)]
 
     async def _summaries(
         self, worker_id: ObjectId, limit: int, redaction: Redaction | None
@@ -233,7 +242,7 @@ class MongoRuns(MongoDesk, Runs):
         # No `distinct`: the Stable API lacks it, and its one reply holds 16 MB at most.
         grouped = await self._jobs.aggregate(
             [
-                {"$match": {"status": "running", "worker_id": {"$ne": None}}},
+                {"$match": {"status": "running", "worker_id": {"$gte": _FIRST_ID}}},
                 {"$group": {"_id": "$worker_id"}},
             ]
         )
