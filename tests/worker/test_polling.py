@@ -4,44 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from math import inf
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from job_processor import JobDef
-from job_processor.worker.polling import EAGER, SHORTEST, pause
 from tests.insides import store_of
 from tests.processors import WAIT, Processors
 from tests.worker.test_hints import deafen
-
-IDLE = st.floats(0, 1e6)
-INTERVALS = st.floats(0.001, 3600)
-
-
-def test_it_is_eager_after_work() -> None:
-    """As long as jobs may follow the last one, half of a pause is a part of 60 milliseconds."""
-    assert {pause(idle, 1.0) for idle in (0.0, 1.0, EAGER)} == {SHORTEST}
-    assert SHORTEST / 2 <= 0.01
-
-
-def test_it_is_calm_when_idle() -> None:
-    """From seven seconds after the last job on it asks five times a second at most, then less."""
-    assert pause(7.0, 60.0) >= 1 / 5
-    assert pause(15.0, 60.0) == 1.0
-    assert pause(inf, 60.0) == 60.0
-
-
-@given(idle=IDLE, more=IDLE, interval=INTERVALS, questions=st.integers(1, 20))
-def test_pauses_grow_up_to_the_interval(
-    idle: float, more: float, interval: float, questions: int
-) -> None:
-    """The longer it is idle the longer the pause, the more questions the longer; never too long."""
-    now, later = pause(idle, interval, questions), pause(idle + more, interval, questions)
-    assert 0 < now <= later <= interval
-    assert now == interval or now >= questions * SHORTEST
-    assert pause(idle, interval) <= now
 
 
 async def test_work_that_follows_work_is_not_left_to_the_sweep(

@@ -17,16 +17,14 @@ from job_processor.events import Event, EventKind
 from job_processor.handlers.abort import AbortController, AbortReason, AbortSignal
 from job_processor.models import Job
 from job_processor.settings import AGEING_INTERVAL, CLAIM_NAMES
+from job_processor.store.contention import ON, OVERDUE_PAUSE
 from job_processor.store.hints import Hint
 from job_processor.store.requests import Claim
 from job_processor.tasks import Trouble, set_within
 from job_processor.worker.engine import Engine
 from job_processor.worker.outcomes import is_expired, killed_unbegun
 from job_processor.worker.pauses import PauseWatch
-from job_processor.worker.polling import pause
 from job_processor.worker.reconciler import Reconciler
-
-_OVERDUE_PAUSE = 0.05  # seconds
 
 
 class ClaimLoop:
@@ -59,7 +57,7 @@ class ClaimLoop:
         self._apart: set[ObjectId] = set()
         """Jobs that crashed before, and wait until the one that runs here has ended: from then on
         such run one at a time, so that it is known which one takes the worker down."""
-        self._overdue_pause = _OVERDUE_PAUSE
+        self._overdue_pause = OVERDUE_PAUSE
 
     async def run(self, stop: AbortSignal, *, burst: bool) -> None:
         """Work until `stop` is aborted or, with `burst`, until nothing is due and nothing runs."""
@@ -114,10 +112,9 @@ class ClaimLoop:
 
     def _on_hint(self, hint: Hint) -> None:
         if hint & Hint.WORK:
-            self._look_ahead, self._overdue_pause = True, _OVERDUE_PAUSE
-            self._expects_one = (
-                not self._wants_slots and self._engine.store.abilities.claims_one_sooner
-            )
+            self._look_ahead, self._overdue_pause = True, OVERDUE_PAUSE
+            one_first = ON.one_first and self._engine.store.abilities.claims_one_sooner
+            self._expects_one = one_first and not self._wants_slots
             self._wake.set()
 
     def _on_names_changed(self) -> None:
@@ -146,7 +143,7 @@ class ClaimLoop:
                 limit -= await self._claim(group, limit, engine.settings.ageing)
             claimed = await self._claim(group, limit) if limit else 0
             if claimed:
-                self._look_ahead, self._overdue_pause = True, _OVERDUE_PAUSE
+                self._look_ahead, self._overdue_pause = True, OVERDUE_PAUSE
                 self._last_work = time.monotonic()
             if claimed == limit:
                 return False
@@ -278,7 +275,7 @@ class ClaimLoop:
         if seconds <= 0:  # due, and yet not ours to claim: others have it, or we must not yet
             self._look_ahead = self._wants_slots = True
             seconds = self._overdue_pause
-            self._overdue_pause = min(2 * self._overdue_pause, interval)
+            self._overdue_pause = ON.after_vain(seconds, interval)
         return min(seconds, interval)
 
     def _sweep(self) -> float:
@@ -288,7 +285,7 @@ class ClaimLoop:
         if engine.store.abilities.hints_are_prompt:
             return interval
         idle = time.monotonic() - self._last_work
-        return pause(idle, interval, questions=ceil(len(self._names()) / CLAIM_NAMES))
+        return ON.sweep(idle, interval, questions=ceil(len(self._names()) / CLAIM_NAMES))
 
     async def _pause(self, seconds: float) -> None:
         await set_within(self._wake, seconds)

@@ -8,14 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
 from job_processor.models import JobStatus
 from job_processor.settings import CLAIM_NAMES
 from job_processor.store.mongo import MongoStore
-from job_processor.store.mongo.queue import spread
 from job_processor.store.mongo.selections import walks
 from job_processor.store.requests import JobQuery
 from tests.samples import NOW, SOON, claim, simple
@@ -124,25 +122,6 @@ def test_the_groups_of_names_are_all_of_them(count: int, status: JobStatus | Non
 
 
 # --- urgency ------------------------------------------------------------------------------------
-
-
-@given(
-    priorities=st.lists(st.integers(0, 9), max_size=80).map(lambda some: sorted(some)[::-1]),
-    limit=st.integers(1, 10),
-)
-def test_chance_decides_among_equals_only(priorities: list[int], limit: int) -> None:
-    """Of the head of a queue no job is chosen before a more urgent one, and each once."""
-    head = [(priority, ObjectId()) for priority in priorities]
-    chosen = spread(head, limit)
-    urgency = {job_id: priority for priority, job_id in head}
-    assert len(set(chosen)) == len(chosen) == min(limit, len(head))
-    assert [urgency[job_id] for job_id in chosen] == priorities[:limit]
-
-
-def test_equals_are_chosen_by_chance() -> None:
-    """Whoever claims at the same moment tries for others."""
-    head = [(0, ObjectId()) for _ in range(80)]
-    assert len({tuple(spread(head, 10)) for _ in range(20)}) > 1
 
 
 async def test_lost_candidates_make_nobody_pass_over_what_is_urgent(store: MongoStore) -> None:

@@ -12,9 +12,10 @@ from bson import ObjectId
 
 from job_processor.models import WorkerInfo
 from job_processor.settings import Settings
+from job_processor.store import contention
+from job_processor.store.contention import TURN, TURNS, Turns
 from job_processor.store.hints import ANYTHING, Hint
-from job_processor.store.mongo import MongoStore, open_mongo, turns
-from job_processor.store.mongo.turns import STEP, STEPS, Turns
+from job_processor.store.mongo import MongoStore, open_mongo
 from tests.samples import NOW, WORKER, simple, worker
 from tests.store.mongo.listening import Listener
 
@@ -43,7 +44,7 @@ def test_all_agree_on_the_order_without_asking(name: str | None) -> None:
     for _ in range(100):
         job = ObjectId()
         delays = [part.delay([(job, name)]) for part in parts]
-        assert sorted(delays) == pytest.approx([STEP * i for i in range(WORKERS)])
+        assert sorted(delays) == pytest.approx([TURN * i for i in range(WORKERS)])
         orders.add(delays.index(0))
     assert len(orders) == WORKERS
 
@@ -79,7 +80,7 @@ def test_one_idle_worker_among_busy_ones_tries_soon(size: int) -> None:
     workers = [named() for _ in range(size)]
     (idle,) = taking_part(workers)[:1]
     delays = sorted(idle.delay([(ObjectId(), "resize")]) for _ in range(1000))
-    assert delays[-1] <= STEP * STEPS < Settings().poll_interval / 10
+    assert delays[-1] <= TURN * TURNS < Settings().poll_interval / 10
     assert delays[0] == 0 or size > 20
 
 
@@ -98,7 +99,7 @@ def test_as_many_try_at_a_time_as_there_are_jobs() -> None:
     for _ in range(20):
         jobs = [(ObjectId(), "resize"), (ObjectId(), "resize")]
         delays = sorted(part.delay(jobs) for part in parts)
-        assert delays == pytest.approx([STEP * i for i in (0, 0, 1, 1, 2, 2)])
+        assert delays == pytest.approx([TURN * i for i in (0, 0, 1, 1, 2, 2)])
 
 
 def test_a_batch_costs_a_hash_of_each_worker(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +113,7 @@ def test_a_batch_costs_a_hash_of_each_worker(monkeypatch: pytest.MonkeyPatch) ->
         hashed += 1
         return crc32(data)
 
-    monkeypatch.setattr(turns, "crc32", count)
+    monkeypatch.setattr(contention, "crc32", count)
     part.delay([(ObjectId(), "resize") for _ in range(299)])
     assert hashed == 300
 
@@ -140,7 +141,7 @@ async def test_one_worker_is_told_at_once(
     store: MongoStore, idle: list[Listener], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others hear of all else meanwhile."""
-    monkeypatch.setattr(turns, "STEP", 1000.0)
+    monkeypatch.setattr(contention, "TURN", 1000.0)
     await store.intake.insert([simple()])
     await store.kills.request(ObjectId(), WORKER, NOW)
     heard = [await listener.until(Hint.KILL) for listener in idle]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -17,6 +16,7 @@ from job_processor.models import Job
 from job_processor.redaction import Redaction
 from job_processor.settings import CLAIM_NAMES
 from job_processor.store.base import Queue
+from job_processor.store.contention import ON, spread
 from job_processor.store.lenient import moment, whole
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (
@@ -41,12 +41,6 @@ from job_processor.store.summaries import JobSummary
 
 _ORDER = [("priority", -1), ("scheduled_for", 1)]
 _HEAD = {"_id": 1, "priority": 1}
-_SPREAD_MAX = 8
-"""A contended claim reads up to so many times the candidates it needs, and picks among equals."""
-
-_TRIES = 4
-"""Claims that lost every candidate to others are tried again so often."""
-
 _ASIDE_SECONDS = 600.0
 """How long a job that the validator or a unique index of the user's refuses is left alone."""
 
@@ -110,7 +104,7 @@ class MongoQueue(MongoDesk, Queue):
     async def _claim_by(self, claim: Claim, hint: IndexHint) -> list[Job]:
         if claim.limit == 1:
             return _ordered(await self._take_first(claim, hint), claim)
-        for _ in range(_TRIES):
+        for _ in range(ON.lost_claim_tries()):
             candidates = await self._candidates(claim, hint)
             taken = await self._take(claim, candidates) if candidates else []
             if taken or not candidates:
@@ -169,7 +163,7 @@ class MongoQueue(MongoDesk, Queue):
                 raise
             return await self._taken_by_now(claim, ids) + await self._take_each(claim, ids)
         lost = result.matched_count < len(ids)
-        self._spread = min(self._spread * 2, _SPREAD_MAX) if lost else max(self._spread // 2, 1)
+        self._spread = ON.next_spread(self._spread, lost=lost)
         return await self._taken_by_now(claim, ids) if result.matched_count else []
 
     async def _taken_by_now(self, claim: Claim, ids: Sequence[ObjectId]) -> list[Document]:
@@ -224,21 +218,6 @@ class MongoQueue(MongoDesk, Queue):
             now = time.monotonic()
             self._aside = {job_id: until for job_id, until in self._aside.items() if until > now}
         return list(self._aside)
-
-
-def spread(head: Sequence[tuple[int, ObjectId]], limit: int) -> list[ObjectId]:
-    """Choose at most `limit` of (priority, id): no one of them sooner than a more urgent one.
-
-    Among equally urgent ones it is chance that decides, so that those who claim at the same moment
-    do not all try for the same jobs.
-    """
-    if len(head) <= limit:
-        return [job_id for _, job_id in head]
-    least = head[limit - 1][0]
-    urgent = [job_id for priority, job_id in head if priority > least]
-    equal = [job_id for priority, job_id in head if priority == least]
-    chosen = sorted(random.sample(range(len(equal)), limit - len(urgent)))
-    return urgent + [equal[i] for i in chosen]
 
 
 def _index(claim: Claim) -> Index:

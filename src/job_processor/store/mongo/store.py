@@ -12,6 +12,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from job_processor.errors import StoreError, StoreSetupError, StoreUnavailableError
 from job_processor.settings import MONGO_MAX_HISTORY_DAYS
 from job_processor.store.base import Abilities, Pulse, Store
+from job_processor.store.contention import Turns
 from job_processor.store.hints import EndListener, HintListener, of_ends, of_hints
 from job_processor.store.mongo.connection import CLOSE_TIMEOUT, Connection, adopt, connect
 from job_processor.store.mongo.crons import MongoCrons
@@ -30,7 +31,6 @@ from job_processor.store.mongo.rollups import MongoRollups
 from job_processor.store.mongo.runs import MongoRuns
 from job_processor.store.mongo.schema import is_of_node
 from job_processor.store.mongo.settings import MongoSettings
-from job_processor.store.mongo.turns import Turns
 from job_processor.store.mongo.watch import Watch
 from job_processor.store.mongo.workers import MongoWorkers
 from job_processor.store.node import NodeSide

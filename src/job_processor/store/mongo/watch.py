@@ -19,7 +19,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.errors import OperationFailure, PyMongoError
 
-from job_processor.settings import RETRY_DELAY_MIN
+from job_processor.store.contention import EARLY, ON, Turns
 from job_processor.store.hints import ANYTHING, Hint, HintListeners, Tell
 from job_processor.store.mongo.connection import CLOSE_TIMEOUT, Connection
 from job_processor.store.mongo.documents import (
@@ -30,7 +30,6 @@ from job_processor.store.mongo.documents import (
 from job_processor.store.mongo.errors import is_unauthorized, reason
 from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.stream import open_stream
-from job_processor.store.mongo.turns import Turns
 from job_processor.tasks import Backoff, cancel
 
 _SHORTEST_PAUSE = 0.002
@@ -47,12 +46,6 @@ _LINGER = 5.0
 
 _SETTLED_AFTER = 10.0
 """Seconds after which an open stream counts as well, and the next error is a first one."""
-
-_EARLY = 0.1
-"""Seconds; an answer without changes that comes sooner was not held by the server."""
-
-_EARLY_IN_A_ROW = 3
-"""So many early answers are put down to changes that were filtered out; then we ask gently."""
 
 _UNSUPPORTED_PAUSE = 600.0
 """Seconds after which one is tried again that was not to be had: a role may be given meanwhile."""
@@ -175,9 +168,9 @@ class Watch:
                     pause = _SHORTEST_PAUSE if waited > _LONGEST_PAUSE else pause
                     await asyncio.sleep(pause)
                     pause, early = min(2 * pause, _LONGEST_PAUSE), 0
-                elif waited < _EARLY:
+                elif waited < EARLY:
                     early += 1
-                    await asyncio.sleep(RETRY_DELAY_MIN if early > _EARLY_IN_A_ROW else 0)
+                    await asyncio.sleep(ON.after_early(early))
 
     def _tell(self, changes: Sequence[Document]) -> None:
         """Hand out a batch: new work when it is our turn to try for it, all else at once."""

@@ -11,6 +11,7 @@ from bson import ObjectId
 from job_processor.clock import EPOCH
 from job_processor.models import Registrations, Vitals, WorkerInfo
 from job_processor.store.base import Workers
+from job_processor.store.contention import Turns
 from job_processor.store.lenient import (
     fields_of,
     list_of,
@@ -24,7 +25,6 @@ from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import Document
 from job_processor.store.mongo.handles import CODEC
 from job_processor.store.mongo.queue import MongoQueue
-from job_processor.store.mongo.turns import Turns
 
 
 def beat_update(memory: int | None, clock_ahead: float | None) -> list[Document]:
