@@ -50,6 +50,10 @@ class Processors:
     async def make(self, **options: Any) -> JobProcessor:
         """Return a processor that is set up."""
         processor = JobProcessor(**{"db": self.db_url, **QUICK, **options})
+        return await self.open(processor)
+
+    async def open(self, processor: JobProcessor) -> JobProcessor:
+        """Set a processor up, and return it."""
         return await self._stack.enter_async_context(processor)
 
     async def start(self, **options: Any) -> tuple[JobProcessor, RunningWorker]:

@@ -15,6 +15,9 @@ BESIDE = {"acceptance", "docs", "examples", "packaging", "typing"}
 WHOLE = {"package", "rooms"}
 """Tests at the top that are of no single module."""
 
+LONGEST = 400
+"""Lines of a file of tests; what is longer has more than one subject."""
+
 
 def rooms_of(folder: Path) -> set[str]:
     """Return the packages in a folder."""
@@ -37,3 +40,9 @@ def test_a_test_at_the_top_is_of_a_module_at_the_top(path: Path) -> None:
     subject = path.stem.removeprefix("test_")
     modules = modules_of(PACKAGE) | modules_of(TESTS) | WHOLE
     assert any(subject == name or subject.startswith(f"{name}_") for name in modules)
+
+
+def test_a_file_has_one_subject() -> None:
+    """None is so long that nobody reads it whole."""
+    lines = {path: len(path.read_text("utf-8").splitlines()) for path in TESTS.rglob("test_*.py")}
+    assert {str(path): count for path, count in lines.items() if count > LONGEST} == {}

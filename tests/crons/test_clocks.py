@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from job_processor import Clock, CronDef, CronTask, JobProcessor
 from job_processor.schedule import next_occurrence
-from tests.crons.test_scheduler import START, SetClock, scheduler_of, started_engine, tasks
+from tests.crons.clocks import START, SetClock, scheduler_of, started_engine, tasks
 from tests.definitions import nothing
 from tests.insides import store_of
 from tests.processors import QUICK, Processors, eventually

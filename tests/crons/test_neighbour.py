@@ -19,8 +19,8 @@ from job_processor.store.hints import Hint
 from job_processor.store.owners import Owner
 from job_processor.worker.engine import Engine
 from job_processor.worker.pauses import PauseWatch
-from tests.crons.test_scheduler import SetClock, at, started_engine, tasks
-from tests.crons.test_unlisted import HOUR, QUICKER, age, left, owner_of, settled_down, waiting
+from tests.crons.clocks import SetClock, at, started_engine, tasks
+from tests.crons.owners import HOUR, QUICKER, age, left, owner_of, settled_down, waiting
 from tests.definitions import nothing
 from tests.processors import Processors, eventually
 

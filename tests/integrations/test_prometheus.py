@@ -18,7 +18,7 @@ from tests.definitions import nothing
 from tests.docs.markdown import ROOT, codes, table
 from tests.processors import Processors, eventually
 from tests.web.spy import Spy
-from tests.worker.test_crashes import die_holding
+from tests.worker.deaths import die_holding
 
 PREFIX = "job_processor_"
 

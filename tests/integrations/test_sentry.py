@@ -30,8 +30,8 @@ from job_processor.integrations.sentry_monitors import monitor_config
 from job_processor.redaction import REDACTED
 from tests.definitions import nothing
 from tests.processors import Processors, eventually
-from tests.worker.test_crashes import die_holding
-from tests.worker.test_events import Heard
+from tests.worker.deaths import die_holding
+from tests.worker.heard import Heard
 
 SECRET = "hunter2-and-more"  # noqa: S105  # what must not be sent
 

@@ -18,7 +18,7 @@ from job_processor.node.crons import SharedCrons
 from job_processor.store.base import Abilities
 from job_processor.store.hints import ANYTHING, Hint
 from job_processor.store.owners import KIND
-from tests.crons.test_scheduler import SetClock, scheduler_of, started_engine, tasks
+from tests.crons.clocks import SetClock, scheduler_of, started_engine, tasks
 from tests.definitions import nothing
 from tests.node.databases import install_node_validator
 from tests.processors import Processors

@@ -7,8 +7,8 @@ import pytest
 from job_processor import JobDef, Retry
 from tests.node.databases import install_node_validator
 from tests.processors import Processors
+from tests.worker.deaths import die_holding
 from tests.worker.probe import Probe, ended
-from tests.worker.test_crashes import die_holding
 
 pytestmark = pytest.mark.mongo
 

@@ -18,7 +18,7 @@ from tests.desks import at
 from tests.insides import clock_of, store_of
 from tests.processors import WAIT, Processors, eventually
 from tests.samples import settled
-from tests.worker.test_crashes import die_holding
+from tests.worker.deaths import die_holding
 
 BURST: dict[str, Any] = {"heartbeat_interval": 0.3, "worker_timeout": 1.0}
 

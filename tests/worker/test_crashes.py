@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
 
 import pytest
 from bson import ObjectId
 
 from job_processor import JobDef, JobProcessor, JobStatus, Retry, SimpleJob
-from job_processor.models import Job, WorkerInfo
+from job_processor.models import Job
 from job_processor.settings import ORPHAN_NAME_SECONDS
 from job_processor.store.requests import Claim, Settlement
 from job_processor.worker.outcomes import rescue
@@ -18,24 +17,8 @@ from job_processor.worker.reconciler import Reconciler
 from job_processor.worker.rescuer import Rescuer
 from tests.insides import clock_of, engine_of, store_of
 from tests.processors import QUICK, WAIT, Processors, eventually
+from tests.worker.deaths import die_holding
 from tests.worker.probe import Probe, ended, in_state
-
-
-async def die_holding(
-    processor: JobProcessor, names: list[str], *, known: bool = True, **fields: Any
-) -> list[Job]:
-    """Claim jobs as a worker that registers, never beats again, and is gone."""
-    store = store_of(processor)  # what a dead worker left cannot be made through the front door
-    info = WorkerInfo(
-        id=ObjectId(),
-        hostname="dead",
-        last_seen=clock_of(processor).now(),
-        names=tuple(names) if known else (),
-        **{"timeout_s": QUICK["worker_timeout"], **fields},
-    )
-    await store.workers.register(info)
-    claim = Claim(info.id, tuple(names), 1000, clock_of(processor).now())
-    return await store.queue.claim(claim)
 
 
 async def test_a_crash_is_noticed_and_settled(processors: Processors, probe: Probe) -> None:

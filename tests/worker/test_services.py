@@ -17,7 +17,7 @@ from job_processor.store import Store
 from job_processor.worker.rescuer import Rescuer
 from tests.insides import clock_of, engine_of, store_of
 from tests.processors import WAIT, Processors, eventually
-from tests.worker.test_crashes import die_holding
+from tests.worker.deaths import die_holding
 
 KEPT = timedelta(days=90)
 

@@ -22,8 +22,8 @@ from job_processor.worker.rescuer import Rescuer
 from job_processor.worker.sightings import Sightings
 from tests.insides import engine_of
 from tests.processors import QUICK, Processors, eventually
+from tests.worker.deaths import die_holding
 from tests.worker.probe import Probe, ended, in_state
-from tests.worker.test_crashes import die_holding
 
 NOW = Clock().now()
 STEPS = [

@@ -19,7 +19,7 @@ from tests.definitions import nothing
 from tests.desks import at
 from tests.insides import store_of
 from tests.processors import WAIT, eventually
-from tests.worker.test_events import Heard
+from tests.worker.heard import Heard
 
 pytestmark = [pytest.mark.mongo, pytest.mark.timeout(400)]
 

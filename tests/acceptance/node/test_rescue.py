@@ -11,7 +11,7 @@ from tests.acceptance.node.both import Both
 from tests.acceptance.node.test_kill import hold
 from tests.definitions import nothing
 from tests.processors import WAIT
-from tests.worker.test_crashes import die_holding
+from tests.worker.deaths import die_holding
 
 pytestmark = [pytest.mark.mongo, pytest.mark.timeout(400)]
 
