@@ -31,8 +31,9 @@ def _async_fixture() -> Callable[..., Any]:
 def job_processor() -> JobProcessor:
     """The processor under test. Override it in your conftest.py to return your application's."""
     from job_processor.processor import JobProcessor  # noqa: PLC0415  # see above
+    from job_processor.settings import IN_MEMORY  # noqa: PLC0415  # see above
 
-    return JobProcessor("sqlite://")
+    return JobProcessor(IN_MEMORY)
 
 
 @_async_fixture()

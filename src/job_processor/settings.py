@@ -59,8 +59,8 @@ NODE_TIMEZONE = "Europe/Paris"
 MONGO_MAX_WORKER_TIMEOUT = 240.0
 """Seconds; MongoDB removes a registration after 300 s, a rescuer must have seen it before."""
 
-MONGO_WRITE_TIMEOUT = 10.0
-"""Seconds that a write waits for the confirmation of a majority of the members."""
+WRITE_TIMEOUT = 10.0
+"""Seconds that a write waits for its confirmation, where that comes from other machines."""
 
 MONGO_MAX_HISTORY_DAYS = 90
 """Days; the Node package's TTL index on `ended_at`, which both share."""
@@ -293,8 +293,12 @@ def time_zone(name: str, argument: str = "timezone") -> tzinfo:
         ) from error
 
 
-def sqlite_address(path: Path) -> str:
-    """Return the address of a SQLite file, whatever characters its path has."""
+IN_MEMORY = "sqlite://"
+"""The address of a database in memory, which no other process shares."""
+
+
+def file_address(path: Path) -> str:
+    """Return the address of a database file, whatever characters its path has."""
     return f"sqlite:///{quote(path.absolute().as_posix())}"
 
 

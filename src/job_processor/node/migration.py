@@ -11,7 +11,7 @@ from typing import Any
 
 from job_processor.as_json import cron_json, to_json, worker_json
 from job_processor.errors import InvalidArgumentError, MigrationError
-from job_processor.models import Cron, WorkerInfo, cron_id
+from job_processor.models import Cron, Registrations, WorkerInfo, cron_id
 from job_processor.node.rules import claims_everything, describe_untagged
 from job_processor.schedule import next_occurrence
 from job_processor.settings import NODE_TIMEZONE
@@ -101,7 +101,7 @@ async def migrate(store: Store) -> MigrationReport:
     node = store.node_side()
     await store.setup()
     await node.end_killed()
-    if not living_node_workers(report.survey):
+    if not living_node_workers(report.survey.registrations):
         await node.take_validator()
         await node.take_crons()
         await store.look_at_validator()
@@ -134,7 +134,7 @@ def problems_of(survey: Survey) -> list[str]:
     """Return what must not be while both packages work on one database; empty: all is well."""
     problems = [
         describe_untagged(worker)
-        for worker in living_node_workers(survey)
+        for worker in living_node_workers(survey.registrations)
         if claims_everything(worker)
     ]
     problems += [
@@ -146,13 +146,12 @@ def problems_of(survey: Survey) -> list[str]:
     return problems
 
 
-def living_node_workers(survey: Survey) -> list[WorkerInfo]:
+def living_node_workers(registrations: Registrations) -> list[WorkerInfo]:
     """Return the workers of the Node package that are alive by its own window of 300 s."""
-    now = survey.registrations.now
     return [
         worker
-        for worker in survey.registrations.workers
-        if worker.timeout_s is None and not worker.is_dead(now)
+        for worker in registrations.workers
+        if worker.timeout_s is None and not worker.is_dead(registrations.now)
     ]
 
 
@@ -187,7 +186,7 @@ def _warnings(survey: Survey) -> Iterator[str]:
                     f"define it with timezone={NODE_TIMEZONE!r}"
                 )
     theirs = [each.name for each in survey.indexes if each.of_node and each.state == "there"]
-    if theirs and not living_node_workers(survey):
+    if theirs and not living_node_workers(survey.registrations):
         yield (
             f"the indexes {', '.join(theirs)} are of use to the Node package alone, and each write "
             "pays for them; drop them once no Node process starts any more"
@@ -202,7 +201,7 @@ def _changes(survey: Survey) -> Iterator[str]:
         yield "put a validator on the jobs that is open to unknown fields"
     if survey.killed_without_end:
         yield f"give an end to {survey.killed_without_end} killed jobs, so that they leave"
-    if living_node_workers(survey):
+    if living_node_workers(survey.registrations):
         return
     crons = [cron.name for cron in survey.crons if made_by(cron) == "node"]
     if crons:
@@ -212,7 +211,7 @@ def _changes(survey: Survey) -> Iterator[str]:
 
 
 def _left(survey: Survey) -> Iterator[str]:
-    living = living_node_workers(survey)
+    living = living_node_workers(survey.registrations)
     if not living:
         return
     crons = [cron.name for cron in survey.crons if made_by(cron) == "node"]

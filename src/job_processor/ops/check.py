@@ -1,6 +1,6 @@
 """Whether an application and its database can do their work: definitions, database, workers.
 
-It looks and changes nothing, but where the embedded store opens its file.
+It looks, and changes nothing but what a database does by being opened.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from job_processor.clock import Clock
 from job_processor.errors import InvalidArgumentError, SharedDatabaseError, StoreError
@@ -30,11 +29,8 @@ from job_processor.parts import Parts
 from job_processor.schedule import next_occurrence
 from job_processor.settings import CLOCK_TOLERANCE, STATUS_LIMIT, Settings
 from job_processor.store import Store
-from job_processor.store.node import Survey
+from job_processor.store.base import Level
 from job_processor.store.owners import KIND, Owner
-from job_processor.tasks import in_thread
-
-Level: TypeAlias = Literal["ok", "warning", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,78 +109,31 @@ def _occurrence(subject: str, cron: CronDef, settings: Settings, clock: Clock) -
 
 
 async def _database(parts: Parts) -> list[Finding]:
-    store, registry, settings, clock = parts.store, parts.registry, parts.settings, parts.clock
-    try:
-        node = store.node_side()
-    except InvalidArgumentError:  # the embedded store: its file is on this machine
-        return await _embedded(store, registry, settings)
-    await store.ping()  # connects, which takes longer than an answer
+    store, registry, settings = parts.store, parts.registry, parts.settings
+    described = await store.describe()
+    findings = [Finding(*remark) for remark in described.remarks]
+    if not described.is_there:
+        return findings
+    if described.has_own_clock:
+        findings.append(await _clock(store, parts.clock))
+    registrations = await store.workers.registrations()
+    return [
+        *findings,
+        *_workers(registrations, registry),
+        *await _waiting(store, registrations, settings),
+        *await _dormant(store),
+        *await _sharing(parts, registrations),
+    ]
+
+
+async def _clock(store: Store, clock: Clock) -> Finding:
+    """Compare the database's clock with ours."""
     began = time.perf_counter()
     before = clock.now()
     theirs = await store.ping()
     took = time.perf_counter() - began
-    survey = await node.survey()
-    await store.look_at_validator()
     # An answer is from some moment between question and reply: in the middle, give or take half.
-    offset = (theirs - before).total_seconds() - took / 2
-    return [
-        Finding(
-            "connection",
-            "ok",
-            f"{store.address}, MongoDB {survey.server}, answers in {took * 1000:.0f} ms",
-        ),
-        *_indexes(survey),
-        _clocks(offset, took / 2),
-        *_workers(survey.registrations, registry),
-        *await _waiting(store, survey.registrations, settings),
-        *await _dormant(store),
-        *await _sharing(parts, survey),
-    ]
-
-
-async def _embedded(store: Store, registry: Registry, settings: Settings) -> list[Finding]:
-    if not store.abilities.needs_heartbeat:
-        text = f"{store.address} is in memory: no other process sees its jobs"
-        return [Finding("connection", "warning", text)]
-    if not await in_thread(Path(store.address).exists, "job-processor-check"):
-        text = f"there is no file {store.address} yet; the first worker or client makes it"
-        return [Finding("connection", "warning", text)]
-    began = time.perf_counter()
-    await store.setup()
-    await store.ping()
-    took = (time.perf_counter() - began) * 1000
-    registrations = await store.workers.registrations()
-    return [
-        Finding("connection", "ok", f"{store.address}, SQLite, opened in {took:.0f} ms"),
-        Finding("indexes", "ok", "tables and indexes are verified whenever the file is opened"),
-        *_workers(registrations, registry),
-        *await _waiting(store, registrations, settings),
-        *await _dormant(store),
-    ]
-
-
-def _indexes(survey: Survey) -> Iterator[Finding]:
-    states: dict[str, list[str]] = {"there": [], "missing": [], "of no use": []}
-    for index in survey.indexes:
-        if index.state == "differs":
-            what = "a promise rests on it, and a worker refuses to start" if index.critical else ""
-            text = f"{index.name!r} of {index.collection} differs from what is needed"
-            text += f": {what or 'claims and reads may be slow'}; drop it, and it is made anew"
-            yield Finding("indexes", "error" if index.critical else "warning", text)
-        elif index.of_node and not survey.node_is_here:
-            states["of no use"].append(index.name)
-        else:
-            states[index.state].append(index.name)
-    if states["missing"]:
-        text = f"missing: {', '.join(states['missing'])}; the first worker or client makes them"
-        yield Finding("indexes", "warning", text)
-    elif len(states["there"]) + len(states["of no use"]) == len(survey.indexes):
-        yield Finding("indexes", "ok", f"all {len(states['there'])} are there")
-    if states["of no use"]:
-        names = ", ".join(states["of no use"])
-        text = f"{names}: of use to the Node package alone, which is not here, and each write pays "
-        text += "for them; drop them unless a Node process is to start again"
-        yield Finding("indexes", "ok", text)
+    return _clocks((theirs - before).total_seconds() - took / 2, took / 2)
 
 
 def _clocks(offset: float, give: float) -> Finding:
@@ -288,12 +237,12 @@ async def _dormant(store: Store) -> list[Finding]:
     ]
 
 
-async def _sharing(parts: Parts, survey: Survey) -> list[Finding]:
+async def _sharing(parts: Parts, registrations: Registrations) -> list[Finding]:
     """Tell what cannot be had beside the Node package, where it works on this database too."""
     store, registry = parts.store, parts.registry
     if not store.abilities.refuses_own_fields:
         return []
-    living = len(migration.living_node_workers(survey))
+    living = len(migration.living_node_workers(registrations))
     text = f"shared: {living} of its workers live, and its validator refuses fields beyond its own"
     findings = [Finding("Node package", "ok", text)]
     for name, definition in registry:

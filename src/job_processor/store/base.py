@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from bson import ObjectId
 
@@ -71,6 +71,30 @@ class Abilities:
     the like. As `setup` or `look_at_validator` saw it last."""
     claims_one_sooner: bool = False
     """True where a claim of one job takes fewer round trips than a claim of several."""
+
+
+Level: TypeAlias = Literal["ok", "warning", "error"]
+
+
+class Remark(NamedTuple):
+    """One thing that a database says of itself."""
+
+    subject: str
+    """What it is: `connection`, `indexes`."""
+    level: Level
+    text: str
+    """What is there and, unless it is well, what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """How a database stands."""
+
+    remarks: tuple[Remark, ...]
+    is_there: bool = True
+    """False where there is nothing to be asked of it: it was not made yet, or nobody shares it."""
+    has_own_clock: bool = True
+    """False where its clock is that of this machine."""
 
 
 class Pulse(ABC):
@@ -670,6 +694,13 @@ class Store(ABC):
 
     async def look_at_validator(self) -> None:  # noqa: B027  # few databases have one
         """Bring `refuses_own_fields` up to date; by default there is nobody who refuses any."""
+
+    @abstractmethod
+    async def describe(self) -> Description:
+        """Return how the database stands; raises StoreError.
+
+        Needs no `setup`, and changes nothing but what a database does by being opened.
+        """
 
     @abstractmethod
     async def close(self) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 
 from bson import ObjectId
 
-from job_processor.clock import EPOCH, from_ms
-from job_processor.models import Attempt, JobStatus, LogLine, Notes, Output, Progress, SkipMetadata
+from job_processor.clock import from_ms
+from job_processor.models import JobStatus
 
 _STATUSES: Mapping[str, JobStatus] = {status.value: status for status in JobStatus}
 _INT64 = 2**63
@@ -83,64 +83,3 @@ def list_of(value: object) -> list[Any]:
 def fields_of(value: object) -> Mapping[str, Any]:
     """Return a mapping as such, an empty one for anything else."""
     return value if isinstance(value, Mapping) else {}
-
-
-def output_of(value: object) -> Output | None:
-    """Return what a run left; None where it is no mapping."""
-    if not isinstance(value, Mapping):
-        return None
-    return Output(
-        duration=text_of(value.get("duration") or "--"),
-        result=value.get("result"),
-        error=text_or_none(value.get("error")),
-        skip_metadata=skip_of(value.get("skip_metadata")),
-    )
-
-
-def skip_of(value: object) -> SkipMetadata | None:
-    """Return why a job was skipped; None where it is no mapping."""
-    if not isinstance(value, Mapping):
-        return None
-    conflict = value.get("reason") == "noConcurrent_conflict"
-    return SkipMetadata(
-        reason="noConcurrent_conflict" if conflict else "other",
-        conflicting_job_id=id_of(value.get("conflicting_job_id")),
-        skipped_at=moment(value.get("skipped_at")) or EPOCH,
-    )
-
-
-def attempts_of(value: object) -> tuple[Attempt, ...]:
-    """Return the attempts before the present one."""
-    return tuple(
-        Attempt(
-            number=whole(each.get("number"), 1),
-            started_at=moment(each.get("started_at")) or EPOCH,
-            ended_at=moment(each.get("ended_at")) or EPOCH,
-            error=text_or_none(each.get("error")),
-            worker_id=id_of(each.get("worker_id")),
-        )
-        for each in map(fields_of, list_of(value))
-    )
-
-
-def notes_of(value: object) -> Notes | None:
-    """Return what a run has told of itself; None where it is no mapping."""
-    if not isinstance(value, Mapping):
-        return None
-    progress = fields_of(value.get("progress"))
-    lines = (fields_of(line) for line in list_of(value.get("log")))
-    return Notes(
-        progress=progress_of(progress.get("fraction"), progress.get("message"), progress.get("at")),
-        log=tuple(
-            LogLine(moment(line.get("at")) or EPOCH, text_of(line.get("text", "")))
-            for line in lines
-        ),
-    )
-
-
-def progress_of(fraction: object, message: object, at: object) -> Progress | None:
-    """Return how far a run has come; None where it is no number from 0 to 1."""
-    known = number(fraction)
-    if known is None:
-        return None
-    return Progress(min(max(known, 0.0), 1.0), text_or_none(message), moment(at) or EPOCH)

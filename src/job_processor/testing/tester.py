@@ -13,6 +13,7 @@ from job_processor.errors import JobTimeoutError
 from job_processor.events import Event, EventKind
 from job_processor.models import Job, JobStatus, SimpleJob
 from job_processor.processor import JobProcessor
+from job_processor.settings import IN_MEMORY
 from job_processor.testing.clock import MovableClock
 from job_processor.values import normalize_payload
 
@@ -116,8 +117,8 @@ async def in_memory(
     Raises WorkerStateError when it is set up already: its own database is in use.
     """
     clock = MovableClock(start)
-    tested = JobProcessor("sqlite://") if processor is None else processor
-    undo = tested.override(db="sqlite://", clock=clock)
+    tested = JobProcessor(IN_MEMORY) if processor is None else processor
+    undo = tested.override(db=IN_MEMORY, clock=clock)
     try:
         tester = JobTester(tested, clock)
         forget = tested.listen(tester.events.append)

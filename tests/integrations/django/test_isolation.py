@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from job_processor import JobProcessor, JobStatus
-from job_processor.settings import sqlite_address
+from job_processor.settings import file_address
 from tests.examples.programs import EXAMPLES, TIMEOUT, environment
 
 pytestmark = pytest.mark.slow
@@ -63,7 +63,7 @@ async def project(tmp_path: Path) -> Path:
 
 def real(folder: Path) -> JobProcessor:
     """Return a processor on the database of the site."""
-    processor = JobProcessor(sqlite_address(folder / "jobs.sqlite3"))
+    processor = JobProcessor(file_address(folder / "jobs.sqlite3"))
 
     @processor.job("confirm")
     def confirm() -> None: ...

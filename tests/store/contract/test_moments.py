@@ -94,6 +94,7 @@ READS = frozenset(
         "look_at_validator",
         "history.names",
         "queue.next_due",
+        "describe",
         "ping",
         "crons.planned_by_node",
         "queue.due",

@@ -19,7 +19,7 @@ from pymongo.errors import InvalidOperation
 from job_processor import JobProcessor
 from job_processor.errors import InvalidArgumentError, StoreError, StoreUnavailableError
 from job_processor.models import JobStatus
-from job_processor.settings import MONGO_WRITE_TIMEOUT
+from job_processor.settings import WRITE_TIMEOUT
 from job_processor.store.mongo import MongoStore, open_mongo
 from job_processor.store.mongo.connection import connect
 from job_processor.store.requests import JobQuery
@@ -180,7 +180,7 @@ async def test_a_passed_database_serves_whatever_its_options(passed: Database) -
     assert await passed.client.admin.command("ping")
 
 
-WRITTEN = {"w": "majority", "j": True, "wtimeout": MONGO_WRITE_TIMEOUT * 1000}
+WRITTEN = {"w": "majority", "j": True, "wtimeout": WRITE_TIMEOUT * 1000}
 
 
 async def test_every_write_is_acknowledged_by_the_majority(

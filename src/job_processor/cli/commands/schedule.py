@@ -10,6 +10,7 @@ from job_processor.cli.app.failing import AppError
 from job_processor.cli.app.options import App, Json
 from job_processor.cli.app.output import plain, print_json, say
 from job_processor.cli.app.reading import read_number, read_payload
+from job_processor.settings import IN_MEMORY
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -66,7 +67,7 @@ async def _schedule(
     priority: int,
 ) -> SimpleJob:
     async with await app.processor() as processor:
-        if processor.address.startswith("sqlite://"):  # a file has a path for its address
+        if processor.address.startswith(IN_MEMORY):  # a file has a path for its address
             raise AppError(
                 f"APP: the database of {app.spec!r} is in memory, and the job would be gone at "
                 "once; allowed is a database that a worker can share"

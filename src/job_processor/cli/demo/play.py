@@ -23,11 +23,11 @@ from job_processor.cli.demo.view import DemoView, show_summary
 from job_processor.cli.demo.watcher import Watcher
 from job_processor.clock import Clock
 from job_processor.errors import InvalidArgumentError
-from job_processor.settings import sqlite_address
+from job_processor.settings import IN_MEMORY, file_address, without_credentials
 from job_processor.tasks import cancel
 
 _DEADLINE = 50.0  # seconds; it takes about fifteen
-_PRIVATE = ("sqlite:", "sqlite:///:memory:")
+_PRIVATE = (IN_MEMORY.rstrip("/"), f"{IN_MEMORY}/:memory:")
 
 
 def play(db: str | None, *, as_json: bool) -> int:
@@ -43,7 +43,7 @@ def play(db: str | None, *, as_json: bool) -> int:
 
 
 async def _play(db: str | None, folder: Path, *, as_json: bool) -> int:
-    url = db or sqlite_address(folder / "demo.db")
+    url = db or file_address(folder / "demo.db")
     out = Console(stderr=True) if as_json else console()
     async with make(url) as processor, Fleet(url, folder) as fleet:
         watcher = Watcher(processor, since=Clock().now())
@@ -59,7 +59,7 @@ async def _play(db: str | None, folder: Path, *, as_json: bool) -> int:
         else:
             show_summary(out, seen, checks, throughput(seen))
         if problem is None and all(check.met for check in checks):
-            _tell_where(out, db, processor.address)
+            _tell_where(out, db)
             return DONE
         sys.stderr.write(f"{problem or 'Not all went as expected.'}\n{fleet.log_ends()}\n")
         return FAILED
@@ -103,10 +103,11 @@ def _interruptible(fleet: Fleet) -> Iterator[None]:
     yield  # the handlers stay until the loop ends: the workers have to be stopped first
 
 
-def _tell_where(out: Console, db: str | None, address: str) -> None:
+def _tell_where(out: Console, db: str | None) -> None:
     if not db:
         hint = "The database was temporary. job-processor demo --db sqlite:///demo.db keeps it."
     else:
-        url = db if db.startswith("sqlite:") else address  # the address shows no password
-        hint = f"To look around: job-processor status --db {url} --prefix {PREFIX}"
+        hint = (
+            f"To look around: job-processor status --db {without_credentials(db)} --prefix {PREFIX}"
+        )
     out.print(Text(hint, style="dim"))

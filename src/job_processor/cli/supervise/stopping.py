@@ -18,8 +18,8 @@ from job_processor.cli.app.failing import FAILED
 from job_processor.cli.supervise.signals import obeyed
 from job_processor.handlers.abort import AbortController, AbortSignal
 from job_processor.settings import (
-    MONGO_WRITE_TIMEOUT,
     STOP_SPARE,
+    WRITE_TIMEOUT,
     Settings,
     graceful_stop_seconds,
 )
@@ -120,7 +120,7 @@ class _StopWatch:
     def _run(self) -> None:
         self._wait(-_ANSWER)
         if self._answers():
-            self._wait(MONGO_WRITE_TIMEOUT)
+            self._wait(WRITE_TIMEOUT)
         self._stopper.logger.critical(
             "leaving by force, %.0f s after the first signal: the stop did not come to its end",
             self.seconds - self.left,

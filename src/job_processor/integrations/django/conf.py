@@ -16,7 +16,7 @@ from django.utils.module_loading import import_string
 from job_processor.errors import InvalidArgumentError, shorten
 from job_processor.hooks import Integration
 from job_processor.processor import JobProcessor
-from job_processor.settings import sqlite_address
+from job_processor.settings import file_address
 
 NAME = "JOB_PROCESSOR"
 _DATABASE = "DB"
@@ -101,7 +101,7 @@ def given_test_database() -> str | None:
 
 def _address(key: str, address: object) -> str:
     if isinstance(address, Path):
-        return sqlite_address(address)
+        return file_address(address)
     if not isinstance(address, str):
         raise refuse(key, address, _ADDRESSES)
     return address

@@ -16,7 +16,7 @@ from pathlib import Path
 from django.core import mail
 
 from job_processor.integrations.django.conf import given_test_database
-from job_processor.settings import sqlite_address
+from job_processor.settings import file_address
 
 _VARIABLE = "JOB_PROCESSOR_DJANGO_TEST_DB"
 """Tells the processes that a test starts where its jobs are: the test's process and the address."""
@@ -43,7 +43,7 @@ def test_database() -> str | None:
         folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
         _folders[os.getpid()] = folder
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    address = sqlite_address(folder / "jobs.sqlite3")
+    address = file_address(folder / "jobs.sqlite3")
     os.environ[_VARIABLE] = f"{os.getpid()} {address}"
     return address
 

@@ -17,9 +17,9 @@ from job_processor.store.mongo.documents import (
     WAITING_STATUSES,
     Document,
     cron_document,
-    output_document,
     to_cron,
 )
+from job_processor.store.plain import plain_output
 
 
 @translated()
@@ -141,7 +141,7 @@ class MongoCrons(MongoDesk, Crons):
             {
                 "$set": {
                     "status": "skipped",
-                    "output": output_document(output),
+                    "output": plain_output(output),
                     "updated_at": now,
                     "ended_at": now,
                 }

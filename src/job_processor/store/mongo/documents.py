@@ -7,7 +7,6 @@ lenient: a document of another writer may lack what is not essential.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -21,22 +20,25 @@ from job_processor.models import (
     Cron,
     CronTask,
     Job,
-    Notes,
-    Output,
     SimpleJob,
     make,
 )
 from job_processor.store.lenient import (
-    attempts_of,
     fields_of,
     id_of,
     moment,
-    notes_of,
-    output_of,
     status_of,
     text_of,
     text_or_none,
     whole,
+)
+from job_processor.store.plain import (
+    attempts_of,
+    notes_of,
+    output_of,
+    plain_attempts,
+    plain_notes,
+    plain_output,
 )
 
 Document: TypeAlias = dict[str, Any]
@@ -67,7 +69,7 @@ def job_document(job: Job) -> Document:
         "started_at": job.started_at,
         "ended_at": job.ended_at,
         "concurrency": {"mode": "exclusive" if job.exclusive else "concurrent"},
-        "output": None if job.output is None else output_document(job.output),
+        "output": None if job.output is None else plain_output(job.output),
     }
     if isinstance(job, CronTask):
         document["sentry_id"] = job.sentry_id
@@ -95,37 +97,12 @@ def own_fields(job: Job) -> Document:
     if job.priority > 0:
         fields["priority"] = job.priority
     if job.attempts:
-        fields["attempts"] = [asdict(attempt) for attempt in job.attempts]
+        fields["attempts"] = plain_attempts(job.attempts)
     if isinstance(job, CronTask) and job.planned_for is not None:
         fields["planned_for"] = job.planned_for
     if job.notes is not None:
-        fields["notes"] = notes_document(job.notes)
+        fields["notes"] = plain_notes(job.notes)
     return fields
-
-
-def notes_document(notes: Notes) -> Document:
-    """Return the sub-document of what runs have told."""
-    progress = notes.progress
-    return {
-        "progress": None if progress is None else asdict(progress),
-        "log": [asdict(line) for line in notes.log],
-    }
-
-
-def output_document(output: Output) -> Document:
-    """Return the sub-document of what a run left."""
-    document: Document = {
-        "duration": output.duration,
-        "result": output.result,
-        "error": output.error,
-    }
-    if output.skip_metadata is not None:
-        document["skip_metadata"] = {
-            "reason": output.skip_metadata.reason,
-            "conflicting_job_id": output.skip_metadata.conflicting_job_id,
-            "skipped_at": output.skip_metadata.skipped_at,
-        }
-    return document
 
 
 def to_job(document: Mapping[str, Any]) -> Job:

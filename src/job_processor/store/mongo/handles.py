@@ -12,13 +12,13 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
 
-from job_processor.settings import MONGO_WRITE_TIMEOUT
+from job_processor.settings import WRITE_TIMEOUT
 from job_processor.store.mongo.documents import Document
 
 Database: TypeAlias = AsyncDatabase[Document]
 Collection: TypeAlias = AsyncCollection[Document]
 
-WRITE_CONCERN = WriteConcern(w="majority", j=True, wtimeout=int(MONGO_WRITE_TIMEOUT * 1000))
+WRITE_CONCERN = WriteConcern(w="majority", j=True, wtimeout=int(WRITE_TIMEOUT * 1000))
 """What is acknowledged survives the death of any one member. Where no majority confirms it in time,
 the server says so (code 64): it may have happened, and is repeated like what got no reply."""
 

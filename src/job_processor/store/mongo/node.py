@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -13,20 +13,12 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 from job_processor.models import cron_id, occurrence_id, written_at
 from job_processor.settings import COUNT_CAP, HISTORY_BATCH, STATUS_NAMES
 from job_processor.store.mongo.crons import MongoCrons
+from job_processor.store.mongo.description import found_indexes, version_of
 from job_processor.store.mongo.desks import answered
 from job_processor.store.mongo.documents import Document, cron_document
-from job_processor.store.mongo.errors import API_STRICT, is_away, reason
-from job_processor.store.mongo.handles import Collection, Handles
+from job_processor.store.mongo.errors import is_away, reason
+from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.history import MongoHistory
-from job_processor.store.mongo.indexes import (
-    JOBS,
-    JOBS_OF_NODE,
-    SIGNALS,
-    SIGNALS_OF_NODE,
-    WORKERS,
-    Index,
-    existing_indexes,
-)
 from job_processor.store.mongo.presence import is_node_here, serve_node
 from job_processor.store.mongo.pruning import end_killed
 from job_processor.store.mongo.schema import (
@@ -37,7 +29,7 @@ from job_processor.store.mongo.schema import (
 )
 from job_processor.store.mongo.settings import MongoSettings
 from job_processor.store.mongo.workers import MongoWorkers
-from job_processor.store.node import FoundIndex, IndexState, NodeSide, Survey, ValidatorOwner
+from job_processor.store.node import NodeSide, Survey, ValidatorOwner
 
 _logger = logging.getLogger("job_processor")
 
@@ -60,17 +52,6 @@ _OWNERS: dict[str, ValidatorOwner] = {
     "node": "node",
     "foreign": "foreign",
 }
-
-
-async def _version(handles: Handles) -> str:
-    """Return the server's version; a client that is held to the Stable API is not told it."""
-    try:
-        info = await handles.database.client.server_info()
-    except OperationFailure as error:
-        if error.code != API_STRICT:
-            raise
-        return "not told to a client with a strict Stable API"
-    return str(info["version"])
 
 
 class MongoNodeSide(NodeSide):
@@ -124,7 +105,7 @@ class MongoNodeSide(NodeSide):
         owners = await self._settings.all("cron_owner")
         killed = {"status": "killed", "ended_at": None}
         return Survey(
-            server=await _version(handles),
+            server=await version_of(handles),
             node_is_here=node_is_here,
             validator=_OWNERS[found],
             saved_validator=bool(await self._settings.all(_KIND)),
@@ -132,7 +113,7 @@ class MongoNodeSide(NodeSide):
             jobs=tuple(await history.count(await history.names(STATUS_NAMES), COUNT_CAP)),
             crons=tuple(await self._crons.all()),
             owners={name: str(owner["service"]) for name, owner in owners.items()},
-            indexes=tuple(await self._indexes(node_is_here)),
+            indexes=tuple(await found_indexes(handles, node_is_here)),
             killed_without_end=await handles.jobs.count_documents(killed, limit=COUNT_CAP),
             own_fields=tuple(await self._own_fields()),
         )
@@ -144,22 +125,6 @@ class MongoNodeSide(NodeSide):
         async for document in self._handles.jobs.find(selection, shown, limit=_EXAMPLES):
             there |= document.keys() - {"_id"}
         return sorted(there)
-
-    async def _indexes(self, node_is_here: bool) -> list[FoundIndex]:
-        """Compare what we need and, where Node is here or they are there, what it needs beside."""
-        handles = self._handles
-        found: list[FoundIndex] = []
-        wanted: list[tuple[Collection, tuple[Index, ...], tuple[Index, ...]]] = [
-            (handles.jobs, JOBS, JOBS_OF_NODE),
-            (handles.workers, WORKERS, ()),
-            (handles.signals, SIGNALS, SIGNALS_OF_NODE),
-        ]
-        for collection, ours, of_node in wanted:
-            there = await existing_indexes(collection)
-            found += _compared(collection.name, ours, there)
-            theirs = _compared(collection.name, of_node, there, of_node=True)
-            found += (each for each in theirs if node_is_here or each.state == "there")
-        return found
 
     async def _make_indexes(self) -> None:
         try:
@@ -225,16 +190,3 @@ class MongoNodeSide(NodeSide):
         await install(handles.database, handles.jobs.name, node, level="strict")
         await self._settings.remove(_KIND, _NAME)
         return True
-
-
-def _compared(
-    collection: str, indexes: tuple[Index, ...], found: list[Document], *, of_node: bool = False
-) -> Iterator[FoundIndex]:
-    for index in indexes:
-        if any(index.is_served_by(each) for each in found):
-            state: IndexState = "there"
-        elif any(index.conflicts_with(each) for each in found):
-            state = "differs"
-        else:
-            state = "missing"
-        yield FoundIndex(collection, index.name, state, index.critical, of_node)

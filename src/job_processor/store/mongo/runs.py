@@ -19,8 +19,6 @@ from job_processor.store.base import Runs
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (
     Document,
-    notes_document,
-    output_document,
     own_fields,
     to_job,
 )
@@ -38,6 +36,7 @@ from job_processor.store.mongo.hinting import IndexHint
 from job_processor.store.mongo.indexes import RUNNING_BY_WORKER
 from job_processor.store.mongo.summaries import shown_fields, to_summary
 from job_processor.store.mongo.whole import find_one_whole, find_whole
+from job_processor.store.plain import plain_notes, plain_output
 from job_processor.store.requests import Settlement, Verdict
 from job_processor.store.summaries import JobSummary
 
@@ -162,8 +161,7 @@ class MongoRuns(MongoDesk, Runs):
     async def _save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> dict[ObjectId, str]:
         """Running, under its worker and at its attempt → the same, with these notes."""
         operations = [
-            UpdateOne(_fence(job), {"$set": {"notes": notes_document(notes)}})
-            for job, notes in noted
+            UpdateOne(_fence(job), {"$set": {"notes": plain_notes(notes)}}) for job, notes in noted
         ]
         try:
             await self._jobs.bulk_write(operations, ordered=False)
@@ -181,7 +179,7 @@ class MongoRuns(MongoDesk, Runs):
         self, noted: Sequence[tuple[Job, Notes]], error: Exception
     ) -> dict[ObjectId, str]:
         """Save what a server can be given; raise `error` where that is all of it."""
-        checked = {job.id: unsendable(notes_document(notes)) for job, notes in noted}
+        checked = {job.id: unsendable(plain_notes(notes)) for job, notes in noted}
         refused = {job_id: why for job_id, why in checked.items() if why is not None}
         if not refused:
             raise error
@@ -278,7 +276,7 @@ def _change(settlement: Settlement, *, crashes: bool) -> Document:
         "worker_id": written.worker_id,
     }
     if outcome.output is not None:
-        fields["output"] = output_document(outcome.output)
+        fields["output"] = plain_output(outcome.output)
     if outcome.scheduled_for is not None:
         fields["scheduled_for"] = outcome.scheduled_for
     if not outcome.started:

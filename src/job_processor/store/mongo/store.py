@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -11,11 +12,12 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from job_processor.errors import StoreError, StoreSetupError, StoreUnavailableError
 from job_processor.settings import MONGO_MAX_HISTORY_DAYS
-from job_processor.store.base import Abilities, Pulse, Store
+from job_processor.store.base import Abilities, Description, Pulse, Remark, Store
 from job_processor.store.contention import Turns
 from job_processor.store.hints import EndListener, HintListener, of_ends, of_hints
 from job_processor.store.mongo.connection import CLOSE_TIMEOUT, Connection, adopt, connect
 from job_processor.store.mongo.crons import MongoCrons
+from job_processor.store.mongo.description import found_indexes, remarks_on, version_of
 from job_processor.store.mongo.desks import Plumbing, answered
 from job_processor.store.mongo.documents import Document
 from job_processor.store.mongo.handles import Handles
@@ -25,6 +27,7 @@ from job_processor.store.mongo.intake import MongoIntake
 from job_processor.store.mongo.kills import MongoKills
 from job_processor.store.mongo.node import MongoNodeSide
 from job_processor.store.mongo.preparation import prepare
+from job_processor.store.mongo.presence import is_node_here
 from job_processor.store.mongo.pulse import ThreadPulse
 from job_processor.store.mongo.queue import MongoQueue
 from job_processor.store.mongo.rollups import MongoRollups
@@ -123,6 +126,19 @@ class MongoStore(Store):
     async def look_at_validator(self) -> None:
         """Bring `refuses_own_fields` up to date."""
         self._refuses_own_fields = await answered(is_of_node(self._handles), self.address)
+
+    async def describe(self) -> Description:
+        """Return how the database stands, and bring `refuses_own_fields` up to date."""
+        await self.ping()  # connects, which takes longer than an answer
+        began = time.perf_counter()
+        await self.ping()
+        took = (time.perf_counter() - began) * 1000
+        server = await answered(version_of(self._handles), self.address)
+        node = await answered(is_node_here(self._handles), self.address)
+        indexes = await answered(found_indexes(self._handles, node), self.address)
+        await self.look_at_validator()
+        what = f"{self.address}, MongoDB {server}, answers in {took:.0f} ms"
+        return Description((Remark("connection", "ok", what), *remarks_on(indexes, node)))
 
     async def close(self) -> None:
         """Close the change stream, and the client unless it was passed in."""

@@ -15,14 +15,13 @@ from job_processor.store.lenient import (
     fields_of,
     id_of,
     moment,
-    progress_of,
-    skip_of,
     status_of,
     text_of,
     text_or_none,
     whole,
 )
 from job_processor.store.mongo.documents import Document
+from job_processor.store.plain import progress_of, skip_of
 from job_processor.store.summaries import (
     BEHIND,
     BETWEEN,

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
 from job_processor.errors import InvalidArgumentError, StoreSetupError
-from job_processor.settings import without_credentials
+from job_processor.settings import IN_MEMORY, without_credentials
 
 BUSY_TIMEOUT = 5.0
 """Seconds that a write waits for those of other connections."""
@@ -52,7 +52,7 @@ class Location:
     @property
     def address(self) -> str:
         """The file's path, for messages."""
-        return "sqlite:// (in memory)" if self.path is None else str(self.path)
+        return f"{IN_MEMORY} (in memory)" if self.path is None else str(self.path)
 
     @property
     def wal(self) -> Path | None:

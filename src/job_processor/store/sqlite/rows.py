@@ -6,7 +6,6 @@ Rows are read by position, since a claim under load does little else.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from json.encoder import encode_basestring
 from typing import Any, TypeAlias
@@ -25,13 +24,18 @@ from job_processor.models import (
     make,
 )
 from job_processor.store.lenient import (
-    attempts_of,
     fields_of,
     moment,
-    notes_of,
-    output_of,
     status_of,
     text_or_none,
+)
+from job_processor.store.plain import (
+    attempts_of,
+    notes_of,
+    output_of,
+    plain_attempts,
+    plain_notes,
+    plain_output,
 )
 from job_processor.store.sqlite.codec import decode, encode
 
@@ -221,7 +225,7 @@ def encode_extra(job: Job) -> str | None:
     """Return the fields of features that few jobs use as JSON text; None for a plain job."""
     extra: dict[str, Any] = {}
     if job.attempts:
-        extra["attempts"] = [asdict(attempt) for attempt in job.attempts]
+        extra["attempts"] = plain_attempts(job.attempts)
     if isinstance(job, SimpleJob) and job.expires_at is not None:
         extra["expires_at"] = job.expires_at
     if isinstance(job, SimpleJob) and job.traceparent is not None:
@@ -237,15 +241,7 @@ def _decode_extra(text: str, decode: Callable[[str], Any]) -> dict[str, Any]:
 
 def encode_notes(notes: Notes | None) -> str | None:
     """Return what a run has told as JSON text; None when it told nothing."""
-    if notes is None:
-        return None
-    progress = notes.progress
-    return encode(
-        {
-            "progress": None if progress is None else asdict(progress),
-            "log": [asdict(line) for line in notes.log],
-        }
-    )
+    return None if notes is None else encode(plain_notes(notes))
 
 
 def encode_output(output: Output | None) -> str | None:
@@ -254,19 +250,8 @@ def encode_output(output: Output | None) -> str | None:
         return None
     if output.result is None and output.error is None and output.skip_metadata is None:
         return f'{{"duration":{encode_basestring(output.duration)}}}'  # that of most runs
-    fields: dict[str, Any] = {"duration": output.duration}
-    if output.result is not None:
-        fields["result"] = output.result
-    if output.error is not None:
-        fields["error"] = output.error
-    skip = output.skip_metadata
-    if skip is not None:
-        fields["skip_metadata"] = {
-            "reason": skip.reason,
-            "conflicting_job_id": skip.conflicting_job_id,
-            "skipped_at": skip.skipped_at,
-        }
-    return encode(fields)
+    plain = plain_output(output)
+    return encode({name: value for name, value in plain.items() if value is not None})
 
 
 def optional_ms(moment: datetime | None) -> int | None:

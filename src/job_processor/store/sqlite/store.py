@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from job_processor.errors import StoreError
-from job_processor.store.base import Abilities, Pulse, Store
+from job_processor.store.base import Abilities, Description, Pulse, Remark, Store
 from job_processor.store.hints import (
     ANYTHING,
     EndListener,
@@ -35,6 +36,7 @@ from job_processor.store.sqlite.settings import SqliteSettings
 from job_processor.store.sqlite.tables import Tables
 from job_processor.store.sqlite.watch import Watch
 from job_processor.store.sqlite.workers import SqliteWorkers
+from job_processor.tasks import in_thread
 
 
 class SqliteStore(Store):
@@ -85,6 +87,27 @@ class SqliteStore(Store):
             raise explain_setup(error) from error
         self._connections.keep_the_file()
 
+    async def describe(self) -> Description:
+        """Return how the file stands; one that is there is opened, and verified by that."""
+        path = self._location.path
+        if path is None:
+            text = f"{self.address} is in memory: no other process sees its jobs"
+            return _missing(text)
+        if not await in_thread(path.exists, "job-processor-check"):
+            return _missing(f"there is no file {path} yet; the first worker or client makes it")
+        began = time.perf_counter()
+        await self.setup()
+        await self.ping()
+        took = (time.perf_counter() - began) * 1000
+        verified = "tables and indexes are verified whenever the file is opened"
+        return Description(
+            (
+                Remark("connection", "ok", f"{self.address}, SQLite, opened in {took:.0f} ms"),
+                Remark("indexes", "ok", verified),
+            ),
+            has_own_clock=False,
+        )
+
     async def close(self) -> None:
         """Finish what was asked for, then close the connections."""
         watch, self._watch = self._watch, None
@@ -125,3 +148,7 @@ class SqliteStore(Store):
         if self._location.path is None:
             return MemoryPulse(self._connections.writer, self._workers)
         return FilePulse(self._location, self._workers)
+
+
+def _missing(text: str) -> Description:
+    return Description((Remark("connection", "warning", text),), is_there=False)

@@ -16,7 +16,8 @@ from bson import ObjectId
 from job_processor.clock import EPOCH
 from job_processor.models import Progress, SkipMetadata
 from job_processor.redaction import Redaction
-from job_processor.store.lenient import moment, progress_of, skip_of, status_of
+from job_processor.store.lenient import moment, status_of
+from job_processor.store.plain import progress_of, skip_of
 from job_processor.store.sqlite.rows import Row, decoded
 from job_processor.store.sqlite.tables import RUNNING, Tables
 from job_processor.store.summaries import (
