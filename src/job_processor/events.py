@@ -61,12 +61,8 @@ class EventBus:
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
-        self._listeners: Listeners[Listener] = Listeners()
-
-    @property
-    def has_listeners(self) -> bool:
-        """False when an event would reach nobody, so that it need not be made."""
-        return bool(self._listeners.all)
+        self.listeners: Listeners[Listener] = Listeners()
+        """Where there are none, as for most, an event need not be made."""
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each event, in the event loop; returns a function that ends it.
@@ -76,11 +72,11 @@ class EventBus:
         if not callable(listener) or not runs_at_once(listener):
             allowed = "allowed is a plain function of one argument, the event"
             raise InvalidArgumentError("listener", listener, allowed)
-        return self._listeners.add(listener)
+        return self.listeners.add(listener)
 
     def emit(self, event: Event) -> None:
         """Hand `event` to the listeners."""
-        for listener in self._listeners.all:
+        for listener in self.listeners.all:
             try:
                 listener(event)
             except BaseException:  # a SystemExit of a listener ends no worker

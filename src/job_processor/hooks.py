@@ -82,32 +82,24 @@ class Scopes:
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
-        self._scopes: Listeners[Scope] = Listeners()
-        self._wrappers: Listeners[Wrapper] = Listeners()
+        self.around: Listeners[Scope] = Listeners()
+        """What is entered before a handler and left after it: nothing, for most."""
+        self.wrappers: Listeners[Wrapper] = Listeners()
+        """What changes the call of a handler: nothing, for most."""
         self.preloads: tuple[str, ...] = ()
         """Modules that the process of a handler imports before the handler's own."""
 
-    @property
-    def has_any(self) -> bool:
-        """False when nothing is around a handler, as for most."""
-        return bool(self._scopes.all)
-
-    @property
-    def has_wrappers(self) -> bool:
-        """False when the calls of handlers are made as they are, as for most."""
-        return bool(self._wrappers.all)
-
     def add(self, scope: Scope) -> Callable[[], None]:
         """Put `scope` around each handler from now on; returns a function that ends it."""
-        return self._scopes.add(scope)
+        return self.around.add(scope)
 
     def wrap(self, wrapper: Wrapper) -> Callable[[], None]:
         """Make the call that `wrapper` returns from now on; returns a function that ends it."""
-        return self._wrappers.add(wrapper)
+        return self.wrappers.add(wrapper)
 
     def wrapped(self, call: Call, is_async: bool) -> Call:
         """Return the call to make in place of `call`."""
-        for wrapper in self._wrappers.all:
+        for wrapper in self.wrappers.all:
             call = wrapper(call, is_async)
         return call
 
@@ -118,7 +110,7 @@ class Scopes:
     def enter(self, job: Job) -> Entered:
         """Enter all of them for a handler that begins."""
         entered = Entered(HandlerRun(job), self._logger)
-        for scope in self._scopes.all:
+        for scope in self.around.all:
             entered.enter(scope)
         return entered
 

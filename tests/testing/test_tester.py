@@ -47,7 +47,7 @@ async def test_it_gets_its_own_back(processor: JobProcessor) -> None:
             assert len((await processor.find_jobs()).jobs) == 1
         assert processor.address == address
         assert clock_of(processor) is clock
-        assert parts_of(processor).events.has_listeners is False
+        assert not parts_of(processor).events.listeners.all
 
 
 async def test_it_gets_its_own_back_after_a_failure(processor: JobProcessor) -> None:

@@ -230,7 +230,7 @@ class Planner:
         self, name: str, definition: CronDef, planned: Collection[datetime], now: datetime
     ) -> None:
         """Tell of what has come due; whoever moves the pointer does, so it is told once."""
-        if not self._parts.events.has_listeners:
+        if not self._parts.events.listeners.all:
             return
         for moment in planned:
             if moment <= now:

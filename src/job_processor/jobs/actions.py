@@ -197,7 +197,7 @@ async def obey_kills(parts: Parts, job_ids: Collection[ObjectId]) -> list[Job]:
 
 
 def _tell(parts: Parts, killed: list[Job]) -> None:
-    if parts.events.has_listeners:
+    if parts.events.listeners.all:
         for job in killed:
             parts.events.emit(Event(EventKind.KILLED, None, job))
 

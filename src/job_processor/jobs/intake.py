@@ -40,7 +40,7 @@ async def schedule(parts: Parts, request: JobRequest, session: Any = None) -> Si
     else:
         rules = {} if job.unique_key is None else {job.id: request.on_conflict or "return"}
         (stored,) = await insert_or_skip(parts.store, [job], parts.clock, rules)
-    if parts.events.has_listeners and stored.id == job.id:
+    if parts.events.listeners.all and stored.id == job.id:
         parts.events.tell_stored([stored])
     return as_simple(stored)
 
@@ -71,7 +71,7 @@ async def _store_chunk(parts: Parts, session: Any, chunk: Chunk) -> list[SimpleJ
     jobs = chunk.jobs
     if session is not None:
         await _insert_in(parts, session, jobs, list(chunk.rules.values()))
-        if parts.events.has_listeners:
+        if parts.events.listeners.all:
             parts.events.tell_stored(jobs)
         return jobs
     try:
@@ -90,11 +90,11 @@ async def _insert_chunk(parts: Parts, chunk: Chunk) -> list[SimpleJob]:
     rules: Rules = {job_id: rule or "return" for job_id, rule in chunk.rules.items()}
     refused = await store.intake.insert(jobs)
     if not refused:
-        if events.has_listeners:
+        if events.listeners.all:
             events.tell_stored(jobs)
         return jobs
     insertion = await insert_refused(store, jobs, refused, parts.clock, rules)
-    if events.has_listeners:
+    if events.listeners.all:
         events.tell_stored(
             insertion.stored[job.id]
             for job in jobs

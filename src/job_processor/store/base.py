@@ -250,7 +250,9 @@ class Runs(Desk, ABC):
         if not settlements:
             return Verdict()
         verdict = await self._settle(settlements)
-        won = (each for each in settlements if each.job.id in verdict.won)
+        won = settlements
+        if len(verdict.won) < len(settlements):
+            won = [each for each in settlements if each.job.id in verdict.won]
         self._tell(*told((each.job.id, each.outcome.status) for each in won))
         return verdict
 

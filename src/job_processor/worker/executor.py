@@ -113,7 +113,7 @@ class Executor:
             current.begin(run.given)
             if not self._begin(run):
                 self._end(run, _NOT_BEGUN)
-            elif self._scopes.has_any:
+            elif self._scopes.around.all:
                 entered = self._scopes.enter(run.job)
                 ending = await self._call(run)
                 self._end(run, ending)
@@ -163,8 +163,8 @@ class Executor:
         job, definition = run.job, run.definition
         seen = (
             definition.on_job_exited is not None
-            or self._events.has_listeners
-            or self._scopes.has_any
+            or self._events.listeners.all
+            or self._scopes.around.all
             or not run.of_worker
         )
         if not seen or definition.executor == "process":
@@ -180,7 +180,7 @@ class Executor:
         if limit is not None:
             abort = partial(self.ladder.abort, run, AbortReason.MAX_RUNTIME)
             run.timers.append(asyncio.get_running_loop().call_later(limit * 60, abort))
-        if self._events.has_listeners:
+        if self._events.listeners.all:
             self._events.emit(Event(EventKind.STARTED, run.job.worker_id, run.job))
         return True
 
@@ -193,7 +193,7 @@ class Executor:
                 return await self._in_process(run, None if context is None else context.state)
             arguments, keywords = bound.arguments(run.given, run.controller.signal, context)
             call: Call = partial(bound.function, *arguments, **keywords)
-            if self._scopes.has_wrappers:
+            if self._scopes.wrappers.all:
                 call = self._scopes.wrapped(call, bound.is_async)
             if bound.is_async:
                 return Ending(await call())

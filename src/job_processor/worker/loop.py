@@ -224,7 +224,7 @@ class ClaimLoop:
         engine = self._engine
         definition = engine.registry.get(job.name)
         assert definition is not None  # noqa: S101  # only names of the registry are claimed
-        if engine.events.has_listeners:
+        if engine.events.listeners.all:
             engine.events.emit(Event(EventKind.CLAIMED, engine.worker_id, job))
         if is_skipped(job, definition, engine.settings.timezone, now):
             engine.executor.skip(job, definition)

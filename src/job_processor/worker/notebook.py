@@ -93,7 +93,7 @@ class Scribe:
         refused = await self.store.runs.save_notes(noted)
         for why in set(refused.values()):  # told once a batch, and not again before they tell more
             self.logger.warning("progress and logs cannot be written: %s", why)
-        if self._events.has_listeners:
+        if self._events.listeners.all:
             for job, notes in noted:
                 told = replace(job, notes=notes)
                 self._events.emit(Event(EventKind.PROGRESSED, job.worker_id, told))

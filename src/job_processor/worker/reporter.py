@@ -70,12 +70,12 @@ class Reporter:
                 self._tell_of(each, worker_id)
             except Exception:
                 self._logger.exception(_FAILED)
-        for job in killed if self._events.has_listeners else ():
+        for job in killed if self._events.listeners.all else ():
             self._events.emit(Event(EventKind.KILLED, worker_id, job))
 
     def _tell_of(self, reported: Reported, worker_id: ObjectId) -> None:
         definition, job, error = reported
-        if self._events.has_listeners:
+        if self._events.listeners.all:
             self._events.emit(Event(_KINDS[job.status], worker_id, job, error))
         if definition is not None and definition.on_job_exited and job.status in _HOOKED:
             self._hooks.start(definition.on_job_exited, job)

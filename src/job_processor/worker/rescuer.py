@@ -111,7 +111,7 @@ class Rescuer:
                     worker.last_seen.isoformat(),
                 )
                 removed.add(worker.id)
-                if self._engine.events.has_listeners:
+                if self._engine.events.listeners.all:
                     self._engine.events.emit(Event(EventKind.WORKER_LOST, worker.id))
         return removed
 
@@ -173,7 +173,7 @@ class Rescuer:
         for job in written:
             self._orphaned_since.pop(job.id, None)
             engine.logger.warning("rescued job %r (%s): %s", job.name, job.id, job.status)
-            if engine.events.has_listeners:
+            if engine.events.listeners.all:
                 engine.events.emit(Event(EventKind.RESCUED, engine.worker_id, job))
         await engine.reporter.report(
             [(engine.registry.get(job.name), job, None) for job in written], engine.worker_id

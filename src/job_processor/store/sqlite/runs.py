@@ -30,6 +30,7 @@ from job_processor.store.sqlite.connections import (
 from job_processor.store.sqlite.rows import (
     COLUMNS,
     Row,
+    bound_id,
     encode_extra,
     encode_notes,
     encode_output,
@@ -84,8 +85,9 @@ class SqliteRuns(SqliteDesk, Runs):
     def _settle(self, connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> Verdict:
         """Write outcomes, each guarded; tell which hold, and which cannot be stored."""
         refused: dict[ObjectId, str] = {}
-        plain = [each for each in settlements if _is_plain(each)]
-        others = [each for each in settlements if not _is_plain(each)]
+        plain, others = list[Settlement](), list[Settlement]()
+        for each in settlements:
+            (plain if _is_plain(each) else others).append(each)
 
         def refuse(settlement: Settlement, why: str) -> None:
             refused[settlement.job.id] = why
@@ -94,7 +96,9 @@ class SqliteRuns(SqliteDesk, Runs):
         written += write_storable(connection, others, _change_row, self._change, refuse)
         if written:
             self._revision.bump(connection)
-        sent = [each for each in settlements if each.job.id not in refused]
+        sent = settlements
+        if refused:
+            sent = [each for each in settlements if each.job.id not in refused]
         if written == len(sent):
             return Verdict({each.job.id for each in sent}, refused)
         return Verdict(self._held(connection, sent), refused)
@@ -216,7 +220,7 @@ def _is_plain(settlement: Settlement) -> bool:
         and outcome.notes is None
         and not outcome.bare
         and outcome.crashes == job.crashes
-        and settlement.writer == job.worker_id
+        and (settlement.writer is job.worker_id or settlement.writer == job.worker_id)
     )
 
 
@@ -258,4 +262,4 @@ def _changes(settlement: Settlement) -> Row:
 
 
 def _fence(job: Job) -> Row:
-    return job.id.binary, optional_id(job.worker_id), job.attempt, to_ms(job.updated_at)
+    return bound_id(job.id), bound_id(job.worker_id), job.attempt, to_ms(job.updated_at)
