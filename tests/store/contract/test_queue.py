@@ -1,4 +1,4 @@
-"""`claim`, `next_due`, `runs_of` and `move_runs`: who gets what, and who holds it."""
+"""The queue and the runs in it: who gets what, and who holds it."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ async def test_another_exclusive_job_is_refused_all_the_same(
 async def test_a_claimed_job_stands_under_its_worker(
     distant: MongoStore, store: MongoStore, insist: Insistent
 ) -> None:
-    """A claim whose reply was lost is repeated by nobody; its job is in `runs_of`."""
+    """A claim whose reply was lost is repeated by nobody; its job is in `runs.of_worker`."""
     jobs = [simple(), simple(scheduled_for=SOON)]
     await store.intake.insert(jobs)
     answer = await insist("findAndModify", lambda: distant.queue.claim(claim(1)))
@@ -133,7 +133,7 @@ async def test_a_claimed_job_stands_under_its_worker(
 async def test_a_claimed_batch_stands_under_its_worker(
     distant: MongoStore, store: MongoStore, insist: Insistent
 ) -> None:
-    """A batch whose reply was lost is not claimed a second time, and is in `runs_of`."""
+    """A batch whose reply was lost is not claimed a second time, and is in `runs.of_worker`."""
     jobs = [simple() for _ in range(3)]
     await store.intake.insert(jobs)
     assert await insist("update", lambda: distant.queue.claim(claim(3))) == []
