@@ -41,7 +41,12 @@ from job_processor.models import (
     Vitals,
     object_id,
 )
-from job_processor.node.rules import check_crons, check_definition, check_registry
+from job_processor.node.rules import (
+    check_crons,
+    check_definition,
+    check_registry,
+    refuses_own_fields,
+)
 from job_processor.parts import Parts
 from job_processor.settings import (
     CLOSE_TIMEOUT,
@@ -751,7 +756,7 @@ class JobProcessor:
     async def _check_sharing(self) -> None:
         """Refuse what the Node package, where it works on this database too, does not allow."""
         check_registry(self._parts.store, self.registry)
-        if self._parts.store.abilities.refuses_own_fields and self.registry.crons:
+        if refuses_own_fields(self._parts.store) and self.registry.crons:
             await check_crons(self._parts.store, self.registry, self.settings.timezone)
 
     def _become(self, settings: Settings, db: Any, clock: Clock) -> None:

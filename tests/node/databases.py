@@ -8,6 +8,9 @@ from typing import Any
 
 from pymongo import AsyncMongoClient
 
+from job_processor.store import Store
+from job_processor.store.node import NodeSide
+
 _FIXTURES = Path(__file__).parent / "fixtures"
 
 
@@ -21,3 +24,10 @@ async def install_node_validator(db_url: str) -> None:
     async with AsyncMongoClient[dict[str, object]](db_url) as client:
         database = client.get_default_database()
         await database.command("collMod", "job_processor.jobs", **fixture("node_validator.json"))
+
+
+def side_of(store: Store) -> NodeSide:
+    """Return what is special beside the Node package, of a store that has it."""
+    side = store.node_side()
+    assert side is not None
+    return side

@@ -15,12 +15,11 @@ from job_processor import CronDef, Event, EventKind, SharedDatabaseError
 from job_processor.crons.scheduler import Scheduler
 from job_processor.models import Cron, CronTask, cron_id, occurrence_id
 from job_processor.node.crons import SharedCrons
-from job_processor.store.base import Abilities
 from job_processor.store.hints import ANYTHING, Hint
 from job_processor.store.owners import KIND
 from tests.crons.clocks import SetClock, scheduler_of, started_engine, tasks
 from tests.definitions import nothing
-from tests.node.databases import install_node_validator
+from tests.node.databases import install_node_validator, side_of
 from tests.processors import Processors
 from tests.samples import NOW, SECOND, cron, occurrence
 
@@ -37,11 +36,10 @@ DAY = timedelta(days=1)
 
 def shared(*, node: bool = True) -> SharedCrons:
     """Return what a scheduler remembers, on a database that has Node's validator or not."""
-    abilities = Abilities(refuses_own_fields=node)
-    parts = SimpleNamespace(store=SimpleNamespace(abilities=abilities))
-    process: Any = SimpleNamespace(parts=parts)
+    process: Any = SimpleNamespace(parts=None)
     ownership: Any = None
-    return SharedCrons(process, ownership)
+    side: Any = SimpleNamespace(refuses_own_fields=node)
+    return SharedCrons(process, ownership, side)
 
 
 def test_a_cron_that_node_has_just_written_is_left_for_a_moment() -> None:
@@ -105,7 +103,7 @@ class Beside:
             self._processors, self.clock, db=self._db_url, crons=crons
         )
         await install_node_validator(self._db_url)
-        await self.engine.store.look_at_validator()
+        await side_of(self.engine.store).look()
         scheduler = scheduler_of(self.engine)
         await scheduler.schedule()
         return scheduler

@@ -192,9 +192,7 @@ async def test_a_node_worker_is_told_of_where_no_hint_tells(
         return found
 
     read = MongoWorkers.registrations
-    monkeypatch.setattr(
-        MongoStore, "abilities", Abilities(hints_of_others=hints, refuses_own_fields=True)
-    )
+    monkeypatch.setattr(MongoStore, "abilities", Abilities(hints_of_others=hints))
     monkeypatch.setattr(MongoWorkers, "registrations", registrations)
     monkeypatch.setattr(MongoStore, "subscribe", lambda *_: lambda: None)
     monkeypatch.setattr("job_processor.crons.scheduler.SCHEDULER_INTERVAL", 0.1)

@@ -29,6 +29,7 @@ SPOKEN_OF = {
     ("cli/demo/play.py", "The database was temporary. job-processor demo --db sqlite:"): _HELP,
     ("cli/views/migration.py", "MongoDB"): _REPORT,
     ("cli/views/migration.py", "mongodb"): _REPORT,
+    ("node/migration.py", "allowed is MongoDB"): _ERROR,
     ("node/migration.py", "mongodb"): _REPORT,
     ("integrations/django/conf.py", "allowed are a mongodb:// or sqlite:/// address"): _ERROR,
     ("integrations/django/isolation.py", "jobs.sqlite3"): "the name of a temporary file",

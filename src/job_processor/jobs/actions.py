@@ -19,7 +19,7 @@ from job_processor.errors import (
 )
 from job_processor.events import Event, EventKind
 from job_processor.jobs.selection import query_of
-from job_processor.models import CronTask, Job, JobStatus, object_id, occurrence_id
+from job_processor.models import CronTask, Job, JobStatus, object_id
 from job_processor.parts import Parts
 from job_processor.settings import KILL_LOOKS
 from job_processor.store import Store
@@ -123,19 +123,10 @@ async def _cancel_standing(store: Store, job_ids: Collection[ObjectId]) -> None:
 
     Others never are. Once their record is gone, nothing else would tell.
     """
-    wanted = set(job_ids)
-    crons = await store.crons.all()
-    standing = [cron for cron in crons if occurrence_id(cron.name, cron.scheduled_for) in wanted]
-    if (
-        crons and store.abilities.refuses_own_fields
-    ):  # the Node package's occurrences have ids of their own
-        found = await store.history.get_many(wanted)
-        moments = {(job.name, job.scheduled_for) for job in found if job.type == "cron_task"}
-        standing += [cron for cron in crons if (cron.name, cron.scheduled_for) in moments]
-    for cron in standing:
+    for cron in await store.crons.standing_at(job_ids):
         for _ in range(_TRIES):
             setting = (await store.settings.all(KIND)).get(cron.name)
-            if setting is None:  # the Node package's
+            if setting is None:  # another scheduler's
                 break
             cancelled = replace(Owner.from_setting(setting), cancelled=cron.scheduled_for)
             if await store.settings.put(KIND, cron.name, cancelled.as_setting(), setting):

@@ -20,7 +20,7 @@ from bson import ObjectId
 from job_processor.crons.neighbour import Alone, Neighbour
 from job_processor.crons.ownership import Ownership
 from job_processor.crons.process import Process
-from job_processor.errors import InvalidArgumentError, SharedDatabaseError, StoreError
+from job_processor.errors import SharedDatabaseError, StoreError
 from job_processor.events import Event, EventKind
 from job_processor.handlers.definitions import CronDef
 from job_processor.models import (
@@ -38,6 +38,7 @@ from job_processor.node.rules import (
     describe_untagged,
 )
 from job_processor.store.hints import ANYTHING, Hint
+from job_processor.store.node import NodeSide
 from job_processor.store.owners import Owner
 
 _REPAIRS = (0.1, 0.2, 0.5, 1.5, 2.0, 4.0, 8.0)
@@ -51,24 +52,22 @@ where the clocks of the two differ by more."""
 
 def neighbour_of(process: Process) -> Neighbour:
     """Return who else may schedule on a database: a Node package knows MongoDB alone."""
-    try:
-        process.parts.store.node_side()
-    except InvalidArgumentError:
-        return Alone()
-    return SharedCrons(process, Ownership(process.parts))
+    node = process.parts.store.node_side()
+    return Alone() if node is None else SharedCrons(process, Ownership(process.parts), node)
 
 
 class SharedCrons(Neighbour):
     """What a scheduler remembers for the sake of Node, and leaves to it."""
 
-    def __init__(self, process: Process, ownership: Ownership) -> None:
+    def __init__(self, process: Process, ownership: Ownership, node: NodeSide) -> None:
         parts = process.parts
         self._process = process
         self._parts = parts
         self._ownership = ownership
+        self._node = node
         self._node_workers: set[ObjectId] = set()
         self._repairs: list[float] = []
-        self._stirred = parts.store.abilities.refuses_own_fields
+        self._stirred = node.refuses_own_fields
         self._has_its_indexes = False
         self._told: set[str] = set()
 
@@ -99,7 +98,7 @@ class SharedCrons(Neighbour):
             return
         self._stirred = False
         try:
-            await store.look_at_validator()
+            await self._node.look()
             registrations = await store.workers.registrations()
             await self._make_its_indexes(registrations)
         except StoreError:
@@ -126,11 +125,7 @@ class SharedCrons(Neighbour):
 
     def is_being_written(self, cron: Cron | None, now: datetime) -> bool:
         """True while Node may have moved a cron on without having inserted its occurrence yet."""
-        if (
-            cron is None
-            or not self._parts.store.abilities.refuses_own_fields
-            or not is_touched(cron)
-        ):
+        if cron is None or not self._node.refuses_own_fields or not is_touched(cron):
             return False
         if abs(now - cron.updated_at) >= _UNFINISHED:
             return False
@@ -159,7 +154,7 @@ class SharedCrons(Neighbour):
             unless the cron is exclusive, which Node does not know.
         """
         store = self._parts.store
-        if owner.of_both or not store.abilities.refuses_own_fields:
+        if owner.of_both or not self._node.refuses_own_fields:
             return False
         if made_here:
             now = self._parts.clock.now()
@@ -171,7 +166,7 @@ class SharedCrons(Neighbour):
             await store.crons.update(cron, cron.cron_string, cron.scheduled_for, written_at(now))
         elif not is_touched(cron):
             return False
-        await store.crons.remove_planned_by_node(cron.name, cron.scheduled_for)
+        await self._node.remove_planned(cron.name, cron.scheduled_for)
         return True
 
     async def _give_up(self, cron: Cron, owner: Owner, definition: CronDef) -> bool:
@@ -179,7 +174,7 @@ class SharedCrons(Neighbour):
 
         Not before an occurrence stands where it points: Node inserts only the one that follows.
         """
-        if not self._parts.store.abilities.refuses_own_fields:
+        if not self._node.refuses_own_fields:
             return False
         error = self._conflict(cron, definition)
         if error is None or not owner.of_both:
@@ -205,9 +200,9 @@ class SharedCrons(Neighbour):
 
     async def planned(self, name: str, moments: Collection[datetime]) -> set[datetime]:
         """Return those of the moments that Node has planned already."""
-        if not self._parts.store.abilities.refuses_own_fields:
+        if not self._node.refuses_own_fields:
             return set()
-        return await self._parts.store.crons.planned_by_node(name, moments)
+        return await self._node.planned(name, moments)
 
     def _leave(self, cron: Cron, definition: CronDef) -> None:
         """Leave a cron that Node has made to it, and say so once."""
@@ -226,30 +221,29 @@ class SharedCrons(Neighbour):
 
     async def _give(self, cron: Cron) -> bool:
         """Make a cron of ours Node's, as it stands; False when somebody else was at it."""
-        if not await self._parts.store.crons.give_cron(cron):
+        if not await self._node.give_cron(cron):
             return False
         await self._ownership.remove(cron.name)
         return True
 
     async def _may_be_of_node(self, cron: Cron) -> bool:
         """True when Node may go on with a cron of ours: it seems to define it, or has moved it."""
-        if not self._parts.store.abilities.refuses_own_fields:
+        if not self._node.refuses_own_fields:
             return False
         planned = await self.planned(cron.name, [cron.scheduled_for])
         return bool(planned) or await self._shows_a_start(cron)
 
     async def _make_its_indexes(self, registrations: Registrations) -> None:
         """Make what Node alone needs, once it has come; `setup` did where it was here before."""
-        store = self._parts.store
         here = any(worker.timeout_s is None for worker in registrations.workers)
-        if self._has_its_indexes or not (here or store.abilities.refuses_own_fields):
+        if self._has_its_indexes or not (here or self._node.refuses_own_fields):
             return
-        await store.node_side().make_indexes()
+        await self._node.make_indexes()
         self._has_its_indexes = True
 
     async def _shows_a_start(self, cron: Cron) -> bool:
         """True when Node wrote a cron of ours that it has not moved, as its start does."""
-        if not self._parts.store.abilities.refuses_own_fields or not is_touched(cron):
+        if not self._node.refuses_own_fields or not is_touched(cron):
             return False
         planned = await self.planned(cron.name, [cron.scheduled_for])
         return not planned and await self._stands(cron)

@@ -16,7 +16,7 @@ from job_processor.node.rules import claims_everything, describe_untagged
 from job_processor.schedule import next_occurrence
 from job_processor.settings import NODE_TIMEZONE
 from job_processor.store import Store
-from job_processor.store.node import Survey
+from job_processor.store.node import NodeSide, Survey
 from job_processor.version import version
 
 
@@ -87,7 +87,7 @@ async def move(store: Store, *, apply: bool, undo: bool) -> MigrationReport:
 
 async def look(store: Store) -> MigrationReport:
     """Report what is there and what would change, without changing anything."""
-    return _report(store.address, await store.node_side().survey())
+    return _report(store.address, await _side(store).survey())
 
 
 async def migrate(store: Store) -> MigrationReport:
@@ -98,13 +98,13 @@ async def migrate(store: Store) -> MigrationReport:
     report = await look(store)
     if report.problems:
         raise MigrationError("; ".join(report.problems))
-    node = store.node_side()
+    node = _side(store)
     await store.setup()
     await node.end_killed()
     if not living_node_workers(report.survey.registrations):
         await node.take_validator()
         await node.take_crons()
-        await store.look_at_validator()
+        await node.look()
     return replace(report, survey=await node.survey(), applied=True)
 
 
@@ -114,7 +114,7 @@ async def take_back(store: Store) -> MigrationReport:
     Crons stay: a start of Node finds them by their names. Raises MigrationError when a job has a
     field that the validator would refuse, or when there is nothing to put back.
     """
-    node = store.node_side()
+    node = _side(store)
     survey = await node.survey()
     if survey.own_fields:
         raise MigrationError(
@@ -126,7 +126,7 @@ async def take_back(store: Store) -> MigrationReport:
             "there is nothing to undo: no validator of the Node package was kept; a start of Node "
             "puts it there as well"
         )
-    await store.look_at_validator()
+    await node.look()
     return _report(store.address, await node.survey())
 
 
@@ -158,6 +158,14 @@ def living_node_workers(registrations: Registrations) -> list[WorkerInfo]:
 def made_by(cron: Cron) -> str:
     """Return which package made a cron: `node` or `python`."""
     return "python" if cron.id == cron_id(cron.name) else "node"
+
+
+def _side(store: Store) -> NodeSide:
+    node = store.node_side()
+    if node is None:
+        allowed = "allowed is MongoDB, the only database of the Node package"
+        raise InvalidArgumentError("db", store.address, allowed)
+    return node
 
 
 def _report(address: str, survey: Survey) -> MigrationReport:

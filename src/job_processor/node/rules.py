@@ -12,9 +12,15 @@ from job_processor.store.owners import is_of_another
 from job_processor.store.refusals import refuse
 
 
+def refuses_own_fields(store: Store) -> bool:
+    """True where the validator of the Node package refuses what a plain job does not have."""
+    node = store.node_side()
+    return node is not None and node.refuses_own_fields
+
+
 def check_definition(store: Store, name: str, definition: Definition) -> None:
     """Raise SharedDatabaseError when a definition needs a field that this database refuses."""
-    if not store.abilities.refuses_own_fields or definition.handler is None:
+    if not refuses_own_fields(store) or definition.handler is None:
         return
     if definition.retries is not None:
         refuse(f"retry of {name!r}", definition.retry, "retry")

@@ -24,6 +24,7 @@ from job_processor.node.rules import (
     check_definition,
     claims_everything,
     describe_untagged,
+    refuses_own_fields,
 )
 from job_processor.parts import Parts
 from job_processor.schedule import next_occurrence
@@ -240,7 +241,7 @@ async def _dormant(store: Store) -> list[Finding]:
 async def _sharing(parts: Parts, registrations: Registrations) -> list[Finding]:
     """Tell what cannot be had beside the Node package, where it works on this database too."""
     store, registry = parts.store, parts.registry
-    if not store.abilities.refuses_own_fields:
+    if not refuses_own_fields(store):
         return []
     living = len(migration.living_node_workers(registrations))
     text = f"shared: {living} of its workers live, and its validator refuses fields beyond its own"

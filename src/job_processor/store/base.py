@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from bson import ObjectId
 
-from job_processor.errors import InvalidArgumentError
 from job_processor.models import (
     Cron,
     Job,
@@ -33,6 +32,7 @@ from job_processor.models import (
     SimpleJob,
     Vitals,
     WorkerInfo,
+    occurrence_id,
 )
 from job_processor.redaction import Redaction
 from job_processor.store.hints import NOTHING, EndListener, Hint, HintListener, Tell, told
@@ -66,9 +66,6 @@ class Abilities:
     """False where they come late or not at all: whoever had work a moment ago asks for more."""
     history_days: float = inf
     """After how many days the database itself removes settled jobs."""
-    refuses_own_fields: bool = False
-    """True where the Node package's validator refuses what a plain job does not have: retries and
-    the like. As `setup` or `look_at_validator` saw it last."""
     claims_one_sooner: bool = False
     """True where a claim of one job takes fewer round trips than a claim of several."""
 
@@ -586,25 +583,11 @@ class Crons(Desk, ABC):
     @abstractmethod
     def _skip_waiting(self, name: str, now: datetime) -> Awaitable[int]: ...
 
-    async def planned_by_node(self, name: str, moments: Collection[datetime]) -> set[datetime]:
-        """Return those of the moments for which the Node package has made an occurrence.
-
-        Whatever became of it since; its id is not derived from name and time, as ours are.
-        """
-        del name, moments
-        return set()
-
-    async def remove_planned_by_node(self, name: str, moment: datetime) -> None:
-        """Pending occurrences that the Node package has made for this moment → absent."""
-        del name, moment
-
-    async def give_cron(self, cron: Cron) -> bool:
-        """Ours, at this expression and pointer → the Node package's; False when it had changed.
-
-        Its id is then no longer derived from its name; its occurrences stay.
-        """
-        del cron
-        return False
+    async def standing_at(self, job_ids: Collection[ObjectId]) -> list[Cron]:
+        """Return the crons whose pointer stands at one of these occurrences."""
+        wanted = set(job_ids)
+        crons = await self.all()
+        return [each for each in crons if occurrence_id(each.name, each.scheduled_for) in wanted]
 
 
 class Settings(Desk, ABC):
@@ -694,9 +677,6 @@ class Store(ABC):
         Raises StoreSetupError when the database cannot serve as it is.
         """
 
-    async def look_at_validator(self) -> None:  # noqa: B027  # few databases have one
-        """Bring `refuses_own_fields` up to date; by default there is nobody who refuses any."""
-
     @abstractmethod
     async def describe(self) -> Description:
         """Return how the database stands; raises StoreError.
@@ -727,14 +707,9 @@ class Store(ABC):
         As `subscribe` does. None stands for any: what others do is not always told job by job.
         """
 
-    def node_side(self) -> NodeSide:
-        """Return what a move away from the Node package looks at and changes.
-
-        Raises InvalidArgumentError where there is no such side.
-        """
-        raise InvalidArgumentError(
-            "db", self.address, "allowed is MongoDB, the only database of the Node package"
-        )
+    def node_side(self) -> NodeSide | None:
+        """Return what is special beside the Node package; None where it knows no such database."""
+        return None
 
     @abstractmethod
     def open_pulse(self, patience: float | None = None) -> Pulse:

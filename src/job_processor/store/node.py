@@ -1,4 +1,4 @@
-"""What a move away from the Node package asks of a database, and changes in it.
+"""What is special of a database that the Node package may use: beside it, and on the way from it.
 
 MongoDB alone has such a side: the Node package knows no other database. Nothing here needs
 `setup()`, and nothing is changed by a look.
@@ -7,7 +7,9 @@ MongoDB alone has such a side: the Node package knows no other database. Nothing
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, TypeAlias
 
 from job_processor.models import Cron, Registrations
@@ -54,11 +56,15 @@ class Survey:
 
 
 class NodeSide(ABC):
-    """Looks, and makes the changes of a move, each of which may be repeated."""
+    """Looks, and writes what ours and Node's have to settle; each write may be repeated."""
+
+    refuses_own_fields: bool = False
+    """True where the Node package's validator refuses what a plain job does not have: retries and
+    the like. As `setup` or `look` saw it last."""
 
     @abstractmethod
-    async def survey(self) -> Survey:
-        """Return what is there; raises StoreUnavailableError."""
+    async def look(self) -> None:
+        """Bring `refuses_own_fields` up to date."""
 
     @abstractmethod
     async def make_indexes(self) -> None:
@@ -66,6 +72,32 @@ class NodeSide(ABC):
 
         It makes them itself when it starts, so what refuses one is told and no more.
         """
+
+    # --- crons beside its scheduler -------------------------------------------------------------
+
+    @abstractmethod
+    async def planned(self, name: str, moments: Collection[datetime]) -> set[datetime]:
+        """Return those of the moments for which the Node package has made an occurrence.
+
+        Whatever became of it since; its id is not derived from name and time, as ours are.
+        """
+
+    @abstractmethod
+    async def remove_planned(self, name: str, moment: datetime) -> None:
+        """Pending occurrences that the Node package has made for this moment → absent."""
+
+    @abstractmethod
+    async def give_cron(self, cron: Cron) -> bool:
+        """Ours, at this expression and pointer → the Node package's; False when it had changed.
+
+        Its id is then no longer derived from its name; its occurrences stay.
+        """
+
+    # --- the move away from it ------------------------------------------------------------------
+
+    @abstractmethod
+    async def survey(self) -> Survey:
+        """Return what is there; raises StoreUnavailableError."""
 
     @abstractmethod
     async def end_killed(self) -> None:

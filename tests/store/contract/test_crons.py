@@ -53,6 +53,15 @@ async def test_a_pointer_moves_from_where_it_was_read(store: Store) -> None:
     assert await store.crons.update(moved, moved.cron_string, NOW + 2 * HOUR, NOW + 2 * SECOND)
 
 
+async def test_the_cron_of_a_standing_occurrence_is_told(store: Store) -> None:
+    """By the occurrence that its pointer stands at, there or gone; not by another one of it."""
+    for name in ("nightly", "hourly"):
+        await store.crons.create(cron(name))
+    ids = [planned(0).id, planned(1).id, planned(1, "hourly").id, simple().id]
+    assert await store.crons.standing_at(ids) == [cron("nightly")]
+    assert await store.crons.standing_at(ids[1:]) == []
+
+
 @pytest.mark.parametrize(
     "read_as",
     [cron(cron_string="0 * * * *"), cron(scheduled_for=NOW + MS), cron("another")],

@@ -63,10 +63,6 @@ WRITES: dict[str, Call] = {
         job.name, NOW, ()
     ),
     "crons.skip_waiting": lambda store, job: store.crons.skip_waiting(job.name, LATER),
-    "crons.give_cron": lambda store, job: store.crons.give_cron(cron(job.name)),
-    "crons.remove_planned_by_node": lambda store, job: store.crons.remove_planned_by_node(
-        job.name, NOW
-    ),
     "settings.put": lambda store, job: store.settings.put("kind", job.name, {"a": 1}, None),
     "settings.remove": lambda store, job: store.settings.remove("kind", job.name),
     "settings.remove_before": lambda store, job: store.settings.remove_before("kind", job.name),
@@ -91,12 +87,11 @@ READS = frozenset(
         "kills.requested",
         "settings.last",
         "history.latest",
-        "look_at_validator",
         "history.names",
         "queue.next_due",
         "describe",
         "ping",
-        "crons.planned_by_node",
+        "crons.standing_at",
         "queue.due",
         "workers.registrations",
         "rollups.since",

@@ -63,12 +63,12 @@ async def test_every_other_end_of_a_plain_job_is_accepted(store: MongoStore) -> 
 
 async def test_it_is_recognized(store: MongoStore, database: Database) -> None:
     """Node's refuses what a plain job does not have; ours, and none at all, do not."""
-    refuses = [store.abilities.refuses_own_fields]
-    await store.look_at_validator()
-    refuses.append(store.abilities.refuses_own_fields)
+    refuses = [store.node_side().refuses_own_fields]
+    await store.node_side().look()
+    refuses.append(store.node_side().refuses_own_fields)
     await database.command("collMod", "job_processor.jobs", validator={})
     await store.setup()
-    assert [*refuses, store.abilities.refuses_own_fields] == [False, True, False]
+    assert [*refuses, store.node_side().refuses_own_fields] == [False, True, False]
 
 
 async def test_occurrences_of_node_are_told_from_ours(store: MongoStore) -> None:
@@ -76,21 +76,35 @@ async def test_occurrences_of_node_are_told_from_ours(store: MongoStore) -> None
     theirs = occurrence(id=ObjectId(), scheduled_for=SOON)
     await store.intake.insert([occurrence(), theirs, occurrence(at=SOON, name="other")])
     await store.kills.kill_waiting(theirs.id, SOON)
-    assert await store.crons.planned_by_node("nightly", [NOW, SOON]) == {SOON}
-    assert await store.crons.planned_by_node("nightly", [NOW]) == set()
+    assert await store.node_side().planned("nightly", [NOW, SOON]) == {SOON}
+    assert await store.node_side().planned("nightly", [NOW]) == set()
+
+
+async def test_an_occurrence_of_node_stands_where_the_pointer_is(store: MongoStore) -> None:
+    """Its id tells nothing, its time does; one of another time, and ours twice, do not count."""
+    await store.crons.create(cron())
+    await store.crons.create(cron("other"))
+    theirs = occurrence(id=ObjectId())
+    later = occurrence(name="other", id=ObjectId(), scheduled_for=SOON)
+    await store.intake.insert([theirs, later, simple()])
+    assert await store.crons.standing_at([theirs.id]) == []  # nobody has seen Node yet
+    await store.node_side().look()
+    asked = [theirs.id, later.id, occurrence().id]
+    assert await store.crons.standing_at(asked) == [cron()]
+    assert await store.crons.standing_at(asked[:2]) == [cron()]
 
 
 async def test_a_cron_is_given_to_node_as_it_stands(store: MongoStore) -> None:
     """Under another id and with its occurrences; one that has moved meanwhile stays ours."""
     await store.crons.create(cron())
     await store.intake.insert([occurrence()])
-    assert not await store.crons.give_cron(cron(scheduled_for=SOON))
-    assert await store.crons.give_cron(cron())
+    assert not await store.node_side().give_cron(cron(scheduled_for=SOON))
+    assert await store.node_side().give_cron(cron())
     (given,) = await store.crons.all()
     assert given == cron(id=given.id)
     assert given.id != cron().id
     assert await store.history.find_active("cron_task", "nightly") is not None
-    assert not await store.crons.give_cron(cron())  # it is ours no more
+    assert not await store.node_side().give_cron(cron())  # it is ours no more
 
 
 @pytest.mark.parametrize("feature", [{"priority": 1}, {"expires_at": SOON}])

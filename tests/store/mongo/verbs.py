@@ -72,16 +72,10 @@ READS: Mapping[str, Call] = {
     "workers.vitals": lambda store: store.workers.vitals(),
     "workers.count_alive": lambda store: store.workers.count_alive(),
     "queue.due": lambda store: store.queue.due(NOW, 10),
+    "crons.standing_at": lambda store: store.crons.standing_at([ObjectId()]),
     "history.names": lambda store: store.history.names(10),
     "history.count": lambda store: store.history.count([("simple", "resize")], 10),
 }
 VERBS: Mapping[str, Call] = {**WRITES, **READS}
-ELSEWHERE = frozenset(
-    {
-        "intake.insert_in",
-        "crons.planned_by_node",
-        "crons.remove_planned_by_node",
-        "crons.give_cron",
-    }
-)
-"""What belongs to the caller's own client, and what only the Node package needs."""
+ELSEWHERE = frozenset({"intake.insert_in"})
+"""What belongs to the caller's own client."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from bson import ObjectId
@@ -11,9 +11,8 @@ from pymongo.errors import DuplicateKeyError
 from job_processor.clock import EPOCH
 from job_processor.models import Cron, Output, SkipMetadata, cron_id, occurrence_id
 from job_processor.store.base import Crons
-from job_processor.store.mongo.desks import MongoDesk, translated
+from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (
-    JOB_STATUSES,
     WAITING_STATUSES,
     Document,
     cron_document,
@@ -25,6 +24,10 @@ from job_processor.store.plain import plain_output
 @translated()
 class MongoCrons(MongoDesk, Crons):
     """Creates, moves and removes crons, and removes occurrences that no longer stand."""
+
+    def __init__(self, plumbing: Plumbing, shares_with_node: Callable[[], bool]) -> None:
+        super().__init__(plumbing)
+        self._shares_with_node = shares_with_node
 
     async def all(self) -> list[Cron]:
         """Return all crons of the database, by name."""
@@ -66,49 +69,20 @@ class MongoCrons(MongoDesk, Crons):
         )
         return result.matched_count == 1
 
-    async def planned_by_node(self, name: str, moments: Collection[datetime]) -> set[datetime]:
-        """Return those of the moments that have an occurrence whose id is not derived from them."""
-        occurrences = {
-            "type": "cron_task",
-            "name": name,
-            "status": {"$in": JOB_STATUSES},
-            "scheduled_for": {"$in": list(moments)},
-        }
-        found = self._jobs.find(occurrences, {"scheduled_for": 1})
-        return {
-            document["scheduled_for"]
-            async for document in found
-            if document["_id"] != occurrence_id(name, document["scheduled_for"])
-        }
-
-    async def remove_planned_by_node(self, name: str, moment: datetime) -> None:
-        """Pending cron tasks of this moment whose ids are not derived from it → absent."""
-        derived = occurrence_id(name, moment)
-        planned = {"type": "cron_task", "name": name, "status": "pending"}
-        await self._jobs.delete_many({**planned, "scheduled_for": moment, "_id": {"$ne": derived}})
-
-    async def give_cron(self, cron: Cron) -> bool:
-        """Ours, at this expression and pointer → the Node package's; False when it had changed.
-
-        Gone first, so that its scheduler never sees two: after a crash in between, the owner that
-        is still in the settings has it put back.
-        """
-        found = await self._jobs.find_one_and_delete(
-            {
-                "_id": cron_id(cron.name),
-                "type": "cron",
-                "cron_string": cron.cron_string,
-                "scheduled_for": cron.scheduled_for,
-            }
-        )
-        if found is None:
-            return False
-        result = await self._jobs.update_one(
-            {"type": "cron", "name": cron.name},
-            {"$setOnInsert": {**found, "_id": ObjectId()}},
-            upsert=True,
-        )
-        return result.upserted_id is not None
+    async def standing_at(self, job_ids: Collection[ObjectId]) -> list[Cron]:
+        """Return the crons whose pointer stands at one of these; Node's have ids of their own."""
+        standing = await super().standing_at(job_ids)
+        if not self._shares_with_node():
+            return standing
+        tasks = {"_id": {"$in": list(job_ids)}, "type": "cron_task"}
+        found = self._jobs.find(tasks, {"name": 1, "scheduled_for": 1})
+        moments = {(each["name"], each["scheduled_for"]) async for each in found}
+        known = {each.name for each in standing}
+        return standing + [
+            each
+            for each in await self.all()
+            if each.name not in known and (each.name, each.scheduled_for) in moments
+        ]
 
     async def remove(self, name: str) -> None:
         """Present → absent, with its pending occurrences; the cron last, so that it is repeated."""

@@ -50,13 +50,13 @@ _NO_TRANSACTION = (
 class MongoIntake(MongoDesk, Intake):
     """Inserts jobs; finds, releases and changes the holder of a key."""
 
-    def __init__(self, plumbing: Plumbing, refuses_own_fields: Callable[[], bool]) -> None:
+    def __init__(self, plumbing: Plumbing, shares_with_node: Callable[[], bool]) -> None:
         super().__init__(plumbing)
-        self._refuses_own_fields = refuses_own_fields
+        self._shares_with_node = shares_with_node
 
     def keep(self, job: SimpleJob) -> SimpleJob:
         """Return a new job without what the Node package's validator refuses, where it is there."""
-        return kept_beside_node(job) if self._refuses_own_fields() else job
+        return kept_beside_node(job) if self._shares_with_node() else job
 
     async def _insert(self, jobs: Sequence[Job]) -> list[Job]:
         """Absent → as given; return those that an exclusive index refused.

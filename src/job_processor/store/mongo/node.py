@@ -1,37 +1,36 @@
-"""The move away from the Node package: a look at everything, and a few guarded changes."""
+"""Beside the Node package, and on the way from it: looks, and a few guarded changes."""
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Collection as Ids
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
-from bson import json_util
+from bson import ObjectId, json_util
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
-from job_processor.models import cron_id, occurrence_id, written_at
+from job_processor.models import Cron, cron_id, occurrence_id, written_at
 from job_processor.settings import COUNT_CAP, HISTORY_BATCH, STATUS_NAMES
 from job_processor.store.mongo.crons import MongoCrons
 from job_processor.store.mongo.description import found_indexes, version_of
-from job_processor.store.mongo.desks import answered
-from job_processor.store.mongo.documents import Document, cron_document
+from job_processor.store.mongo.desks import Plumbing, translated
+from job_processor.store.mongo.documents import JOB_STATUSES, Document, cron_document
 from job_processor.store.mongo.errors import is_away, reason
-from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.history import MongoHistory
 from job_processor.store.mongo.presence import is_node_here, serve_node
 from job_processor.store.mongo.pruning import end_killed
 from job_processor.store.mongo.schema import (
     current_validator,
     install,
+    is_of_node,
     recognize,
     validator,
 )
 from job_processor.store.mongo.settings import MongoSettings
 from job_processor.store.mongo.workers import MongoWorkers
 from job_processor.store.node import NodeSide, Survey, ValidatorOwner
-
-_logger = logging.getLogger("job_processor")
 
 _OWN_FIELDS = (
     *("attempt", "attempts", "crashes", "expires_at", "notes", "planned_for", "priority"),
@@ -54,50 +53,94 @@ _OWNERS: dict[str, ValidatorOwner] = {
 }
 
 
+@translated()
 class MongoNodeSide(NodeSide):
     """Reads and writes the collections of one prefix."""
 
     def __init__(
         self,
-        handles: Handles,
+        plumbing: Plumbing,
         history: MongoHistory,
         settings: MongoSettings,
         workers: MongoWorkers,
         crons: MongoCrons,
     ) -> None:
-        self._handles = handles
+        self.address = plumbing.address
+        self._handles = plumbing.handles
+        self._jobs = plumbing.handles.jobs
+        self._logger = plumbing.logger
         self._history = history
         self._settings = settings
         self._workers = workers
         self._crons = crons
-        self._address = history.address
 
-    async def survey(self) -> Survey:
-        """Return what is there."""
-        return await answered(self._survey(), self._address)
+    async def look(self) -> None:
+        """Bring `refuses_own_fields` up to date."""
+        self.refuses_own_fields = await is_of_node(self._handles)
 
     async def make_indexes(self) -> None:
         """Make what is missing of the indexes that the Node package alone needs."""
-        await answered(self._make_indexes(), self._address)
+        try:
+            await serve_node(self._handles, self._logger)
+        except OperationFailure as error:
+            if is_away(error):
+                raise
+            self._logger.warning(
+                "%s: the indexes of the Node package are left to it: %s",
+                self._jobs.name,
+                reason(error),
+            )
 
-    async def end_killed(self) -> None:
-        """Killed without an end → ended."""
-        while await answered(end_killed(self._handles.jobs, HISTORY_BATCH), self._address):
-            pass
+    # --- crons beside its scheduler -------------------------------------------------------------
 
-    async def take_crons(self) -> list[str]:
-        """Crons that Node made → ours, at the same pointer; return their names."""
-        return await answered(self._take_crons(), self._address)
+    async def planned(self, name: str, moments: Ids[datetime]) -> set[datetime]:
+        """Return those of the moments that have an occurrence whose id is not derived from them."""
+        occurrences = {
+            "type": "cron_task",
+            "name": name,
+            "status": {"$in": JOB_STATUSES},
+            "scheduled_for": {"$in": list(moments)},
+        }
+        found = self._jobs.find(occurrences, {"scheduled_for": 1})
+        return {
+            document["scheduled_for"]
+            async for document in found
+            if document["_id"] != occurrence_id(name, document["scheduled_for"])
+        }
 
-    async def take_validator(self) -> bool:
-        """Node's validator → ours, Node's kept."""
-        return await answered(self._take_validator(), self._address)
+    async def remove_planned(self, name: str, moment: datetime) -> None:
+        """Pending cron tasks of this moment whose ids are not derived from it → absent."""
+        derived = occurrence_id(name, moment)
+        planned = {"type": "cron_task", "name": name, "status": "pending"}
+        await self._jobs.delete_many({**planned, "scheduled_for": moment, "_id": {"$ne": derived}})
 
-    async def give_validator_back(self) -> bool:
-        """Ours → Node's, as it was kept."""
-        return await answered(self._give_validator_back(), self._address)
+    async def give_cron(self, cron: Cron) -> bool:
+        """Ours, at this expression and pointer → the Node package's; False when it had changed.
 
-    async def _survey(self) -> Survey:
+        Gone first, so that its scheduler never sees two: after a crash in between, the owner that
+        is still in the settings has it put back.
+        """
+        found = await self._jobs.find_one_and_delete(
+            {
+                "_id": cron_id(cron.name),
+                "type": "cron",
+                "cron_string": cron.cron_string,
+                "scheduled_for": cron.scheduled_for,
+            }
+        )
+        if found is None:
+            return False
+        result = await self._jobs.update_one(
+            {"type": "cron", "name": cron.name},
+            {"$setOnInsert": {**found, "_id": ObjectId()}},
+            upsert=True,
+        )
+        return result.upserted_id is not None
+
+    # --- the move away from it ------------------------------------------------------------------
+
+    async def survey(self) -> Survey:
+        """Return what is there."""
         handles, history = self._handles, self._history
         name = handles.jobs.name
         found = recognize(await current_validator(handles.database, name), name)
@@ -126,19 +169,13 @@ class MongoNodeSide(NodeSide):
             there |= document.keys() - {"_id"}
         return sorted(there)
 
-    async def _make_indexes(self) -> None:
-        try:
-            await serve_node(self._handles, _logger)
-        except OperationFailure as error:
-            if is_away(error):
-                raise
-            _logger.warning(
-                "%s: the indexes of the Node package are left to it: %s",
-                self._handles.jobs.name,
-                reason(error),
-            )
+    async def end_killed(self) -> None:
+        """Killed without an end → ended."""
+        while await end_killed(self._jobs, HISTORY_BATCH):
+            pass
 
-    async def _take_crons(self) -> list[str]:
+    async def take_crons(self) -> list[str]:
+        """Crons that Node made → ours, at the same pointer; return their names."""
         jobs, taken = self._handles.jobs, []
         for cron in await self._crons.all():
             ours = cron_id(cron.name)
@@ -171,7 +208,8 @@ class MongoNodeSide(NodeSide):
         if ids:
             await self._handles.jobs.delete_many({**waiting, "_id": {"$in": ids}})
 
-    async def _take_validator(self) -> bool:
+    async def take_validator(self) -> bool:
+        """Node's validator → ours, Node's kept."""
         handles = self._handles
         current = await current_validator(handles.database, handles.jobs.name)
         if recognize(current, handles.jobs.name) != "node":
@@ -181,7 +219,8 @@ class MongoNodeSide(NodeSide):
         await install(handles.database, handles.jobs.name, validator(handles.jobs.name))
         return True
 
-    async def _give_validator_back(self) -> bool:
+    async def give_validator_back(self) -> bool:
+        """Ours → Node's, as it was kept."""
         handles = self._handles
         saved = (await self._settings.all(_KIND)).get(_NAME)
         if saved is None:

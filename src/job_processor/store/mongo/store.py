@@ -32,7 +32,6 @@ from job_processor.store.mongo.pulse import ThreadPulse
 from job_processor.store.mongo.queue import MongoQueue
 from job_processor.store.mongo.rollups import MongoRollups
 from job_processor.store.mongo.runs import MongoRuns
-from job_processor.store.mongo.schema import is_of_node
 from job_processor.store.mongo.settings import MongoSettings
 from job_processor.store.mongo.watch import Watch
 from job_processor.store.mongo.workers import MongoWorkers
@@ -61,13 +60,12 @@ class MongoStore(Store):
         self._connection = connection
         self._logger = logger = logging.getLogger("job_processor")
         self._routed = False
-        self._refuses_own_fields = False
         self._handles = handles = Handles.of(connection.database, prefix)
         self._turns = Turns()
         self._watch = Watch(connection, handles, self._turns, logger)
         self._hinting = hinting = Hinting(handles.jobs.name, logger)
         plumbing = Plumbing(self._watch.tell, self.address, handles, hinting, logger)
-        self.intake = MongoIntake(plumbing, lambda: self._refuses_own_fields)
+        self.intake = MongoIntake(plumbing, self._is_beside_node)
         self.queue = queue = MongoQueue(plumbing)
         self.runs = MongoRuns(plumbing)
         self.kills = kills = MongoKills(plumbing)
@@ -76,8 +74,9 @@ class MongoStore(Store):
             plumbing, history_days, kills=kills, rollups=rollups
         )
         self.workers = self._workers = MongoWorkers(plumbing, queue=queue, turns=self._turns)
-        self.crons = self._crons = MongoCrons(plumbing)
-        self.settings = self._settings = MongoSettings(plumbing)
+        self.crons = crons = MongoCrons(plumbing, self._is_beside_node)
+        self.settings = settings = MongoSettings(plumbing)
+        self._node = MongoNodeSide(plumbing, self._history, settings, self._workers, crons)
 
     @classmethod
     def from_database(
@@ -105,7 +104,6 @@ class MongoStore(Store):
             hints_of_others=self._watch.supported,
             hints_are_prompt=self._watch.supported and not self._routed,
             history_days=self._history.database_days,
-            refuses_own_fields=self._refuses_own_fields,
             claims_one_sooner=True,
         )
 
@@ -121,14 +119,10 @@ class MongoStore(Store):
         self._routed = hello.get("msg") == "isdbgrid"
         self._history.database_days = days
         self._hinting.trust_again()
-        await self.look_at_validator()
-
-    async def look_at_validator(self) -> None:
-        """Bring `refuses_own_fields` up to date."""
-        self._refuses_own_fields = await answered(is_of_node(self._handles), self.address)
+        await self._node.look()
 
     async def describe(self) -> Description:
-        """Return how the database stands, and bring `refuses_own_fields` up to date."""
+        """Return how the database stands, and see whether Node is beside us."""
         await self.ping()  # connects, which takes longer than an answer
         began = time.perf_counter()
         await self.ping()
@@ -136,7 +130,7 @@ class MongoStore(Store):
         server = await answered(version_of(self._handles), self.address)
         node = await answered(is_node_here(self._handles), self.address)
         indexes = await answered(found_indexes(self._handles, node), self.address)
-        await self.look_at_validator()
+        await self._node.look()
         what = f"{self.address}, MongoDB {server}, answers in {took:.0f} ms"
         return Description((Remark("connection", "ok", what), *remarks_on(indexes, node)))
 
@@ -160,10 +154,8 @@ class MongoStore(Store):
         return self._watch.subscribe(of_ends(listener))
 
     def node_side(self) -> NodeSide:
-        """Return what a move away from the Node package looks at and changes."""
-        return MongoNodeSide(
-            self._handles, self._history, self._settings, self._workers, self._crons
-        )
+        """Return what is special beside the Node package."""
+        return self._node
 
     def open_pulse(self, patience: float | None = None) -> Pulse:
         """Open a client of its own for the heartbeat.
@@ -179,3 +171,6 @@ class MongoStore(Store):
             )
         names = self._handles.database.name, self._handles.workers.name
         return ThreadPulse(options, *names, self.address, patience)
+
+    def _is_beside_node(self) -> bool:
+        return self._node.refuses_own_fields
