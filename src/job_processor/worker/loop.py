@@ -58,6 +58,8 @@ class ClaimLoop:
         """Jobs that crashed before, and wait until the one that runs here has ended: from then on
         such run one at a time, so that it is known which one takes the worker down."""
         self._overdue_pause = OVERDUE_PAUSE
+        """Seconds until the next look at what is due and yet not to be had: longer after each look
+        in vain, and short again once there is news."""
 
     async def run(self, stop: AbortSignal, *, burst: bool) -> None:
         """Work until `stop` is aborted or, with `burst`, until nothing is due and nothing runs."""
