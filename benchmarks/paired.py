@@ -36,6 +36,7 @@ async def _drain(db: str, jobs: int, concurrency: int) -> dict[str, float]:
 
     processor = JobProcessor(db, jobs={"nothing": JobDef(nothing)}, concurrency=concurrency)
     async with processor:
+        await processor.run_worker(burst=True)  # loads what a worker needs, once in a process
         await processor.schedule_jobs(["nothing"] * jobs, return_jobs=False)
         clock, began = time.perf_counter(), time.process_time()
         await processor.run_worker(burst=True)
