@@ -41,12 +41,6 @@ from job_processor.models import (
     Vitals,
     object_id,
 )
-from job_processor.node.rules import (
-    check_crons,
-    check_definition,
-    check_registry,
-    refuses_own_fields,
-)
 from job_processor.parts import Parts
 from job_processor.settings import (
     CLOSE_TIMEOUT,
@@ -244,7 +238,7 @@ class JobProcessor:
             self._closed = False
         self._loop, store = loop, self._parts.store
         await store.setup()
-        await self._check_sharing()
+        await self._check_definitions()
         with contextlib.suppress(StoreError):  # a worker lists them again, and says what is wrong
             await list_names(store, self.registry, self.settings)
         self._waiting = Waiting(store, self.settings.poll_interval)
@@ -750,14 +744,18 @@ class JobProcessor:
 
     def _define(self, name: str, definition: Definition) -> None:
         """Take in a definition; raises SharedDatabaseError for what this database cannot serve."""
-        check_definition(self._parts.store, name, definition)
+        if self._parts.store.node_side() is not None:
+            from job_processor.node.rules import check_definition
+
+            check_definition(self._parts.store, name, definition)
         self.registry.add(name, definition)
 
-    async def _check_sharing(self) -> None:
+    async def _check_definitions(self) -> None:
         """Refuse what the Node package, where it works on this database too, does not allow."""
-        check_registry(self._parts.store, self.registry)
-        if refuses_own_fields(self._parts.store) and self.registry.crons:
-            await check_crons(self._parts.store, self.registry, self.settings.timezone)
+        if self._parts.store.node_side() is not None:
+            from job_processor.node.rules import check_definitions
+
+            await check_definitions(self._parts)
 
     def _become(self, settings: Settings, db: Any, clock: Clock) -> None:
         if db is not self._db or clock is not self._parts.clock:
@@ -779,9 +777,8 @@ class JobProcessor:
         if loop is None or not loop.is_closed() or not isinstance(self._db, str | None):
             raise NotSetUpError(_OTHER_LOOP)
         self._forget_loop()
-        self._closed = (
-            self._parts.store.abilities.needs_heartbeat
-        )  # in memory there is no connection to lose
+        # What is in memory has no connection to lose.
+        self._closed = self._parts.store.abilities.needs_heartbeat
 
     def _forget_loop(self) -> None:
         if self._running is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from job_processor.errors import SharedDatabaseError
 from job_processor.handlers.definitions import CronDef, Definition, Registry
 from job_processor.models import Cron, WorkerInfo
+from job_processor.parts import Parts
 from job_processor.settings import NODE_TIMEZONE
 from job_processor.store import Store
 from job_processor.store.owners import KIND as OWNERS
@@ -48,6 +49,13 @@ def check_cron(cron: Cron, definition: CronDef, timezone: str) -> None:
             f"{NODE_TIMEZONE}; allowed is timezone={NODE_TIMEZONE!r}. Once no Node process starts "
             "any more, `job-processor migrate-from-node --apply` makes the cron ours",
         )
+
+
+async def check_definitions(parts: Parts) -> None:
+    """Raise SharedDatabaseError for the first definition that means something else beside Node."""
+    check_registry(parts.store, parts.registry)
+    if refuses_own_fields(parts.store) and parts.registry.crons:
+        await check_crons(parts.store, parts.registry, parts.settings.timezone)
 
 
 async def check_crons(store: Store, registry: Registry, timezone: str) -> None:
