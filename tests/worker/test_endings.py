@@ -82,9 +82,10 @@ async def test_a_handler_that_swallows_its_cancellation(
 
 async def test_a_resumable_one_that_swallows_a_shutdown(processors: Processors) -> None:
     """It stays running, as with a living thread, until its worker counts as dead."""
-    release = asyncio.Event()
+    begun, release = asyncio.Event(), asyncio.Event()
 
     async def stubborn() -> None:
+        begun.set()
         while not release.is_set():
             try:
                 await release.wait()
@@ -92,7 +93,8 @@ async def test_a_resumable_one_that_swallows_a_shutdown(processors: Processors) 
                 continue
 
     processor, worker = await processors.start(jobs={"a": JobDef(stubborn, resumable=True)})
-    job = await in_state(processor, await processor.schedule_job("a"), "running")
+    job = await processor.schedule_job("a")
+    await asyncio.wait_for(begun.wait(), WAIT)
     await worker.stop()
     left = await processor.get_job(job.id)
     assert left is not None
