@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from job_processor.errors import InvalidArgumentError
 from job_processor.settings import (
@@ -33,17 +34,30 @@ def open_store(db: Any, settings: Settings) -> Store:
         db = os.environ.get(ENVIRONMENT) or DEFAULT
     if not isinstance(db, str):
         return _mongo_database(db, settings)
-    scheme = db.partition(":")[0].lower()
-    if scheme == "sqlite":
-        from job_processor.store.sqlite import open_sqlite  # each store on demand
+    opener = SCHEMES.get(db.partition(":")[0].lower())
+    if opener is None:
+        raise InvalidArgumentError("db", without_credentials(db), ALLOWED)
+    return opener(db, settings)
 
-        return open_sqlite(db, prefix=settings.collection_prefix)
-    if scheme in ("mongodb", "mongodb+srv"):
-        from job_processor.store.mongo import open_mongo  # pymongo is slow to import
 
-        _check_for_mongo(settings)
-        return open_mongo(db, prefix=settings.collection_prefix, history_days=settings.history_days)
-    raise InvalidArgumentError("db", without_credentials(db), ALLOWED)
+def _sqlite(url: str, settings: Settings) -> Store:
+    from job_processor.store.sqlite import open_sqlite  # each store on demand
+
+    return open_sqlite(url, prefix=settings.collection_prefix)
+
+
+def _mongo(url: str, settings: Settings) -> Store:
+    from job_processor.store.mongo import open_mongo  # pymongo is slow to import
+
+    _check_for_mongo(settings)
+    return open_mongo(url, prefix=settings.collection_prefix, history_days=settings.history_days)
+
+
+Opener: TypeAlias = Callable[[str, Settings], Store]
+"""Returns the store of an address; nothing is connected yet."""
+
+SCHEMES: dict[str, Opener] = {"sqlite": _sqlite, "mongodb": _mongo, "mongodb+srv": _mongo}
+"""Who opens an address, by its scheme. Private: a store of tests puts itself here."""
 
 
 def _mongo_database(db: Any, settings: Settings) -> Store:

@@ -145,6 +145,11 @@ class SummaryPage:
 
 def shown_of(job: Job) -> JobSummary:
     """Return what a list shows of a job that is here as a whole; nothing of it is hidden."""
+    return summary_of(extract_of(job), None)
+
+
+def extract_of(job: Job) -> Extract:
+    """Return all that a list may show of a job that is here as a whole, uncut."""
     output = job.output
     plain = {name: getattr(job, name) for name in _OF_A_JOB}
     payload = None
@@ -153,7 +158,7 @@ def shown_of(job: Job) -> JobSummary:
         plain |= {"sync": job.sync, "expires_at": job.expires_at}
     else:
         plain["sentry_id"] = job.sentry_id
-    extract = Extract(
+    return Extract(
         plain=plain,
         progress=job.progress,
         payload=None if payload is None else Part("whole", payload),
@@ -162,7 +167,6 @@ def shown_of(job: Job) -> JobSummary:
         result=None if output is None or output.result is None else Part("whole", output.result),
         skip=None if output is None else output.skip_metadata,
     )
-    return summary_of(extract, None)
 
 
 _OF_A_JOB = (
