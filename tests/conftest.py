@@ -11,13 +11,21 @@ import pytest
 
 from job_processor import tasks
 from job_processor.crons import scheduler
+from job_processor.store import opening
 from job_processor.worker import pauses, reconciler
 from tests.mongo_server import database_url, external_url, missing_server, mongo_url
 from tests.processors import Processors
+from tests.store.dictionaries.store import opener
 from tests.worker.probe import Probe
 
 hypothesis.settings.register_profile("timeless", deadline=None)
 hypothesis.settings.load_profile("timeless")  # how long an example takes says nothing here
+
+STORES = ["sqlite", pytest.param("mongo", marks=pytest.mark.mongo)]
+"""The databases on which a rule of all of them is tested, as parameters of `db_url`."""
+
+DICTIONARIES = pytest.param("dictionaries", marks=pytest.mark.dictionaries)
+"""A third one, for what shows that nothing above `store/` knows which one it is."""
 
 _SLOW_ONES_END = 0.8
 """The part of a run at whose end the last slow test begins."""
@@ -74,7 +82,14 @@ def sqlite_db_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'jobs.db'}"
 
 
-@pytest.fixture(params=["sqlite", pytest.param("mongo", marks=pytest.mark.mongo)])
+@pytest.fixture
+def dictionaries_db_url(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a fresh database of dictionaries, which only this process knows."""
+    monkeypatch.setitem(opening.SCHEMES, "dictionaries", opener())
+    return "dictionaries://test"
+
+
+@pytest.fixture(params=STORES)
 def db_url(request: pytest.FixtureRequest) -> str:
     """The URL of a fresh database that several processors can share, on each store in turn."""
     return str(request.getfixturevalue(f"{request.param}_db_url"))

@@ -11,6 +11,7 @@ import pytest
 from pymongo import AsyncMongoClient
 
 from job_processor import Clock, CronDef, Finding, JobDef, JobProcessor, Retry
+from tests.conftest import DICTIONARIES, STORES
 from tests.definitions import nothing
 from tests.node.databases import fixture
 from tests.processors import Processors
@@ -49,6 +50,7 @@ def told_of_indexes(findings: list[Finding], level: str) -> list[str]:
     return [each.text for each in findings if (each.subject, each.level) == ("indexes", level)]
 
 
+@pytest.mark.parametrize("db_url", [*STORES, DICTIONARIES], indirect=True)
 async def test_a_database_before_and_after_it_is_used(db_url: str, processors: Processors) -> None:
     """Before, something is missing, and a check does not make it; after, all is well."""
     definitions: dict[str, Any] = {
@@ -69,6 +71,7 @@ async def test_a_database_before_and_after_it_is_used(db_url: str, processors: P
     assert "1 live" in texts(after, "ok")
 
 
+@pytest.mark.parametrize("db_url", [*STORES, DICTIONARIES], indirect=True)
 async def test_what_no_worker_does(db_url: str, processors: Processors) -> None:
     """Tags that nobody serves and names that no living worker defines are warnings."""
     await processors.start(worker_tags=["mail"], jobs={"m": JobDef(nothing, tag="mail")})

@@ -27,12 +27,13 @@ from hypothesis.stateful import (
 from job_processor import JobConflictError, JobDef, JobStatus, Retry
 from job_processor.models import ACTIVE, SETTLED, WAITING, Job, Output
 from job_processor.settings import Settings
-from job_processor.store import Store
+from job_processor.store import Store, opening
 from job_processor.store.opening import open_store
 from job_processor.store.requests import Claim, Outcome, Settlement
 from job_processor.worker.outcomes import give_back, rescue
 from tests import samples
 from tests.mongo_server import database_url
+from tests.store.dictionaries.store import opener
 
 T = TypeVar("T")
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -331,22 +332,28 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.run(self.store.kills.requested(list(self.model))) == self.kills
 
 
-QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
+def hold(examples: int, steps: int) -> None:
+    """Let so many examples of so many steps run."""
+    run_state_machine_as_test(
+        StoreMachine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=[
+                HealthCheck.too_slow,
+                HealthCheck.filter_too_much,
+                HealthCheck.data_too_large,
+            ],
+        ),
+    )
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("examples", [30, pytest.param(1000, marks=pytest.mark.soak)])
 def test_sqlite_holds_its_promises(examples: int) -> None:
     """Whatever the steps, the SQLite store stands as the model says."""
-    run_state_machine_as_test(
-        StoreMachine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=40,
-            deadline=None,
-            suppress_health_check=QUIET,
-        ),
-    )
+    hold(examples, steps=40)
 
 
 @pytest.mark.mongo
@@ -357,12 +364,18 @@ def test_mongodb_holds_its_promises(
 ) -> None:
     """Whatever the steps, the MongoDB store stands as the model says."""
     monkeypatch.setattr(StoreMachine, "db_url", mongo_server_url)
-    run_state_machine_as_test(
-        StoreMachine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=25,
-            deadline=None,
-            suppress_health_check=QUIET,
-        ),
-    )
+    hold(examples, steps=25)
+
+
+def _opened_anew(url: str, settings: Settings) -> Store:
+    return opener()(url, settings)
+
+
+@pytest.mark.dictionaries
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("examples", [30, pytest.param(1000, marks=pytest.mark.soak)])
+def test_dictionaries_hold_their_promises(examples: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the steps, the store of dictionaries stands as the model says."""
+    monkeypatch.setitem(opening.SCHEMES, "dictionaries", _opened_anew)
+    monkeypatch.setattr(StoreMachine, "db_url", "dictionaries://machine")
+    hold(examples, steps=40)

@@ -78,7 +78,7 @@ async def test_ten_rescuers_call_a_hook_once(processors: Processors, probe: Prob
     jobs = {"a": JobDef(probe.held, on_job_exited=probe.exit_hook)}
     rescuers = [await processors.make(jobs=jobs) for _ in range(10)]
     made = await rescuers[0].schedule_jobs(("a",) for _ in range(20))
-    await die_holding(rescuers[0], ["a"], timeout_s=0.001)
+    await die_holding(rescuers[0], ["a"], timeout_s=1e-6)
     engines = [engine_of(each) for each in rescuers]
     for engine in engines:
         await engine.start()

@@ -235,7 +235,7 @@ async def test_a_kill_of_a_dead_worker_holds_however_long_nobody_works(
     store: Any = store_of(processor)
     if hasattr(store, "_handles"):
         await store._handles.signals.delete_many({})  # as the server does after an hour
-    else:
+    elif hasattr(store, "_connections"):
         await store._connections.writer.call(
             lambda c: c.execute("UPDATE job_processor_signals SET created_at=created_at-3660000")
         )

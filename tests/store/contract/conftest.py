@@ -16,6 +16,7 @@ from job_processor.settings import Settings
 from job_processor.store import Store
 from job_processor.store.hints import Hint
 from job_processor.store.opening import open_store
+from tests.conftest import DICTIONARIES, STORES
 from tests.processors import WAIT
 
 ROOT = Path(__file__).parents[3]
@@ -121,6 +122,12 @@ class Listener:
                 await self._event.wait()
 
 
+@pytest.fixture(params=[*STORES, DICTIONARIES])
+def db_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a fresh database, on each store in turn."""
+    return str(request.getfixturevalue(f"{request.param}_db_url"))
+
+
 @pytest.fixture
 async def stores(db_url: str) -> AsyncIterator[Stores]:
     """Opens further stores on the database of the test."""
@@ -138,6 +145,8 @@ async def store(stores: Stores) -> Store:
 @pytest.fixture
 async def others(db_url: str) -> AsyncIterator[OtherProcesses]:
     """Starts other processes on the database of the test."""
+    if db_url.startswith("dictionaries"):
+        pytest.skip("dictionaries are in one process")
     others = OtherProcesses(db_url)
     yield others
     await others.close()

@@ -19,6 +19,7 @@ from job_processor.store.sqlite import history as sqlite
 from job_processor.store.sqlite.store import SqliteStore
 from tests.processors import WAIT
 from tests.samples import NOW, SECOND, simple
+from tests.store.dictionaries import history as dictionaries
 
 BUDGET = 30
 NAMES = [f"name{n:03}" for n in range(100)]
@@ -39,6 +40,7 @@ def budget(monkeypatch: pytest.MonkeyPatch) -> int:
     """How many jobs a search may look at, for the time of the test."""
     monkeypatch.setattr(sqlite, "LOOK_THROUGH", BUDGET)
     monkeypatch.setattr(mongo, "LOOK_THROUGH", BUDGET)
+    monkeypatch.setattr(dictionaries, "LOOK_THROUGH", BUDGET)
     return BUDGET
 
 

@@ -26,8 +26,9 @@ from job_processor.store import Store
 from job_processor.store.mongo import summaries as mongo
 from job_processor.store.requests import JobQuery
 from job_processor.store.sqlite import summaries as sqlite
-from job_processor.store.summaries import JobSummary, shown_of
+from job_processor.store.summaries import Extract, JobSummary, shown_of
 from tests.samples import MS, NOW, SECOND, WORKER, occurrence, run, simple
+from tests.store.dictionaries import summaries as dictionaries
 
 LONG = "x" * 5000
 SECRET = "hunter2-SECRET"  # noqa: S105  # what is looked for
@@ -68,7 +69,7 @@ async def shown(store: Store, job: SimpleJob, redaction: Redaction | None = None
 def read_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many bytes came out of the database for each row."""
     sizes: list[int] = []
-    of_row, of_document = sqlite._extract, mongo._extract
+    of_row, of_document, of_job = sqlite._extract, mongo._extract, dictionaries._extract
 
     def measure_row(row: Any) -> Any:
         values = (value for value in row if isinstance(value, str))
@@ -79,6 +80,12 @@ def read_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         sizes.append(len(bson.encode(document)))
         return of_document(document)
 
+    def measure_extract(job: Job, redaction: Redaction | None) -> Extract:
+        extract = of_job(job, redaction)
+        sizes.append(len(repr(extract).encode()))
+        return extract
+
+    monkeypatch.setattr(dictionaries, "_extract", measure_extract)
     monkeypatch.setattr(sqlite, "_extract", measure_row)
     monkeypatch.setattr(mongo, "_extract", measure_document)
     return sizes

@@ -42,6 +42,8 @@ def _deep(levels: int) -> Any:
 @pytest.fixture
 async def counted(db_url: str) -> AsyncIterator[tuple[Store, Statements]]:
     """A store, and the statements that it makes."""
+    if db_url.startswith("dictionaries"):
+        pytest.skip("dictionaries are asked without a statement")
     async with watched(db_url) as both:
         yield both
 

@@ -1,0 +1,135 @@
+"""A database of dictionaries: in this process, shared by all stores of one address and prefix."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Callable, Collection
+from datetime import datetime
+
+from bson import ObjectId
+
+from job_processor.settings import Settings
+from job_processor.store.base import Abilities, Description, Pulse, Remark, Store
+from job_processor.store.hints import (
+    ANYTHING,
+    EndListener,
+    Hint,
+    HintListener,
+    Tell,
+    of_ends,
+    of_hints,
+)
+from job_processor.store.opening import Opener
+from tests.store.dictionaries.crons import DictionaryCrons
+from tests.store.dictionaries.history import DictionaryHistory
+from tests.store.dictionaries.intake import DictionaryIntake
+from tests.store.dictionaries.kills import DictionaryKills
+from tests.store.dictionaries.queue import DictionaryQueue
+from tests.store.dictionaries.rollups import DictionaryRollups
+from tests.store.dictionaries.runs import DictionaryRuns
+from tests.store.dictionaries.settings import DictionarySettings
+from tests.store.dictionaries.tables import Connection, Tables
+from tests.store.dictionaries.workers import DictionaryPulse, DictionaryWorkers
+
+
+def opener() -> Opener:
+    """Return what opens databases that nobody else knows, each by its address and prefix."""
+    databases: defaultdict[tuple[str, str], Tables] = defaultdict(Tables)
+
+    def open_dictionaries(url: str, settings: Settings) -> Store:
+        return DictionaryStore(url, databases[url, settings.collection_prefix])
+
+    return open_dictionaries
+
+
+class DictionaryStore(Store):
+    """Nine desks on one connection."""
+
+    def __init__(self, address: str, tables: Tables) -> None:
+        self.address = address
+        self._listeners = tables.listeners
+        self._endings: list[Callable[[], None]] = []
+        """What ends each of our subscriptions."""
+        self._connection = Connection(tables, address)
+        desk = self._connection, tables.listeners.tell
+        self.intake = DictionaryIntake(*desk)
+        self.queue = DictionaryQueue(*desk)
+        self.runs = DictionaryRuns(*desk)
+        self.kills = DictionaryKills(*desk)
+        self.history = DictionaryHistory(*desk)
+        self.workers = DictionaryWorkers(*desk)
+        self.crons = DictionaryCrons(*desk)
+        self.settings = DictionarySettings(*desk)
+        self.rollups = DictionaryRollups(*desk)
+
+    @property
+    def abilities(self) -> Abilities:
+        """What is so unless a database says otherwise."""
+        return Abilities()
+
+    async def setup(self) -> None:
+        """Note that the dictionaries are in use; there is nothing to make."""
+        async with self._connection as tables:
+            tables.are_made = True
+
+    async def describe(self) -> Description:
+        """Tell whether anybody uses the dictionaries."""
+        async with self._connection as tables:
+            if not tables.are_made:
+                text = f"{self.address} is empty yet; the first worker or client makes it"
+                return Description((Remark("connection", "warning", text),), is_there=False)
+        remarks = (
+            Remark("connection", "ok", f"{self.address}, dictionaries of this process"),
+            Remark("indexes", "ok", "both unique ones are there"),
+        )
+        return Description(remarks, has_own_clock=False)
+
+    async def close(self) -> None:
+        """Ask and hear nothing more."""
+        self._connection.closed = True
+        for end in self._endings:
+            end()
+
+    async def ping(self) -> datetime:
+        """Return the present time."""
+        async with self._connection:
+            return self._connection.now()
+
+    def subscribe(self, listener: HintListener) -> Callable[[], None]:
+        """Tell `listener` of what any store of this database changes."""
+        return self._listen(of_hints(listener))
+
+    def on_ended(self, listener: EndListener) -> Callable[[], None]:
+        """Tell `listener` which jobs any store of this database settles."""
+        return self._listen(of_ends(listener))
+
+    def open_pulse(self, patience: float | None = None) -> Pulse:
+        """Let the heartbeat take the tables from its own thread."""
+        return DictionaryPulse(self._connection)
+
+    def _listen(self, tell: Tell) -> Callable[[], None]:
+        loop = asyncio.get_running_loop()
+        forget = self._listeners.add(_in_its_loop(tell, loop))
+        first = loop.call_soon(tell, ANYTHING, None)  # what was written before it listened
+
+        def end() -> None:
+            first.cancel()
+            forget()
+
+        self._endings.append(end)
+        return end
+
+
+def _in_its_loop(tell: Tell, loop: asyncio.AbstractEventLoop) -> Tell:
+    """Return what tells a listener in its own event loop, whose ever the write was."""
+
+    def forward(hint: Hint, ended: Collection[ObjectId] | None) -> None:
+        if asyncio.get_running_loop() is loop:
+            tell(hint, ended)
+        else:
+            with contextlib.suppress(RuntimeError):  # it is closed: nobody listens any more
+                loop.call_soon_threadsafe(tell, hint, ended)
+
+    return forward
