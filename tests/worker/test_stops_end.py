@@ -174,6 +174,8 @@ async def test_handlers_that_fill_the_default_executor_hold_nothing_up(
         "process": JobDef(process_handlers.add, executor="process"),
     }
     processor = await processors.make(jobs=jobs, concurrency=size + 5, **GRACES)
+    # pymongo looks the address of a new connection up in such a thread: it has enough of them here.
+    await asyncio.gather(*(processor.get_healthcheck() for _ in range(10)))
     worker = RunningWorker(processor)
     try:
         await processor.schedule_jobs(["fetch"] * size)
