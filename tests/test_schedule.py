@@ -120,12 +120,15 @@ def walk(expression: str, zone_name: str, start: datetime, end: datetime) -> lis
     return found
 
 
-@pytest.mark.parametrize("share", [17, pytest.param(1, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "share",
+    [101, pytest.param(17, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.soak)],
+)
 @pytest.mark.parametrize("zone_name", ODD_ZONES)
 def test_around_every_transition_it_agrees_with_a_brute_force(zone_name: str, share: int) -> None:
     """On both sides of each change of offset in ten years, no minute is missed or invented.
 
-    The short form takes a share of the pairs of a change and an expression.
+    The short forms take a share of the pairs of a change and an expression.
     """
     pairs = list(itertools.product(transitions(zone_name), EXPRESSIONS))
     for change, expression in pairs[len(zone_name) % share :: share]:
@@ -300,10 +303,11 @@ def test_the_latest_occurrences_are_those_of_a_walk(
     assert found == naive_latest(cron_string, zone, after, until, limit)
 
 
+@pytest.mark.parametrize("changes", [1, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("zone", [zone for zone in ODD_ZONES if zone != "UTC"])
-def test_the_latest_occurrences_around_a_change_of_offset(zone: str) -> None:
+def test_the_latest_occurrences_around_a_change_of_offset(zone: str, changes: int) -> None:
     """Hours that are left out and those that come twice are walked backwards as forwards."""
-    for change in transitions(zone)[-4:]:
+    for change in transitions(zone)[-changes:]:
         for cron_string in ("*/7 1-3 * * *", "30 2 * * *", "0,30 0,2,3 * * *", "*/15 * * * *"):
             for hours in (0, 1, 2, 5, 30):
                 until = change + timedelta(hours=hours, minutes=1)

@@ -222,6 +222,7 @@ async def test_memory_is_given_back(processors: Processors) -> None:
     await eventually(functools.partial(is_gone, pid))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["spin", "hold_on", "spin_with_child"])
 async def test_a_child_ends_with_its_worker(sqlite_db_url: str, tmp_path: Path, name: str) -> None:
     """SIGKILL of the worker: nothing of it lives on, not even one that is busy in C."""

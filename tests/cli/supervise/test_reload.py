@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from signal import SIGINT
 
+import pytest
+
 from tests.cli.conftest import Start
 
 APP = """from job_processor import JobProcessor
@@ -14,6 +16,7 @@ processor.logger.warning("version {}")
 """
 
 
+@pytest.mark.slow
 def test_a_change_starts_it_again(start: Start, tmp_path: Path, sqlite_db_url: str) -> None:
     """An error in the file is shown and waits for the next change; other files change nothing."""
     file = tmp_path / "app.py"

@@ -55,6 +55,7 @@ def scraped(port: int) -> str:
         return str(answer.read().decode())
 
 
+@pytest.mark.slow
 async def test_a_crashed_one_is_started_again(
     start: Start, sqlite_db_url: str, tmp_path: Path
 ) -> None:
@@ -86,6 +87,7 @@ async def _run(processor: JobProcessor, jobs: list[Any]) -> bool:
     return len({job.worker_id for job in found if job and job.status == "running"}) == 2
 
 
+@pytest.mark.slow
 async def test_a_second_sigint_forces_and_each_has_its_metrics(
     start: Start, sqlite_db_url: str
 ) -> None:
@@ -111,6 +113,7 @@ async def test_a_second_sigint_forces_and_each_has_its_metrics(
         assert process.wait() == 1, process.output
 
 
+@pytest.mark.slow
 async def test_processes_end_with_their_supervisor(
     start: Start, sqlite_db_url: str, tmp_path: Path
 ) -> None:

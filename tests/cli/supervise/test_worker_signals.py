@@ -61,6 +61,7 @@ async def test_the_first_signal_lets_jobs_end(
     assert "Traceback" not in process.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 async def test_a_task_of_a_handler_exits(
     start: Start, sqlite_db_url: str, tmp_path: Path, loop: str
@@ -86,6 +87,7 @@ async def test_a_task_of_a_handler_exits(
     assert "; the worker goes on" in process.output
 
 
+@pytest.mark.slow
 async def test_the_second_sigint_forces(start: Start, sqlite_db_url: str) -> None:
     """A second SIGINT ends running jobs at once; the worker leaves with 1."""
     async with running(start, sqlite_db_url, "until_released") as (process, processor, job):
@@ -100,6 +102,7 @@ async def test_the_second_sigint_forces(start: Start, sqlite_db_url: str) -> Non
         assert "Interrupted" in str(found.output.error)
 
 
+@pytest.mark.slow
 async def test_the_third_sigint_leaves_at_once(start: Start, sqlite_db_url: str) -> None:
     """A third SIGINT leaves a thread that will not stop to the death of the process."""
     async with running(start, sqlite_db_url, "until_released_in_a_thread") as (process, *_):
@@ -130,6 +133,7 @@ async def test_burst(start: Start, sqlite_db_url: str) -> None:
     assert "\x1b" not in process.output
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no uvloop for Windows")
 @pytest.mark.parametrize(
     ("choice", "expected"), [([], "uvloop"), (["uvloop"], "uvloop"), (["asyncio"], "asyncio")]
@@ -149,6 +153,7 @@ async def test_the_event_loop(
     assert output.result == expected
 
 
+@pytest.mark.slow
 def test_an_event_loop_that_is_not_installed(sqlite_db_url: str) -> None:
     """Asked for by name it is refused, with what to install; else asyncio's own is taken."""
     hidden = "import sys; sys.modules['uvloop'] = None; from job_processor.cli import main; main()"

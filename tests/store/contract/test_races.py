@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import timedelta
 from itertools import cycle
 
+import pytest
 from bson import ObjectId
 
 from job_processor.models import ACTIVE, JobStatus, Output
@@ -57,6 +58,7 @@ async def test_each_job_is_claimed_once(stores: Stores) -> None:
     assert {job.status for job in stored} == {JobStatus.RUNNING}
 
 
+@pytest.mark.slow
 async def test_each_job_is_claimed_by_one_process(store: Store, others: OtherProcesses) -> None:
     """Four processes share 60 jobs: none is claimed twice, none is left."""
     everyone = await asyncio.gather(*(others.start() for _ in range(4)))
@@ -230,6 +232,7 @@ async def test_kill_requests_from_many_are_acknowledged_together(stores: Stores)
     assert await everyone[0].kills.requested([job_id]) == set()
 
 
+@pytest.mark.slow
 async def test_each_key_is_held_by_one_job(store: Store, others: OtherProcesses) -> None:
     """Five processes ask for the same ten keys at once: one job a key, the same for all."""
     everyone = await asyncio.gather(*(others.start() for _ in range(5)))

@@ -44,6 +44,7 @@ async def test_many_set_up_at_once(stores: Stores) -> None:
         assert await read(store, job) == [job]
 
 
+@pytest.mark.slow
 async def test_many_processes_set_up_at_once(others: OtherProcesses, stores: Stores) -> None:
     """Setups of several processes on a fresh database that run at the same moment all succeed."""
     everyone = await asyncio.gather(*(others.start(set_up=False) for _ in range(4)))
