@@ -19,10 +19,10 @@ from job_processor import (
 from job_processor.jobs.request import JobRequest, make_running_job
 from job_processor.models import Job
 from job_processor.parts import parts_of
-from job_processor.store.requests import Claim
 from job_processor.worker.reconciler import Reconciler
 from tests.insides import clock_of, engine_of, store_of
 from tests.processors import WAIT, Processors
+from tests.worker.deaths import claim_as
 from tests.worker.probe import ended
 
 DEAD = ObjectId()
@@ -52,8 +52,7 @@ class Counting:
 async def claimed(processor: JobProcessor, worker_id: ObjectId = DEAD) -> Job:
     """Let a worker that has died since claim a new job; return the job."""
     await processor.schedule_job("a")
-    now = clock_of(processor).now()
-    (job,) = await store_of(processor).queue.claim(Claim(worker_id, ("a",), 1, now))
+    (job,) = await claim_as(processor, worker_id, "a")
     return job
 
 

@@ -12,7 +12,7 @@ import pytest
 from bson import ObjectId
 
 from job_processor import Context, JobDef, JobProcessor, JobStatus, SimpleJob
-from job_processor.models import Job, WorkerInfo
+from job_processor.models import Job
 from job_processor.settings import CRASH_LIMIT
 from job_processor.store.requests import Claim, Outcome, Settlement
 from job_processor.worker.outcomes import POISONOUS, is_suspect, rescue
@@ -20,6 +20,7 @@ from job_processor.worker.rescuer import Rescuer
 from tests.insides import clock_of, engine_of, store_of
 from tests.processors import QUICK, WAIT, Processors, eventually
 from tests.samples import simple
+from tests.worker.deaths import claim_as, die_holding
 from tests.worker.probe import ended, in_state
 
 
@@ -79,20 +80,6 @@ def test_two_poisonous_jobs_and_many_innocent_ones() -> None:
         assert fleet.errored == {"poison 1", "poison 2"}
 
 
-async def crash(processor: JobProcessor, names: list[str], limit: int) -> list[Job]:
-    """Claim so many jobs as a worker that is dead at once."""
-    store = store_of(processor)  # what a dead worker left cannot be made through the front door
-    info = WorkerInfo(
-        id=ObjectId(),
-        hostname="dead",
-        last_seen=clock_of(processor).now(),
-        names=tuple(names),
-        timeout_s=0.001,
-    )
-    await store.workers.register(info)
-    return await store.queue.claim(Claim(info.id, tuple(names), limit, clock_of(processor).now()))
-
-
 async def rescuing(processor: JobProcessor) -> Rescuer:
     """Return a rescuer that may judge at once."""
     engine = engine_of(processor)
@@ -117,7 +104,7 @@ async def test_only_what_ran_alone_among_suspects_is_counted(processors: Process
     async with engine:
         watching = await rescuing(processor)
         for limit, expected in ((3, [1, 1, 1]), (1, [1, 1, 2]), (3, [1, 1, 2]), (2, [1, 1, 2])):
-            assert len(await crash(processor, ["a"], limit)) == limit
+            assert len(await die_holding(processor, ["a"], limit, timeout_s=0.001)) == limit
             await eventually(watching.rescue)
             assert await crashes() == expected
 
@@ -134,7 +121,7 @@ async def test_a_saved_state_is_progress(processors: Processors) -> None:
     async with engine:
         watching = await rescuing(processor)
         for saves, expected in ((False, 1), (False, 2), (True, 1), (False, 2), (True, 1)):
-            (run,) = await crash(processor, ["a"], 1)
+            (run,) = await die_holding(processor, ["a"], 1, timeout_s=0.001)
             if saves:
                 assert await engine.store.runs.save_state(run, {"row": 7})
             await eventually(watching.rescue)
@@ -185,7 +172,7 @@ async def crashed_once(processor: JobProcessor, name: str, count: int) -> list[J
     made = await processor.schedule_jobs(name for _ in range(count))
     dead = ObjectId()
     store = store_of(processor)
-    for run in await store.queue.claim(Claim(dead, (name,), count, clock_of(processor).now())):
+    for run in await claim_as(processor, dead, name, limit=count):
         paused = Outcome(JobStatus.PAUSED, clock_of(processor).now(), crashes=1)
         await store.runs.settle([Settlement(run, paused, dead)])
     return list(made)

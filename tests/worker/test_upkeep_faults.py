@@ -15,7 +15,6 @@ from job_processor import (
     CronDef,
     Job,
     JobDef,
-    JobProcessor,
     JobStatus,
     SimpleJob,
     StoreError,
@@ -23,9 +22,9 @@ from job_processor import (
     StoreUnavailableError,
 )
 from tests.faults import ERRORS, failed, refusal
-from tests.insides import clock_of, store_of
 from tests.processors import WAIT, Processors, working
 from tests.samples import simple
+from tests.worker.deaths import claim_as
 from tests.worker.diary import FEW, WHEN, Diary, done, eventually_hooked, fine, is_running, make
 
 UPKEEP = (
@@ -182,7 +181,7 @@ async def test_a_rescue_survives_whatever_its_write_raises(
     dead = await processors.make(jobs={"work": JobDef(fine)})
     made = await dead.schedule_jobs([("work", {"n": n}) for n in range(5)])
     gone = ObjectId()
-    await claim_for(dead, gone, len(made))
+    assert len(await claim_as(dead, gone, "work", limit=len(made))) == len(made)
     processor, fault = await make(processors, diary, {"work": fine})
     fault.next("runs.settle", *[WHEN[when](ERRORS[error])] * 2)
     async with working(processor) as worker:
@@ -202,7 +201,7 @@ async def test_a_rescue_of_many_leaves_out_what_is_refused(
     """One that nothing can be written of keeps no other from being rescued."""
     dead = await processors.make(jobs={"work": JobDef(fine)})
     made = await dead.schedule_jobs([("work", {"n": n}) for n in range(20)])
-    await claim_for(dead, ObjectId(), len(made))
+    assert len(await claim_as(dead, ObjectId(), "work", limit=len(made))) == len(made)
     processor, fault = await make(processors, diary, {"work": fine})
     fault.refuses = lambda each: each.job.id == made[7].id
     async with working(processor):
@@ -211,12 +210,3 @@ async def test_a_rescue_of_many_leaves_out_what_is_refused(
                 assert (await done(processor, job)).status is JobStatus.ERRORED
         assert await is_running(processor, made[7])
         assert sum(fault.settled[:6]) <= 30
-
-
-async def claim_for(processor: JobProcessor, worker_id: ObjectId, count: int) -> None:
-    """Claim jobs under the id of a worker that is not registered."""
-    from job_processor.store.requests import Claim  # noqa: PLC0415  # it is used here alone
-
-    now = clock_of(processor).now()
-    claimed = await store_of(processor).queue.claim(Claim(worker_id, ("work",), count, now))
-    assert len(claimed) == count
