@@ -332,17 +332,11 @@ def replaced_by(holder: SimpleJob, job: SimpleJob) -> SimpleJob:
 
 
 def written_at(now: datetime) -> datetime:
-    """Return the `updated_at` of a cron that we write: a whole second, so that `is_touched` tells.
+    """Return the `updated_at` of a cron that we write: a whole second, which is our signature.
 
-    The validator of the Node package leaves no field to sign with. Its own writes have the
-    milliseconds of a clock, and one in a thousand passes for ours.
+    Whoever else writes it has the milliseconds of a clock, and one in a thousand passes for ours.
     """
     return now.replace(microsecond=0)
-
-
-def is_touched(cron: Cron) -> bool:
-    """True when the Node package wrote a cron of ours last: its start does, and its scheduler."""
-    return cron.updated_at.microsecond != 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,6 @@ from job_processor.models import (
     Cron,
     Registrations,
     cron_id,
-    is_touched,
     occurrence_id,
     written_at,
 )
@@ -125,7 +124,7 @@ class SharedCrons(Neighbour):
 
     def is_being_written(self, cron: Cron | None, now: datetime) -> bool:
         """True while Node may have moved a cron on without having inserted its occurrence yet."""
-        if cron is None or not self._node.refuses_own_fields or not is_touched(cron):
+        if cron is None or not self._node.refuses_own_fields or not _is_touched(cron):
             return False
         if abs(now - cron.updated_at) >= _UNFINISHED:
             return False
@@ -164,7 +163,7 @@ class SharedCrons(Neighbour):
                 return False
             # Signed first: ours at its place would else look as if Node had begun and touched it.
             await store.crons.update(cron, cron.cron_string, cron.scheduled_for, written_at(now))
-        elif not is_touched(cron):
+        elif not _is_touched(cron):
             return False
         await self._node.remove_planned(cron.name, cron.scheduled_for)
         return True
@@ -243,7 +242,7 @@ class SharedCrons(Neighbour):
 
     async def _shows_a_start(self, cron: Cron) -> bool:
         """True when Node wrote a cron of ours that it has not moved, as its start does."""
-        if not self._node.refuses_own_fields or not is_touched(cron):
+        if not self._node.refuses_own_fields or not _is_touched(cron):
             return False
         planned = await self.planned(cron.name, [cron.scheduled_for])
         return not planned and await self._stands(cron)
@@ -278,3 +277,11 @@ class SharedCrons(Neighbour):
         self._told.add(message)
         self._parts.logger.error("%s", message)
         return True
+
+
+def _is_touched(cron: Cron) -> bool:
+    """True when Node wrote a cron of ours last: its start does, and its scheduler.
+
+    Its validator leaves no field to sign with, so it is the time of the write that tells.
+    """
+    return cron.updated_at != written_at(cron.updated_at)
