@@ -227,7 +227,7 @@ async def test_a_node_worker_that_comes_later_finds_its_indexes(mongo_db_url: st
         jobs = client.get_default_database()["job_processor.jobs"]
 
         async def made() -> bool:
-            return "status_1" in await jobs.index_information()
+            return "type_1_name_1" in await jobs.index_information()
 
         async with Processors(mongo_db_url) as processors:
             await processors.start(jobs={"a": JobDef(nothing)})

@@ -135,6 +135,7 @@ JOBS = (
     _exclusive("simple"),
     _exclusive("cron_task"),
     ENDED_AT,
+    Index("status_1", (("status", 1),)),  # what asks for a state alone, by hand or by a tool
     BY_TIME,
     DUE,
     # From here on ours.
@@ -151,7 +152,6 @@ JOBS = (
     ),
 )
 JOBS_OF_NODE = (
-    Index("status_1", (("status", 1),)),
     Index("type_1_name_1", (("type", 1), ("name", 1))),
     Index("type_1_scheduled_for_1", (("type", 1), ("scheduled_for", 1))),
 )
