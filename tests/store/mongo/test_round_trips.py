@@ -60,6 +60,7 @@ COSTS: dict[str, list[str]] = {
     "workers.registrations": ["aggregate"],
     "runs.workers": ["aggregate"],
     "crons.all": ["find"],
+    "crons.standing_at": ["find"],
     "settings.all": ["find"],
     "settings.last": ["find"],
     "history.get": ["find"],
