@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from pymongo import AsyncMongoClient
 
+from job_processor import tasks
+from job_processor.settings import RETRY_DELAY_MIN
 from job_processor.store.hints import ANYTHING, Hint
 from job_processor.store.mongo import MongoStore, open_mongo
 from tests.processors import eventually
@@ -118,10 +120,12 @@ async def test_a_stream_that_always_breaks_does_not_spin(
     listener: Listener,
     commands: Commands,
     caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
     command: str,
     code: int,
 ) -> None:
     """The tries are few, at whatever speed the server fails; one warning, then hints again."""
+    monkeypatch.setattr(tasks, "RETRY_DELAY_MIN", RETRY_DELAY_MIN)  # shorter in other tests
     await faults.fail(command, code, times=None, after_ms=15)
     faulty.subscribe(listener)
     await asyncio.sleep(WINDOW)  # the rate is what is tested
