@@ -41,6 +41,7 @@ class Questions:
 
     def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked: Counter[str] = Counter()
+        self.answered = 0
         self.jobs = 0
         """Whole jobs that were asked for."""
         self.error: StoreError | None = None
@@ -58,6 +59,7 @@ class Questions:
             if self.error is not None:
                 raise self.error
             answer = await real(ids)
+            self.answered += 1
             if self.holds is not None:
                 await self.holds.wait()
             return answer
@@ -71,6 +73,14 @@ class Questions:
             return self.asked.total() > 0
 
         await eventually(asked, "a question")
+
+    async def until_answered(self) -> None:
+        """Return once the store has answered something, though the answer may be held back."""
+
+        async def answered() -> bool:
+            return self.answered > 0
+
+        await eventually(answered, "an answer")
 
 
 async def far(processor: JobProcessor, count: int) -> list[Job]:
@@ -243,7 +253,7 @@ async def test_an_old_answer_is_not_for_who_comes_later(
     questions = Questions(store_of(processor), monkeypatch)
     questions.holds = asyncio.Event()
     (early,) = waiting_for(processor, [job])
-    await questions.until_asked()
+    await questions.until_answered()
     await store_of(processor).intake.insert([job])
     (late,) = waiting_for(processor, [job])
     await asyncio.sleep(0)
