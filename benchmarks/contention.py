@@ -129,14 +129,14 @@ class Fleet:
 
 async def _until_alive(processor: JobProcessor, workers: int) -> None:
     async with asyncio.timeout(60):
-        while len((await processor.get_status())["workers"]) < workers:  # noqa: ASYNC110
+        while len((await processor.get_status())["workers"]) < workers:  # noqa: ASYNC110  # other processes do it
             await asyncio.sleep(0.1)
     await asyncio.sleep(1.0)  # each has seen the others and has its change stream
 
 
 async def _until_settled(processor: JobProcessor, jobs: int) -> None:
     async with asyncio.timeout(300):
-        while await processor.count_jobs(jobs + 1, status="finished") < jobs:  # noqa: ASYNC110
+        while await processor.count_jobs(jobs + 1, status="finished") < jobs:  # noqa: ASYNC110  # other processes do it
             await asyncio.sleep(0.05)
 
 

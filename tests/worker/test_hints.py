@@ -6,8 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import pytest
+
 from job_processor import JobDef, JobProcessor, JobStatus
+from job_processor.models import Job
 from job_processor.store.hints import HintListener
+from job_processor.store.requests import Claim
 from tests.insides import store_of
 from tests.processors import WAIT, Processors, eventually
 from tests.worker.probe import Probe
@@ -72,3 +76,32 @@ async def test_an_idle_worker_asks_once_in_a_poll_interval(processors: Processor
     before, began = claims, time.monotonic()
     await asyncio.sleep(2)
     assert claims - before <= (time.monotonic() - began) / 0.1 + 2
+
+
+async def test_one_that_is_told_of_is_claimed_in_the_cheapest_way(
+    processors: Processors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One job first, where a claim of one takes fewer round trips; else for all free slots."""
+
+    async def handler() -> None: ...
+
+    processor = await processors.make(jobs={"a": JobDef(handler)}, concurrency=7)
+    store, limits = store_of(processor), list[int]()
+    claim = store.queue.claim
+
+    async def noted(asked: Claim) -> list[Job]:
+        claimed = await claim(asked)
+        limits.append(asked.limit)
+        return claimed
+
+    monkeypatch.setattr(store.queue, "claim", noted)
+    await processors.worker(processor)
+
+    async def has_looked() -> bool:
+        return bool(limits)
+
+    await eventually(has_looked)
+    before = len(limits)
+    job = await processor.schedule_job("a")
+    await processor.wait_for_job(job.id, timeout=WAIT)
+    assert (1 in limits[before:]) is store.abilities.claims_one_sooner

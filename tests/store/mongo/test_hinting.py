@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from job_processor.models import JobStatus
 from job_processor.settings import CLAIM_NAMES
+from job_processor.store.contention import Contention
 from job_processor.store.mongo import MongoStore
+from job_processor.store.mongo import queue as mongo_queue
 from job_processor.store.mongo.selections import walks
 from job_processor.store.requests import JobQuery
 from tests.samples import NOW, SOON, claim, simple
@@ -132,3 +134,54 @@ async def test_lost_candidates_make_nobody_pass_over_what_is_urgent(store: Mongo
     queue._spread = 8  # what some claims in a row that lost a candidate lead to
     taken = await store.queue.claim(claim(len(urgent), now=SOON))
     assert {job.id for job in taken} == {job.id for job in urgent}
+
+
+async def losing_once(store: MongoStore, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Return what a claim brings whose first candidates were all taken by another one."""
+    await store.intake.insert([simple() for _ in range(2)])
+    queue: Any = store.queue
+    candidates, lost = queue._candidates, [[simple().id, simple().id]]
+
+    async def read(*arguments: Any) -> Any:
+        return lost.pop() if lost else await candidates(*arguments)
+
+    monkeypatch.setattr(queue, "_candidates", read)
+    return [job.id for job in await store.queue.claim(claim(2, now=SOON))]
+
+
+async def test_a_claim_that_lost_all_its_candidates_is_made_again(
+    store: MongoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, so that an idle worker does not pause before work that is there."""
+    assert len(await losing_once(store, monkeypatch)) == 2
+
+
+async def test_the_switch_leaves_it_at_one_claim(
+    store: MongoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the second one the worker hears of nothing, and asks again later."""
+    monkeypatch.setattr(mongo_queue, "ON", replace(Contention(), tries=False))
+    assert await losing_once(store, monkeypatch) == []
+
+
+async def test_a_claim_that_lost_some_reads_more_the_next_time(
+    store: MongoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice as many after each, so that those who claim together choose apart; then fewer again."""
+    await store.intake.insert([simple() for _ in range(30)])
+    queue: Any = store.queue
+    candidates, spreads = queue._candidates, list[int]()
+    loses = True
+
+    async def read(*arguments: Any) -> Any:
+        spreads.append(queue._spread)
+        found = await candidates(*arguments)
+        return [*found[:-1], simple().id] if loses else found
+
+    monkeypatch.setattr(queue, "_candidates", read)
+    for _ in range(3):
+        await store.queue.claim(claim(3, now=SOON))
+    loses = False
+    for _ in range(3):
+        await store.queue.claim(claim(3, now=SOON))
+    assert spreads == [1, 2, 4, 8, 4, 2]
