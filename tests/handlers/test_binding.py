@@ -11,10 +11,10 @@ import pytest
 
 from job_processor import DefinitionError, InvalidArgumentError, JobDef
 from job_processor.events import EventBus
-from job_processor.handlers.binding import Argument, bind_handler
+from job_processor.handlers.binding import Door, bind_handler
 
-JOB: tuple[Argument, ...] = ("job", "signal")
-CRON: tuple[Argument, ...] = ("signal", "job")
+JOB = Door(("job", "signal"))
+CRON = Door(("signal", "job"), takes_fields=False)
 
 
 class Given:
@@ -23,8 +23,8 @@ class Given:
     payload = "the payload"
 
 
-def call(function: Callable[..., Any], by_position: tuple[Argument, ...]) -> Any:
-    arguments, keywords = bind_handler(function, by_position).arguments(GIVEN, "the signal")
+def call(function: Callable[..., Any], door: Door) -> Any:
+    arguments, keywords = bind_handler(function, door).arguments(GIVEN, "the signal")
     return function(*arguments, **keywords)
 
 
@@ -60,7 +60,7 @@ def named_job_first(job, other):  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize(
-    ("function", "by_position", "expected"),
+    ("function", "door", "expected"),
     [
         (named, JOB, ("the payload", "the signal", GIVEN)),
         (positional, JOB, (GIVEN, "the signal")),
@@ -75,10 +75,10 @@ def named_job_first(job, other):  # type: ignore[no-untyped-def]
     ],
 )
 def test_parameters_are_filled_by_name_then_by_position(
-    function: Callable[..., Any], by_position: tuple[Argument, ...], expected: object
+    function: Callable[..., Any], door: Door, expected: object
 ) -> None:
     """Named ones get what they name, other required ones their position's, defaults stay."""
-    assert call(function, by_position) == expected
+    assert call(function, door) == expected
 
 
 @pytest.mark.parametrize(

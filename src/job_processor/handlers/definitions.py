@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.util import find_spec
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from job_processor import schedule
 from job_processor.errors import DefinitionError, InvalidArgumentError, UnknownJobError
-from job_processor.handlers.binding import BoundHandler, bind_handler
+from job_processor.handlers.binding import BoundHandler, Door, bind_handler
 from job_processor.handlers.callables import is_generator
 from job_processor.handlers.retries import Retry, as_retry
 from job_processor.settings import check_name, check_positive, check_text, time_zone
@@ -27,8 +27,9 @@ class JobDef:
     """A job by name: what runs it and how.
 
     handler: async or plain function; gets what its parameters are named after (`job`, `signal`,
-        `payload`, `context`), others by position `(job, signal)`. A plain one runs in a thread.
-        None: this process only schedules such jobs, others run them.
+        `payload`, `context`). All others are fields of the payload, by their annotations; required
+        ones without an annotation get `(job, signal)` by position, with a warning. A plain function
+        runs in a thread. None: this process only schedules such jobs, others run them.
     on_job_exited: called once with the job as last written when it has finished, errored or was
         killed while it ran, a crash included.
     resumable: after a shutdown or a crash it is paused and taken up again, else it is errored.
@@ -43,6 +44,9 @@ class JobDef:
 
     Raises DefinitionError when one of these cannot work.
     """
+
+    door: ClassVar[Door] = Door(by_position=("job", "signal"))
+    """How the function becomes a handler."""
 
     handler: Handler | None
     on_job_exited: ExitHook | None = None
@@ -59,7 +63,7 @@ class JobDef:
 
     def __post_init__(self) -> None:
         handler = _elsewhere if self.handler is None else self.handler
-        object.__setattr__(self, "bound", bind_handler(handler, ("job", "signal")))
+        object.__setattr__(self, "bound", bind_handler(handler, self.door))
         _check_common(self)
 
 
@@ -68,7 +72,8 @@ class CronDef:
     """A cron by name: when it fires, what runs it and how.
 
     cron_string: 5 fields, 6 with seconds first, or an alias such as `@hourly`.
-    handler: as a job's, but parameters of other names get `(signal, job)`.
+    handler: as a job's, but a cron has no payload: parameters of other names have a default, or no
+        annotation, and then they get `(signal, job)`, with a warning.
     checkin_margin: minutes of tolerance between planned and actual start; a later start is missed.
     timezone: IANA name; None: the processor's.
     misfire: what follows missed occurrences: `once` runs the standing one, `skip` settles it as
@@ -78,6 +83,9 @@ class CronDef:
 
     Raises DefinitionError when one of these cannot work.
     """
+
+    door: ClassVar[Door] = Door(by_position=("signal", "job"), takes_fields=False)
+    """How the function becomes a handler."""
 
     cron_string: str
     handler: Handler
@@ -97,7 +105,7 @@ class CronDef:
     """What `retry` means."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "bound", bind_handler(self.handler, ("signal", "job")))
+        object.__setattr__(self, "bound", bind_handler(self.handler, self.door))
         _check_common(self)
         with _as_definition_error():
             schedule.parse(self.cron_string)
@@ -111,6 +119,20 @@ class CronDef:
         """Return a hash of what decides when it fires: the expression and the zone."""
         text = f"{schedule.parse(self.cron_string)}\n{self.timezone or default_timezone}"
         return sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class DecoratedJob(JobDef):
+    """A job that is defined by decorating its handler: nothing is given by position."""
+
+    door: ClassVar[Door] = Door()
+
+
+@dataclass(frozen=True, slots=True)
+class DecoratedCron(CronDef):
+    """A cron that is defined by decorating its handler: nothing is given by position."""
+
+    door: ClassVar[Door] = Door(takes_fields=False)
 
 
 Definition: TypeAlias = JobDef | CronDef

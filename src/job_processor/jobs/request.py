@@ -16,7 +16,6 @@ from job_processor.handlers.payloads import TypedPayload
 from job_processor.models import JobStatus, OnConflict, SimpleJob, make
 from job_processor.parts import Parts
 from job_processor.settings import check_name, check_positive
-from job_processor.values import normalize_payload
 
 When: TypeAlias = datetime | timedelta | None
 Payload: TypeAlias = Mapping[str, Any] | TypedPayload | None
@@ -107,8 +106,6 @@ def make_running_job(parts: Parts, request: JobRequest, worker_id: ObjectId) -> 
 def _job(
     request: JobRequest, definition: JobDef, now: datetime, scheduled_for: datetime, **run: Any
 ) -> SimpleJob:
-    payload_type = definition.bound.payload_type
-    payload = request.payload
     fields = {
         "id": ObjectId(),
         "name": request.name,
@@ -126,9 +123,7 @@ def _job(
         "attempts": (),
         "priority": 0,
         "notes": None,
-        "payload": normalize_payload(payload)
-        if payload_type is None
-        else payload_type.check(payload),
+        "payload": definition.bound.stored(request.payload),
         "sync": False,
         "expires_at": None,
         "unique_key": None,

@@ -4,7 +4,7 @@ A pydantic model is pydantic's affair; dataclasses, TypedDicts and msgspec Struc
 Anything else (no annotation, a plain mapping) is taken as it comes.
 """
 
-from job_processor.handlers.payloads.annotations import payload_type
+from job_processor.handlers.payloads.annotations import class_type, payload_type
 from job_processor.handlers.payloads.base import PARAMETER, PayloadType, TypedPayload
 
-__all__ = ["PARAMETER", "PayloadType", "TypedPayload", "payload_type"]
+__all__ = ["PARAMETER", "PayloadType", "TypedPayload", "class_type", "payload_type"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
-import logging
 import sys
 import typing
 from collections.abc import Callable
@@ -16,6 +14,7 @@ from job_processor.handlers.payloads.base import PARAMETER, PayloadType
 from job_processor.handlers.payloads.msgspec_classes import MsgspecType
 from job_processor.handlers.payloads.pydantic_models import PydanticType
 from job_processor.handlers.payloads.secrets import REFUSED, secret_in
+from job_processor.handlers.signature import Unresolved, parameters_of, warn_unresolved
 
 _NO_OBJECTS = (list, tuple, set, frozenset, str, bytes, int, float, bool)
 
@@ -24,10 +23,23 @@ def payload_type(function: Callable[..., Any]) -> PayloadType | None:
     """Return the class that a function's `payload` is annotated with; None: take what comes.
 
     An annotation that cannot be resolved, such as one imported for type checkers only, is warned
-    of. Raises DefinitionError when the library that a class needs is not installed, and for a class
+    of. Raises DefinitionError as `class_type` does.
+    """
+    for parameter in parameters_of(function):
+        if parameter.name == PARAMETER:
+            if isinstance(parameter.annotation, Unresolved):
+                warn_unresolved(function, f"the {PARAMETER}", parameter.annotation)
+                return None
+            return class_type(parameter.annotation)
+    return None
+
+
+def class_type(annotation: Any) -> PayloadType | None:
+    """Return the type of an annotated class that is written as an object; None: it is no such.
+
+    Raises DefinitionError when the library that a class needs is not installed, and for a class
     that cannot be stored.
     """
-    annotation = _annotation(function)
     kind, optional = _without_none(annotation)
     members = [_bare(each) for each in _members(kind)]
     _refuse_lists(kind, members)
@@ -40,31 +52,6 @@ def payload_type(function: Callable[..., Any]) -> PayloadType | None:
     instances = tuple(each for each in members if isinstance(each, type) and not _is_typed(each))
     made = PydanticType if of_pydantic else MsgspecType
     return made(kind, instances, optional=optional)
-
-
-def _annotation(function: Callable[..., Any]) -> Any:
-    """Return the annotation of `payload`, evaluated where it is text."""
-    parameter = inspect.signature(function).parameters.get(PARAMETER)
-    annotation = None if parameter is None else parameter.annotation
-    if not isinstance(annotation, str):
-        return annotation
-    inner: Any = inspect.unwrap(function)
-    while hasattr(inner, "func"):  # functools.partial
-        inner = inner.func
-    if not hasattr(inner, "__globals__"):
-        inner = inner.__call__
-    holder = type("holder", (), {"__annotations__": {PARAMETER: annotation}})
-    try:
-        hints = typing.get_type_hints(holder, globalns=inner.__globals__, include_extras=True)
-    except (NameError, AttributeError, TypeError, SyntaxError) as error:
-        logging.getLogger("job_processor").warning(
-            "the payload of %s is not checked: its annotation %r cannot be resolved (%s)",
-            getattr(function, "__qualname__", function),
-            annotation,
-            error,
-        )
-        return None
-    return hints[PARAMETER]
 
 
 def _without_none(annotation: Any) -> tuple[Any, bool]:

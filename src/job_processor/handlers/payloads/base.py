@@ -48,7 +48,7 @@ class PayloadType(ABC):
 
     def __init__(self, kind: Any, instances: tuple[type[Any], ...], *, optional: bool) -> None:
         self._kind = kind
-        self._instances = instances
+        self.instances = instances
         self._optional = optional
 
     def check(self, payload: object) -> dict[str, Any] | None:
@@ -58,7 +58,7 @@ class PayloadType(ABC):
         InvalidPayloadError, whose message is the library's, when it is not of the class, or would
         not be the same again for the handler; PayloadError for what cannot be stored at all.
         """
-        if isinstance(payload, self._instances):
+        if isinstance(payload, self.instances):
             return self._check_instance(payload)
         if not isinstance(payload, Mapping):
             self._checked(payload)

@@ -27,10 +27,9 @@ from typing import Any
 from job_processor.clock import Clock
 from job_processor.errors import AbortedError
 from job_processor.handlers.abort import AbortController, AbortReason
-from job_processor.handlers.binding import BoundHandler
+from job_processor.handlers.binding import bound_again
 from job_processor.handlers.context import Context, Recorder
 from job_processor.handlers.current import of_job
-from job_processor.handlers.payloads import payload_type
 from job_processor.models import Job, LogLine, Progress
 from job_processor.settings import LOG_LINES
 from job_processor.tasks import in_thread
@@ -109,8 +108,7 @@ def _call(
         importlib.import_module(module)
     function = find(task.module, task.qualname)
     forwarder.take_over()  # from what these modules have set up, as they did in the worker
-    positional, keywords, is_async = task.bound
-    bound = BoundHandler(function, positional, keywords, is_async, payload_type(function))
+    bound = bound_again(function, task.bound)
     arguments, keywords = bound.arguments(task.job, controller.signal, context)
     with of_job(task.current):
         answer = function(*arguments, **keywords)
