@@ -5,12 +5,13 @@ Every model is immutable: a change is a new object. Times are aware, in UTC, to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
+from types import GenericAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, overload
 
 from bson import ObjectId
 
@@ -200,6 +201,28 @@ class SimpleJob(BaseJob):
     """Until when it holds its key, settled or not; None: while it is active."""
     traceparent: str | None = None
     """Where it was made, in the trace of whoever made it, as W3C's header; None: not traced."""
+
+    __class_getitem__: ClassVar[Any] = classmethod(GenericAlias)
+    """`TypedJob[int]` is the same class."""
+
+
+R_co = TypeVar("R_co", covariant=True)
+Awaited = TypeVar("Awaited")
+
+if TYPE_CHECKING:
+
+    class TypedJob(SimpleJob, Generic[R_co]):
+        """A job of a handle, which knows what its handler returns; at run time a SimpleJob."""
+
+        @overload
+        def result(self: TypedJob[Coroutine[Any, Any, Awaited]]) -> Awaited: ...
+        @overload
+        def result(self) -> R_co: ...
+        def result(self) -> Any:
+            """Return what the handler returned, see `SimpleJob.result`."""
+
+else:
+    TypedJob = SimpleJob
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,19 +13,25 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from bson import ObjectId
 
 from job_processor.clock import Clock
-from job_processor.errors import InvalidArgumentError, NotSetUpError, StoreError, WorkerStateError
+from job_processor.errors import (
+    InvalidArgumentError,
+    JobProcessorError,
+    NotSetUpError,
+    StoreError,
+    WorkerStateError,
+)
 from job_processor.events import EventBus, Listener
 from job_processor.handlers.abort import AbortController, AbortSignal
-from job_processor.handlers.definitions import CronDef, Definition, JobDef, Registry
+from job_processor.handlers.definitions import CronDef, CronOptions, Definition, JobDef, Registry
 from job_processor.hooks import Host, Integration, Scopes, Stamps
 from job_processor.jobs import actions, intake, pages, pauses
 from job_processor.jobs.chunks import OnProgress, Requests
-from job_processor.jobs.handle import Define, job_decorator, name_of
+from job_processor.jobs.decorator import Decorator, decorated_cron
 from job_processor.jobs.request import JobRequest, Payload, When
 from job_processor.jobs.selection import query_of
 from job_processor.jobs.services import list_names
@@ -41,7 +47,8 @@ from job_processor.models import (
     Vitals,
     object_id,
 )
-from job_processor.parts import Parts
+from job_processor.parts import Parts, ready_parts_of
+from job_processor.portal import Portal
 from job_processor.settings import (
     CLOSE_TIMEOUT,
     COUNT_CAP_OF_SELECTIONS,
@@ -158,6 +165,8 @@ class JobProcessor:
         self._running: Engine | None = None
         """What runs jobs here, once something needs it."""
         self._worker: Worker | None = None
+        self._portal = Portal(self)
+        """For synchronous code."""
         self.install(*integrations)
 
     # --- what it is made of ---------------------------------------------------------------------
@@ -182,27 +191,25 @@ class JobProcessor:
         """Where the database is, without credentials."""
         return self._parts.store.address
 
-    def job(self, name: str | None = None, **options: Any) -> Define:
-        """Define a job by decorating its handler; `options` are those of `JobDef`.
+    @property
+    def job(self) -> Decorator:
+        """Define a job by decorating its handler: `@processor.job`, or with options of `JobDef`.
 
-        Without a name it gets the function's. The function becomes a `JobHandle`, whose `schedule`
-        takes a payload of the class that the parameter `payload` is annotated with; called, it is
-        still the function. Raises DefinitionError, and SharedDatabaseError as `setup` does.
+        `@processor.job("name", retry=3)`. Without a name it gets the function's. The function
+        becomes a `JobHandle`, whose `schedule` takes its parameters; called, it is still the
+        function. Raises DefinitionError, and SharedDatabaseError as `setup` does.
         """
-        return job_decorator(self, self._define, name, options)
+        return Decorator(self._define, lambda: self)
 
-    def cron(self, cron_string: str, name: str | None = None, **options: Any) -> Callable[[F], F]:
+    def cron(
+        self, cron_string: str, name: str | None = None, **options: Unpack[CronOptions]
+    ) -> Callable[[F], F]:
         """Define a cron by decorating its handler; `options` are those of `CronDef`.
 
         Without a name it gets the function's. Raises DefinitionError, and SharedDatabaseError as
         `setup` does.
         """
-
-        def define(handler: F) -> F:
-            self._define(name_of(name, handler), CronDef(cron_string, handler, **options))
-            return handler
-
-        return define
+        return decorated_cron(self._define, cron_string, name, options)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each event of this process; returns a function that ends it."""
@@ -324,6 +331,7 @@ class JobProcessor:
         vars(twin).update(
             _parts=parts, _closed=False, _loop=None, _waiting=None, _running=None, _worker=None
         )
+        vars(twin)["_portal"] = Portal(twin)
         return twin
 
     # --- jobs -----------------------------------------------------------------------------------
@@ -375,6 +383,20 @@ class JobProcessor:
             unique_for,
         )
         return await intake.schedule(parts, request, session)
+
+    def schedule_sync(self, request: JobRequest) -> SimpleJob:
+        """Store a job from synchronous code, which waits; return it as it is in the database.
+
+        It needs no `setup()`: an event loop in a thread of its own, one for each process, has
+        connections of its own. Raises what `schedule_job` does; JobProcessorError where an event
+        loop runs; InvalidArgumentError for a database that only one event loop can use.
+        """
+        if is_in_loop():
+            raise JobProcessorError(
+                "an event loop runs here, and would stand still meanwhile; write `await "
+                "….schedule(…)`"
+            )
+        return self._portal.call(lambda twin: intake.schedule(ready_parts_of(twin), request))
 
     async def schedule_jobs(
         self,
@@ -763,6 +785,7 @@ class JobProcessor:
                 raise WorkerStateError("close the processor before its db or clock is changed")
             self._parts = replace(self._parts, store=open_store(db, settings))
             self._db, self._closed = db, False
+            self._portal = Portal(self)
         self._parts = replace(self._parts, settings=settings, clock=clock)
         if self._running is not None:
             self._running.close()
@@ -802,6 +825,15 @@ class JobProcessor:
             get_vitals=self.get_vitals,
             count_waiting=self.count_waiting,
         )
+
+
+def is_in_loop() -> bool:
+    """True where asyncio runs an event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def running_loop() -> asyncio.AbstractEventLoop:

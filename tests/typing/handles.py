@@ -77,10 +77,13 @@ async def mapping(payload: Mapping[str, Any]) -> None:
 
 async def right() -> None:
     """Schedule as one should."""
-    assert_type(only, JobHandle[Model])
-    assert_type(any_order, JobHandle[Data])
-    assert_type(everything, JobHandle[Typed])
-    assert_type(await only.schedule(Model(width=1)), SimpleJob)
+    assert_type((await only.schedule(Model(width=1))).result(), int)
+    assert_type((await only.run(Model(width=1))).result(), int)
+    assert_type((await any_order.wait(await any_order.schedule(Data(1)))).result(), None)
+    assert_type(await only(Model(width=1)), int)
+    job: SimpleJob = await only.schedule(Model(width=1))
+    handle: JobHandle[..., Any] = only
+    await handle.wait(job)
     await any_order.schedule(Data(1), timedelta(hours=1), 3, unique_key="k")
     await everything.schedule({"width": 1})
     await optional.schedule(None)
@@ -92,6 +95,10 @@ async def right() -> None:
     await processor.schedule_job("only", Model(width=1))
     await processor.schedule_job("other", Data(1))
     await processor.schedule_jobs([("other", Data(1)), JobRequest("only", Model(width=1)), "plain"])
+    await processor.schedule_jobs([only.request(Model(width=1)), untyped.request()])
+    await only.options(priority=3).schedule(Model(width=1))
+    await only.schedule_many([Model(width=1)])
+    only.schedule_sync(Model(width=1))
     JobDef(any_order.handler, executor="process")
 
 
@@ -104,5 +111,7 @@ async def wrong() -> None:
     await everything.schedule({"height": 1})  # type: ignore[typeddict-item]  # pyright: ignore[reportArgumentType]
     await optional.schedule(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await untyped.schedule(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    only.request(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    only.schedule_sync()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await only.schedule(Model(width=1), "now")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await processor.schedule_job("only", 1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -1,4 +1,7 @@
-"""`handles.py` checked by pyright, as a user's editor does; mypy checks it with all of ours."""
+"""`handles.py` and `fields.py` checked by pyright, as a user's editor does.
+
+mypy checks them with all of ours.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CHECKED = Path(__file__).with_name("handles.py")
+CHECKED = [Path(__file__).with_name(name) for name in ("handles.py", "fields.py")]
 
 
 @pytest.mark.slow
 def test_pyright(tmp_path: Path) -> None:
     """It sees what is right, and every mark of an error is needed."""
     config = {
-        "include": [str(CHECKED)],
+        "include": [str(each) for each in CHECKED],
         "extraPaths": [str(ROOT / "src")],
         "typeCheckingMode": "standard",
         "enableTypeIgnoreComments": False,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.util import find_spec
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias, TypedDict
 
 from job_processor import schedule
 from job_processor.errors import DefinitionError, InvalidArgumentError, UnknownJobError
@@ -20,6 +20,27 @@ Handler: TypeAlias = Callable[..., Any]
 ExitHook: TypeAlias = Callable[[Any], Awaitable[object] | object]
 Misfire: TypeAlias = Literal["once", "skip", "all"]
 Executor: TypeAlias = Literal["async", "thread", "process"]
+
+
+class JobOptions(TypedDict, total=False):
+    """The options of a `JobDef`; of the decorator, and defaults of a processor."""
+
+    on_job_exited: ExitHook | None
+    resumable: bool
+    tag: str | None
+    exclusive: bool
+    max_runtime_in_minutes: float | None
+    retry: Retry | int | None
+    discard_result: bool
+    executor: Executor | None
+
+
+class CronOptions(JobOptions, total=False):
+    """The options of a `CronDef`, beside when it fires."""
+
+    checkin_margin: float
+    timezone: str | None
+    misfire: Misfire
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,41 +1,229 @@
-"""What the decorator of a job returns: the handler, and a typed way to schedule it."""
+"""What the decorator of a job returns: the handler, and typed ways to schedule it."""
 
 from __future__ import annotations
 
+import copy
+import difflib
 import functools
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar, overload
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    ParamSpec,
+    Self,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    Unpack,
+)
+
+from bson import ObjectId
 
 from job_processor.errors import InvalidArgumentError
-from job_processor.handlers.definitions import JobDef
+from job_processor.handlers.fields import Fields
+from job_processor.jobs.chunks import OnProgress, Requests
 from job_processor.jobs.intake import schedule
 from job_processor.jobs.request import JobRequest, When
-from job_processor.models import OnConflict, SimpleJob
+from job_processor.models import OnConflict, SimpleJob, TypedJob
 from job_processor.parts import ready_parts_of
 
-P = TypeVar("P", contravariant=True)  # noqa: PLC0105  # that of a payload
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+T = TypeVar("T")
 Payload: TypeAlias = Mapping[str, Any] | None
+_ELSEWHERE = ("delay", "apply_async", "enqueue", "kiq", "defer", "send", "perform_async")
+"""What other packages call it."""
 
 
-class JobHandle(Generic[P]):
-    """A job by its handler: call it as the function that it is, or schedule it."""
+class ScheduleOptions(TypedDict, total=False):
+    """What is said of a job beside its payload; as `schedule_job` has it."""
 
-    def __init__(self, name: str, handler: Callable[..., Any], processor: Any) -> None:
+    scheduled_for: When
+    priority: int
+    expires_at: When
+    unique_key: str | None
+    on_conflict: OnConflict | None
+    unique_for: float | None
+    session: Any
+
+
+class JobHandle(Generic[P, R_co]):
+    """A job by its handler: call it as the function that it is, or schedule it.
+
+    P: what `schedule` takes: the fields of the payload. R_co: what a call of the handler returns.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        handler: Callable[..., Any],
+        processor: Callable[[], Any],
+        fields: Fields | None = None,
+    ) -> None:
         self.name = name
         self.handler = handler
         self._processor = processor
+        self._fields = fields
+        self._options: ScheduleOptions = {}
         functools.update_wrapper(self, handler, updated=())
 
-    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+    def __call__(self, *arguments: P.args, **keywords: P.kwargs) -> R_co:
         """Call the handler itself, here and now, without any job."""
-        return self.handler(*arguments, **keywords)
+        return self.handler(*arguments, **keywords)  # type: ignore[no-any-return]  # as it says
 
     def __repr__(self) -> str:
         return f"<job {self.name!r}: {self.handler!r}>"
 
+    if not TYPE_CHECKING:  # a type checker knows the names there are
+
+        def __getattr__(self, name: str) -> Any:
+            """Say what is meant by the names of other packages."""
+            if name in _ELSEWHERE:
+                told = f"a job has no {name!r}; write {self.__dict__.get('name')}.schedule(…)"
+                raise AttributeError(told)
+            raise AttributeError(f"a job has no attribute {name!r}")
+
+    def options(self, **options: Unpack[ScheduleOptions]) -> Self:
+        """Return this job with options for what is scheduled by it: `send.options(priority=3)`.
+
+        They are those of `schedule_job`: scheduled_for, priority, expires_at, unique_key,
+        on_conflict, unique_for, session. Raises InvalidArgumentError for others.
+        """
+        for name in options:
+            if name not in ScheduleOptions.__annotations__:
+                raise InvalidArgumentError("options", name, _allowed(name))
+        chosen = copy.copy(self)
+        chosen._options = {**self._options, **options}  # noqa: SLF001  # a copy of this
+        return chosen
+
+    async def schedule(self, *arguments: P.args, **fields: P.kwargs) -> TypedJob[R_co]:
+        """Store a job with these fields, as `schedule_job` does.
+
+        Raises InvalidPayloadError for a field that is missing, unknown or wrong.
+        """
+        return await self._schedule(self._request(self._payload(arguments, fields)))
+
+    async def run(self, *arguments: P.args, **fields: P.kwargs) -> TypedJob[R_co]:
+        """Run a job with these fields here and now, as `run_job` does; return it settled."""
+        return await self._run(self._payload(arguments, fields))
+
+    def schedule_sync(self, *arguments: P.args, **fields: P.kwargs) -> TypedJob[R_co]:
+        """Store a job from synchronous code: a view of Flask or Django, a thread, a script.
+
+        It needs no `setup()`. Raises what `schedule` does; JobProcessorError where an event loop
+        runs, for which it would wait; InvalidArgumentError for a database that only one event loop
+        can use.
+        """
+        return self._schedule_sync(self._payload(arguments, fields))
+
+    def request(self, *arguments: P.args, **fields: P.kwargs) -> JobRequest:
+        """Return the job for `schedule_jobs`, among others of any name."""
+        return self._request(self._payload(arguments, fields))
+
+    async def schedule_many(
+        self,
+        payloads: Iterable[Any] | AsyncIterable[Any],
+        *,
+        on_progress: OnProgress | None = None,
+        return_jobs: bool = True,
+    ) -> list[TypedJob[R_co]]:
+        """Store a job for each payload, 1,000 in one write, as `schedule_jobs` does.
+
+        payloads: mappings of the fields, `{"to": "ada"}`, or where the handler takes a payload,
+            payloads; from an iterable, plain or async.
+        """
+        requests: Requests
+        if isinstance(payloads, AsyncIterable):
+            requests = self._requests_async(payloads)
+        elif isinstance(payloads, Mapping | str | bytes) or not isinstance(payloads, Iterable):
+            allowed = "allowed is an iterable of payloads: write [payload] for a single one"
+            raise InvalidArgumentError("payloads", type(payloads), allowed)
+        else:
+            requests = self._requests(payloads)
+        jobs: Any = await self._processor().schedule_jobs(
+            requests,
+            session=self._options.get("session"),
+            on_progress=on_progress,
+            return_jobs=return_jobs,
+        )
+        return jobs  # type: ignore[no-any-return]  # as their handler says
+
+    async def wait(
+        self, job: SimpleJob | ObjectId | str, timeout: float | None = None
+    ) -> TypedJob[R_co]:
+        """Return a job of this name once it is settled, as `wait_for_job` does."""
+        job_id = job.id if isinstance(job, SimpleJob) else job
+        settled = await self._processor().wait_for_job(job_id, timeout)
+        if not isinstance(settled, SimpleJob) or settled.name != self.name:
+            allowed = f"allowed is a job {self.name!r}; this is a {settled.name!r}"
+            raise InvalidArgumentError("job", job_id, allowed)
+        return settled  # type: ignore[return-value]  # as its handler says
+
+    def _payload(self, arguments: tuple[Any, ...], fields: dict[str, Any]) -> Any:
+        """Return the payload of a call; raises InvalidPayloadError."""
+        return fields if self._fields is None else self._fields.bind(arguments, fields)
+
+    async def _schedule(self, request: JobRequest, session: Any = None) -> TypedJob[R_co]:
+        session = session or self._options.get("session")
+        job: Any = await schedule(ready_parts_of(self._processor()), request, session)
+        return job  # type: ignore[no-any-return]  # as its handler says
+
+    def _schedule_sync(self, payload: Any) -> TypedJob[R_co]:
+        if self._options.get("session") is not None:
+            allowed = "allowed is none from synchronous code: a transaction is of its event loop"
+            raise InvalidArgumentError("session", self._options["session"], allowed)
+        job: Any = self._processor().schedule_sync(self._request(payload))
+        return job  # type: ignore[no-any-return]  # as its handler says
+
+    async def _run(self, payload: Any) -> TypedJob[R_co]:
+        if self._options:
+            allowed = "allowed are none: it runs here and now"
+            raise InvalidArgumentError("options", tuple(self._options), allowed)
+        job: Any = await self._processor().run_job(self.name, payload)
+        return job  # type: ignore[no-any-return]  # as its handler says
+
+    def _request(self, payload: Any) -> JobRequest:
+        request = JobRequest(self.name, payload)
+        return self._with_options(request) if self._options else request
+
+    def _with_options(self, request: JobRequest) -> JobRequest:
+        """Return a request with the options of this handle where it has none of its own."""
+        plain = JobRequest(self.name)
+        given: dict[str, Any] = {
+            name: value
+            for name, value in self._options.items()
+            if name != "session" and getattr(request, name) == getattr(plain, name)
+        }
+        return replace(request, **given)
+
+    def _requests(self, payloads: Iterable[Any]) -> Iterator[JobRequest]:
+        return (self._request(payload) for payload in payloads)
+
+    async def _requests_async(self, payloads: AsyncIterable[Any]) -> AsyncIterator[JobRequest]:
+        async for payload in payloads:
+            yield self._request(payload)
+
+
+class GivenHandle(JobHandle[P, R_co]):
+    """That of a handler that also gets the job, its signal or its context."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, *arguments: Any, **keywords: Any) -> R_co:
+            """Call the handler itself, here and now, without any job."""
+
+
+class PayloadHandle(JobHandle[..., R_co], Generic[T, R_co]):
+    """That of a handler that takes its payload whole.
+
+    T: the class of the payload. R_co: what a call of the handler returns.
+    """
+
     async def schedule(
         self,
-        payload: P,
+        payload: T,
         scheduled_for: When = None,
         priority: int = 0,
         expires_at: When = None,
@@ -44,11 +232,12 @@ class JobHandle(Generic[P]):
         on_conflict: OnConflict | None = None,
         unique_for: float | None = None,
         session: Any = None,
-    ) -> SimpleJob:
+    ) -> TypedJob[R_co]:
         """Do as `schedule_job` does, with a payload of the class that the handler names."""
+        whole: Any = payload
         request = JobRequest(
             self.name,
-            payload,  # type: ignore[arg-type]  # P is no bound of a Payload for type checkers
+            whole,
             scheduled_for,
             priority,
             expires_at,
@@ -56,15 +245,24 @@ class JobHandle(Generic[P]):
             on_conflict,
             unique_for,
         )
-        return await schedule(ready_parts_of(self._processor), request, session)
+        if self._options:
+            request = self._with_options(request)
+        return await self._schedule(request, session)
 
-    async def run(self, payload: P) -> SimpleJob:
+    async def run(self, payload: T) -> TypedJob[R_co]:
         """Do as `run_job` does, with a payload of the class that the handler names."""
-        job: SimpleJob = await self._processor.run_job(self.name, payload)
-        return job
+        return await self._run(payload)
+
+    def schedule_sync(self, payload: T) -> TypedJob[R_co]:
+        """Store a job from synchronous code, see `JobHandle.schedule_sync`."""
+        return self._schedule_sync(payload)
+
+    def request(self, payload: T) -> JobRequest:
+        """Return the job for `schedule_jobs`, among others of any name."""
+        return self._request(payload)
 
 
-class PlainJobHandle(JobHandle[Payload]):
+class PlainJobHandle(PayloadHandle[Payload, R_co], Generic[R_co]):
     """That of a handler whose payload has no class: any mapping, or none."""
 
     async def schedule(
@@ -78,103 +276,34 @@ class PlainJobHandle(JobHandle[Payload]):
         on_conflict: OnConflict | None = None,
         unique_for: float | None = None,
         session: Any = None,
-    ) -> SimpleJob:
+    ) -> TypedJob[R_co]:
         """Do as `schedule_job` does."""
-        request = JobRequest(
-            self.name,
+        return await super().schedule(
             payload,
             scheduled_for,
             priority,
             expires_at,
-            unique_key,
-            on_conflict,
-            unique_for,
+            unique_key=unique_key,
+            on_conflict=on_conflict,
+            unique_for=unique_for,
+            session=session,
         )
-        return await schedule(ready_parts_of(self._processor), request, session)
 
-    async def run(self, payload: Payload = None) -> SimpleJob:
+    async def run(self, payload: Payload = None) -> TypedJob[R_co]:
         """Do as `run_job` does."""
         return await super().run(payload)
 
+    def schedule_sync(self, payload: Payload = None) -> TypedJob[R_co]:
+        """Store a job from synchronous code, see `JobHandle.schedule_sync`."""
+        return super().schedule_sync(payload)
 
-class _Payload(Protocol[P]):
-    def __call__(self, *, payload: P) -> Any: ...
-
-
-class _PayloadSignal(Protocol[P]):
-    def __call__(self, *, payload: P, signal: Any) -> Any: ...
-
-
-class _PayloadContext(Protocol[P]):
-    def __call__(self, *, payload: P, context: Any) -> Any: ...
+    def request(self, payload: Payload = None) -> JobRequest:
+        """Return the job for `schedule_jobs`, among others of any name."""
+        return super().request(payload)
 
 
-class _PayloadJob(Protocol[P]):
-    def __call__(self, *, payload: P, job: Any) -> Any: ...
-
-
-class _PayloadSignalContext(Protocol[P]):
-    def __call__(self, *, payload: P, signal: Any, context: Any) -> Any: ...
-
-
-class _PayloadJobSignal(Protocol[P]):
-    def __call__(self, *, payload: P, job: Any, signal: Any) -> Any: ...
-
-
-class _PayloadJobContext(Protocol[P]):
-    def __call__(self, *, payload: P, job: Any, context: Any) -> Any: ...
-
-
-class _PayloadJobSignalContext(Protocol[P]):
-    def __call__(self, *, payload: P, job: Any, signal: Any, context: Any) -> Any: ...
-
-
-class Define(Protocol):
-    """The decorator: from a handler to its handle, by the class of its parameter `payload`."""
-
-    @overload
-    def __call__(self, handler: _Payload[P]) -> JobHandle[P]: ...
-    @overload
-    def __call__(self, handler: _PayloadSignal[P]) -> JobHandle[P]: ...
-    @overload
-    def __call__(self, handler: _PayloadContext[P]) -> JobHandle[P]: ...
-    @overload
-    def __call__(self, handler: _PayloadJob[P]) -> JobHandle[P]: ...
-    @overload
-    def __call__(self, handler: _PayloadSignalContext[P]) -> JobHandle[P]: ...
-    @overload
-    def __call__(self, handler: _PayloadJobSignal[P]) -> JobHandle[P]: ...
-    @overload
-    def __call__(self, handler: _PayloadJobContext[P]) -> JobHandle[P]: ...
-    @overload
-    def __call__(self, handler: _PayloadJobSignalContext[P]) -> JobHandle[P]: ...
-    @overload
-    def __call__(self, handler: Callable[..., Awaitable[object] | object]) -> PlainJobHandle: ...
-    def __call__(self, handler: Any) -> Any:
-        """Define the job."""
-
-
-def job_decorator(
-    processor: Any, add: Callable[[str, JobDef], object], name: str | None, options: dict[str, Any]
-) -> Define:
-    """Return what defines a job of a processor by decorating its handler.
-
-    add: takes the definition in under its name.
-    """
-
-    def define(handler: Any) -> JobHandle[Any]:
-        function = handler.handler if isinstance(handler, JobHandle) else handler
-        definition, called = JobDef(function, **options), name_of(name, handler)
-        add(called, definition)
-        plain = definition.bound.payload_type is None
-        return (PlainJobHandle if plain else JobHandle)(called, function, processor)
-
-    typed: Any = define
-    return typed  # type: ignore[no-any-return]  # its overloads say what it returns
-
-
-def name_of(name: str | None, handler: Callable[..., Any]) -> str:
-    """Return the name of a definition: as given, or the handler's own."""
-    if callable(name):
-        raise InvalidArgumentError("name", name, "write @processor.job() with parentheses")
-    return name if name is not None else getattr(handler, "__name__", type(handler).__name__)
+def _allowed(name: str) -> str:
+    known = list(ScheduleOptions.__annotations__)
+    near = difflib.get_close_matches(name, known, 1)
+    meant = f"did you mean {near[0]!r}? " if near else ""
+    return f"{meant}allowed are {', '.join(known)}"

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from job_processor.errors import InvalidPayloadError, PayloadError, shorten
+from job_processor.errors import DefinitionError, InvalidPayloadError, PayloadError, shorten
 from job_processor.handlers.fields.annotations import kind_of
 from job_processor.handlers.fields.base import Kind, WrongValueError
 from job_processor.handlers.fields.kinds import Anything
@@ -68,6 +68,8 @@ class Fields:
         """Return the payload of a call; raises InvalidPayloadError for too many, or one twice."""
         if not arguments:
             return keywords
+        if len(arguments) == 1 and not keywords:
+            self._check_no_payload(arguments[0])
         payload = dict(zip(self._positional, arguments, strict=False))
         if len(payload) < len(arguments):
             told = f"it has {len(arguments)} values by position, of {len(self._positional)} fields"
@@ -77,6 +79,17 @@ class Fields:
             raise self._refused(arguments, f"{_listed(twice)} is given twice")
         payload.update(keywords)
         return payload
+
+    def _check_no_payload(self, value: Any) -> None:
+        """Refuse a mapping of the fields in the place of the first, which takes no mapping."""
+        names = self._positional
+        if not isinstance(value, Mapping) or not names or not value.keys() & self._writers.keys():
+            return
+        try:
+            self._writers[names[0]](value)
+        except WrongValueError:
+            told = f"it is the first field, {names[0]!r}; write {self._name}.schedule(**payload)"
+            raise InvalidPayloadError(PAYLOAD, value, told) from None
 
     def check(self, payload: object) -> dict[str, Any]:
         """Return what is to be stored of a payload: the fields that are given, defaults are not.
@@ -157,7 +170,11 @@ def _kind(function: Callable[..., Any], parameter: Parameter) -> Kind:
     if isinstance(parameter.annotation, Unresolved):
         warn_unresolved(function, f"the field {parameter.name!r}", parameter.annotation)
         return Anything()
-    return kind_of(parameter.annotation, parameter.name)
+    try:
+        return kind_of(parameter.annotation, parameter.name)
+    except DefinitionError as error:
+        where = f"{getattr(function, '__name__', function)}({parameter.name}: …)"
+        raise DefinitionError(where, error.value, error.allowed) from error.__cause__
 
 
 def _listed(names: Iterable[Any]) -> str:
