@@ -51,6 +51,11 @@ class Portal:
             future.cancel()
             raise
 
+    @property
+    def is_open(self) -> bool:
+        """True when this process has connections by it."""
+        return os.getpid() in self._runtimes
+
     def close(self) -> None:
         """Give the connections of this process back; a later call makes new ones."""
         _close_here(self._runtimes)

@@ -57,6 +57,7 @@ from job_processor.settings import (
 )
 from job_processor.store.opening import open_store
 from job_processor.store.searches import Searches
+from job_processor.tasks import in_thread
 
 if TYPE_CHECKING:
     from job_processor.crons.manage import CronInfo
@@ -272,6 +273,8 @@ class JobProcessor:
             waiting.close()
         if engine is not None:
             await engine.end()
+        if self._portal.is_open:
+            await in_thread(self._portal.close, "job-processor-portal")
         try:
             async with asyncio.timeout(2 * CLOSE_TIMEOUT):
                 await store.close()

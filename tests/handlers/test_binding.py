@@ -5,11 +5,19 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import pytest
 
-from job_processor import DefinitionError, InvalidArgumentError, JobDef
+from job_processor import (
+    AbortSignal,
+    Context,
+    CronTask,
+    DefinitionError,
+    InvalidArgumentError,
+    JobDef,
+    SimpleJob,
+)
 from job_processor.events import EventBus
 from job_processor.handlers.binding import Door, bind_handler
 
@@ -85,15 +93,126 @@ def test_parameters_are_filled_by_name_then_by_position(
     "function",
     [
         lambda a, b, c: None,
-        lambda *, other: None,
         "not a function",
         None,
     ],
 )
 def test_what_cannot_be_called_is_refused(function: Any) -> None:
-    """A third positional parameter, a required keyword of another name, no callable: refused."""
+    """A third positional parameter without an annotation, no callable: refused."""
     with pytest.raises(DefinitionError, match="handler"):
         bind_handler(function, JOB)
+
+
+NAMED = Door()
+NAMED_CRON = Door(takes_fields=False)
+
+
+def fields_of(function: Callable[..., Any], door: Door) -> tuple[str, ...] | None:
+    fields = bind_handler(function, door).fields
+    return None if fields is None else fields.parameters
+
+
+def by_class(
+    task: SimpleJob, stop: AbortSignal, to: str, more: Context | None = None
+) -> tuple[Any, ...]:
+    return task, stop, to, more
+
+
+def unresolved(stop: missing.AbortSignal, to: str) -> tuple[Any, ...]:  # type: ignore[name-defined]  # noqa: F821  # what is tested
+    return stop, to
+
+
+class Seen(Protocol):
+    attempt: int
+
+
+@pytest.mark.parametrize(
+    ("function", "door", "expected"),
+    [
+        (lambda a, b=2: 1, NAMED, ("a", "b")),
+        (lambda _job, _signal, a: 1, NAMED, ("a",)),
+        (lambda _job, _signal: 1, NAMED, None),
+        (lambda job, **others: 1, NAMED, ("others",)),
+        (lambda *args: 1, NAMED, None),
+        (lambda payload, a=1: 1, NAMED, None),
+        (by_class, NAMED, ("to",)),
+        (by_class, JOB, ("to",)),
+        (unresolved, NAMED, ("to",)),
+        (lambda a, b: 1, JOB, None),
+        (lambda a, b=2: 1, JOB, None),
+        (lambda a=1: 1, NAMED_CRON, None),
+    ],
+)
+def test_what_is_a_field(function: Any, door: Door, expected: object) -> None:
+    """All that no name and no class fills, where there is a payload and no place fills it."""
+    assert fields_of(function, door) == expected
+
+
+def test_classes_fill_under_any_name() -> None:
+    """What is annotated as a job, a signal or a context gets it, beside fields."""
+
+    class Job:
+        payload: ClassVar[Any] = {"to": "ada"}
+
+    arguments, keywords = bind_handler(by_class, NAMED).arguments(Job, "signal", "context")
+    assert by_class(*arguments, **keywords) == (Job, "signal", "ada", "context")
+    assert bind_handler(by_class, NAMED).wants_context
+
+
+@pytest.mark.parametrize(
+    ("annotation", "name"),
+    [
+        ("str", "job"),
+        ("int", "signal"),
+        ("dict", "context"),
+        ("str", "payload"),
+        ("Context", "job"),
+    ],
+)
+def test_a_name_that_stands_for_something_else_is_refused(annotation: str, name: str) -> None:
+    """A field may not be named as what a handler can ask for."""
+    names: dict[str, Any] = {"Context": Context}
+    exec(f"def handler({name}: {annotation}): ...", names)  # noqa: S102  # a line for each case
+    for door in (NAMED, JOB):
+        with pytest.raises(DefinitionError, match=f"{name}: .*gets the {name}"):
+            bind_handler(names["handler"], door)
+
+
+@pytest.mark.parametrize(
+    "annotation", [Any, object, Seen, SimpleJob | CronTask, "SimpleJob | None"]
+)
+def test_what_a_job_may_be_annotated_with(annotation: Any) -> None:
+    """Its classes, and what says nothing against them."""
+
+    def handler(job: Any) -> Any:
+        return job
+
+    handler.__annotations__["job"] = annotation
+    assert bind_handler(handler, NAMED).positional == ("job",)
+
+
+@pytest.mark.parametrize(
+    ("function", "door", "told"),
+    [
+        (lambda payload, to: 1, NAMED, "'to' cannot be filled; it takes the whole payload"),
+        (lambda to: 1, NAMED_CRON, "'to' cannot be filled; a cron has no payload"),
+        (lambda *, to: 1, NAMED_CRON, "a cron has no payload"),
+        (by_class, CRON, "'to' cannot be filled; a cron has no payload"),
+    ],
+)
+def test_what_cannot_be_filled_is_refused(function: Any, door: Door, told: str) -> None:
+    """Where it is defined, with the reason."""
+    with pytest.raises(DefinitionError, match=told):
+        bind_handler(function, door)
+
+
+def test_filling_by_position_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    """It is a convention of the Node package, and nothing else is."""
+    with caplog.at_level(logging.WARNING, "job_processor"):
+        JobDef(named)
+        assert caplog.text == ""
+        JobDef(positional)
+    assert "positional: 'a' gets the job, 'b' gets the signal, by position" in caplog.text
 
 
 def test_async_is_seen_through_partials_and_objects() -> None:

@@ -260,7 +260,7 @@ async def test_a_handle(processors: Processors) -> None:
     assert (job.name, job.payload, job.priority, job.unique_key) == ("resize", {"a": 1}, 2, "k")
     assert (await plain.run()).result() == 3
     assert (await plain.schedule()).name == "plain"
-    again: JobHandle[Any] = processor.job("again")(plain)
+    again: JobHandle[..., Any] = processor.job("again")(plain)
     assert again.handler is plain.handler
     assert (await again.run(None)).result() == 3
 

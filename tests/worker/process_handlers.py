@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from datetime import date
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,11 @@ class Data:
 def take_data(payload: Data) -> str:
     """Return what came."""
     return repr(payload)
+
+
+def take_fields(data: Data, on: date, times: int = 1, *, run: Context) -> str:
+    """Return what came."""
+    return f"{data!r} {on!r} {times} {run.attempt}"
 
 
 def add(payload: dict[str, int]) -> dict[str, int]:

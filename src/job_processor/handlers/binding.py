@@ -273,7 +273,9 @@ def _argument(parameter: Parameter) -> Argument | None:
 
 def _by_class(annotation: Any) -> Argument | None:
     if isinstance(annotation, Unresolved):
-        last = annotation.text.replace(" ", "").removesuffix("|None").rpartition(".")[2]
+        last = (
+            annotation.text.strip("'\"").replace(" ", "").removesuffix("|None").rpartition(".")[2]
+        )
         return _BY_TEXT.get(last)
     found = {
         argument
