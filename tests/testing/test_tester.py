@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import Enum
 from typing import Any
 
 import pytest
 
 from job_processor import (
     InvalidArgumentError,
+    InvalidPayloadError,
     JobDef,
     JobProcessor,
     JobStatus,
@@ -119,6 +122,51 @@ async def test_what_was_scheduled(processor: JobProcessor) -> None:
                 tester.assert_scheduled("a", **wrong)
         with pytest.raises(AssertionError, match="no job 'a' was to be scheduled"):
             tester.assert_not_scheduled("a")
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+@dataclass
+class Resize:
+    image: str
+    day: date
+
+
+async def test_what_is_asserted_of_a_payload() -> None:
+    """By name or handle: a model, single fields as their handler has them, a part of a mapping."""
+    processor = JobProcessor("sqlite://")
+
+    @processor.job
+    async def send(
+        to: str, on: date, user: dict[str, Any], colour: Colour = Colour.RED
+    ) -> None: ...
+
+    @processor.job
+    async def resize(payload: Resize) -> None: ...
+
+    @processor.job
+    async def untyped(payload: Any) -> None: ...
+
+    day = date(2026, 5, 1)
+    async with in_memory(processor, START) as tester:
+        job = await send.schedule("ada", day, {"id": 7, "name": {"first": "Ada", "last": "L"}})
+        assert tester.assert_scheduled(send, to="ada", on=day) == job
+        assert tester.assert_scheduled("send", part={"user": {"name": {"first": "Ada"}}}) == job
+        for wrong in ({"to": "eve"}, {"user": {"id": 8}}, {"colour": Colour.RED}):
+            with pytest.raises(AssertionError, match="'send', with .* in its payload, at least"):
+                tester.assert_scheduled(send, part=wrong)
+        with pytest.raises(InvalidPayloadError, match="did you mean 'to'"):
+            tester.assert_scheduled(send, too="ada")
+        small = await resize.schedule(Resize("a.png", day))
+        assert tester.assert_scheduled(resize, Resize("a.png", day), image="a.png") == small
+        with pytest.raises(AssertionError, match="0 jobs"):
+            tester.assert_scheduled(resize, Resize("b.png", day))
+        any_job = await untyped.schedule({"colour": "red", "on": ["2026-05-01"]})
+        assert tester.assert_scheduled("untyped", colour=Colour.RED, on=[day]) == any_job
+        with pytest.raises(AssertionError, match="no job 'send' was to be scheduled"):
+            tester.assert_not_scheduled(send)
 
 
 async def test_what_never_ends_is_told() -> None:

@@ -11,6 +11,10 @@ from typing import Any, TypeAlias
 
 from job_processor.errors import JobTimeoutError
 from job_processor.events import Event, EventKind
+from job_processor.handlers.binding import BoundHandler
+from job_processor.handlers.fields import plain_of
+from job_processor.handlers.payloads import TypedPayload
+from job_processor.jobs.handle import JobHandle
 from job_processor.models import Job, JobStatus, SimpleJob
 from job_processor.processor import JobProcessor
 from job_processor.settings import IN_MEMORY
@@ -20,7 +24,7 @@ from job_processor.values import normalize_payload
 DRAIN_TIMEOUT = 30.0
 """Seconds after which what is due should have been run, unless a test says otherwise."""
 
-AnyPayload: TypeAlias = Mapping[str, Any] | EllipsisType | None
+AnyPayload: TypeAlias = Mapping[str, Any] | TypedPayload | EllipsisType | None
 
 
 class JobTester:
@@ -59,36 +63,54 @@ class JobTester:
 
     def assert_scheduled(
         self,
-        name: str,
+        name: str | JobHandle[..., Any],
         payload: AnyPayload = ...,
         scheduled_for: datetime | timedelta | EllipsisType = ...,
         *,
         count: int | None = None,
+        part: Mapping[str, Any] | None = None,
+        **fields: Any,
     ) -> Job:
         """Return the last job of this name that was scheduled with these values.
 
-        payload: exactly this one, after what is stored of it. scheduled_for: a moment, or a delay
-        from when it was scheduled. count: how many there must be; None: at least one. Raises
-        AssertionError that lists what was scheduled.
+        name: or the job's handle. payload: exactly this one, a mapping or an instance of the class
+        that the handler names. fields: those of the payload that matter, `to="ada"`; part: the same
+        as a mapping; of a mapping in it, too, only what is given matters. scheduled_for: a moment,
+        or a delay from when it was scheduled. count: how many there must be; None: at least one.
+
+        Raises AssertionError that lists what was scheduled, InvalidPayloadError for what no job of
+        this name can have.
         """
+        called = name.name if isinstance(name, JobHandle) else name
+        bound = self._bound(called)
+        wanted_part = _part(bound, {**(part or {}), **fields})
+        exact = payload if isinstance(payload, EllipsisType) else _stored(bound, payload)
         found = [
             job
-            for job in self.scheduled(name)
-            if _has_payload(job, payload) and _is_for(job, scheduled_for)
+            for job in self.scheduled(called)
+            if _has_payload(job, exact)
+            and _has_part(_payload(job), wanted_part)
+            and _is_for(job, scheduled_for)
         ]
         if not found or count not in (None, len(found)):
-            wanted = _describe(name, payload, scheduled_for)
+            wanted = _describe(called, exact, scheduled_for, wanted_part)
             number = "at least one" if count is None else str(count)
             raise AssertionError(
                 f"{len(found)} jobs were scheduled as {wanted}, {number} expected; {self._told()}"
             )
         return found[-1]
 
-    def assert_not_scheduled(self, name: str | None = None) -> None:
-        """Raise AssertionError when a job of this name (None: any job) was scheduled."""
-        if self.scheduled(name):
-            what = "no job" if name is None else f"no job {name!r}"
+    def assert_not_scheduled(self, name: str | JobHandle[..., Any] | None = None) -> None:
+        """Raise AssertionError when a job of this name or handle (None: any) was scheduled."""
+        called = name.name if isinstance(name, JobHandle) else name
+        if self.scheduled(called):
+            what = "no job" if called is None else f"no job {called!r}"
             raise AssertionError(f"{what} was to be scheduled; {self._told()}")
+
+    def _bound(self, name: str) -> BoundHandler | None:
+        """Return the handler of a job; None where it has none here."""
+        definition = self.processor.registry.jobs.get(name)
+        return None if definition is None else definition.bound
 
     def _told(self) -> str:
         lines = [_describe(job.name, _payload(job), job.scheduled_for) for job in self.scheduled()]
@@ -138,8 +160,26 @@ def _payload(job: Job) -> Mapping[str, Any] | None:
     return job.payload if isinstance(job, SimpleJob) else None
 
 
-def _has_payload(job: Job, payload: AnyPayload) -> bool:
-    return isinstance(payload, EllipsisType) or _payload(job) == normalize_payload(payload)
+def _stored(bound: BoundHandler | None, payload: object) -> dict[str, Any] | None:
+    return normalize_payload(payload) if bound is None else bound.stored(payload)
+
+
+def _part(bound: BoundHandler | None, part: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what is stored of a part of a payload."""
+    if bound is not None and bound.fields is not None:
+        part = bound.fields.part(part)
+    return normalize_payload({name: plain_of(value) for name, value in part.items()}) or {}
+
+
+def _has_payload(job: Job, payload: object) -> bool:
+    return payload is ... or _payload(job) == payload
+
+
+def _has_part(whole: object, part: object) -> bool:
+    """Tell whether a stored value is this one, or a mapping that has all that this one has."""
+    if not isinstance(whole, Mapping) or not isinstance(part, Mapping):
+        return whole == part or (whole is None and part == {})
+    return all(name in whole and _has_part(whole[name], each) for name, each in part.items())
 
 
 def _is_for(job: Job, moment: datetime | timedelta | EllipsisType) -> bool:
@@ -148,10 +188,14 @@ def _is_for(job: Job, moment: datetime | timedelta | EllipsisType) -> bool:
     return isinstance(moment, EllipsisType) or job.scheduled_for == moment
 
 
-def _describe(name: str, payload: AnyPayload, moment: object) -> str:
+def _describe(
+    name: str, payload: object, moment: object, part: Mapping[str, Any] | None = None
+) -> str:
     parts = [repr(name)]
-    if not isinstance(payload, EllipsisType):
+    if payload is not ...:
         parts.append(f"payload {payload!r}")
+    if part:
+        parts.append(f"with {dict(part)!r} in its payload")
     if isinstance(moment, datetime):
         parts.append(f"for {moment.isoformat()}")
     elif isinstance(moment, timedelta):

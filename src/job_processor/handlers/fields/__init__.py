@@ -4,6 +4,7 @@
 their libraries' affair, as in `handlers.payloads`.
 """
 
+from job_processor.handlers.fields.annotations import plain_of
 from job_processor.handlers.fields.fields import Fields
 
-__all__ = ["Fields"]
+__all__ = ["Fields", "plain_of"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import collections.abc
 import types
 import typing
-from collections.abc import Callable
-from datetime import date, time
+from collections.abc import Callable, Mapping
+from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePath
@@ -52,6 +52,15 @@ def kind_of(annotation: Any, name: str) -> Kind:
     if secret is not None:
         raise DefinitionError(name, annotation, f"{secret}: {REFUSED}")
     return _kind(annotation, name)
+
+
+def plain_of(value: Any) -> Any:
+    """Return what is stored of a value that says itself what it is, such as an enum's member."""
+    if isinstance(value, Enum | PurePath) or type(value) in (*_WRITTEN_AS_TEXT, timedelta):
+        return kind_of(type(value), "value").write(value)
+    if isinstance(value, Mapping):
+        return {key: plain_of(each) for key, each in value.items()}
+    return [plain_of(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _kind(annotation: Any, name: str) -> Kind:

@@ -74,10 +74,12 @@ class Fields:
         if len(payload) < len(arguments):
             told = f"it has {len(arguments)} values by position, of {len(self._positional)} fields"
             raise self._refused(arguments, told)
-        twice = payload.keys() & keywords
-        if twice:
-            raise self._refused(arguments, f"{_listed(twice)} is given twice")
+        if not keywords:
+            return payload
         payload.update(keywords)
+        if len(payload) < len(arguments) + len(keywords):
+            twice = [name for name in self._positional[: len(arguments)] if name in keywords]
+            raise self._refused(arguments, f"{_listed(twice)} is given twice")
         return payload
 
     def _check_no_payload(self, value: Any) -> None:
@@ -101,6 +103,23 @@ class Fields:
         assert plain is not None  # noqa: S101  # of a mapping
         return plain
 
+    def part(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is stored of some fields; of a mapping in one of them, what is given of it.
+
+        Raises InvalidPayloadError for one that is unknown or wrong.
+        """
+        plain: dict[str, Any] = {}
+        for name, value in payload.items():
+            convert = self._writers.get(name, self._write_other)
+            if convert is None:
+                raise self._misfit({**dict.fromkeys(self._required), **payload})
+            try:
+                plain[name] = value if isinstance(value, Mapping) else convert(value)
+            except WrongValueError as error:
+                path = f"{PAYLOAD}.{name}{error.path}"
+                raise InvalidPayloadError(path, value, error.told) from None
+        return plain
+
     def read(self, payload: object) -> dict[str, Any]:
         """Return the handler's arguments for a stored payload; raises InvalidPayloadError."""
         values = self._converted(payload, self._readers, self._read_other)
@@ -112,7 +131,7 @@ class Fields:
         self, payload: object, converts: dict[str, Convert], other: Convert | None
     ) -> dict[str, Any]:
         given = {} if payload is None else payload
-        if not isinstance(given, Mapping):
+        if type(given) is not dict and not isinstance(given, Mapping):  # the first is faster
             raise self._refused(payload, "it is no mapping of its fields")
         converted: dict[str, Any] = {}
         name: Any = None
@@ -125,7 +144,7 @@ class Fields:
         except WrongValueError as error:
             path = f"{PAYLOAD}.{name}{error.path}"
             raise InvalidPayloadError(path, given[name], error.told) from None
-        if len(converted) < len(given) or not converted.keys() >= self._required:
+        if len(converted) < len(given) or not self._required.issubset(converted):
             raise self._misfit(given)
         return converted
 
