@@ -13,14 +13,14 @@ from job_processor import JobProcessor, Retry, SimpleJob
 processor = JobProcessor("sqlite:///quickstart.db")
 
 
-@processor.job()  # the name is the function's
-async def greet(payload: dict) -> str:
-    return f"Hello, {payload['name']}!"
+@processor.job  # the name is the function's, its parameters are the payload
+async def greet(name: str) -> str:
+    return f"Hello, {name}!"
 
 
-@processor.job()
-def count_words(payload: dict) -> int:  # a plain function runs in a thread
-    return len(payload["text"].split())
+@processor.job
+def count_words(text: str) -> int:  # a plain function runs in a thread
+    return len(text.split())
 
 
 @processor.job(retry=Retry(max_attempts=3, delay=0))
@@ -30,19 +30,19 @@ async def fetch(job: SimpleJob) -> str:
     return f"answered at attempt {job.attempt}"
 
 
-@processor.job()
-async def divide(payload: dict) -> float:
-    return payload["by"] / 0
+@processor.job
+async def divide(number: int) -> float:
+    return number / 0
 
 
 async def main() -> None:
     async with processor:
         jobs = await processor.schedule_jobs(
             [
-                ("greet", {"name": "Ada"}),
-                ("count_words", {"text": "the quick brown fox"}),
-                ("fetch",),
-                ("divide", {"by": 1}),
+                greet.request(name="Ada"),
+                count_words.request("the quick brown fox"),
+                fetch.request(),
+                divide.request(1),
             ]
         )
         await processor.run_worker(burst=True)  # run what is due, then return

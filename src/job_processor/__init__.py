@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from job_processor.events import Event, EventKind
     from job_processor.handlers.abort import AbortController, AbortReason, AbortSignal
     from job_processor.handlers.context import Context
-    from job_processor.handlers.definitions import CronDef, JobDef
+    from job_processor.handlers.definitions import CronDef, CronOptions, JobDef, JobOptions
     from job_processor.handlers.retries import Retry, RetryLater, Snooze
     from job_processor.jobs.actions import Acted
     from job_processor.jobs.handle import JobHandle
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         Progress,
         SimpleJob,
         SkipMetadata,
+        TypedJob,
         Vitals,
     )
     from job_processor.node.migration import MigrationReport
@@ -79,6 +80,7 @@ __all__ = [
     "Cron",
     "CronDef",
     "CronInfo",
+    "CronOptions",
     "CronTask",
     "DefinitionError",
     "Event",
@@ -92,6 +94,7 @@ __all__ = [
     "JobFailed",
     "JobHandle",
     "JobNotFoundError",
+    "JobOptions",
     "JobPage",
     "JobProcessor",
     "JobProcessorError",
@@ -124,6 +127,7 @@ __all__ = [
     "StoreSetupError",
     "StoreUnavailableError",
     "SummaryPage",
+    "TypedJob",
     "UnknownJobError",
     "Vitals",
     "WorkerStateError",
@@ -136,7 +140,7 @@ _HOMES = {  # all others are errors
     "events": "Event EventKind",
     "handlers.abort": "AbortController AbortReason AbortSignal",
     "handlers.context": "Context",
-    "handlers.definitions": "CronDef JobDef",
+    "handlers.definitions": "CronDef CronOptions JobDef JobOptions",
     "handlers.retries": "Retry RetryLater Snooze",
     "jobs.actions": "Acted",
     "jobs.handle": "JobHandle",
@@ -144,7 +148,7 @@ _HOMES = {  # all others are errors
     "jobs.pauses": "Pauses",
     "jobs.request": "JobRequest",
     "models": "Attempt Cron CronTask Job JobStatus LogLine Notes Output Progress SimpleJob "
-    "SkipMetadata Vitals",
+    "SkipMetadata TypedJob Vitals",
     "node.migration": "MigrationReport",
     "ops.check": "Finding",
     "processor": "JobProcessor init_job_processor",

@@ -11,6 +11,7 @@ import pytest
 
 import job_processor
 from job_processor import CronDef, JobDef, JobProcessor, JobStatus, Retry
+from job_processor.jobs.decorator import Decorator
 from tests.docs.markdown import PAGES, blocks, code, codes, read, section, table
 from tests.docs.public_api import PAGE, public_api, public_names
 
@@ -51,10 +52,10 @@ def test_both_readmes_give_the_same_units(subject: type[Any]) -> None:
 def test_calls_are_those_of_the_processor(readme: str) -> None:
     """The table of calls has every public method of JobProcessor with its parameters."""
     listed = [call for row in table(readme, CALL_HEADERS[readme]) for call in codes(row[0])]
+    methods: list[tuple[str, Any]] = inspect.getmembers(JobProcessor, inspect.isfunction)
+    methods.append(("job", Decorator.__call__))  # an object with and without parentheses
     assert sorted(listed) == sorted(
-        name + _parameters(method)
-        for name, method in inspect.getmembers(JobProcessor, inspect.isfunction)
-        if not name.startswith("_")
+        name + _parameters(method) for name, method in methods if not name.startswith("_")
     )
 
 

@@ -155,7 +155,7 @@ async def test_what_is_asserted_of_a_payload() -> None:
         assert tester.assert_scheduled(send, to="ada", on=day) == job
         assert tester.assert_scheduled("send", part={"user": {"name": {"first": "Ada"}}}) == job
         for wrong in ({"to": "eve"}, {"user": {"id": 8}}, {"colour": Colour.RED}):
-            with pytest.raises(AssertionError, match="'send', with .* in its payload, at least"):
+            with pytest.raises(AssertionError, match=r"'send', with .* in its payload, at least"):
                 tester.assert_scheduled(send, part=wrong)
         with pytest.raises(InvalidPayloadError, match="did you mean 'to'"):
             tester.assert_scheduled(send, too="ada")

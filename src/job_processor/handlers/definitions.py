@@ -66,7 +66,7 @@ class JobDef:
     Raises DefinitionError when one of these cannot work.
     """
 
-    door: ClassVar[Door] = Door(by_position=("job", "signal"))
+    _door: ClassVar[Door] = Door(by_position=("job", "signal"))
     """How the function becomes a handler."""
 
     handler: Handler | None
@@ -84,7 +84,7 @@ class JobDef:
 
     def __post_init__(self) -> None:
         handler = _elsewhere if self.handler is None else self.handler
-        object.__setattr__(self, "bound", bind_handler(handler, self.door))
+        object.__setattr__(self, "bound", bind_handler(handler, self._door))
         _check_common(self)
 
 
@@ -105,7 +105,7 @@ class CronDef:
     Raises DefinitionError when one of these cannot work.
     """
 
-    door: ClassVar[Door] = Door(by_position=("signal", "job"), takes_fields=False)
+    _door: ClassVar[Door] = Door(by_position=("signal", "job"), takes_fields=False)
     """How the function becomes a handler."""
 
     cron_string: str
@@ -126,7 +126,7 @@ class CronDef:
     """What `retry` means."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "bound", bind_handler(self.handler, self.door))
+        object.__setattr__(self, "bound", bind_handler(self.handler, self._door))
         _check_common(self)
         with _as_definition_error():
             schedule.parse(self.cron_string)
@@ -146,14 +146,14 @@ class CronDef:
 class DecoratedJob(JobDef):
     """A job that is defined by decorating its handler: nothing is given by position."""
 
-    door: ClassVar[Door] = Door()
+    _door: ClassVar[Door] = Door()
 
 
 @dataclass(frozen=True, slots=True)
 class DecoratedCron(CronDef):
     """A cron that is defined by decorating its handler: nothing is given by position."""
 
-    door: ClassVar[Door] = Door(takes_fields=False)
+    _door: ClassVar[Door] = Door(takes_fields=False)
 
 
 Definition: TypeAlias = JobDef | CronDef
