@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from job_processor.handlers.definitions import CronDef, CronOptions, JobDef, JobOptions
     from job_processor.handlers.retries import Retry, RetryLater, Snooze
     from job_processor.jobs.actions import Acted
+    from job_processor.jobs.collection import Jobs
     from job_processor.jobs.handle import JobHandle
     from job_processor.jobs.pages import JobPage
     from job_processor.jobs.pauses import Pauses
@@ -103,6 +104,7 @@ __all__ = [
     "JobStatus",
     "JobSummary",
     "JobTimeoutError",
+    "Jobs",
     "LogLine",
     "MigrationError",
     "MigrationReport",
@@ -143,6 +145,7 @@ _HOMES = {  # all others are errors
     "handlers.definitions": "CronDef CronOptions JobDef JobOptions",
     "handlers.retries": "Retry RetryLater Snooze",
     "jobs.actions": "Acted",
+    "jobs.collection": "Jobs",
     "jobs.handle": "JobHandle",
     "jobs.pages": "JobPage",
     "jobs.pauses": "Pauses",

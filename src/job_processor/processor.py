@@ -27,10 +27,11 @@ from job_processor.errors import (
 )
 from job_processor.events import EventBus, Listener
 from job_processor.handlers.abort import AbortController, AbortSignal
-from job_processor.handlers.definitions import CronDef, CronOptions, Definition, JobDef, Registry
+from job_processor.handlers.definitions import CronDef, CronOptions, Definition, Registry
 from job_processor.hooks import Host, Integration, Scopes, Stamps
 from job_processor.jobs import actions, intake, pages, pauses
 from job_processor.jobs.chunks import OnProgress, Requests
+from job_processor.jobs.collection import Given, parted
 from job_processor.jobs.decorator import Decorator, decorated_cron
 from job_processor.jobs.request import JobRequest, Payload, When
 from job_processor.jobs.selection import query_of
@@ -89,7 +90,8 @@ class JobProcessor:
         "sqlite:////abs/file.db", "sqlite://" (in memory, one process); None: $JOB_PROCESSOR_DB,
         else sqlite:///job_processor.db.
     logger: a logging.Logger or a structlog logger; None: logging.getLogger("job_processor").
-    jobs, crons: definitions by name; more may be added with `job()` and `cron()`.
+    jobs: definitions by name, a collection (`Jobs`), or a list of these.
+    crons: definitions by name. More of both may be added with `job` and `cron`.
     worker_tags: the tags that a worker serves, besides definitions without one; None: all.
     concurrency: jobs that one worker runs at a time.
     timezone: IANA name; of every cron that names none.
@@ -113,7 +115,7 @@ class JobProcessor:
         self,
         db: Any = None,
         logger: Any = None,
-        jobs: Mapping[str, JobDef] | None = None,
+        jobs: Given = None,
         crons: Mapping[str, CronDef] | None = None,
         worker_tags: Iterable[str] | None = None,
         concurrency: int = 10,
@@ -144,7 +146,8 @@ class JobProcessor:
             collection_prefix=collection_prefix,
             ageing=ageing,
         )
-        registry = Registry(jobs if jobs is not None else {}, crons if crons is not None else {})
+        collections, definitions = parted(jobs)
+        registry = Registry(definitions, crons if crons is not None else {})
         logger = logger if logger is not None else logging.getLogger("job_processor")
         self._db = db
         self._parts = Parts(
@@ -168,6 +171,8 @@ class JobProcessor:
         self._worker: Worker | None = None
         self._portal = Portal(self)
         """For synchronous code."""
+        for collection in collections:
+            collection.attach(self, self._define)
         self.install(*integrations)
 
     # --- what it is made of ---------------------------------------------------------------------
@@ -854,7 +859,7 @@ def running_loop() -> asyncio.AbstractEventLoop:
 async def init_job_processor(
     db: Any = None,
     logger: Any = None,
-    jobs: Mapping[str, JobDef] | None = None,
+    jobs: Given = None,
     crons: Mapping[str, CronDef] | None = None,
     worker_tags: Iterable[str] | None = None,
     **options: Any,

@@ -6,7 +6,16 @@ from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any, assert_type
 
-from job_processor import AbortSignal, Context, JobHandle, JobProcessor, Retry, SimpleJob
+from job_processor import (
+    AbortSignal,
+    Context,
+    JobDef,
+    JobHandle,
+    JobProcessor,
+    Jobs,
+    Retry,
+    SimpleJob,
+)
 
 processor = JobProcessor("sqlite://")
 
@@ -76,6 +85,16 @@ async def nightly(signal: AbortSignal) -> None:
     """Fire."""
 
 
+jobs = Jobs(prefix="mail.")
+together = JobProcessor("sqlite://", jobs=[jobs, {"old": JobDef(None)}])
+
+
+@jobs.job(tag="mail")
+async def collected(to: str) -> int:
+    """Stand in a collection."""
+    return len(to)
+
+
 @processor.job
 async def plain(job: SimpleJob, signal: AbortSignal) -> None:
     """Take no field."""
@@ -104,6 +123,7 @@ async def right() -> None:
     await send.options(scheduled_for=timedelta(minutes=5), priority=3).schedule("ada")
     await send.schedule_many([{"to": "ada"}], on_progress=print)
     await processor.schedule_jobs([send.request("ada"), add.options(unique_key="k").request(1, 2)])
+    assert_type((await collected.run("ada")).result(), int)
     await nightly(AbortSignal())
     whole: JobHandle[[int, int], str] = add
     other: JobHandle[..., Coroutine[Any, Any, int]] = context_first
@@ -121,6 +141,8 @@ async def wrong() -> None:
     await context_first.schedule()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await stop_first.schedule(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await mixed.schedule({}, 1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await collected.schedule(to=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    jobs.job(tags=["x"])(add.handler)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     send.options(prio=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     send.delay("ada")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     processor.job(retri=2)(add.handler)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]

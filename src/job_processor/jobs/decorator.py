@@ -108,14 +108,19 @@ class Decorator:
     takes its parameters; called, it is still the function. What gets the job, the signal or the
     context stands first, or behind the fields: then a type checker does not check these.
 
-    add: keeps a definition under a name. processor: returns who schedules such jobs.
+    add: keeps a definition under a name. processor: returns who schedules such jobs. prefix: stands
+        before each name.
     """
 
     def __init__(
-        self, add: Callable[[str, DecoratedJob], object], processor: Callable[[], Any]
+        self,
+        add: Callable[[str, DecoratedJob], object],
+        processor: Callable[[], Any],
+        prefix: str = "",
     ) -> None:
         self._add = add
         self._processor = processor
+        self._prefix = prefix
 
     @overload
     def __call__(
@@ -187,7 +192,8 @@ class Decorator:
 
     def _define(self, name: str | None, handler: Any, options: Any) -> JobHandle[..., Any]:
         function = handler.handler if isinstance(handler, JobHandle) else handler
-        definition, called = DecoratedJob(function, **options), name_of(name, handler)
+        definition = DecoratedJob(function, **options)
+        called = self._prefix + name_of(name, handler)
         self._add(called, definition)
         kinds = (called, function, self._processor)
         bound = definition.bound
@@ -201,6 +207,7 @@ def decorated_cron(
     cron_string: str,
     name: str | None,
     options: CronOptions,
+    prefix: str = "",
 ) -> Callable[[F], F]:
     """Return what defines a cron by decorating its handler, which stays what it is.
 
@@ -212,7 +219,7 @@ def decorated_cron(
     check_options("cron", options, CronOptions.__annotations__)
 
     def define(handler: F) -> F:
-        add(name_of(name, handler), DecoratedCron(cron_string, handler, **options))
+        add(prefix + name_of(name, handler), DecoratedCron(cron_string, handler, **options))
         return handler
 
     return define
