@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from job_processor.clock import Clock
 from job_processor.events import EventBus
-from job_processor.handlers.definitions import Registry
+from job_processor.handlers.registry import Registry
 from job_processor.hooks import Scopes, Stamps
 from job_processor.settings import Settings
 from job_processor.store import Store

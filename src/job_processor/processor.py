@@ -27,7 +27,10 @@ from job_processor.errors import (
 )
 from job_processor.events import EventBus, Listener
 from job_processor.handlers.abort import AbortController, AbortSignal
-from job_processor.handlers.definitions import CronDef, CronOptions, Definition, Registry
+from job_processor.handlers.around import Around
+from job_processor.handlers.defaults import Defaults
+from job_processor.handlers.definitions import CronDef, CronOptions, Definition, JobOptions
+from job_processor.handlers.registry import Registry
 from job_processor.hooks import Host, Integration, Scopes, Stamps
 from job_processor.jobs import actions, intake, pages, pauses
 from job_processor.jobs.chunks import OnProgress, Requests
@@ -53,8 +56,10 @@ from job_processor.portal import Portal
 from job_processor.settings import (
     CLOSE_TIMEOUT,
     COUNT_CAP_OF_SELECTIONS,
+    Duration,
     Settings,
     check_tags,
+    duration,
 )
 from job_processor.store.opening import open_store
 from job_processor.store.searches import Searches
@@ -95,6 +100,8 @@ class JobProcessor:
     worker_tags: the tags that a worker serves, besides definitions without one; None: all.
     concurrency: jobs that one worker runs at a time.
     timezone: IANA name; of every cron that names none.
+    Durations are numbers of their unit, or timedeltas.
+
     poll_interval: seconds; the slow sweep behind every notification.
     heartbeat_interval: seconds between two heartbeats.
     worker_timeout: seconds without a heartbeat after which a worker is dead.
@@ -107,6 +114,8 @@ class JobProcessor:
     ageing: seconds; what has waited longer for a worker is taken before what has a higher priority;
         None: never.
     integrations: what ties it to something outside, such as those of `job_processor.integrations`.
+    defaults: options of all jobs and crons that do not say otherwise: `JobOptions(retry=3)`.
+    around: returns for a job a context manager that is entered around each run of any handler.
 
     Raises InvalidArgumentError for a value that is not allowed.
     """
@@ -120,34 +129,38 @@ class JobProcessor:
         worker_tags: Iterable[str] | None = None,
         concurrency: int = 10,
         timezone: str = "UTC",
-        poll_interval: float = 1.0,
-        heartbeat_interval: float = 10.0,
-        worker_timeout: float = 60.0,
-        shutdown_grace: float = 20.0,
-        kill_grace: float = 5.0,
-        history_days: float = 90,
+        poll_interval: Duration = 1.0,
+        heartbeat_interval: Duration = 10.0,
+        worker_timeout: Duration = 60.0,
+        shutdown_grace: Duration = 20.0,
+        kill_grace: Duration = 5.0,
+        history_days: Duration = 90,
         service: str = "default",
         collection_prefix: str = "job_processor",
         clock: Clock | None = None,
-        ageing: float | None = None,
+        ageing: Duration | None = None,
         integrations: Iterable[Integration] = (),
+        defaults: JobOptions | None = None,
+        around: Around | None = None,
     ) -> None:
         settings = Settings(
             worker_tags=check_tags(worker_tags),
             concurrency=concurrency,
             timezone=timezone,
-            poll_interval=poll_interval,
-            heartbeat_interval=heartbeat_interval,
-            worker_timeout=worker_timeout,
-            shutdown_grace=shutdown_grace,
-            kill_grace=kill_grace,
-            history_days=history_days,
+            poll_interval=duration("poll_interval", poll_interval),
+            heartbeat_interval=duration("heartbeat_interval", heartbeat_interval),
+            worker_timeout=duration("worker_timeout", worker_timeout),
+            shutdown_grace=duration("shutdown_grace", shutdown_grace, zero=True),
+            kill_grace=duration("kill_grace", kill_grace, zero=True),
+            history_days=duration("history_days", history_days, "days"),
             service=service,
             collection_prefix=collection_prefix,
-            ageing=ageing,
+            ageing=None if ageing is None else duration("ageing", ageing),
         )
         collections, definitions = parted(jobs)
-        registry = Registry(definitions, crons if crons is not None else {})
+        registry = Registry(
+            definitions, crons if crons is not None else {}, Defaults(defaults, around)
+        )
         logger = logger if logger is not None else logging.getLogger("job_processor")
         self._db = db
         self._parts = Parts(
@@ -354,7 +367,7 @@ class JobProcessor:
         *,
         unique_key: str | None = None,
         on_conflict: OnConflict | None = None,
-        unique_for: float | None = None,
+        unique_for: Duration | None = None,
         session: Any = None,
     ) -> SimpleJob:
         """Store a job to run at `scheduled_for` (aware datetime, timedelta from now, None: now).
@@ -439,7 +452,7 @@ class JobProcessor:
 
         return await run_job(self._engine, self._waits, JobRequest(name, payload))
 
-    async def wait_for_job(self, job_id: ObjectId | str, timeout: float | None = None) -> Job:
+    async def wait_for_job(self, job_id: ObjectId | str, timeout: Duration | None = None) -> Job:
         """Return a job once it is settled.
 
         timeout: seconds; 0 looks once, None waits for ever, also while the database is away.
@@ -777,7 +790,8 @@ class JobProcessor:
         if self._parts.store.node_side() is not None:
             from job_processor.node.rules import check_definition
 
-            check_definition(self._parts.store, name, definition)
+            whole = self.registry.defaults.applied_to(definition)
+            check_definition(self._parts.store, name, whole)
         self.registry.add(name, definition)
 
     async def _check_definitions(self) -> None:

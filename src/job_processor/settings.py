@@ -6,12 +6,18 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import timedelta, tzinfo
 from pathlib import Path
+from typing import Any, Literal, TypeAlias
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from job_processor.errors import InvalidArgumentError
+
+Duration: TypeAlias = float | timedelta
+"""A number of the unit that its name or its docs say, or a timedelta."""
+
+Unit: TypeAlias = Literal["seconds", "minutes", "days"]
 
 CLAIM_NAMES = 50
 """Names in one claim: MongoDB merges at most 200 index scans before it sorts in memory."""
@@ -197,11 +203,11 @@ class Settings:
         check_int("concurrency", self.concurrency, minimum=1)
         time_zone(self.timezone)
         for name in ("poll_interval", "heartbeat_interval", "worker_timeout", "history_days"):
-            check_positive(name, getattr(self, name))
+            duration(name, getattr(self, name), "days" if name == "history_days" else "seconds")
         if self.ageing is not None:
-            check_positive("ageing", self.ageing)
+            duration("ageing", self.ageing)
         for name in ("shutdown_grace", "kill_grace"):
-            check_positive(name, getattr(self, name), zero=True)
+            duration(name, getattr(self, name), zero=True)
         if self.worker_timeout < 2 * self.heartbeat_interval:
             raise InvalidArgumentError(
                 "worker_timeout",
@@ -245,18 +251,18 @@ def check_tags(worker_tags: object) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(tags))
 
 
-def check_positive(argument: str, value: object, *, zero: bool = False) -> None:
-    """Raise InvalidArgumentError unless `value` is a finite number above (or, if `zero`, at) 0."""
-    if (
-        not isinstance(value, int | float)
-        or isinstance(value, bool)
-        or not math.isfinite(value)
-        or value < 0
-        or (value == 0 and not zero)
-    ):
-        raise InvalidArgumentError(
-            argument, value, f"allowed is a number {'of at least' if zero else 'above'} 0"
-        )
+def duration(argument: str, value: object, unit: Unit = "seconds", *, zero: bool = False) -> float:
+    """Return a duration in its unit, of which it is a number, or a timedelta.
+
+    Raises InvalidArgumentError unless it is finite and above (or, if `zero`, at) 0.
+    """
+    number: Any = value / timedelta(**{unit: 1}) if isinstance(value, timedelta) else value
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    if not is_number or not math.isfinite(number) or number < 0 or (number == 0 and not zero):
+        least = "of at least" if zero else "above"
+        allowed = f"allowed is a number of {unit} {least} 0, or a timedelta"
+        raise InvalidArgumentError(argument, value, allowed)
+    return float(number) if isinstance(value, timedelta) else number
 
 
 def check_int(argument: str, value: object, *, minimum: int) -> None:

@@ -19,6 +19,7 @@ from job_processor.models import Job, OnConflict, SimpleJob
 from job_processor.parts import ready_parts_of
 from job_processor.portal import Portal
 from job_processor.processor import JobProcessor
+from job_processor.settings import Duration
 
 __all__ = ["JobClient"]
 
@@ -58,7 +59,7 @@ class JobClient:
         *,
         unique_key: str | None = None,
         on_conflict: OnConflict | None = None,
-        unique_for: float | None = None,
+        unique_for: Duration | None = None,
     ) -> SimpleJob:
         """Store a job, as `JobProcessor.schedule_job` does; return it as it is in the database."""
         request = JobRequest(
@@ -90,7 +91,7 @@ class JobClient:
         """
         return self._call(lambda processor: processor.kill_job(job_id))
 
-    def wait_for_job(self, job_id: ObjectId | str, timeout: float | None = None) -> Job:
+    def wait_for_job(self, job_id: ObjectId | str, timeout: Duration | None = None) -> Job:
         """Return a job once it is settled; other threads go on meanwhile.
 
         Raises JobNotFoundError, and JobTimeoutError after `timeout` seconds (None: never).

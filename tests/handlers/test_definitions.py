@@ -8,7 +8,7 @@ import pytest
 
 from job_processor import CronDef, DefinitionError, JobDef, JobStatus
 from job_processor import UnknownJobError as Unknown
-from job_processor.handlers.definitions import Registry
+from job_processor.handlers.registry import Registry
 from tests.processors import Processors
 
 

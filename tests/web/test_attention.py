@@ -8,7 +8,7 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor import JobDef
-from job_processor.handlers.definitions import Registry
+from job_processor.handlers.registry import Registry
 from job_processor.jobs.pauses import Pauses
 from job_processor.models import Registrations, WorkerInfo
 from job_processor.store.rollups import MINUTE, Rollup

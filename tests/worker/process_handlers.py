@@ -11,6 +11,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
@@ -19,7 +22,7 @@ from typing import Any
 
 import structlog
 
-from job_processor import AbortSignal, Context, RetryLater
+from job_processor import AbortSignal, Context, Job, RetryLater, SimpleJob
 from job_processor.integrations.logs import add_job
 
 
@@ -45,6 +48,60 @@ def take_data(payload: Data) -> str:
 def take_fields(data: Data, on: date, times: int = 1, *, run: Context) -> str:
     """Return what came."""
     return f"{data!r} {on!r} {times} {run.attempt}"
+
+
+tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
+
+
+@asynccontextmanager
+async def tenant_of_job(job: Job) -> AsyncIterator[None]:
+    """Let the handler know whose job it is; note in a file how it ended."""
+    assert isinstance(job, SimpleJob)
+    assert job.payload is not None
+    tenant.set(job.payload["of"])
+    with noted(Path(job.payload["file"]), "in the loop"):
+        yield
+
+
+@contextmanager
+def connection_of_job(job: Job) -> Iterator[None]:
+    """Do the same, where the handler runs."""
+    assert isinstance(job, SimpleJob)
+    assert job.payload is not None
+    with noted(Path(job.payload["file"]), threading.current_thread().name):
+        yield
+
+
+def take_errors(job: Job) -> AbstractContextManager[None]:
+    """Let no ValueError pass."""
+    return suppress(ValueError)
+
+
+@contextmanager
+def noted(file: Path, what: str) -> Iterator[None]:
+    """Write down that it was entered, and how it was left."""
+    with file.open("a") as lines:
+        lines.write(f"enter {what}\n")
+    try:
+        yield
+    except BaseException as error:
+        with file.open("a") as lines:
+            lines.write(f"{type(error).__name__} {what}\n")
+        raise
+    with file.open("a") as lines:
+        lines.write(f"leave {what}\n")
+
+
+def say_whose(of: str, file: str, fail: bool = False) -> str:
+    """Return whose job it is and where it runs, or fail."""
+    if fail:
+        raise ValueError("failed")
+    return f"{tenant.get()} {threading.current_thread().name}"
+
+
+async def say_whose_async(of: str, file: str, fail: bool = False) -> str:
+    """Do the same in the event loop."""
+    return say_whose(of, file, fail)
 
 
 def add(payload: dict[str, int]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from job_processor import JobDef, JobProcessor, JobStatus
-from job_processor.handlers.definitions import Registry
+from job_processor.handlers.registry import Registry
 from job_processor.jobs.services import KIND, Listing, list_names, listings
 from job_processor.models import Job
 from job_processor.settings import ORPHAN_NAME_SECONDS, Settings

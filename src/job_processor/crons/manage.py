@@ -17,7 +17,7 @@ from job_processor.errors import (
     SharedDatabaseError,
     UnknownJobError,
 )
-from job_processor.handlers.definitions import Registry
+from job_processor.handlers.registry import Registry
 from job_processor.jobs.intake import insert_or_skip
 from job_processor.jobs.pauses import KIND, Pauses
 from job_processor.models import Cron, CronTask, JobStatus

@@ -23,7 +23,7 @@ def is_skipped(job: Job, definition: Definition, default_timezone: str, claimed:
     if job.id != occurrence_id(job.name, job.scheduled_for):
         return False
     planned = job.scheduled_for
-    if claimed - planned > timedelta(minutes=definition.checkin_margin):
+    if claimed - planned > timedelta(seconds=definition.margin_seconds):
         return True
     zone = definition.timezone or default_timezone
     return claimed >= next_occurrence(definition.cron_string, zone, planned)

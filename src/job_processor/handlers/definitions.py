@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.util import find_spec
-from typing import Any, ClassVar, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, TypedDict
 
 from job_processor import schedule
-from job_processor.errors import DefinitionError, InvalidArgumentError, UnknownJobError
+from job_processor.errors import DefinitionError, InvalidArgumentError
+from job_processor.handlers.around import Around, check_around
 from job_processor.handlers.binding import BoundHandler, Door, bind_handler
 from job_processor.handlers.callables import is_generator
 from job_processor.handlers.retries import Retry, as_retry
-from job_processor.settings import check_name, check_positive, check_text, time_zone
+from job_processor.settings import Duration, check_text, duration, time_zone
 
 Handler: TypeAlias = Callable[..., Any]
 ExitHook: TypeAlias = Callable[[Any], Awaitable[object] | object]
@@ -29,16 +29,18 @@ class JobOptions(TypedDict, total=False):
     resumable: bool
     tag: str | None
     exclusive: bool
-    max_runtime_in_minutes: float | None
+    max_runtime_in_minutes: Duration | None
     retry: Retry | int | None
     discard_result: bool
     executor: Executor | None
+    max_runtime: Duration | None
+    around: Around | None
 
 
 class CronOptions(JobOptions, total=False):
     """The options of a `CronDef`, beside when it fires."""
 
-    checkin_margin: float
+    checkin_margin: Duration
     timezone: str | None
     misfire: Misfire
 
@@ -56,12 +58,16 @@ class JobDef:
     resumable: after a shutdown or a crash it is paused and taken up again, else it is errored.
     tag: only workers that serve this tag run it.
     exclusive: while one is pending, running or paused, a new one is stored as skipped.
-    max_runtime_in_minutes: then it is interrupted, by force if need be, and errored.
+    max_runtime_in_minutes: then it is interrupted, by force if need be, and errored; a number of
+        minutes, or a timedelta.
     retry: what follows a failed attempt: a `Retry`, a number of attempts, or None: nothing.
     executor: where it runs: `async` in the worker's event loop, `thread` in a thread, `process` in
         a process of its own, which can be stopped by force, gives its memory back, and takes
         nothing else down with it; None: `async` or `thread`, as the handler is.
     discard_result: what the handler returns is not kept.
+    max_runtime: the same as `max_runtime_in_minutes`, as a timedelta or a number of seconds.
+    around: returns for a job a context manager that is entered around each run of the handler, such
+        as a function with `@asynccontextmanager`. A plain one is entered in the handler's thread.
 
     Raises DefinitionError when one of these cannot work.
     """
@@ -74,18 +80,32 @@ class JobDef:
     resumable: bool = False
     tag: str | None = None
     exclusive: bool = False
-    max_runtime_in_minutes: float | None = None
+    max_runtime_in_minutes: Duration | None = None
     retry: Retry | int | None = None
     discard_result: bool = False
     executor: Executor | None = None
+    max_runtime: Duration | None = None
+    around: Around | None = None
     bound: BoundHandler = field(init=False, repr=False, compare=False)
     retries: Retry | None = field(init=False, repr=False, compare=False)
     """What `retry` means."""
+    limit_seconds: float | None = field(init=False, repr=False, compare=False)
+    """What `max_runtime` or `max_runtime_in_minutes` means."""
+    arounds: tuple[Around, ...] = field(init=False, repr=False, compare=False)
+    """What stands around each run, the outermost first."""
+    given: frozenset[str] = field(init=False, repr=False, compare=False)
+    """The names of what was said, which no default of the processor replaces."""
+
+    if not TYPE_CHECKING:  # a type checker reads what __init__ takes
+
+        def __new__(cls, *arguments: Any, **options: Any) -> Self:
+            """Note what is given, be it the same as the default."""
+            return _noted(cls, arguments, options)
 
     def __post_init__(self) -> None:
         handler = _elsewhere if self.handler is None else self.handler
         object.__setattr__(self, "bound", bind_handler(handler, self._door))
-        _check_common(self)
+        check_common(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +115,13 @@ class CronDef:
     cron_string: 5 fields, 6 with seconds first, or an alias such as `@hourly`.
     handler: as a job's, but a cron has no payload: parameters of other names have a default, or no
         annotation, and then they get `(signal, job)`, with a warning.
-    checkin_margin: minutes of tolerance between planned and actual start; a later start is missed.
+    checkin_margin: minutes, or a timedelta, of tolerance between planned and actual start; a later
+        start is missed.
     timezone: IANA name; None: the processor's.
     misfire: what follows missed occurrences: `once` runs the standing one, `skip` settles it as
         skipped, `all` adds the others, at most 100.
     on_job_exited, resumable, max_runtime_in_minutes, tag, exclusive, retry, discard_result,
-        executor: as a job's.
+        executor, max_runtime, around: as a job's.
 
     Raises DefinitionError when one of these cannot work.
     """
@@ -112,8 +133,8 @@ class CronDef:
     handler: Handler
     on_job_exited: ExitHook | None = None
     resumable: bool = False
-    checkin_margin: float = 5
-    max_runtime_in_minutes: float | None = None
+    checkin_margin: Duration = 5
+    max_runtime_in_minutes: Duration | None = None
     tag: str | None = None
     exclusive: bool = False
     timezone: str | None = None
@@ -121,18 +142,35 @@ class CronDef:
     retry: Retry | int | None = None
     discard_result: bool = False
     executor: Executor | None = None
+    max_runtime: Duration | None = None
+    around: Around | None = None
     bound: BoundHandler = field(init=False, repr=False, compare=False)
     retries: Retry | None = field(init=False, repr=False, compare=False)
     """What `retry` means."""
+    limit_seconds: float | None = field(init=False, repr=False, compare=False)
+    """What `max_runtime` or `max_runtime_in_minutes` means."""
+    arounds: tuple[Around, ...] = field(init=False, repr=False, compare=False)
+    """What stands around each run, the outermost first."""
+    margin_seconds: float = field(init=False, repr=False, compare=False)
+    """What `checkin_margin` means."""
+    given: frozenset[str] = field(init=False, repr=False, compare=False)
+    """The names of what was said, which no default of the processor replaces."""
+
+    if not TYPE_CHECKING:  # a type checker reads what __init__ takes
+
+        def __new__(cls, *arguments: Any, **options: Any) -> Self:
+            """Note what is given, be it the same as the default."""
+            return _noted(cls, arguments, options)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bound", bind_handler(self.handler, self._door))
-        _check_common(self)
-        with _as_definition_error():
+        check_common(self)
+        with as_definition_error():
             schedule.parse(self.cron_string)
             if self.timezone is not None:
                 time_zone(self.timezone)
-            check_positive("checkin_margin", self.checkin_margin)
+            margin = 60 * duration("checkin_margin", self.checkin_margin, "minutes")
+            object.__setattr__(self, "margin_seconds", margin)
         if self.misfire not in ("once", "skip", "all"):
             raise DefinitionError("misfire", self.misfire, "allowed are 'once', 'skip' and 'all'")
 
@@ -159,112 +197,21 @@ class DecoratedCron(CronDef):
 Definition: TypeAlias = JobDef | CronDef
 
 
-class Registry:
-    """The jobs and crons of one processor, by name.
-
-    `jobs` holds those that are only scheduled here, too; whatever else asks, asks for those that
-    can be run here.
-    """
-
-    def __init__(self, jobs: Mapping[str, JobDef], crons: Mapping[str, CronDef]) -> None:
-        self.jobs: dict[str, JobDef] = {}
-        self.crons: dict[str, CronDef] = {}
-        self._served: dict[tuple[str, ...] | None, tuple[str, ...]] = {}
-        for argument, given in (("jobs", jobs), ("crons", crons)):
-            if not isinstance(given, Mapping):
-                raise InvalidArgumentError(
-                    argument, given, "allowed is a mapping of names to definitions"
-                )
-        for name, job in jobs.items():
-            self.add_job(name, job)
-        for name, cron in crons.items():
-            self.add_cron(name, cron)
-
-    def add(self, name: str, definition: Definition) -> None:
-        """Add a job or a cron; raise DefinitionError when the name is taken."""
-        if isinstance(definition, CronDef):
-            self.add_cron(name, definition)
-        else:
-            self.add_job(name, definition)
-
-    def add_job(self, name: str, definition: JobDef) -> None:
-        """Add a job; raise DefinitionError when the name is taken or it is no JobDef."""
-        if not isinstance(definition, JobDef):
-            raise DefinitionError(f"jobs[{name!r}]", definition, "allowed is a JobDef")
-        self._check_new(name, definition, self.jobs.get(name))
-        self.jobs[name] = definition
-
-    def add_cron(self, name: str, definition: CronDef) -> None:
-        """Add a cron; raise DefinitionError when the name is taken or it is no CronDef."""
-        if not isinstance(definition, CronDef):
-            raise DefinitionError(f"crons[{name!r}]", definition, "allowed is a CronDef")
-        self._check_new(name, definition, self.crons.get(name))
-        self.crons[name] = definition
-
-    def get(self, name: str) -> Definition | None:
-        """Return the definition of a job or cron that can be run here; None: there is none."""
-        definition = self.jobs.get(name) or self.crons.get(name)
-        return definition if definition is not None and definition.handler is not None else None
-
-    def job(self, name: str) -> JobDef:
-        """Return the definition of a job; raise UnknownJobError when there is none."""
-        definition = self.jobs.get(name) if isinstance(name, str) else None
-        if definition is None:
-            known = ", ".join(repr(known) for known in sorted(self.jobs)) or "none yet"
-            raise UnknownJobError("name", name, f"the jobs defined here are: {known}")
-        return definition
-
-    def runnable(self, name: str) -> JobDef:
-        """Return the definition of a job that can be run here; raise UnknownJobError."""
-        definition = self.job(name)
-        if definition.handler is None:
-            raise UnknownJobError("name", name, "it has no handler here, it can only be scheduled")
-        return definition
-
-    def served(self, tags: tuple[str, ...] | None) -> tuple[str, ...]:
-        """Return the names that a worker with these tags takes; None stands for all tags."""
-        names = self._served.get(tags)
-        if names is None:
-            names = tuple(
-                name for name, each in self if not each.tag or tags is None or each.tag in tags
-            )
-            self._served[tags] = names
-        return names
-
-    def unknown_tags(self, tags: tuple[str, ...]) -> list[str]:
-        """Return those of `tags` that no definition has."""
-        known = {job.tag for job in self.jobs.values()} | {c.tag for c in self.crons.values()}
-        return [tag for tag in tags if tag not in known]
-
-    def __iter__(self) -> Iterator[tuple[str, Definition]]:
-        yield from ((name, job) for name, job in self.jobs.items() if job.handler is not None)
-        yield from self.crons.items()
-
-    def _check_new(self, name: str, new: Definition, old: Definition | None) -> None:
-        with _as_definition_error():
-            check_name("name", name)
-        again = old is not None and _is_defined_again(old, new)
-        if not again and (name in self.jobs or name in self.crons):
-            raise DefinitionError("name", name, "allowed is a name that no job or cron has yet")
-        self._served.clear()
-
-
-def _is_defined_again(old: Definition, new: Definition) -> bool:
-    """Tell whether the same function is defined once more by hand, as in a cell that runs again."""
-    if not hasattr(sys, "ps1"):  # which an interactive session has
-        return False
-    places = {
-        (getattr(each.handler, "__module__", None), getattr(each.handler, "__qualname__", each))
-        for each in (old, new)
-    }
-    return len(places) == 1 and places.pop()[0] == "__main__"
+def _noted(cls: type[Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """Return a definition that is still to be made, with the names of what was given for it."""
+    definition = object.__new__(cls)
+    given = frozenset((*cls.__match_args__[: len(arguments)], *options))
+    object.__setattr__(definition, "given", given)
+    return definition
 
 
 def _elsewhere() -> None:
     """Stand in for a handler that another process has."""
 
 
-class _as_definition_error:  # noqa: N801  # reads as a statement: with _as_definition_error()
+class as_definition_error:  # noqa: N801  # reads as a statement: with as_definition_error()
+    """Makes a DefinitionError of what is not allowed inside of it."""
+
     def __enter__(self) -> None:
         pass
 
@@ -273,7 +220,11 @@ class _as_definition_error:  # noqa: N801  # reads as a statement: with _as_defi
             raise DefinitionError(error.argument, error.value, error.allowed) from error
 
 
-def _check_common(definition: Definition) -> None:
+def check_common(definition: Definition) -> None:
+    """Check what jobs and crons have in common, and take down what it means.
+
+    Raises DefinitionError.
+    """
     hook, tag = definition.on_job_exited, definition.tag
     if hook is not None and not callable(hook):
         raise DefinitionError("on_job_exited", hook, "allowed is a function of one argument")
@@ -283,17 +234,30 @@ def _check_common(definition: Definition) -> None:
     if tag is not None and (not isinstance(tag, str) or not tag.strip()):
         raise DefinitionError("tag", tag, "allowed is None or a non-empty str")
     if tag is not None:
-        with _as_definition_error():
+        with as_definition_error():
             check_text("tag", tag)
     for flag in ("resumable", "exclusive", "discard_result"):
         if not isinstance(getattr(definition, flag), bool):
             raise DefinitionError(flag, getattr(definition, flag), "allowed are True and False")
     _check_executor(definition)
-    with _as_definition_error():
+    with as_definition_error():
         object.__setattr__(definition, "retries", as_retry(definition.retry))
-    if definition.max_runtime_in_minutes is not None:
-        with _as_definition_error():
-            check_positive("max_runtime_in_minutes", definition.max_runtime_in_minutes)
+    with as_definition_error():
+        object.__setattr__(definition, "limit_seconds", _limit(definition))
+    check_around(definition.around)
+    arounds = () if definition.around is None else (definition.around,)
+    object.__setattr__(definition, "arounds", arounds)
+
+
+def _limit(definition: Definition) -> float | None:
+    """Return the seconds that a run may take."""
+    minutes, limit = definition.max_runtime_in_minutes, definition.max_runtime
+    if limit is not None and minutes is not None:
+        allowed = "it is the same as max_runtime_in_minutes; give one of them"
+        raise InvalidArgumentError("max_runtime", limit, allowed)
+    if minutes is not None:
+        return 60 * duration("max_runtime_in_minutes", minutes, "minutes")
+    return None if limit is None else duration("max_runtime", limit)
 
 
 def _check_executor(definition: Definition) -> None:
@@ -307,7 +271,14 @@ def _check_executor(definition: Definition) -> None:
     if find_spec("pebble") is None:
         missing = "it needs pebble: pip install 'job-processor[processes]'"
         raise DefinitionError("executor", executor, missing)
+    check_importable("handler", function)
+    if definition.around is not None:
+        check_importable("around", definition.around)
+
+
+def check_importable(argument: str, function: object) -> None:
+    """Raise DefinitionError for a function that another process does not find by its name."""
     name = getattr(function, "__qualname__", "<no name>")
     if "<" in name or getattr(function, "__module__", None) is None:
         allowed = "allowed in a process is a function at the top of a module, which imports it"
-        raise DefinitionError("handler", function, allowed)
+        raise DefinitionError(argument, function, allowed)

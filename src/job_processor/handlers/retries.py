@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from job_processor.errors import InvalidArgumentError
-from job_processor.settings import check_int, check_positive
+from job_processor.settings import Duration, check_int, duration
 
 Backoff: TypeAlias = Literal["exponential", "linear", "constant"]
 Errors: TypeAlias = tuple[type[BaseException], ...]
@@ -22,8 +22,8 @@ class Retry:
     max_attempts: how often it is tried, the first time included.
     backoff: how the pause grows from attempt to attempt: `exponential` doubles it, `linear` adds
         `delay` to it, `constant` keeps it.
-    delay: seconds from the end of the first failed attempt to the second.
-    max_delay: seconds that no pause exceeds.
+    delay: seconds, or a timedelta, from the end of the first failed attempt to the second.
+    max_delay: seconds, or a timedelta, that no pause exceeds.
     jitter: take between half of the pause and all of it, at random, so that jobs which failed
         together are not tried again together.
     retry_on, give_up_on: classes of exceptions; an attempt that raised one of the first and none of
@@ -35,16 +35,16 @@ class Retry:
 
     max_attempts: int = 3
     backoff: Backoff = "exponential"
-    delay: float = 1.0
-    max_delay: float = 3600.0
+    delay: Duration = 1.0
+    max_delay: Duration = 3600.0
     jitter: bool = True
     retry_on: Errors = (Exception,)
     give_up_on: Errors = ()
 
     def __post_init__(self) -> None:
         check_int("max_attempts", self.max_attempts, minimum=1)
-        check_positive("delay", self.delay, zero=True)
-        check_positive("max_delay", self.max_delay, zero=True)
+        for name in ("delay", "max_delay"):
+            object.__setattr__(self, name, duration(name, getattr(self, name), zero=True))
         if self.backoff not in _BACKOFFS:
             allowed = "allowed are 'exponential', 'linear' and 'constant'"
             raise InvalidArgumentError("backoff", self.backoff, allowed)
@@ -68,14 +68,15 @@ class Retry:
 
     def pause(self, attempt: int) -> float:
         """Return the seconds from the end of the attempt of this number, from 1, to the next."""
+        delay, most = float(self.delay), float(self.max_delay)  # type: ignore[arg-type]  # measured
         if self.backoff == "exponential":
             # No more doublings than matter: from there on it is `max_delay`.
-            pause = self.delay * 2.0 ** min(attempt - 1, 1000)
+            pause = delay * 2.0 ** min(attempt - 1, 1000)
         elif self.backoff == "linear":
-            pause = self.delay * attempt
+            pause = delay * attempt
         else:
-            pause = self.delay
-        pause = min(pause, self.max_delay)
+            pause = delay
+        pause = min(pause, most)
         return pause * random.uniform(0.5, 1.0) if self.jitter else pause
 
 
@@ -86,10 +87,9 @@ class RetryLater(Exception):  # noqa: N818  # what a handler says, not what went
     when none is left, it is errored with `message`.
     """
 
-    def __init__(self, message: str = "", *, delay: float) -> None:
-        check_positive("delay", delay, zero=True)
-        super().__init__(message or f"to be tried again in {delay:g} s")
-        self.delay = delay
+    def __init__(self, message: str = "", *, delay: Duration) -> None:
+        self.delay = duration("delay", delay, zero=True)
+        super().__init__(message or f"to be tried again in {self.delay:g} s")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Tell pickle how it is made: it may be raised in a process of its own."""
@@ -102,10 +102,9 @@ class Snooze(Exception):  # noqa: N818  # see above
     It counts as no attempt, however often it is raised.
     """
 
-    def __init__(self, *, delay: float) -> None:
-        check_positive("delay", delay, zero=True)
-        super().__init__(f"snoozed for {delay:g} s")
-        self.delay = delay
+    def __init__(self, *, delay: Duration) -> None:
+        self.delay = duration("delay", delay, zero=True)
+        super().__init__(f"snoozed for {self.delay:g} s")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Tell pickle how it is made: it may be raised in a process of its own."""
@@ -160,15 +159,14 @@ def _delay_of(error: BaseException) -> float:
     delay: Any = None
     try:
         delay = error.delay  # type: ignore[attr-defined]  # all that ask have one, or should
-        check_positive("delay", delay, zero=True)
+        return duration("delay", delay, zero=True)
     except Exception as problem:
         kind = type(error)
         allowed = (
-            f"allowed is a number of at least 0, which {kind.__qualname__} has to hand on: "
-            "super().__init__(…, delay=seconds)"
+            f"allowed is a number of seconds of at least 0, which {kind.__qualname__} has to hand "
+            "on: super().__init__(…, delay=seconds)"
         )
         raise InvalidArgumentError(f"{kind.__qualname__}.delay", delay, allowed) from problem
-    return float(delay)
 
 
 def _made_again(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException:

@@ -15,7 +15,7 @@ from job_processor.errors import MissingExtraError, StoreError
 from job_processor.events import Event, EventKind
 from job_processor.hooks import HandlerRun, Host
 from job_processor.models import Vitals
-from job_processor.settings import check_int, check_positive
+from job_processor.settings import Duration, check_int, duration
 
 try:
     from prometheus_client import (
@@ -52,7 +52,7 @@ class Prometheus:
 
     registry: where its metrics are kept; None: the usual one of `prometheus_client`.
     max_names: job names that get a label of their own; those that come later share one.
-    interval: seconds between two looks at the database, for queue and workers.
+    interval: seconds, or a timedelta, between two looks at the database, for queue and workers.
 
     Raises InvalidArgumentError, and ValueError (from the client) when its registry has one already.
     """
@@ -62,12 +62,11 @@ class Prometheus:
         registry: CollectorRegistry | None = None,
         *,
         max_names: int = 100,
-        interval: float = 15.0,
+        interval: Duration = 15.0,
     ) -> None:
         check_int("max_names", max_names, minimum=1)
-        check_positive("interval", interval)
         self.registry = REGISTRY if registry is None else registry
-        self._interval = interval
+        self._interval = duration("interval", interval)
         self._max_names = max_names
         self._names: set[str] = set()
         self._told: dict[int, set[str]] = {}

@@ -25,8 +25,8 @@ def monitor_config(
     config: dict[str, Any] = {
         "schedule": {"type": "crontab", "value": expression},
         "timezone": cron.timezone or default_timezone,
-        "checkin_margin": max(1, math.ceil(cron.checkin_margin)),
+        "checkin_margin": max(1, math.ceil(cron.margin_seconds / 60)),
     }
-    if cron.max_runtime_in_minutes is not None:
-        config["max_runtime"] = max(1, math.ceil(cron.max_runtime_in_minutes))
+    if cron.limit_seconds is not None:
+        config["max_runtime"] = max(1, math.ceil(cron.limit_seconds / 60))
     return config | {name: count for name, count in thresholds.items() if count is not None}

@@ -28,6 +28,7 @@ from job_processor.jobs.intake import schedule
 from job_processor.jobs.request import JobRequest, When
 from job_processor.models import OnConflict, SimpleJob, TypedJob
 from job_processor.parts import ready_parts_of
+from job_processor.settings import Duration
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -45,7 +46,7 @@ class ScheduleOptions(TypedDict, total=False):
     expires_at: When
     unique_key: str | None
     on_conflict: OnConflict | None
-    unique_for: float | None
+    unique_for: Duration | None
     session: Any
 
 
@@ -151,7 +152,7 @@ class JobHandle(Generic[P, R_co]):
         return jobs  # type: ignore[no-any-return]  # as their handler says
 
     async def wait(
-        self, job: SimpleJob | ObjectId | str, timeout: float | None = None
+        self, job: SimpleJob | ObjectId | str, timeout: Duration | None = None
     ) -> TypedJob[R_co]:
         """Return a job of this name once it is settled, as `wait_for_job` does."""
         job_id = job.id if isinstance(job, SimpleJob) else job
@@ -230,7 +231,7 @@ class PayloadHandle(JobHandle[..., R_co], Generic[T, R_co]):
         *,
         unique_key: str | None = None,
         on_conflict: OnConflict | None = None,
-        unique_for: float | None = None,
+        unique_for: Duration | None = None,
         session: Any = None,
     ) -> TypedJob[R_co]:
         """Do as `schedule_job` does, with a payload of the class that the handler names."""
@@ -274,7 +275,7 @@ class PlainJobHandle(PayloadHandle[Payload, R_co], Generic[R_co]):
         *,
         unique_key: str | None = None,
         on_conflict: OnConflict | None = None,
-        unique_for: float | None = None,
+        unique_for: Duration | None = None,
         session: Any = None,
     ) -> TypedJob[R_co]:
         """Do as `schedule_job` does."""

@@ -15,7 +15,7 @@ from job_processor.handlers.definitions import JobDef
 from job_processor.handlers.payloads import TypedPayload
 from job_processor.models import JobStatus, OnConflict, SimpleJob, make
 from job_processor.parts import Parts
-from job_processor.settings import check_name, check_positive
+from job_processor.settings import Duration, check_name, duration
 
 When: TypeAlias = datetime | timedelta | None
 Payload: TypeAlias = Mapping[str, Any] | TypedPayload | None
@@ -33,7 +33,7 @@ class JobRequest:
     expires_at: When = None
     unique_key: str | None = None
     on_conflict: OnConflict | None = None
-    unique_for: float | None = None
+    unique_for: Duration | None = None
 
 
 ShortRequest: TypeAlias = str | tuple[str] | tuple[str, Payload] | tuple[str, Payload, When]
@@ -83,7 +83,7 @@ def make_job(parts: Parts, request: JobRequest) -> SimpleJob:
     if (request.unique_key, request.on_conflict, request.unique_for) != (None, None, None):
         options["unique_until"] = _unique_until(request, now)
         if request.unique_for is not None:
-            _check_history(request.unique_for, parts.history_days)
+            _check_history(duration("unique_for", request.unique_for), parts.history_days)
         options["unique_key"] = request.unique_key
     return _job(request, definition, now, moment, **options)
 
@@ -148,9 +148,8 @@ def _unique_until(request: JobRequest, now: datetime) -> datetime | None:
         raise InvalidArgumentError("on_conflict", on_conflict, allowed)
     if unique_for is None:
         return None
-    check_positive("unique_for", unique_for)
     try:
-        return truncate(now + timedelta(seconds=unique_for))
+        return truncate(now + timedelta(seconds=duration("unique_for", unique_for)))
     except OverflowError as error:
         allowed = "allowed is a number of seconds that ends before the year 10000"
         raise InvalidArgumentError("unique_for", unique_for, allowed) from error

@@ -10,7 +10,8 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.errors import InvalidArgumentError, Unshown
-from job_processor.handlers.definitions import Definition, Registry
+from job_processor.handlers.definitions import Definition
+from job_processor.handlers.registry import Registry
 from job_processor.models import JobStatus, JobType, object_id
 from job_processor.settings import check_name, check_text
 from job_processor.store.requests import JobQuery

@@ -20,7 +20,7 @@ from job_processor.errors import (
     StoreUnavailableError,
 )
 from job_processor.models import SETTLED, Job
-from job_processor.settings import WAITED_BATCH, WAITED_CROWD, WAITED_PAUSE, check_positive
+from job_processor.settings import WAITED_BATCH, WAITED_CROWD, WAITED_PAUSE, Duration, duration
 from job_processor.store import Store
 from job_processor.store.base import State
 from job_processor.tasks import set_within
@@ -34,22 +34,21 @@ class Waiting:
         self._poll_interval = poll_interval
         self._crowds: dict[asyncio.AbstractEventLoop, _Crowd] = {}
 
-    async def wait(self, job_id: ObjectId, timeout: float | None) -> Job:
+    async def wait(self, job_id: ObjectId, timeout: Duration | None) -> Job:
         """Return the job once it is settled; with a timeout of 0, look once.
 
         Raises JobNotFoundError, JobTimeoutError after `timeout` seconds (None: never),
         NotSetUpError when this is closed meanwhile, and InvalidArgumentError.
         """
-        if timeout is not None:
-            check_positive("timeout", timeout, zero=True)
-        if timeout == 0:
+        seconds = None if timeout is None else duration("timeout", timeout, zero=True)
+        if seconds == 0:
             return await self._look(job_id)
         loop = asyncio.get_running_loop()
         crowd = self._crowds.get(loop)
         if crowd is None:
             crowd = _Crowd(self._store, self._poll_interval, lambda: self._crowds.pop(loop, None))
             self._crowds[loop] = crowd
-        return await crowd.wait(job_id, timeout)
+        return await crowd.wait(job_id, seconds)
 
     def close(self) -> None:
         """End all waiting with NotSetUpError."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from job_processor.errors import SharedDatabaseError
-from job_processor.handlers.definitions import CronDef, Definition, Registry
+from job_processor.handlers.definitions import CronDef, Definition
+from job_processor.handlers.registry import Registry
 from job_processor.models import Cron, WorkerInfo
 from job_processor.parts import Parts
 from job_processor.settings import NODE_TIMEZONE

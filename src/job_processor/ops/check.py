@@ -15,7 +15,8 @@ from typing import Any
 
 from job_processor.clock import Clock
 from job_processor.errors import InvalidArgumentError, SharedDatabaseError, StoreError
-from job_processor.handlers.definitions import CronDef, Definition, Registry
+from job_processor.handlers.definitions import CronDef, Definition
+from job_processor.handlers.registry import Registry
 from job_processor.jobs.services import listings
 from job_processor.models import Registrations, WorkerInfo
 from job_processor.node import migration

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from job_processor.handlers.definitions import Registry
+from job_processor.handlers.registry import Registry
 from job_processor.jobs.pauses import Pauses
 from job_processor.models import Registrations, WorkerInfo
 from job_processor.store.rollups import Rollup

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from job_processor.events import Event, EventKind
 from job_processor.handlers import current
 from job_processor.handlers.abort import AbortReason
+from job_processor.handlers.around import Managers
 from job_processor.handlers.callables import attempt
 from job_processor.handlers.definitions import Definition
 from job_processor.hooks import Call
@@ -173,13 +174,13 @@ class Executor:
 
     def _begin(self, run: Run) -> bool:
         run.begun = True
-        limit = run.definition.max_runtime_in_minutes
+        limit = run.definition.limit_seconds
         if run.reason is not None:
             return False
         run.started = time.monotonic()
         if limit is not None:
             abort = partial(self.ladder.abort, run, AbortReason.MAX_RUNTIME)
-            run.timers.append(asyncio.get_running_loop().call_later(limit * 60, abort))
+            run.timers.append(asyncio.get_running_loop().call_later(limit, abort))
         if self._events.listeners.all:
             self._events.emit(Event(EventKind.STARTED, run.job.worker_id, run.job))
         return True
@@ -195,6 +196,9 @@ class Executor:
             call: Call = partial(bound.function, *arguments, **keywords)
             if self._scopes.wrappers.all:
                 call = self._scopes.wrapped(call, bound.is_async)
+            if run.definition.arounds:
+                managers = Managers.of(run.definition.arounds, run.given)
+                return Ending(await managers.hold(partial(self._held, run, call, managers)))
             if bound.is_async:
                 return Ending(await call())
             answer, error = await self._in_thread(run, call)
@@ -207,6 +211,15 @@ class Executor:
             if run.reason is None and self._is_cancelled_with_all(error):
                 run.reason = AbortReason.SHUTDOWN
             return Ending(error=error)
+
+    async def _held(self, run: Run, call: Call, managers: Managers) -> Any:
+        """Return what the handler returns inside of the plain managers; raise what it raises."""
+        if run.definition.bound.is_async:
+            return await managers.run_async(call)
+        answer, error = await self._in_thread(run, partial(managers.run, call))
+        if error is not None:
+            raise error
+        return await answer if inspect.isawaitable(answer) else answer
 
     async def _in_process(self, run: Run, state: Any) -> Ending:
         if self._processes is None:  # few need them, and importing the pool takes a while

@@ -89,8 +89,8 @@ def classify(
         return Outcome(JobStatus.KILLED, at, Output(duration, None, KILLED))
     # Before a wish: a handler that is too slow does not get more time by asking for it.
     if reason is AbortReason.MAX_RUNTIME:
-        limit = definition.max_runtime_in_minutes
-        return failed(f"max runtime of {limit:g} minutes exceeded" if limit else "max runtime")
+        limit = definition.limit_seconds
+        return failed(f"max runtime of {limit / 60:g} minutes exceeded" if limit else "max runtime")
     raised = ending.error
     assert raised is not None  # noqa: S101  # the first case
     # Before the shutdown: who says when it wants to come back ended by itself, and was not

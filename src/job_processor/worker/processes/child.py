@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
@@ -27,7 +28,8 @@ from typing import Any
 from job_processor.clock import Clock
 from job_processor.errors import AbortedError
 from job_processor.handlers.abort import AbortController, AbortReason
-from job_processor.handlers.binding import bound_again
+from job_processor.handlers.around import Managers
+from job_processor.handlers.binding import BoundHandler, bound_again
 from job_processor.handlers.context import Context, Recorder
 from job_processor.handlers.current import of_job
 from job_processor.models import Job, LogLine, Progress
@@ -50,6 +52,8 @@ class Task:
     qualname: str
     bound: tuple[Any, ...]
     """Everything of the handler's `BoundHandler` but the function."""
+    arounds: tuple[tuple[str, str], ...]
+    """The places of what stands around it."""
     job: Job
     state: Any
     preloads: tuple[str, ...]
@@ -110,11 +114,24 @@ def _call(
     forwarder.take_over()  # from what these modules have set up, as they did in the worker
     bound = bound_again(function, task.bound)
     arguments, keywords = bound.arguments(task.job, controller.signal, context)
+    call = partial(function, *arguments, **keywords)
+    managers = Managers.of([find(*place) for place in task.arounds], task.job)
     with of_job(task.current):
-        answer = function(*arguments, **keywords)
-        if inspect.isawaitable(answer):
-            answer = asyncio.run(_awaited(answer))
-        return function, answer
+        if managers.in_loop:
+            return function, asyncio.run(managers.hold(partial(_held, managers, call, bound)))
+        return function, managers.run(partial(_called, call))
+
+
+def _called(call: Callable[[], Any]) -> Any:
+    answer = call()
+    return asyncio.run(_awaited(answer)) if inspect.isawaitable(answer) else answer
+
+
+async def _held(managers: Managers, call: Callable[[], Any], bound: BoundHandler) -> Any:
+    """Return what a handler returns, beside managers that need the event loop."""
+    if bound.is_async:
+        return await managers.run_async(call)
+    return await asyncio.to_thread(managers.run, call)
 
 
 async def _awaited(answer: Any) -> Any:

@@ -96,6 +96,7 @@ class Processes:
             bound.function.__module__,
             bound.function.__qualname__,
             bound.as_values(),
+            tuple((each.__module__, each.__qualname__) for each in run.definition.arounds),
             run.job,
             state,
             self._scopes.preloads,

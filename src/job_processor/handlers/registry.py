@@ -1,0 +1,119 @@
+"""The jobs and crons of one processor, by name."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+
+from job_processor.errors import DefinitionError, InvalidArgumentError, UnknownJobError
+from job_processor.handlers.defaults import Defaults
+from job_processor.handlers.definitions import CronDef, Definition, JobDef, as_definition_error
+from job_processor.settings import check_name
+
+
+class Registry:
+    """The jobs and crons of one processor, by name.
+
+    `jobs` holds those that are only scheduled here, too; whatever else asks, asks for those that
+    can be run here.
+    """
+
+    def __init__(
+        self,
+        jobs: Mapping[str, JobDef],
+        crons: Mapping[str, CronDef],
+        defaults: Defaults | None = None,
+    ) -> None:
+        self.defaults = Defaults() if defaults is None else defaults
+        """What holds of a definition that says nothing else."""
+        self.jobs: dict[str, JobDef] = {}
+        self.crons: dict[str, CronDef] = {}
+        self._served: dict[tuple[str, ...] | None, tuple[str, ...]] = {}
+        for argument, given in (("jobs", jobs), ("crons", crons)):
+            if not isinstance(given, Mapping):
+                raise InvalidArgumentError(
+                    argument, given, "allowed is a mapping of names to definitions"
+                )
+        for name, job in jobs.items():
+            self.add_job(name, job)
+        for name, cron in crons.items():
+            self.add_cron(name, cron)
+
+    def add(self, name: str, definition: Definition) -> None:
+        """Add a job or a cron; raise DefinitionError when the name is taken."""
+        if isinstance(definition, CronDef):
+            self.add_cron(name, definition)
+        else:
+            self.add_job(name, definition)
+
+    def add_job(self, name: str, definition: JobDef) -> None:
+        """Add a job; raise DefinitionError when the name is taken or it is no JobDef."""
+        if not isinstance(definition, JobDef):
+            raise DefinitionError(f"jobs[{name!r}]", definition, "allowed is a JobDef")
+        self._check_new(name, definition, self.jobs.get(name))
+        self.jobs[name] = self.defaults.applied_to(definition)
+
+    def add_cron(self, name: str, definition: CronDef) -> None:
+        """Add a cron; raise DefinitionError when the name is taken or it is no CronDef."""
+        if not isinstance(definition, CronDef):
+            raise DefinitionError(f"crons[{name!r}]", definition, "allowed is a CronDef")
+        self._check_new(name, definition, self.crons.get(name))
+        self.crons[name] = self.defaults.applied_to(definition)
+
+    def get(self, name: str) -> Definition | None:
+        """Return the definition of a job or cron that can be run here; None: there is none."""
+        definition = self.jobs.get(name) or self.crons.get(name)
+        return definition if definition is not None and definition.handler is not None else None
+
+    def job(self, name: str) -> JobDef:
+        """Return the definition of a job; raise UnknownJobError when there is none."""
+        definition = self.jobs.get(name) if isinstance(name, str) else None
+        if definition is None:
+            known = ", ".join(repr(known) for known in sorted(self.jobs)) or "none yet"
+            raise UnknownJobError("name", name, f"the jobs defined here are: {known}")
+        return definition
+
+    def runnable(self, name: str) -> JobDef:
+        """Return the definition of a job that can be run here; raise UnknownJobError."""
+        definition = self.job(name)
+        if definition.handler is None:
+            raise UnknownJobError("name", name, "it has no handler here, it can only be scheduled")
+        return definition
+
+    def served(self, tags: tuple[str, ...] | None) -> tuple[str, ...]:
+        """Return the names that a worker with these tags takes; None stands for all tags."""
+        names = self._served.get(tags)
+        if names is None:
+            names = tuple(
+                name for name, each in self if not each.tag or tags is None or each.tag in tags
+            )
+            self._served[tags] = names
+        return names
+
+    def unknown_tags(self, tags: tuple[str, ...]) -> list[str]:
+        """Return those of `tags` that no definition has."""
+        known = {job.tag for job in self.jobs.values()} | {c.tag for c in self.crons.values()}
+        return [tag for tag in tags if tag not in known]
+
+    def __iter__(self) -> Iterator[tuple[str, Definition]]:
+        yield from ((name, job) for name, job in self.jobs.items() if job.handler is not None)
+        yield from self.crons.items()
+
+    def _check_new(self, name: str, new: Definition, old: Definition | None) -> None:
+        with as_definition_error():
+            check_name("name", name)
+        again = old is not None and _is_defined_again(old, new)
+        if not again and (name in self.jobs or name in self.crons):
+            raise DefinitionError("name", name, "allowed is a name that no job or cron has yet")
+        self._served.clear()
+
+
+def _is_defined_again(old: Definition, new: Definition) -> bool:
+    """Tell whether the same function is defined once more by hand, as in a cell that runs again."""
+    if not hasattr(sys, "ps1"):  # which an interactive session has
+        return False
+    places = {
+        (getattr(each.handler, "__module__", None), getattr(each.handler, "__qualname__", each))
+        for each in (old, new)
+    }
+    return len(places) == 1 and places.pop()[0] == "__main__"
