@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Any, assert_type
 
 from job_processor import (
     AbortSignal,
     Context,
+    Job,
     JobDef,
     JobHandle,
+    JobOptions,
     JobProcessor,
     Jobs,
     Retry,
@@ -85,6 +88,32 @@ async def nightly(signal: AbortSignal) -> None:
     """Fire."""
 
 
+@asynccontextmanager
+async def session(job: Job) -> AsyncIterator[None]:
+    """Stand around a job."""
+    yield
+
+
+@contextmanager
+def connection(job: Job) -> Iterator[int]:
+    """Stand around it where it runs."""
+    yield 1
+
+
+@processor.job(around=session, max_runtime=timedelta(minutes=5), retry=Retry(delay=timedelta(1)))
+async def surrounded(to: str) -> int:
+    """Run inside of a session."""
+    return len(to)
+
+
+defaulted = JobProcessor(
+    "sqlite://",
+    defaults=JobOptions(retry=3, max_runtime_in_minutes=timedelta(hours=1), around=connection),
+    around=session,
+    history_days=timedelta(weeks=2),
+    kill_grace=timedelta(seconds=1),
+)
+
 jobs = Jobs(prefix="mail.")
 together = JobProcessor("sqlite://", jobs=[jobs, {"old": JobDef(None)}])
 
@@ -124,6 +153,8 @@ async def right() -> None:
     await send.schedule_many([{"to": "ada"}], on_progress=print)
     await processor.schedule_jobs([send.request("ada"), add.options(unique_key="k").request(1, 2)])
     assert_type((await collected.run("ada")).result(), int)
+    assert_type((await surrounded.run("ada")).result(), int)
+    await send.options(unique_key="k", unique_for=timedelta(hours=1)).schedule("ada")
     await nightly(AbortSignal())
     whole: JobHandle[[int, int], str] = add
     other: JobHandle[..., Coroutine[Any, Any, int]] = context_first
@@ -143,6 +174,8 @@ async def wrong() -> None:
     await mixed.schedule({}, 1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await collected.schedule(to=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     jobs.job(tags=["x"])(add.handler)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    JobOptions(retri=3)  # type: ignore[typeddict-unknown-key]  # pyright: ignore[reportCallIssue]
+    processor.job(around=3)(add.handler)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     send.options(prio=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     send.delay("ada")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     processor.job(retri=2)(add.handler)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]

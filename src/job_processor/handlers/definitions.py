@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, TypedDict
+from typing import Any, ClassVar, Literal, TypeAlias, TypedDict, TypeVar
 
 from job_processor import schedule
 from job_processor.errors import DefinitionError, InvalidArgumentError
@@ -19,6 +20,7 @@ from job_processor.settings import Duration, check_text, duration, time_zone
 Handler: TypeAlias = Callable[..., Any]
 ExitHook: TypeAlias = Callable[[Any], Awaitable[object] | object]
 Misfire: TypeAlias = Literal["once", "skip", "all"]
+T = TypeVar("T")
 Executor: TypeAlias = Literal["async", "thread", "process"]
 
 
@@ -45,6 +47,21 @@ class CronOptions(JobOptions, total=False):
     misfire: Misfire
 
 
+def _noting(kind: type[T]) -> type[T]:
+    """Let a definition note the names of what is given for it, be it the same as the default."""
+    make: Any = kind.__init__
+    names = [each.name for each in fields(kind) if each.init]  # type: ignore[arg-type]  # a dataclass
+
+    @functools.wraps(make)
+    def __init__(self: Any, *arguments: Any, **options: Any) -> None:  # noqa: N807  # that of the class
+        object.__setattr__(self, "given", frozenset((*names[: len(arguments)], *options)))
+        make(self, *arguments, **options)
+
+    kind.__init__ = __init__  # type: ignore[method-assign]  # of the same signature
+    return kind
+
+
+@_noting
 @dataclass(frozen=True, slots=True)
 class JobDef:
     """A job by name: what runs it and how.
@@ -96,18 +113,13 @@ class JobDef:
     given: frozenset[str] = field(init=False, repr=False, compare=False)
     """The names of what was said, which no default of the processor replaces."""
 
-    if not TYPE_CHECKING:  # a type checker reads what __init__ takes
-
-        def __new__(cls, *arguments: Any, **options: Any) -> Self:
-            """Note what is given, be it the same as the default."""
-            return _noted(cls, arguments, options)
-
     def __post_init__(self) -> None:
         handler = _elsewhere if self.handler is None else self.handler
         object.__setattr__(self, "bound", bind_handler(handler, self._door))
         check_common(self)
 
 
+@_noting
 @dataclass(frozen=True, slots=True)
 class CronDef:
     """A cron by name: when it fires, what runs it and how.
@@ -156,12 +168,6 @@ class CronDef:
     given: frozenset[str] = field(init=False, repr=False, compare=False)
     """The names of what was said, which no default of the processor replaces."""
 
-    if not TYPE_CHECKING:  # a type checker reads what __init__ takes
-
-        def __new__(cls, *arguments: Any, **options: Any) -> Self:
-            """Note what is given, be it the same as the default."""
-            return _noted(cls, arguments, options)
-
     def __post_init__(self) -> None:
         object.__setattr__(self, "bound", bind_handler(self.handler, self._door))
         check_common(self)
@@ -180,6 +186,7 @@ class CronDef:
         return sha256(text.encode()).hexdigest()[:16]
 
 
+@_noting
 @dataclass(frozen=True, slots=True)
 class DecoratedJob(JobDef):
     """A job that is defined by decorating its handler: nothing is given by position."""
@@ -187,6 +194,7 @@ class DecoratedJob(JobDef):
     _door: ClassVar[Door] = Door()
 
 
+@_noting
 @dataclass(frozen=True, slots=True)
 class DecoratedCron(CronDef):
     """A cron that is defined by decorating its handler: nothing is given by position."""
@@ -195,14 +203,6 @@ class DecoratedCron(CronDef):
 
 
 Definition: TypeAlias = JobDef | CronDef
-
-
-def _noted(cls: type[Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    """Return a definition that is still to be made, with the names of what was given for it."""
-    definition = object.__new__(cls)
-    given = frozenset((*cls.__match_args__[: len(arguments)], *options))
-    object.__setattr__(definition, "given", given)
-    return definition
 
 
 def _elsewhere() -> None:
