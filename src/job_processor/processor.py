@@ -52,7 +52,6 @@ from job_processor.models import (
     object_id,
 )
 from job_processor.parts import Parts, ready_parts_of
-from job_processor.portal import Portal
 from job_processor.settings import (
     CLOSE_TIMEOUT,
     COUNT_CAP_OF_SELECTIONS,
@@ -70,6 +69,7 @@ if TYPE_CHECKING:
     from job_processor.jobs.actions import Acted, Action
     from job_processor.jobs.pages import JobPage
     from job_processor.jobs.pauses import Pauses
+    from job_processor.jobs.portal import Portal
     from job_processor.node.migration import MigrationReport
     from job_processor.ops.audit import AuditEntry
     from job_processor.ops.check import Finding
@@ -119,6 +119,9 @@ class JobProcessor:
 
     Raises InvalidArgumentError for a value that is not allowed.
     """
+
+    _portal: Portal | None = None
+    """For synchronous code, once it schedules something."""
 
     def __init__(
         self,
@@ -182,8 +185,6 @@ class JobProcessor:
         self._running: Engine | None = None
         """What runs jobs here, once something needs it."""
         self._worker: Worker | None = None
-        self._portal = Portal(self)
-        """For synchronous code."""
         for collection in collections:
             collection.attach(self, self._define)
         self.install(*integrations)
@@ -291,7 +292,7 @@ class JobProcessor:
             waiting.close()
         if engine is not None:
             await engine.end()
-        if self._portal.is_open:
+        if self._portal is not None and self._portal.is_open:
             await in_thread(self._portal.close, "job-processor-portal")
         try:
             async with asyncio.timeout(2 * CLOSE_TIMEOUT):
@@ -350,9 +351,14 @@ class JobProcessor:
         twin = copy.copy(self)
         parts = replace(self._parts, store=open_store(self._db, self.settings))
         vars(twin).update(
-            _parts=parts, _closed=False, _loop=None, _waiting=None, _running=None, _worker=None
+            _parts=parts,
+            _closed=False,
+            _loop=None,
+            _waiting=None,
+            _running=None,
+            _worker=None,
         )
-        vars(twin)["_portal"] = Portal(twin)
+        vars(twin).pop("_portal", None)
         return twin
 
     # --- jobs -----------------------------------------------------------------------------------
@@ -417,7 +423,11 @@ class JobProcessor:
                 "an event loop runs here, and would stand still meanwhile; write `await "
                 "….schedule(…)`"
             )
-        return self._portal.call(lambda twin: intake.schedule(ready_parts_of(twin), request))
+        from job_processor.jobs.portal import Portal
+
+        # No lock: a fork may have come while another thread held it.
+        portal: Portal = self._portal or vars(self).setdefault("_portal", Portal(self))
+        return portal.call(lambda twin: intake.schedule(ready_parts_of(twin), request))
 
     async def schedule_jobs(
         self,
@@ -807,7 +817,7 @@ class JobProcessor:
                 raise WorkerStateError("close the processor before its db or clock is changed")
             self._parts = replace(self._parts, store=open_store(db, settings))
             self._db, self._closed = db, False
-            self._portal = Portal(self)
+            vars(self).pop("_portal", None)  # its connections are to the database before
         self._parts = replace(self._parts, settings=settings, clock=clock)
         if self._running is not None:
             self._running.close()

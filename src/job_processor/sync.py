@@ -14,10 +14,10 @@ from bson import ObjectId
 from job_processor.errors import InvalidArgumentError
 from job_processor.jobs.chunks import Request
 from job_processor.jobs.intake import schedule
+from job_processor.jobs.portal import Portal
 from job_processor.jobs.request import JobRequest, Payload, When
 from job_processor.models import Job, OnConflict, SimpleJob
 from job_processor.parts import ready_parts_of
-from job_processor.portal import Portal
 from job_processor.processor import JobProcessor
 from job_processor.settings import Duration
 

@@ -7,13 +7,12 @@ import logging
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from job_processor.errors import DefinitionError
 from job_processor.handlers.abort import AbortSignal
 from job_processor.handlers.callables import is_async, is_generator
 from job_processor.handlers.context import Context
-from job_processor.handlers.fields import Fields
 from job_processor.handlers.payloads import PayloadType, payload_type
 from job_processor.handlers.signature import (
     EMPTY,
@@ -24,6 +23,9 @@ from job_processor.handlers.signature import (
 )
 from job_processor.models import BaseJob, CronTask, SimpleJob
 from job_processor.values import normalize_payload
+
+if TYPE_CHECKING:
+    from job_processor.handlers.fields import Fields
 
 Argument: TypeAlias = Literal["job", "signal", "payload", "context"]
 NAMES: dict[str, Argument] = {
@@ -142,7 +144,7 @@ def bound_again(function: Callable[..., Any], values: tuple[Any, ...]) -> BoundH
     positional, keywords, is_async, names = values
     fields = None
     if names is not None:
-        fields = Fields(function, [each for each in parameters_of(function) if each.name in names])
+        fields = _fields(function, [each for each in parameters_of(function) if each.name in names])
     return BoundHandler(function, positional, keywords, is_async, payload_type(function), fields)
 
 
@@ -177,7 +179,7 @@ class _Binding:
             keywords=keywords,
             is_async=is_async(self._function),
             payload_type=payload_type(self._function),
-            fields=Fields(self._function, self._fields) if self._fields else None,
+            fields=_fields(self._function, self._fields) if self._fields else None,
         )
 
     def _by_position(self) -> dict[str, Argument]:
@@ -255,6 +257,13 @@ class _Binding:
             why = "allowed are job, signal, payload and context, and fields with an annotation"
         allowed = f"its parameter {parameter.name!r} cannot be filled; {why}"
         return DefinitionError("handler", self._function, allowed)
+
+
+def _fields(function: Callable[..., Any], parameters: Sequence[Parameter]) -> Fields:
+    """Return the fields of a handler; one without needs nothing of what they are made of."""
+    from job_processor.handlers.fields import Fields  # noqa: PLC0415  # see above
+
+    return Fields(function, parameters)
 
 
 def _argument(parameter: Parameter) -> Argument | None:

@@ -22,13 +22,15 @@ from typing import (
 from bson import ObjectId
 
 from job_processor.errors import InvalidArgumentError
-from job_processor.handlers.fields import Fields
 from job_processor.jobs.chunks import OnProgress, Requests
 from job_processor.jobs.intake import schedule
 from job_processor.jobs.request import JobRequest, When
 from job_processor.models import OnConflict, SimpleJob, TypedJob
 from job_processor.parts import ready_parts_of
 from job_processor.settings import Duration
+
+if TYPE_CHECKING:  # it is handed through
+    from job_processor.handlers.fields import Fields
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
