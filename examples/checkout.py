@@ -31,9 +31,9 @@ async def confirm(payload: Order, context: Context) -> str:
     return f"order {payload.number}: thank you, {payload.customer}"
 
 
-@processor.job()
-async def count_stock(payload: dict) -> str:
-    return f"counted after order {payload['after']}"
+@processor.job
+async def count_stock(after: int) -> str:
+    return f"counted after order {after}"
 
 
 async def place(shop: sqlite3.Connection, order: Order) -> None:
@@ -42,13 +42,10 @@ async def place(shop: sqlite3.Connection, order: Order) -> None:
         await confirm.schedule(order, session=shop)
         if order.amount <= 0:
             raise ValueError(f"order {order.number} costs nothing")
-    await processor.schedule_job(
-        "count_stock",
-        {"after": order.number},
-        timedelta(seconds=0.5),
-        unique_key="stock",
-        on_conflict="replace",
+    soon = count_stock.options(
+        scheduled_for=timedelta(seconds=0.5), unique_key="stock", on_conflict="replace"
     )
+    await soon.schedule(after=order.number)
 
 
 async def main() -> None:

@@ -10,6 +10,7 @@ and one that takes its process down errors its own job only.
 import asyncio
 import os
 import time
+from datetime import timedelta
 
 from job_processor import Context, JobProcessor
 
@@ -17,16 +18,16 @@ processor = JobProcessor("sqlite:///processes.db", kill_grace=1)
 
 
 @processor.job(executor="process")
-def count_primes(payload: dict, context: Context) -> int:
-    found, limit = 0, payload["limit"]
+def count_primes(context: Context, limit: int, worker: int) -> int:
+    found = 0
     for number in range(2, limit):
         found += all(number % divisor for divisor in range(2, int(number**0.5) + 1))
         context.progress(number / limit, f"{found} so far")
-    context.log(f"process {os.getpid()}, and not {payload['worker']}")
+    context.log(f"process {os.getpid()}, and not {worker}")
     return found
 
 
-@processor.job(executor="process", max_runtime_in_minutes=0.01)
+@processor.job(executor="process", max_runtime=timedelta(seconds=0.6))
 def for_ever() -> None:
     while True:
         time.time()
@@ -39,9 +40,8 @@ def crash() -> None:
 
 async def main() -> None:
     async with processor:
-        payload = {"limit": 20_000, "worker": os.getpid()}
-        names = [("count_primes", payload), ("for_ever",), ("crash",), ("count_primes", payload)]
-        made = await processor.schedule_jobs(names)
+        primes = count_primes.request(limit=20_000, worker=os.getpid())
+        made = await processor.schedule_jobs([primes, for_ever.request(), crash.request(), primes])
         await processor.run_worker(burst=True)
         for each in made:
             job = await processor.wait_for_job(each.id)

@@ -28,18 +28,18 @@ async def order(job: SimpleJob) -> str:
 
 
 @processor.job(retry=Retry(max_attempts=5, delay=0.1, give_up_on=PermissionError))
-async def pay(payload: dict) -> str:
+async def pay(amount: int) -> str:
     if not card["accepted"]:
         raise PermissionError("the card was refused")  # trying again would not help
-    return f"paid {payload['amount']}"
+    return f"paid {amount}"
 
 
 async def main() -> None:
     stop = AbortController()
     async with processor:
         jobs = [
-            await processor.schedule_job("order"),
-            await processor.schedule_job("pay", {"amount": 7}),
+            await order.schedule(),
+            await pay.schedule(amount=7),
         ]
         worker = asyncio.create_task(processor.run_worker(stop.signal))
         ordered, refused = [await processor.wait_for_job(job.id) for job in jobs]

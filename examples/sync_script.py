@@ -17,9 +17,9 @@ from job_processor.sync import JobClient
 processor = JobProcessor("sqlite:///sync_script.db")
 
 
-@processor.job()
-def resize(payload: dict) -> int:
-    return payload["width"] // 2
+@processor.job
+def resize(width: int) -> int:
+    return width // 2
 
 
 async def work() -> None:

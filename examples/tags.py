@@ -21,12 +21,12 @@ processor = JobProcessor(
 
 
 @processor.job(tag="mail")
-async def send_mail(payload: dict) -> str:
+async def send_mail(to: str) -> str:
     return f"replica {tags}"
 
 
 @processor.job(tag="video")
-async def encode_video(payload: dict) -> str:
+async def encode_video(video: int) -> str:
     return f"replica {tags}"
 
 
@@ -43,7 +43,7 @@ async def replica() -> None:
 async def main() -> None:
     async with processor:
         jobs = await processor.schedule_jobs(
-            [("send_mail", {"to": "ada@example.org"}), ("encode_video", {"id": 7}), ("clean_up",)]
+            [send_mail.request(to="ada@example.org"), encode_video.request(7), clean_up.request()]
         )
         replicas = [
             await asyncio.create_subprocess_exec(

@@ -4,19 +4,19 @@ from shop.models import Order
 processor = get_processor()
 
 
-@processor.job()
-def confirm(payload: dict) -> str:
+@processor.job
+def confirm(order: int) -> str:
     """Plain: it runs in a thread of the worker. Twice is harmless, since a job may run twice."""
-    order = Order.objects.get(pk=payload["order"])
-    order.confirmed = True
-    order.save()
-    return f"order {order.pk} of {order.customer}"
+    found = Order.objects.get(pk=order)
+    found.confirmed = True
+    found.save()
+    return f"order {found.pk} of {found.customer}"
 
 
-@processor.job()
-async def count(payload: dict) -> int:
+@processor.job
+async def count(confirmed: bool) -> int:
     """Async: it uses the async side of the ORM."""
-    return await Order.objects.filter(confirmed=payload["confirmed"]).acount()
+    return await Order.objects.filter(confirmed=confirmed).acount()
 
 
 @processor.job(executor="process")
