@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-from job_processor import JobProcessor
+from job_processor import JobProcessor, Retry
 from job_processor.hooks import Host
 from job_processor.integrations.django.conf import _KEYS, _OPTIONS, configuration, make_processor
 from job_processor.integrations.django.project import load_jobs
@@ -43,6 +44,9 @@ WRONG: list[tuple[object, str]] = [
     ({"MODULES": ["shop.nothing"]}, "JOB_PROCESSOR['MODULES']: 'shop.nothing' is not allowed"),
     ({"INTEGRATIONS": ["a.b"]}, "JOB_PROCESSOR['INTEGRATIONS']: 'a.b' is not allowed"),
     ({"INTEGRATIONS": [1]}, "JOB_PROCESSOR['INTEGRATIONS']: 1 is not allowed"),
+    ({"AROUND": "a.b"}, "JOB_PROCESSOR['AROUND']: 'a.b' is not allowed; allowed are functions"),
+    ({"AROUND": 1}, "JOB_PROCESSOR['AROUND']: 1 is not allowed"),
+    ({"DEFAULTS": 1}, "JOB_PROCESSOR['DEFAULTS']: 1 is not allowed"),
 ]
 
 
@@ -66,12 +70,16 @@ def test_settings_become_a_processor(
 ) -> None:
     """A Path or the variable say where; the zone is Django's; integrations are named by place."""
     setting = {"DB": tmp_path / "a.db", "WORKER_TAGS": ["mail"], "INTEGRATIONS": [WATCHER]}
+    setting |= {"DEFAULTS": {"retry": 3}, "AROUND": "contextlib.nullcontext"}
     with override_settings(JOB_PROCESSOR=setting, TIME_ZONE="Europe/Paris"):
         found = configuration()
     processor = make_processor(found)
     assert processor.address == str(tmp_path / "a.db")
     assert processor.settings.worker_tags == ("mail",)
     assert processor.settings.timezone == "Europe/Paris"
+    processor.job("a")(lambda: None)
+    definition = processor.registry.jobs["a"]
+    assert (definition.retries, definition.arounds) == (Retry(max_attempts=3), (nullcontext,))
     (watcher,) = found.options["integrations"]
     assert isinstance(watcher, Watcher)
     monkeypatch.setenv("JOB_PROCESSOR_DB", f"sqlite:///{tmp_path / 'b.db'}")

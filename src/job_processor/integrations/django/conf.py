@@ -61,6 +61,8 @@ def configuration() -> Configuration:
     options["db"] = _database(given)
     options.setdefault("timezone", settings.TIME_ZONE)
     options["integrations"] = [_integration(each) for each in _list(given, "INTEGRATIONS")]
+    if "around" in options:
+        options["around"] = _imported("AROUND", options["around"], "functions")
     return Configuration(options, _autodiscover(given), tuple(_list(given, "MODULES", str)))
 
 
@@ -128,13 +130,19 @@ def _list(given: Mapping[str, Any], key: str, kind: type = object) -> list[Any]:
 
 def _integration(given: object) -> object:
     """Return an integration that is given as it is, or by the place of it or of its class."""
-    if isinstance(given, str):
-        try:
-            given = import_string(given)
-        except ImportError as error:
-            allowed = f"allowed are integrations and their dotted paths ({error})"
-            raise refuse("INTEGRATIONS", given, allowed) from error
-    return given() if isinstance(given, type) else given
+    found = _imported("INTEGRATIONS", given, "integrations")
+    return found() if isinstance(found, type) else found
+
+
+def _imported(key: str, given: object, what: str) -> object:
+    """Return what is given as it is, or by its place."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return import_string(given)
+    except ImportError as error:
+        allowed = f"allowed are {what} and their dotted paths ({error})"
+        raise refuse(key, given, allowed) from error
 
 
 def _place(key: str) -> str:
