@@ -15,6 +15,7 @@ from job_processor import (
     Context,
     CronDef,
     JobDef,
+    JobOptions,
     JobProcessor,
     JobRequest,
     Retry,
@@ -82,6 +83,19 @@ async def test_a_definition_that_is_added_later_is_refused(shared_url: str) -> N
             processor.cron("@daily")(tells)
         assert list(processor.registry) == []
         processor.job()(nothing)
+
+
+async def test_a_default_is_refused_like_an_option(shared_url: str) -> None:
+    """When it is set up, and for what is added later; a definition that says no to it is taken."""
+    async with Processors(shared_url) as processors:
+        with pytest.raises(SharedDatabaseError, match="retry of 'a'"):
+            await processors.make(jobs={"a": JobDef(nothing)}, defaults=JobOptions(retry=2))
+        processor = await processors.make(
+            jobs={"a": JobDef(nothing, retry=None)}, defaults=JobOptions(retry=2)
+        )
+        with pytest.raises(SharedDatabaseError, match="retry of 'nothing'"):
+            processor.job(nothing)
+        processor.job(retry=None)(nothing)
 
 
 @pytest.mark.parametrize(
