@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -308,3 +309,13 @@ def test_what_cannot_be_resolved_is_taken_as_it_comes(caplog: pytest.LogCaptureF
         assert bind_handler(handler, Door()).stored({"field": [1]}) == {"field": [1]}
     assert "the field 'field'" in caplog.text
     assert "'Unknown' cannot be resolved" in caplog.text
+
+
+def test_fields_need_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but classes of pydantic and msgspec work without them; a dataclass names the extra."""
+    for library in ("msgspec", "pydantic"):
+        monkeypatch.setitem(sys.modules, library, None)
+    assert stored(list[date] | None, [date(2026, 3, 2)]) == ["2026-03-02"]
+    assert read(dict[str, Colour], {"a": "red"}) == {"a": Colour.RED}
+    with pytest.raises(DefinitionError, match=r"handler\(field: …\).*job-processor\[typed\]"):
+        taking(Data)
