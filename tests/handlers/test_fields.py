@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from somewhere import Unknown  # type: ignore[import-not-found]  # what is tested
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
-ID = ObjectId()
+ID = ObjectId("6b0c0bd978f7692be409eafd")
 KEY = UUID("12345678-1234-5678-1234-567812345678")
 Name = NewType("Name", str)
 
