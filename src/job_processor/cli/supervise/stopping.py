@@ -26,6 +26,7 @@ from job_processor.settings import (
 
 _LINGER = 1.0  # seconds that whatever was told to end gets to do so before the process leaves
 _SHORTLY = 0.1  # seconds that it gets when there are none left
+_THREADS = 256  # asyncio.to_thread may occupy; MongoDB's driver needs one for each new connection
 _ANSWER = 0.5  # seconds in which an event loop that does not stand still answers
 
 
@@ -144,7 +145,7 @@ class Leaving:
     """Makes sure that the process ends when its work has, whatever user code still hangs."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(thread_name_prefix="asyncio")
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="asyncio")
         asyncio.get_running_loop().set_default_executor(self._threads)  # ours: it can be left
 
     async def check(self, code: int, stopper: Stopper) -> None:
