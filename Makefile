@@ -70,9 +70,10 @@ check: lint types imports test-all ## all of the above that can fail: run it bef
 api: $(DEV_READY) ## write docs/public-api.txt again, after a wanted change of the public API
 	@$(BIN)/python -m tests.docs.public_api
 
-package: $(DEV_READY) ## build the wheel and the source archive in dist/
+package: $(DEV_READY) ## build the wheel and the source archive in dist/, and check what an index will show
 	@rm -rf dist
 	@$(BIN)/python -m build --no-isolation
+	@$(BIN)/twine check --strict dist/*
 
 package-test: package ## install what is in dist/ with each extra alone, in environments of its own, and run it
 	@$(BIN)/pytest -m package --timeout 600 $(ARGS) tests/packaging

@@ -13,8 +13,8 @@ from string import Template
 from typing import Any, Final
 
 from website.checking import faults
-from website.sources import LANGUAGES, ROOT, sources
-from website.staging import stage
+from website.sources import LANGUAGES, ROOT
+from website.staging import stage, texts
 
 HERE: Final = Path(__file__).parent
 STAGE: Final = ROOT / "build" / "stage"
@@ -41,7 +41,7 @@ def start(language: str) -> subprocess.Popen[bytes]:
     """Write the pages of a language as the generator wants them, and start it on these."""
     folder = STAGE / language
     shutil.rmtree(folder, ignore_errors=True)
-    stage(sources(language), folder / "docs")
+    stage(language, folder / "docs")
     (folder / "zensical.toml").write_text(configuration(language), encoding="utf-8")
     shutil.copyfile(HERE / "extra.css", folder / "docs" / "extra.css")
     shutil.copytree(HERE / "overrides", folder / "overrides")
@@ -56,11 +56,10 @@ def start(language: str) -> subprocess.Popen[bytes]:
 def configuration(language: str) -> str:
     """Return zensical.toml with what differs between languages and between hosts filled in."""
     template = Template((HERE / "zensical.toml").read_text(encoding="utf-8"))
-    texts = tomllib.loads((HERE / "texts.toml").read_text(encoding="utf-8"))[language]
     site_url = os.environ.get("SITE_URL", "").rstrip("/")
     folder = "" if language == LANGUAGES[0] else f"{language}/"
     return template.substitute(
-        {name: json.dumps(text, ensure_ascii=False) for name, text in texts.items()},
+        {name: json.dumps(text, ensure_ascii=False) for name, text in texts(language).items()},
         language=json.dumps(language),
         nav=navigation(language),
         home="./" if not folder else "../",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,8 @@ OUTSIDE_DOCS: Final = {
     "README.md": "one-page.md",
     "ARCHITECTURE.md": "architecture.md",
     "CONTRIBUTING.md": "contributing.md",
+    "CODE_OF_CONDUCT.md": "conduct.md",
+    "SECURITY.md": "security-policy.md",
     "CHANGELOG.md": "changes.md",
     "benchmarks/README.md": "benchmarks.md",
 }
@@ -21,6 +24,9 @@ OUTSIDE_DOCS: Final = {
 
 AS_CODE: Final = ("examples", "LICENSE")
 """Files, and files of folders, that are shown as they are."""
+
+
+_DESCRIPTION: Final = re.compile(r"<!-- description: (?P<text>.+) -->\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,15 @@ def sources(language: str) -> list[Source]:
         },
     }
     return [_choose(ROOT / name, page, language) for name, page in english.items()]
+
+
+def description(source: Source) -> str:
+    """Return what a page tells search engines: the comment that its file begins with."""
+    match = _DESCRIPTION.match(source.file.read_text(encoding="utf-8"))
+    if match is None:
+        name = source.file.relative_to(ROOT)
+        raise SystemExit(f"make docs: {name} has to begin with <!-- description: … -->")
+    return match["text"]
 
 
 def code_files() -> list[tuple[Path, str]]:

@@ -7,20 +7,31 @@ generator.
 from __future__ import annotations
 
 import ast
+import json
 import posixpath
 import re
 import shutil
+import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from website.sources import LANGUAGES, ROOT, Source, assets, code_files, translation
+from website.sources import (
+    LANGUAGES,
+    ROOT,
+    Source,
+    assets,
+    code_files,
+    description,
+    sources,
+    translation,
+)
 
 _FENCE: Final = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 _MERMAID: Final = re.compile(r"^```mermaid\nstateDiagram.*?^```$", re.DOTALL | re.MULTILINE)
 _LINK: Final = re.compile(r"(?<=\]\()(?P<target>[^)\s]+)(?=\))")
 _HEADING: Final = re.compile(r"^#+ (?P<title>.+)$", re.MULTILINE)
-_COMMENT: Final = re.compile(r"^<!--.*?-->\n", re.MULTILINE)
+_COMMENT: Final = re.compile(r"\A<!--.*?-->\n+|^<!--.*?-->\n", re.MULTILINE)
 _FRENCH_SPACE: Final = re.compile(
     r"(?P<code>`[^`\n]*`)|(?<=«) | (?=[:;?!»](?:[\s)*]|$))", re.MULTILINE
 )
@@ -31,22 +42,34 @@ _STATES: Final = ROOT / "docs" / "states.svg"
 _ONLY_ENGLISH: Final = "!!! note \"Cette page n'existe qu'en anglais.\"\n\n"
 
 
-def stage(pages: Sequence[Source], folder: Path) -> None:
+def stage(language: str, folder: Path) -> None:
     """Write the pages of a language, and what they show, into an empty folder."""
+    pages, words = sources(language), texts(language)
     site = _site(pages)
-    wanted = {source.language for source in pages}
     for source in pages:
         text = _page(source, site)
-        if len(wanted) > 1 and source.language == LANGUAGES[0]:
-            text = _in_english(text)
-        _write(folder / source.page, text)
+        about = {"description": description(source)}
+        if source.language == "fr":
+            about["description"] = _with_french_spaces(about["description"])
+        if source.language != language:  # it says so, to the browser too
+            about["lang"] = source.language
+            text = _with_note(text)
+        _write(folder / source.page, _front_matter(about) + text)
     for file, page in code_files():
-        _write(folder / page, _code_page(file))
-    _write(folder / "examples" / "index.md", _examples())
+        about = {"description": words["code"].format(name=_name(file))}
+        _write(folder / page, _front_matter(about) + _code_page(file))
+    about = {"description": words["examples"]}
+    _write(folder / "examples" / "index.md", _front_matter(about) + _examples())
     for file in assets():
         target = folder / file.relative_to(ROOT / "docs")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, target)
+
+
+def texts(language: str) -> dict[str, str]:
+    """Return the words of the frame, and of pages that are made of code."""
+    told = tomllib.loads((Path(__file__).parent / "texts.toml").read_text(encoding="utf-8"))
+    return dict(told[language])
 
 
 def slug(title: str) -> str:
@@ -72,12 +95,12 @@ def _page(source: Source, site: dict[str, str]) -> str:
     text = _SWITCH.sub("", _COMMENT.sub("", text))
     text = _outside_code(text, lambda prose: _LINK.sub(_rewriter(source, site), prose))
     if source.language == "fr":
-        text = _outside_code(text, lambda prose: _FRENCH_SPACE.sub(_unbroken, prose))
+        text = _outside_code(text, _with_french_spaces)
     return _with_english_anchors(text, source)
 
 
-def _unbroken(match: re.Match[str]) -> str:
-    return match["code"] or "\N{NO-BREAK SPACE}"
+def _with_french_spaces(prose: str) -> str:
+    return _FRENCH_SPACE.sub(lambda match: match["code"] or "\N{NO-BREAK SPACE}", prose)
 
 
 def _rewriter(source: Source, site: dict[str, str]) -> Callable[[re.Match[str]], str]:
@@ -132,10 +155,16 @@ def _outside_code(text: str, change: Callable[[str], str]) -> str:
     return "".join([*parts, change(text[end:])])
 
 
-def _in_english(text: str) -> str:
-    """Return an English page for a site in another language: it says so, to the browser too."""
+def _with_note(text: str) -> str:
+    """Return an English page that says below its title that there is no other."""
     title, _, rest = text.partition("\n")
-    return f"---\nlang: en\n---\n\n{title}\n\n{_ONLY_ENGLISH}{rest}"
+    return f"{title}\n\n{_ONLY_ENGLISH}{rest}"
+
+
+def _front_matter(about: dict[str, str]) -> str:
+    """Return what the generator is told of a page."""
+    lines = [f"{name}: {json.dumps(text, ensure_ascii=False)}" for name, text in about.items()]
+    return "\n".join(["---", *lines, "---", "", ""])
 
 
 def _code_page(file: Path) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from website.arguments import with_lists
-from website.checking import faults
-from website.sources import LANGUAGES, sources
-from website.staging import slug, stage
+from website.checking import LONGEST, SHORTEST, faults
+from website.sources import LANGUAGES, code_files, description, sources
+from website.staging import slug, stage, texts
 
 import job_processor
 from job_processor import testing
@@ -82,7 +82,7 @@ def test_the_reference_has_every_public_name() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_links_become_links_between_pages(language: str, tmp_path: Path) -> None:
     """Staged, no page links to a file of the project any more, nor outside of the site."""
-    stage(sources(language), tmp_path)
+    stage(language, tmp_path)
     for page in tmp_path.rglob("*.md"):
         text = re.sub(
             r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
@@ -95,7 +95,7 @@ def test_links_become_links_between_pages(language: str, tmp_path: Path) -> None
 
 def test_a_translation_has_the_anchors_of_its_page(tmp_path: Path) -> None:
     """A French heading has the name of the English one, so that links stay right in each."""
-    stage(sources("fr"), tmp_path)
+    stage("fr", tmp_path)
     text = (tmp_path / "dashboard.md").read_text(encoding="utf-8")
     assert "## L'API { #the-api }" in text
     assert "dashboard.md#the-api" in (tmp_path / "tutorial.md").read_text(encoding="utf-8")
@@ -114,9 +114,48 @@ def test_a_translation_has_the_anchors_of_its_page(tmp_path: Path) -> None:
 )
 def test_faults_of_a_site_are_found(page: str, fault: str | None, tmp_path: Path) -> None:
     """What is loaded from elsewhere, and what leads nowhere, is a fault; a link away is none."""
-    (tmp_path / "index.html").write_text(page, encoding="utf-8")
+    (tmp_path / "index.html").write_text(about("a page") + page, encoding="utf-8")
     found = faults(tmp_path)
     assert (found == []) if fault is None else (len(found) == 1 and fault in found[0])
+
+
+def about(subject: str) -> str:
+    """Return the element that describes a page, at some length."""
+    return (
+        f'<meta name="description" content="{f"All that one may want to know of {subject}":.<99}">'
+    )
+
+
+def test_a_page_without_a_description_is_a_fault(tmp_path: Path) -> None:
+    """Each page has one, none is too short or too long, and no two of a language have the same."""
+    (tmp_path / "fr").mkdir()
+    for name, head in {
+        "a.html": about("jobs"),
+        "b.html": about("jobs"),
+        "c.html": "",
+        "d.html": '<meta name="description" content="Jobs">',
+        "e.html": about("crons"),
+        "fr/a.html": about("jobs"),
+        "404.html": "",
+    }.items():
+        (tmp_path / name).write_text(head, encoding="utf-8")
+    assert faults(tmp_path) == [
+        "c.html: a description of 0 characters; allowed are 50 to 160",
+        "d.html: a description of 4 characters; allowed are 50 to 160",
+        "a.html, b.html: the same description",
+    ]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_page_says_what_it_is_about(language: str) -> None:
+    """In its own language, in a sentence of its own that search engines show whole."""
+    words = texts(language)
+    told = [description(source) for source in sources(language)]
+    told += [words["code"].format(name=file.relative_to(ROOT)) for file, _ in code_files()]
+    told += [words["description"], words["examples"]]
+    assert [each for each in told if not SHORTEST <= len(each) <= LONGEST] == []
+    assert [each for each in told if not each.endswith(".") and each != words["description"]] == []
+    assert len(set(told)) == len(told)
 
 
 def test_arguments_become_a_list() -> None:
@@ -127,6 +166,17 @@ def test_arguments_become_a_list() -> None:
     )
 
 
+def test_a_staged_page_tells_its_description_and_language(tmp_path: Path) -> None:
+    """It stands where the generator looks; an English page of the French site says that it is."""
+    stage("fr", tmp_path)
+    tutorial = (tmp_path / "tutorial.md").read_text(encoding="utf-8")
+    assert re.match(r'---\ndescription: "D\'un dossier vide .*"\n---\n\n# Tutoriel', tutorial)
+    english = (tmp_path / "retries.md").read_text(encoding="utf-8")
+    assert re.match(
+        r'---\ndescription: "Retry .*"\nlang: "en"\n---\n\n# Retries\n\n!!! note', english
+    )
+
+
 def test_headings_are_named_as_code_hosts_name_them() -> None:
     """Lower case, hyphens for spaces, no other signs."""
     assert slug("What a `Retry` is, and isn't") == "what-a-retry-is-and-isnt"
@@ -134,7 +184,7 @@ def test_headings_are_named_as_code_hosts_name_them() -> None:
 
 def test_french_signs_stay_with_their_words(tmp_path: Path) -> None:
     """In French the space before `:` and within « » does not break; code keeps what it has."""
-    stage(sources("fr"), tmp_path)
+    stage("fr", tmp_path)
     text = (tmp_path / "concepts.md").read_text(encoding="utf-8")
     assert "«\N{NO-BREAK SPACE}Worker crashed unexpectedly\N{NO-BREAK SPACE}»" in text
     prose = re.sub(r"^```.*?^```$|`[^`\n]*`", "", text, flags=re.DOTALL | re.MULTILINE)

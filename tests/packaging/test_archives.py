@@ -28,6 +28,7 @@ def test_the_archives_are_complete(tmp_path: Path) -> None:
     assert "job-processor = job_processor.cli:main" in entries
     assert "job-processor = job_processor.pytest_plugin" in entries
     _check_metadata(metadata)
+    _check_as_an_index_does(source, wheel)
     with tarfile.open(source) as archive_of_all:
         names = {name.partition("/")[2] for name in archive_of_all.getnames()}
     assert {"LICENSE", "CHANGELOG.md", "tests/conftest.py", "docs/public-api.txt"} <= names
@@ -59,10 +60,19 @@ def _check_metadata(metadata: Message) -> None:
     assert metadata["Name"] == "job-processor"
     assert metadata["Version"] == project()["version"]
     assert metadata["License-Expression"] == "MIT"
+    urls = dict(each.split(", ", 1) for each in metadata.get_all("Project-URL", []))
+    assert urls == project()["urls"]
+    assert metadata["Description-Content-Type"] == "text/markdown"
     assert set(metadata.get_all("Provides-Extra", [])) == set(extras())
     needed = metadata.get_all("Requires-Dist", [])
     unconditional = {each.partition(">")[0] for each in needed if "extra ==" not in each}
     assert unconditional == {"cronsim", "pymongo", "rich", "typer", "tzdata"}
+
+
+def _check_as_an_index_does(*archives: Path) -> None:
+    command = [sys.executable, "-m", "twine", "check", "--strict", *map(str, archives)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def _in_info(archive: zipfile.ZipFile, name: str) -> str:

@@ -68,21 +68,54 @@ def test_least_permissions(workflow: Path) -> None:
 )
 def test_the_tag_is_the_version(tmp_path: Path, tag: str, changelog: str, code: int) -> None:
     """The step of the release compares the tag with pyproject.toml, and wants a changelog."""
-    text = (ROOT / ".github" / "workflows" / "release.yml").read_text()
-    step = re.search(r"- name: The tag is the version\n +run: \|\n((?: {10}.*\n)+)", text)
-    assert step is not None
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     (tmp_path / "CHANGELOG.md").write_text(changelog)
+    assert _left_with("The tag is the version", tmp_path, GITHUB_REF_NAME=tag) == code
+
+
+@pytest.mark.parametrize(
+    ("repository", "code"),
+    [("owner/job-processor", 0), ("owner/job", 1), ("other/job-processor", 1)],
+)
+def test_the_address_is_that_of_the_repository(tmp_path: Path, repository: str, code: int) -> None:
+    """A release is refused while the package says that it lives elsewhere, or nowhere yet."""
+    variables = {"GITHUB_SERVER_URL": "https://host.example", "GITHUB_REPOSITORY": repository}
+    step = "The address is that of this repository"
+    text = (ROOT / "pyproject.toml").read_text()
+    (tmp_path / "pyproject.toml").write_text(text)
+    assert _left_with(step, tmp_path, **variables) == 1
+    address = project()["urls"]["Source"]
+    told = text.replace(address, "https://host.example/owner/job-processor")
+    (tmp_path / "pyproject.toml").write_text(told)
+    assert _left_with(step, tmp_path, **variables) == code
+
+
+def test_what_is_published_is_checked_as_an_index_does() -> None:
+    """Whoever builds the archives, by hand, in CI or for a release, checks them strictly."""
+    makefile = (ROOT / "Makefile").read_text()
+    recipe = re.search(r"^package: .*\n(?:\t.*\n)+", makefile, re.MULTILINE)
+    assert recipe is not None
+    assert recipe[0].index("-m build") < recipe[0].index("twine check --strict dist/*")
+    assert re.search(r"^make .*\bpackage\b", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    for workflow in WORKFLOWS:
+        assert re.search(r"run: make package(-test)? ", workflow.read_text()), workflow.name
+
+
+def _left_with(name: str, folder: Path, **variables: str) -> int:
+    """Run a step of the release in a folder; return its exit code, which an error explains."""
+    text = (ROOT / ".github" / "workflows" / "release.yml").read_text()
+    step = re.search(rf"- name: {name}\n +run: \|\n((?: {{10}}.*\n)+)", text)
+    assert step is not None
     done = subprocess.run(
         ["bash", "-e", "-c", textwrap.dedent(step[1])],
-        cwd=tmp_path,
-        env={"GITHUB_REF_NAME": tag, "PATH": "/usr/bin:/bin"},
+        cwd=folder,
+        env={**variables, "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == code, done.stdout + done.stderr
-    assert ("::error::" in done.stdout) == bool(code)
+    assert ("::error::" in done.stdout) == bool(done.returncode), done.stdout + done.stderr
+    return done.returncode
 
 
 def test_the_image_of_the_example_is_built_with_this_package() -> None:
