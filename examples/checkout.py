@@ -1,6 +1,7 @@
 """A shop on SQLite: orders and jobs in one transaction, payloads with a class, one job for a key.
 
     pip install "job-processor[typed]"
+    # with uv: uv add "job-processor[typed]"
     python examples/checkout.py
 
 An order and the job that confirms it are committed together, or neither is. However often the stock

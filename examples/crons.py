@@ -1,6 +1,7 @@
 """Run two crons for a few seconds, and look at what they left.
 
     pip install job-processor
+    # with uv: uv add job-processor
     python crons.py
 
 Everything is kept in crons.db, in the current folder.

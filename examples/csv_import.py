@@ -1,6 +1,7 @@
 """Import a CSV file in a job that survives a shutdown in the middle.
 
     pip install job-processor
+    # with uv: uv add job-processor
     python csv_import.py
 
 The import keeps its position itself. The rows of a batch and the number of the last row are written

@@ -1,6 +1,7 @@
 """A FastAPI application that schedules jobs and runs them in a worker of its own.
 
     pip install 'job-processor[starlette,web]' fastapi uvicorn
+    # with uv: uv add 'job-processor[starlette,web]' fastapi uvicorn
     uvicorn fastapi_app:app --timeout-graceful-shutdown 2
 
     curl localhost:8000/reports --json '{"customer": "Ada", "orders": [12, 30]}'

@@ -1,6 +1,7 @@
 """Handlers in processes of their own: they compute side by side, and take nothing down with them.
 
     pip install "job-processor[processes]"
+    # with uv: uv add "job-processor[processes]"
     python examples/processes.py
 
 A handler that computes runs in a process, which tells its progress. One that never ends is killed,

@@ -1,6 +1,7 @@
 """Define three jobs, schedule them, run them, and read what became of them.
 
     pip install job-processor
+    # with uv: uv add job-processor
     python quickstart.py
 
 Everything is kept in quickstart.db, in the current folder.

@@ -1,6 +1,7 @@
 """A service that fails, asks for patience and then answers; and a job that is sent round again.
 
 pip install job-processor
+# with uv: uv add job-processor
 python retries.py
 """
 

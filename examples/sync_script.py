@@ -1,6 +1,7 @@
 """Synchronous code that schedules, follows and kills jobs: no `async` where they are made.
 
     pip install job-processor
+    # with uv: uv add job-processor
     python sync_script.py
 
 A worker would be another process: `job-processor worker sync_script:processor`. Here it is a step

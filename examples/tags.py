@@ -1,6 +1,7 @@
 """One program, two replicas: each serves the tags that its environment names.
 
     pip install job-processor
+    # with uv: uv add job-processor
     python tags.py
 
 The two replicas are processes of their own here. With Docker they are containers of one image: see

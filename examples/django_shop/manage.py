@@ -1,6 +1,7 @@
 """A shop in Django whose jobs confirm orders.
 
     pip install 'job-processor[django,web]' uvicorn
+    # with uv: uv add 'job-processor[django,web]' uvicorn
     python manage.py migrate
     python manage.py createsuperuser
     uvicorn shop.asgi:application --timeout-graceful-shutdown 2

@@ -157,11 +157,17 @@ class ProcessDiedError(JobProcessorError):
     """The process of a handler with `executor="process"` died; the message says how."""
 
 
+def how_to_install(extra: str) -> str:
+    """Return the commands that install an optional part of the package, either of them."""
+    wanted = f"'job-processor[{extra}]'"
+    return f"pip install {wanted}, or: uv add {wanted}"
+
+
 class MissingExtraError(JobProcessorError, ImportError):
     """Something is imported that an optional part of the package needs; the message names it."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs more packages: pip install 'job-processor[{extra}]'")
+        super().__init__(f"{what} needs more packages: {how_to_install(extra)}")
         self.extra = extra
 
 

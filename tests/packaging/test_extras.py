@@ -6,8 +6,12 @@ import re
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
+from pathlib import Path
 
-from tests.docs.markdown import code, table
+import pytest
+
+from job_processor.errors import MissingExtraError
+from tests.docs.markdown import PAGES, code, table
 from tests.packaging.project import ROOT, extras
 
 WITHOUT_EXTRAS = (
@@ -51,10 +55,37 @@ def test_errors_name_extras_that_exist() -> None:
     named = set()
     for path in (ROOT / "src").rglob("*.py"):
         text = path.read_text()
-        named |= set(re.findall(r"pip install 'job-processor\[([\w,]+)\]'", text))
+        named |= set(re.findall(r"how_to_install\('(\w+)'\)", text))
         named |= set(re.findall(r'MissingExtraError\("[^"]+", "(\w+)"\)', text))
         named |= set(re.findall(r'require\("(\w+)", "[^"]+"\)', text))
     assert named == set(extras())
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(ROOT / page for page in PAGES),
+        *sorted((ROOT / "examples").rglob("*.py")),
+        *sorted((ROOT / "src").rglob("*.txt")),
+    ],
+    ids=lambda path: path.name,
+)
+def test_whoever_has_uv_is_told(path: Path) -> None:
+    """Wherever it is told how to install the package with pip, it is told with uv."""
+    text = path.read_text(encoding="utf-8")
+    requirement = r"((?:[\"']?job-processor\b)[^`\n]*?)(?:`|$)"
+    with_pip = re.findall(rf"pip install {requirement}", text, re.MULTILINE)
+    with_uv = re.findall(rf"uv add {requirement}", text, re.MULTILINE)
+    assert with_pip == with_uv
+
+
+def test_an_error_tells_both_commands() -> None:
+    """A missing part is named with the line for pip and the one for uv."""
+    told = str(MissingExtraError("the dashboard", "web"))
+    assert told == (
+        "the dashboard needs more packages: pip install 'job-processor[web]', "
+        "or: uv add 'job-processor[web]'"
+    )
 
 
 def test_extras_are_those_of_the_readmes() -> None:

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import Any, ClassVar, Literal, TypeAlias, TypedDict, TypeVar
 
 from job_processor import schedule
-from job_processor.errors import DefinitionError, InvalidArgumentError
+from job_processor.errors import DefinitionError, InvalidArgumentError, how_to_install
 from job_processor.handlers.around import Around, check_around
 from job_processor.handlers.binding import BoundHandler, Door, bind_handler
 from job_processor.handlers.callables import is_generator
@@ -269,7 +269,7 @@ def _check_executor(definition: Definition) -> None:
         allowed = f"allowed for this handler are {usual!r} and 'process'"
         raise DefinitionError("executor", executor, allowed)
     if find_spec("pebble") is None:
-        missing = "it needs pebble: pip install 'job-processor[processes]'"
+        missing = f"it needs pebble: {how_to_install('processes')}"
         raise DefinitionError("executor", executor, missing)
     check_importable("handler", function)
     if definition.around is not None:

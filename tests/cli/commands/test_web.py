@@ -10,6 +10,7 @@ import sys
 import httpx2 as httpx
 import pytest
 
+from job_processor.errors import how_to_install
 from tests.cli.conftest import Cli, Start
 
 APP = "tests.cli.apps:make"
@@ -183,5 +184,5 @@ def test_the_dashboard_is_an_extra(cli: Cli, monkeypatch: pytest.MonkeyPatch) ->
     """Without it, the error names the extra."""
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     result = cli("web", APP)
-    told = "Error: the dashboard needs more packages: pip install 'job-processor[web]'\n"
-    assert (result.code, result.err) == (1, told)
+    told = f"Error: the dashboard needs more packages: {how_to_install('web')}"
+    assert (result.code, " ".join(result.err.split())) == (1, told)

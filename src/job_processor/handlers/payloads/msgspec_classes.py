@@ -9,7 +9,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from job_processor.errors import DefinitionError, shorten
+from job_processor.errors import DefinitionError, how_to_install, shorten
 from job_processor.handlers.payloads.base import PARAMETER, PayloadType
 from job_processor.redaction import without_values
 
@@ -31,7 +31,7 @@ class MsgspecType(PayloadType):
         try:
             import msgspec  # noqa: PLC0415  # an extra, imported by those that need it
         except ImportError:
-            missing = "its class needs msgspec: pip install 'job-processor[typed]'"
+            missing = f"its class needs msgspec: {how_to_install('typed')}"
             raise DefinitionError(PARAMETER, kind, missing) from None
         self._library: Any = msgspec
         self._check_class()
