@@ -39,6 +39,8 @@ def job_json(job: Job | JobSummary) -> dict[str, Any]:
         "concurrency": {"mode": "exclusive" if job.exclusive else "concurrent"},
         "output": _output_json(job.output),
     }
+    if job.ended_at is not None:
+        fields["total_ms"] = job.total_ms
     if not isinstance(job, CronTask) and job.type == "simple":
         fields |= {"sync": job.sync, "payload": to_json(job.payload)}
         if job.expires_at is not None:
@@ -117,6 +119,7 @@ def _output_json(output: Output | None) -> dict[str, Any] | None:
         return None
     fields = {
         "duration": output.duration,
+        "duration_ms": output.duration_ms,
         "result": to_json(output.result),
         "error": output.error,
     }

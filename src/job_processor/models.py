@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, Ty
 
 from bson import ObjectId
 
-from job_processor.clock import to_ms
+from job_processor.clock import duration_ms, to_ms
 from job_processor.errors import InvalidArgumentError, JobFailed, JobStateError
 from job_processor.settings import NODE_WORKER_TIMEOUT
 from job_processor.texts import storable
@@ -80,9 +80,11 @@ class SkipMetadata:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a run left: how long it took (for people), its result or its error."""
+    """What a run left: how long it took, its result or its error."""
 
     duration: str
+    """As the database keeps it, which is how the Node package does: `503ms`, `1.5 seconds`; of the
+    last attempt alone. `--`: nothing ran."""
     result: Any = None
     error: str | None = None
     """Text that can be kept, whatever it was made of."""
@@ -91,6 +93,14 @@ class Output:
     def __post_init__(self) -> None:
         if self.error is not None:
             object.__setattr__(self, "error", storable(self.error))
+
+    @property
+    def duration_ms(self) -> int | None:
+        """How long the last attempt ran, in milliseconds; None: nothing ran.
+
+        Of a run of the Node package: to the second, and since the first attempt began.
+        """
+        return duration_ms(self.duration)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +177,14 @@ class BaseJob:
     def settled(self) -> bool:
         """True when it will not run any more by itself."""
         return self.status in SETTLED
+
+    @property
+    def total_ms(self) -> int | None:
+        """Milliseconds from its scheduled time to its end, with all waits; None while it has none.
+
+        A retry moves the scheduled time: then it is counted from the start of the first attempt.
+        """
+        return total_ms(self.scheduled_for, self.started_at, self.ended_at)
 
     @property
     def ran_before(self) -> bool:
@@ -407,6 +425,16 @@ def occurrence_id(name: str, planned_for: datetime) -> ObjectId:
 def cron_id(name: str) -> ObjectId:
     """Return the id that we give a cron's own document, so that two creators make one."""
     return ObjectId(sha256(f"cron\n{name}".encode()).digest()[:12])
+
+
+def total_ms(
+    scheduled_for: datetime, started_at: datetime | None, ended_at: datetime | None
+) -> int | None:
+    """Return the milliseconds from a job's scheduled time to its end; None while it has none."""
+    if ended_at is None:
+        return None
+    began = scheduled_for if started_at is None else min(scheduled_for, started_at)
+    return max(to_ms(ended_at) - to_ms(began), 0)
 
 
 def object_id(value: object, argument: str = "job_id") -> ObjectId:

@@ -17,7 +17,6 @@ from job_processor.worker.describing import describe_error
 from job_processor.worker.outcomes import (
     Ending,
     classify,
-    format_duration,
     give_back,
     rescue,
 )
@@ -234,19 +233,3 @@ def test_a_huge_error_is_shortened_and_a_broken_one_described() -> None:
     assert len(describe_error(ValueError("x" * 1_000_000))) < 11_000
     assert "BrokenError" in describe_error(BrokenError())
     assert "\ud800" not in describe_error(ValueError("\ud800"))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.0, "0ms"),
-        (0.5039, "503ms"),
-        (1.234, "1 second"),
-        (62, "1 minute 2 seconds"),
-        (7200, "2 hours"),
-        (90_061, "1 day 1 hour 1 minute 1 second"),
-    ],
-)
-def test_durations_are_for_people(seconds: float, text: str) -> None:
-    """Milliseconds below a second, then words."""
-    assert format_duration(seconds) == text

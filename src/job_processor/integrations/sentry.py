@@ -188,9 +188,9 @@ def _check_in_id(job: Job) -> str:
 
 
 def _seconds(job: Job) -> float | None:
-    if job.started_at is None or job.ended_at is None:
-        return None
-    return (job.ended_at - job.started_at).total_seconds()
+    """Return how long the last attempt ran, which is what its check-in began with."""
+    ran = job.output.duration_ms if job.output is not None else None
+    return None if ran is None else ran / 1000
 
 
 def _describe_span(span: Any, job: Job) -> None:

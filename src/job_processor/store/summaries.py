@@ -27,6 +27,7 @@ from job_processor.models import (
     Progress,
     SimpleJob,
     SkipMetadata,
+    total_ms,
 )
 from job_processor.redaction import REDACTED, Redaction, without
 
@@ -130,6 +131,11 @@ class JobSummary:
     def settled(self) -> bool:
         """True when it will not run any more by itself."""
         return self.status in SETTLED
+
+    @property
+    def total_ms(self) -> int | None:
+        """As that of a job."""
+        return total_ms(self.scheduled_for, self.started_at, self.ended_at)
 
 
 @dataclass(frozen=True, slots=True)

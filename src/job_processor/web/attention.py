@@ -73,5 +73,6 @@ def _untaken(waiting: Iterable[str], living: list[WorkerInfo], registry: Registr
 
 
 def _seconds(task: Mapping[str, Any], now: datetime) -> float:
-    started = task["started_at"]
-    return (now - datetime.fromisoformat(started)).total_seconds() if started else 0.0
+    """Return for how long the present attempt has been running: nothing writes it meanwhile."""
+    began = task.get("updated_at") or task["started_at"]
+    return (now - datetime.fromisoformat(began)).total_seconds() if began else 0.0

@@ -190,7 +190,7 @@ def _run(job: JobSummary) -> dict[str, Any]:
     return {
         "id": str(job.id),
         "status": job.status.value,
-        "duration": job.output.duration if job.output else "",
+        "duration_ms": job.output.duration_ms if job.output else None,
         "at": job.started_at or job.scheduled_for,
     }
 

@@ -101,6 +101,7 @@ FRENCH: Mapping[str, str] = {
     "id": "id",
     "when": "quand",
     "took": "durée",
+    "total": "au total",
     "detail": "détail",
     "progress": "avancement",
     "Timeline": "Chronologie",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -15,6 +14,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from job_processor import clock
 from job_processor.web import texts
 from job_processor.web.cron_words import cron_in_words
 from job_processor.web.forms import csrf_of
@@ -23,7 +23,6 @@ from job_processor.web.places import path_of, root_of
 
 STATUSES = ("pending", "running", "paused", "finished", "errored", "killed", "skipped")
 _SEPARATORS = {"en": ",", "fr": "\N{NARROW NO-BREAK SPACE}"}
-_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 class Views:
@@ -37,7 +36,7 @@ class Views:
             lstrip_blocks=True,
         )
         self._templates.globals.update(STATUSES=STATUSES, LANGUAGES=texts.LANGUAGES)
-        self._templates.filters.update(pretty=pretty, flat=flat, span=span, took=took, link=link)
+        self._templates.filters.update(pretty=pretty, flat=flat, link=link)
 
     def page(
         self, request: Request, template: str, answer: int = 200, **shown: Any
@@ -53,6 +52,8 @@ class Views:
             words=partial(cron_in_words, language=language),
             n=partial(grouped, language=language),
             time=partial(time_tag, now=now, language=language),
+            span=partial(span, language=language),
+            took=partial(took, language=language),
             language=language,
             root=root_of(request),
             here=here,
@@ -81,27 +82,14 @@ def grouped(number: int, language: str) -> str:
     return f"{number:,}".replace(",", _SEPARATORS[language])
 
 
-def took(duration: str) -> str:
-    """Return the duration of a run with its units parted from the numbers."""
-    return re.sub(r"(?<=\d)(?=[a-z])", " ", duration)
-
-
 def span(seconds: float | None, language: str = "en") -> str:
-    """Return a span of time in its two largest units."""
-    if seconds is None:
-        return ""
-    if seconds < 1:
-        return f"{round(seconds * 1000)} ms"
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    rest, parts = int(seconds), []
-    for size, unit in _UNITS:
-        count, rest = divmod(rest, size)
-        if count:
-            parts.append(f"{count} {texts.translate(unit, language)}")
-        if len(parts) == 2 or (parts and not count):  # minutes do not matter beside days
-            break
-    return " ".join(parts)
+    """Return a span of time; nothing where there is none."""
+    return "" if seconds is None else clock.span(seconds, texts.translate("d", language))
+
+
+def took(milliseconds: int | None, language: str = "en") -> str:
+    """Return how long a run took; nothing where it is not known."""
+    return span(None if milliseconds is None else milliseconds / 1000, language)
 
 
 def link(parameters: Mapping[str, str], **changes: str | None) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from job_processor.clock import LAST_MOMENT, truncate
+from job_processor.clock import LAST_MOMENT, stored_duration, truncate
 from job_processor.errors import DefinitionError, InvalidPayloadError, shorten
 from job_processor.handlers.abort import AbortReason
 from job_processor.handlers.callables import never_ran
@@ -31,7 +31,6 @@ KILLED = "Killed"
 CRASHED = "Worker crashed unexpectedly"
 UNSTORABLE = "its outcome could not be stored"
 POISONOUS = f"crashed its worker {CRASH_LIMIT} times"
-_UNITS = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
 @dataclass(slots=True)
@@ -64,7 +63,7 @@ def classify(
     unless something stronger than a shutdown asked it to stop; then why it was asked counts, and
     not what it raised, which only follows from that; and what it raised comes last.
     """
-    duration = format_duration(elapsed)
+    duration = stored_duration(elapsed)
     # Most runs. A shutdown only asked: what the handler has done all the same is done.
     if ending.error is None and (reason is None or reason is AbortReason.SHUTDOWN):
         if definition.discard_result:
@@ -106,7 +105,7 @@ def classify(
 
 def unreadable(error: BaseException, at: datetime, elapsed: float) -> Outcome:
     """Return what to write where even the error of what could not be read cannot be read."""
-    output = Output(format_duration(elapsed), None, f"{type(error).__name__}, which cannot be read")
+    output = Output(stored_duration(elapsed), None, f"{type(error).__name__}, which cannot be read")
     return Outcome(JobStatus.ERRORED, at, output)
 
 
@@ -130,8 +129,8 @@ def rescue(
     alone: False where other suspects (see `is_suspect`) ran beside it.
     """
     crashes = _crashes(job, alone=alone)
-    began = job.started_at or at
-    duration = format_duration(max((at - began).total_seconds(), 0.0))
+    # What is running was last written when it was claimed.
+    duration = stored_duration(max((at - job.updated_at).total_seconds(), 0.0))
 
     def ended(status: JobStatus, error: str) -> Outcome:
         return Outcome(status=status, at=at, crashes=crashes, output=Output(duration, None, error))
@@ -144,7 +143,6 @@ def rescue(
         return Outcome(status=JobStatus.PAUSED, at=at, crashes=crashes)
     pause = _pause(job, definition.retries) if definition is not None else None
     if pause is not None:
-        # What is running was last written when it was claimed.
         return _again(job, pause, job.updated_at, at, Output(duration, None, CRASHED), crashes)
     return ended(JobStatus.ERRORED, CRASHED)
 
@@ -220,19 +218,7 @@ def give_back(job: Job, at: datetime) -> Outcome:
 
 def killed_unbegun(at: datetime) -> Outcome:
     """Return what to write for a claimed job that somebody asked to kill before it began."""
-    return Outcome(JobStatus.KILLED, at, Output(format_duration(0), None, KILLED))
-
-
-def format_duration(seconds: float) -> str:
-    """Return a duration for people: `503ms` below a second, else `1 hour 2 minutes 3 seconds`."""
-    if seconds < 1:
-        return f"{int(seconds * 1000)}ms"
-    rest, parts = int(seconds), []
-    for size, unit in _UNITS:
-        count, rest = divmod(rest, size)
-        if count:
-            parts.append(f"{count} {unit}{'s' if count > 1 else ''}")
-    return " ".join(parts)
+    return Outcome(JobStatus.KILLED, at, Output(stored_duration(0), None, KILLED))
 
 
 def _is_short(result: object) -> bool:

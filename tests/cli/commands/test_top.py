@@ -87,7 +87,7 @@ async def test_a_view_on_a_terminal(start: Start, sqlite_db_url: str, tmp_path: 
 def test_a_frame_fills_the_terminal(rows: int, failing: int, note: str) -> None:
     """However much there is, it neither overflows nor leaves lines unused."""
     now = "2030-01-01T00:00:30.000Z"
-    task = {"_id": "0" * 24, "name": "render", "started_at": now}
+    task = {"_id": "0" * 24, "name": "render", "updated_at": now}
     worker = {"_id": "1" * 24, "hostname": "m", "pid": 1, "tags": None, "concurrency": 9}
     worker |= {"memory": 1, "alive": True, "lastSeen": now, "started_at": now}
     groups = [{"worker": worker, "tasks": [task] * 9}] * 30

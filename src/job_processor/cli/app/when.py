@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from job_processor.clock import span
 from job_processor.errors import InvalidArgumentError
 
 _DELAY = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
@@ -34,25 +35,8 @@ def read_time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def span(seconds: float) -> str:
-    """Return a time span in its two largest units: `340ms`, `4.2s`, `2m 05s`, `1h 20m`, `3d 4h`."""
-    seconds = max(seconds, 0.0)
-    if seconds < 1:
-        return f"{int(seconds * 1000)}ms"
-    if seconds < 10:
-        return f"{int(seconds * 10) / 10}s"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days}d {hours}h"
-    if hours:
-        return f"{hours}h {minutes:02}m"
-    return f"{minutes}m {rest:02}s" if minutes else f"{rest}s"
-
-
 def relative(moment: datetime, now: datetime) -> str:
-    """Return a moment as seen from `now`: `3m 10s ago`, `in 2h 00m`, `now`."""
+    """Return a moment as seen from `now`: `3 min 10 s ago`, `in 2 h`, `now`."""
     seconds = (moment - now).total_seconds()
     if abs(seconds) < 1:
         return "now"
@@ -73,4 +57,4 @@ def _within_time(delay: timedelta) -> timedelta:
 
 
 def _rough(seconds: float) -> str:
-    return span(seconds) if seconds >= 10 else f"{int(seconds)}s"
+    return span(seconds) if seconds >= 10 else f"{int(seconds)} s"

@@ -10,10 +10,10 @@ from itertools import pairwise
 from typing import Any
 
 from job_processor.cli.app.output import amount
-from job_processor.cli.app.when import span
 from job_processor.cli.demo.jobs import ATTEMPTS, CRON_SECONDS
 from job_processor.cli.demo.story import ROWS, Cast
 from job_processor.cli.demo.watcher import Snapshot
+from job_processor.clock import span
 from job_processor.models import CronTask, Job, JobStatus
 
 _FIRINGS = 3
@@ -147,9 +147,8 @@ def _ordinary(seen: Snapshot, cast: Cast) -> Check:
 
 
 def _took(job: Job) -> str:
-    if job.started_at is None or job.ended_at is None:
-        return "not run"
-    return f"ran {span((job.ended_at - job.started_at).total_seconds())}"
+    ran = job.output.duration_ms if job.output is not None else None
+    return "not run" if job.started_at is None or ran is None else f"ran {span(ran / 1000)}"
 
 
 def _error(job: Job) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from rich.console import Console, RenderableType
@@ -15,7 +16,6 @@ from rich.text import Text
 
 from job_processor.as_json import job_json
 from job_processor.cli.app.output import has_live_view, plain
-from job_processor.cli.app.when import between
 from job_processor.cli.demo.checks import Check
 from job_processor.cli.demo.fleet import Fleet
 from job_processor.cli.demo.watcher import Snapshot
@@ -148,9 +148,9 @@ def _ended_table(jobs: Sequence[dict[str, Any]]) -> Table:
         grid.add_column(no_wrap=True)
     grid.add_column()  # only the detail gives way, on its one line
     for job in jobs:
-        took = between(job["started_at"], job["ended_at"])
         more = tables.detail(job)
         more.no_wrap, more.overflow = True, "ellipsis"
+        took = tables.took(job, datetime.now(UTC))
         grid.add_row(tables.status_text(job["status"]), plain(job["name"]), took, more)
     return grid
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from job_processor.cli.app.output import plain
-from job_processor.cli.app.when import span
+from job_processor.clock import span
 from job_processor.events import Event, EventKind
 from job_processor.integrations.logs import ConsoleFormatter, JobFilter, JsonFormatter, of_job
 from job_processor.processor import JobProcessor

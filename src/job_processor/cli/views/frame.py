@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from job_processor.cli.app.output import amount, plain
-from job_processor.cli.app.when import read_time, span
+from job_processor.cli.app.when import read_time
 from job_processor.cli.views import tables
 from job_processor.processor import JobProcessor
 from job_processor.settings import STATUS_LIMIT
@@ -58,7 +58,7 @@ class Frame:
     def running(self) -> list[Mapping[str, Any]]:
         """What workers run, the longest first."""
         tasks = [task for group in self.status["workers"] for task in group["tasks"]]
-        return sorted(tasks, key=lambda task: str(task["started_at"]))
+        return sorted(tasks, key=lambda task: str(tables.began(task)))
 
     @property
     def rates(self) -> dict[str, float]:
@@ -155,8 +155,8 @@ def _running(jobs: Sequence[Mapping[str, Any]], count: int, now: datetime) -> Ta
     title = "Running" if len(jobs) == count else f"Running, {len(jobs)} of {count}"
     made = tables.table("id", "name", "for", "progress", title=title, numbers=["for"])
     for job in jobs:
-        took = span((now - read_time(job["started_at"])).total_seconds())
-        made.add_row(job["_id"], tables.name_text(job["name"]), took, _progress(job))
+        name, since = tables.name_text(job["name"]), tables.running_for(job, now)
+        made.add_row(job["_id"], name, since, _progress(job))
     return made
 
 

@@ -57,7 +57,8 @@ def ending(job: Job) -> Text:
     """Return how a job ended, in one line."""
     told = Text.assemble(f"job {plain(job.name)!r} ({job.id}) ", status(job))
     if job.output is not None:
-        told.append(f" after {job.output.duration}", style="dim")
+        if job.output.duration_ms is not None:
+            told.append(f" in {tables.milliseconds(job.output.duration_ms)}", style="dim")
         if job.output.error:
             told.append(f": {plain(job.output.error.partition(chr(10))[0])}")
     return told
@@ -110,8 +111,10 @@ def _fields(job: Job) -> Table:
             moment = read_time(fields[name])
             told = f"{moment:%Y-%m-%d %H:%M:%S} UTC, {relative(moment, now)}"
             made.add_row(name.removesuffix("_at").replace("_", " "), told)
-    if job.output is not None and job.started_at is not None:
-        made.add_row("took", job.output.duration)
+    if took := tables.took(fields, now):
+        made.add_row("took", took)
+    if job.total_ms is not None and job.started_at is not None:
+        made.add_row("total", f"{tables.milliseconds(job.total_ms)}, waits included")
     if job.worker_id is not None:
         made.add_row("worker", str(job.worker_id))
     if job.priority:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from job_processor.cli.app.output import amount, plain
 from job_processor.cli.app.when import between, read_time, relative
+from job_processor.clock import span
 from job_processor.crons.manage import CronInfo
 from job_processor.errors import shorten
 from job_processor.settings import COUNT_CAP
@@ -208,9 +209,28 @@ def when(job: Mapping[str, Any], now: datetime) -> str:
 
 
 def took(job: Mapping[str, Any], now: datetime) -> str:
-    """Return how long a job took or, while it runs, has been running."""
-    ended = job["ended_at"] or (now.isoformat() if job["status"] == "running" else None)
-    return between(job["started_at"], ended)
+    """Return how long the last attempt of a job ran or, while it runs, has been running."""
+    if job["status"] == "running":
+        return running_for(job, now)
+    if job["ended_at"] is None or job["output"] is None:
+        return ""
+    return milliseconds(job["output"].get("duration_ms"))
+
+
+def running_for(job: Mapping[str, Any], now: datetime) -> str:
+    """Return for how long the present attempt of a job has been running."""
+    return between(began(job), now.isoformat())
+
+
+def began(job: Mapping[str, Any]) -> str | None:
+    """Return when the present attempt of a running job began: nothing writes that until its end."""
+    moment: str | None = job.get("updated_at") or job["started_at"]
+    return moment
+
+
+def milliseconds(count: int | None) -> str:
+    """Return a number of milliseconds for people; nothing where there is none."""
+    return "" if count is None else span(count / 1000)
 
 
 def detail(job: Mapping[str, Any]) -> Text:

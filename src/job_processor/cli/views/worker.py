@@ -20,8 +20,8 @@ from rich.text import Text
 
 from job_processor.as_json import job_json
 from job_processor.cli.app.output import amount, plain
-from job_processor.cli.app.when import read_time, span
 from job_processor.cli.views import tables
+from job_processor.clock import span
 from job_processor.errors import StoreError
 from job_processor.events import Event, EventKind
 from job_processor.processor import JobProcessor
@@ -155,8 +155,5 @@ def _running_table(jobs: list[Mapping[str, Any]], count: int, now: datetime) -> 
     title = "Running" if len(jobs) == count else f"Running, {len(jobs)} of {count}"
     made = tables.table("id", "name", "for", title=title, numbers=["for"])
     for job in jobs:
-        started = read_time(job["started_at"])
-        made.add_row(
-            job["_id"], tables.name_text(job["name"]), span((now - started).total_seconds())
-        )
+        made.add_row(job["_id"], tables.name_text(job["name"]), tables.running_for(job, now))
     return made
