@@ -30,12 +30,11 @@ new_version = AbortController()  # stands for the SIGTERM of a deployment
 
 
 @processor.job(resumable=True, exclusive=True)
-def import_zones(job: SimpleJob, payload: dict, signal: AbortSignal) -> dict:
+def import_zones(job: SimpleJob, signal: AbortSignal, path: Path) -> dict:
     """Import what is not imported yet. A plain function: it runs in a thread."""
-    source = Path(payload["path"])
     with (
         closing(sqlite3.connect(TARGET)) as target,
-        source.open(newline="", encoding="utf-8") as file,
+        path.open(newline="", encoding="utf-8") as file,
     ):
         create_tables(target)
         imported = position(target, job)
@@ -87,7 +86,7 @@ def angle(text: str, width: int) -> float:
 
 async def main() -> None:
     async with processor:
-        job = await processor.schedule_job("import_zones", {"path": str(SOURCE)})
+        job = await import_zones.schedule(path=SOURCE)
 
         await processor.run_worker(new_version.signal)  # the worker that a deployment stops
         job = await processor.get_job(job.id)

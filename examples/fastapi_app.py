@@ -34,9 +34,9 @@ class Report(BaseModel):
     orders: list[int]
 
 
-@processor.job("report")
-async def make_report(payload: Report) -> dict:
-    return {"customer": payload.customer, "total": sum(payload.orders)}
+@processor.job
+async def make_report(report: Report) -> dict:
+    return {"customer": report.customer, "total": sum(report.orders)}
 
 
 app = FastAPI(title="Reports", lifespan=lifespan(processor, worker=WORKER))
@@ -47,8 +47,8 @@ if TOKEN:  # without one there is no dashboard: it shows what the jobs hold
 
 
 @app.post("/reports", status_code=status.HTTP_202_ACCEPTED)
-async def order_report(report: Report, jobs: Jobs) -> dict:
-    job = await jobs.schedule_job("report", report)
+async def order_report(report: Report) -> dict:
+    job = await make_report.schedule(report=report)
     return {"id": str(job.id), "status": job.status}
 
 

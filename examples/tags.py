@@ -31,7 +31,7 @@ async def encode_video(video: int) -> str:
     return f"replica {tags}"
 
 
-@processor.job()  # no tag: every worker takes it
+@processor.job  # no tag: every worker takes it
 async def clean_up() -> str:
     return f"replica {tags}"
 

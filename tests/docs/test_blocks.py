@@ -9,13 +9,14 @@ import inspect
 import io
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from tests.docs.markdown import PAGES, Block, blocks
+from tests.docs.markdown import PAGES, ROOT, Block, blocks
 
 COMPILE_ONLY = re.compile(r"compile only: (?P<reason>.+)")
 FOLLOWED = re.compile(r"file: \S+|run|run until|start|start again|prints")
@@ -125,3 +126,35 @@ def test_every_block_has_a_language(page: str) -> None:
             "ini",
         )
         assert block.language in allowed, f"{block.where}: {block.language!r}"
+
+
+def handlers(source: str) -> Iterator[tuple[ast.expr, list[ast.arg]]]:
+    """Return what defines a job or a cron, each with the parameters of its handler."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            parameters = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            for decorator in node.decorator_list:
+                named = decorator.func if isinstance(decorator, ast.Call) else decorator
+                if isinstance(named, ast.Attribute) and named.attr in {"job", "cron"}:
+                    yield decorator, parameters
+
+
+@pytest.mark.parametrize(
+    ("where", "source"),
+    [
+        *((block.where, block.text) for page in PAGES for block in blocks(page, "python")),
+        *((path.name, path.read_text("utf-8")) for path in (ROOT / "examples").rglob("*.py")),
+    ],
+)
+def test_handlers_take_fields(where: str, source: str) -> None:
+    """What readers copy takes its payload apart by parameters, and has no empty parentheses."""
+    for decorator, parameters in handlers(source):
+        mappings = [
+            parameter.arg
+            for parameter in parameters
+            if parameter.arg == "payload"
+            and ast.unparse(parameter.annotation or decorator) == "dict"
+        ]
+        assert mappings == [], f"{where}: name the fields instead of payload: dict"
+        empty = isinstance(decorator, ast.Call) and not decorator.args and not decorator.keywords
+        assert not empty, f"{where}: @{ast.unparse(decorator)} goes without parentheses"

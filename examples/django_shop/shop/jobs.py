@@ -1,4 +1,4 @@
-from job_processor.integrations.django import get_client, get_processor
+from job_processor.integrations.django import get_processor
 from shop.models import Order
 
 processor = get_processor()
@@ -34,5 +34,5 @@ def confirm_what_was_lost() -> int:
     """
     lost = Order.objects.filter(confirmed=False).values_list("pk", flat=True)
     for pk in lost:
-        get_client().schedule_job("confirm", {"order": pk}, unique_key=f"order-{pk}")
+        confirm.options(unique_key=f"order-{pk}").schedule_sync(order=pk)
     return len(lost)

@@ -5,6 +5,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from job_processor.integrations.django import get_client, schedule_on_commit
+from shop import jobs
 from shop.models import Order
 
 
@@ -23,7 +24,7 @@ def order(request: HttpRequest) -> JsonResponse:
 
 def count(request: HttpRequest) -> JsonResponse:
     """A job that no transaction decides about."""
-    job = get_client().schedule_job("count", {"confirmed": True})
+    job = jobs.count.schedule_sync(confirmed=True)
     return JsonResponse({"job": str(job.id)}, status=202)
 
 

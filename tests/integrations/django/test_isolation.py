@@ -22,6 +22,7 @@ from io import StringIO
 from django.core.management import call_command
 from django.test import TransactionTestCase
 from job_processor.integrations.django import forget_jobs, get_client, schedule_on_commit
+from shop.jobs import confirm
 from shop.models import Order
 
 class Case(TransactionTestCase):
@@ -32,12 +33,14 @@ class Case(TransactionTestCase):
         order = Order.objects.create(customer="Ada")
         schedule_on_commit("confirm", {"order": order.pk})
         job = get_client().schedule_job("confirm", {"order": order.pk})
+        same = confirm.schedule_sync(order=order.pk)
         call_command("job_processor", "worker", "--burst", "--concurrency", "1")
         assert get_client().get_job(job.id).status == "finished"
+        assert get_client().get_job(same.id).status == "finished"
         out = StringIO()
         with redirect_stdout(out):
-            call_command("job_processor", "jobs", "--json")
-        assert len(json.loads(out.getvalue())) == 2, out.getvalue()
+            call_command("job_processor", "jobs", "--name", "confirm", "--json")
+        assert len(json.loads(out.getvalue())["jobs"]) == 3, out.getvalue()
 
 class First(Case):
     def test_one(self): self.check()
