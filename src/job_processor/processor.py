@@ -29,7 +29,13 @@ from job_processor.events import EventBus, Listener
 from job_processor.handlers.abort import AbortController, AbortSignal
 from job_processor.handlers.around import Around
 from job_processor.handlers.defaults import Defaults
-from job_processor.handlers.definitions import CronDef, CronOptions, Definition, JobOptions
+from job_processor.handlers.definitions import (
+    CronDef,
+    CronOptions,
+    Definition,
+    JobDef,
+    JobOptions,
+)
 from job_processor.handlers.registry import Registry
 from job_processor.hooks import Host, Integration, Scopes, Stamps
 from job_processor.jobs import actions, intake, pages, pauses
@@ -360,6 +366,33 @@ class JobProcessor:
         )
         vars(twin).pop("_portal", None)
         return twin
+
+    def observer(self, *, db: Any = None, collection_prefix: str | None = None) -> JobProcessor:
+        """Return a processor without handlers on the same database, or on another one.
+
+        It knows the names and tags that are defined here, shows jobs and acts on them, and neither
+        runs anything nor counts as a program that could: what the command line looks with. It is
+        not set up.
+        """
+        return JobProcessor(
+            self._db if db is None else db,
+            self.logger,
+            jobs={name: JobDef(None, tag=its.tag) for name, its in self.registry.all.items()},
+            timezone=self.settings.timezone,
+            history_days=self.settings.history_days,
+            service=self.settings.service,
+            collection_prefix=(
+                self.settings.collection_prefix if collection_prefix is None else collection_prefix
+            ),
+        )
+
+    async def database_exists(self) -> bool:
+        """Return whether its database is there: False for an SQLite file that nobody has made yet.
+
+        Makes nothing, and needs no `setup`, which would make it. A server is always there, a
+        database in memory never.
+        """
+        return await self._parts.store.exists()
 
     # --- jobs -----------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ COMPILE_ONLY = re.compile(r"compile only: (?P<reason>.+)")
 FOLLOWED = re.compile(r"file: \S+|run|run until|start|start again|prints")
 """The markers of a tutorial, see tests/docs/tutorial.py."""
 PROGRAMS = ("python", "text", "console", "javascript", "mermaid")
-FILES = ("yaml", "dockerfile", "ini", "nginx")
+FILES = ("yaml", "dockerfile", "ini", "nginx", "toml")
 LANGUAGES = PROGRAMS + FILES
 TUTORIALS = ("docs/tutorial.md", "docs/tutorial.fr.md")
 

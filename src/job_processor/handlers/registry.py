@@ -60,6 +60,16 @@ class Registry:
         self._check_new(name, definition, self.crons.get(name))
         self.crons[name] = self.defaults.applied_to(definition)
 
+    @property
+    def all(self) -> dict[str, Definition]:
+        """Every definition by name, those that are only scheduled here, too."""
+        return {**self.jobs, **self.crons}
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags that definitions have, sorted."""
+        return sorted({each.tag for each in self.all.values() if each.tag is not None})
+
     def get(self, name: str) -> Definition | None:
         """Return the definition of a job or cron that can be run here; None: there is none."""
         definition = self.jobs.get(name) or self.crons.get(name)
@@ -92,7 +102,7 @@ class Registry:
 
     def unknown_tags(self, tags: tuple[str, ...]) -> list[str]:
         """Return those of `tags` that no definition has."""
-        known = {job.tag for job in self.jobs.values()} | {c.tag for c in self.crons.values()}
+        known = self.tags
         return [tag for tag in tags if tag not in known]
 
     def __iter__(self) -> Iterator[tuple[str, Definition]]:

@@ -10,7 +10,6 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.errors import InvalidArgumentError, Unshown
-from job_processor.handlers.definitions import Definition
 from job_processor.handlers.registry import Registry
 from job_processor.models import JobStatus, JobType, object_id
 from job_processor.settings import check_name, check_text
@@ -76,8 +75,9 @@ def _type(type: JobType | None) -> JobType | None:
 
 def _names_of(registry: Registry, tag: str, name: str | None) -> tuple[str, ...]:
     """Return the names that have a tag here; the database does not keep it."""
-    definitions: list[tuple[str, Definition]] = [*registry.jobs.items(), *registry.crons.items()]
-    return tuple(each for each, its in definitions if its.tag == tag and name in (None, each))
+    return tuple(
+        each for each, its in registry.all.items() if its.tag == tag and name in (None, each)
+    )
 
 
 def _bound(argument: str, moment: datetime | None) -> ObjectId | None:

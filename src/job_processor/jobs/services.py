@@ -1,6 +1,7 @@
-"""Which names each service defines, kept in the settings for as long as history is.
+"""Which names each service defines, with tags, kept in the settings for as long as history is.
 
-A run that a dead worker left is another service's business as long as that may come back.
+A run that a dead worker left is another service's business as long as that may come back; and who
+has no definitions knows by it which names and tags there are.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class Listing(NamedTuple):
 
     service: str
     at: datetime
+    tag: str | None = None
 
 
 async def list_names(store: Store, registry: Registry, settings: Settings) -> None:
@@ -31,23 +33,24 @@ async def list_names(store: Store, registry: Registry, settings: Settings) -> No
     Of the names of its other programs and versions those stay that were listed within
     `history_days`. Raises StoreError.
     """
-    names = [name for name, definition in registry if definition.handler is not None]
-    if (
-        not names or not store.abilities.needs_heartbeat
-    ):  # a database in memory has no other service
+    tags = {name: definition.tag for name, definition in registry if definition.handler is not None}
+    if not tags or not store.abilities.needs_heartbeat:  # a database in memory has no other service
         return
     service, kept = settings.service, timedelta(days=settings.history_days)
     again, now = min(LIST_AGAIN, kept / 4), await store.ping()
     while True:
         found = (await store.settings.all(KIND)).get(service)
-        listed = _times(found)
-        if all(name in listed and abs(now - listed[name]) < again for name in names):
+        listed = _listed(service, found)
+        news = {
+            name
+            for name, tag in tags.items()
+            if name not in listed or tag != listed[name].tag or abs(now - listed[name].at) >= again
+        }
+        if not news:
             return
-        kept_on = {name: at for name, at in listed.items() if now - at < kept}
-        entries = [
-            {"name": name, "at": at}
-            for name, at in sorted({**kept_on, **dict.fromkeys(names, now)}.items())
-        ]
+        kept_on = {name: each for name, each in listed.items() if now - each.at < kept}
+        ours = {name: Listing(service, now, tag) for name, tag in tags.items()}
+        entries = [_entry(name, each) for name, each in sorted({**kept_on, **ours}.items())]
         if await store.settings.put(KIND, service, {"names": entries}, found):
             return
 
@@ -56,11 +59,17 @@ async def listings(store: Store, now: datetime, kept: timedelta) -> dict[str, Li
     """Return by name which service has listed it last, within `kept`."""
     latest: dict[str, Listing] = {}
     for service, setting in (await store.settings.all(KIND)).items():
-        for name, at in _times(setting).items():
-            if now - at < kept and (name not in latest or at > latest[name].at):
-                latest[name] = Listing(service, at)
+        for name, each in _listed(service, setting).items():
+            if now - each.at < kept and (name not in latest or each.at > latest[name].at):
+                latest[name] = each
     return latest
 
 
-def _times(setting: Setting | None) -> dict[str, datetime]:
-    return {} if setting is None else {each["name"]: each["at"] for each in setting["names"]}
+def _listed(service: str, setting: Setting | None) -> dict[str, Listing]:
+    entries = [] if setting is None else setting["names"]
+    return {each["name"]: Listing(service, each["at"], each.get("tag")) for each in entries}
+
+
+def _entry(name: str, listing: Listing) -> Setting:
+    entry: Setting = {"name": name, "at": listing.at}
+    return entry if listing.tag is None else {**entry, "tag": listing.tag}

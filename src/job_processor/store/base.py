@@ -677,6 +677,10 @@ class Store(ABC):
         Raises StoreSetupError when the database cannot serve as it is.
         """
 
+    async def exists(self) -> bool:
+        """Return whether it is there already, so that `setup` makes none; makes nothing itself."""
+        return True
+
     @abstractmethod
     async def describe(self) -> Description:
         """Return how the database stands; raises StoreError.

@@ -12,7 +12,6 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from job_processor.as_json import job_json, to_json
 from job_processor.errors import InvalidArgumentError, JobNotFoundError
-from job_processor.handlers.definitions import Definition
 from job_processor.models import JobStatus
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction
@@ -200,11 +199,7 @@ def _attempt(attempt: Any) -> dict[str, Any]:
 
 
 def _tags(processor: JobProcessor) -> list[str]:
-    definitions: list[Definition] = [
-        *processor.registry.jobs.values(),
-        *processor.registry.crons.values(),
-    ]
-    return sorted({each.tag for each in definitions if each.tag})
+    return processor.registry.tags
 
 
 def _redaction(request: Request) -> Redaction:

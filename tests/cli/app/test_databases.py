@@ -17,6 +17,8 @@ commands = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: comm
 def test_a_database_that_nobody_set_up(cli: Cli, db_url: str) -> None:
     """A database without our tables or collections is empty, and the messages say which it is."""
     name = db_url.partition("?")[0].rpartition("/")[2]
+    if name.endswith(".db"):
+        Path(db_url.removeprefix("sqlite:///")).touch()
     for command, says in (
         ("status", "There are no jobs yet."),
         ("jobs", "There are no such jobs in "),
@@ -31,10 +33,35 @@ def test_the_default_and_the_variable(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Without --db it is $JOB_PROCESSOR_DB, and without that the file job_processor.db."""
+    for name in ("job_processor", "other", "third"):
+        (tmp_path / f"{name}.db").touch()
     assert f"{tmp_path}/job_processor.db" in cli("jobs").text
     monkeypatch.setenv("JOB_PROCESSOR_DB", "sqlite:///other.db")
     assert f"{tmp_path}/other.db" in cli("jobs").text
     assert f"{tmp_path}/third.db" in cli("jobs", "--db", "sqlite:///third.db").text
+
+
+LOOKING = [
+    *(["status"], ["top"], ["jobs"], ["jobs", "list", "--json"], ["jobs", "show", "0" * 24]),
+    *(["jobs", "watch", "0" * 24], ["jobs", "retry", "0" * 24], ["kill", "0" * 24]),
+    *(["jobs", "delete", "--status", "killed", "--yes"], ["pause", "x"], ["resume", "--tag", "x"]),
+    *(["crons"], ["crons", "show", "x"], ["crons", "run", "x"], ["crons", "remove", "x", "--yes"]),
+    ["web", "--no-login"],
+]
+
+
+@pytest.mark.parametrize("command", LOOKING, ids=" ".join)
+@pytest.mark.parametrize("by", ["--db", "$JOB_PROCESSOR_DB", "job_processor.db"])
+def test_looking_makes_no_file(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: list[str], by: str
+) -> None:
+    """A file that is not there is told, with what named it and what to do, and stays away."""
+    if by == "$JOB_PROCESSOR_DB":
+        monkeypatch.setenv("JOB_PROCESSOR_DB", "sqlite:///mine.db")
+    options = ["--db", "sqlite:///mine.db"] if by == "--db" else []
+    told = "$JOB_PROCESSOR_APP" if by == "job_processor.db" else "A worker makes it"
+    cli(*command, *options).refused(by, "there is no file", told)
+    assert list(tmp_path.iterdir()) == []
 
 
 @commands

@@ -53,7 +53,7 @@ def test_help_of_a_command(cli: Cli, command: str) -> None:
     text = cli(command, "--help").text
     assert f"Usage: job-processor {command}" in text
     assert ("--json" in text) == (command not in {"worker", "web"})
-    assert ("--db" in text) == (command not in {"init", "check", "worker", "schedule", "web"})
+    assert ("--db" in text) == (command not in {"init", "check", "worker", "schedule"})
     assert max(map(len, text.splitlines())) <= 100
 
 

@@ -30,18 +30,20 @@ async def _fill(db: str) -> None:
         pytest.param("--help > /dev/full", 1, FULL, marks=on_linux),
     ],
 )
-def test_stdout_that_takes_nothing(
+async def test_stdout_that_takes_nothing(
     shell: Shell, sqlite_db_url: str, line: str, code: int, message: str
 ) -> None:
     """A closed stdout is nobody's loss; a full disk is an error of one line."""
+    await _fill(sqlite_db_url)
     done = shell(f"$job_processor {line}", JOB_PROCESSOR_DB=sqlite_db_url)
     assert done.returncode == code
     assert message in done.stderr
     assert done.stderr.count("\n") == bool(message)
 
 
-def test_stdout_that_is_read_no_further(shell: Shell, sqlite_db_url: str) -> None:
+async def test_stdout_that_is_read_no_further(shell: Shell, sqlite_db_url: str) -> None:
     """Whoever closes the pipe early, as `head` does, gets no complaint."""
+    await _fill(sqlite_db_url)
     line = "{ $job_processor jobs --json; echo $? >&2; } | true"
     done = shell(line, JOB_PROCESSOR_DB=sqlite_db_url)
     assert done.stderr in ("0\n", "1\n")  # 0: it wrote before `true` had ended

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 import signal
 import sys
+from pathlib import Path
 
 import httpx2 as httpx
 import pytest
 
 from job_processor.errors import how_to_install
+from tests.cli import apps
 from tests.cli.conftest import Cli, Start
 
 APP = "tests.cli.apps:make"
@@ -41,6 +44,41 @@ def test_it_serves_until_it_is_stopped(start: Start, db_url: str, stop: int) -> 
     process.send(stop)
     assert process.wait() == 0
     assert "Traceback" not in process.output
+
+
+def test_a_database_without_an_application(start: Start, db_url: str, tmp_path: Path) -> None:
+    """Is shown and acted on; nothing can be scheduled there, and no application is imported."""
+
+    async def fill() -> str:
+        async with apps.make(db=db_url, collection_prefix="mine") as processor:
+            return str((await processor.schedule_job("greet", {"name": "Ada"})).id)
+
+    id = asyncio.run(fill())
+    (tmp_path / "pyproject.toml").write_text("[tool.job-processor]\napp = 'nothing_like_it:x'\n")
+    options = ("--port", "0", "--no-login", "--prefix", "mine")
+    process = start("web", "--db", db_url, *options)
+    process.until("Ctrl-C ends it")
+    found = re.search(r"http://127\.0\.0\.1:(\d+)/", process.output)
+    assert found is not None
+    assert id in httpx.get(f"{found[0]}api/jobs").text
+    for page in ("", "jobs", f"jobs/{id}", "crons", "workers", "audit"):
+        assert answer(f"{found[0]}{page}") == 200
+    same = {"Origin": found[0].rstrip("/")}
+    killed = httpx.post(f"{found[0]}api/jobs/{id}/kill", json={}, headers=same)
+    assert (killed.status_code, killed.json()["status"]) == (200, "killed")
+    made = httpx.post(f"{found[0]}api/jobs", json={"name": "greet"}, headers=same)
+    assert made.status_code == 422
+    process.send(signal.SIGTERM)
+    assert process.wait() == 0
+
+
+def test_an_application_on_another_database(
+    cli: Cli, start: Start, db_url: str, tmp_path: Path
+) -> None:
+    """APP and `--db` together: its definitions, that database; its prefix is its own."""
+    process = start("web", APP, "--db", f"sqlite:///{tmp_path}/b.db", "--port", "0", "--no-login")
+    process.until(f"{tmp_path}/b.db")
+    cli("web", APP, "--prefix", "x", "--no-login").refused("--prefix: ", "of the application")
 
 
 def test_a_login(start: Start, db_url: str) -> None:

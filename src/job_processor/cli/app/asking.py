@@ -2,34 +2,133 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from job_processor.cli.app.failing import AppError, UsageError
 from job_processor.cli.app.reading import read_text
+from job_processor.cli.app.source import WAYS, find_app
 from job_processor.texts import harmless
 
 if TYPE_CHECKING:  # see `ask`
+    from job_processor.cli.app.loading import App
     from job_processor.processor import JobProcessor
 
 T = TypeVar("T")
 
+DEFAULT_PREFIX = "job_processor"
+_DATABASE = "JOB_PROCESSOR_DB"
 
-def ask(db: str | None, prefix: str, question: Callable[[JobProcessor], Awaitable[T]]) -> T:
-    """Return the answer of `question` about this database.
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a command looks, as typed: `--db` is what it is, else the database of an application.
+
+    An application that is not typed is that of the variable or of pyproject.toml, and is left alone
+    where `--db` is typed: a database can be looked at from anywhere.
+    """
+
+    db: str | None = None
+    prefix: str | None = None
+    app: str | None = None
+    by: str = "--app"
+    """How `app` is typed."""
+
+    def application(self) -> App | None:
+        """Import the application; None where there is none or it is left alone; raises AppError."""
+        if self.prefix is not None:
+            read_text("--prefix", self.prefix)
+        alone = self.db is not None and self.app is None
+        source = None if alone else find_app(self.app, self.by)
+        if source is None:
+            return None
+        from job_processor.cli.app.loading import load_app  # noqa: PLC0415  # and the engine
+
+        return load_app(source)
+
+    async def observer(self, app: App | None) -> JobProcessor:
+        """Return a processor without handlers, not set up.
+
+        Raises AppError, also for an application whose database nobody else sees.
+        """
+        from job_processor.processor import JobProcessor  # noqa: PLC0415  # see `ask`
+        from job_processor.settings import IN_MEMORY  # noqa: PLC0415  # the same
+
+        if app is None:
+            return JobProcessor(
+                self.db, collection_prefix=DEFAULT_PREFIX if self.prefix is None else self.prefix
+            )
+        made = await app.processor()
+        observer = made.observer(db=self.db, collection_prefix=self.prefix)
+        if observer.address.startswith(IN_MEMORY):
+            raise AppError(
+                f"the database of {app.spec!r} is in memory, where no other process sees it; "
+                "allowed is one that processes share, or --db URL",
+                app.source.by,
+            )
+        return observer
+
+    async def processor(self, app: App | None) -> JobProcessor:
+        """Return the application's processor, on `--db` where that is typed; else an observer.
+
+        Not set up. Raises AppError, UsageError, and as `check_exists` where there is no
+        application.
+        """
+        if app is None:
+            observer = await self.observer(None)
+            await self.check_exists(observer, None)
+            return observer
+        if self.prefix is not None:
+            raise UsageError(
+                "--prefix: the prefix is that of the application; give --db without APP, or leave "
+                "--prefix out"
+            )
+        made = await app.processor()
+        made.override(db=self.db)
+        return made
+
+    async def check_exists(self, processor: JobProcessor, app: App | None) -> None:
+        """Raise UsageError, with what to do, where a look would make an SQLite file."""
+        if await processor.database_exists():
+            return
+        folder = Path(processor.address).parent
+        there = f"there is no file {processor.address}"
+        if not folder.is_dir():
+            there += f", and its folder {folder} does not exist"
+        first = "A worker makes it, or the first job that is scheduled"
+        if self.db is not None:
+            raise UsageError(f"--db: {there}. {first}")
+        if app is not None:
+            told = f"{app.source.by}: {there}, the database of {app.spec!r}"
+            raise UsageError(f"{told}. {first}; --db URL names another")
+        if os.environ.get(_DATABASE):
+            raise UsageError(f"${_DATABASE}: {there}. {first}")
+        raise UsageError(
+            f"{there}. Which database is meant? Name it by --db URL or ${_DATABASE}, or name the "
+            f"application that has it: {WAYS}"
+        )
+
+
+def ask(place: Place, question: Callable[[JobProcessor], Awaitable[T]]) -> T:
+    """Return the answer of `question` about a database, which is never made for that.
 
     Raises JobProcessorError, also when the database cannot be reached or used.
     """
     import asyncio  # noqa: PLC0415  # the help of a command does without, and without the engine
 
-    from job_processor.processor import JobProcessor  # noqa: PLC0415  # the same
+    app = place.application()
 
     async def answer() -> T:
-        async with JobProcessor(db or None, collection_prefix=prefix) as processor:
+        processor = await place.observer(app)
+        await place.check_exists(processor, app)
+        async with processor:
             return await question(processor)
 
-    read_text("--prefix", prefix)
     with warnings.catch_warnings():
         warnings.showwarning = _warn
         return asyncio.run(answer())

@@ -14,21 +14,24 @@ from job_processor.cli.app.main import app as commands
 from job_processor.cli.app.streams import prepare_streams
 
 
-def run(arguments: Sequence[str], *, prog_name: str, app: str, prefix: str | None = None) -> int:
+def run(
+    arguments: Sequence[str], *, prog_name: str, app: str, db: str, prefix: str | None = None
+) -> int:
     """Run a command; return its exit code.
 
     app: APP of the commands that take one, whose arguments do not have it.
-    prefix: what `--prefix` is unless it is given.
+    db, prefix: of the others, where they are not given.
     """
     root = typer.main.get_command(commands)
     named = _below(root).get(arguments[0]) if arguments else None
-    defaults = {} if prefix is None or named is None else _defaults(named, {"prefix": prefix})
+    options = {"app": app, "db": db, "prefix": prefix}
+    defaults = {} if named is None else {arguments[0]: _defaults(named, options)}
     prepare_streams()
     try:
         with report_failures():
             try:
                 words = _with_app(root, arguments, app)
-                root.main(words, prog_name, default_map=defaults and {arguments[0]: defaults})
+                root.main(words, prog_name, default_map=defaults)
             finally:
                 sys.stdout.flush()
     except SystemExit as leaving:
@@ -42,14 +45,31 @@ def _with_app(command: Any, arguments: Sequence[str], app: str) -> list[str]:
         command = _below(command).get(word)
         if command is None:
             break
-        if any(parameter.name == "app" for parameter in loaded(command).params):
+        if _takes_app(command):
             return [*arguments[:place], app, *arguments[place:]]
     return list(arguments)
 
 
-def _defaults(command: Any, values: dict[str, str]) -> dict[str, Any]:
-    """Return the values for a command and for all below it, as click takes them."""
-    return {**values, **{name: _defaults(each, values) for name, each in _below(command).items()}}
+def _takes_app(command: Any) -> bool:
+    return _kind_of_app(command) == "argument"
+
+
+def _kind_of_app(command: Any) -> str | None:
+    """Return how a command is told its application: by an argument, an option, or not at all."""
+    for each in loaded(command).params:
+        if each.name == "app":
+            return str(each.param_type_name)
+    return None
+
+
+def _defaults(command: Any, values: dict[str, str | None]) -> dict[str, Any]:
+    """Return the options of a command, and of all below it, as click takes them.
+
+    Of those that look at a database: what takes APP has it by that, and the demo has its own.
+    """
+    below = {name: _defaults(each, values) for name, each in _below(command).items()}
+    own = values if _kind_of_app(command) == "option" else {}
+    return {**{name: value for name, value in own.items() if value is not None}, **below}
 
 
 def _below(command: Any) -> dict[str, Any]:

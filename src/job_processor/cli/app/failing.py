@@ -57,11 +57,20 @@ class UsageError(JobProcessorError):
 
 
 class AppError(JobProcessorError):
-    """APP names nothing that gives a JobProcessor; the message says why."""
+    """What names the application names nothing that gives a JobProcessor; the message says why."""
+
+    def __init__(self, message: str, by: str | None = None) -> None:
+        super().__init__(message)
+        self.by = by
+        """Who named it: `APP`, a variable, a file."""
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return message if self.by is None else f"{self.by}: {message}"
 
 
 class BrokenAppError(AppError):
-    """What APP names is there, and its own code failed."""
+    """The application is there, and its own code failed."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""From `module:attribute` to the JobProcessor that it names."""
+"""From `module:attribute` to the JobProcessor that it names; errors say who named it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from types import ModuleType
 import job_processor
 from job_processor.cli.app.failing import AppError, BrokenAppError
 from job_processor.cli.app.output import plain
+from job_processor.cli.app.source import Source
 from job_processor.errors import StoreError, shorten
 from job_processor.processor import JobProcessor
 
@@ -28,8 +29,13 @@ _ALLOWED = "allowed is module:attribute, such as shop.jobs:processor"
 class App:
     """What APP names: a processor, or what makes one."""
 
-    spec: str
+    source: Source
     target: object
+
+    @property
+    def spec(self) -> str:
+        """The module and the attribute, as they were named."""
+        return self.source.spec
 
     async def processor(self) -> JobProcessor:
         """Return the processor; call what makes it, in the running event loop.
@@ -46,34 +52,56 @@ class App:
             except StoreError:
                 raise
             except (Exception, SystemExit) as error:
-                told = f"APP: calling {self.spec!r} failed: {_concisely(error)}"
-                raise BrokenAppError(told) from error
+                told = f"calling {self.spec!r} failed: {_concisely(error)}"
+                raise BrokenAppError(told, self.source.by) from error
         if not isinstance(made, JobProcessor):
             what = "returned" if callable(self.target) else "is"
             raise AppError(
-                f"APP: {self.spec!r} {what} {_a(made)}; allowed are a JobProcessor and a function "
-                "without arguments that returns one"
+                f"{self.spec!r} {what} {_a(made)}; allowed are a JobProcessor and a function "
+                "without arguments that returns one",
+                self.source.by,
             )
         return made
 
 
-def load_app(spec: str) -> App:
-    """Import what `spec` names, with the working directory on the path.
+def load_app(source: Source | str) -> App:
+    """Import what is named, with the working directory on the path; a text stands for APP.
 
-    Raises AppError that says what is wrong, with the user's own error where there is one.
+    What a pyproject.toml in a folder above names runs there: the paths that it has are of that
+    folder. Raises AppError that says what is wrong, with the user's own error where there is one.
     """
+    if isinstance(source, str):
+        source = Source(source, "APP")
+    try:
+        source.enter()
+        return App(source, _target(source.spec))
+    except AppError as error:
+        error.by = source.by
+        raise
+
+
+def _target(spec: str) -> object:
     module_name, _, path = spec.partition(":")
     if not _MODULE.fullmatch(module_name) or not _ATTRIBUTE.fullmatch(path):
-        raise AppError(f"APP: {spec!r} is not allowed; {_ALLOWED}")
+        raise AppError(f"{spec!r} is not allowed; {_ALLOWED}{_meant(spec)}")
     target: object = (module := _import(module_name))
     for name in path.split("."):
         try:
             target = getattr(target, name)
         except AttributeError as error:
-            raise AppError(f"APP: {module_name!r} has no {path!r}; {_hint(module)}") from error
+            raise AppError(f"{module_name!r} has no {path!r}; {_hint(module)}") from error
         except Exception as error:  # a property, or a module's own __getattr__
-            raise BrokenAppError(f"APP: reading {spec!r} failed: {_concisely(error)}") from error
-    return App(spec, target)
+            raise BrokenAppError(f"reading {spec!r} failed: {_concisely(error)}") from error
+    return target
+
+
+def _meant(spec: str) -> str:
+    """Return what may have been meant by a path, or by a module without an attribute."""
+    module, _, path = spec.partition(":")
+    module = re.sub(r"^\./|\.py$", "", module).replace("/", ".")
+    path = path.removesuffix("()") or "processor"
+    right = _MODULE.fullmatch(module) and _ATTRIBUTE.fullmatch(path)
+    return f"; did you mean {module}:{path}?" if right else ""
 
 
 def _import(name: str) -> ModuleType:
@@ -86,7 +114,7 @@ def _import(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             raise AppError(
-                f"APP: there is no module {error.name!r} in {here} or on Python's path; {_ALLOWED}"
+                f"there is no module {error.name!r} in {here} or on Python's path; {_ALLOWED}"
             ) from error
         raise _failed(name, error) from error
     except (Exception, SystemExit) as error:
@@ -99,7 +127,7 @@ def _prints_on_stderr() -> AbstractContextManager[object]:
 
 
 def _failed(module: str, error: BaseException) -> BrokenAppError:
-    return BrokenAppError(f"APP: importing {module!r} failed: {_concisely(error)}")
+    return BrokenAppError(f"importing {module!r} failed: {_concisely(error)}")
 
 
 def _concisely(error: BaseException) -> str:

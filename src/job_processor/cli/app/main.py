@@ -22,7 +22,7 @@ COMMANDS = {
     "pause": "Pause NAME, or a tag, for all workers.",
     "resume": "End the pause of NAME, or of a tag.",
     "migrate-from-node": "Report what a move from the Node package would change.",
-    "web": "Serve the dashboard of APP until it is stopped.",
+    "web": "Serve the dashboard of APP, or of a database.",
     "demo": "See it work: two workers, a few hundred real jobs.",
     "jobs": "List jobs; or show, watch, retry, kill or delete some.",
     "crons": "List crons; or show, run, pause, resume or remove one.",
@@ -31,7 +31,10 @@ COMMANDS = {
 app = typer.Typer(
     name="job-processor",
     help="Run and watch background jobs and crons.",
-    epilog="Exit codes: 0 done, 1 failed, 2 bad input.",
+    epilog="The application is APP or --app, else $JOB_PROCESSOR_APP, else app of "
+    "[tool.job-processor] in the nearest pyproject.toml. The database is --db, else the "
+    "application's, else $JOB_PROCESSOR_DB, else sqlite:///job_processor.db.\n\n"
+    "Exit codes: 0 done, 1 failed, 2 bad input.",
     rich_markup_mode=None,  # what renders it takes longer to import than all the rest
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

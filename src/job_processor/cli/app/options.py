@@ -6,14 +6,19 @@ from typing import Annotated
 
 import typer
 
-DEFAULT_PREFIX = "job_processor"
-
-App = Annotated[
-    str,
-    typer.Argument(
+_SPEC = (
+    "module:attribute, such as shop.jobs:processor: a JobProcessor, or a function without "
+    "arguments, sync or async, that returns one. [default: $JOB_PROCESSOR_APP, else that of "
+    "pyproject.toml]"
+)
+App = Annotated[str | None, typer.Argument(metavar="APP", show_default=False, help=_SPEC)]
+AppOption = Annotated[
+    str | None,
+    typer.Option(
+        "--app",
         metavar="APP",
-        help="module:attribute, such as shop.jobs:processor. The attribute is a JobProcessor, or "
-        "a function without arguments, sync or async, that returns one.",
+        help="The application whose database it is: module:attribute. [default: "
+        "$JOB_PROCESSOR_APP, else that of pyproject.toml]",
     ),
 ]
 Db = Annotated[
@@ -21,15 +26,17 @@ Db = Annotated[
     typer.Option(
         "--db",
         metavar="URL",
-        envvar="JOB_PROCESSOR_DB",
-        show_envvar=False,
         help="mongodb://host/name, sqlite:///file.db (relative) or sqlite:////abs/file.db. "
-        "[default: $JOB_PROCESSOR_DB, else sqlite:///job_processor.db]",
+        "[default: the application's, else $JOB_PROCESSOR_DB, else sqlite:///job_processor.db]",
     ),
 ]
 Prefix = Annotated[
-    str,
-    typer.Option("--prefix", metavar="NAME", help="The collection_prefix of the application."),
+    str | None,
+    typer.Option(
+        "--prefix",
+        metavar="NAME",
+        help="Of its tables or collections. [default: the application's, else job_processor]",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The id of a job or cron task.")]

@@ -20,6 +20,24 @@ def read_number(option: str, text: str) -> int:
         raise InvalidArgumentError(option, text, "allowed is a whole number") from error
 
 
+def read_limit(text: str) -> int:
+    """Return how many rows a page has at most."""
+    from job_processor.settings import PAGE_LIMIT, check_int  # noqa: PLC0415  # --help does without
+
+    number = read_number("--limit", text)
+    check_int("--limit", number, minimum=1)
+    if number > PAGE_LIMIT:
+        raise InvalidArgumentError("--limit", number, f"allowed are at most {PAGE_LIMIT}")
+    return number
+
+
+def read_id(argument: str, text: str) -> None:
+    """Refuse what can be the id of no job, before a database is opened for it."""
+    from job_processor.models import object_id  # noqa: PLC0415  # the help does without
+
+    object_id(text, argument)
+
+
 def read_seconds(option: str, text: str) -> float:
     """Return a number of seconds, of at least a tenth."""
     allowed = "allowed is a number of seconds from 0.1 to 3600"

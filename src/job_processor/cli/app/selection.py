@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from job_processor.cli.app.reading import read_text
 from job_processor.errors import InvalidArgumentError, Unshown
+
+if TYPE_CHECKING:
+    from job_processor.processor import JobProcessor
 
 STATUSES = ("pending", "running", "finished", "errored", "paused", "killed", "skipped")
 _PAYLOAD = "allowed is a path and a value, such as user.id=7"
@@ -30,6 +33,10 @@ Type = Annotated[
         help="Only simple (jobs) or cron_task.",
         autocompletion=lambda: ["simple", "cron_task"],
     ),
+]
+OfTag = Annotated[
+    str | None,
+    typer.Option("--tag", metavar="TAG", help="Only of names with this tag."),
 ]
 Since = Annotated[
     str | None,
@@ -58,6 +65,7 @@ class Selection:
     name: str | None = None
     status: str | None = None
     type: str | None = None
+    tag: str | None = None
     since: str | None = None
     until: str | None = None
     worker: str | None = None
@@ -65,11 +73,23 @@ class Selection:
     payload: str | None = None
 
     def arguments(self) -> dict[str, Any]:
-        """Return what `find_jobs` takes; nothing for what was not asked."""
+        """Return what `find_jobs` takes, nothing for what was not asked.
+
+        Raises InvalidArgumentError for what no database is to be opened for.
+        """
+        from job_processor.handlers.registry import Registry  # noqa: PLC0415  # --help does without
+        from job_processor.jobs.selection import query_of  # noqa: PLC0415  # the same
+
+        found = self._given()
+        query_of(Registry({}, {}), **found)
+        return found
+
+    def _given(self) -> dict[str, Any]:
         found: dict[str, Any] = {
             "name": None if self.name is None else read_text("--name", self.name),
             "status": self.status,
             "type": self.type,
+            "tag": None if self.tag is None else read_text("--tag", self.tag),
             "created_from": _moment("--since", self.since),
             "created_to": _moment("--until", self.until),
             "worker": self.worker,
@@ -77,6 +97,31 @@ class Selection:
             "payload": None if self.payload is None else _field(self.payload),
         }
         return {name: value for name, value in found.items() if value is not None}
+
+    @property
+    def noted(self) -> str:
+        """What the audit keeps of it, without texts that errors or payloads may hide."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        parts = [
+            key if key in ("error", "payload") else f"{key}={value}"
+            for key, value in given.items()
+            if value is not None
+        ]
+        return f"all with {', '.join(parts)}"
+
+
+async def check_tag(processor: JobProcessor, tag: str | None) -> None:
+    """Learn which names have a tag; raise InvalidArgumentError for one that none of them has."""
+    if tag is None:
+        return
+    from job_processor.ops.known import learn_names  # noqa: PLC0415  # --help does without
+    from job_processor.parts import ready_parts_of  # noqa: PLC0415  # the same
+
+    await learn_names(ready_parts_of(processor))
+    known = processor.registry.tags
+    if tag not in known:
+        told = f"those that are known here are {', '.join(map(repr, known))}"
+        raise InvalidArgumentError("--tag", tag, told if known else "no name has a tag here")
 
 
 def _moment(option: str, text: str | None) -> datetime | None:

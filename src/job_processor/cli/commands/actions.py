@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from job_processor.cli.app.asking import ask
+from job_processor.cli.app.asking import Place, ask
+from job_processor.cli.app.auditing import audited
 from job_processor.cli.app.failing import DONE, FAILED, UsageError
-from job_processor.cli.app.options import DEFAULT_PREFIX, Db, Json, Prefix
+from job_processor.cli.app.meaning import stranger
+from job_processor.cli.app.options import AppOption, Db, Json, Prefix
 from job_processor.cli.app.output import amount, plain, print_json, say
-from job_processor.cli.app.reading import read_yes
+from job_processor.cli.app.reading import read_id, read_yes
 from job_processor.cli.app.selection import (
     Error,
     Name,
+    OfTag,
     Payload,
     Selection,
     Since,
@@ -22,11 +26,13 @@ from job_processor.cli.app.selection import (
     Type,
     Until,
     Worker,
+    check_tag,
 )
 from job_processor.cli.commands.kill import kill
 
 if TYPE_CHECKING:
     from job_processor.jobs.actions import Acted, Action
+    from job_processor.models import Job
     from job_processor.processor import JobProcessor
 
 Ids = Annotated[
@@ -46,6 +52,7 @@ ACTIONS: dict[Action, str] = {
     "delete": "Remove jobs that do not run: those of ID, or a selection.\n\nFor good.",
 }
 _DONE = {"retry": "Sent round again", "kill": "Killed, or asked to stop", "delete": "Deleted"}
+_NOTED = 10  # ids of an action in the audit
 _LEFT = {"retry": "had not ended", "kill": "had ended", "delete": "run, or are not there"}
 
 
@@ -55,10 +62,12 @@ def command(action: Action) -> Callable[..., None]:
     def act(
         ids: Ids = None,
         db: Db = None,
-        prefix: Prefix = DEFAULT_PREFIX,
+        prefix: Prefix = None,
+        app: AppOption = None,
         name: Name = None,
         status: Status = None,
         type: Type = None,
+        tag: OfTag = None,
         since: Since = None,
         until: Until = None,
         worker: Worker = None,
@@ -68,14 +77,20 @@ def command(action: Action) -> Callable[..., None]:
         dry_run: DryRun = False,
         json: Json = False,
     ) -> None:
-        selection = Selection(name, status, type, since, until, worker, error, payload)
+        place = Place(db, prefix, app)
+        selection = Selection(name, status, type, tag, since, until, worker, error, payload)
+        for each in ids or ():
+            read_id("ID", each)
         if ids and len(ids) == 1 and selection == Selection() and not dry_run:
-            _ONE[action](ids[0], db, prefix, json)
+            _ONE[action](ids[0], place, json)
             return
-        chosen = selection.arguments()
-        _check(ids, chosen)
-        done = ask(db, prefix, lambda processor: _act(processor, action, ids, chosen, yes, dry_run))
-        raise typer.Exit(_report(action, ids, done, as_json=json))
+        meant = Meant(ids, selection, selection.arguments())
+        _check(meant)
+        done = ask(
+            place,
+            lambda processor: _act(processor, action, meant, yes, dry_run),
+        )
+        raise typer.Exit(_report(action, meant, done, as_json=json))
 
     return act
 
@@ -83,29 +98,43 @@ def command(action: Action) -> Callable[..., None]:
 # --- one job ------------------------------------------------------------------------------------
 
 
-def _retry(job_id: str, db: str | None, prefix: str, json: bool) -> None:
+def _retry(job_id: str, place: Place, json: bool) -> None:
     """Send a settled job round again and print how it then stands."""
     from job_processor.as_json import job_json
 
-    job = ask(db, prefix, lambda processor: processor.retry_job(job_id))
+    async def begin(processor: JobProcessor) -> Job:
+        async with audited(processor, "retry", job_id):
+            return await processor.retry_job(job_id)
+
+    job = ask(place, begin)
     if json:
         print_json(job_json(job))
     else:
         say(f"Job {plain(job.name)!r} ({job.id}) waits to be run again.")
 
 
-def _delete(job_id: str, db: str | None, prefix: str, json: bool) -> None:
+def _delete(job_id: str, place: Place, json: bool) -> None:
     """Remove a job that does not run."""
-    ask(db, prefix, lambda processor: processor.delete_job(job_id))
+
+    async def end(processor: JobProcessor) -> None:
+        async with audited(processor, "delete", job_id):
+            await processor.delete_job(job_id)
+
+    ask(place, end)
     if json:
         print_json({"deleted": job_id})
     else:
         say(f"Deleted job {plain(job_id)}.")
 
 
-_ONE: dict[Action, Callable[[str, str | None, str, bool], None]] = {
+def _kill(job_id: str, place: Place, json: bool) -> None:
+    """Kill a job, whether it waits or runs."""
+    kill(job_id, place.db, place.prefix, place.app, json)
+
+
+_ONE: dict[Action, Callable[[str, Place, bool], None]] = {
     "retry": _retry,
-    "kill": kill,
+    "kill": _kill,
     "delete": _delete,
 }
 
@@ -113,31 +142,54 @@ _ONE: dict[Action, Callable[[str, str | None, str, bool], None]] = {
 # --- several ------------------------------------------------------------------------------------
 
 
-def _check(ids: Sequence[str] | None, chosen: dict[str, Any]) -> None:
-    if bool(ids) == bool(chosen):
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """The jobs that are meant: those of ids, or those of a selection."""
+
+    ids: Sequence[str] | None
+    selection: Selection
+    chosen: dict[str, Any]
+    """The selection as `find_jobs` takes it."""
+
+    @property
+    def noted(self) -> str:
+        """What the audit keeps of it."""
+        if not self.ids:
+            return self.selection.noted
+        return ", ".join(self.ids[:_NOTED]) + (", …" if len(self.ids) > _NOTED else "")
+
+
+def _check(meant: Meant) -> None:
+    if bool(meant.ids) == bool(meant.chosen):
         raise UsageError("give one of the two: ids of jobs, or options that select (--status …)")
 
 
 async def _act(
-    processor: JobProcessor,
-    action: Action,
-    ids: Sequence[str] | None,
-    chosen: dict[str, Any],
-    yes: bool,
-    dry_run: bool,
+    processor: JobProcessor, action: Action, meant: Meant, yes: bool, dry_run: bool
 ) -> Acted | int | None:
     """Return what was done; only how many are selected when dry; None when it was not agreed to."""
     from job_processor.cli.views.progress import progress
+    from job_processor.jobs.actions import Acted
 
-    count = len(ids or ()) or await processor.count_jobs(**chosen)
+    await check_tag(processor, meant.selection.tag)
+    count = len(meant.ids or ()) or await processor.count_jobs(**meant.chosen)
     if dry_run:
         return count
-    if not ids and not _agreed(action, count, yes=yes):
+    if not yes and not count and meant.selection.name is not None:
+        told = await stranger(processor, meant.selection.name, None)
+        if told is not None:
+            raise UsageError(told.replace("NAME", "--name", 1))
+    if not count:
+        return Acted(0, 0)
+    if not meant.ids and not _agreed(action, count, yes=yes):
         return None
     with progress(action, count) as tell:
-        if ids:
-            return await processor.act_on_jobs(action, ids, on_progress=tell)
-        return await processor.act_on_jobs(action, on_progress=tell, **chosen)
+        async with audited(processor, action, meant.noted) as outcome:
+            acted = await processor.act_on_jobs(
+                action, meant.ids or None, on_progress=tell, **meant.chosen
+            )
+            outcome.told = f"{acted.done} done, {acted.left} left"
+            return acted
 
 
 def _agreed(action: Action, count: int, *, yes: bool) -> bool:
@@ -150,9 +202,7 @@ def _agreed(action: Action, count: int, *, yes: bool) -> bool:
     return answer
 
 
-def _report(
-    action: Action, ids: Sequence[str] | None, done: Acted | int | None, *, as_json: bool
-) -> int:
+def _report(action: Action, meant: Meant, done: Acted | int | None, *, as_json: bool) -> int:
     """Print what was done; return the exit code: 1 when a job that was named is left."""
     if done is None:
         say("Nothing was done.")
@@ -161,12 +211,14 @@ def _report(
         return _report_count(action, done, as_json=as_json)
     if as_json:
         print_json({"action": action, "done": done.done, "left": done.left})
+    elif not done.done and not done.left:
+        say("Nothing to do: no job is selected.")
     else:
         told = f"{_DONE[action]}: {amount(done.done, 'job')}."
         if done.left:
             told += f" {done.left} left as they are: they {_LEFT[action]}."
         say(told)
-    return FAILED if ids and done.left else DONE
+    return FAILED if meant.ids and done.left else DONE
 
 
 def _report_count(action: Action, count: int, *, as_json: bool) -> int:

@@ -10,6 +10,7 @@ import typer
 from job_processor.cli.app.failing import DONE, FAILED, BrokenAppError
 from job_processor.cli.app.options import App, Json
 from job_processor.cli.app.output import amount, console, plain, print_json, say
+from job_processor.cli.app.source import Source, require_app
 from job_processor.errors import StoreError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 
 
-def check(app: App, json: Json = False) -> None:
+def check(app: App = None, json: Json = False) -> None:
     """Check APP, its database and its workers.
 
     Definitions, connection, indexes, clock and workers are looked at, and nothing is changed.
@@ -28,7 +29,7 @@ def check(app: App, json: Json = False) -> None:
     """
     import asyncio
 
-    findings = asyncio.run(_look(app))
+    findings = asyncio.run(_look(require_app(app)))
     failed = any(each.level == "error" for each in findings)
     if json:
         print_json({"ok": not failed, "findings": [each.as_json() for each in findings]})
@@ -38,13 +39,13 @@ def check(app: App, json: Json = False) -> None:
     raise typer.Exit(FAILED if failed else DONE)
 
 
-async def _look(spec: str) -> list[Finding]:
+async def _look(source: Source) -> list[Finding]:
     """Return the findings; an application that fails by itself is one. Raises AppError."""
     from job_processor.cli.app.loading import load_app
     from job_processor.ops.check import Finding
 
     try:
-        processor = await load_app(spec).processor()
+        processor = await load_app(source).processor()
     except (BrokenAppError, StoreError) as error:
         return [Finding("application", "error", str(error).removeprefix("APP: "))]
     try:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from job_processor.cli.app.asking import ask
+from job_processor.cli.app.asking import Place, ask
+from job_processor.cli.app.auditing import audited
 from job_processor.cli.app.failing import DONE, FAILED
-from job_processor.cli.app.options import DEFAULT_PREFIX, Db, Json, Prefix
+from job_processor.cli.app.groups import lists
+from job_processor.cli.app.options import AppOption, Db, Json, Prefix
 from job_processor.cli.app.output import console, plain, print_json, say
 from job_processor.cli.app.reading import read_text, read_yes
 from job_processor.cli.commands.resume import resume as resume_name
@@ -17,6 +19,7 @@ from job_processor.errors import UnknownJobError
 if TYPE_CHECKING:
     from job_processor.crons.manage import CronInfo
     from job_processor.jobs.pauses import Pauses
+    from job_processor.models import CronTask
     from job_processor.processor import JobProcessor
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before it is removed.")]
@@ -27,26 +30,31 @@ crons = typer.Typer(invoke_without_command=True, subcommand_metavar="[COMMAND]")
 
 @crons.callback()
 def _crons(
-    context: typer.Context, db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False
+    context: typer.Context,
+    db: Db = None,
+    prefix: Prefix = None,
+    app: AppOption = None,
+    json: Json = False,
 ) -> None:
     """List crons; or show, run, pause, resume or remove one.
 
     Without a command: when each fires next, and how it went.
     """
-    if context.invoked_subcommand is None:
-        _list(db, prefix, json)
+    if lists(context):
+        _list(db, prefix, app, json)
 
 
 @crons.command("list")
-def _list(db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False) -> None:
+def _list(db: Db = None, prefix: Prefix = None, app: AppOption = None, json: Json = False) -> None:
     """List crons: when they fire next, and how they went."""
     from job_processor.cli.app.when import read_time
     from job_processor.cli.views import tables
+    from job_processor.redaction import Redaction
 
     async def look(processor: JobProcessor) -> tuple[str, dict[str, Any]]:
-        return processor.address, await processor.get_status()
+        return processor.address, await processor.get_status(Redaction())
 
-    address, status = ask(db, prefix, look)
+    address, status = ask(Place(db, prefix, app), look)
     if json:
         print_json(status["crons"])
     elif status["crons"]:
@@ -57,7 +65,7 @@ def _list(db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False) ->
 
 @crons.command()
 def show(
-    name: CronName, db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False
+    name: CronName, db: Db = None, prefix: Prefix = None, app: AppOption = None, json: Json = False
 ) -> None:
     """Show the cron NAME with its next five times."""
     from dataclasses import asdict
@@ -67,7 +75,7 @@ def show(
     from job_processor.cli.views import tables
 
     read_text("NAME", name)
-    cron = ask(db, prefix, lambda processor: _find(processor, name))
+    cron = ask(Place(db, prefix, app), lambda processor: _find(processor, name))
     if json:
         print_json(to_json({**asdict(cron), "upcoming": list(cron.upcoming)}))
     else:
@@ -75,15 +83,21 @@ def show(
 
 
 @crons.command()
-def run(name: CronName, db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False) -> None:
+def run(
+    name: CronName, db: Db = None, prefix: Prefix = None, app: AppOption = None, json: Json = False
+) -> None:
     """Run the cron NAME now, beside its schedule.
 
     A worker that defines it does; a paused one waits.
     """
     from job_processor.as_json import job_json
 
+    async def begin(processor: JobProcessor) -> CronTask:
+        async with audited(processor, "run_cron", name):
+            return await processor.run_cron(name)
+
     read_text("NAME", name)
-    task = ask(db, prefix, lambda processor: processor.run_cron(name))
+    task = ask(Place(db, prefix, app), begin)
     if json:
         print_json(job_json(task))
         return
@@ -93,36 +107,38 @@ def run(name: CronName, db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Js
 
 @crons.command()
 def pause(
-    name: CronName, db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False
+    name: CronName, db: Db = None, prefix: Prefix = None, app: AppOption = None, json: Json = False
 ) -> None:
     """Pause the cron NAME for all workers."""
     from job_processor.cli.views import pauses
 
     async def end(processor: JobProcessor) -> Pauses:
         await _find(processor, name)  # a misspelled name would pause nothing, and nobody would know
-        await processor.pause(name)
+        async with audited(processor, "pause", name):
+            await processor.pause(name)
         return await processor.get_pauses()
 
     read_text("NAME", name)
-    pauses.tell(ask(db, prefix, end), "Paused", name, None, as_json=json)
+    pauses.tell(ask(Place(db, prefix, app), end), "Paused", name, None, as_json=json)
 
 
 @crons.command()
 def resume(
-    name: CronName, db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False
+    name: CronName, db: Db = None, prefix: Prefix = None, app: AppOption = None, json: Json = False
 ) -> None:
     """Let the cron NAME go on.
 
     What it missed is judged by its `misfire`.
     """
-    resume_name(name, None, db, prefix, json)
+    resume_name(name, None, db, prefix, app, json)
 
 
 @crons.command()
 def remove(
     name: CronName,
     db: Db = None,
-    prefix: Prefix = DEFAULT_PREFIX,
+    prefix: Prefix = None,
+    app: AppOption = None,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
@@ -130,11 +146,16 @@ def remove(
 
     What waits of it is skipped. On a terminal it asks first.
     """
+
+    async def end(processor: JobProcessor) -> None:
+        async with audited(processor, "remove_cron", name):
+            await processor.remove_cron(name)
+
     read_text("NAME", name)
     if not yes and not _agreed(name):
         say("Nothing was done.")
         raise typer.Exit(FAILED)
-    ask(db, prefix, lambda processor: processor.remove_cron(name))
+    ask(Place(db, prefix, app), end)
     if json:
         print_json({"removed": name})
     else:

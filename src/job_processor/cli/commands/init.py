@@ -45,7 +45,7 @@ def init(
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:  # never over what came meanwhile
             file.write(text)
-    steps = _next_steps(root, package)
+    steps = _next_steps(root)
     if json:
         print_json({"package": package, "files": [str(path) for path in texts], "next": steps})
         return
@@ -91,11 +91,11 @@ def _texts(package: str) -> dict[str, str]:
     }
 
 
-def _next_steps(root: Path, package: str) -> list[str]:
+def _next_steps(root: Path) -> list[str]:
     steps = [
-        f"job-processor check {package}.app:processor",
-        f"job-processor worker {package}.app:processor",
-        f"""job-processor schedule {package}.app:processor greet --payload '{{"name": "Ada"}}'""",
+        "job-processor check",
+        """job-processor schedule greet --payload '{"name": "Ada"}'""",
+        "job-processor worker  # until Ctrl-C; then, or in another terminal:",
         "job-processor jobs",
     ]
     if root.resolve() != Path.cwd():

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from job_processor.cli.app.asking import ask
+from job_processor.cli.app.asking import Place, ask
 from job_processor.cli.app.failing import DONE, FAILED
-from job_processor.cli.app.options import DEFAULT_PREFIX, Db, JobId, Json, Prefix
+from job_processor.cli.app.groups import lists
+from job_processor.cli.app.options import AppOption, Db, JobId, Json, Prefix
 from job_processor.cli.app.output import console, print_json, say
-from job_processor.cli.app.reading import read_number
+from job_processor.cli.app.reading import read_id, read_limit
 from job_processor.cli.app.selection import (
     Error,
     Name,
+    OfTag,
     Payload,
     Selection,
     Since,
@@ -21,6 +23,7 @@ from job_processor.cli.app.selection import (
     Type,
     Until,
     Worker,
+    check_tag,
 )
 from job_processor.cli.commands import actions
 
@@ -42,10 +45,12 @@ jobs = typer.Typer(invoke_without_command=True, subcommand_metavar="[COMMAND]")
 def _jobs(
     context: typer.Context,
     db: Db = None,
-    prefix: Prefix = DEFAULT_PREFIX,
+    prefix: Prefix = None,
+    app: AppOption = None,
     name: Name = None,
     status: Status = None,
     type: Type = None,
+    tag: OfTag = None,
     since: Since = None,
     until: Until = None,
     worker: Worker = None,
@@ -53,24 +58,27 @@ def _jobs(
     payload: Payload = None,
     limit: Limit = "50",
     after: After = None,
+    reveal: Reveal = False,
     json: Json = False,
 ) -> None:
     """List jobs; or show, watch, retry, kill or delete some.
 
     Without a command: jobs and cron tasks, the newest first.
     """
-    if context.invoked_subcommand is None:
-        selection = Selection(name, status, type, since, until, worker, error, payload)
-        _list(db, prefix, selection, limit, after, as_json=json)
+    if lists(context):
+        selection = Selection(name, status, type, tag, since, until, worker, error, payload)
+        _list(Place(db, prefix, app), selection, limit, after, reveal=reveal, as_json=json)
 
 
 @jobs.command("list")
 def _list_jobs(
     db: Db = None,
-    prefix: Prefix = DEFAULT_PREFIX,
+    prefix: Prefix = None,
+    app: AppOption = None,
     name: Name = None,
     status: Status = None,
     type: Type = None,
+    tag: OfTag = None,
     since: Since = None,
     until: Until = None,
     worker: Worker = None,
@@ -78,43 +86,51 @@ def _list_jobs(
     payload: Payload = None,
     limit: Limit = "50",
     after: After = None,
+    reveal: Reveal = False,
     json: Json = False,
 ) -> None:
     """List jobs and cron tasks, the newest first."""
-    selection = Selection(name, status, type, since, until, worker, error, payload)
-    _list(db, prefix, selection, limit, after, as_json=json)
+    selection = Selection(name, status, type, tag, since, until, worker, error, payload)
+    _list(Place(db, prefix, app), selection, limit, after, reveal=reveal, as_json=json)
 
 
 def _list(
-    db: str | None,
-    prefix: str,
+    place: Place,
     selection: Selection,
     limit: str,
     after: str | None,
     *,
+    reveal: bool,
     as_json: bool,
 ) -> None:
     """Print a page of jobs and how to get the next."""
+    from dataclasses import replace
     from datetime import UTC, datetime
 
     from job_processor.as_json import job_json
-    from job_processor.cli.views import tables
+    from job_processor.cli.views import job, tables
+    from job_processor.redaction import Redaction
 
     arguments = selection.arguments()
-    most = read_number("--limit", limit)
+    most = read_limit(limit)
+    if after is not None:
+        read_id("--after", after)
 
     async def find(processor: JobProcessor) -> tuple[str, JobPage | SummaryPage]:
         page: JobPage | SummaryPage
+        await check_tag(processor, selection.tag)
         if as_json:
-            page = await processor.find_jobs(
+            found = await processor.find_jobs(
                 limit=most, after=after, max_bytes=_PAGE_BYTES, **arguments
             )
+            page = found if reveal else replace(found, jobs=tuple(map(job.hidden, found.jobs)))
         else:
-            page = await processor.list_jobs(limit=most, after=after, **arguments)
+            hiding = None if reveal else Redaction()
+            page = await processor.list_jobs(limit=most, after=after, redaction=hiding, **arguments)
         return processor.address, page
 
-    address, page = ask(db, prefix, find)
-    found = [job_json(job) for job in page.jobs]
+    address, page = ask(place, find)
+    found = [job_json(each) for each in page.jobs]
     if as_json:
         print_json({"jobs": found, "next": page.next})
         return
@@ -130,7 +146,8 @@ def _list(
 def show(
     id: JobId,
     db: Db = None,
-    prefix: Prefix = DEFAULT_PREFIX,
+    prefix: Prefix = None,
+    app: AppOption = None,
     reveal: Reveal = False,
     json: Json = False,
 ) -> None:
@@ -142,7 +159,8 @@ def show(
     from job_processor.as_json import job_json
     from job_processor.cli.views import job as view
 
-    job = ask(db, prefix, lambda processor: view.read(processor, id, reveal=reveal))
+    read_id("ID", id)
+    job = ask(Place(db, prefix, app), lambda processor: view.read(processor, id, reveal=reveal))
     if json:
         print_json(job_json(job))
     else:
@@ -150,14 +168,19 @@ def show(
 
 
 @jobs.command()
-def watch(id: JobId, db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False) -> None:
+def watch(
+    id: JobId, db: Db = None, prefix: Prefix = None, app: AppOption = None, json: Json = False
+) -> None:
     """Follow the job ID until it has ended.
 
     Its progress and its log as they come; exit code 1 unless it finished.
     """
     from job_processor.cli.views import job, watching
 
-    ended = ask(db, prefix, lambda processor: watching.follow(processor, id, as_json=json))
+    read_id("ID", id)
+    ended = ask(
+        Place(db, prefix, app), lambda processor: watching.follow(processor, id, as_json=json)
+    )
     if not json:
         console().print(job.ending(ended))
     raise typer.Exit(DONE if ended.status == "finished" else FAILED)

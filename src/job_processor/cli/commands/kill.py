@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from job_processor.cli.app.asking import ask
-from job_processor.cli.app.options import DEFAULT_PREFIX, Db, JobId, Json, Prefix
+from job_processor.cli.app.asking import Place, ask
+from job_processor.cli.app.auditing import audited
+from job_processor.cli.app.options import AppOption, Db, JobId, Json, Prefix
 from job_processor.cli.app.output import plain, print_json, say
+from job_processor.cli.app.reading import read_id
 
 if TYPE_CHECKING:
     from job_processor.models import Job
     from job_processor.processor import JobProcessor
 
 
-def kill(id: JobId, db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False) -> None:
+def kill(
+    id: JobId, db: Db = None, prefix: Prefix = None, app: AppOption = None, json: Json = False
+) -> None:
     """Kill the job ID, whether it waits or runs."""
     from job_processor.as_json import job_json
 
     async def end(processor: JobProcessor) -> tuple[Job, Job]:
         before = await processor.get_job(id)
-        after = await processor.kill_job(id)
+        async with audited(processor, "kill", id):
+            after = await processor.kill_job(id)
         return before or after, after
 
-    before, after = ask(db, prefix, end)
+    read_id("ID", id)
+    before, after = ask(Place(db, prefix, app), end)
     if json:
         print_json(job_json(after))
     else:

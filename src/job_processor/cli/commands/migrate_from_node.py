@@ -6,18 +6,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from job_processor.cli.app.asking import Place
+from job_processor.cli.app.auditing import audited
 from job_processor.cli.app.failing import DONE, FAILED
-from job_processor.cli.app.options import DEFAULT_PREFIX, Db, Json, Prefix
+from job_processor.cli.app.options import AppOption, Db, Json, Prefix
 from job_processor.cli.app.output import console, print_json
-from job_processor.cli.app.reading import read_text
 
 if TYPE_CHECKING:
+    from job_processor.cli.app.loading import App
     from job_processor.node.migration import MigrationReport
 
 
 def migrate_from_node(
     db: Db = None,
-    prefix: Prefix = DEFAULT_PREFIX,
+    prefix: Prefix = None,
+    app: AppOption = None,
     apply: Annotated[bool, typer.Option("--apply", help="Make the changes.")] = False,
     undo: Annotated[
         bool, typer.Option("--undo", help="Put the validator of the Node package back.")
@@ -34,9 +37,10 @@ def migrate_from_node(
     from job_processor.cli.views import migration
     from job_processor.cli.views.progress import waiting
 
-    read_text("--prefix", prefix)
+    place = Place(db, prefix, app)
+    named = place.application()
     with waiting("looking at the database" if not apply else "moving"):
-        report = asyncio.run(_move(db, prefix, apply=apply, undo=undo))
+        report = asyncio.run(_move(place, named, apply=apply, undo=undo))
     value = report.as_json()
     if json:
         print_json(value)
@@ -45,15 +49,14 @@ def migrate_from_node(
     raise typer.Exit(FAILED if report.problems else DONE)
 
 
-async def _move(db: str | None, prefix: str, *, apply: bool, undo: bool) -> MigrationReport:
+async def _move(place: Place, app: App | None, *, apply: bool, undo: bool) -> MigrationReport:
     """Report, and then change what was asked for and nothing stands in the way of."""
-    from job_processor.processor import JobProcessor
-
-    processor = JobProcessor(db or None, collection_prefix=prefix)
+    processor = await place.observer(app)
     try:
         report = await processor.migrate_from_node()
         if (apply and not report.problems) or undo:
-            report = await processor.migrate_from_node(apply=apply, undo=undo)
+            async with audited(processor, "migrate-from-node", "undo" if undo else "apply"):
+                report = await processor.migrate_from_node(apply=apply, undo=undo)
     finally:
         await processor.close()
     return report

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from job_processor.cli.app.asking import ask
-from job_processor.cli.app.failing import UsageError
-from job_processor.cli.app.options import DEFAULT_PREFIX, Db, Json, Paused, Prefix, Tag
-from job_processor.cli.app.reading import read_text
+import typer
+
+from job_processor.cli.app.asking import Place, ask
+from job_processor.cli.app.auditing import audited, named
+from job_processor.cli.app.failing import FAILED
+from job_processor.cli.app.meaning import agreed, check_one_of, stranger
+from job_processor.cli.app.options import AppOption, Db, Json, Paused, Prefix, Tag
+from job_processor.cli.app.output import say
 
 if TYPE_CHECKING:
     from job_processor.jobs.pauses import Pauses
@@ -17,28 +21,33 @@ if TYPE_CHECKING:
 def pause(
     name: Paused = None,
     tag: Tag = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Do not ask about a name or tag that nobody has.")
+    ] = False,
     db: Db = None,
-    prefix: Prefix = DEFAULT_PREFIX,
+    prefix: Prefix = None,
+    app: AppOption = None,
     json: Json = False,
 ) -> None:
     """Pause NAME, or a tag, for all workers.
 
-    None of them begins anything of it, within a second; what runs goes on.
+    None of them begins anything of it, within a second; what runs goes on. A name that nobody
+    defines and no job has is most likely misspelt: on a terminal it asks, elsewhere it wants
+    --force.
     """
     from job_processor.cli.views import pauses
 
-    async def end(processor: JobProcessor) -> Pauses:
-        await processor.pause(name, tag=tag)
+    async def end(processor: JobProcessor) -> Pauses | None:
+        told = None if force else await stranger(processor, name, tag)
+        if told is not None and not agreed(told, "Pause"):
+            return None
+        async with audited(processor, "pause", named(name, tag)):
+            await processor.pause(name, tag=tag)
         return await processor.get_pauses()
 
     check_one_of(name, tag)
-    pauses.tell(ask(db, prefix, end), "Paused", name, tag, as_json=json)
-
-
-def check_one_of(name: str | None, tag: str | None) -> None:
-    """Refuse both and neither, and text that is no UTF-8."""
-    if (name is None) == (tag is None):
-        raise UsageError("give one of the two: NAME or --tag TAG")
-    for option, text in (("NAME", name), ("--tag", tag)):
-        if text is not None:
-            read_text(option, text)
+    paused = ask(Place(db, prefix, app), end)
+    if paused is None:
+        say("Nothing was done.")
+        raise typer.Exit(FAILED)
+    pauses.tell(paused, "Paused", name, tag, as_json=json)

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from job_processor.cli.app.failing import AppError
+from job_processor.cli.app.auditing import audited
+from job_processor.cli.app.failing import AppError, UsageError
 from job_processor.cli.app.options import App, Json
 from job_processor.cli.app.output import plain, print_json, say
 from job_processor.cli.app.reading import read_number, read_payload
+from job_processor.cli.app.source import ONCE, find_app
 from job_processor.settings import IN_MEMORY
 
 if TYPE_CHECKING:
@@ -20,8 +22,11 @@ if TYPE_CHECKING:
 
 
 def schedule(
-    app: App,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of a job of APP.")],
+    app: App = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="The name of a job of APP, alone where APP is set."),
+    ] = None,
     payload: Annotated[
         str | None,
         typer.Option(
@@ -49,10 +54,17 @@ def schedule(
     from job_processor.cli.app.loading import load_app
     from job_processor.cli.app.when import parse_when
 
+    if name is None:  # what stands alone is the name
+        app, name = None, app
+    if name is None:
+        raise UsageError("which job? Give NAME, the name of a job of the application")
+    source = find_app(app, "APP")
+    if source is None:
+        raise UsageError(f"NAME: {plain(name)!r} is the name of a job of which application? {ONCE}")
     content = read_payload(payload) if payload is not None else None
     when = parse_when(at) if at is not None else None
     urgency = read_number("--priority", priority) if priority is not None else 0
-    job = asyncio.run(_schedule(load_app(app), name, content, when, urgency))
+    job = asyncio.run(_schedule(load_app(source), name, content, when, urgency))
     if json:
         print_json(job_json(job))
     else:
@@ -69,10 +81,12 @@ async def _schedule(
     async with await app.processor() as processor:
         if processor.address.startswith(IN_MEMORY):  # a file has a path for its address
             raise AppError(
-                f"APP: the database of {app.spec!r} is in memory, and the job would be gone at "
-                "once; allowed is a database that a worker can share"
+                f"the database of {app.spec!r} is in memory, and the job would be gone at once; "
+                "allowed is a database that a worker can share",
+                app.source.by,
             )
-        return await processor.schedule_job(name, payload, when, priority)
+        async with audited(processor, "schedule", name):
+            return await processor.schedule_job(name, payload, when, priority)
 
 
 def _told(job: SimpleJob) -> str:

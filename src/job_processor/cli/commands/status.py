@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from job_processor.cli.app.asking import ask
-from job_processor.cli.app.options import DEFAULT_PREFIX, Db, Json, Prefix
+from job_processor.cli.app.asking import Place, ask
+from job_processor.cli.app.options import AppOption, Db, Json, Prefix
 from job_processor.cli.app.output import amount, console, print_json
 
 if TYPE_CHECKING:
@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 _QUEUE_ROWS = 10
 
 
-def status(db: Db = None, prefix: Prefix = DEFAULT_PREFIX, json: Json = False) -> None:
+def status(db: Db = None, prefix: Prefix = None, app: AppOption = None, json: Json = False) -> None:
     """Show workers, counts of jobs, crons, and what is due."""
+    from job_processor.redaction import Redaction
 
     async def look(processor: JobProcessor) -> tuple[str, dict[str, Any], Pauses]:
-        return processor.address, await processor.get_status(), await processor.get_pauses()
+        return (
+            processor.address,
+            await processor.get_status(Redaction()),
+            await processor.get_pauses(),
+        )
 
-    address, found, paused = ask(db, prefix, look)
+    address, found, paused = ask(Place(db, prefix, app), look)
     if json:
         print_json(found)
     else:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from job_processor.cli.app.asking import ask
-from job_processor.cli.app.options import DEFAULT_PREFIX, Db, Json, Prefix
+from job_processor.cli.app.asking import Place, ask
+from job_processor.cli.app.options import AppOption, Db, Json, Prefix
 from job_processor.cli.app.output import console, has_live_view, print_json
 from job_processor.cli.app.reading import read_seconds
 from job_processor.errors import StoreError
@@ -25,7 +25,8 @@ def top(
     ] = "1",
     once: Annotated[bool, typer.Option("--once", help="Print one frame and end.")] = False,
     db: Db = None,
-    prefix: Prefix = DEFAULT_PREFIX,
+    prefix: Prefix = None,
+    app: AppOption = None,
     json: Json = False,
 ) -> None:
     """Watch workers, queue, running jobs and rates.
@@ -37,9 +38,9 @@ def top(
     seconds = read_seconds("--interval", interval)
     out = console()
     if not (once or json) and has_live_view(out):
-        ask(db, prefix, lambda processor: _show(processor, out, seconds))
+        ask(Place(db, prefix, app), lambda processor: _show(processor, out, seconds))
         return
-    frame = ask(db, prefix, take_frame)
+    frame = ask(Place(db, prefix, app), take_frame)
     if json:
         print_json(frame.as_json())
     else:

@@ -12,9 +12,10 @@ from urllib.parse import unquote
 
 import typer
 
+from job_processor.cli.app.asking import Place
 from job_processor.cli.app.extras import require
 from job_processor.cli.app.failing import UsageError
-from job_processor.cli.app.options import App
+from job_processor.cli.app.options import App, Db, Prefix
 from job_processor.cli.app.reading import read_number
 from job_processor.errors import InvalidArgumentError
 
@@ -26,7 +27,9 @@ LOGIN = "JOB_PROCESSOR_WEB_LOGIN"
 
 
 def web(
-    app: App,
+    app: App = None,
+    db: Db = None,
+    prefix: Prefix = None,
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Others than 127.0.0.1 need a login.")
     ] = "127.0.0.1",
@@ -78,9 +81,11 @@ def web(
         ),
     ] = "",
 ) -> None:
-    """Serve the dashboard of APP until it is stopped.
+    """Serve the dashboard of APP, or of a database.
 
-    Without a login it makes a token and prints the address with it, on a terminal.
+    Until it is stopped. With --db alone it needs no application: it shows all jobs and acts on
+    them, and schedules none. Without a login it makes a token and prints the address with it, on a
+    terminal.
     """
     import asyncio
 
@@ -96,7 +101,7 @@ def web(
         root_path=root_path,
         proxies=proxies,
     )
-    asyncio.run(_serve(app, options, options.number, options.root))
+    asyncio.run(_serve(Place(db, prefix, app, by="APP"), options, options.number, options.root))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +149,7 @@ class WebOptions:
             return self.host == "localhost"
 
 
-async def _serve(app: str, options: WebOptions, port: int, root: str) -> None:
-    from job_processor.cli.app.loading import load_app
+async def _serve(place: Place, options: WebOptions, port: int, root: str) -> None:
     from job_processor.web import Login, create_app
     from job_processor.web.entrance import Entrance
     from job_processor.web.hosts import LOCAL
@@ -155,7 +159,7 @@ async def _serve(app: str, options: WebOptions, port: int, root: str) -> None:
     hosts = None
     if options.allowed_hosts or not isinstance(check, Login):
         hosts = [*options.allowed_hosts, *LOCAL, options.host]
-    processor = await load_app(app).processor()
+    processor = await place.processor(place.application())
 
     def tell(address: str) -> None:
         place = f"{address.rstrip('/')}{root}/" if root else address

@@ -9,6 +9,7 @@ import typer
 from job_processor.cli.app.extras import require
 from job_processor.cli.app.options import App
 from job_processor.cli.app.reading import read_number
+from job_processor.cli.app.source import Source, require_app
 from job_processor.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def worker(
-    app: App,
+    app: App = None,
     tags: Annotated[
         str | None,
         typer.Option(
@@ -100,20 +101,21 @@ def worker(
     )
     count = read_number("--processes", processes)
     check_int("--processes", count, minimum=1)
+    source = require_app(app)
     if count > 1 or reload:
-        raise typer.Exit(_supervise(app, options, processes=count, reload=reload))
-    raise typer.Exit(_run_one(app, options, supervised))
+        raise typer.Exit(_supervise(source, options, processes=count, reload=reload))
+    raise typer.Exit(_run_one(source, options, supervised))
 
 
-def _run_one(spec: str, options: WorkerOptions, supervised: int | None) -> int:
+def _run_one(source: Source, options: WorkerOptions, supervised: int | None) -> int:
     """Run a worker in this process, which a supervisor may keep; return the exit code."""
     from job_processor.cli.supervise import worker
     from job_processor.cli.supervise.tie import Tie
 
-    return worker.run(spec, options, None if supervised is None else Tie(supervised))
+    return worker.run(source, options, None if supervised is None else Tie(supervised))
 
 
-def _supervise(spec: str, options: WorkerOptions, *, processes: int, reload: bool) -> int:
+def _supervise(source: Source, options: WorkerOptions, *, processes: int, reload: bool) -> int:
     """Keep workers running until they are told to stop; return the exit code."""
     import asyncio
     import logging
@@ -122,6 +124,7 @@ def _supervise(spec: str, options: WorkerOptions, *, processes: int, reload: boo
     from job_processor.cli.supervise import event_loop, logs
 
     event_loop.read_loop(options.loop)  # refused once, not by each process
+    source.enter()
     if reload:
         _check_reload(processes)
     if options.metrics_port is not None:
@@ -132,7 +135,7 @@ def _supervise(spec: str, options: WorkerOptions, *, processes: int, reload: boo
             _check_free(*place)
     logs.configure(options.level, None, options.format, one_of_many=True)
     logger = logging.getLogger("job_processor")
-    arguments = [[spec, *options.arguments(place)] for place in places]
+    arguments = [[source.spec, *options.arguments(place)] for place in places]
     if reload:
         from job_processor.cli.supervise.reloader import Reloader
 

@@ -13,6 +13,7 @@ from job_processor.cli.app.extras import require
 from job_processor.cli.app.failing import DONE, FAILED
 from job_processor.cli.app.loading import App, load_app
 from job_processor.cli.app.output import live_console
+from job_processor.cli.app.source import Source
 from job_processor.cli.supervise import event_loop, logs
 from job_processor.cli.supervise.options import WorkerOptions
 from job_processor.cli.supervise.stopping import Leaving, Stopper
@@ -29,10 +30,10 @@ T = TypeVar("T")
 _CANCELLED_WITHIN = 1.0  # seconds that a call to a database that is away has for its own end
 
 
-def run(spec: str, options: WorkerOptions, tie: Tie | None) -> int:
+def run(source: Source, options: WorkerOptions, tie: Tie | None) -> int:
     """Run a worker in this process; return the exit code."""
     make_loop = event_loop.read_loop(options.loop)
-    app = load_app(spec)
+    app = load_app(source)
     logs_itself = bool(logging.getLogger().handlers)  # those lines would tear a live view
     may_live = tie is None and not logs_itself and options.format is None
     live = live_console() if may_live else None

@@ -17,6 +17,7 @@ from job_processor.cli.app.output import amount, plain
 from job_processor.cli.app.when import read_time
 from job_processor.cli.views import tables
 from job_processor.processor import JobProcessor
+from job_processor.redaction import Redaction
 from job_processor.settings import STATUS_LIMIT
 from job_processor.store.rollups import MINUTE, Rollup, start_of, total
 
@@ -145,7 +146,7 @@ def _bars(minutes: Sequence[int]) -> Text:
 
 async def take_frame(processor: JobProcessor) -> Frame:
     """Read a frame."""
-    status = await processor.get_status()
+    status = await processor.get_status(Redaction())
     since = read_time(status["now"]) - timedelta(minutes=WINDOW)
     rollups = await processor.get_rollups(MINUTE, since)
     return Frame(processor.address, status, rollups)

@@ -34,7 +34,7 @@ async def read(processor: JobProcessor, job_id: str, *, reveal: bool = False) ->
     job = await processor.get_job(job_id)
     if job is None:
         raise JobNotFoundError(job_id)
-    return job if reveal else _hidden(job)
+    return job if reveal else hidden(job)
 
 
 def show(job: Job, out: Console) -> None:
@@ -74,7 +74,7 @@ def log_line(at: datetime, text: str) -> Text:
     return Text.assemble((f"{at:%H:%M:%S} ", "dim"), plain(text))
 
 
-def _hidden(job: Job) -> Job:
+def hidden(job: Job) -> Job:
     """Return a job without the values that its payload hides, wherever it repeats them."""
     redaction = Redaction()
     secrets = redaction.secrets(getattr(job, "payload", None))

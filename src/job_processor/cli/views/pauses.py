@@ -12,11 +12,16 @@ def paused_text(pauses: Pauses) -> str:
     return ", ".join(names + [f"tag {plain(tag)}" for tag in sorted(pauses.tags)])
 
 
-def tell(pauses: Pauses, done: str, name: str | None, tag: str | None, *, as_json: bool) -> None:
-    """Print what was done, and what is paused."""
+def tell(
+    pauses: Pauses, done: str | None, name: str | None, tag: str | None, *, as_json: bool
+) -> None:
+    """Print what was done (None: it was not paused), and what is paused."""
     if as_json:
         print_json({"names": sorted(pauses.names), "tags": sorted(pauses.tags)})
         return
     what = f"tag {plain(tag)!r}" if tag is not None else repr(plain(name or ""))
     rest = f" Paused are: {paused_text(pauses)}." if pauses else ""
-    say(f"{done} {what}; workers see it within a second.{rest}")
+    if done is None:
+        say(f"Nothing to do: {what} is not paused.{rest}")
+    else:
+        say(f"{done} {what}; workers see it within a second.{rest}")

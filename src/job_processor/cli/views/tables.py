@@ -17,7 +17,9 @@ from job_processor.cli.app.when import between, read_time, relative
 from job_processor.clock import span
 from job_processor.crons.manage import CronInfo
 from job_processor.errors import shorten
+from job_processor.redaction import REDACTED
 from job_processor.settings import COUNT_CAP
+from job_processor.store.summaries import FIELDS
 
 STYLES = {
     "pending": "default",
@@ -29,7 +31,7 @@ STYLES = {
     "skipped": "blue",
 }
 """Every status that a job can have, in the order of the columns, with its colour."""
-_FLEXIBLE = frozenset({"name", "host", "tags", "detail", "runs"})
+_FLEXIBLE = frozenset({"name", "host", "tags", "payload", "detail", "runs"})
 WIDE = 120  # columns of a terminal on which nothing has to go below something else
 NARROW_LINES = 2  # lines of a job, its detail included, on a narrower one
 _DETAIL = 90  # characters of an error or a result
@@ -114,15 +116,19 @@ def count_text(status: str, counts: Mapping[str, int]) -> Text:
 def jobs_table(
     jobs: Iterable[Mapping[str, Any]], now: datetime, title: str | None = None
 ) -> ByWidth:
-    """Return jobs, one a row, as seen from `now`; the detail is below the name where it must."""
+    """Return jobs, one a row, as seen from `now`.
+
+    On a narrow terminal the payload is beside the name, and the detail below both.
+    """
     columns = ("status", "when", "took")
-    wide = table("id", "name", *columns, "detail", title=title, numbers=["took"])
+    wide = table("id", "name", "payload", *columns, "detail", title=title, numbers=["took"])
     narrow = table("id", "name", *columns, title=title, numbers=["took"])
     for job in jobs:
-        name, more = name_text(job["name"]), detail(job)
+        name, fields, more = name_text(job["name"]), payload(job), detail(job)
         rest = (status_text(job["status"]), when(job, now), took(job, now))
-        wide.add_row(job["_id"], name, *rest, more)
-        narrow.add_row(job["_id"], Group(name, more) if more else name, *rest)
+        wide.add_row(job["_id"], name, fields, *rest, more)
+        both = one_line(name, "  ", fields) if fields else name
+        narrow.add_row(job["_id"], Group(both, more) if more else both, *rest)
     return ByWidth(wide, narrow)
 
 
@@ -231,6 +237,37 @@ def began(job: Mapping[str, Any]) -> str | None:
 def milliseconds(count: int | None) -> str:
     """Return a number of milliseconds for people; nothing where there is none."""
     return "" if count is None else span(count / 1000)
+
+
+def payload(job: Mapping[str, Any]) -> Text:
+    """Return the first fields of a payload as a list shows them: `to="ada@example.org", n=3`.
+
+    On one line, which is cut where the terminal ends.
+    """
+    fields = job.get("payload") or {}
+    parts = [
+        f"{plain(str(name))}={plain(_value(value))}"
+        for name, value in list(fields.items())[:FIELDS]
+    ]
+    return Text(", ".join(parts), style="dim", no_wrap=True, overflow="ellipsis")
+
+
+def one_line(*parts: str | Text) -> Text:
+    """Return the parts on one line, which is cut where it must."""
+    line = Text.assemble(*parts)
+    line.no_wrap, line.overflow = True, "ellipsis"
+    return line
+
+
+def _value(value: Any) -> str:
+    """Return a value as JSON; what stands for a longer one as it is."""
+    if value in _SHORT_FOR:
+        return str(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+_SHORT_FOR = ("{…}", "[…]", REDACTED)
+"""What stands for a value, and is none."""
 
 
 def detail(job: Mapping[str, Any]) -> Text:

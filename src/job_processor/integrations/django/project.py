@@ -32,6 +32,11 @@ class ProjectProcessor(JobProcessor):
         self._isolate()
         return super().twin()
 
+    def observer(self, **options: Any) -> JobProcessor:
+        """Return one without handlers, as `JobProcessor.observer` does."""
+        self._isolate()
+        return super().observer(**options)
+
     def _isolate(self) -> None:
         address = isolation.test_database() or self._of_the_site
         # What somebody has overridden by hand, such as by a database in memory, stays.

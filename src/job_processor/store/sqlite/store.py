@@ -87,13 +87,18 @@ class SqliteStore(Store):
             raise explain_setup(error) from error
         self._connections.keep_the_file()
 
+    async def exists(self) -> bool:
+        """Return whether the file is there; one in memory is a new one each time."""
+        path = self._location.path
+        return path is not None and await in_thread(path.exists, "job-processor-check")
+
     async def describe(self) -> Description:
         """Return how the file stands; one that is there is opened, and verified by that."""
         path = self._location.path
         if path is None:
             text = f"{self.address} is in memory: no other process sees its jobs"
             return _missing(text)
-        if not await in_thread(path.exists, "job-processor-check"):
+        if not await self.exists():
             return _missing(f"there is no file {path} yet; the first worker or client makes it")
         began = time.perf_counter()
         await self.setup()

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -33,28 +30,12 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         """Run the command; raises SystemExit with its exit code unless it is 0."""
-        found = configuration().options
-        with _environment(JOB_PROCESSOR_DB=database()):
-            code = run(
-                options["arguments"] or ["--help"],
-                prog_name="manage.py job_processor",
-                app=_APP,
-                prefix=found.get("collection_prefix"),
-            )
+        code = run(
+            options["arguments"] or ["--help"],
+            prog_name="manage.py job_processor",
+            app=_APP,
+            db=database(),
+            prefix=configuration().options.get("collection_prefix"),
+        )
         if code:
             raise SystemExit(code)
-
-
-@contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    """Set variables for the time of a command: a program may call several."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
