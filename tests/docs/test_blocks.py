@@ -114,18 +114,7 @@ def test_only_known_markers(page: str) -> None:
 def test_every_block_has_a_language(page: str) -> None:
     """Every block names its language, so that none escapes the tests unseen."""
     for block in blocks(page):
-        allowed = (
-            "python",
-            "text",
-            "console",
-            "yaml",
-            "dockerfile",
-            "nginx",
-            "mermaid",
-            "javascript",
-            "ini",
-        )
-        assert block.language in allowed, f"{block.where}: {block.language!r}"
+        assert block.language in LANGUAGES, f"{block.where}: {block.language!r}"
 
 
 def handlers(source: str) -> Iterator[tuple[ast.expr, list[ast.arg]]]:
