@@ -179,6 +179,13 @@ class WorkerStateError(JobProcessorError):
     """A worker of this processor runs already, or a background task of it died."""
 
 
+class LifespanError(JobProcessorError):
+    """The lifespan of a processor failed as it was entered; the cause is what it raised.
+
+    Nothing runs then: no worker is registered, and no job claimed.
+    """
+
+
 class SearchLimitError(JobProcessorError):
     """A search that looks through jobs was refused: too many do so, or it took too long."""
 

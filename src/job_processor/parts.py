@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from job_processor.clock import Clock
 from job_processor.events import EventBus
 from job_processor.handlers.registry import Registry
+from job_processor.handlers.resources import Lifespan
 from job_processor.hooks import Scopes, Stamps
 from job_processor.settings import Settings
 from job_processor.store import Store
@@ -35,6 +36,8 @@ class Parts:
     searches: Searches
     """Which searches look through jobs at present."""
     logger: logging.Logger | Any
+    lifespan: Lifespan | None = None
+    """Opens what the handlers of a process share."""
 
     @property
     def history_days(self) -> float:

@@ -11,8 +11,10 @@ import contextlib
 import copy
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from contextlib import AbstractAsyncContextManager
+from dataclasses import fields, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from bson import ObjectId
@@ -37,6 +39,7 @@ from job_processor.handlers.definitions import (
     JobOptions,
 )
 from job_processor.handlers.registry import Registry
+from job_processor.handlers.resources import Lifespan, check_manager, check_resources
 from job_processor.hooks import Host, Integration, Scopes, Stamps
 from job_processor.jobs import actions, intake, pages, pauses
 from job_processor.jobs.chunks import OnProgress, Requests
@@ -83,6 +86,7 @@ if TYPE_CHECKING:
     from job_processor.store.rollups import Rollup
     from job_processor.store.summaries import SummaryPage
     from job_processor.worker.engine import Engine
+    from job_processor.worker.resources import Resources
     from job_processor.worker.worker import Worker
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -122,6 +126,9 @@ class JobProcessor:
     integrations: what ties it to something outside, such as those of `job_processor.integrations`.
     defaults: options of all jobs and crons that do not say otherwise: `JobOptions(retry=3)`.
     around: returns for a job a context manager that is entered around each run of any handler.
+    lifespan: returns for this processor a context manager that is entered once by each process
+        that runs jobs, and left when its worker ends; what it yields is what handlers get as
+        `resources`. A function with `@asynccontextmanager`, for example.
 
     Raises InvalidArgumentError for a value that is not allowed.
     """
@@ -151,6 +158,7 @@ class JobProcessor:
         integrations: Iterable[Integration] = (),
         defaults: JobOptions | None = None,
         around: Around | None = None,
+        lifespan: Lifespan | None = None,
     ) -> None:
         settings = Settings(
             worker_tags=check_tags(worker_tags),
@@ -166,6 +174,7 @@ class JobProcessor:
             collection_prefix=collection_prefix,
             ageing=None if ageing is None else duration("ageing", ageing),
         )
+        check_manager("lifespan", lifespan, "processor")
         collections, definitions = parted(jobs)
         registry = Registry(
             definitions, crons if crons is not None else {}, Defaults(defaults, around)
@@ -182,6 +191,7 @@ class JobProcessor:
             stamps=Stamps(logger),
             searches=Searches(),
             logger=logger,
+            lifespan=lifespan,
         )
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -190,6 +200,8 @@ class JobProcessor:
         """There while it is set up."""
         self._running: Engine | None = None
         """What runs jobs here, once something needs it."""
+        self._resources: Resources | None = None
+        """What the lifespan yields, once something that runs jobs needs it."""
         self._worker: Worker | None = None
         for collection in collections:
             collection.attach(self, self._define)
@@ -291,13 +303,13 @@ class JobProcessor:
             return
         if self._worker is not None:
             await self._worker.leave()
-        engine, waiting, store = self._running, self._waiting, self._parts.store
-        self._running = self._waiting = self._worker = self._loop = None
+        if self._waiting is not None:
+            self._waiting.close()
+        if self._resources is not None:
+            await self._end_runs(self._resources)
+        store = self._parts.store
+        self._running = self._waiting = self._worker = self._resources = self._loop = None
         self._closed = True
-        if waiting is not None:
-            waiting.close()
-        if engine is not None:
-            await engine.end()
         if self._portal is not None and self._portal.is_open:
             await in_thread(self._portal.close, "job-processor-portal")
         try:
@@ -325,22 +337,25 @@ class JobProcessor:
         concurrency: int | None = None,
         db: Any = None,
         clock: Clock | None = None,
+        lifespan: Lifespan | None = None,
     ) -> Callable[[], None]:
         """Change what was given when this was made, before anything runs; None leaves it.
 
         Returns a function that changes it back. Raises InvalidArgumentError, and WorkerStateError
-        for another `db` or `clock` while it is set up.
+        for another `db`, `clock` or `lifespan` while it is set up.
         """
+        check_manager("lifespan", lifespan, "processor")
         changes: dict[str, Any] = {}
         if worker_tags is not None:
             changes["worker_tags"] = check_tags(worker_tags)
         if concurrency is not None:
             changes["concurrency"] = concurrency
-        before = self.settings, self._db, self._parts.clock
+        before = self.settings, self._db, self._parts.clock, self._parts.lifespan
         self._become(
             replace(self.settings, **changes),
             self._db if db is None else db,
             self._parts.clock if clock is None else clock,
+            self._parts.lifespan if lifespan is None else lifespan,
         )
         return lambda: self._become(*before)
 
@@ -362,6 +377,7 @@ class JobProcessor:
             _loop=None,
             _waiting=None,
             _running=None,
+            _resources=None,
             _worker=None,
         )
         vars(twin).pop("_portal", None)
@@ -696,6 +712,15 @@ class JobProcessor:
         finally:
             self._worker = None
 
+    def resources(self) -> AbstractAsyncContextManager[Any]:
+        """Return a context manager that gives what handlers get as `resources`, for a block.
+
+        A worker, and `run_job`, enter the lifespan by themselves. This shares with them what they
+        have entered, or enters it, and holds it to the end of the block. None without a lifespan.
+        Entering raises LifespanError where the lifespan fails.
+        """
+        return self._shared.held()
+
     async def stop_worker(self, worker_id: ObjectId | str) -> None:
         """Ask a worker, wherever it is, to stop gracefully; it sees it within a second.
 
@@ -825,33 +850,62 @@ class JobProcessor:
 
         parts = self._ready()
         if self._running is None:
-            self._running = Engine(parts)
+            self._running = Engine(parts, self._shared)
         return self._running
+
+    @property
+    def _shared(self) -> Resources:
+        from job_processor.worker.resources import Resources
+
+        parts = self._ready()
+        if self._resources is None:
+            self._resources = Resources(
+                parts.lifespan, self, parts.settings, parts.logger, self._elsewhere()
+            )
+        return self._resources
+
+    def _elsewhere(self) -> Callable[[], JobProcessor]:
+        """Return what makes the processor that a lifespan gets in another process."""
+        db = self._db if isinstance(self._db, str | None) else self.address
+        return partial(_made_elsewhere, db, self.settings, tuple(self.registry.jobs))
+
+    async def _end_runs(self, resources: Resources) -> None:
+        """Interrupt what `run_job` runs, and leave the lifespan, which may use this to the end."""
+        if self._running is not None:
+            await self._running.end()
+        await resources.close()
 
     def _define(self, name: str, definition: Definition) -> None:
         """Take in a definition; raises SharedDatabaseError for what this database cannot serve."""
+        whole = self.registry.defaults.applied_to(definition)
+        if self._waiting is not None:
+            check_resources(name, whole, self._parts.lifespan)
         if self._parts.store.node_side() is not None:
             from job_processor.node.rules import check_definition
 
-            whole = self.registry.defaults.applied_to(definition)
             check_definition(self._parts.store, name, whole)
         self.registry.add(name, definition)
 
     async def _check_definitions(self) -> None:
-        """Refuse what the Node package, where it works on this database too, does not allow."""
+        """Refuse what lacks its resources, and what the Node package on this database forbids."""
+        for name, definition in self.registry:
+            check_resources(name, definition, self._parts.lifespan)
         if self._parts.store.node_side() is not None:
             from job_processor.node.rules import check_definitions
 
             await check_definitions(self._parts)
 
-    def _become(self, settings: Settings, db: Any, clock: Clock) -> None:
+    def _become(self, settings: Settings, db: Any, clock: Clock, lifespan: Lifespan | None) -> None:
+        changed = lifespan is not self._parts.lifespan
+        if changed and self._waiting is not None:
+            raise WorkerStateError("close the processor before its lifespan is changed")
         if db is not self._db or clock is not self._parts.clock:
             if self._waiting is not None:
                 raise WorkerStateError("close the processor before its db or clock is changed")
             self._parts = replace(self._parts, store=open_store(db, settings))
             self._db, self._closed = db, False
             vars(self).pop("_portal", None)  # its connections are to the database before
-        self._parts = replace(self._parts, settings=settings, clock=clock)
+        self._parts = replace(self._parts, settings=settings, clock=clock, lifespan=lifespan)
         if self._running is not None:
             self._running.close()
             self._running = None
@@ -873,7 +927,7 @@ class JobProcessor:
             self._running.close()
         if self._waiting is not None:
             self._waiting.close()
-        self._running = self._waiting = self._worker = self._loop = None
+        self._running = self._waiting = self._worker = self._resources = self._loop = None
 
     def _host(self) -> Host:
         parts = self._parts
@@ -890,6 +944,12 @@ class JobProcessor:
             get_vitals=self.get_vitals,
             count_waiting=self.count_waiting,
         )
+
+
+def _made_elsewhere(db: str | None, settings: Settings, jobs: tuple[str, ...]) -> JobProcessor:
+    """Return a processor in the process of a handler: it may schedule these jobs, once set up."""
+    options: dict[str, Any] = {each.name: getattr(settings, each.name) for each in fields(settings)}
+    return JobProcessor(db, jobs={name: JobDef(None) for name in jobs}, **options)
 
 
 def is_in_loop() -> bool:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from job_processor.processor import JobProcessor
     from job_processor.testing import JobTester, MovableClock
 
-__all__ = ["job_clock", "job_processor", "job_tester"]
+__all__ = ["job_clock", "job_processor", "job_resources", "job_tester"]
 
 
 def _async_fixture() -> Callable[..., Any]:
@@ -36,12 +36,18 @@ def job_processor() -> JobProcessor:
     return JobProcessor(IN_MEMORY)
 
 
+@pytest.fixture
+def job_resources() -> Any:
+    """What handlers get as `resources`. Override it to return fakes; else the lifespan is used."""
+    return ...
+
+
 @_async_fixture()
-async def job_tester(job_processor: JobProcessor) -> AsyncIterator[JobTester]:
+async def job_tester(job_processor: JobProcessor, job_resources: Any) -> AsyncIterator[JobTester]:
     """The processor under test in memory: `.drain()`, `.clock`, `.assert_scheduled(…)`."""
     from job_processor.testing import in_memory  # noqa: PLC0415  # see above
 
-    async with in_memory(job_processor) as tester:
+    async with in_memory(job_processor, resources=job_resources) as tester:
         yield tester
 
 

@@ -127,6 +127,9 @@ HOOK_THREADS = 32
 STOP_SPARE = 5.0
 """Seconds beyond its graces that a stop takes at the most, whatever hangs."""
 
+LIFESPAN_PATIENCE = 10.0
+"""Seconds after which the log says that a lifespan is still being entered, and nothing runs."""
+
 LEAVE_TIMEOUT = 3.0
 """Seconds in which a process that has nothing more to run takes its registration away."""
 

@@ -1,4 +1,4 @@
-"""`handles.py` and `fields.py` checked by pyright, as a user's editor does.
+"""`handles.py`, `fields.py` and `resources.py` checked by pyright, as a user's editor does.
 
 mypy checks them with all of ours.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CHECKED = [Path(__file__).with_name(name) for name in ("handles.py", "fields.py")]
+CHECKED = [Path(__file__).with_name(name) for name in ("handles.py", "fields.py", "resources.py")]
 
 
 @pytest.mark.slow

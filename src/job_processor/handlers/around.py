@@ -13,23 +13,13 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from job_processor.errors import DefinitionError
-from job_processor.handlers.callables import runs_at_once
+from job_processor.handlers.resources import called
 
 Around: TypeAlias = Callable[
-    [Any], AbstractAsyncContextManager[object] | AbstractContextManager[object]
+    ..., AbstractAsyncContextManager[object] | AbstractContextManager[object]
 ]
-"""Returns a context manager for a job; a function with `@asynccontextmanager`, for example."""
-
-
-def check_around(around: object) -> None:
-    """Raise DefinitionError for what cannot stand around a handler."""
-    if around is None or (callable(around) and runs_at_once(around)):
-        return
-    allowed = (
-        "allowed is a function of the job that returns a context manager: write "
-        "@asynccontextmanager (or @contextmanager) over one with a yield"
-    )
-    raise DefinitionError("around", around, allowed)
+"""Returns a context manager for a job; a function with `@asynccontextmanager`, for example. A
+parameter named `resources` gets those of the processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +31,20 @@ class Managers:
     """Entered where the handler runs: in its thread, for a plain one."""
 
     @classmethod
-    def of(cls, arounds: Sequence[Around], job: Any) -> Managers:
-        """Return those of a job; raises DefinitionError for what is none."""
+    def of(
+        cls,
+        arounds: Sequence[Around],
+        job: Any,
+        resources: Any = None,
+        asking: Sequence[Around] = (),
+    ) -> Managers:
+        """Return those of a job; raises DefinitionError for what is none.
+
+        asking: those that take the resources, too.
+        """
         managers = cls([], [])
         for around in arounds:
-            manager: Any = around(job)
+            manager: Any = called(around, job, resources, asking)
             if isinstance(manager, AbstractAsyncContextManager):
                 managers.in_loop.append(manager)
             elif isinstance(manager, AbstractContextManager):

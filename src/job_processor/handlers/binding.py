@@ -7,7 +7,13 @@ import logging
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from uuid import UUID
+
+from bson import ObjectId
 
 from job_processor.errors import DefinitionError
 from job_processor.handlers.abort import AbortSignal
@@ -27,7 +33,7 @@ from job_processor.values import normalize_payload
 if TYPE_CHECKING:
     from job_processor.handlers.fields import Fields
 
-Argument: TypeAlias = Literal["job", "signal", "payload", "context"]
+Argument: TypeAlias = Literal["job", "signal", "payload", "context", "resources"]
 NAMES: dict[str, Argument] = {
     "job": "job",
     "_job": "job",
@@ -35,6 +41,7 @@ NAMES: dict[str, Argument] = {
     "_signal": "signal",
     "payload": "payload",
     "context": "context",
+    "resources": "resources",
 }
 """What a parameter gets by its name."""
 _CLASSES: dict[type[Any], Argument] = {
@@ -48,6 +55,13 @@ _CLASSES: dict[type[Any], Argument] = {
 _BY_TEXT: dict[str, Argument] = {kind.__name__: argument for kind, argument in _CLASSES.items()} | {
     "Job": "job"
 }
+_SCALARS = (str, bytes, int, float, bool, list, set, frozenset)
+_OF_ANY_CLASS: dict[Argument, tuple[Any, ...]] = {
+    "payload": (*_SCALARS, tuple),
+    "resources": (*_SCALARS, date, datetime, time, timedelta, Decimal, UUID, ObjectId, Literal),
+}
+"""What a parameter may be annotated with as one likes, and the classes that tell of a field: no
+mapping is one of the first, and what a process opens is hardly one of the second."""
 _GENERATOR = (
     "it has a yield, so a call of it makes a generator and runs nothing; allowed is a function, "
     "async or plain, that does its work and returns: to tell how far it is, use context.progress, "
@@ -81,12 +95,15 @@ class BoundHandler:
     """The parameters that are fields of its payload; None: it has none."""
     wants_context: bool = field(init=False)
     """True when a parameter gets the context."""
+    wants_resources: bool = field(init=False)
+    """True when a parameter gets the resources."""
     stored: Callable[[object], dict[str, Any] | None] = field(init=False, repr=False)
     """Returns what is to be stored of a payload; raises PayloadError."""
 
     def __post_init__(self) -> None:
         wanted = {*self.positional, *(argument for _, argument in self.keywords)}
         object.__setattr__(self, "wants_context", "context" in wanted)
+        object.__setattr__(self, "wants_resources", "resources" in wanted)
         checks = self.payload_type or self.fields
         object.__setattr__(self, "stored", checks.check if checks else normalize_payload)
 
@@ -101,23 +118,23 @@ class BoundHandler:
         return payload if self.payload_type is None else self.payload_type.convert(payload)
 
     def arguments(
-        self, job: Any, signal: Any, context: Any = None
+        self, job: Any, signal: Any, context: Any = None, resources: Any = None
     ) -> tuple[list[Any], dict[str, Any]]:
         """Return the positional and the keyword arguments for a run."""
-        if self.fields is not None:
-            return self._with_fields(self.fields, job, signal, context)
-        if not self.positional and not self.keywords:
+        if self.fields is None and not self.positional and not self.keywords:
             return [], {}
-        given = {"job": job, "signal": signal, "payload": self._payload(job), "context": context}
+        given = {"job": job, "signal": signal, "context": context, "resources": resources}
+        if self.fields is not None:
+            return self._with_fields(self.fields, job, given)
+        given["payload"] = self._payload(job)
         return [given[name] for name in self.positional], {
             name: given[argument] for name, argument in self.keywords
         }
 
     def _with_fields(
-        self, fields: Fields, job: Any, signal: Any, context: Any
+        self, fields: Fields, job: Any, given: dict[str, Any]
     ) -> tuple[list[Any], dict[str, Any]]:
         keywords = fields.read(getattr(job, "payload", None))
-        given = {"job": job, "signal": signal, "context": context}
         positional = [
             given[name] if name in given else keywords.pop(name) for name in self.positional
         ]
@@ -252,9 +269,12 @@ class _Binding:
                 "read it from the payload"
             )
         elif not self._door.takes_fields:
-            why = "a cron has no payload: allowed are job, signal and context, and defaults"
+            why = "a cron has no payload: allowed are job, signal, context, resources, and defaults"
         else:
-            why = "allowed are job, signal, payload and context, and fields with an annotation"
+            why = (
+                "allowed are job, signal, payload, context and resources, and fields with an "
+                "annotation"
+            )
         allowed = f"its parameter {parameter.name!r} cannot be filled; {why}"
         return DefinitionError("handler", self._function, allowed)
 
@@ -271,7 +291,8 @@ def _argument(parameter: Parameter) -> Argument | None:
     by_name, by_class = NAMES.get(parameter.name), _by_class(parameter.annotation)
     if by_name is None or by_class == by_name or _says_nothing(parameter.annotation):
         return by_class if by_name is None else by_name
-    if by_class is None and by_name == "payload" and not _is_scalar(parameter.annotation):
+    telling = _OF_ANY_CLASS.get(by_name)
+    if by_class is None and telling and not _is_all_of(telling, parameter.annotation):
         return by_name
     raise DefinitionError(
         parameter.name,
@@ -309,10 +330,13 @@ def _is_protocol(kind: Any) -> bool:
     return isinstance(kind, type) and Protocol in kind.__mro__
 
 
-def _is_scalar(annotation: Any) -> bool:
-    """True for what no mapping is."""
-    scalars = (str, bytes, int, float, bool, list, tuple, set, frozenset)
-    return all((typing.get_origin(each) or each) in scalars for each in _members(annotation))
+def _is_all_of(kinds: tuple[Any, ...], annotation: Any) -> bool:
+    """True for a union of nothing but these, or of what is derived from a kind of value."""
+    return all(
+        each in kinds or (isinstance(each, type) and issubclass(each, Enum))
+        for member in _members(annotation)
+        for each in [typing.get_origin(member) or member]
+    )
 
 
 def _members(annotation: Any) -> list[Any]:

@@ -6,8 +6,9 @@ import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from job_processor.errors import InvalidArgumentError
+from job_processor.errors import InvalidArgumentError, NotSetUpError
 from job_processor.handlers.abort import AbortSignal
+from job_processor.handlers.resources import LIFESPAN_TO_WRITE, MISSING
 from job_processor.settings import LOG_LINE_LIMIT, MESSAGE_LIMIT
 from job_processor.texts import told
 
@@ -42,9 +43,16 @@ class Context:
     given in memory and return. It is written at most once a second, and at the end.
     """
 
-    __slots__ = ("_recorder", "job", "signal", "state")
+    __slots__ = ("_recorder", "_resources", "job", "signal", "state")
 
-    def __init__(self, job: Job, signal: AbortSignal, state: Any, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        job: Job,
+        signal: AbortSignal,
+        state: Any,
+        recorder: Recorder,
+        resources: Any = MISSING,
+    ) -> None:
         self.job = job
         """The job as it was claimed."""
         self.signal = signal
@@ -53,6 +61,14 @@ class Context:
         """What was saved last, by this run or, when it was interrupted, retried or its worker
         died, by the one before; None when nothing was."""
         self._recorder = recorder
+        self._resources = resources
+
+    @property
+    def resources(self) -> Any:
+        """What the lifespan of the processor yields; raises NotSetUpError where it has none."""
+        if self._resources is MISSING:
+            raise NotSetUpError(f"there are no resources: {LIFESPAN_TO_WRITE}")
+        return self._resources
 
     @property
     def attempt(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from job_processor.errors import InvalidArgumentError
-from job_processor.handlers.around import Around, check_around
+from job_processor.handlers.around import Around
 from job_processor.handlers.definitions import (
     Definition,
     JobOptions,
@@ -15,6 +15,7 @@ from job_processor.handlers.definitions import (
     check_importable,
 )
 from job_processor.handlers.options import check_options
+from job_processor.handlers.resources import asking, check_manager
 
 AnyDefinition = TypeVar("AnyDefinition", bound=Definition)
 _SAME = frozenset(("max_runtime", "max_runtime_in_minutes"))
@@ -34,7 +35,7 @@ class Defaults:
             allowed = "allowed are options: JobOptions(retry=3, max_runtime=timedelta(minutes=5))"
             raise InvalidArgumentError("defaults", options, allowed)
         check_options("job", given, JobOptions.__annotations__)
-        check_around(around)
+        check_manager("around", around, "job")
         self._options = given
         self._around = around
 
@@ -52,4 +53,5 @@ class Defaults:
             if changed.executor == "process":
                 check_importable("around", self._around)
             object.__setattr__(changed, "arounds", (self._around, *changed.arounds))
+            object.__setattr__(changed, "asking", (*asking(self._around), *changed.asking))
         return changed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
@@ -11,14 +12,16 @@ from typing import Any, ClassVar, Literal, TypeAlias, TypedDict, TypeVar
 
 from job_processor import schedule
 from job_processor.errors import DefinitionError, InvalidArgumentError, how_to_install
-from job_processor.handlers.around import Around, check_around
+from job_processor.handlers.around import Around
 from job_processor.handlers.binding import BoundHandler, Door, bind_handler
 from job_processor.handlers.callables import is_generator
+from job_processor.handlers.resources import asking, check_manager
 from job_processor.handlers.retries import Retry, as_retry
 from job_processor.settings import Duration, check_text, duration, time_zone
 
 Handler: TypeAlias = Callable[..., Any]
-ExitHook: TypeAlias = Callable[[Any], Awaitable[object] | object]
+ExitHook: TypeAlias = Callable[..., Awaitable[object] | object]
+"""Gets a job; and the resources, where a parameter is named so."""
 Misfire: TypeAlias = Literal["once", "skip", "all"]
 T = TypeVar("T")
 Executor: TypeAlias = Literal["async", "thread", "process"]
@@ -67,9 +70,10 @@ class JobDef:
     """A job by name: what runs it and how.
 
     handler: async or plain function; gets what its parameters are named after (`job`, `signal`,
-        `payload`, `context`). All others are fields of the payload, by their annotations; required
-        ones without an annotation get `(job, signal)` by position, with a warning. A plain function
-        runs in a thread. None: this process only schedules such jobs, others run them.
+        `payload`, `context`, `resources`). All others are fields of the payload, by their
+        annotations; required ones without an annotation get `(job, signal)` by position, with a
+        warning. A plain function runs in a thread. None: this process only schedules such jobs,
+        others run them.
     on_job_exited: called once with the job as last written when it has finished, errored or was
         killed while it ran, a crash included.
     resumable: after a shutdown or a crash it is paused and taken up again, else it is errored.
@@ -110,6 +114,8 @@ class JobDef:
     """What `max_runtime` or `max_runtime_in_minutes` means."""
     arounds: tuple[Around, ...] = field(init=False, repr=False, compare=False)
     """What stands around each run, the outermost first."""
+    asking: tuple[Callable[..., Any], ...] = field(init=False, repr=False, compare=False)
+    """Those of `arounds`, and `on_job_exited`, that take the resources, too."""
     given: frozenset[str] = field(init=False, repr=False, compare=False)
     """The names of what was said, which no default of the processor replaces."""
 
@@ -163,6 +169,8 @@ class CronDef:
     """What `max_runtime` or `max_runtime_in_minutes` means."""
     arounds: tuple[Around, ...] = field(init=False, repr=False, compare=False)
     """What stands around each run, the outermost first."""
+    asking: tuple[Callable[..., Any], ...] = field(init=False, repr=False, compare=False)
+    """Those of `arounds`, and `on_job_exited`, that take the resources, too."""
     margin_seconds: float = field(init=False, repr=False, compare=False)
     """What `checkin_margin` means."""
     given: frozenset[str] = field(init=False, repr=False, compare=False)
@@ -244,9 +252,10 @@ def check_common(definition: Definition) -> None:
         object.__setattr__(definition, "retries", as_retry(definition.retry))
     with as_definition_error():
         object.__setattr__(definition, "limit_seconds", _limit(definition))
-    check_around(definition.around)
+    check_manager("around", definition.around, "job")
     arounds = () if definition.around is None else (definition.around,)
     object.__setattr__(definition, "arounds", arounds)
+    object.__setattr__(definition, "asking", asking(*arounds, hook))
 
 
 def _limit(definition: Definition) -> float | None:
@@ -279,6 +288,7 @@ def _check_executor(definition: Definition) -> None:
 def check_importable(argument: str, function: object) -> None:
     """Raise DefinitionError for a function that another process does not find by its name."""
     name = getattr(function, "__qualname__", "<no name>")
-    if "<" in name or getattr(function, "__module__", None) is None:
+    of_object = inspect.ismethod(function) and not isinstance(function.__self__, type)
+    if "<" in name or getattr(function, "__module__", None) is None or of_object:
         allowed = "allowed in a process is a function at the top of a module, which imports it"
         raise DefinitionError(argument, function, allowed)

@@ -101,6 +101,74 @@ class _KeywordSignal2(Protocol[R_co]):
     def __call__(self, field: Any, other: Any, /, *, signal: Given) -> R_co: ...
 
 
+class _PayloadResources(Protocol[T_contra, R_co]):
+    def __call__(self, *, payload: T_contra, resources: Any) -> R_co: ...
+
+
+class _PayloadResourcesSignal(Protocol[T_contra, R_co]):
+    def __call__(self, *, payload: T_contra, resources: Any, signal: Any) -> R_co: ...
+
+
+class _PayloadResourcesContext(Protocol[T_contra, R_co]):
+    def __call__(self, *, payload: T_contra, resources: Any, context: Any) -> R_co: ...
+
+
+class _PayloadResourcesJob(Protocol[T_contra, R_co]):
+    def __call__(self, *, payload: T_contra, resources: Any, job: Any) -> R_co: ...
+
+
+class _OnlyResources(Protocol[R_co]):
+    def __call__(self, *, resources: Any) -> R_co: ...
+
+
+class _Resources(Protocol[P, R_co]):
+    def __call__(self, resources: Any, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+
+class _ResourcesContext(Protocol[P, R_co]):
+    def __call__(
+        self, resources: Any, context: Given, *args: P.args, **kwargs: P.kwargs
+    ) -> R_co: ...
+
+
+class _ContextResources(Protocol[P, R_co]):
+    def __call__(
+        self, context: Given, resources: Any, *args: P.args, **kwargs: P.kwargs
+    ) -> R_co: ...
+
+
+class _ResourcesSignal(Protocol[P, R_co]):
+    def __call__(
+        self, resources: Any, signal: Given, *args: P.args, **kwargs: P.kwargs
+    ) -> R_co: ...
+
+
+class _SignalResources(Protocol[P, R_co]):
+    def __call__(
+        self, signal: Given, resources: Any, *args: P.args, **kwargs: P.kwargs
+    ) -> R_co: ...
+
+
+class _ResourcesJob(Protocol[P, R_co]):
+    def __call__(self, resources: Any, job: Given, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+
+class _JobResources(Protocol[P, R_co]):
+    def __call__(self, job: Given, resources: Any, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+
+class _KeywordResources(Protocol[R_co]):
+    def __call__(self, field: Any, /, *, resources: Any) -> R_co: ...
+
+
+class _KeywordResources2(Protocol[R_co]):
+    def __call__(self, field: Any, other: Any, /, *, resources: Any) -> R_co: ...
+
+
+class _KeywordResources3(Protocol[R_co]):
+    def __call__(self, field: Any, other: Any, third: Any, /, *, resources: Any) -> R_co: ...
+
+
 class Decorator:
     """Defines a job by decorating its handler, with or without parentheses.
 
@@ -143,13 +211,39 @@ class Decorator:
     @overload
     def __call__(self, handler: _PayloadJobSignalContext[T, R], /) -> PayloadHandle[T, R]: ...
     @overload
+    def __call__(self, handler: _PayloadResources[T, R], /) -> PayloadHandle[T, R]: ...
+    @overload
+    def __call__(self, handler: _PayloadResourcesSignal[T, R], /) -> PayloadHandle[T, R]: ...
+    @overload
+    def __call__(self, handler: _PayloadResourcesContext[T, R], /) -> PayloadHandle[T, R]: ...
+    @overload
+    def __call__(self, handler: _PayloadResourcesJob[T, R], /) -> PayloadHandle[T, R]: ...
+    @overload
     def __call__(self, handler: Callable[[], R], /) -> PlainJobHandle[R]: ...
+    @overload
+    def __call__(self, handler: _OnlyResources[R], /) -> PlainJobHandle[R]: ...
     @overload
     def __call__(self, handler: Callable[[Given], R], /) -> PlainJobHandle[R]: ...
     @overload
     def __call__(self, handler: Callable[[Given, Given], R], /) -> PlainJobHandle[R]: ...
     @overload
     def __call__(self, handler: Callable[[Given, Given, Given], R], /) -> PlainJobHandle[R]: ...
+    @overload
+    def __call__(self, handler: _ResourcesContext[P, R], /) -> GivenHandle[P, R]: ...
+    @overload
+    def __call__(self, handler: _ContextResources[P, R], /) -> GivenHandle[P, R]: ...
+    @overload
+    def __call__(self, handler: _ResourcesSignal[P, R], /) -> GivenHandle[P, R]: ...
+    @overload
+    def __call__(self, handler: _SignalResources[P, R], /) -> GivenHandle[P, R]: ...
+    @overload
+    def __call__(self, handler: _ResourcesJob[P, R], /) -> GivenHandle[P, R]: ...
+    @overload
+    def __call__(self, handler: _JobResources[P, R], /) -> GivenHandle[P, R]: ...
+    @overload
+    def __call__(
+        self, handler: _KeywordResources[R] | _KeywordResources2[R] | _KeywordResources3[R], /
+    ) -> GivenHandle[..., R]: ...
     @overload
     def __call__(
         self, handler: Callable[Concatenate[Given, Given, Given, P], R], /
@@ -177,6 +271,8 @@ class Decorator:
     def __call__(self, handler: _KeywordSignal[R], /) -> GivenHandle[..., R]: ...
     @overload
     def __call__(self, handler: _KeywordSignal2[R], /) -> GivenHandle[..., R]: ...
+    @overload
+    def __call__(self, handler: _Resources[P, R], /) -> GivenHandle[P, R]: ...
     @overload
     def __call__(self, handler: Callable[P, R], /) -> JobHandle[P, R]: ...
     @overload

@@ -14,6 +14,7 @@ from job_processor.events import Event, EventKind
 from job_processor.handlers.binding import BoundHandler
 from job_processor.handlers.fields import plain_of
 from job_processor.handlers.payloads import TypedPayload
+from job_processor.handlers.resources import GivenResources
 from job_processor.jobs.handle import JobHandle
 from job_processor.models import Job, JobStatus, SimpleJob
 from job_processor.processor import JobProcessor
@@ -35,6 +36,8 @@ class JobTester:
         self.clock = clock
         self.events: list[Event] = []
         """What has happened so far."""
+        self.resources: Any = None
+        """What handlers get as such, to the end of the test."""
 
     async def drain(self, timeout: float = DRAIN_TIMEOUT) -> list[Job]:
         """Run all that is due by the clock, and what comes due by that; return what ended.
@@ -129,23 +132,30 @@ class JobTester:
 
 @asynccontextmanager
 async def in_memory(
-    processor: JobProcessor | None = None, start: datetime | None = None
+    processor: JobProcessor | None = None,
+    start: datetime | None = None,
+    *,
+    resources: Any = ...,
 ) -> AsyncIterator[JobTester]:
     """Let a processor work on an empty database in memory, with a clock of the test's.
 
     processor: the application's own, whose jobs and crons are tested; afterwards it has its
         database and its clock back. None: a new one. start: where the clock stands; None: now.
+    resources: what handlers get as such, in place of what the processor's lifespan yields, which is
+        not entered then.
 
-    Raises WorkerStateError when it is set up already: its own database is in use.
+    Raises WorkerStateError when it is set up already: its own database is in use; LifespanError
+    where the lifespan fails as it is entered.
     """
     clock = MovableClock(start)
     tested = JobProcessor(IN_MEMORY) if processor is None else processor
-    undo = tested.override(db=IN_MEMORY, clock=clock)
+    given = None if resources is ... else GivenResources(resources)
+    undo = tested.override(db=IN_MEMORY, clock=clock, lifespan=given)
     try:
         tester = JobTester(tested, clock)
         forget = tested.listen(tester.events.append)
         try:
-            async with tested:
+            async with tested, tested.resources() as tester.resources:
                 if tested.registry.crons:
                     await tester.drain()  # the first occurrence of each stands in the queue
                 tester.events.clear()

@@ -32,6 +32,7 @@ from job_processor.worker.lease import Lease
 from job_processor.worker.loop_watch import LoopWatch
 from job_processor.worker.notebook import Scribe
 from job_processor.worker.reporter import Reporter
+from job_processor.worker.resources import Resources
 from job_processor.worker.runs import Run, Runs
 from job_processor.worker.settler import Settled, Settler
 from job_processor.worker.stopping import Budget
@@ -41,8 +42,9 @@ from job_processor.worker.tally import Tally
 class Engine:
     """Registered, beating, settling and obeying kills while anyone is inside `async with`."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, resources: Resources) -> None:
         self.parts = parts
+        self.resources = resources
         self.store = parts.store
         self.registry = parts.registry
         self.settings = parts.settings
@@ -52,11 +54,11 @@ class Engine:
         self.runs = Runs()
         self.gate = Gate()
         self.tally = Tally(parts.store, parts.logger)
-        self.hooks = Hooks(parts.scopes, parts.logger)
+        self.hooks = Hooks(parts.scopes, parts.logger, resources)
         self.reporter = Reporter(parts, self.tally, self.hooks)
         self.settler = Settler(parts, self.gate, self.runs, self._report)
-        self.scribe = Scribe(parts, self.gate)
-        self.executor = Executor(parts, self.runs, self.settler, self.scribe)
+        self.scribe = Scribe(parts, self.gate, resources)
+        self.executor = Executor(parts, self.runs, self.settler, self.scribe, resources)
         self.clock_watch = ClockWatch(parts.store, parts.clock, parts.logger)
         self.lease = Lease(
             parts,

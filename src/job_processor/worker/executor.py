@@ -40,6 +40,7 @@ from job_processor.worker.outcomes import (
     classify,
     unreadable,
 )
+from job_processor.worker.resources import Resources
 from job_processor.worker.runs import Run, Runs
 from job_processor.worker.settler import Settler
 
@@ -61,11 +62,13 @@ class Executor:
         runs: Runs,
         settler: Settler,
         scribe: Scribe,
+        resources: Resources,
     ) -> None:
         self.ladder = Ladder(parts.settings.kill_grace, self._give_up, parts.logger)
         self._runs = runs
         self._settler = settler
         self._scribe = scribe
+        self._resources = resources
         self._events = parts.events
         self._scopes = parts.scopes
         self._clock = parts.clock
@@ -192,12 +195,16 @@ class Executor:
             context = await self._scribe.context(run) if bound.wants_context else None
             if run.definition.executor == "process":
                 return await self._in_process(run, None if context is None else context.state)
-            arguments, keywords = bound.arguments(run.given, run.controller.signal, context)
+            resources = self._resources.value
+            arguments, keywords = bound.arguments(
+                run.given, run.controller.signal, context, resources
+            )
             call: Call = partial(bound.function, *arguments, **keywords)
             if self._scopes.wrappers.all:
                 call = self._scopes.wrapped(call, bound.is_async)
             if run.definition.arounds:
-                managers = Managers.of(run.definition.arounds, run.given)
+                arounds, asking = run.definition.arounds, run.definition.asking
+                managers = Managers.of(arounds, run.given, resources, asking)
                 return Ending(await managers.hold(partial(self._held, run, call, managers)))
             if bound.is_async:
                 return Ending(await call())
@@ -225,7 +232,7 @@ class Executor:
         if self._processes is None:  # few need them, and importing the pool takes a while
             from job_processor.worker.processes.pool import Processes  # noqa: PLC0415  # see above
 
-            self._processes = Processes(self._scopes, self._logger)
+            self._processes = Processes(self._scopes, self._logger, self._resources)
         return await self._processes.run(run, state)
 
     async def _in_thread(

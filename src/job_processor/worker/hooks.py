@@ -5,31 +5,38 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from job_processor.handlers import current
 from job_processor.handlers.callables import attempt, is_async
 from job_processor.handlers.definitions import ExitHook
+from job_processor.handlers.resources import called
 from job_processor.hooks import Call, Scopes
 from job_processor.models import Job
 from job_processor.settings import HOOK_THREADS, HOOK_TIMEOUT
 from job_processor.tasks import ThreadPool, cancel
 from job_processor.worker.outcomes import check_ran
+from job_processor.worker.resources import Resources
 
 
 class Hooks:
     """Runs each hook in a task of its own, a plain one in a thread."""
 
-    def __init__(self, scopes: Scopes, logger: logging.Logger) -> None:
+    def __init__(self, scopes: Scopes, logger: logging.Logger, resources: Resources) -> None:
         self._scopes = scopes
+        self._resources = resources
         self._logger = logger
         self._threads = ThreadPool(HOOK_THREADS, "job-processor-hook")
         self._running: dict[asyncio.Task[None], Job] = {}
 
-    def start(self, hook: ExitHook, job: Job) -> None:
-        """Call a hook with a job as last written, and return at once."""
-        task = asyncio.get_running_loop().create_task(self._call(hook, job))
+    def start(self, hook: ExitHook, job: Job, asking: Sequence[ExitHook] = ()) -> None:
+        """Call a hook with a job as last written, and return at once.
+
+        asking: has it where it takes the resources, too.
+        """
+        call = partial(called, hook, job, self._resources.value, asking)
+        task = asyncio.get_running_loop().create_task(self._call(hook, call, job))
         self._running[task] = job
         task.add_done_callback(lambda task: self._running.pop(task, None))
 
@@ -55,14 +62,14 @@ class Hooks:
         """Give the threads back."""
         self._threads.close()
 
-    async def _call(self, hook: ExitHook, job: Job) -> None:
+    async def _call(self, hook: ExitHook, given: Call, job: Job) -> None:
         """Call a hook; its failure is logged and changes nothing."""
         current.begin(job)
         limit = asyncio.timeout(HOOK_TIMEOUT)
         error: BaseException | None
         try:
             async with limit:
-                error = await self._answer(hook, job)
+                error = await self._answer(hook, given)
         except BaseException as failure:  # noqa: BLE001  # a KeyboardInterrupt would end the loop
             error = failure
         if error is not None:
@@ -73,10 +80,10 @@ class Hooks:
             text = "on_job_exited of job %r (%s) %s"
             self._logger.error(text, job.name, job.id, how, exc_info=error)
 
-    async def _answer(self, hook: ExitHook, job: Job) -> BaseException | None:
+    async def _answer(self, hook: ExitHook, given: Call) -> BaseException | None:
         """Return what a hook has raised while it was called; what it awaits raises here."""
         plain = not is_async(hook)
-        call: Call = self._scopes.wrapped(partial(hook, job), not plain)
+        call: Call = self._scopes.wrapped(given, not plain)
         if plain:
             thread = self._threads.submit(partial(attempt, call))
             answer, error = await asyncio.wrap_future(thread)

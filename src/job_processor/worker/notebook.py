@@ -20,16 +20,18 @@ from job_processor.settings import LOG_LINES, NOTES_INTERVAL
 from job_processor.tasks import Trouble, is_of_input, persist
 from job_processor.values import normalize
 from job_processor.worker.gate import Gate
+from job_processor.worker.resources import Resources
 from job_processor.worker.runs import Run
 
 
 class Scribe:
     """Gives runs their notebooks, and writes what is in them."""
 
-    def __init__(self, parts: Parts, gate: Gate) -> None:
+    def __init__(self, parts: Parts, gate: Gate, resources: Resources) -> None:
         self.store = parts.store
         self.gate = gate
         self._events = parts.events
+        self._resources = resources
         self.clock = parts.clock
         self.logger = parts.logger
         self._changed: set[Notebook] = set()
@@ -44,7 +46,8 @@ class Scribe:
         if run.job.ran_before:
             read = partial(self.store.runs.state, run.job.id)
             state = await persist(read, self.logger, "saved state")
-        return Context(run.given, run.controller.signal, state, notebook)
+        resources = self._resources.value
+        return Context(run.given, run.controller.signal, state, notebook, resources)
 
     def touch(self, notebook: Notebook) -> None:
         """Write a notebook soon."""

@@ -78,7 +78,7 @@ class Reporter:
         if self._events.listeners.all:
             self._events.emit(Event(_KINDS[job.status], worker_id, job, error))
         if definition is not None and definition.on_job_exited and job.status in _HOOKED:
-            self._hooks.start(definition.on_job_exited, job)
+            self._hooks.start(definition.on_job_exited, job, definition.asking)
         if self.on_settled is not None and job.settled:
             self.on_settled(job)
 

@@ -22,7 +22,7 @@ async def run_job(engine: Engine, waiting: Waiting, request: JobRequest) -> Simp
     waiting: follows it where it is taken away, or paused by the end of its worker.
     """
     definition = engine.registry.runnable(request.name)
-    async with engine:
+    async with engine.resources.kept(), engine:
         starting = asyncio.create_task(_start(engine, definition, request))
         try:
             started = await asyncio.shield(starting)

@@ -7,6 +7,7 @@ and either at most `STOP_SPARE` seconds later, whatever hangs.
 handlers    asked, forced `kill_grace` later, given up after another `kill_grace`
 writes      their ends, `on_job_exited`, and what was claimed and never began
 leaving     the registration, the threads of the engine
+lifespan    what it opened is closed again
 ==========  ==========================================================================
 
 What a phase leaves of its time, the next one has.
@@ -22,8 +23,10 @@ _RUNS = 3.2
 """Seconds beyond the graces in which a handler's process that is killed ends: it gets 3 s first."""
 _WRITES = 4.0
 _LEAVING = 4.5
-"""Seconds beyond the graces until which ends are written, and until which we have left. The rest of
-`STOP_SPARE` is for the store, which gives its connections back."""
+_LIFESPAN = 4.8
+"""Seconds beyond the graces until which ends are written, until which we have left, and until which
+the lifespan has ended. The rest of `STOP_SPARE` is for the store, which gives its connections back.
+"""
 
 
 class Budget:
@@ -60,6 +63,11 @@ class Budget:
     def for_leaving(self) -> float:
         """Seconds that are left for taking the registration away."""
         return min(self._left(_LEAVING), LEAVE_TIMEOUT)
+
+    @property
+    def for_lifespan(self) -> float:
+        """Seconds that are left for the end of the lifespan."""
+        return self._left(_LIFESPAN)
 
     def _left(self, beyond: float) -> float:
         return max(self._began + self._graces + beyond - time.monotonic(), 0.0)

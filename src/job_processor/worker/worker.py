@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from bson import ObjectId
 
 from job_processor.crons.scheduler import Scheduler
-from job_processor.errors import StoreError
+from job_processor.errors import LifespanError, StoreError
 from job_processor.events import Event, EventKind
 from job_processor.handlers.abort import AbortController, AbortReason, AbortSignal
 from job_processor.jobs.pauses import KIND, worker_key
@@ -53,6 +53,8 @@ class Worker:
         self._main: asyncio.Task[None] | None = None
         """The claim loop."""
         self._registered = False
+        self._holds = False
+        """True once it has asked for the resources."""
         self._told = asyncio.Event()
         """Set once it is to stop, one way or the other."""
         self._forced = False
@@ -125,6 +127,8 @@ class Worker:
 
     async def _begin(self, burst: bool) -> None:
         engine = self._engine
+        self._holds = True
+        await engine.resources.hold()  # nothing is registered, and nothing claimed, before
         await persist(self._start_engine, engine.logger, "registration")
         self._emit(EventKind.WORKER_STARTED)
         await persist(self._pauses.look, engine.logger, "pauses")
@@ -159,6 +163,8 @@ class Worker:
             self._task("reconciler", self._reconciler.run()),
             self._task("pauses", self._pauses.run()),
         ]
+        if self._engine.parts.lifespan is not None:
+            tasks.append(self._task("lifespan", self._engine.resources.broken()))
         if not burst:
             tasks += [
                 self._task("scheduler", self._scheduler.run()),
@@ -177,10 +183,13 @@ class Worker:
         finally:
             told.cancel()
         for task in done:
-            if task.exception() is not None:
-                self._engine.logger.critical(
-                    "the %s died; the worker stops", task.get_name(), exc_info=task.exception()
-                )
+            error = task.exception()
+            if isinstance(error, LifespanError):
+                text = "%s; the worker does not start"
+                self._engine.logger.critical(text, error, exc_info=error.__cause__)
+            elif error is not None:
+                text = "the %s died; the worker stops"
+                self._engine.logger.critical(text, task.get_name(), exc_info=error)
             task.result()
 
     async def _wait_to_be_told(self) -> None:
@@ -286,6 +295,8 @@ class Worker:
         worker_id = self._engine.worker_id
         if self._registered:
             await self._engine.stop(budget.for_leaving)
+        if self._holds:
+            await self._engine.resources.release(budget.for_lifespan)
         if self._pauses.stops_us:
             await self._forget_the_request(worker_id, budget.for_leaving)
 

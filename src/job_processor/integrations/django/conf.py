@@ -61,8 +61,9 @@ def configuration() -> Configuration:
     options["db"] = _database(given)
     options.setdefault("timezone", settings.TIME_ZONE)
     options["integrations"] = [_integration(each) for each in _list(given, "INTEGRATIONS")]
-    if "around" in options:
-        options["around"] = _imported("AROUND", options["around"], "functions")
+    for name in ("around", "lifespan"):
+        if name in options:
+            options[name] = _imported(name.upper(), options[name], "functions")
     return Configuration(options, _autodiscover(given), tuple(_list(given, "MODULES", str)))
 
 

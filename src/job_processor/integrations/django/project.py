@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -36,6 +37,9 @@ class ProjectProcessor(JobProcessor):
         """Return one without handlers, as `JobProcessor.observer` does."""
         self._isolate()
         return super().observer(**options)
+
+    def _elsewhere(self) -> Callable[[], JobProcessor]:
+        return get_processor  # there it is made from the same settings
 
     def _isolate(self) -> None:
         address = isolation.test_database() or self._of_the_site

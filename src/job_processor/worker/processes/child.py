@@ -27,11 +27,12 @@ from typing import Any
 
 from job_processor.clock import Clock
 from job_processor.errors import AbortedError
-from job_processor.handlers.abort import AbortController, AbortReason
+from job_processor.handlers.abort import AbortController, AbortReason, AbortSignal
 from job_processor.handlers.around import Managers
 from job_processor.handlers.binding import BoundHandler, bound_again
 from job_processor.handlers.context import Context, Recorder
 from job_processor.handlers.current import of_job
+from job_processor.handlers.resources import MISSING
 from job_processor.models import Job, LogLine, Progress
 from job_processor.settings import LOG_LINES
 from job_processor.tasks import in_thread
@@ -39,6 +40,7 @@ from job_processor.values import kept, normalize
 from job_processor.worker.describing import describe_error
 from job_processor.worker.outcomes import check_ran
 from job_processor.worker.processes.forwarding import Forwarder, Levels
+from job_processor.worker.processes.opening import Opening
 from job_processor.worker.processes.portable import Portable, pack
 
 _SEND_INTERVAL = 0.25  # seconds between two messages about progress and log
@@ -52,8 +54,10 @@ class Task:
     qualname: str
     bound: tuple[Any, ...]
     """Everything of the handler's `BoundHandler` but the function."""
-    arounds: tuple[tuple[str, str], ...]
-    """The places of what stands around it."""
+    arounds: tuple[tuple[str, str, bool], ...]
+    """The places of what stands around it; True where it takes the resources, too."""
+    opening: Opening | None
+    """What opens the resources, where something here may ask for them."""
     job: Job
     state: Any
     preloads: tuple[str, ...]
@@ -84,8 +88,7 @@ def run(task: Task, channel: Connection, lifeline: Connection) -> Answer:
     forwarder = Forwarder(lambda lines: recorder.send("logs", lines), task.levels)
     threading.Thread(target=_listen, args=(channel, controller, recorder), daemon=True).start()
     try:
-        context = Context(task.job, controller.signal, task.state, recorder)
-        return _answer(*_call(task, controller, context, forwarder))
+        return _answer(*_call(task, controller.signal, recorder, forwarder))
     except BaseException as error:  # noqa: BLE001  # SystemExit and the like end the run, too
         return Answer(error=pack(error), told=describe_error(error))
     finally:
@@ -104,7 +107,7 @@ def find(module: str, qualname: str) -> Callable[..., Any]:
 
 
 def _call(
-    task: Task, controller: AbortController, context: Context, forwarder: Forwarder
+    task: Task, signal: AbortSignal, recorder: Recorder, forwarder: Forwarder
 ) -> tuple[Callable[..., Any], Any]:
     """Return the handler, and what it returned."""
     forwarder.take_over()
@@ -113,10 +116,25 @@ def _call(
     function = find(task.module, task.qualname)
     forwarder.take_over()  # from what these modules have set up, as they did in the worker
     bound = bound_again(function, task.bound)
-    arguments, keywords = bound.arguments(task.job, controller.signal, context)
-    call = partial(function, *arguments, **keywords)
-    managers = Managers.of([find(*place) for place in task.arounds], task.job)
+    arounds = [find(*place) for *place, _ in task.arounds]
+    asking = [around for around, (*_, asks) in zip(arounds, task.arounds, strict=True) if asks]
+
+    def made(resources: Any = MISSING) -> tuple[Managers, Callable[[], Any]]:
+        """Return what stands around the handler, and its call."""
+        context = Context(task.job, signal, task.state, recorder, resources)
+        arguments, keywords = bound.arguments(task.job, signal, context, resources)
+        managers = Managers.of(arounds, task.job, resources, asking)
+        return managers, partial(function, *arguments, **keywords)
+
+    async def with_resources(opening: Opening) -> Any:
+        async with opening.entered(find) as resources:
+            managers, call = made(resources)
+            return await managers.hold(partial(_held, managers, call, bound))
+
     with of_job(task.current):
+        if task.opening is not None:
+            return function, asyncio.run(with_resources(task.opening))
+        managers, call = made()
         if managers.in_loop:
             return function, asyncio.run(managers.hold(partial(_held, managers, call, bound)))
         return function, managers.run(partial(_called, call))

@@ -32,7 +32,9 @@ from job_processor.tasks import in_thread, set_within
 from job_processor.texts import shown, told
 from job_processor.worker.outcomes import Ending
 from job_processor.worker.processes import child, forwarding
+from job_processor.worker.processes.opening import opening_of
 from job_processor.worker.processes.portable import unpack
+from job_processor.worker.resources import Resources
 from job_processor.worker.runs import Run
 
 _PRELOADED = (
@@ -54,8 +56,9 @@ _START_METHOD = "spawn" if sys.platform == "win32" else "forkserver"
 class Processes:
     """Runs handlers, each in a process of its own."""
 
-    def __init__(self, scopes: Scopes, logger: logging.Logger) -> None:
+    def __init__(self, scopes: Scopes, logger: logging.Logger, resources: Resources) -> None:
         self._scopes = scopes
+        self._resources = resources
         self._logger = logger
         self._context = multiprocessing.get_context(_START_METHOD)
         # Pebble 5 documents `context` and declares `mp_context`.
@@ -86,7 +89,7 @@ class Processes:
     def _start(self, call: _Call, state: Any) -> Future[child.Answer]:
         """Start the process; in a thread, since the first of all takes a while."""
         run = call.run
-        bound = run.definition.bound
+        bound, opening = run.definition.bound, opening_of(self._resources, run.definition)
         # The server that forks has imported the handlers' modules: each run begins in milliseconds.
         modules = (*self._scopes.preloads, bound.function.__module__)
         self._context.set_forkserver_preload([*_PRELOADED, *modules])
@@ -96,7 +99,11 @@ class Processes:
             bound.function.__module__,
             bound.function.__qualname__,
             bound.as_values(),
-            tuple((each.__module__, each.__qualname__) for each in run.definition.arounds),
+            tuple(
+                (each.__module__, each.__qualname__, each in run.definition.asking)
+                for each in run.definition.arounds
+            ),
+            opening,
             run.job,
             state,
             self._scopes.preloads,
