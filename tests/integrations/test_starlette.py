@@ -8,14 +8,27 @@ from typing import Annotated, Any
 import pytest
 from fastapi import Depends, FastAPI
 from starlette.applications import Starlette
+from starlette.datastructures import State
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from job_processor import JobDef, JobProcessor, JobStatus, NotSetUpError, WorkerStateError
-from job_processor.integrations.starlette import get_processor, lifespan, running
-from job_processor.parts import ready_parts_of
+from job_processor import (
+    JobDef,
+    JobProcessor,
+    JobStatus,
+    LifespanError,
+    NotSetUpError,
+    WorkerStateError,
+)
+from job_processor.integrations.starlette import (
+    get_processor,
+    get_resources,
+    lifespan,
+    running,
+)
+from job_processor.parts import parts_of, ready_parts_of
 from tests.processors import QUICK, WAIT, Processors
 
 
@@ -94,6 +107,93 @@ async def test_a_lifespan_of_ones_own(processors: Processors) -> None:
     async with own(None) as state:
         job = await state["jobs"].schedule_job("greet", {"name": "Ada"})
         assert (await processor.wait_for_job(job.id)).status is JobStatus.FINISHED
+
+
+@asynccontextmanager
+async def opened(processor: JobProcessor) -> Any:
+    """Open what requests and jobs share."""
+    yield [processor.address]
+
+
+async def test_the_state_of_the_host_is_what_handlers_get(db_url: str) -> None:
+    """Given by its own lifespan, no other one is entered; then the processor has its own back."""
+
+    @asynccontextmanager
+    async def never(processor: JobProcessor) -> Any:
+        assert not processor.address, "it is entered"
+        yield
+
+    processor = JobProcessor(db_url, lifespan=never, **QUICK)
+
+    @processor.job
+    async def total(resources: State) -> int:
+        return sum(resources.orders)
+
+    state = State({"orders": [12, 30]})
+    async with running(processor, resources=state):
+        assert (await total.wait(await total.schedule(), timeout=WAIT)).result() == 42
+    async with running(processor, worker=False, resources=state):
+        assert (await total.run()).result() == 42
+    assert parts_of(processor).lifespan is never
+
+
+def test_requests_and_jobs_share_what_it_opens(db_url: str) -> None:
+    """It is entered before the first request, and left after the last job."""
+    log: list[str] = []
+
+    @asynccontextmanager
+    async def logged(processor: JobProcessor) -> Any:
+        log.append("enter")
+        async with opened(processor) as resources:
+            yield resources
+        log.append("leave")
+
+    processor = JobProcessor(db_url, lifespan=logged, **QUICK)
+
+    @processor.job
+    async def add(resources: list[str] | Any) -> None:
+        resources.append("by a job")
+
+    app = FastAPI(lifespan=lifespan(processor))
+
+    @app.get("/")
+    async def read(shared: Annotated[Any, Depends(get_resources)]) -> list[str]:
+        before = list(shared)
+        await add.wait(await add.schedule(), timeout=WAIT)
+        return [*before, *shared[1:]]
+
+    with TestClient(app) as client:
+        assert log == ["enter"]
+        assert client.get("/").json() == [processor.address, "by a job"]
+    assert log == ["enter", "leave"]
+
+
+def test_without_a_worker_there_are_none(db_url: str) -> None:
+    """An application that only schedules does not enter it; who asks is told why."""
+    processor = JobProcessor(db_url, lifespan=opened, **QUICK)
+
+    async def read(request: Request) -> JSONResponse:
+        return JSONResponse(get_resources(request))
+
+    app = Starlette(routes=[Route("/", read)], lifespan=lifespan(processor, worker=False))
+    with TestClient(app) as client, pytest.raises(NotSetUpError, match=r"lifespan=.*worker=True"):
+        client.get("/")
+
+
+def test_an_application_whose_lifespan_fails_does_not_start(db_url: str) -> None:
+    """As with any lifespan: the server says so, and serves nothing."""
+
+    @asynccontextmanager
+    async def fails(processor: JobProcessor) -> Any:
+        if processor.address:
+            raise ConnectionError("no pool")
+        yield
+
+    processor = JobProcessor(db_url, lifespan=fails, **QUICK)
+    with pytest.raises(LifespanError, match="no pool"), TestClient(application(processor)):
+        pass
+    with pytest.raises(NotSetUpError):
+        ready_parts_of(processor)
 
 
 async def test_a_worker_that_died_is_told_at_the_end(

@@ -27,6 +27,36 @@ async def greet(payload: dict) -> str:
 def job_processor():
     return processor
 """
+FAKES = """
+import pytest
+from contextlib import asynccontextmanager
+from job_processor import JobProcessor
+
+@asynccontextmanager
+async def lifespan(processor):
+    yield {"client": "real"}
+
+processor = JobProcessor("mongodb://127.0.0.1:1/app", lifespan=lifespan)
+
+@processor.job
+async def use(resources: dict) -> str:
+    return resources["client"]
+
+@pytest.fixture
+def job_processor():
+    return processor
+"""
+TEST_OF_RESOURCES = """
+async def test_a(job_tester, job_processor):
+    await job_processor.schedule_job("use")
+    assert [job.result() for job in await job_tester.drain()] == ["%s"]
+    assert job_tester.resources == {"client": "%s"}
+"""
+GIVEN = """
+@pytest.fixture
+def job_resources():
+    return {"client": "fake"}
+"""
 MARK = "import pytest\npytestmark = pytest.mark.asyncio\n"
 TESTS = """
 async def test_a(job_tester, job_processor, job_clock):
@@ -61,6 +91,16 @@ def test_fixtures(tmp_path: Path, mode: str) -> None:
     plugins = ["-p", "pytest_asyncio.plugin", "-p", "job_processor.pytest_plugin"]
     told = run_pytest(tmp_path, *plugins, "-o", f"asyncio_mode={mode}")
     assert "2 passed" in told, told
+
+
+@pytest.mark.parametrize(("more", "client"), [("", "real"), (GIVEN, "fake")])
+def test_resources(tmp_path: Path, more: str, client: str) -> None:
+    """Those of the lifespan, or those that the application's fixture gives."""
+    (tmp_path / "conftest.py").write_text(FAKES + more)
+    (tmp_path / "test_use.py").write_text(MARK + TEST_OF_RESOURCES % (client, client))
+    plugins = ["-p", "pytest_asyncio.plugin", "-p", "job_processor.pytest_plugin"]
+    told = run_pytest(tmp_path, *plugins, "-o", "asyncio_mode=strict")
+    assert "1 passed" in told, told
 
 
 def test_the_plugin_is_announced_and_light() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
@@ -17,6 +19,7 @@ from job_processor import (
     JobProcessor,
     JobStatus,
     JobTimeoutError,
+    LifespanError,
     Retry,
     WorkerStateError,
 )
@@ -51,6 +54,55 @@ async def test_it_gets_its_own_back(processor: JobProcessor) -> None:
         assert processor.address == address
         assert clock_of(processor) is clock
         assert not parts_of(processor).events.listeners.all
+
+
+@pytest.mark.parametrize("given", [..., "fakes", None])
+async def test_handlers_get_their_resources(given: Any) -> None:
+    """Those of the lifespan, entered once a test; or those of the test, and no lifespan."""
+    log: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan(processor: JobProcessor) -> AsyncIterator[str]:
+        log.append("enter")
+        yield "opened"
+        log.append("leave")
+
+    processor = JobProcessor("mongodb://127.0.0.1:1/app", lifespan=lifespan)
+
+    @processor.job
+    async def work(resources: Any) -> str:
+        return f"with {resources}"
+
+    @processor.cron("@daily")
+    async def daily(resources: Any) -> None: ...
+
+    resources = "opened" if given is ... else given
+    async with in_memory(processor, resources=given) as tester:
+        assert tester.resources == resources
+        for _ in range(2):
+            await work.schedule()
+            (job,) = await tester.drain()
+            assert job.result() == f"with {resources}"
+        assert (await work.run()).result() == f"with {resources}"
+    assert log == (["enter", "leave"] if given is ... else [])
+    assert parts_of(processor).lifespan is lifespan
+
+
+async def test_a_lifespan_that_fails_fails_the_test() -> None:
+    """With its error, and the processor has its own database back."""
+
+    @asynccontextmanager
+    async def lifespan(processor: JobProcessor) -> AsyncIterator[None]:
+        if processor.address:
+            raise ConnectionError("no pool")
+        yield
+
+    processor = JobProcessor("mongodb://127.0.0.1:1/app", lifespan=lifespan)
+    address = processor.address
+    with pytest.raises(LifespanError, match="no pool"):
+        async with in_memory(processor):
+            pass
+    assert processor.address == address
 
 
 async def test_it_gets_its_own_back_after_a_failure(processor: JobProcessor) -> None:

@@ -51,6 +51,7 @@ def little_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stopping, "_RUNS", 0.2)
     monkeypatch.setattr(stopping, "_WRITES", 0.4)
     monkeypatch.setattr(stopping, "_LEAVING", 0.5)
+    monkeypatch.setattr(stopping, "_LIFESPAN", 0.6)
 
 
 @pytest.fixture

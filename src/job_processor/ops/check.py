@@ -14,9 +14,15 @@ from datetime import timedelta
 from typing import Any
 
 from job_processor.clock import Clock
-from job_processor.errors import InvalidArgumentError, SharedDatabaseError, StoreError
+from job_processor.errors import (
+    DefinitionError,
+    InvalidArgumentError,
+    SharedDatabaseError,
+    StoreError,
+)
 from job_processor.handlers.definitions import CronDef, Definition
 from job_processor.handlers.registry import Registry
+from job_processor.handlers.resources import Lifespan, check_resources
 from job_processor.jobs.services import listings
 from job_processor.models import Registrations, WorkerInfo
 from job_processor.node import migration
@@ -53,7 +59,7 @@ class Finding:
 
 async def check(parts: Parts) -> list[Finding]:
     """Return what was found, definitions first; what cannot be reached ends the list."""
-    findings = [*_definitions(parts.registry, parts.settings, parts.clock)]
+    findings = [*_definitions(parts)]
     try:
         findings += await _database(parts)
     except StoreError as error:
@@ -64,23 +70,31 @@ async def check(parts: Parts) -> list[Finding]:
 # --- definitions ---------------------------------------------------------------------------------
 
 
-def _definitions(registry: Registry, settings: Settings, clock: Clock) -> Iterator[Finding]:
+def _definitions(parts: Parts) -> Iterator[Finding]:
+    registry, settings = parts.registry, parts.settings
     if not registry.jobs and not registry.crons:
         yield Finding("definitions", "warning", "there are none: a worker has nothing to run")
     for name, job in registry.jobs.items():
-        yield _handler(f"job {name!r}", job)
+        yield _handler(f"job {name!r}", name, job, parts.lifespan)
     for name, cron in registry.crons.items():
-        found = _handler(f"cron {name!r}", cron)
-        yield found if found.level == "error" else _occurrence(found.subject, cron, settings, clock)
+        found = _handler(f"cron {name!r}", name, cron, parts.lifespan)
+        well = found.level != "error"
+        yield _occurrence(found.subject, cron, settings, parts.clock) if well else found
     for tag in registry.unknown_tags(settings.worker_tags or ()):
         text = f"worker_tags has {tag!r}, which no job and no cron has"
         yield Finding("tags", "warning", text)
 
 
-def _handler(subject: str, definition: Definition) -> Finding:
+def _handler(
+    subject: str, called: str, definition: Definition, lifespan: Lifespan | None
+) -> Finding:
     """Tell whether a handler can be run, in another process, too, where it is to run in one."""
     if definition.handler is None:
         return Finding(subject, "ok", "it is only scheduled here")
+    try:
+        check_resources(called, definition, lifespan)
+    except DefinitionError as error:
+        return Finding(subject, "error", str(error))
     function = definition.bound.function
     name = getattr(function, "__qualname__", type(function).__qualname__)
     if definition.executor == "process":

@@ -62,7 +62,7 @@ class Resources:
         self._runners += runs
         if self.lifespan is None:
             return None
-        if self._life is not None and self._life.is_calling:
+        if self._is_calling:
             raise WorkerStateError("the lifespan cannot run jobs, which need what it yields")
         async with self._changing:  # somebody may be about to leave it
             if self._closed:
@@ -81,7 +81,7 @@ class Resources:
         """
         self._holders -= 1
         self._runners -= runs
-        if self.lifespan is None:
+        if self.lifespan is None or self._is_calling:
             return
         async with self._changing:
             life = self._life
@@ -125,6 +125,11 @@ class Resources:
             await life.leave(max(within, _LEAST))
         finally:
             self._life, self.value = None, MISSING
+
+    @property
+    def _is_calling(self) -> bool:
+        """True where the lifespan itself runs, which would wait for itself."""
+        return self._life is not None and self._life.is_calling
 
     def _is_in_use(self) -> bool:
         return self._runners > 0

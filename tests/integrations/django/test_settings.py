@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
-from contextlib import nullcontext
+import pickle
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from job_processor import JobProcessor, Retry
 from job_processor.hooks import Host
 from job_processor.integrations.django.conf import _KEYS, _OPTIONS, configuration, make_processor
 from job_processor.integrations.django.project import load_jobs
+from job_processor.parts import parts_of
 from tests.docs.markdown import code, table
 from tests.integrations.django.conftest import Shop
 
@@ -45,6 +47,8 @@ WRONG: list[tuple[object, str]] = [
     ({"INTEGRATIONS": ["a.b"]}, "JOB_PROCESSOR['INTEGRATIONS']: 'a.b' is not allowed"),
     ({"INTEGRATIONS": [1]}, "JOB_PROCESSOR['INTEGRATIONS']: 1 is not allowed"),
     ({"AROUND": "a.b"}, "JOB_PROCESSOR['AROUND']: 'a.b' is not allowed; allowed are functions"),
+    ({"LIFESPAN": "a.b"}, "JOB_PROCESSOR['LIFESPAN']: 'a.b' is not allowed; allowed are functions"),
+    ({"LIFESPAN": 1}, "JOB_PROCESSOR['LIFESPAN']: 1 is not allowed; allowed is a function of the"),
     ({"AROUND": 1}, "JOB_PROCESSOR['AROUND']: 1 is not allowed"),
     ({"DEFAULTS": 1}, "JOB_PROCESSOR['DEFAULTS']: 1 is not allowed"),
 ]
@@ -71,10 +75,12 @@ def test_settings_become_a_processor(
     """A Path or the variable say where; the zone is Django's; integrations are named by place."""
     setting = {"DB": tmp_path / "a.db", "WORKER_TAGS": ["mail"], "INTEGRATIONS": [WATCHER]}
     setting |= {"DEFAULTS": {"retry": 3}, "AROUND": "contextlib.nullcontext"}
+    setting |= {"LIFESPAN": "contextlib.closing"}
     with override_settings(JOB_PROCESSOR=setting, TIME_ZONE="Europe/Paris"):
         found = configuration()
     processor = make_processor(found)
     assert processor.address == str(tmp_path / "a.db")
+    assert parts_of(processor).lifespan is closing
     assert processor.settings.worker_tags == ("mail",)
     assert processor.settings.timezone == "Europe/Paris"
     processor.job("a")(lambda: None)
@@ -85,6 +91,12 @@ def test_settings_become_a_processor(
     monkeypatch.setenv("JOB_PROCESSOR_DB", f"sqlite:///{tmp_path / 'b.db'}")
     with override_settings(JOB_PROCESSOR={}):
         assert make_processor(configuration()).address == str(tmp_path / "b.db")
+
+
+def test_a_lifespan_in_a_process_gets_the_processor_of_the_project(shop: Shop) -> None:
+    """It is made there from the same settings, and found by its place."""
+    elsewhere = pickle.loads(pickle.dumps(shop.processor._elsewhere()))  # noqa: S301  # of this very test
+    assert elsewhere() is shop.processor
 
 
 def test_the_jobs_of_apps_are_found(shop: Shop) -> None:

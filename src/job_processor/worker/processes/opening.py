@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 import pickle
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from job_processor.errors import InvalidArgumentError, LifespanError, Unshown
+from job_processor.errors import DefinitionError, InvalidArgumentError, LifespanError, Unshown
 from job_processor.handlers.definitions import Definition, check_importable
 from job_processor.handlers.resources import GivenResources, Lifespan
 from job_processor.settings import Settings
@@ -30,6 +31,11 @@ class Opening:
     """Makes what the lifespan gets."""
     settings: Settings
     """Of the worker: how long the lifespan has to end, for which the result waits."""
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """What a process imports for it."""
+        return () if isinstance(self.lifespan, bytes) else self.lifespan[:1]
 
     @asynccontextmanager
     async def entered(self, find: Callable[[str, str], Any]) -> AsyncIterator[Any]:
@@ -76,10 +82,22 @@ def opening_of(resources: Resources, definition: Definition) -> Opening | None:
         return None
 
 
+def _place(lifespan: Any) -> tuple[str, str]:
+    """Return where another process finds a lifespan; raises DefinitionError unless it is there."""
+    module, name = lifespan.__module__, lifespan.__qualname__
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if found is not lifespan:
+        allowed = f"its process would find another object at {module}:{name}: keep its own name"
+        raise DefinitionError("lifespan", lifespan, allowed)
+    return module, name
+
+
 def _portable(lifespan: Any) -> tuple[str, str] | bytes:
     if not isinstance(lifespan, GivenResources):
         check_importable("lifespan", lifespan)
-        return lifespan.__module__, lifespan.__qualname__
+        return _place(lifespan)
     try:
         return pickle.dumps(lifespan.value)
     except Exception as error:

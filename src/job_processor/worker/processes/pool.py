@@ -91,7 +91,8 @@ class Processes:
         run = call.run
         bound, opening = run.definition.bound, opening_of(self._resources, run.definition)
         # The server that forks has imported the handlers' modules: each run begins in milliseconds.
-        modules = (*self._scopes.preloads, bound.function.__module__)
+        opens = () if opening is None else opening.modules
+        modules = (*self._scopes.preloads, bound.function.__module__, *opens)
         self._context.set_forkserver_preload([*_PRELOADED, *modules])
         ours, theirs = self._context.Pipe()
         theirs_alive, ours_alive = self._context.Pipe(duplex=False)
