@@ -46,7 +46,7 @@ LOOKING = [
     *(["jobs", "watch", "0" * 24], ["jobs", "retry", "0" * 24], ["kill", "0" * 24]),
     *(["jobs", "delete", "--status", "killed", "--yes"], ["pause", "x"], ["resume", "--tag", "x"]),
     *(["crons"], ["crons", "show", "x"], ["crons", "run", "x"], ["crons", "remove", "x", "--yes"]),
-    ["web", "--no-login"],
+    *(["web", "--no-login"], ["shell"]),
 ]
 
 

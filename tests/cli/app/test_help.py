@@ -15,7 +15,7 @@ from tests.cli.conftest import Cli
 from tests.cli.processes import environment
 
 ORDER = [
-    *("init", "check", "worker", "schedule", "status", "top", "kill", "pause", "resume"),
+    *("init", "check", "worker", "schedule", "status", "top", "shell", "kill", "pause", "resume"),
     *("migrate-from-node", "web", "demo", "jobs", "crons"),
 ]
 MAIN = "import sys; sys.argv[1:] = {}; import job_processor.cli as c; c.main()"
@@ -52,7 +52,7 @@ def test_help_of_a_command(cli: Cli, command: str) -> None:
     """Each command explains itself; all that list or return something print JSON on request."""
     text = cli(command, "--help").text
     assert f"Usage: job-processor {command}" in text
-    assert ("--json" in text) == (command not in {"worker", "web"})
+    assert ("--json" in text) == (command not in {"worker", "web", "shell"})
     assert ("--db" in text) == (command not in {"init", "check", "worker", "schedule"})
     assert max(map(len, text.splitlines())) <= 100
 

@@ -37,6 +37,11 @@ class App:
         """The module and the attribute, as they were named."""
         return self.source.spec
 
+    @property
+    def module(self) -> str:
+        """The name of its module."""
+        return self.spec.partition(":")[0]
+
     async def processor(self) -> JobProcessor:
         """Return the processor; call what makes it, in the running event loop.
 

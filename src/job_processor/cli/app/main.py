@@ -18,6 +18,7 @@ COMMANDS = {
     "schedule": "Schedule the job NAME of APP, to be run by a worker.",
     "status": "Show workers, counts of jobs, crons, and what is due.",
     "top": "Watch workers, queue, running jobs and rates.",
+    "shell": "Start Python with `processor` set up; `await` works.",
     "kill": "Kill the job ID, whether it waits or runs.",
     "pause": "Pause NAME, or a tag, for all workers.",
     "resume": "End the pause of NAME, or of a tag.",

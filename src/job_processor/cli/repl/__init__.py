@@ -1,0 +1,1 @@
+"""Python with the processor of an application in it: what `shell` starts."""
