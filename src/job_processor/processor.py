@@ -295,8 +295,10 @@ class JobProcessor:
 
         A worker that still runs is forced to stop first, and a `run_job`: their ends are written.
         What hangs is left alone after a while. `setup` opens it again; a memory database is then a
-        new one.
+        new one. The processor's own lifespan closes nothing: it is in use.
         """
+        if self._resources is not None and self._resources.is_calling:
+            return
         if self._loop is not None and self._loop.is_closed():  # its connections went with it
             self._forget_loop()
             self._closed = True
@@ -867,7 +869,11 @@ class JobProcessor:
     def _elsewhere(self) -> Callable[[], JobProcessor]:
         """Return what makes the processor that a lifespan gets in another process."""
         db = self._db if isinstance(self._db, str | None) else self.address
-        return partial(_made_elsewhere, db, self.settings, tuple(self.registry.jobs))
+        jobs = {
+            name: {"tag": its.tag, "exclusive": its.exclusive}
+            for name, its in self.registry.jobs.items()
+        }
+        return partial(_made_elsewhere, db, self.settings, jobs)
 
     async def _end_runs(self, resources: Resources) -> None:
         """Interrupt what `run_job` runs, and leave the lifespan, which may use this to the end."""
@@ -946,10 +952,13 @@ class JobProcessor:
         )
 
 
-def _made_elsewhere(db: str | None, settings: Settings, jobs: tuple[str, ...]) -> JobProcessor:
+def _made_elsewhere(
+    db: str | None, settings: Settings, jobs: Mapping[str, Mapping[str, Any]]
+) -> JobProcessor:
     """Return a processor in the process of a handler: it may schedule these jobs, once set up."""
     options: dict[str, Any] = {each.name: getattr(settings, each.name) for each in fields(settings)}
-    return JobProcessor(db, jobs={name: JobDef(None) for name in jobs}, **options)
+    defined = {name: JobDef(None, **its) for name, its in jobs.items()}
+    return JobProcessor(db, jobs=defined, **options)
 
 
 def is_in_loop() -> bool:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,33 @@ def make_telling_its_loop(**options: Any) -> JobProcessor:
         return type(asyncio.get_running_loop()).__module__.partition(".")[0]
 
     return processor
+
+
+@asynccontextmanager
+async def opened(processor: JobProcessor) -> AsyncIterator[str]:
+    """Tell when it is entered and left."""
+    processor.logger.warning("opened")
+    yield "resources"
+    await asyncio.sleep(0)
+    processor.logger.warning("closed")
+
+
+def make_opening(**options: Any) -> JobProcessor:
+    """Return a processor with a lifespan."""
+    return make(lifespan=opened, **options)
+
+
+@asynccontextmanager
+async def fails(processor: JobProcessor) -> AsyncIterator[None]:
+    """Raise, as what cannot connect does."""
+    if processor.address:
+        raise ConnectionError("no pool")
+    yield
+
+
+def make_unopened() -> JobProcessor:
+    """Return a processor whose lifespan fails."""
+    return make(lifespan=fails)
 
 
 async def make_async() -> JobProcessor:

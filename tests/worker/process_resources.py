@@ -62,10 +62,11 @@ async def lifespan(processor: JobProcessor) -> AsyncIterator[Opened]:
 
 @asynccontextmanager
 async def scheduling(processor: JobProcessor) -> AsyncIterator[JobProcessor]:
-    """Schedule a job by the processor that it gets."""
-    async with processor.twin() as twin:
-        await twin.schedule_job("later")
-    yield processor
+    """Schedule jobs by the processor that it gets."""
+    async with processor:  # in a worker it is set up, and stays so
+        await processor.schedule_job("later")
+        yield processor
+        await processor.schedule_job("later")
 
 
 @contextmanager

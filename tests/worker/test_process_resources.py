@@ -120,14 +120,22 @@ async def test_how_a_handler_ends_is_not_its_affair(processors: Processors, tmp_
 
 
 async def test_it_gets_a_processor_of_the_same_database(processors: Processors) -> None:
-    """It is not set up there: whoever needs that takes a twin, which works in a worker, too."""
-    jobs = {"about": in_process(handlers.about), "later": JobDef(handlers.nothing)}
+    """It is not set up there: a lifespan that schedules enters it, which a worker's may, too."""
+    jobs = {
+        "about": in_process(handlers.about),
+        "later": JobDef(handlers.nothing, exclusive=True, tag="later"),
+    }
     processor = await processors.make(
-        jobs=jobs, lifespan=handlers.scheduling, service="shop", concurrency=3
+        jobs=jobs,
+        lifespan=handlers.scheduling,
+        service="shop",
+        concurrency=3,
+        worker_tags=["none"],
     )
     job = await run(processor, "about")
     assert job.result() == ["shop", 3, ["about", "later"]]
-    assert len((await processor.find_jobs(name="later")).jobs) == 2
+    found = (await processor.find_jobs(name="later")).jobs
+    assert sorted(job.status for job in found) == ["pending", *["skipped"] * 3]
 
 
 async def test_what_was_given_travels_by_value(processors: Processors) -> None:

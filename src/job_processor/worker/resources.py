@@ -62,7 +62,7 @@ class Resources:
         self._runners += runs
         if self.lifespan is None:
             return None
-        if self._is_calling:
+        if self.is_calling:
             raise WorkerStateError("the lifespan cannot run jobs, which need what it yields")
         async with self._changing:  # somebody may be about to leave it
             if self._closed:
@@ -81,7 +81,7 @@ class Resources:
         """
         self._holders -= 1
         self._runners -= runs
-        if self.lifespan is None or self._is_calling:
+        if self.lifespan is None or self.is_calling:
             return
         async with self._changing:
             life = self._life
@@ -127,7 +127,7 @@ class Resources:
             self._life, self.value = None, MISSING
 
     @property
-    def _is_calling(self) -> bool:
+    def is_calling(self) -> bool:
         """True where the lifespan itself runs, which would wait for itself."""
         return self._life is not None and self._life.is_calling
 
