@@ -368,7 +368,7 @@ class JobProcessor:
         InvalidArgumentError where two cannot share the database: an `AsyncDatabase` belongs to one
         loop, one in memory to one processor.
         """
-        if not self._parts.store.abilities.needs_heartbeat or not isinstance(self._db, str | None):
+        if not self._is_shared():
             allowed = "allowed for several event loops is the address of a server or a file"
             raise InvalidArgumentError("db", self._db, allowed)
         twin = copy.copy(self)
@@ -466,16 +466,24 @@ class JobProcessor:
         """Store a job from synchronous code, which waits; return it as it is in the database.
 
         It needs no `setup()`: an event loop in a thread of its own, one for each process, has
-        connections of its own. Raises what `schedule_job` does; JobProcessorError where an event
-        loop runs; InvalidArgumentError for a database that only one event loop can use.
+        connections of its own. A database that only one event loop can use (in memory, or an
+        `AsyncDatabase`) takes it in that loop, from a plain handler for instance. Raises what
+        `schedule_job` does; JobProcessorError where an event loop runs; InvalidArgumentError for
+        such a database while no loop of its own runs.
         """
         if is_in_loop():
             raise JobProcessorError(
                 "an event loop runs here, and would stand still meanwhile; write `await "
                 "….schedule(…)`"
             )
-        from job_processor.jobs.portal import Portal
+        from job_processor.jobs.portal import Portal, call_in
 
+        if self._waiting is not None and self._loop is not None and not self._is_shared():
+
+            async def here() -> SimpleJob:
+                return await intake.schedule(self._ready(), request)
+
+            return call_in(self._loop, here())
         # No lock: a fork may have come while another thread held it.
         portal: Portal = self._portal or vars(self).setdefault("_portal", Portal(self))
         return portal.call(lambda twin: intake.schedule(ready_parts_of(twin), request))
@@ -839,6 +847,10 @@ class JobProcessor:
         if self._loop is not running_loop():
             raise NotSetUpError(_OTHER_LOOP)
         return self._parts
+
+    def _is_shared(self) -> bool:
+        """True when several event loops can use the database: by its address, not in memory."""
+        return self._parts.store.abilities.needs_heartbeat and isinstance(self._db, str | None)
 
     @property
     def _waits(self) -> Waiting:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -20,8 +21,10 @@ from job_processor import (
     JobProcessor,
     JobProcessorError,
     JobStatus,
+    NotSetUpError,
     SimpleJob,
 )
+from job_processor.jobs.portal import call_in
 from tests.processors import Processors
 from tests.worker import process_handlers
 
@@ -201,6 +204,57 @@ def test_from_synchronous_code(tmp_path: Path) -> None:
             assert (await send.wait(job)).result() == "ada"
 
     asyncio.run(work())
+
+
+async def test_from_a_thread_where_one_loop_has_the_database() -> None:
+    """In memory a plain handler schedules in the worker's loop; without that loop it is refused."""
+    processor = JobProcessor("sqlite://")
+
+    @processor.job
+    def send(to: str) -> str:
+        return f"to {to}"
+
+    @processor.job
+    def sign_up(email: str) -> str:
+        return str(send.schedule_sync(to=email).id)
+
+    async with processor:
+        job = await sign_up.schedule(email="ada")
+        await processor.run_worker(burst=True)
+        sent = (await sign_up.wait(job)).result()
+        assert (await send.wait(sent)).result() == "to ada"
+        with pytest.raises(InvalidPayloadError):  # what it raises there is raised here
+            await asyncio.to_thread(send.schedule_sync, 3)  # type: ignore[arg-type]
+    async with processor:
+        pass
+    with pytest.raises(InvalidArgumentError, match="several event loops"):
+        await asyncio.to_thread(send.schedule_sync, "eve")
+    async with processor:  # which leaves nothing half open
+        await send.schedule("bob")
+
+
+def test_a_thread_does_not_wait_for_a_loop_that_ended() -> None:
+    """It gets an error that says so."""
+    loop = asyncio.new_event_loop()
+    stopped = threading.Event()
+
+    async def work() -> None:
+        loop.stop()
+        await asyncio.sleep(3600)
+
+    def serve() -> None:
+        loop.run_forever()
+        stopped.set()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with pytest.raises(NotSetUpError, match="the event loop of the processor ended"):
+        call_in(loop, work())
+    assert stopped.wait(60)
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
 
 
 async def test_bare_and_with_options(processors: Processors) -> None:

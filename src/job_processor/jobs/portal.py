@@ -14,12 +14,14 @@ import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from job_processor.errors import JobProcessorError
+from job_processor.errors import JobProcessorError, NotSetUpError
 from job_processor.tasks import cancel
 
 T = TypeVar("T")
 CLOSE_TIMEOUT = 5.0
 """Seconds that closing takes at the most."""
+LOOK = 1.0
+"""Seconds after which a thread that waits for a loop looks whether that runs on."""
 
 
 class Portal:
@@ -59,6 +61,22 @@ class Portal:
     def close(self) -> None:
         """Give the connections of this process back; a later call makes new ones."""
         _close_here(self._runtimes)
+
+
+def call_in(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
+    """Return what `work` comes to in a loop that runs in another thread; this one waits.
+
+    Raises NotSetUpError when the loop ends meanwhile.
+    """
+    future = asyncio.run_coroutine_threadsafe(work, loop)
+    try:
+        while loop.is_running() and not concurrent.futures.wait([future], LOOK).done:
+            pass
+        if future.done():
+            return future.result()
+    finally:
+        future.cancel()  # where the caller was interrupted, too
+    raise NotSetUpError("the event loop of the processor ended during this call")
 
 
 def _close_here(runtimes: dict[int, _Runtime]) -> None:
@@ -110,11 +128,11 @@ class _Runtime:
 
     def _running(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
+            self._processor, self._setup = self._original.twin(), asyncio.Lock()
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(
                 target=_serve, args=(self._loop,), name="job-client", daemon=True
             )
-            self._processor, self._setup = self._original.twin(), asyncio.Lock()
             self._ready = False
             self._thread.start()
         return self._loop
