@@ -19,6 +19,7 @@ OUTSIDE_DOCS: Final = {
     "SECURITY.md": "security-policy.md",
     "CHANGELOG.md": "changes.md",
     "benchmarks/README.md": "benchmarks.md",
+    "examples/newsletter/README.md": "examples/newsletter/index.md",
 }
 """Pages that have their place elsewhere, where a reader of the code looks for them."""
 
@@ -76,7 +77,10 @@ def code_files() -> list[tuple[Path, str]]:
     return [
         (file, page)
         for file, page in found
-        if file.is_file() and file.stat().st_size and "__pycache__" not in file.parts
+        if file.is_file()
+        and file.stat().st_size
+        and "__pycache__" not in file.parts
+        and file.suffix not in {".md", ".db"}  # pages, and what a program left there
     ]
 
 

@@ -22,6 +22,7 @@ PAGES: Final = tuple(
         ROOT / "README.md",
         ROOT / "README.fr.md",
         ROOT / "ARCHITECTURE.md",
+        ROOT / "examples" / "newsletter" / "README.md",
         *sorted((ROOT / "docs").rglob("*.md")),
     )
 )

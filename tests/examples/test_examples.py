@@ -25,6 +25,8 @@ def test_every_example_is_tested() -> None:
         "retries.py",
         "sync_script.py",
     }
+    folders = {path.name for path in EXAMPLES.iterdir() if path.is_dir()} - {"__pycache__"}
+    assert folders == {"newsletter", "django_shop"}  # the second in tests/integrations/django
 
 
 def test_quickstart(tmp_path: Path) -> None:
