@@ -110,3 +110,8 @@ class JobClient:
 
     def _call(self, call: Callable[[JobProcessor], Coroutine[Any, Any, T]]) -> T:
         return self._portal.call(call)
+
+
+def portal_of(client: JobClient) -> Portal:
+    """Return by what a client calls its processor: for integrations, which ask for more."""
+    return client._portal  # noqa: SLF001  # the one door for those who are no users of it

@@ -20,6 +20,13 @@ JOB_PROCESSOR = {
     "SHUTDOWN_GRACE": 5,
 }
 
+TASKS = {
+    "default": {
+        "BACKEND": "job_processor.integrations.django.TasksBackend",
+        "QUEUES": ["default", "mail"],
+    }
+}
+
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",

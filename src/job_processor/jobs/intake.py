@@ -33,12 +33,18 @@ async def schedule(parts: Parts, request: JobRequest, session: Any = None) -> Si
 
     session: of the transaction that decides whether there is a job.
     """
-    job = _new(parts, request)
+    return await put(parts, new_job(parts, request), request.on_conflict, session)
+
+
+async def put(
+    parts: Parts, job: SimpleJob, on_conflict: OnConflict | None, session: Any = None
+) -> SimpleJob:
+    """Store a job that `new_job` has made, which may be a while ago, as `schedule` does."""
     if session is not None:
-        await _insert_in(parts, session, [job], [request.on_conflict])
+        await _insert_in(parts, session, [job], [on_conflict])
         stored: Job = job
     else:
-        rules = {} if job.unique_key is None else {job.id: request.on_conflict or "return"}
+        rules = {} if job.unique_key is None else {job.id: on_conflict or "return"}
         (stored,) = await insert_or_skip(parts.store, [job], parts.clock, rules)
     if parts.events.listeners.all and stored.id == job.id:
         parts.events.tell_stored([stored])
@@ -54,12 +60,12 @@ async def schedule_all(
     return_jobs: bool,
 ) -> list[SimpleJob]:
     """Store many jobs, a chunk at a time."""
-    make = partial(_new, parts)
+    make = partial(new_job, parts)
     write = partial(_store_chunk, parts, session)
     return await Bulk(make, write, on_progress, keep=return_jobs).run(requests)
 
 
-def _new(parts: Parts, request: JobRequest) -> SimpleJob:
+def new_job(parts: Parts, request: JobRequest) -> SimpleJob:
     """Return a job as this database takes it, with what integrations add."""
     job = make_job(parts, request)
     if parts.stamps:

@@ -39,19 +39,36 @@ class Portal:
 
     def call(self, call: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         """Return what `call` comes to in the loop; interrupting the caller cancels it."""
+        future = self._submit(call)
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError as error:
+            raise _closed() from error
+        except BaseException:
+            future.cancel()
+            raise
+
+    async def call_async(self, call: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+        """Do as `call` does, from another event loop, which goes on meanwhile."""
+        future = self._submit(call)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise _closed() from error
+
+    def _submit(
+        self, call: Callable[[Any], Coroutine[Any, Any, T]]
+    ) -> concurrent.futures.Future[T]:
         pid, future = os.getpid(), None
         while future is None:
             runtime = self._runtimes.get(pid)
             if runtime is None:  # no lock: a fork may have come while another thread held it
                 runtime = self._runtimes.setdefault(pid, _Runtime(self._processor))
             future = runtime.submit(call)
-        try:
-            return future.result()
-        except concurrent.futures.CancelledError as error:
-            raise JobProcessorError("the connections were closed during this call") from error
-        except BaseException:
-            future.cancel()
-            raise
+        return future
 
     @property
     def is_open(self) -> bool:
@@ -77,6 +94,10 @@ def call_in(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
     finally:
         future.cancel()  # where the caller was interrupted, too
     raise NotSetUpError("the event loop of the processor ended during this call")
+
+
+def _closed() -> JobProcessorError:
+    return JobProcessorError("the connections were closed during this call")
 
 
 def _close_here(runtimes: dict[int, _Runtime]) -> None:

@@ -67,6 +67,11 @@ def configuration() -> Configuration:
     return Configuration(options, _autodiscover(given), tuple(_list(given, "MODULES", str)))
 
 
+def has_tasks() -> bool:
+    """True where the settings say who runs Django's tasks: no Django before 6 must have them."""
+    return settings.is_overridden("TASKS") and bool(settings.TASKS)
+
+
 def make_processor(
     found: Configuration, *integrations: Integration, kind: type[JobProcessor] = JobProcessor
 ) -> JobProcessor:

@@ -9,8 +9,14 @@ from typing import Any
 
 from django.utils.module_loading import autodiscover_modules
 
+from job_processor.handlers.abort import AbortSignal
 from job_processor.integrations.django import isolation
-from job_processor.integrations.django.conf import configuration, make_processor, refuse
+from job_processor.integrations.django.conf import (
+    configuration,
+    has_tasks,
+    make_processor,
+    refuse,
+)
 from job_processor.integrations.django.connections import Connections
 from job_processor.processor import JobProcessor
 from job_processor.sync import JobClient
@@ -40,6 +46,16 @@ class ProjectProcessor(JobProcessor):
 
     def _elsewhere(self) -> Callable[[], JobProcessor]:
         return get_processor  # there it is made from the same settings
+
+    async def run_worker(self, signal: AbortSignal | None = None, burst: bool = False) -> None:
+        """Run jobs, crons and Django's tasks, as `JobProcessor.run_worker` does."""
+        if not has_tasks():
+            await super().run_worker(signal, burst)
+            return
+        from job_processor.integrations.django.tasks.discovery import finding  # noqa: PLC0415  # it needs this
+
+        async with finding(self):
+            await super().run_worker(signal, burst)
 
     def _isolate(self) -> None:
         address = isolation.test_database() or self._of_the_site

@@ -1,0 +1,126 @@
+"""How workers find tasks: in the modules `tasks` of all apps, and by the names that are listed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from django.conf import settings
+from django.utils.module_loading import autodiscover_modules, import_string
+
+from job_processor.integrations.django.tasks.backend import TasksBackend
+from job_processor.integrations.django.tasks.interface import InvalidTask, Task, task_backends
+from job_processor.integrations.django.tasks.listing import MODULE
+from job_processor.integrations.django.tasks.names import find_task, may_be_place, parted
+from job_processor.integrations.django.tasks.task import decorated
+from job_processor.jobs.services import names_of
+from job_processor.parts import ready_parts_of
+from job_processor.processor import JobProcessor
+from job_processor.settings import PAUSES_INTERVAL, PAUSES_SWEEP
+from job_processor.store.hints import Hint
+from job_processor.tasks import Trouble, cancel, set_within
+
+
+def load_tasks() -> None:
+    """Import the modules that define tasks, and define their jobs.
+
+    Raises InvalidTaskBackend and InvalidTask.
+    """
+    if _backend() is not None:
+        autodiscover_modules(MODULE)
+        define_decorated()
+
+
+def define_decorated() -> None:
+    """Define the jobs of all tasks that were decorated so far; raises InvalidTask."""
+    backend = _backend()
+    if backend is None:
+        return
+    for task in list(decorated.values()):
+        backend.define(task, task.queue_name)
+
+
+@asynccontextmanager
+async def finding(processor: JobProcessor) -> AsyncIterator[None]:
+    """Let a worker of this processor find tasks, from before it begins until it has ended."""
+    finder = Finder(processor)
+    await finder.trouble.attempt(finder.look)
+    watching = asyncio.create_task(finder.run(), name="tasks of Django")
+    try:
+        yield
+    finally:
+        await cancel([watching])
+
+
+class Finder:
+    """Looks for names that are listed and not defined here; each is looked at once."""
+
+    def __init__(self, processor: JobProcessor) -> None:
+        self._processor = processor
+        self._parts = ready_parts_of(processor)
+        self._none: set[str] = set()
+        """Names of what is no task here."""
+        self._wake = asyncio.Event()
+        self.trouble = Trouble(self._parts.logger, "looking for tasks")
+
+    async def run(self) -> None:
+        """Look after a hint, at most every half second, and now and then without one."""
+        forget = self._parts.store.subscribe(self._on_hint)
+        try:
+            while True:
+                await set_within(self._wake, PAUSES_SWEEP)
+                self._wake.clear()
+                if not await self.trouble.attempt(self.look):
+                    self._wake.set()
+                await asyncio.sleep(PAUSES_INTERVAL)  # hints come in crowds
+        finally:
+            forget()
+
+    async def look(self) -> None:
+        """Define what is a task among the names that are listed; raises StoreError."""
+        define_decorated()
+        listed = await names_of(self._parts.store, self._parts.settings.service)
+        registry = self._parts.registry
+        for name in listed - self._none:
+            if name not in registry.jobs and name not in registry.crons:
+                self._define(name)
+
+    def _on_hint(self, hint: Hint) -> None:
+        if hint & Hint.SETTINGS:
+            self._wake.set()
+
+    def _define(self, name: str) -> None:
+        """Define the jobs of a name, where that is one of a task; what is none is let be."""
+        place, queue_name = parted(name)
+        backend = _backend()
+        task = _found(place)
+        if task is None or backend is None:
+            self._none.add(name)
+            return
+        try:
+            backend.define(task, queue_name or task.queue_name)
+        except InvalidTask as error:
+            self._none.add(name)
+            self._parts.logger.warning("%s", error)
+
+
+def _found(place: str) -> Task | None:
+    """Return the task at a place; None: there is none. Jobs of other names are listed, too."""
+    if not may_be_place(place):
+        return None
+    try:
+        return find_task(place)
+    except InvalidTask:
+        return None
+
+
+def _backend() -> TasksBackend | None:
+    """Return the first backend of the settings that is ours."""
+    for alias, params in settings.TASKS.items():
+        kind = import_string(params["BACKEND"])
+        if isinstance(kind, type) and issubclass(kind, TasksBackend):
+            backend = task_backends[alias]
+            assert isinstance(backend, TasksBackend)  # noqa: S101  # it is made of that class
+            return backend
+    return None
