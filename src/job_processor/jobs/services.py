@@ -65,6 +65,11 @@ async def listings(store: Store, now: datetime, kept: timedelta) -> dict[str, Li
     return latest
 
 
+async def names_of(store: Store, service: str) -> set[str]:
+    """Return the names that a service has listed and that are kept still."""
+    return set(_listed(service, (await store.settings.all(KIND)).get(service)))
+
+
 def _listed(service: str, setting: Setting | None) -> dict[str, Listing]:
     entries = [] if setting is None else setting["names"]
     return {each["name"]: Listing(service, each["at"], each.get("tag")) for each in entries}
@@ -73,8 +78,3 @@ def _listed(service: str, setting: Setting | None) -> dict[str, Listing]:
 def _entry(name: str, listing: Listing) -> Setting:
     entry: Setting = {"name": name, "at": listing.at}
     return entry if listing.tag is None else {**entry, "tag": listing.tag}
-
-
-async def names_of(store: Store, service: str) -> set[str]:
-    """Return the names that a service has listed and that are kept still."""
-    return set(_listed(service, (await store.settings.all(KIND)).get(service)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import pytest
@@ -14,10 +15,12 @@ from django.test import override_settings
 from django.test.runner import DiscoverRunner
 
 from job_processor import JobStatus
+from job_processor.cli.supervise import stopping
 from job_processor.integrations.django.checks import check_database
 from job_processor.jobs.chunks import Request
 from tests.examples.programs import TIMEOUT, environment
 from tests.integrations.django.conftest import PROJECT, Shop
+from tests.processors import WAIT
 
 
 @pytest.mark.slow
@@ -60,6 +63,25 @@ def test_the_tests_of_the_project() -> None:
     suite = DiscoverRunner(verbosity=0, interactive=False)
     assert suite.build_suite(["shop.tests"]).countTestCases() == 2
     assert suite.run_tests(["shop.tests"]) == 0
+
+
+def test_a_worker_leaves_the_program_that_called_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends no process that goes on, such as that of tests, for a thread that lives in it."""
+    left: list[int] = []
+    monkeypatch.setattr(stopping, "_leave_hard", left.append)
+    shop.client.schedule_job("count", {"confirmed": True})
+    free = threading.Event()
+    living = threading.Thread(target=free.wait, args=(WAIT,))
+    living.start()
+    try:
+        call_command("job_processor", "worker", "--burst")
+    finally:
+        free.set()
+        living.join()
+    assert left == []
+    assert [job.status for job in shop.jobs("count")] == [JobStatus.FINISHED]
 
 
 def test_commands_know_the_project(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:

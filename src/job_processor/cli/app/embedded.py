@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import typer
@@ -13,18 +14,35 @@ from job_processor.cli.app.later import loaded
 from job_processor.cli.app.main import app as commands
 from job_processor.cli.app.streams import prepare_streams
 
+program_goes_on: ContextVar[bool] = ContextVar("job_processor_program_goes_on", default=False)
+"""True where the process is not ours to end: the program that called goes on afterwards."""
+
 
 def run(
-    arguments: Sequence[str], *, prog_name: str, app: str, db: str, prefix: str | None = None
+    arguments: Sequence[str],
+    *,
+    prog_name: str,
+    app: str,
+    db: str,
+    prefix: str | None = None,
+    goes_on: bool = False,
 ) -> int:
     """Run a command; return its exit code.
 
     app: APP of the commands that take one, whose arguments do not have it.
     db, prefix: of the others, where they are not given.
+    goes_on: the program has more to do afterwards, as tests have.
     """
+    token = program_goes_on.set(goes_on)
+    try:
+        return _run(arguments, prog_name, app, {"app": app, "db": db, "prefix": prefix})
+    finally:
+        program_goes_on.reset(token)
+
+
+def _run(arguments: Sequence[str], prog_name: str, app: str, options: dict[str, str | None]) -> int:
     root = typer.main.get_command(commands)
     named = _below(root).get(arguments[0]) if arguments else None
-    options = {"app": app, "db": db, "prefix": prefix}
     defaults = {} if named is None else {arguments[0]: _defaults(named, options)}
     prepare_streams()
     try:

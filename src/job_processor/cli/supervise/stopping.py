@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from signal import SIGTERM, Signals
 
+from job_processor.cli.app.embedded import program_goes_on
 from job_processor.cli.app.failing import FAILED
 from job_processor.cli.supervise.signals import obeyed
 from job_processor.handlers.abort import AbortController, AbortSignal
@@ -149,8 +150,13 @@ class Leaving:
         asyncio.get_running_loop().set_default_executor(self._threads)  # ours: it can be left
 
     async def check(self, code: int, stopper: Stopper) -> None:
-        """Return when nothing is left that could hold the process up; else leave with `code`."""
+        """Return when nothing is left that could hold the process up; else leave with `code`.
+
+        Where the program goes on, what is left is its own affair.
+        """
         self._threads.shutdown(wait=False, cancel_futures=True)
+        if program_goes_on.get():
+            return
         deadline = time.monotonic() + max(min(_LINGER, stopper.left - _LINGER), _SHORTLY)
         left = await _living_tasks(deadline) + _living_threads(deadline)
         if left:

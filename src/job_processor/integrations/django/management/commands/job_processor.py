@@ -36,6 +36,7 @@ class Command(BaseCommand):
             app=_APP,
             db=database(),
             prefix=configuration().options.get("collection_prefix"),
+            goes_on=not vars(self).get("_called_from_command_line", False),
         )
         if code:
             raise SystemExit(code)
