@@ -24,6 +24,7 @@ TASKS = {
     "default": {
         "BACKEND": "job_processor.integrations.django.TasksBackend",
         "QUEUES": ["default", "mail"],
+        "OPTIONS": {"RETRY": 3},
     }
 }
 

@@ -73,6 +73,10 @@ def _board(shop: Shop, db_url: str | None) -> Iterator[Board]:
     finally:
         shop.client.close()
         undo()
+        jobs = shop.processor.registry.jobs
+        for name in [name for name in jobs if "@" in name]:  # of queues that a test made up
+            del jobs[name]
+        shop.processor.registry._served.clear()
 
 
 @pytest.fixture

@@ -7,8 +7,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import django
+
 from job_processor import Retry, RetryLater
 from job_processor.integrations.django.tasks.interface import TaskResult
+from job_processor.integrations.django.tasks.task import JobTask
 
 try:
     from django.tasks import task
@@ -20,8 +23,17 @@ plain: Any = task
 
 
 def with_options(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Decorate a task with options of ours, before Django 6.1 by its class, as that does then."""
-    return lambda function: plain(**options)(function)
+    """Decorate a task with options of ours, which the decorator of Django 6.0 does not take."""
+    if django.VERSION[:2] != (6, 0):
+        decorated: Callable[[Callable[..., Any]], Any] = plain(**options)
+        return decorated
+    usual: dict[str, Any] = {
+        "priority": 0,
+        "backend": "default",
+        "queue_name": "default",
+        "run_after": None,
+    }
+    return lambda function: JobTask(func=function, **usual, **options)
 
 
 began = threading.Event()
@@ -120,9 +132,9 @@ def always() -> None:
     raise RefusedError("never")
 
 
-@with_options(retry=1)
+@task()
 def later() -> None:
-    raise RetryLater("foo: it is too early", delay=0)
+    raise RetryLater("later: not yet", delay=3600)
 
 
 @with_options(exclusive=True)

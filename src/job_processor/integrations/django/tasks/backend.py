@@ -119,17 +119,8 @@ class TasksBackend(BaseTaskBackend):
         """Return the job for a task; raise InvalidTask, and TypeError for its arguments."""
         self.validate_task(task)
         original = original_of(task)
-        name = self.define(original, task.queue_name)
+        name = define_task(self, original, task.queue_name)
         return request_for(task, original, name, (args, kwargs), self._of_jobs)
-
-    def define(self, original: Task, queue_name: str) -> str:
-        """Define the jobs of a task in a queue; return their name. Raises InvalidTask."""
-        backend = original.get_backend()
-        usual = backend.of_tasks if isinstance(backend, TasksBackend) else self.of_tasks
-        try:
-            return define(original, queue_name, usual)
-        except DefinitionError as error:
-            raise InvalidTask(f"Task {original.module_path!r}: {error}") from error
 
     def _enqueue_on_commit(self, task: Task, request: JobRequest, using: str) -> TaskResult:
         """Store a job once the transaction commits; its id is known before."""
@@ -145,6 +136,22 @@ class TasksBackend(BaseTaskBackend):
 
         transaction.on_commit(store, using=using)
         return result
+
+
+def define_task(backend: TasksBackend, original: Task, queue_name: str) -> str:
+    """Define the jobs of a task in a queue, unless they are; return their name.
+
+    original: the task as it is at its place, whose own backend says what holds for it. backend:
+        says so where that is not one of ours.
+
+    Raises InvalidTask.
+    """
+    own = original.get_backend()
+    usual = (own if isinstance(own, TasksBackend) else backend).of_tasks
+    try:
+        return define(original, queue_name, usual)
+    except DefinitionError as error:
+        raise InvalidTask(f"Task {original.module_path!r}: {error}") from error
 
 
 def _portal() -> Portal:

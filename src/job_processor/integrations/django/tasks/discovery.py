@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from django.conf import settings
 from django.utils.module_loading import autodiscover_modules, import_string
 
-from job_processor.integrations.django.tasks.backend import TasksBackend
+from job_processor.integrations.django.tasks.backend import TasksBackend, define_task
 from job_processor.integrations.django.tasks.interface import InvalidTask, Task, task_backends
 from job_processor.integrations.django.tasks.listing import MODULE
 from job_processor.integrations.django.tasks.names import find_task, may_be_place, parted
@@ -38,7 +38,7 @@ def define_decorated() -> None:
     if backend is None:
         return
     for task in list(decorated.values()):
-        backend.define(task, task.queue_name)
+        define_task(backend, task, task.queue_name)
 
 
 @asynccontextmanager
@@ -99,7 +99,7 @@ class Finder:
             self._none.add(name)
             return
         try:
-            backend.define(task, queue_name or task.queue_name)
+            define_task(backend, task, queue_name or task.queue_name)
         except InvalidTask as error:
             self._none.add(name)
             self._parts.logger.warning("%s", error)
