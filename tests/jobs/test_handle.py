@@ -120,6 +120,12 @@ async def test_options_collide_with_no_field(processors: Processors) -> None:
     assert (one.priority, one.unique_key, two.priority, two.unique_key) == (3, "k", 3, None)
     with pytest.raises(InvalidArgumentError, match="did you mean 'priority'"):
         plan.options(priorty=3)  # type: ignore[call-arg]  # what is tested
+    for name, line in (
+        ("countdown", r"timedelta\(seconds=…\)"),
+        ("eta", r"datetime\(…, tzinfo=UTC"),
+    ):
+        with pytest.raises(InvalidArgumentError, match=f"write scheduled_for={line}"):
+            plan.options(**{name: 5})  # type: ignore[arg-type]  # what is tested
     with pytest.raises(InvalidArgumentError, match="it runs here and now"):
         await later.run(1)
 
@@ -284,6 +290,7 @@ async def test_bare_and_with_options(processors: Processors) -> None:
     [
         ({"retri": 2}, r"write retry=Retry\(max_attempts=5\)"),
         ({"max_retries": 2}, "write retry="),
+        ({"time_limit": 30}, r"write max_runtime_in_minutes=5, or max_runtime=timedelta\("),
         ({"queue": "x"}, 'write tag="emails"'),
         ({"timeout": 2}, "write max_runtime"),
         ({"priority": 2}, r"send\.options\(priority=5\)"),

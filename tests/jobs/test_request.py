@@ -179,6 +179,24 @@ async def test_an_expiry_that_is_none_is_refused(processors: Processors, expires
     assert (await processor.find_jobs()).jobs == ()
 
 
+@pytest.mark.parametrize(
+    ("scheduled_for", "line"),
+    [
+        (5, r"write timedelta\(seconds=5\) for that many from now"),
+        (0.5, r"write timedelta\(seconds=0.5\)"),
+        (datetime(2030, 1, 1), r"it has no time zone: write datetime\(…, tzinfo=UTC\)"),  # noqa: DTZ001
+        (True, r"or None \(now\)$"),
+    ],
+)
+async def test_a_time_that_is_none_is_told_how_to_write_it(
+    processors: Processors, scheduled_for: Any, line: str
+) -> None:
+    """A number of seconds, and a time without a zone, are answered with the line that is meant."""
+    processor = await processors.make(jobs={"double": JobDef(nothing)})
+    with pytest.raises(InvalidArgumentError, match=line):
+        await processor.schedule_job("double", scheduled_for=scheduled_for)
+
+
 async def test_low_priorities_do_not_starve(processors: Processors) -> None:
     """With `ageing`, what has waited longer is taken before what has a higher priority."""
     ran: list[int] = []

@@ -32,7 +32,7 @@ _ELSEWHERE = {
 _WRITTEN = {
     "retry": "retry=Retry(max_attempts=5)",
     "tag": 'tag="emails"',
-    "max_runtime_in_minutes": "max_runtime_in_minutes=5",
+    "max_runtime_in_minutes": "max_runtime_in_minutes=5, or max_runtime=timedelta(seconds=30)",
     "timezone": 'timezone="Europe/Paris"',
     "discard_result": "discard_result=True",
     "exclusive": "exclusive=True",

@@ -38,6 +38,11 @@ T = TypeVar("T")
 Payload: TypeAlias = Mapping[str, Any] | None
 _ELSEWHERE = ("delay", "apply_async", "enqueue", "kiq", "defer", "send", "perform_async")
 """What other packages call it."""
+_WHEN = {
+    **dict.fromkeys(("countdown", "delay", "defer_by", "schedule_in"), "timedelta(seconds=…)"),
+    **dict.fromkeys(("eta", "run_at", "run_after", "scheduled_at"), "datetime(…, tzinfo=UTC)"),
+}
+"""What other packages call the time of a job, and how it is written here."""
 
 
 class ScheduleOptions(TypedDict, total=False):
@@ -307,6 +312,8 @@ class PlainJobHandle(PayloadHandle[Payload, R_co], Generic[R_co]):
 
 def _allowed(name: str) -> str:
     known = list(ScheduleOptions.__annotations__)
+    if name in _WHEN:
+        return f"write scheduled_for={_WHEN[name]}; allowed are {', '.join(known)}"
     near = difflib.get_close_matches(name, known, 1)
     meant = f"did you mean {near[0]!r}? " if near else ""
     return f"{meant}allowed are {', '.join(known)}"

@@ -195,6 +195,13 @@ def _moment(scheduled_for: When, now: datetime, argument: str = "scheduled_for")
             return truncate(scheduled_for)
     except OverflowError as error:
         raise InvalidArgumentError(argument, scheduled_for, allowed) from error
-    if isinstance(scheduled_for, datetime):
-        allowed = "it has no time zone; " + allowed
-    raise InvalidArgumentError(argument, scheduled_for, allowed)
+    raise InvalidArgumentError(argument, scheduled_for, allowed + _meant(scheduled_for))
+
+
+def _meant(value: object) -> str:
+    """Return the line that is meant by what is no time here."""
+    if isinstance(value, datetime):
+        return "; it has no time zone: write datetime(…, tzinfo=UTC)"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"; write timedelta(seconds={value}) for that many from now"
+    return ""
