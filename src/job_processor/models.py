@@ -119,6 +119,19 @@ class Attempt:
             object.__setattr__(self, "error", storable(self.error))
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of a handler, or its sleep: what later runs of the job find done."""
+
+    name: str
+    """Numbered from the second of its name on: `ship`, `ship:2`."""
+    started_at: datetime
+    ended_at: datetime
+    result: Any = None
+    until: datetime | None = None
+    """Of a sleep: when it is over; None: it is none."""
+
+
 @dataclass(frozen=True, kw_only=True)  # without slots: see `make`
 class BaseJob:
     """What a simple job and a cron task have in common."""
@@ -149,6 +162,8 @@ class BaseJob:
     """What its runs have told of themselves; None when nothing."""
     state_saved: datetime | None = field(default=None, compare=False)
     """The run that saved a state last: its `updated_at`, the moment of its claim."""
+    steps: tuple[Step, ...] = ()
+    """The steps of its handler that are done, and its sleeps, in the order of their ends."""
 
     @property
     def progress(self) -> Progress | None:
@@ -172,6 +187,14 @@ class BaseJob:
         if self.status is not JobStatus.FINISHED:
             raise JobFailed(self.name, self.id, self.status.value, output.error)
         return output.result
+
+    @property
+    def sleeps_until(self) -> datetime | None:
+        """Until when its handler sleeps; None: it does not."""
+        if self.status is not JobStatus.PENDING:
+            return None
+        due = self.scheduled_for
+        return next((step.until for step in self.steps if step.until == due), None)
 
     @property
     def settled(self) -> bool:

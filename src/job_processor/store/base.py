@@ -30,6 +30,7 @@ from job_processor.models import (
     Notes,
     Registrations,
     SimpleJob,
+    Step,
     Vitals,
     WorkerInfo,
     occurrence_id,
@@ -277,6 +278,14 @@ class Runs(Desk, ABC):
         """
 
     @abstractmethod
+    async def save_step(self, job: Job, step: Step) -> bool:
+        """Running, under the job's worker and at its attempt → the same, with one step more.
+
+        False when it was taken away. A repetition after a lost reply leaves the step as it is. It
+        stays until the job is sent round again from its beginning.
+        """
+
+    @abstractmethod
     async def state(self, job_id: ObjectId) -> Any:
         """Return the state that was saved last; None when none was, or there is no such job."""
 
@@ -468,21 +477,26 @@ class History(Desk, ABC):
     async def count_matching(self, query: JobQuery, cap: int) -> int:
         """Return how many jobs a selection has, exact up to `cap`, whatever its `limit`."""
 
-    async def requeue(self, job_id: ObjectId, now: datetime) -> Job | None:
+    async def requeue(
+        self, job_id: ObjectId, now: datetime, *, from_beginning: bool = False
+    ) -> Job | None:
         """Settled → pending, due now, as if it had never run; its history of attempts stays.
 
-        Its notes and its saved state go.
+        Its notes and its saved state go. Its steps stay, unless it has finished or begins
+        `from_beginning`.
 
         None when it is not settled, or there is none. Raises JobConflictError when it is exclusive
         and another one of its name is active.
         """
-        job = await self._requeue(job_id, now)
+        job = await self._requeue(job_id, now, from_beginning)
         if job is not None:
             self._tell(Hint.WORK, None)
         return job
 
     @abstractmethod
-    def _requeue(self, job_id: ObjectId, now: datetime) -> Awaitable[Job | None]: ...
+    def _requeue(
+        self, job_id: ObjectId, now: datetime, from_beginning: bool
+    ) -> Awaitable[Job | None]: ...
 
     async def delete(self, job_ids: Collection[ObjectId]) -> set[ObjectId]:
         """Present and not running → absent; return which are gone now and were there."""

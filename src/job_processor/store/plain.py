@@ -1,4 +1,4 @@
-"""Outputs, attempts and notes in plain values, as a database keeps them within a job, and back.
+"""Outputs, attempts, notes and steps in plain values, as a database keeps them within a job, and back.
 
 Read leniently: what another writer has left there takes nothing down.
 """
@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from job_processor.clock import EPOCH
-from job_processor.models import Attempt, LogLine, Notes, Output, Progress, SkipMetadata
+from job_processor.models import Attempt, LogLine, Notes, Output, Progress, SkipMetadata, Step
 from job_processor.store.lenient import (
     fields_of,
     id_of,
@@ -53,6 +53,19 @@ def plain_notes(notes: Notes) -> dict[str, Any]:
     }
 
 
+def plain_step(step: Step) -> dict[str, Any]:
+    """Return a step that is done; its name is a value, since it may be any text."""
+    plain: dict[str, Any] = {
+        "name": step.name,
+        "started_at": step.started_at,
+        "ended_at": step.ended_at,
+        "result": step.result,
+    }
+    if step.until is not None:
+        plain["until"] = step.until
+    return plain
+
+
 def output_of(value: object) -> Output | None:
     """Return what a run left; None where it is no mapping."""
     if not isinstance(value, Mapping):
@@ -89,6 +102,25 @@ def attempts_of(value: object) -> tuple[Attempt, ...]:
         )
         for each in map(fields_of, list_of(value))
     )
+
+
+def steps_of(value: object) -> tuple[Step, ...]:
+    """Return the steps that are done.
+
+    Of a name the first counts: the others are repetitions of its write, whose reply was lost.
+    """
+    found: dict[str, Step] = {}
+    for each in map(fields_of, list_of(value)):
+        name = text_of(each.get("name", ""))
+        if name not in found:
+            found[name] = Step(
+                name=name,
+                started_at=moment(each.get("started_at")) or EPOCH,
+                ended_at=moment(each.get("ended_at")) or EPOCH,
+                result=each.get("result"),
+                until=moment(each.get("until")),
+            )
+    return tuple(found.values())
 
 
 def notes_of(value: object) -> Notes | None:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from job_processor.clock import LAST_MOMENT
-from job_processor.models import Job, JobStatus, Notes, Progress, SimpleJob
+from job_processor.models import Job, JobStatus, Notes, Progress, SimpleJob, Step
 from job_processor.store import Store
 from job_processor.store.rollups import Rollup
 from tests.desks import verbs
@@ -45,6 +45,7 @@ WRITES: dict[str, Call] = {
     "queue.claim": lambda store, job: store.queue.claim(claim(10, now=LATER)),
     "runs.save_notes": lambda store, job: store.runs.save_notes([(job, NOTES)]),
     "runs.save_state": lambda store, job: store.runs.save_state(job, {"row": 7}),
+    "runs.save_step": lambda store, job: store.runs.save_step(job, Step("a", LATER, LATER)),
     "history.requeue": lambda store, job: store.history.requeue(job.id, LATER),
     "runs.move": lambda store, job: store.runs.move(WORKER, OTHER_WORKER),
     "kills.kill_waiting": lambda store, job: store.kills.kill_waiting(job.id, LATER),

@@ -10,7 +10,7 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.errors import StoreRefusedError
-from job_processor.models import Job, JobStatus, Notes
+from job_processor.models import Job, JobStatus, Notes, Step
 from job_processor.redaction import Redaction
 from job_processor.store.base import Runs
 from job_processor.store.requests import Settlement, Verdict
@@ -61,6 +61,18 @@ class DictionaryRuns(OnTables, Runs):
                 return False
             tables.states[job.id] = copy
             tables.jobs.write(replace(held, state_saved=held.updated_at))
+            return True
+
+    async def save_step(self, job: Job, step: Step) -> bool:
+        """Add a step to those of a run, unless it has one of this name."""
+        kept = replace(step, result=storable(step.result))
+        async with self._connection as tables:
+            held = _held(tables, job)
+            if held is None:
+                return False
+            known = any(each.name == step.name for each in held.steps)
+            steps = held.steps if known else (*held.steps, kept)
+            tables.jobs.write(replace(held, steps=steps, state_saved=held.updated_at))
             return True
 
     async def state(self, job_id: ObjectId) -> Any:

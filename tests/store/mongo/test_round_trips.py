@@ -34,6 +34,7 @@ COSTS: dict[str, list[str]] = {
     "intake.replace": ["update"],
     "runs.save_notes": ["update"],
     "runs.save_state": ["update"],
+    "runs.save_step": ["update"],
     "history.requeue": ["update"],
     "kills.kill_waiting": ["update"],
     "kills.request": ["update", "insert"],

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from bson import ObjectId
 
-from job_processor.models import Notes
+from job_processor.models import Notes, Step
 from job_processor.store.mongo import MongoStore
 from job_processor.store.requests import JobQuery
 from job_processor.store.rollups import Rollup
@@ -27,6 +27,7 @@ WRITES: Mapping[str, Call] = {
     "intake.replace": lambda store: store.intake.replace(_KEYED, simple()),
     "runs.save_notes": lambda store: store.runs.save_notes([(_RUN, Notes())]),
     "runs.save_state": lambda store: store.runs.save_state(_RUN, 1),
+    "runs.save_step": lambda store: store.runs.save_step(_RUN, Step("a", NOW, NOW)),
     "history.requeue": lambda store: store.history.requeue(ObjectId(), NOW),
     "kills.kill_waiting": lambda store: store.kills.kill_waiting(ObjectId(), NOW),
     "kills.request": lambda store: store.kills.request(ObjectId(), WORKER, NOW),

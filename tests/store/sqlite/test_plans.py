@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from job_processor.models import JobStatus, Notes
+from job_processor.models import JobStatus, Notes, Step
 from job_processor.store.requests import JobQuery
 from job_processor.store.sqlite import SqliteStore
 from tests.samples import NOW, WORKER, claim, end, occurrence, settled, simple
@@ -141,6 +141,10 @@ VERBS: dict[str, tuple[Verb, set[str]]] = {
     ),
     "runs.save_state": (
         lambda s: s.runs.save_state(simple("resize", worker_id=WORKER), 1),
+        {BY_ID},
+    ),
+    "runs.save_step": (
+        lambda s: s.runs.save_step(simple("resize", worker_id=WORKER), Step("a", NOW, NOW)),
         {BY_ID},
     ),
     "runs.state": (lambda s: s.runs.state(ObjectId()), {BY_ID}),

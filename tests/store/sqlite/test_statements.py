@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from job_processor.models import Notes
+from job_processor.models import Notes, Step
 from job_processor.store import Store
 from job_processor.store.rollups import Rollup
 from tests.samples import LATER, NOW, WORKER, claim, cron, end, retry, run, simple, worker
@@ -33,6 +33,7 @@ COSTS: dict[str, tuple[Call, str]] = {
     ),
     "runs.save_notes": (lambda s, j: s.runs.save_notes([(j, Notes())]), "BEGIN UPDATE COMMIT"),
     "runs.save_state": (lambda s, j: s.runs.save_state(j, {"row": 1}), "UPDATE"),
+    "runs.save_step": (lambda s, j: s.runs.save_step(j, Step("a", LATER, LATER)), "UPDATE"),
     "runs.state": (lambda s, j: s.runs.state(j.id), "SELECT"),
     "history.requeue": (lambda s, j: s.history.requeue(j.id, LATER), "BEGIN UPDATE COMMIT"),
     "kills.kill_waiting": (lambda s, j: s.kills.kill_waiting(j.id, LATER), "BEGIN UPDATE COMMIT"),

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from job_processor import StoreSetupError
+from job_processor.models import Step
 from job_processor.store.sqlite import SqliteStore, schema
-from tests.samples import simple
+from tests.samples import NOW, claim, simple
 
-STEP = ("ALTER TABLE job_processor_jobs ADD COLUMN mood TEXT DEFAULT 'good'",)
+STEP = ("ALTER TABLE {tables.jobs} ADD COLUMN mood TEXT DEFAULT 'good'",)
 
 
 async def make(path: Path) -> None:
@@ -40,10 +42,13 @@ def moods(path: Path) -> list[str]:
         return [mood for (mood,) in connection.execute("SELECT mood FROM job_processor_jobs")]
 
 
-def come_to_version_2(monkeypatch: pytest.MonkeyPatch, *statements: str) -> None:
+PRESENT = schema.VERSION
+
+
+def come_to_next_version(monkeypatch: pytest.MonkeyPatch, *statements: str) -> None:
     """Let this installation be one that knows a version more."""
-    monkeypatch.setattr(schema, "VERSION", 2)
-    monkeypatch.setitem(schema._MIGRATIONS, 2, statements)
+    monkeypatch.setattr(schema, "VERSION", PRESENT + 1)
+    monkeypatch.setitem(schema._MIGRATIONS, PRESENT + 1, statements)
 
 
 async def test_every_version_has_its_step() -> None:
@@ -75,21 +80,21 @@ async def test_an_older_version_is_brought_up_to_date(
     ours = simple()
     await store.intake.insert([ours])
     await store.close()
-    come_to_version_2(monkeypatch, *STEP)
+    come_to_next_version(monkeypatch, *STEP)
     stores = [SqliteStore(path) for _ in range(5)]
     await asyncio.gather(*(each.setup() for each in stores))
     assert await stores[0].history.get(ours.id) == ours
     for each in stores:
         await each.close()
-    assert version(path) == 2
+    assert version(path) == PRESENT + 1
     assert moods(path) == ["good"]
 
 
 async def test_new_tables_need_no_step(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A new file is made as the present version has it."""
-    come_to_version_2(monkeypatch, "this is no statement")
+    come_to_next_version(monkeypatch, "this is no statement")
     await make(path)
-    assert version(path) == 2
+    assert version(path) == PRESENT + 1
 
 
 async def test_a_step_that_fails_leaves_all_as_it_was(
@@ -97,12 +102,32 @@ async def test_a_step_that_fails_leaves_all_as_it_was(
 ) -> None:
     """A step happens whole or not at all, so the older installation can go on."""
     await make(path)
-    come_to_version_2(monkeypatch, *STEP, "this is no statement")
+    come_to_next_version(monkeypatch, *STEP, "this is no statement")
     store = SqliteStore(path)
     with pytest.raises(StoreSetupError, match="syntax error") as caught:
         await store.setup()
     await store.close()
     assert str(path) in str(caught.value)
-    assert version(path) == 1
+    assert version(path) == PRESENT
     with pytest.raises(sqlite3.OperationalError, match="no such column"):
         moods(path)
+
+
+async def test_a_file_of_the_first_version_keeps_steps(path: Path) -> None:
+    """What was made before there were steps is served as any other, and keeps its jobs."""
+    store = SqliteStore(path)
+    await store.setup()
+    ours = simple()
+    await store.intake.insert([ours])
+    await store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE job_processor_jobs DROP COLUMN steps")
+    set_version(path, 1)
+    store = SqliteStore(path)
+    await store.setup()
+    assert await store.history.get(ours.id) == ours
+    (run,) = await store.queue.claim(claim())
+    assert await store.runs.save_step(run, Step("charge", NOW, NOW, 7))
+    assert await store.history.get(ours.id) == replace(run, steps=(Step("charge", NOW, NOW, 7),))
+    await store.close()
+    assert version(path) == PRESENT

@@ -39,6 +39,8 @@ from job_processor.store.plain import (
     plain_attempts,
     plain_notes,
     plain_output,
+    plain_step,
+    steps_of,
 )
 
 Document: TypeAlias = dict[str, Any]
@@ -79,6 +81,8 @@ def job_document(job: Job) -> Document:
         document["unique_key"] = job.unique_key
         if job.unique_until is not None:
             document["unique_until"] = job.unique_until
+    if job.steps:
+        document["steps"] = [plain_step(step) for step in job.steps]
     return document | own_fields(job)
 
 
@@ -126,6 +130,7 @@ def to_job(document: Mapping[str, Any]) -> Job:
         "attempts": attempts_of(document.get("attempts")),
         "notes": notes_of(document.get("notes")),
         "state_saved": moment(document.get("state_saved")),
+        "steps": steps_of(steps) if (steps := document.get("steps")) else (),
     }
     if document["type"] == "simple":
         fields["payload"] = document.get("payload")

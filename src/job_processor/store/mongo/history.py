@@ -271,7 +271,9 @@ class MongoHistory(MongoDesk, History):
                 counts.append(NameCount(key["name"], key["type"], status, each["count"]))
         return counts
 
-    async def _requeue(self, job_id: ObjectId, now: datetime) -> Job | None:
+    async def _requeue(
+        self, job_id: ObjectId, now: datetime, from_beginning: bool
+    ) -> Job | None:
         """Settled → pending, due now; None when it is not settled."""
         settled = {
             "_id": job_id,
@@ -279,7 +281,7 @@ class MongoHistory(MongoDesk, History):
             "status": {"$in": SETTLED_STATUSES},
         }
         try:
-            document = await update_then_find(self._jobs, settled, _to_waiting(now))
+            document = await update_then_find(self._jobs, settled, _to_waiting(now, from_beginning))
         except DuplicateKeyError as error:
             if not is_conflict(_details(error)):
                 told = f"job {job_id} cannot be retried: {not_ours(error.details or {})}"
@@ -340,10 +342,12 @@ def _count_pipelines(
             ]
 
 
-def _to_waiting(now: datetime) -> list[Document]:
+def _to_waiting(now: datetime, from_beginning: bool) -> list[Document]:
     """Return what makes a settled job as new; the planned time of an occurrence is kept."""
     is_occurrence = {"$eq": ["$type", "cron_task"]}
     planned = {"$ifNull": ["$planned_for", "$scheduled_for"]}
+    is_done = {"$eq": ["$status", "finished"]}
+    steps = {"$cond": [is_done, "$$REMOVE", {"$ifNull": ["$steps", "$$REMOVE"]}]}
     return [
         {
             "$set": {
@@ -356,6 +360,7 @@ def _to_waiting(now: datetime) -> list[Document]:
                 "output": None,
                 "planned_for": {"$cond": [is_occurrence, planned, "$$REMOVE"]},
                 "sync": {"$cond": [is_occurrence, "$$REMOVE", False]},
+                "steps": "$$REMOVE" if from_beginning else steps,
             }
         },
         {"$unset": ["attempt", "crashes", "expires_at", "notes", "state", "state_saved"]},

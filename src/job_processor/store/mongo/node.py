@@ -34,7 +34,7 @@ from job_processor.store.node import NodeSide, Survey, ValidatorOwner
 
 _OWN_FIELDS = (
     *("attempt", "attempts", "crashes", "expires_at", "notes", "planned_for", "priority"),
-    *("state", "state_saved", "traceparent", "unique_key", "unique_until"),
+    *("state", "state_saved", "steps", "traceparent", "unique_key", "unique_until"),
 )
 """What a job of ours may have and the Node package's validator refuses."""
 

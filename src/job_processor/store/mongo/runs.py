@@ -13,7 +13,7 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError, WriteError
 
 from job_processor.errors import StoreRefusedError
-from job_processor.models import Job, Notes
+from job_processor.models import Job, Notes, Step
 from job_processor.redaction import Redaction
 from job_processor.store.base import Runs
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
@@ -36,7 +36,7 @@ from job_processor.store.mongo.hinting import IndexHint
 from job_processor.store.mongo.indexes import RUNNING_BY_WORKER
 from job_processor.store.mongo.summaries import shown_fields, to_summary
 from job_processor.store.mongo.whole import find_one_whole, find_whole
-from job_processor.store.plain import plain_notes, plain_output
+from job_processor.store.plain import plain_notes, plain_output, plain_step
 from job_processor.store.requests import Settlement, Verdict
 from job_processor.store.summaries import JobSummary
 
@@ -188,9 +188,17 @@ class MongoRuns(MongoDesk, Runs):
 
     async def save_state(self, job: Job, state: Any) -> bool:
         """Running, under its worker and at its attempt → the same, with this state."""
+        saved = {"state": state, "state_saved": job.updated_at}
+        return await self._keep(job, {"$set": saved})
+
+    async def save_step(self, job: Job, step: Step) -> bool:
+        """Running, under its worker and at its attempt → the same, with one step more."""
+        added = {"$push": {"steps": plain_step(step)}, "$set": {"state_saved": job.updated_at}}
+        return await self._keep(job, added)
+
+    async def _keep(self, job: Job, change: Document) -> bool:
         try:
-            saved = {"state": state, "state_saved": job.updated_at}
-            result = await self._jobs.update_one(_fence(job), {"$set": saved})
+            result = await self._jobs.update_one(_fence(job), change)
         except WriteError as error:
             if is_refused_by_validator(error):
                 raise StoreRefusedError(_why({"code": error.code})) from error

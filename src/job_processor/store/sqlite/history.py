@@ -113,6 +113,7 @@ class SqliteHistory(SqliteDesk, History):
             UPDATE {jobs} SET status='pending', updated_at=max(updated_at, ?1), scheduled_for=?1,
                 started_at=NULL, ended_at=NULL, worker_id=NULL, output=NULL, attempt=1, crashes=0,
                 sync=0, notes=NULL, state=NULL,
+                steps=CASE WHEN ?3 OR status='finished' THEN NULL ELSE steps END,
                 extra=json_remove(extra, '$.expires_at', '$.state_saved'),
                 planned_for=CASE type WHEN 'cron_task' THEN coalesce(planned_for, scheduled_for) END
             WHERE id=?2 AND {SETTLED} RETURNING {COLUMNS}"""
@@ -304,11 +305,16 @@ class SqliteHistory(SqliteDesk, History):
 
     @transaction
     def _requeue(
-        self, connection: sqlite3.Connection, job_id: ObjectId, now: datetime
+        self,
+        connection: sqlite3.Connection,
+        job_id: ObjectId,
+        now: datetime,
+        from_beginning: bool,
     ) -> Job | None:
         """Let a settled job wait again; None when it is not settled, or there is none."""
         try:
-            rows = connection.execute(self._wait_again, (to_ms(now), job_id.binary)).fetchall()
+            values = (to_ms(now), job_id.binary, from_beginning)
+            rows = connection.execute(self._wait_again, values).fetchall()
         except sqlite3.IntegrityError as error:
             raise JobConflictError.of(job_id) from error
         if not rows:

@@ -69,7 +69,7 @@ class SqliteIntake(SqliteDesk, Intake):
         self._replace_holder = f"""
             UPDATE {jobs} SET payload=?, scheduled_for=?, priority=?, updated_at=?, extra=?,
                 attempt=1, crashes=0, started_at=NULL, worker_id=NULL, output=NULL, notes=NULL,
-                state=NULL
+                state=NULL, steps=NULL
             WHERE id=? AND status='pending' AND unique_key=? AND unique_until IS ?
                 AND updated_at<=?4"""
 

@@ -5,7 +5,7 @@ Rows are read by position, since a claim under load does little else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from json.encoder import encode_basestring
 from typing import Any, TypeAlias
@@ -21,6 +21,7 @@ from job_processor.models import (
     Notes,
     Output,
     SimpleJob,
+    Step,
     make,
 )
 from job_processor.store.lenient import (
@@ -36,6 +37,8 @@ from job_processor.store.plain import (
     plain_attempts,
     plain_notes,
     plain_output,
+    plain_step,
+    steps_of,
 )
 from job_processor.store.sqlite.codec import decode, encode
 
@@ -44,7 +47,7 @@ Row: TypeAlias = tuple[Any, ...]
 COLUMNS = (
     "id,type,name,status,payload,scheduled_for,created_at,updated_at,started_at,ended_at,"
     "worker_id,output,exclusive,attempt,crashes,sync,sentry_id,planned_for,extra,priority,"
-    "unique_key,unique_until,notes"
+    "unique_key,unique_until,notes,steps"
 )
 """Those of a job, in the order of its row."""
 
@@ -95,6 +98,7 @@ def to_row(job: Job) -> Row:
         unique_key,
         optional_ms(unique_until),
         encode_notes(job.notes),
+        encode_steps(job.steps),
     )
 
 
@@ -122,6 +126,7 @@ def _to_plain_row(job: Job) -> Row | None:
         or job.attempts
         or job.output is not None
         or job.notes is not None
+        or job.steps
         or job.started_at is not None
         or job.ended_at is not None
         or job.worker_id is not None
@@ -185,6 +190,7 @@ def _job(row: Row, from_ms: Callable[[int], datetime], decode: Callable[[str], A
         unique_key,
         unique_until,
         notes,
+        steps,
     ) = row
     fields = {
         "id": ObjectId(job_id),
@@ -203,6 +209,7 @@ def _job(row: Row, from_ms: Callable[[int], datetime], decode: Callable[[str], A
         "attempts": (),
         "priority": priority,
         "notes": None if notes is None else notes_of(decode(notes)),
+        "steps": () if steps is None else steps_of(decode(f"[{steps}]")),
     }
     if kind == "simple":
         fields["expires_at"] = None
@@ -242,6 +249,11 @@ def _decode_extra(text: str, decode: Callable[[str], Any]) -> dict[str, Any]:
 def encode_notes(notes: Notes | None) -> str | None:
     """Return what a run has told as JSON text; None when it told nothing."""
     return None if notes is None else encode(plain_notes(notes))
+
+
+def encode_steps(steps: Iterable[Step]) -> str | None:
+    """Return steps as JSON texts with commas between them, to which one more is just added."""
+    return ",".join(encode(plain_step(step)) for step in steps) or None
 
 
 def encode_output(output: Output | None) -> str | None:

@@ -13,9 +13,10 @@ from bson import ObjectId
 
 from job_processor import models
 from job_processor.clock import to_ms
-from job_processor.models import CronTask, Job, Notes
+from job_processor.models import CronTask, Job, Notes, Step
 from job_processor.redaction import Redaction
 from job_processor.store.base import Runs
+from job_processor.store.plain import plain_step
 from job_processor.store.requests import Settlement, Verdict
 from job_processor.store.sqlite.batches import write_storable
 from job_processor.store.sqlite.codec import decode, encode
@@ -65,6 +66,11 @@ class SqliteRuns(SqliteDesk, Runs):
         self._keep_state = f"""
             UPDATE {jobs}
             SET state=?, extra=json_set(coalesce(extra, '{{}}'), '$.state_saved', json(?))
+            WHERE {fence}"""
+        self._keep_step = f"""
+            UPDATE {jobs}
+            SET steps=coalesce(steps || ',', '') || ?,
+                extra=json_set(coalesce(extra, '{{}}'), '$.state_saved', json(?))
             WHERE {fence}"""
         self._kept_state = f"SELECT state FROM {jobs} WHERE id=?"
         self._written = f"""
@@ -147,6 +153,13 @@ class SqliteRuns(SqliteDesk, Runs):
         """Write the state of a run; False when it was taken away."""
         values = (encode(state), encode(job.updated_at), *_fence(job))
         return connection.execute(self._keep_state, values).rowcount == 1
+
+    @verb
+    @call
+    def save_step(self, connection: sqlite3.Connection, job: Job, step: Step) -> bool:
+        """Add a step to those of a run; False when it was taken away."""
+        values = (encode(plain_step(step)), encode(job.updated_at), *_fence(job))
+        return connection.execute(self._keep_step, values).rowcount == 1
 
     @verb
     @call

@@ -14,7 +14,7 @@ from job_processor.store.sqlite.errors import is_busy
 from job_processor.store.sqlite.location import BUSY_TIMEOUT
 from job_processor.store.sqlite.tables import ACTIVE, AT_REST, HOLDING, RUNNING, WAITING, Tables
 
-VERSION = 1
+VERSION = 2
 """Of the schema below. A step to a later one is added to `_MIGRATIONS`."""
 
 OLDEST_SQLITE = (3, 37, 0)  # the first with STRICT tables
@@ -44,7 +44,8 @@ _COLUMNS = {
         unique_key TEXT,
         unique_until INTEGER,
         notes TEXT,
-        state TEXT""",
+        state TEXT,
+        steps TEXT""",
     "crons": """
         name TEXT NOT NULL PRIMARY KEY,
         id BLOB NOT NULL,
@@ -98,8 +99,10 @@ _INDEXES = {
     "open_kills": ("UNIQUE ", "signals", "(job_id, worker_id) WHERE ack=0"),
 }
 
-_MIGRATIONS: dict[int, tuple[str, ...]] = {}
-"""Statements that lead to a version from the one before it."""
+_MIGRATIONS: dict[int, tuple[str, ...]] = {
+    2: ("ALTER TABLE {tables.jobs} ADD COLUMN steps TEXT",),
+}
+"""Statements that lead to a version from the one before it, with the names of the tables to fill in."""
 
 
 def setup(connection: sqlite3.Connection, tables: Tables, address: str, is_file: bool) -> None:
@@ -114,7 +117,7 @@ def setup(connection: sqlite3.Connection, tables: Tables, address: str, is_file:
         _create(connection, tables)
     for version in range((found or VERSION) + 1, VERSION + 1):
         for statement in _MIGRATIONS[version]:
-            connection.execute(statement)
+            connection.execute(statement.format(tables=tables))
     for index in index_statements(tables):
         connection.execute(index)
     # Even where it is there: a file that may only be read is found out now, not by a first job.
