@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         Progress,
         SimpleJob,
         SkipMetadata,
+        Step,
         TypedJob,
         Vitals,
     )
@@ -126,6 +127,7 @@ __all__ = [
     "SimpleJob",
     "SkipMetadata",
     "Snooze",
+    "Step",
     "StoreError",
     "StoreRefusedError",
     "StoreSetupError",
@@ -153,7 +155,7 @@ _HOMES = {  # all others are errors
     "jobs.pauses": "Pauses",
     "jobs.request": "JobRequest",
     "models": "Attempt Cron CronTask Job JobStatus LogLine Notes Output Progress SimpleJob "
-    "SkipMetadata TypedJob Vitals",
+    "SkipMetadata Step TypedJob Vitals",
     "node.migration": "MigrationReport",
     "ops.check": "Finding",
     "processor": "JobProcessor init_job_processor",

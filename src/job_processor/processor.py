@@ -615,13 +615,18 @@ class JobProcessor:
         (did,) = await actions.kill(self._ready(), [object_id(job_id)])
         return did.result()
 
-    async def retry_job(self, job_id: ObjectId | str) -> Job:
+    async def retry_job(self, job_id: ObjectId | str, *, from_beginning: bool = False) -> Job:
         """Send a settled job round again, now, with all its attempts; return it pending.
+
+        from_beginning: do all of its steps again. Else it goes on after those that it has done,
+            unless it has finished.
 
         Raises JobNotFoundError, JobStateError when it is not settled, and JobConflictError when it
         is exclusive and another one of its name is active.
         """
-        (did,) = await actions.retry(self._ready(), [object_id(job_id)])
+        (did,) = await actions.retry(
+            self._ready(), [object_id(job_id)], from_beginning=from_beginning
+        )
         return did.result()
 
     async def delete_job(self, job_id: ObjectId | str) -> None:
@@ -639,18 +644,27 @@ class JobProcessor:
         job_ids: Iterable[ObjectId | str] | None = None,
         *,
         on_progress: Callable[[int], object] | None = None,
+        from_beginning: bool = False,
         **selection: Any,
     ) -> Acted:
         """Retry, kill or delete many jobs: those of `job_ids`, or those of a selection.
 
         action: `retry`, `kill` or `delete`.
+        from_beginning: of `retry`: do all of their steps again, as `retry_job` does.
         on_progress: called after each 500 jobs with the number that was looked at so far.
         selection: what `find_jobs` takes to select. Jobs that come meanwhile are left alone.
 
         Returns what was done. Jobs to which it cannot be done (to retry what waits, to delete what
         runs) are left as they are and counted. Raises InvalidArgumentError.
         """
-        return await actions.act(self._ready(), action, job_ids, selection, on_progress)
+        return await actions.act(
+            self._ready(),
+            action,
+            job_ids,
+            selection,
+            on_progress,
+            from_beginning=from_beginning,
+        )
 
     # --- crons, pauses and workers --------------------------------------------------------------
 

@@ -17,13 +17,17 @@ from job_processor.errors import InvalidArgumentError
 Duration: TypeAlias = float | timedelta
 """A number of the unit that its name or its docs say, or a timedelta."""
 
-Unit: TypeAlias = Literal["seconds", "minutes", "days"]
+Unit: TypeAlias = Literal["seconds", "minutes", "hours", "days"]
 
 CLAIM_NAMES = 50
 """Names in one claim: MongoDB merges at most 200 index scans before it sorts in memory."""
 
 SETTLE_BATCH = 500
 """Outcomes in one write."""
+
+STEPS_BYTES = 1_000_000
+"""Bytes of all steps of a job: each claim reads them, and a payload of 15 MiB leaves room for them
+in the 16 MiB of a document."""
 
 LONE_TRIES = 5
 """Writes of one outcome that fail by no error of the database, before the least is written."""

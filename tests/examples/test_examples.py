@@ -22,6 +22,7 @@ def test_every_example_is_tested() -> None:
         "tags.py",
         "csv_import.py",
         "fastapi_app.py",
+        "orders.py",
         "retries.py",
         "sync_script.py",
     }
@@ -71,6 +72,18 @@ def test_retries(tmp_path: Path) -> None:
         "  attempt 2 failed: too many requests",
         "pay: errored at attempt 1",
         "pay, sent round again: paid 7",
+    ]
+
+
+def test_orders(tmp_path: Path) -> None:
+    """The worker after a killed one goes on after the last step, and charges nothing again."""
+    assert run("orders.py", tmp_path) == [
+        "the first worker was killed: True",
+        "charge: receipt for 30.0",
+        "cool off: slept",
+        "ship: a book is on its way",
+        "ship:2: a pen is on its way",
+        "finished, charged 1 time",
     ]
 
 

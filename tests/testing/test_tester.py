@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from job_processor import (
+    Context,
     InvalidArgumentError,
     InvalidPayloadError,
     JobDef,
@@ -264,3 +265,40 @@ def test_a_clock_goes_ahead_only(call: Any, message: str) -> None:
     """What is no time, and what lies behind, is refused with what is allowed."""
     with pytest.raises(InvalidArgumentError, match=message):
         call(MovableClock(START))
+
+
+async def test_sleeps_are_skipped() -> None:
+    """Each is slept to its end, by a clock that moves as far; others wait until it is moved."""
+    processor = JobProcessor("sqlite://")
+    began: list[datetime] = []
+
+    @processor.job
+    async def order(hours: int, context: Context) -> int:
+        began.append(context.job.updated_at)
+        for _ in range(hours):
+            await context.sleep(hours=1)
+        return hours
+
+    async with in_memory(processor, START) as tester:
+        await order.schedule_many([{"hours": hours} for hours in (2, 3)])
+        await order.options(scheduled_for=timedelta(days=1)).schedule(hours=0)
+        assert await tester.drain() == []
+        ended = await tester.drain(skip_sleeps=True)
+        assert sorted(job.result() for job in ended) == [2, 3]
+        assert tester.clock.now() == START + timedelta(hours=3)
+        assert len(began) == 3 + 4
+
+
+async def test_a_handler_that_sleeps_for_ever_is_no_end() -> None:
+    """It is told as any other that does not end."""
+    processor = JobProcessor("sqlite://")
+
+    @processor.job
+    async def order(context: Context) -> None:
+        while True:
+            await context.sleep(hours=1)
+
+    async with in_memory(processor) as tester:
+        await order.schedule()
+        with pytest.raises(JobTimeoutError):
+            await tester.drain(0.5, skip_sleeps=True)

@@ -22,7 +22,7 @@ from typing import Any
 
 import structlog
 
-from job_processor import AbortSignal, Context, Job, RetryLater, SimpleJob
+from job_processor import AbortSignal, Context, Job, PayloadError, RetryLater, SimpleJob
 from job_processor.integrations.logs import add_job
 
 
@@ -302,3 +302,52 @@ def flood_and_die() -> None:
     threading.Timer(0.05, kill_itself).start()
     while True:
         logging.getLogger("flood").warning("x" * 5_000)
+
+
+def order_in_steps(file: str, context: Context) -> Any:
+    """Note in a file what is done, in two attempts and after a sleep."""
+
+    def note(line: str) -> str:
+        with Path(file).open("a") as lines:
+            lines.write(f"{line} {context.step_key.partition(':')[2]}\n")
+        return line
+
+    charged = context.step_sync("charge", note, "charged")
+    if context.attempt == 1:
+        raise ValueError("no stock")
+    context.sleep_sync("cool off", hours=1)
+    return [charged, *(context.step_sync("ship", note, "shipped") for _ in range(2))]
+
+
+async def order_in_steps_async(file: str, context: Context) -> Any:
+    """Do the same, some of it at once."""
+
+    async def note(line: str) -> str:
+        with Path(file).open("a") as lines:
+            lines.write(f"{line} {context.step_key.partition(':')[2]}\n")
+        return line
+
+    charged = await context.step("charge", note, "charged")
+    if context.attempt == 1:
+        raise ValueError("no stock")
+    await context.sleep("cool off", hours=1)
+    shipped = (context.step("ship", note, "shipped") for _ in range(2))
+    return [charged, *await asyncio.gather(*shipped)]
+
+
+def swallow_a_sleep(context: Context) -> str:
+    """Return although it was to leave."""
+    with suppress(BaseException):
+        context.sleep_sync(hours=1)
+    return "too early"
+
+
+def misuse_steps(context: Context) -> list[str]:
+    """Return what is said of what cannot be kept."""
+    told = []
+    for result in (object(), "x" * 600_000, "y" * 600_000):
+        try:
+            context.step_sync("much", lambda result=result: result)
+        except PayloadError as error:
+            told.append(str(error))
+    return told

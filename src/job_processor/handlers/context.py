@@ -1,19 +1,29 @@
-"""What a handler may tell and keep while it runs."""
+"""What a handler may tell and keep while it runs, and what it does once."""
 
 from __future__ import annotations
 
 import math
+import threading
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from job_processor.errors import InvalidArgumentError, NotSetUpError
 from job_processor.handlers.abort import AbortSignal
 from job_processor.handlers.resources import LIFESPAN_TO_WRITE, MISSING
-from job_processor.settings import LOG_LINE_LIMIT, MESSAGE_LIMIT
+from job_processor.settings import LOG_LINE_LIMIT, MESSAGE_LIMIT, Duration
 from job_processor.texts import told
 
-if TYPE_CHECKING:  # it is handed through
-    from job_processor.models import Job
+if TYPE_CHECKING:  # it is handed through, and few handlers have steps
+    from job_processor.handlers.retries import Retry
+    from job_processor.handlers.steps import Steps
+    from job_processor.models import Job, Step
+
+T = TypeVar("T")
+
+_BEGINNING = threading.Lock()
+"""Held while the steps of a run begin: its threads may do so at once."""
 
 
 class Recorder(ABC):
@@ -35,6 +45,26 @@ class Recorder(ABC):
     def save_sync(self, state: Any) -> None:
         """The same, from a thread that is not the event loop's."""
 
+    @abstractmethod
+    async def keep(self, step: Step) -> None:
+        """Write a step that has ended; return once it is in the database."""
+
+    @abstractmethod
+    def keep_sync(self, step: Step) -> None:
+        """The same, from a thread that is not the event loop's."""
+
+    @abstractmethod
+    def check_steps(self) -> None:
+        """Raise SharedDatabaseError where the database cannot keep steps."""
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """Return the present, by the clock of the worker."""
+
+    @abstractmethod
+    def leave(self, until: datetime) -> None:
+        """Take that the handler leaves now, to come back then; never blocks."""
+
 
 class Context:
     """A run, for its handler: a parameter named `context` gets it.
@@ -43,7 +73,7 @@ class Context:
     given in memory and return. It is written at most once a second, and at the end.
     """
 
-    __slots__ = ("_recorder", "_resources", "job", "signal", "state")
+    __slots__ = ("_recorder", "_resources", "_steps", "job", "signal", "state")
 
     def __init__(
         self,
@@ -62,6 +92,7 @@ class Context:
         died, by the one before; None when nothing was."""
         self._recorder = recorder
         self._resources = resources
+        self._steps: Steps | None = None
 
     @property
     def resources(self) -> Any:
@@ -103,3 +134,109 @@ class Context:
         """Do as `save` does, in a plain handler: return once it is in the database."""
         self._recorder.save_sync(state)
         self.state = state
+
+    # --- steps ----------------------------------------------------------------------------------
+
+    @property
+    def step_key(self) -> str:
+        """The idempotency key of the step whose function asks: the job's id and the step's name.
+
+        The same in each run of the job. Raises InvalidArgumentError outside of a step.
+        """
+        return self._of_run.key
+
+    @overload
+    def step(
+        self,
+        name: str,
+        function: Callable[..., Awaitable[T]],
+        *arguments: Any,
+        retry: Retry | int | None = None,
+        **keywords: Any,
+    ) -> Coroutine[Any, Any, T]: ...
+    @overload
+    def step(
+        self,
+        name: str,
+        function: Callable[..., T],
+        *arguments: Any,
+        retry: Retry | int | None = None,
+        **keywords: Any,
+    ) -> Coroutine[Any, Any, T]: ...
+    def step(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *arguments: Any,
+        retry: Retry | int | None = None,
+        **keywords: Any,
+    ) -> Coroutine[Any, Any, Any]:
+        """Call a function once, however often the job is run; return its result, once it is kept.
+
+        A run that follows gets that result without a call. Of several steps of one name, those
+        after the first are numbered, in the order of the calls: `ship`, `ship:2`, `ship:3`.
+
+        function: async, or a plain one, which runs in a thread; called with the arguments that
+            follow. Its result may be what a result of a job may be.
+        retry: how often, and after which pauses, it is called again here when it raises; None: what
+            it raises is raised at once.
+
+        Raises InvalidArgumentError, PayloadError when the result cannot be kept, and AbortedError
+        when the run was taken away from this worker: nothing is kept then.
+        """
+        return self._of_run.step(name, function, arguments, keywords, retry)
+
+    def step_sync(
+        self,
+        name: str,
+        function: Callable[..., T],
+        *arguments: Any,
+        retry: Retry | int | None = None,
+        **keywords: Any,
+    ) -> T:
+        """Do as `step` does, in a plain handler."""
+        result: T = self._of_run.step_sync(name, function, arguments, keywords, retry)
+        return result
+
+    def sleep(
+        self,
+        name: str | None = None,
+        *,
+        seconds: Duration | None = None,
+        minutes: Duration | None = None,
+        hours: Duration | None = None,
+        until: datetime | None = None,
+    ) -> Coroutine[Any, Any, None]:
+        """Leave the handler, and its slot, until a time; the job is then run again.
+
+        Until when is kept the first time; the run that follows goes on here once it has come, and
+        finds the steps before it done. It counts as no attempt.
+
+        name: under which it stands among the steps, "sleep" unless it is given.
+        until: an aware datetime, in place of how long.
+
+        Raises InvalidArgumentError. What leaves the handler is no Exception: let it pass.
+        """
+        return self._of_run.sleep(name, seconds, minutes, hours, until)
+
+    def sleep_sync(
+        self,
+        name: str | None = None,
+        *,
+        seconds: Duration | None = None,
+        minutes: Duration | None = None,
+        hours: Duration | None = None,
+        until: datetime | None = None,
+    ) -> None:
+        """Do as `sleep` does, in a plain handler."""
+        self._of_run.sleep_sync(name, seconds, minutes, hours, until)
+
+    @property
+    def _of_run(self) -> Steps:
+        """The steps of this run, from the first on."""
+        with _BEGINNING:
+            if self._steps is None:
+                from job_processor.handlers.steps import Steps  # noqa: PLC0415  # see above
+
+                self._steps = Steps(self.job, self.signal, self._recorder)
+            return self._steps

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from bson import ObjectId
@@ -49,14 +50,19 @@ async def kill(parts: Parts, job_ids: Sequence[ObjectId]) -> list[Did]:
     return [await _kill(parts, job_id) for job_id in job_ids]
 
 
-async def retry(parts: Parts, job_ids: Sequence[ObjectId]) -> list[Did]:
+async def retry(
+    parts: Parts, job_ids: Sequence[ObjectId], *, from_beginning: bool = False
+) -> list[Did]:
     """Send settled ones round again, now, with all their attempts.
+
+    They go on after the steps that they have done, unless they finished or are to begin
+    `from_beginning`.
 
     What was asked of the run that has ended is done with; what is asked from then on holds, and a
     kill that comes in between wins: the job is then returned as killed.
     """
     await parts.store.kills.acknowledge(job_ids)
-    did = [await _requeue(parts, job_id) for job_id in job_ids]
+    did = [await _requeue(parts, job_id, from_beginning) for job_id in job_ids]
     waiting = [each.job for each in did if each.job is not None]
     parts.events.tell_stored(waiting)
     late = await obey_kills(parts, [job.id for job in waiting])
@@ -90,9 +96,10 @@ async def _kill(parts: Parts, job_id: ObjectId) -> Did:
     return Did(job)
 
 
-async def _requeue(parts: Parts, job_id: ObjectId) -> Did:
+async def _requeue(parts: Parts, job_id: ObjectId, from_beginning: bool) -> Did:
+    now = parts.clock.now()
     try:
-        waiting = await parts.store.history.requeue(job_id, parts.clock.now())
+        waiting = await parts.store.history.requeue(job_id, now, from_beginning=from_beginning)
     except JobConflictError as error:
         return Did(refusal=error)
     if waiting is not None:
@@ -207,7 +214,9 @@ class Acted:
     """Jobs to which it could not be done."""
 
 
-_DOING: Mapping[str, Callable[[Parts, Sequence[ObjectId]], Awaitable[list[Did]]]] = {
+Do: TypeAlias = Callable[[Parts, Sequence[ObjectId]], Awaitable[list[Did]]]
+
+_DOING: Mapping[str, Do] = {
     "retry": retry,
     "kill": kill,
     "delete": delete,
@@ -220,10 +229,13 @@ async def act(
     job_ids: Iterable[ObjectId | str] | None,
     selection: dict[str, Any],
     on_progress: Callable[[int], object] | None,
+    *,
+    from_beginning: bool = False,
 ) -> Acted:
     """Do one thing to many jobs: to those of `job_ids`, or to those of a selection.
 
-    Raises InvalidArgumentError for another action, and for both or none of the two.
+    Raises InvalidArgumentError for another action, for both or none of the two, and for
+    `from_beginning` with another action than `retry`.
     """
     if action not in _DOING:
         allowed = "allowed are 'retry', 'kill' and 'delete'"
@@ -231,7 +243,11 @@ async def act(
     if (job_ids is None) == (not selection):
         allowed = "allowed is one of the two: job_ids, or what find_jobs takes"
         raise InvalidArgumentError("job_ids", job_ids, allowed)
-    acting = _Acting(parts, action, on_progress)
+    if from_beginning and action != "retry":
+        allowed = "allowed is it with the action 'retry' alone"
+        raise InvalidArgumentError("from_beginning", from_beginning, allowed)
+    do = partial(retry, from_beginning=True) if from_beginning else _DOING[action]
+    acting = _Acting(parts, do, on_progress)
     if job_ids is not None:
         return await acting.on([object_id(each, "job_ids") for each in job_ids])
     query = query_of(parts.registry, **selection)
@@ -242,12 +258,10 @@ async def act(
 class _Acting:
     """Does one action to jobs, a step of them at a time."""
 
-    def __init__(
-        self, parts: Parts, action: Action, on_progress: Callable[[int], object] | None
-    ) -> None:
+    def __init__(self, parts: Parts, do: Do, on_progress: Callable[[int], object] | None) -> None:
         self._parts = parts
         self._store = parts.store
-        self._do = _DOING[action]
+        self._do = do
         self._on_progress = on_progress
 
     async def on(self, job_ids: Sequence[ObjectId]) -> Acted:

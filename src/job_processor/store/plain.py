@@ -1,4 +1,4 @@
-"""Outputs, attempts, notes and steps in plain values, as a database keeps them within a job, and back.
+"""Outputs, attempts, notes, steps: plain values, as a database keeps them in a job, and back.
 
 Read leniently: what another writer has left there takes nothing down.
 """

@@ -14,7 +14,8 @@ from job_processor.models import SimpleJob
 
 _FIELDS = {
     "retry": "attempt, attempts",
-    "context": "notes, state",
+    "context": "notes, state, steps",
+    "step": "steps",
     "priority": "priority",
     "expires_at": "expires_at",
     "unique_key": "unique_key, unique_until",

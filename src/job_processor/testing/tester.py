@@ -39,14 +39,21 @@ class JobTester:
         self.resources: Any = None
         """What handlers get as such, to the end of the test."""
 
-    async def drain(self, timeout: float = DRAIN_TIMEOUT) -> list[Job]:
+    async def drain(
+        self, timeout: float = DRAIN_TIMEOUT, *, skip_sleeps: bool = False
+    ) -> list[Job]:
         """Run all that is due by the clock, and what comes due by that; return what ended.
 
         Retries and jobs for later wait until the clock is moved. A job that fails is returned as
-        such: `job.result()` raises its error. Raises JobTimeoutError after `timeout` seconds.
+        such: `job.result()` raises its error.
+
+        skip_sleeps: when nothing is due any more, move the clock to the end of the next
+            `context.sleep`, and go on, until no handler sleeps.
+
+        Raises JobTimeoutError after `timeout` seconds.
         """
         before = len(self.events)
-        worker = asyncio.create_task(self.processor.run_worker(burst=True))
+        worker = asyncio.create_task(self._work(skip_sleeps=skip_sleeps))
         try:
             await asyncio.wait([worker], timeout=timeout)
             if not worker.done():
@@ -58,6 +65,22 @@ class JobTester:
         worker.result()
         ended = (event.job for event in self.events[before:])
         return [job for job in ended if job is not None and job.settled]
+
+    async def _work(self, *, skip_sleeps: bool) -> None:
+        await self.processor.run_worker(burst=True)
+        while skip_sleeps and (until := await self._next_end_of_a_sleep()) is not None:
+            self.clock.move_to(until)
+            await self.processor.run_worker(burst=True)
+
+    async def _next_end_of_a_sleep(self) -> datetime | None:
+        """Return when the first handler that sleeps is to go on; None: none sleeps."""
+        ends: list[datetime] = []
+        page = await self.processor.find_jobs(status=JobStatus.PENDING)
+        while True:
+            ends += [job.sleeps_until for job in page.jobs if job.sleeps_until is not None]
+            if page.next is None:
+                return min((end for end in ends if end > self.clock.now()), default=None)
+            page = await self.processor.find_jobs(status=JobStatus.PENDING, after=page.next)
 
     def scheduled(self, name: str | None = None) -> list[Job]:
         """Return the jobs that were scheduled so far, as they then were; of one name, or all."""

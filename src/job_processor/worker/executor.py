@@ -27,6 +27,7 @@ from job_processor.handlers.abort import AbortReason
 from job_processor.handlers.around import Managers
 from job_processor.handlers.callables import attempt
 from job_processor.handlers.definitions import Definition
+from job_processor.handlers.steps import Suspended, suspended_until
 from job_processor.hooks import Call
 from job_processor.models import Job, JobStatus, make
 from job_processor.parts import Parts
@@ -282,7 +283,9 @@ class Executor:
             return unreadable(failure, at, elapsed)
 
     def _outcome(self, run: Run, ending: Ending, at: datetime, elapsed: float) -> Outcome | None:
-        run.error = ending.error if run.reason is None else None
+        ending = self._left(run, ending)
+        sleeps = suspended_until(ending.error) is not None
+        run.error = ending.error if run.reason is None and not sleeps else None
         outcome = classify(
             run.job,
             run.definition,
@@ -293,6 +296,23 @@ class Executor:
             lives_on=ending.error is not None and run.lives_on,
         )
         return None if outcome is None else self._storable(run, outcome)
+
+    def _left(self, run: Run, ending: Ending) -> Ending:
+        """Return how a handler ended; one that was to leave, and returned all the same, has left.
+
+        What it returned is not what it would after its sleep.
+        """
+        until = run.notebook.left_until if run.notebook is not None else None
+        if until is None or ending.error is not None:
+            return ending
+        self._logger.warning(
+            "job %r (%s): its handler went on after context.sleep() had left it; what it returned "
+            "is dropped, and it runs again after the sleep. Let what sleep raises pass: catch "
+            "Exception, neither BaseException nor everything, and return from no `finally`",
+            run.job.name,
+            run.job.id,
+        )
+        return Ending(error=Suspended(until))
 
     def _storable(self, run: Run, outcome: Outcome) -> Outcome:
         """Return the outcome with what the run told, and a result that the store can hold.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -14,9 +15,10 @@ from job_processor.errors import AbortedError, NotSetUpError
 from job_processor.events import Event, EventKind
 from job_processor.handlers.abort import AbortReason
 from job_processor.handlers.context import Context, Recorder
-from job_processor.models import LogLine, Notes, Progress
+from job_processor.models import LogLine, Notes, Progress, Step
 from job_processor.parts import Parts
 from job_processor.settings import LOG_LINES, NOTES_INTERVAL
+from job_processor.store.refusals import refuse
 from job_processor.tasks import Trouble, is_of_input, persist
 from job_processor.values import normalize
 from job_processor.worker.gate import Gate
@@ -103,7 +105,7 @@ class Scribe:
 
 
 class Notebook(Recorder):
-    """What one run has told. Everything but `save` may be called from any thread."""
+    """What one run has told. Everything but `save` and `keep` may be called from any thread."""
 
     def __init__(self, scribe: Scribe, run: Run, loop: asyncio.AbstractEventLoop) -> None:
         self.run = run
@@ -115,6 +117,8 @@ class Notebook(Recorder):
         self._unwritten = False
         self.alone = False
         """True once it failed together with others, and may be why."""
+        self.left_until: datetime | None = None
+        """Until when its handler sleeps, once it was told to leave."""
 
     def progress(self, fraction: float, message: str | None) -> None:
         """Take how far the run has come."""
@@ -154,17 +158,50 @@ class Notebook(Recorder):
         """Write a state; return once it is in the database."""
         plain = normalize(state, "state")
 
-        async def write() -> bool:
-            async with self._scribe.gate.shared():
-                return await self._scribe.store.runs.save_state(self.run.job, plain)
-
-        if self.run.concluded or not await persist(write, self._scribe.logger, "saved state"):
-            raise AbortedError(AbortReason.LOST)
-        self.run.cleared = True
+        runs = self._scribe.store.runs
+        await self._write(lambda: runs.save_state(self.run.job, plain), "saved state")
 
     def save_sync(self, state: Any) -> None:
         """Write a state from another thread."""
         asyncio.run_coroutine_threadsafe(self.save(state), self._loop).result()
+
+    async def keep(self, step: Step) -> None:
+        """Write a step; return once it is in the database, and in the job of the run."""
+        runs = self._scribe.store.runs
+        await self._write(lambda: runs.save_step(self.run.job, step), "step")
+        self.run.job = replace(self.run.job, steps=(*self.run.job.steps, step))
+
+    def keep_sync(self, step: Step) -> None:
+        """Write a step from another thread."""
+        asyncio.run_coroutine_threadsafe(self.keep(step), self._loop).result()
+
+    async def _write(self, write: Callable[[], Awaitable[bool]], what: str) -> None:
+        """Write what the run keeps, as soon as the database takes it.
+
+        Raises AbortedError where the run was taken away.
+        """
+
+        async def write_as_ours() -> bool:
+            async with self._scribe.gate.shared():
+                return await write()
+
+        if self.run.concluded or not await persist(write_as_ours, self._scribe.logger, what):
+            raise AbortedError(AbortReason.LOST)
+        self.run.cleared = True
+
+    def check_steps(self) -> None:
+        """Raise SharedDatabaseError where the Node package's validator refuses steps."""
+        node = self._scribe.store.node_side()
+        if node is not None and node.refuses_own_fields:
+            refuse("step", self.run.job.name, "step")
+
+    def now(self) -> datetime:
+        """Return the present, by the clock of the worker."""
+        return self._scribe.clock.now()
+
+    def leave(self, until: datetime) -> None:
+        """Take that the handler leaves now, to come back then."""
+        self.left_until = until
 
     def _touch(self) -> None:
         if not self._unwritten:

@@ -13,6 +13,7 @@ from job_processor.handlers.abort import AbortReason
 from job_processor.handlers.callables import never_ran
 from job_processor.handlers.definitions import Definition
 from job_processor.handlers.retries import Retry, Wish, leaves, wish_of
+from job_processor.handlers.steps import suspended_until
 from job_processor.models import (
     SETTLED,
     Attempt,
@@ -95,12 +96,18 @@ def classify(
     # Before the shutdown: who says when it wants to come back ended by itself, and was not
     # interrupted. The caller of `run_job` waits for an end, and gets what was raised as one.
     wish = None if _is_called_here(job) else wish_of(raised)
-    if wish is not None and not wish.counts:
-        return Outcome(JobStatus.PENDING, at, scheduled_for=_later(at, wish.delay))
+    back = suspended_until(raised) or _snoozed_until(wish, at)
+    if back is not None:
+        return Outcome(JobStatus.PENDING, at, scheduled_for=back)
     # Before a failure: what a handler raises as it is interrupted says nothing against its code.
     if reason is AbortReason.SHUTDOWN and wish is None:
-        return _paused(at, lives_on) if definition.resumable else failed(INTERRUPTED)
+        return _paused(at, lives_on) if is_resumable(job, definition) else failed(INTERRUPTED)
     return failed(ending.told or describe_error(raised), raised, wish)
+
+
+def is_resumable(job: Job, definition: Definition) -> bool:
+    """True for a job that goes on where it was interrupted: it is to, or it has done a step."""
+    return definition.resumable or bool(job.steps)
 
 
 def unreadable(error: BaseException, at: datetime, elapsed: float) -> Outcome:
@@ -139,7 +146,7 @@ def rescue(
         return ended(JobStatus.KILLED, KILLED)
     if crashes >= CRASH_LIMIT:
         return ended(JobStatus.ERRORED, POISONOUS)
-    if definition is not None and definition.resumable:
+    if definition is not None and is_resumable(job, definition):
         return Outcome(status=JobStatus.PAUSED, at=at, crashes=crashes)
     pause = _pause(job, definition.retries) if definition is not None else None
     if pause is not None:
@@ -271,6 +278,10 @@ def _again(
         failed=Attempt(job.attempt, truncate(began), at, error, job.worker_id),
         crashes=crashes,
     )
+
+
+def _snoozed_until(wish: Wish | None, at: datetime) -> datetime | None:
+    return None if wish is None or wish.counts else _later(at, wish.delay)
 
 
 def _later(at: datetime, seconds: float) -> datetime:

@@ -23,6 +23,7 @@ from job_processor.worker.burst_rescue import BurstRescue
 from job_processor.worker.engine import Engine
 from job_processor.worker.history import HistoryKeeper
 from job_processor.worker.loop import ClaimLoop
+from job_processor.worker.outcomes import is_resumable
 from job_processor.worker.pauses import PauseWatch
 from job_processor.worker.reconciler import Reconciler
 from job_processor.worker.rescuer import Rescuer
@@ -208,7 +209,7 @@ class Worker:
         """
         settings = self._engine.settings
         budget = Budget.graceful(settings)
-        self._ask(lambda run: run.definition.resumable)
+        self._ask(lambda run: is_resumable(run.job, run.definition))
         later = asyncio.get_running_loop().call_later(settings.shutdown_grace, self._ask)
         try:
             await self._end_claiming(within=settings.kill_grace)

@@ -99,9 +99,7 @@ async def test_what_was_taken_away_gets_no_step(store: Store) -> None:
 
 
 @pytest.mark.parametrize("status", sorted(SETTLED))
-async def test_sent_round_again_it_goes_on_after_its_steps(
-    store: Store, status: JobStatus
-) -> None:
+async def test_sent_round_again_it_goes_on_after_its_steps(store: Store, status: JobStatus) -> None:
     """Unless all of them are done, or it is to begin from its beginning."""
     step = Step("charge", NOW, NOW, 1)
     kept, gone = await run(store, simple(), simple())

@@ -94,9 +94,7 @@ class DictionaryHistory(OnTables, History):
         async with self._connection as tables:
             return sum(1 for _ in islice(_selected(tables, query), cap))
 
-    async def _requeue(
-        self, job_id: ObjectId, now: datetime, from_beginning: bool
-    ) -> Job | None:
+    async def _requeue(self, job_id: ObjectId, now: datetime, from_beginning: bool) -> Job | None:
         async with self._connection as tables:
             job = tables.jobs.get(job_id)
             if job is None or job.status not in SETTLED:

@@ -271,9 +271,7 @@ class MongoHistory(MongoDesk, History):
                 counts.append(NameCount(key["name"], key["type"], status, each["count"]))
         return counts
 
-    async def _requeue(
-        self, job_id: ObjectId, now: datetime, from_beginning: bool
-    ) -> Job | None:
+    async def _requeue(self, job_id: ObjectId, now: datetime, from_beginning: bool) -> Job | None:
         """Settled → pending, due now; None when it is not settled."""
         settled = {
             "_id": job_id,

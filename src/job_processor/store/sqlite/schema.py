@@ -102,7 +102,8 @@ _INDEXES = {
 _MIGRATIONS: dict[int, tuple[str, ...]] = {
     2: ("ALTER TABLE {tables.jobs} ADD COLUMN steps TEXT",),
 }
-"""Statements that lead to a version from the one before it, with the names of the tables to fill in."""
+"""Statements that lead to a version from the one before it, with `{tables.jobs}` for the name of a
+table."""
 
 
 def setup(connection: sqlite3.Connection, tables: Tables, address: str, is_file: bool) -> None:

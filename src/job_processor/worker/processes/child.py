@@ -1,8 +1,8 @@
 """The inside of a process that runs one handler; the pool library calls it.
 
-It talks to its worker through a channel, a pipe: `abort` and `saved` come in, `notes`, `save` and
-`logs` go out, and at last `end`. The end of the channel means that the worker is gone, and then
-nothing here lives on.
+It talks to its worker through a channel, a pipe: `abort` and `saved` come in, `notes`, `save`,
+`keep`, `leave` and `logs` go out, and at last `end`. The end of the channel means that the worker
+is gone, and then nothing here lives on.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -33,7 +34,7 @@ from job_processor.handlers.binding import BoundHandler, bound_again
 from job_processor.handlers.context import Context, Recorder
 from job_processor.handlers.current import of_job
 from job_processor.handlers.resources import MISSING
-from job_processor.models import Job, LogLine, Progress
+from job_processor.models import Job, LogLine, Progress, Step
 from job_processor.settings import LOG_LINES
 from job_processor.tasks import in_thread
 from job_processor.values import kept, normalize
@@ -221,11 +222,12 @@ class _ChannelRecorder(Recorder):
 
     def __init__(self, channel: Connection) -> None:
         self.saved: SimpleQueue[str | None] = SimpleQueue()
-        """An answer to each state that was sent: None, or why it was not saved."""
+        """An answer to each state and step that was sent: None, or why it was not saved."""
         self.closed = False
         self._channel = channel
         self._clock = Clock()
         self._sending = threading.Lock()
+        self._asking = threading.Lock()
         self._progress: Progress | None = None
         self._lines: deque[LogLine] = deque(maxlen=LOG_LINES)
         self._told = threading.Event()
@@ -247,9 +249,32 @@ class _ChannelRecorder(Recorder):
 
     def save_sync(self, state: Any) -> None:
         """The same, for a plain handler."""
-        plain = normalize(state, "state")
-        self.send("save", plain)
-        refused = self.saved.get()
+        self._ask("save", normalize(state, "state"))
+
+    async def keep(self, step: Step) -> None:
+        """Let the worker write a step; return once it has."""
+        await in_thread(lambda: self.keep_sync(step), "job-processor-save")
+
+    def keep_sync(self, step: Step) -> None:
+        """The same, for a plain handler."""
+        self._ask("keep", step)
+
+    def check_steps(self) -> None:
+        """Leave it to the worker, which knows the database."""
+
+    def now(self) -> datetime:
+        """Return the present."""
+        return self._clock.now()
+
+    def leave(self, until: datetime) -> None:
+        """Tell the worker that the handler leaves."""
+        self.send("leave", until)
+
+    def _ask(self, kind: str, value: Any) -> None:
+        """Let the worker write something; return once it has. Threads take turns."""
+        with self._asking:
+            self.send(kind, value)
+            refused = self.saved.get()
         if refused is not None:
             raise AbortedError(refused)
 

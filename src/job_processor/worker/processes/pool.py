@@ -15,21 +15,24 @@ import pickle
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
 from pebble import ProcessExpired, concurrent
 
+from job_processor.clock import truncate
 from job_processor.errors import ProcessDiedError
 from job_processor.handlers.current import current_job
 from job_processor.hooks import Scopes
 from job_processor.models import LogLine, Progress
 from job_processor.tasks import in_thread, set_within
 from job_processor.texts import shown, told
+from job_processor.worker.notebook import Notebook
 from job_processor.worker.outcomes import Ending
 from job_processor.worker.processes import child, forwarding
 from job_processor.worker.processes.opening import opening_of
@@ -211,7 +214,11 @@ class _Call:
         try:
             kind, value = pickle.loads(message)  # noqa: S301  # of a process of ours
             if kind == "save":
-                self._save(value)
+                self._write(lambda notebook: notebook.save(value))
+            elif kind == "keep":
+                self._write(lambda notebook: notebook.keep(replace(value)))
+            elif kind == "leave":
+                self._leave(value)
             elif kind == "logs":
                 forwarding.replay(value)
             elif kind == "notes":
@@ -237,13 +244,18 @@ class _Call:
             taken = [replace(line) for line in lines]
             self.loop.call_soon_threadsafe(notebook.take, made, taken)
 
-    def _save(self, state: Any) -> None:
-        """Write a state and tell the process so, or why not."""
+    def _leave(self, until: datetime) -> None:
+        """Take that the handler leaves."""
+        if self.run.notebook is not None:
+            self.run.notebook.leave(truncate(until))
+
+    def _write(self, write: Callable[[Notebook], Coroutine[Any, Any, None]]) -> None:
+        """Write a state or a step and tell the process so, or why not."""
         refused: str | None = None
         try:
             notebook = self.run.notebook
             assert notebook is not None  # noqa: S101  # only a handler with a context saves
-            asyncio.run_coroutine_threadsafe(notebook.save(state), self.loop).result()
+            asyncio.run_coroutine_threadsafe(write(notebook), self.loop).result()
         except BaseException as error:  # noqa: BLE001  # it waits for an answer, whatever it is
             refused = told(error, 500)
         self._send("saved", refused)
