@@ -151,9 +151,9 @@ async def test_a_kill_that_comes_in_between_wins_over_a_retry(
     store = store_of(processor)
     requeue = store.history.requeue
 
-    async def request_and_requeue(*arguments: Any) -> Job | None:
+    async def request_and_requeue(*arguments: Any, **options: Any) -> Job | None:
         await store.kills.request(job.id, DEAD, clock_of(processor).now())
-        return await requeue(*arguments)
+        return await requeue(*arguments, **options)
 
     monkeypatch.setattr(store.history, "requeue", request_and_requeue)
     assert (await processor.retry_job(job.id)).status is JobStatus.KILLED
