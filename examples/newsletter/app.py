@@ -12,8 +12,7 @@ from fastapi.responses import HTMLResponse
 from job_processor import Context, JobProcessor, Retry
 from job_processor.integrations.starlette import lifespan
 
-SMTP = os.environ.get("SMTP", "localhost:25")
-EDITOR = "editor@news.example"
+EDITOR, SMTP = "editor@news.example", os.environ.get("SMTP", "localhost:25")
 processor = JobProcessor("sqlite:///newsletter.db")
 app = FastAPI(lifespan=lifespan(processor))  # with a worker in the same process
 
@@ -30,7 +29,8 @@ def send_mail(to: str, subject: str, text: str = "") -> None:  # plain: it runs 
 @processor.job(exclusive=True)  # one issue at a time
 async def send_issue(context: Context, text: str, readers: list[str]) -> int:
     for number, reader in enumerate(readers, start=1):
-        once = send_mail.options(unique_key=f"{context.job.id} {reader}")
+        key = f"{context.job.id} {reader}"
+        once = send_mail.options(unique_key=key, unique_for=timedelta(days=1))
         await once.schedule(to=reader, subject="The news", text=text)
         context.progress(number / len(readers), f"to {reader}")
     return len(readers)
