@@ -171,6 +171,7 @@ async def test_without_a_lifespan_it_is_not_set_up(options: dict[str, Any], told
     with pytest.raises(DefinitionError, match=f"lifespan: None .*{told}: {_WRITE}"):
         await init_job_processor("sqlite://", **options)
     findings = await JobProcessor("sqlite://", **options).check()
+    assert all(each.advice for each in findings if each.level != "ok")
     assert any(each.level == "error" and told in each.text for each in findings)
     async with JobProcessor("sqlite://", lifespan=opened, **options) as processor:
         assert [name for name, _ in processor.registry]

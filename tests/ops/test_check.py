@@ -27,12 +27,18 @@ class Late(Clock):
 
 
 async def check(db: str, **options: Any) -> list[Finding]:
-    """Do as the command line does."""
+    """Do as the command line does; whatever is not well says what to do, in one line."""
     processor = JobProcessor(db, **options)
     try:
-        return await processor.check()
+        found = await processor.check()
     finally:
         await processor.close()
+    for each in found:
+        assert (each.advice != "") == (each.level != "ok"), each
+        assert "\n" not in each.advice
+        assert len(each.advice) <= 100, each
+        assert ("advice" in each.as_json()) == (each.level != "ok")
+    return found
 
 
 def levels(findings: list[Finding], subject: str) -> list[str]:

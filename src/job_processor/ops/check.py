@@ -6,6 +6,7 @@ It looks, and changes nothing but what a database does by being opened.
 from __future__ import annotations
 
 import contextlib
+import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from job_processor.errors import (
     InvalidArgumentError,
     SharedDatabaseError,
     StoreError,
+    StoreUnavailableError,
 )
 from job_processor.handlers.definitions import CronDef, Definition
 from job_processor.handlers.registry import Registry
@@ -50,11 +52,13 @@ class Finding:
     level: Level
     """`ok`; `warning`: it works, but perhaps not as meant; `error`: it does not work."""
     text: str
-    """What is there and, unless it is well, what to do."""
+    """What is there."""
+    advice: str = ""
+    """What to do about it, in one line; empty where it is well."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return it in plain JSON values."""
-        return asdict(self)
+        """Return it in plain JSON values, without an advice where there is none."""
+        return {key: value for key, value in asdict(self).items() if key != "advice" or value}
 
 
 async def check(parts: Parts) -> list[Finding]:
@@ -63,8 +67,19 @@ async def check(parts: Parts) -> list[Finding]:
     try:
         findings += await _database(parts)
     except StoreError as error:
-        findings.append(Finding("connection", "error", str(error)))
+        findings.append(unreachable(error))
     return findings
+
+
+def unreachable(error: StoreError) -> Finding:
+    """Return what to say of a database that does not answer, or cannot serve as it is."""
+    if isinstance(error, StoreUnavailableError):
+        advice = (
+            "start the server, or correct its address: db= of the application, or what it reads"
+        )
+    else:
+        advice = "give the application another database, or mend this one: db=, $JOB_PROCESSOR_DB"
+    return Finding("connection", "error", str(error), advice)
 
 
 # --- definitions ---------------------------------------------------------------------------------
@@ -73,7 +88,12 @@ async def check(parts: Parts) -> list[Finding]:
 def _definitions(parts: Parts) -> Iterator[Finding]:
     registry, settings = parts.registry, parts.settings
     if not registry.jobs and not registry.crons:
-        yield Finding("definitions", "warning", "there are none: a worker has nothing to run")
+        yield Finding(
+            "definitions",
+            "warning",
+            "there are none: a worker has nothing to run",
+            "write @processor.job above a function, or import the modules that do beside processor",
+        )
     for name, job in registry.jobs.items():
         yield _handler(f"job {name!r}", name, job, parts.lifespan)
     for name, cron in registry.crons.items():
@@ -82,7 +102,8 @@ def _definitions(parts: Parts) -> Iterator[Finding]:
         yield _occurrence(found.subject, cron, settings, parts.clock) if well else found
     for tag in registry.unknown_tags(settings.worker_tags or ()):
         text = f"worker_tags has {tag!r}, which no job and no cron has"
-        yield Finding("tags", "warning", text)
+        advice = f"take it out of worker_tags, or give it to a definition: tag={tag!r}"
+        yield Finding("tags", "warning", text, advice)
 
 
 def _handler(
@@ -94,7 +115,8 @@ def _handler(
     try:
         check_resources(called, definition, lifespan)
     except DefinitionError as error:
-        return Finding(subject, "error", str(error))
+        advice = "give the processor what its handlers ask for: JobProcessor(lifespan=…)"
+        return Finding(subject, "error", str(error), advice)
     function = definition.bound.function
     name = getattr(function, "__qualname__", type(function).__qualname__)
     if definition.executor == "process":
@@ -105,10 +127,12 @@ def _handler(
             found: Any = find(function.__module__, name)
         except Exception as error:  # noqa: BLE001  # the import runs code of the user
             text = f"its process cannot import {place}: {type(error).__name__}: {error}"
-            return Finding(subject, "error", text)
+            advice = "define it at the top of a module that can be imported without the application"
+            return Finding(subject, "error", text, advice)
         if found is not function:
             text = f"its process would find another object at {place}: keep the handler's own name"
-            return Finding(subject, "error", text)
+            advice = f"let nothing else be called {name!r} in {function.__module__}"
+            return Finding(subject, "error", text, advice)
     return Finding(subject, "ok", f"{name} in {getattr(function, '__module__', None)}")
 
 
@@ -117,7 +141,8 @@ def _occurrence(subject: str, cron: CronDef, settings: Settings, clock: Clock) -
     try:
         moment = next_occurrence(cron.cron_string, zone, clock.now())
     except InvalidArgumentError as error:
-        return Finding(subject, "error", str(error))
+        advice = "correct its expression or its time zone"
+        return Finding(subject, "error", str(error), advice)
     return Finding(subject, "ok", f"{cron.cron_string} in {zone}, next {moment:%Y-%m-%d %H:%M} UTC")
 
 
@@ -157,8 +182,8 @@ def _clocks(offset: float, give: float) -> Finding:
     text = f"the database's clock is {abs(offset):.3f} s {how} ours, give or take {give:.3f} s"
     if abs(offset) - give <= CLOCK_TOLERANCE:
         return Finding("clock", "ok", text)
-    advice = "jobs begin that much too early or too late; synchronize both machines (NTP)"
-    return Finding("clock", "warning", f"{text}: {advice}")
+    told = f"{text}: jobs begin that much too early or too late"
+    return Finding("clock", "warning", told, "synchronize both machines (NTP)")
 
 
 # --- workers -------------------------------------------------------------------------------------
@@ -169,14 +194,17 @@ def _workers(registrations: Registrations, registry: Registry) -> Iterator[Findi
     dead = len(registrations.workers) - len(living)
     untagged = [each for each in living if claims_everything(each)]
     for worker in untagged:
-        yield Finding("workers", "warning", describe_untagged(worker))
+        advice = "give it workerTags that no definition of Python has, and restart it"
+        yield Finding("workers", "warning", describe_untagged(worker), advice)
     yield from _wrong_clocks(registrations)
     if dead:
         text = f"{dead} without a heartbeat: another one rescues what it ran"
-        yield Finding("workers", "warning", text)
+        advice = "look why it went; one that lives takes its jobs over, so keep one running"
+        yield Finding("workers", "warning", text, advice)
     ours = [each for each in living if each.timeout_s is not None]
     if not ours:
-        yield Finding("workers", "ok", "none lives at present")
+        text = "none lives at present: nothing runs"
+        yield Finding("workers", "warning", text, "start one: job-processor worker")
         return
     yield Finding("workers", "ok", f"{len(ours)} live")
     yield from _unserved(ours, registry)
@@ -192,7 +220,7 @@ def _wrong_clocks(registrations: Registrations) -> Iterator[Finding]:
             text = (
                 f"the clock of {whose} is {abs(ahead):.1f} s {how} the database's: synchronize it"
             )
-            yield Finding("clock", "warning", text)
+            yield Finding("clock", "warning", text, f"synchronize {worker.hostname} (NTP)")
 
 
 async def _waiting(store: Store, registrations: Registrations, settings: Settings) -> list[Finding]:
@@ -218,7 +246,12 @@ async def _waiting(store: Store, registrations: Registrations, settings: Setting
             else f"they wait for service {service.service!r}, here last on {service.at:%Y-%m-%d}"
         )
         text = f"{count} of dead workers, and no living one defines it; {whom}"
-        findings.append(Finding(f"runs of {name!r}", "warning", text))
+        advice = (
+            f"start a worker that defines {name!r}, or retry them by hand once they are errored"
+            if service is None
+            else f"start a worker of service {service.service!r}"
+        )
+        findings.append(Finding(f"runs of {name!r}", "warning", text, advice))
     return findings
 
 
@@ -226,13 +259,16 @@ def _unserved(living: list[WorkerInfo], registry: Registry) -> Iterator[Finding]
     """Tell of tags and names that no worker takes, where there are workers."""
     for tag in sorted({each.tag for _, each in registry if each.tag is not None}):
         if not any(worker.tags is None or tag in worker.tags for worker in living):
-            yield Finding("tags", "warning", f"no living worker serves the tag {tag!r}")
+            text = f"no living worker serves the tag {tag!r}"
+            advice = f"start one that does: job-processor worker --tags {shlex.quote(tag)}"
+            yield Finding("tags", "warning", text, advice)
     defined = {name for worker in living for name in worker.names}
     unknown = sorted(name for name, _ in registry if name not in defined)
     if unknown:
         names = ", ".join(map(repr, unknown))
         text = f"no living worker defines {names}: they run older code, or another application"
-        yield Finding("workers", "warning", text)
+        advice = "restart the workers with the present code, or start one of this application"
+        yield Finding("workers", "warning", text, advice)
 
 
 async def _dormant(store: Store) -> list[Finding]:
@@ -245,8 +281,8 @@ async def _dormant(store: Store) -> list[Finding]:
             f"cron {name!r}",
             "warning",
             f"no worker of service {owner.service!r} has listed it since "
-            f"{owner.listed_at:%Y-%m-%d %H:%M} UTC: it plans nothing; deploy it again, or "
-            f"remove it (crons remove {name})",
+            f"{owner.listed_at:%Y-%m-%d %H:%M} UTC: it plans nothing",
+            f"deploy it again, or remove it: job-processor crons remove {shlex.quote(name)}",
         )
         for name, owner in sorted(owners.items())
         if owner.dormant
@@ -275,7 +311,8 @@ def _as_findings(subject: str, findings: list[Finding]) -> Iterator[None]:
     try:
         yield
     except SharedDatabaseError as error:
-        findings.append(Finding(subject, "error", str(error)))
+        advice = "leave that out, or move off the Node package: job-processor migrate-from-node"
+        findings.append(Finding(subject, "error", str(error), advice))
 
 
 def _kind(definition: Definition) -> str:

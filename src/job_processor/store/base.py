@@ -81,7 +81,9 @@ class Remark(NamedTuple):
     """What it is: `connection`, `indexes`."""
     level: Level
     text: str
-    """What is there and, unless it is well, what to do."""
+    """What is there."""
+    advice: str = ""
+    """What to do, in one line; empty where it is well."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,16 @@ def test_it_is_well(cli: Cli, sqlite_db_url: str, monkeypatch: pytest.MonkeyPatc
     text = cli("check", APP).text
     assert "ok       cron 'new_year'" in text
     assert "warning  connection" in text
+    assert "→ start a worker: job-processor worker\n" in re.sub(" +\n", "\n", text)
     assert text.endswith("0 errors, 1 warning, 7 ok\n")
     found = cli("check", APP, "--json").json
     assert found["ok"] is True
     assert {"subject", "level", "text"} == set(found["findings"][0])
+    (advised,) = [each for each in found["findings"] if "advice" in each]
+    assert (advised["level"], advised["advice"]) == (
+        "warning",
+        "start a worker: job-processor worker",
+    )
 
 
 def test_errors_leave_with_1(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,10 +37,12 @@ def test_errors_leave_with_1(cli: Cli, tmp_path: Path, monkeypatch: pytest.Monke
     result = cli("check", APP)
     assert (result.code, result.err) == (1, "")
     assert "error  connection" in result.out
+    assert "→ give the application another database" in result.out
     result = cli("check", "tests.cli.apps:make_failing")
     assert (result.code, result.err) == (1, "")
     assert "error  application" in result.out
     assert "KeyError: 'SHOP_KEY'" in result.out
+    assert "→ mend that place" in result.out
     cli("check", "tests.cli.apps:nobody").refused("APP: ", "nobody")
     cli("check", "tests.cli.apps").refused("APP: ", "module:attribute")
 

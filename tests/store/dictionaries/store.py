@@ -79,7 +79,10 @@ class DictionaryStore(Store):
         async with self._connection as tables:
             if not tables.are_made:
                 text = f"{self.address} is empty yet; the first worker or client makes it"
-                return Description((Remark("connection", "warning", text),), is_there=False)
+                remark = Remark(
+                    "connection", "warning", text, "start a worker: job-processor worker"
+                )
+                return Description((remark,), is_there=False)
         remarks = (
             Remark("connection", "ok", f"{self.address}, dictionaries of this process"),
             Remark("indexes", "ok", "both unique ones are there"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import typer
@@ -24,7 +25,8 @@ _STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 def check(app: App = None, json: Json = False) -> None:
     """Check APP, its database and its workers.
 
-    Definitions, connection, indexes, clock and workers are looked at, and nothing is changed.
+    Definitions, connection, indexes, clock and workers are looked at, and nothing is changed. Below
+    what is not well stands what to do.
     Leaves with 1 when something does not work; a warning is no error.
     """
     import asyncio
@@ -34,7 +36,8 @@ def check(app: App = None, json: Json = False) -> None:
     if json:
         print_json({"ok": not failed, "findings": [each.as_json() for each in findings]})
     else:
-        console().print(_lines(findings))
+        out = console()
+        out.print(_lines(findings, ">" if out.options.ascii_only else "→"))
         say(_summary(findings))
     raise typer.Exit(FAILED if failed else DONE)
 
@@ -42,19 +45,22 @@ def check(app: App = None, json: Json = False) -> None:
 async def _look(source: Source) -> list[Finding]:
     """Return the findings; an application that fails by itself is one. Raises AppError."""
     from job_processor.cli.app.loading import load_app
-    from job_processor.ops.check import Finding
+    from job_processor.ops.check import Finding, unreachable
 
     try:
         processor = await load_app(source).processor()
-    except (BrokenAppError, StoreError) as error:
-        return [Finding("application", "error", str(error).removeprefix("APP: "))]
+    except BrokenAppError as error:
+        advice = "mend that place; until then no command can use the application"
+        return [Finding("application", "error", str(error).removeprefix("APP: "), advice)]
+    except StoreError as error:
+        return [replace(unreachable(error), subject="application")]
     try:
         return await processor.check()
     finally:
         await processor.close()
 
 
-def _lines(findings: Sequence[Finding]) -> Table:
+def _lines(findings: Sequence[Finding], arrow: str) -> Table:
     from rich.table import Table
     from rich.text import Text
 
@@ -64,6 +70,8 @@ def _lines(findings: Sequence[Finding]) -> Table:
     for each in findings:
         level = Text(each.level, style=_STYLES[each.level])
         made.add_row(level, Text(plain(each.subject)), Text(plain(each.text)))
+        if each.advice:
+            made.add_row("", "", Text(f"{arrow} {plain(each.advice)}", style="bold"))
     return made
 
 

@@ -56,15 +56,18 @@ def remarks_on(indexes: Sequence[FoundIndex], node_is_here: bool) -> Iterator[Re
         if index.state == "differs":
             what = "a promise rests on it, and a worker refuses to start" if index.critical else ""
             text = f"{index.name!r} of {index.collection} differs from what is needed"
-            text += f": {what or 'claims and reads may be slow'}; drop it, and it is made anew"
-            yield Remark("indexes", "error" if index.critical else "warning", text)
+            text += f": {what or 'claims and reads may be slow'}"
+            advice = (
+                f"drop it, and it is made anew: db[{index.collection!r}].drop_index({index.name!r})"
+            )
+            yield Remark("indexes", "error" if index.critical else "warning", text, advice)
         elif index.of_node and not node_is_here:
             states["of no use"].append(index.name)
         else:
             states[index.state].append(index.name)
     if states["missing"]:
         text = f"missing: {', '.join(states['missing'])}; the first worker or client makes them"
-        yield Remark("indexes", "warning", text)
+        yield Remark("indexes", "warning", text, "start a worker: job-processor worker")
     elif len(states["there"]) + len(states["of no use"]) == len(indexes):
         yield Remark("indexes", "ok", f"all {len(states['there'])} are there")
     if states["of no use"]:

@@ -97,9 +97,10 @@ class SqliteStore(Store):
         path = self._location.path
         if path is None:
             text = f"{self.address} is in memory: no other process sees its jobs"
-            return _missing(text)
+            return _missing(text, "name a file or a server: sqlite:///jobs.db, mongodb://host/name")
         if not await self.exists():
-            return _missing(f"there is no file {path} yet; the first worker or client makes it")
+            text = f"there is no file {path} yet; the first worker or client makes it"
+            return _missing(text, "start a worker: job-processor worker")
         began = time.perf_counter()
         await self.setup()
         await self.ping()
@@ -155,5 +156,5 @@ class SqliteStore(Store):
         return FilePulse(self._location, self._workers)
 
 
-def _missing(text: str) -> Description:
-    return Description((Remark("connection", "warning", text),), is_there=False)
+def _missing(text: str, advice: str) -> Description:
+    return Description((Remark("connection", "warning", text, advice),), is_there=False)
