@@ -48,16 +48,6 @@ def check_all(seen: Snapshot, cast: Cast) -> list[Check]:
     return [*found, _cron(seen), _ordinary(seen, cast)]
 
 
-def throughput(seen: Snapshot) -> str:
-    """Return how many jobs ended in what time, by the times in the database."""
-    ended = [job.ended_at for job in seen.jobs if job.ended_at is not None]
-    if not ended:
-        return "No job ended."
-    seconds = (max(ended) - min(job.created_at for job in seen.jobs)).total_seconds()
-    rate = len(ended) / seconds if seconds else 0.0
-    return f"{amount(len(ended), 'job')} ended in {span(seconds)}: {rate:.1f} a second."
-
-
 def summary_json(seen: Snapshot, checks: Sequence[Check]) -> dict[str, Any]:
     """Return counts by name and status, and the checks, in plain JSON values."""
     return {

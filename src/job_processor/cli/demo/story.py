@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import itertools
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+from bson import ObjectId
 
 from job_processor.cli.demo.fleet import Fleet, WorkerProcess
 from job_processor.cli.demo.jobs import TIMEOUT, modules, rows_in
@@ -72,6 +75,10 @@ class Story:
         self._target = folder / "imported.csv"
         self._tell = tell
         self.cast: Cast | None = None
+        self.orphans: frozenset[ObjectId] = frozenset()
+        """What the crashed worker was running."""
+        self.noticed_after: float | None = None
+        """Seconds from the crash of a worker until another one goes on with its import."""
 
     async def play(self) -> None:
         """Play from the first worker to the end of the last job."""
@@ -138,13 +145,16 @@ class Story:
         worker = self._holder(self._watcher.snapshot, cast)
         assert worker is not None  # noqa: S101  # just waited for
         await self._fleet.crash(worker)
+        died = time.monotonic()
+        self.orphans = (await self._watcher.look()).run_by(worker.pid)
         self._tell(f"{worker.name.capitalize()} is dead (SIGKILL), in the midst of its import.")
         replacement = await self._fleet.start()
         self._tell(
             f"{replacement.name.capitalize()} takes its place; "
-            f"{TIMEOUT:g} s without a sign of life will show the crash."
+            f"the crash shows after {TIMEOUT:g} s of silence."
         )
         await self._watcher.until(lambda seen: _resumed(seen, cast))
+        self.noticed_after = time.monotonic() - died
         self._tell("The crash was noticed; the import goes on after the last row it wrote.")
 
     def _holder(self, seen: Snapshot, cast: Cast) -> WorkerProcess | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -17,6 +17,7 @@ from rich.text import Text
 from job_processor.as_json import job_json
 from job_processor.cli.app.output import has_live_view, plain
 from job_processor.cli.demo.checks import Check
+from job_processor.cli.demo.figures import Figures
 from job_processor.cli.demo.fleet import Fleet
 from job_processor.cli.demo.watcher import Snapshot
 from job_processor.cli.views import tables
@@ -46,7 +47,7 @@ class DemoView:
         if self._live is not None:
             self._live.start()
         else:
-            self._out.print(Text(f"Job Processor demo on {self._address}"))
+            self._out.print(Text(f"job-processor demo on {self._address}"))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -95,7 +96,7 @@ class DemoView:
         ended = sum(job.settled for job in jobs)
         grid = Table.grid(padding=(0, 2))
         grid.add_row(
-            Text("Job Processor demo", style="bold"),
+            Text("job-processor demo", style="bold"),
             ProgressBar(total=max(len(jobs), 1), completed=ended, width=_BAR_WIDTH),
             Text(f"{ended} of {len(jobs)} jobs ended"),
             Text(f"{self._seconds():.0f} s", style="dim"),
@@ -114,8 +115,8 @@ class DemoView:
         return grid
 
 
-def show_summary(out: Console, seen: Snapshot, checks: Sequence[Check], speed: str) -> None:
-    """Print what the database holds at the end."""
+def show_summary(out: Console, seen: Snapshot, checks: Sequence[Check], figures: Figures) -> None:
+    """Print what the database holds at the end, what that means, and whether it was to be."""
     good, bad = ("ok", "NO") if out.options.ascii_only else ("✓", "✗")
     made = tables.table("", "job", "expected", "happened")
     for column in made.columns[2:]:
@@ -135,11 +136,23 @@ def show_summary(out: Console, seen: Snapshot, checks: Sequence[Check], speed: s
         Text("What the database says", style="bold"),
         tables.counts_table(seen.counts().items(), title=None),
         made,
-        Text.assemble(speed, " ", verdict),
+        tables.fields_table(figures.lines()),
+        verdict,
     )
     for part in parts:
         out.print()
         out.print(part)
+
+
+def show_next(out: Console, steps: Mapping[str, str], note: str) -> None:
+    """Print commands to try next, each with what it is for, and a note below."""
+    out.print(Text("\nNext", style="bold"))
+    for command, purpose in steps.items():
+        out.print(Text(f"  # {purpose}", style="dim"))
+        # Whole, however narrow the terminal is: it is to be copied.
+        out.print(Text(f"  {command}"), soft_wrap=True)
+    if note:
+        out.print(Text(note, style="dim"))
 
 
 def _ended_table(jobs: Sequence[dict[str, Any]]) -> Table:

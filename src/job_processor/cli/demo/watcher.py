@@ -61,6 +61,11 @@ class Snapshot:
                 return pid
         return None
 
+    def run_by(self, pid: int) -> frozenset[ObjectId]:
+        """Return the ids of what a registered worker runs."""
+        tasks = [g["tasks"] for g in self.workers if g["worker"]["pid"] == pid]
+        return frozenset(ObjectId(each["_id"]) for some in tasks for each in some)
+
 
 class Watcher:
     """Reads snapshots and tells who waits for one."""
