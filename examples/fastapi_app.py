@@ -11,10 +11,18 @@ With DASHBOARD_TOKEN, of at least 16 characters, the dashboard is at localhost:8
 token as the password of any user. With WORKER=0 the application only schedules, and
 `job-processor worker fastapi_app:processor` runs. Ctrl-C stops it: requests end first (an open
 dashboard never does, hence the option), then the worker, as gracefully as from the command line.
+
+Each process that runs jobs opens its archive once, before the first of them, and closes it after
+the last: so it would an HTTP client, or a pool of connections.
 """
 
+import json
 import os
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, TextIO
 
 from fastapi import Depends, FastAPI, HTTPException, status
 from pydantic import BaseModel
@@ -26,7 +34,19 @@ from job_processor.web import Login, create_app
 TOKEN = os.environ.get("DASHBOARD_TOKEN")
 WORKER = os.environ.get("WORKER") != "0"
 
-processor = JobProcessor("sqlite:///fastapi_app.db", shutdown_grace=5)
+
+@dataclass
+class Resources:
+    archive: TextIO
+
+
+@contextmanager
+def opened(processor: JobProcessor) -> Iterator[Resources]:
+    with Path("reports.jsonl").open("a") as archive:
+        yield Resources(archive)
+
+
+processor = JobProcessor("sqlite:///fastapi_app.db", shutdown_grace=5, lifespan=opened)
 
 
 class Report(BaseModel):
@@ -35,8 +55,10 @@ class Report(BaseModel):
 
 
 @processor.job
-async def make_report(report: Report) -> dict:
-    return {"customer": report.customer, "total": sum(report.orders)}
+async def make_report(resources: Resources, report: Report) -> dict:
+    made = {"customer": report.customer, "total": sum(report.orders)}
+    print(json.dumps(made), file=resources.archive, flush=True)
+    return made
 
 
 app = FastAPI(title="Reports", lifespan=lifespan(processor, worker=WORKER))

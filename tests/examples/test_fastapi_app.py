@@ -29,8 +29,10 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
-def test_a_report_is_ordered_and_read(server: Server) -> None:
+def test_a_report_is_ordered_and_read(server: Server, tmp_path: Path) -> None:
     """An endpoint schedules a job, the worker inside runs it, another endpoint returns it.
+
+    What the worker's process has opened has a line of it.
 
     An unknown id is 404, one that is none is 400, an order without its fields is 422.
     """
@@ -40,6 +42,7 @@ def test_a_report_is_ordered_and_read(server: Server) -> None:
     assert (status, report["status"]) == (200, "finished")
     assert report["report"] == {"customer": "Ada", "total": 42}
     assert report["error"] is None
+    assert json.loads((tmp_path / "reports.jsonl").read_text()) == report["report"]
     assert server.request("GET", f"/reports/{ObjectId()}")[0] == 404
     assert server.request("GET", "/reports/nonsense")[0] == 400
     assert server.request("POST", "/reports", {"customer": "Ada"})[0] == 422
