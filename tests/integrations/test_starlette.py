@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -192,8 +193,15 @@ def test_an_application_whose_lifespan_fails_does_not_start(db_url: str) -> None
     processor = JobProcessor(db_url, lifespan=fails, **QUICK)
     with pytest.raises(LifespanError, match="no pool"), TestClient(application(processor)):
         pass
+    with pytest.raises(LifespanError, match="no pool"):
+        asyncio.run(_begin(processor))
     with pytest.raises(NotSetUpError):
         ready_parts_of(processor)
+
+
+async def _begin(processor: JobProcessor) -> None:
+    async with running(processor):
+        raise AssertionError("it has begun")
 
 
 async def test_a_worker_that_died_is_told_at_the_end(

@@ -78,6 +78,24 @@ async def nothing() -> float:
 
 
 @processor.job
+async def defaults(to: str = "ada", *, loud: bool = False) -> int:
+    """Take fields that all have defaults: those are not checked."""
+    return len(to)
+
+
+@processor.job
+async def context_and_defaults(context: Context, to: str = "ada") -> int:
+    """Take the context, too."""
+    return context.attempt
+
+
+@processor.job
+async def two_and_defaults(job: SimpleJob, signal: AbortSignal, to: str = "ada") -> int:
+    """Take the job and the signal, too."""
+    return len(to)
+
+
+@processor.job
 async def anything(data: Any, times: int = 1) -> int:
     """Take a field of any kind first."""
     return times
@@ -148,6 +166,10 @@ async def right() -> None:
     assert_type((await nothing.run()).result(), float)
     assert_type((await mixed.run({"a": 1}, to="ada")).result(), int)
     await anything.schedule(data=[1], times=2)
+    assert_type((await defaults.run(to="ada", loud=True)).result(), int)
+    assert_type((await context_and_defaults.run(to="ada")).result(), int)
+    assert_type((await two_and_defaults.run(to="ada")).result(), int)
+    assert_type((await defaults.run()).result(), int)
     await plain.schedule({"any": 1}, priority=3)
     await send.options(scheduled_for=timedelta(minutes=5), priority=3).schedule("ada")
     await send.schedule_many([{"to": "ada"}], on_progress=print)

@@ -84,6 +84,12 @@ async def only(resources: Opened) -> float:
 
 
 @processor.job
+async def with_defaults(resources: Opened, to: str = "ada") -> int:
+    """Take fields that have defaults."""
+    return len(to)
+
+
+@processor.job
 async def whole(payload: dict[str, int], resources: Opened) -> int:
     """Take the whole payload."""
     return payload["a"]
@@ -127,6 +133,7 @@ async def right() -> None:
     assert_type((await last.run("ada", subject="x")).result(), int)
     assert_type((await by_keyword.run("ada", times=2)).result(), int)
     assert_type((await only.run()).result(), float)
+    assert_type((await with_defaults.run(to="ada")).result(), int)
     assert_type((await whole.run({"a": 1})).result(), int)
     assert_type((await whole_with_context.run(Opened("x"))).result(), int)
     assert_type((await surrounded.run("ada")).result(), int)
@@ -144,5 +151,6 @@ async def wrong() -> None:
     await first.schedule("ada", resources=Opened("x"))  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await first_with_context.schedule(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await behind_signal.schedule(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await with_defaults.schedule(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await whole.schedule({"a": "x"})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
     JobProcessor("sqlite://", lifespan=not_a_manager)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

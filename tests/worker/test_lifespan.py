@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -222,6 +223,29 @@ async def test_it_may_use_its_processor(processors: Processors) -> None:
     await work.run()
     await processor.close()
     assert len(scheduled) == 4
+
+
+async def test_it_may_enter_its_processor(
+    processors: Processors, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As it has to in the process of a handler: it is set up, and stays so."""
+
+    @asynccontextmanager
+    async def lifespan(processor: JobProcessor) -> AsyncIterator[JobProcessor]:
+        async with processor:
+            yield processor
+        await processor.schedule_job("work")
+
+    processor = await processors.make(lifespan=lifespan)
+
+    @processor.job
+    async def work(resources: JobProcessor) -> None: ...
+
+    await work.schedule()
+    await asyncio.wait_for(processor.run_worker(burst=True), WAIT)
+    statuses = sorted(job.status for job in (await processor.find_jobs()).jobs)
+    assert statuses == ["finished", "pending"]
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 async def test_a_plain_manager_is_entered_in_a_thread(processors: Processors) -> None:

@@ -11,6 +11,7 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Concatenate,
+    Never,
     ParamSpec,
     Protocol,
     TypeVar,
@@ -117,8 +118,27 @@ class _PayloadResourcesJob(Protocol[T_contra, R_co]):
     def __call__(self, *, payload: T_contra, resources: Any, job: Any) -> R_co: ...
 
 
-class _OnlyResources(Protocol[R_co]):
-    def __call__(self, *, resources: Any) -> R_co: ...
+class _Defaults(Protocol[R_co]):
+    """All of its fields have defaults: without one, it would take no argument."""
+
+    @overload
+    def __call__(self) -> R_co: ...
+    @overload
+    def __call__(self, field: Never, /) -> R_co: ...
+
+
+class _GivenDefaults(Protocol[R_co]):
+    @overload
+    def __call__(self, given: Given, /) -> R_co: ...
+    @overload
+    def __call__(self, given: Given, field: Never, /) -> R_co: ...
+
+
+class _GivenDefaults2(Protocol[R_co]):
+    @overload
+    def __call__(self, given: Given, other: Given, /) -> R_co: ...
+    @overload
+    def __call__(self, given: Given, other: Given, field: Never, /) -> R_co: ...
 
 
 class _Resources(Protocol[P, R_co]):
@@ -219,11 +239,15 @@ class Decorator:
     @overload
     def __call__(self, handler: _PayloadResourcesJob[T, R], /) -> PayloadHandle[T, R]: ...
     @overload
+    def __call__(self, handler: _Defaults[R], /) -> JobHandle[..., R]: ...
+    @overload
     def __call__(self, handler: Callable[[], R], /) -> PlainJobHandle[R]: ...
     @overload
-    def __call__(self, handler: _OnlyResources[R], /) -> PlainJobHandle[R]: ...
+    def __call__(self, handler: _GivenDefaults[R], /) -> GivenHandle[..., R]: ...
     @overload
     def __call__(self, handler: Callable[[Given], R], /) -> PlainJobHandle[R]: ...
+    @overload
+    def __call__(self, handler: _GivenDefaults2[R], /) -> GivenHandle[..., R]: ...
     @overload
     def __call__(self, handler: Callable[[Given, Given], R], /) -> PlainJobHandle[R]: ...
     @overload
