@@ -159,6 +159,7 @@ async def test_a_stop_does_not_wait_for_one_that_is_entered(
     assert (await processor.get_healthcheck())["workers"] == []
     await worker.stop()
     assert hanging.ended == ["ended"]
+    assert "did not end within" not in caplog.text
     found = await processor.get_job(job.id)
     assert found is not None
     assert found.status is JobStatus.PENDING
@@ -347,8 +348,10 @@ def test_a_program_that_forgets_to_close() -> None:
 
     async def main() -> None:
         await processor.setup()
-        await processor.resources().__aenter__()
+        held.append(processor.resources())
+        await held[0].__aenter__()
 
+    held: list[Any] = []
     asyncio.run(main())
     assert log == ["leave"]
 

@@ -55,7 +55,7 @@ def error_of(job: Job) -> str:
 
 
 @pytest.mark.parametrize("lifespan", [handlers.lifespan, handlers.plain_lifespan])
-@pytest.mark.parametrize("handler", [handlers.take, handlers.take_later, handlers.by_context])
+@pytest.mark.parametrize("handler", [handlers.take, handlers.take_later])
 async def test_each_process_enters_it_once(
     processors: Processors, tmp_path: Path, handler: Any, lifespan: Any
 ) -> None:
@@ -65,6 +65,14 @@ async def test_each_process_enters_it_once(
     assert (await run(processor, "take")).result() is True
     assert told(tmp_path) == ["enter", "around True", "run", "leave"]
     assert (await processor.run_job("take")).result() is True
+
+
+async def test_a_context_has_them_in_a_process(processors: Processors, tmp_path: Path) -> None:
+    """The lifespan is entered for whoever has one: nobody knows whether it asks."""
+    jobs = {"ask": in_process(handlers.by_context)}
+    processor = await processors.make(jobs=jobs, lifespan=handlers.lifespan)
+    assert (await run(processor, "ask")).result() is True
+    assert told(tmp_path) == ["enter", "run", "leave"]
 
 
 async def test_a_handler_without_them_enters_nothing(
