@@ -160,7 +160,7 @@ async def test_a_frozen_worker_settles_nothing_when_it_wakes(site: Site) -> None
         ("resumable", {"until": str(until)}) for _ in range(2)
     )
     await site.until_started(2)
-    frozen.send(signal.SIGSTOP)
+    await site.stop_still(frozen)
     until.touch()
     site.start_worker()
     settled = await site.settled(jobs)
@@ -202,7 +202,7 @@ async def test_a_kill_reaches_a_job_in_every_state(site: Site, state: str) -> No
     job = await site.processor.schedule_job("resumable", {"seconds": 60})
     await site.until_started(1)
     if state == "frozen":
-        worker.send(signal.SIGSTOP)
+        await site.stop_still(worker)
     elif state == "dead":
         worker.kill()
     await site.processor.kill_job(job.id)

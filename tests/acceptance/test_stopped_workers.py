@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -51,12 +52,49 @@ async def test_one_handler_at_a_time(
     await assert_both_have_their_slot(site, blockers)
 
 
+@pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
+async def test_a_process_that_stands_in_the_middle_of_a_write(
+    make_site: Callable[..., Any], db_url: str
+) -> None:
+    """It holds the lock of the file for four timeouts: everybody waits, and nobody is dead.
+
+    Runs that end meanwhile are written once it goes on; none is run again, no crash is counted.
+    """
+    site: Site = await make_site(db_url, **OPTIONS)
+    for _ in range(2):
+        site.start_worker()
+    await site.until_workers(2)
+    jobs = await site.processor.schedule_jobs([("deaf_resumable", {"seconds": 1.0})] * 2)
+    await site.until_started(2)
+    script = (
+        "import os, signal, sqlite3, sys\n"
+        "file = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)\n"
+        "file.execute('BEGIN IMMEDIATE')\n"
+        "print('locked', flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGSTOP)\n"
+    )
+    standing = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", script, db_url.removeprefix("sqlite:///")),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert standing.stdout is not None
+    assert await standing.stdout.readline() == b"locked\n"
+    await asyncio.sleep(4 * TIMEOUT)
+    assert len(site.lines("end")) == 2, "the handlers went on"
+    standing.send_signal(signal.SIGCONT)
+    assert await standing.wait() == 0
+    for done in await site.settled(jobs):
+        assert (done.status, done.attempt, done.crashes) == (JobStatus.FINISHED, 1, 0)
+    assert len(site.lines("start")) == 2
+    assert not any("registering anew" in worker.log for worker in site.workers)
+
+
 async def stand_still(site: Site, others: str) -> None:
     """Stop whoever runs a job for three timeouts, and let it go on."""
     before = len(site.lines("start"))
     (job,) = await site.processor.schedule_jobs([("deaf_resumable", {"seconds": 1.0})])
     holder = worker_of(site, (await site.until_started(before + 1))[-1]["pid"])
-    holder.send(signal.SIGSTOP)
+    await site.stop_still(holder)
     async with asyncio.timeout(WAIT):
         await asyncio.sleep(3 * TIMEOUT)
         while (await there(site, job)).crashes == 0 and not (await there(site, job)).settled:  # noqa: ASYNC110  # another process rescues

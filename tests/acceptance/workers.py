@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -126,6 +127,28 @@ class Site:
         worker = WorkerProcess(process, output)
         self.workers.append(worker)
         return worker
+
+    async def stop_still(self, worker: WorkerProcess) -> None:
+        """SIGSTOP a worker, on SQLite between two of its writes.
+
+        One that stands in the middle of a write keeps the lock of the file: nobody could do a thing
+        until it goes on.
+        """
+        while True:
+            worker.send(signal.SIGSTOP)
+            if not self.db_url.startswith("sqlite") or await asyncio.to_thread(self._is_free):
+                return
+            worker.send(signal.SIGCONT)
+
+    def _is_free(self) -> bool:
+        """True when nobody holds the lock of the file for a second."""
+        path = self.db_url.removeprefix("sqlite:///")
+        with contextlib.closing(sqlite3.connect(path, timeout=1, isolation_level=None)) as file:
+            try:
+                file.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+        return True
 
     async def settled(self, jobs: Iterable[Job], timeout: float = 2 * WAIT) -> list[Job]:
         """Return jobs once they are all settled."""
