@@ -75,6 +75,27 @@ WRITE_TIMEOUT = 10.0
 MONGO_MAX_HISTORY_DAYS = 90
 """Days; the Node package's TTL index on `ended_at`, which both share."""
 
+RATE_LATENESS = 0.05
+"""Seconds by which a start may be late without delaying those that follow: as a worker wakes."""
+
+RATE_PER_MAX = 366 * 86_400.0
+"""Seconds over which a rate counts at the most."""
+
+RATE_AMOUNT_MAX = 1_000_000_000
+"""Starts in that time, and at once, at the most."""
+
+RATE_GATHER = 0.02
+"""Seconds between two questions of one worker for starts, where they come faster than that."""
+
+RATE_DEFAULT_BURST = 0.1
+"""Seconds whose starts may come at once, where a rate does not say how many."""
+
+BURST_WAITS = 60.0
+"""Seconds that `run_worker(burst=True)` waits for a start that a rate allows later."""
+
+LANE_KEPT = 10 * RATE_PER_MAX
+"""Seconds for which what is known of a lane is kept at the most."""
+
 CRON_GRACE = 3600.0
 """Seconds after which a cron that no worker of its service lists plans nothing any more, and a name
 whose service has had no worker is free for another service."""

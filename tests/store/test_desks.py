@@ -12,6 +12,7 @@ from bson import ObjectId
 from job_processor.models import JobStatus
 from job_processor.store.base import Desk
 from job_processor.store.hints import Hint
+from job_processor.store.lanes import Reservation
 from job_processor.store.requests import JobQuery, Verdict
 from tests.desks import DESKS
 from tests.samples import NOW, claim, end, retry, simple
@@ -21,6 +22,7 @@ Told: TypeAlias = list[tuple[Hint, Collection[ObjectId] | None]]
 ONE, OTHER = simple(), simple()
 ENDED = simple(status=JobStatus.SKIPPED, ended_at=NOW)
 RUN = simple(status=JobStatus.RUNNING, worker_id=ObjectId())
+RESERVED = Reservation(granted=2, wait=0.0, tat=0.0, interval=1000.0)
 AGAIN = simple(status=JobStatus.RUNNING, worker_id=ObjectId())
 
 
@@ -61,6 +63,8 @@ EMPTY: dict[str, tuple[tuple[Any, ...], Any]] = {
     "history.count": (([], 10), []),
     "history.delete": (([],), set()),
     "rollups.add": (([],), None),
+    "lanes.give_back": (("rate:a", RESERVED, 0), True),
+    "lanes.states": (([],), {}),
 }
 """Verbs with arguments that ask for nothing, and what they return then."""
 
@@ -94,6 +98,7 @@ WRITES: list[tuple[str, tuple[Any, ...], Any, Told]] = [
     ("crons.skip_waiting", ("tick", NOW), 0, []),
     ("settings.put", ("kind", "name", {}, None), True, [(Hint.SETTINGS, None)]),
     ("settings.remove", ("kind", "name"), True, [(Hint.SETTINGS, None)]),
+    ("lanes.hold", ("rate:a", 30.0), None, [(Hint.WORK, None)]),
     ("settings.remove_before", ("kind", "name"), None, [(Hint.SETTINGS, None)]),
 ]
 """Verbs, what the database answers, and what is told of it."""

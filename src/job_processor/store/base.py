@@ -1,4 +1,4 @@
-"""What a database does for us: nine desks, one for each noun, the same on every store.
+"""What a database does for us: ten desks, one for each noun, the same on every store.
 
 Each verb says from which states to which it goes and what it returns when it lost. No verb reads a
 status and then writes it: the guard is part of the write. Every verb raises StoreRefusedError when
@@ -37,6 +37,7 @@ from job_processor.models import (
 )
 from job_processor.redaction import Redaction
 from job_processor.store.hints import NOTHING, EndListener, Hint, HintListener, Tell, told
+from job_processor.store.lanes import LaneState, Pace, Reservation
 from job_processor.store.requests import Claim, JobQuery, NameCount, Settlement, Verdict
 from job_processor.store.rollups import Rollup
 from job_processor.store.summaries import JobSummary
@@ -646,6 +647,52 @@ class Settings(Desk, ABC):
     def _remove_before(self, kind: str, name: str) -> Awaitable[object]: ...
 
 
+class Lanes(Desk, ABC):
+    """Lanes of jobs that share a rate, by the database's clock in the very write."""
+
+    async def reserve(self, lane: str, pace: Pace, count: int) -> Reservation:
+        """Absent or present → with up to `count` more starts; return how many, and when the next.
+
+        See `store.lanes.Lane.reserved`. After a lost reply they may be reserved, and are lost: that
+        makes the lane slower, never faster.
+        """
+        if count < 1:
+            raise ValueError(f"{count} starts cannot be reserved")
+        return await self._reserve(lane, pace, count)
+
+    @abstractmethod
+    def _reserve(self, lane: str, pace: Pace, count: int) -> Awaitable[Reservation]: ...
+
+    async def give_back(self, lane: str, reserved: Reservation, unused: int) -> bool:
+        """Reserved last by this very reservation → with so many starts fewer.
+
+        False when somebody has reserved since: whether they would have been granted the same is not
+        known any more, so these starts are lost.
+        """
+        return await self._give_back(lane, reserved, unused) if unused > 0 else True
+
+    @abstractmethod
+    def _give_back(self, lane: str, reserved: Reservation, unused: int) -> Awaitable[bool]: ...
+
+    async def hold(self, lane: str, seconds: float, *, at_least: bool = False) -> None:
+        """Absent or present → without a start for so many seconds from now; 0 ends a hold.
+
+        at_least: no shorter than it is held already. Twice holds it from the second time on.
+        """
+        await self._hold(lane, seconds, at_least)
+        self._tell(Hint.WORK, None)
+
+    @abstractmethod
+    def _hold(self, lane: str, seconds: float, at_least: bool) -> Awaitable[object]: ...
+
+    async def states(self, lanes: Collection[str]) -> dict[str, LaneState]:
+        """Return how those of these lanes stand that are there."""
+        return await self._states(lanes) if lanes else {}
+
+    @abstractmethod
+    def _states(self, lanes: Collection[str]) -> Awaitable[dict[str, LaneState]]: ...
+
+
 class Rollups(Desk, ABC):
     """Counts of spans of time, added up."""
 
@@ -680,6 +727,7 @@ class Store(ABC):
     crons: Crons
     settings: Settings
     rollups: Rollups
+    lanes: Lanes
 
     @property
     @abstractmethod

@@ -26,6 +26,7 @@ from tests.store.dictionaries.crons import DictionaryCrons
 from tests.store.dictionaries.history import DictionaryHistory
 from tests.store.dictionaries.intake import DictionaryIntake
 from tests.store.dictionaries.kills import DictionaryKills
+from tests.store.dictionaries.lanes import DictionaryLanes
 from tests.store.dictionaries.queue import DictionaryQueue
 from tests.store.dictionaries.rollups import DictionaryRollups
 from tests.store.dictionaries.runs import DictionaryRuns
@@ -45,7 +46,7 @@ def opener() -> Opener:
 
 
 class DictionaryStore(Store):
-    """Nine desks on one connection."""
+    """Ten desks on one connection."""
 
     def __init__(self, address: str, tables: Tables) -> None:
         self.address = address
@@ -63,6 +64,7 @@ class DictionaryStore(Store):
         self.crons = DictionaryCrons(*desk)
         self.settings = DictionarySettings(*desk)
         self.rollups = DictionaryRollups(*desk)
+        self.lanes = DictionaryLanes(*desk)
 
     @property
     def abilities(self) -> Abilities:

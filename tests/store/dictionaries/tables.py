@@ -20,6 +20,7 @@ from job_processor.errors import NotSetUpError, PayloadError, StoreRefusedError
 from job_processor.models import ACTIVE, AnyJob, Cron, Job, Notes, SimpleJob, WorkerInfo
 from job_processor.store.base import Desk, Setting
 from job_processor.store.hints import HintListeners, Tell
+from job_processor.store.lanes import Lane
 from job_processor.store.plain import plain_notes
 from job_processor.store.rollups import Rollup
 from job_processor.values import normalize
@@ -97,6 +98,8 @@ class Tables:
         """By kind and name."""
         self.rollups: dict[tuple[int, datetime], Rollup] = {}
         """By the length of their span and its beginning."""
+        self.lanes: dict[str, Lane] = {}
+        """By name."""
         self.listeners = HintListeners()
         """Whoever is to be told of changes, in any store."""
 

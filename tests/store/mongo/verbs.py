@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from bson import ObjectId
 
 from job_processor.models import Notes, Step
+from job_processor.store.lanes import Pace, Reservation
 from job_processor.store.mongo import MongoStore
 from job_processor.store.requests import JobQuery
 from job_processor.store.rollups import Rollup
@@ -16,6 +17,8 @@ from tests.samples import NOW, SOON, WORKER, claim, cron, end, simple, worker
 Call: TypeAlias = Callable[[MongoStore], Awaitable[Any]]
 
 _RUN = simple(worker_id=WORKER)
+PACE = Pace.of(1, 60.0, 1)
+RESERVED = Reservation(granted=1, wait=0.0, tat=0.0, interval=60_000.0)
 _KEYED = simple(unique_key="key")
 
 WRITES: Mapping[str, Call] = {
@@ -46,6 +49,9 @@ WRITES: Mapping[str, Call] = {
     "settings.remove_before": lambda store: store.settings.remove_before("kind", "unknown"),
     "history.delete": lambda store: store.history.delete([ObjectId()]),
     "rollups.add": lambda store: store.rollups.add([Rollup(60, NOW, {"killed": 1})]),
+    "lanes.reserve": lambda store: store.lanes.reserve("rate:a", PACE, 1),
+    "lanes.give_back": lambda store: store.lanes.give_back("rate:a", RESERVED, 1),
+    "lanes.hold": lambda store: store.lanes.hold("rate:a", 0),
     "history.prune": lambda store: store.history.prune(NOW, 10),
 }
 READS: Mapping[str, Call] = {
@@ -75,6 +81,7 @@ READS: Mapping[str, Call] = {
     "queue.due": lambda store: store.queue.due(NOW, 10),
     "crons.standing_at": lambda store: store.crons.standing_at([ObjectId()]),
     "history.names": lambda store: store.history.names(10),
+    "lanes.states": lambda store: store.lanes.states(["rate:a"]),
     "history.count": lambda store: store.history.count([("simple", "resize")], 10),
 }
 VERBS: Mapping[str, Call] = {**WRITES, **READS}

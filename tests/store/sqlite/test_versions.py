@@ -12,6 +12,7 @@ import pytest
 
 from job_processor import StoreSetupError
 from job_processor.models import Step
+from job_processor.store.lanes import Pace
 from job_processor.store.sqlite import SqliteStore, schema
 from tests.samples import NOW, claim, simple
 
@@ -129,5 +130,23 @@ async def test_a_file_of_the_first_version_keeps_steps(path: Path) -> None:
     (run,) = await store.queue.claim(claim())
     assert await store.runs.save_step(run, Step("charge", NOW, NOW, 7))
     assert await store.history.get(ours.id) == replace(run, steps=(Step("charge", NOW, NOW, 7),))
+    await store.close()
+    assert version(path) == PRESENT
+
+
+async def test_a_file_of_an_older_version_gets_its_lanes(path: Path) -> None:
+    """What was made before there were rates is served as any other, and keeps its jobs."""
+    store = SqliteStore(path)
+    await store.setup()
+    ours = simple()
+    await store.intake.insert([ours])
+    await store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE job_processor_lanes")
+    set_version(path, 2)
+    store = SqliteStore(path)
+    await store.setup()
+    assert (await store.lanes.reserve("rate:a", Pace.of(1, 60.0, 1), 1)).granted == 1
+    assert await store.history.get(ours.id) == ours
     await store.close()
     assert version(path) == PRESENT

@@ -53,6 +53,7 @@ class Handles:
     workers: Collection
     signals: Collection
     settings: Collection
+    lanes: Collection
 
     @classmethod
     def of(cls, database: AsyncDatabase[Any], prefix: str) -> Handles:
@@ -66,4 +67,10 @@ class Handles:
             workers=safe[f"{prefix}.workers"],
             signals=safe[f"{prefix}.signals"],
             settings=safe[f"{prefix}.settings"],
+            lanes=safe[f"{prefix}.lanes"],
         )
+
+    @property
+    def all(self) -> tuple[Collection, ...]:
+        """What `setup()` makes."""
+        return self.jobs, self.workers, self.signals, self.settings, self.lanes

@@ -163,6 +163,7 @@ SIGNALS = (
     # From here on ours.
     Index("unacknowledged_by_job", (("job_id", 1),), {"partialFilterExpression": {"ack": False}}),
 )
+LANES = (Index("expires_at_1", (("expires_at", 1),), {_TTL: 0}),)
 SIGNALS_OF_NODE = (
     Index("worker_id_1_ack_1_created_at_1", (("worker_id", 1), ("ack", 1), ("created_at", 1))),
 )

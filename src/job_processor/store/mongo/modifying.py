@@ -28,7 +28,7 @@ async def find_one_and_update(
 ) -> Document | None:
     """Change the first document of a selection and return it as it is then; None: there is none.
 
-    One round trip, for claims: the driver does not repeat it. Where its reply is lost, the run
+    One round trip, which the driver does not repeat. Where the reply of a claim is lost, the run
     stands under its worker's id, and is found there. Raises PyMongoError.
     """
     command: Document = {

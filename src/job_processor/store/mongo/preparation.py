@@ -15,6 +15,7 @@ from job_processor.store.mongo.errors import CANNOT_CREATE_INDEX, is_unauthorize
 from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.indexes import (
     JOBS,
+    LANES,
     RACES,
     SIGNALS,
     WORKERS,
@@ -74,11 +75,12 @@ async def _advice(handles: Handles, hello: dict[str, Any], error: OperationFailu
 
 
 async def _prepare_once(handles: Handles, logger: logging.Logger) -> float:
-    for collection in (handles.jobs, handles.workers, handles.signals, handles.settings):
+    for collection in handles.all:
         await ensure_collection(handles.database, collection.name)
     found = await ensure_indexes(handles.jobs, JOBS, logger)
     await ensure_indexes(handles.workers, WORKERS, logger)
     await ensure_indexes(handles.signals, SIGNALS, logger)
+    await ensure_indexes(handles.lanes, LANES, logger)
     await ensure_validator(handles.database, handles.jobs, logger)
     if await is_node_here(handles):
         await serve_node(handles, logger)

@@ -25,6 +25,7 @@ from job_processor.store.mongo.hinting import Hinting
 from job_processor.store.mongo.history import MongoHistory
 from job_processor.store.mongo.intake import MongoIntake
 from job_processor.store.mongo.kills import MongoKills
+from job_processor.store.mongo.lanes import MongoLanes
 from job_processor.store.mongo.node import MongoNodeSide
 from job_processor.store.mongo.preparation import prepare
 from job_processor.store.mongo.presence import is_node_here
@@ -53,7 +54,7 @@ def open_mongo(
 
 
 class MongoStore(Store):
-    """Jobs in the collections `<prefix>.jobs`, `.workers`, `.signals` and `.settings`."""
+    """Jobs in the collections `<prefix>.jobs`, `.workers`, `.signals`, `.settings`, `.lanes`."""
 
     def __init__(self, connection: Connection, *, prefix: str, history_days: float) -> None:
         self.address = connection.address
@@ -76,6 +77,7 @@ class MongoStore(Store):
         self.workers = self._workers = MongoWorkers(plumbing, queue=queue, turns=self._turns)
         self.crons = crons = MongoCrons(plumbing, self._is_beside_node)
         self.settings = settings = MongoSettings(plumbing)
+        self.lanes = MongoLanes(plumbing)
         self._node = MongoNodeSide(plumbing, self._history, settings, self._workers, crons)
 
     @classmethod

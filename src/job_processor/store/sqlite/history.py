@@ -38,6 +38,7 @@ from job_processor.store.sqlite.connections import (
     verb,
 )
 from job_processor.store.sqlite.kills import SqliteKills
+from job_processor.store.sqlite.lanes import SqliteLanes
 from job_processor.store.sqlite.rollups import SqliteRollups
 from job_processor.store.sqlite.rows import COLUMNS, to_job
 from job_processor.store.sqlite.summaries import Summaries
@@ -69,11 +70,19 @@ Source: TypeAlias = tuple[str, list[Any]]
 class SqliteHistory(SqliteDesk, History):
     """Finds and counts jobs; lets what ended wait again, and removes it."""
 
-    def __init__(self, plumbing: Plumbing, *, kills: SqliteKills, rollups: SqliteRollups) -> None:
+    def __init__(
+        self,
+        plumbing: Plumbing,
+        *,
+        kills: SqliteKills,
+        rollups: SqliteRollups,
+        lanes: SqliteLanes,
+    ) -> None:
         super().__init__(plumbing)
         tables = plumbing.tables
         self._kills = kills
         self._rollups = rollups
+        self._lanes = lanes
         jobs = tables.jobs
         self._shown = Summaries(tables)
         self._at_rest = f"{jobs} AS job INDEXED BY {tables.history}"
@@ -340,6 +349,7 @@ class SqliteHistory(SqliteDesk, History):
         """Remove what was settled before a time, in small transactions; return how many."""
         await self._kills.prune()
         await self._rollups.prune()
+        await self._lanes.prune()
         removed = 0
         while removed < limit:
             wanted = min(PRUNE_BATCH, limit - removed)

@@ -14,7 +14,7 @@ from job_processor.store.sqlite.errors import is_busy
 from job_processor.store.sqlite.location import BUSY_TIMEOUT
 from job_processor.store.sqlite.tables import ACTIVE, AT_REST, HOLDING, RUNNING, WAITING, Tables
 
-VERSION = 2
+VERSION = 3
 """Of the schema below. A step to a later one is added to `_MIGRATIONS`."""
 
 OLDEST_SQLITE = (3, 37, 0)  # the first with STRICT tables
@@ -82,6 +82,14 @@ _COLUMNS = {
         start INTEGER NOT NULL,
         data TEXT NOT NULL,
         PRIMARY KEY (seconds, start)""",
+    "lanes": """
+        name TEXT NOT NULL PRIMARY KEY,
+        tat REAL NOT NULL,
+        held_until REAL NOT NULL,
+        held_for REAL NOT NULL,
+        interval REAL NOT NULL,
+        burst INTEGER NOT NULL,
+        expires_at REAL NOT NULL""",
     "meta": """
         key TEXT NOT NULL PRIMARY KEY,
         value INTEGER NOT NULL""",
@@ -101,9 +109,10 @@ _INDEXES = {
 
 _MIGRATIONS: dict[int, tuple[str, ...]] = {
     2: ("ALTER TABLE {tables.jobs} ADD COLUMN steps TEXT",),
+    3: (),  # a table more
 }
 """Statements that lead to a version from the one before it, with `{tables.jobs}` for the name of a
-table."""
+table. New tables, and indexes that are missing, are made anyway."""
 
 
 def setup(connection: sqlite3.Connection, tables: Tables, address: str, is_file: bool) -> None:
@@ -116,6 +125,8 @@ def setup(connection: sqlite3.Connection, tables: Tables, address: str, is_file:
     found = _version(connection, tables, address)
     if found is None:
         _create(connection, tables)
+    else:
+        _add_tables(connection, tables)
     for version in range((found or VERSION) + 1, VERSION + 1):
         for statement in _MIGRATIONS[version]:
             connection.execute(statement.format(tables=tables))
@@ -201,6 +212,12 @@ def _version(connection: sqlite3.Connection, tables: Tables, address: str) -> in
             f"version {version}, this one knows {VERSION}); update this installation"
         )
     return version
+
+
+def _add_tables(connection: sqlite3.Connection, tables: Tables) -> None:
+    """Make the tables that are missing: a later version has more of them."""
+    for statement in table_statements(tables):
+        connection.execute(statement.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1))
 
 
 def _create(connection: sqlite3.Connection, tables: Tables) -> None:

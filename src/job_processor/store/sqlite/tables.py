@@ -30,6 +30,7 @@ class Tables:
     signals: str
     settings: str
     rollups: str
+    lanes: str
     meta: str
     due: str
     """Index: the waiting jobs of a name in the order in which they are claimed."""
@@ -62,6 +63,7 @@ _NAMES = {
     "signals": "signals",
     "settings": "settings",
     "rollups": "rollups",
+    "lanes": "lanes",
     "meta": "meta",
     "due": "jobs_due",
     "history": "jobs_history",

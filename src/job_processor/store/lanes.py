@@ -1,0 +1,138 @@
+"""Lanes: what shares a rate, and when the next start of each may be.
+
+The generic cell rate algorithm (GCRA): of each lane one number is kept, `tat`, the moment at which
+the start that comes next would be due if all came evenly. A start moves it by the interval between
+two starts; one that would be earlier than the burst allows is not granted. Times are milliseconds
+since 1970 by the clock of the database, in the very statement that reserves, so that no other clock
+has a part in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import floor
+
+from job_processor.settings import LANE_KEPT, RATE_LATENESS
+
+ROUNDING = 0.001
+"""Milliseconds by which sums of intervals may be off."""
+
+NOTABLE = 1000.0
+"""Milliseconds; a clock that was wrong by less is that of another member of a replica set."""
+
+SPARE = 3_600_000.0
+"""Milliseconds for which a lane is kept once it says nothing more: clocks step back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast the starts of a lane may follow each other."""
+
+    interval: float
+    """Milliseconds from one start to the next where they come evenly."""
+    burst: int
+    """Starts that may come at once after a pause."""
+
+    @classmethod
+    def of(cls, amount: int, per: float, burst: int) -> Pace:
+        """Return the pace of so many starts in `per` seconds."""
+        return cls(per * 1000.0 / amount, burst)
+
+    @property
+    def tolerance(self) -> float:
+        """Milliseconds by which a start may be earlier than an even pace has it."""
+        return (self.burst - 1) * self.interval
+
+    @property
+    def lateness(self) -> float:
+        """Milliseconds by which one may be late without delaying those that follow.
+
+        A worker wakes some milliseconds late. Where no burst makes up for that, each such delay
+        would be lost for good. It is less than an interval, so that no window has more starts.
+        """
+        return max(min(self.interval / 2, RATE_LATENESS * 1000.0) - self.tolerance, 0.0)
+
+    @property
+    def horizon(self) -> float:
+        """Milliseconds that `tat` is ahead of the clock at the most."""
+        return self.burst * self.interval
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a lane granted."""
+
+    granted: int
+    """Starts that may be now."""
+    wait: float
+    """Seconds until one more may be; 0 or less: at once."""
+    tat: float
+    interval: float
+    """By these it is given back, as long as nobody has reserved since."""
+    ahead: float = 0.0
+    """Seconds by which the lane was further ahead than its pace explains: a clock was wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A lane as it is kept; one that is not there is a new one."""
+
+    tat: float = 0.0
+    held_until: float = 0.0
+    """No start before it, whatever the pace."""
+    held_for: float = 0.0
+    """Milliseconds for which it was held: it cannot be held for longer from any moment on."""
+    interval: float = 0.0
+    burst: int = 0
+    """The pace by which it was reserved last."""
+
+    def reserved(self, pace: Pace, count: int, now: float) -> tuple[Lane, Reservation]:
+        """Return the lane with up to `count` more starts, and what was granted.
+
+        One that is further ahead than its pace explains goes no further than that: its clock was
+        wrong, or it was slower before.
+        """
+        held = min(self.held_until, now + self.held_for)
+        furthest = now + pace.horizon
+        start = min(self.tat if self.tat >= now - pace.lateness else now, furthest)
+        free = floor((now + pace.tolerance - start + ROUNDING) / pace.interval) + 1
+        granted = 0 if held > now else max(0, min(count, free))
+        tat = start + granted * pace.interval
+        wait = max(held, tat - pace.tolerance) - now
+        same = (self.interval, self.burst) == (pace.interval, pace.burst)
+        ahead = self.tat - furthest if same else 0.0
+        lane = Lane(tat, held, self.held_for, pace.interval, pace.burst)
+        wrong = ahead / 1000.0 if ahead > NOTABLE else 0.0
+        return lane, Reservation(granted, wait / 1000.0, tat, pace.interval, wrong)
+
+    def held(self, seconds: float, now: float, *, at_least: bool) -> Lane:
+        """Return the lane held for so long; with `at_least`, no shorter than it is held already."""
+        length = seconds * 1000.0
+        before = min(self.held_until, now + self.held_for)
+        if at_least and before >= now + length:
+            return self
+        return Lane(self.tat, now + length, length, self.interval, self.burst)
+
+    def state(self, now: float) -> LaneState:
+        """Return how it stands."""
+        held = max(min(self.held_until - now, self.held_for), 0.0)
+        early = (self.burst - 1) * self.interval
+        ahead = min(self.tat - now, self.burst * self.interval)
+        return LaneState(max(held, ahead - early) / 1000.0, held / 1000.0)
+
+    def kept_until(self, now: float) -> float:
+        """Return until when it is kept: from then on it says no more than a new one.
+
+        At most `LANE_KEPT` from now, which a date of every database can tell.
+        """
+        return min(max(self.tat, self.held_until, now) + SPARE, now + LANE_KEPT * 1000.0)
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """How a lane stands, by the database's clock."""
+
+    next_start: float
+    """Seconds until one may start; 0 or less: now. By the pace at which it was reserved last."""
+    held_for: float
+    """Seconds for which it is held still; 0: it is not."""

@@ -1,0 +1,161 @@
+"""Lanes of jobs that share a rate: one document each, changed by pipelines on the server's clock.
+
+What the pipelines work out is what `store.lanes.Lane` does; a document that is not there is a new
+lane. `at` is the present time of the last write, and `granted` what that granted: how a caller
+learns it in the same round trip.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from job_processor.settings import LANE_KEPT
+from job_processor.store.base import Lanes
+from job_processor.store.lanes import (
+    NOTABLE,
+    ROUNDING,
+    SPARE,
+    Lane,
+    LaneState,
+    Pace,
+    Reservation,
+)
+from job_processor.store.lenient import number, whole
+from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
+from job_processor.store.mongo.documents import Document
+from job_processor.store.mongo.modifying import find_one_and_update
+
+_NOW = {"$toLong": "$$NOW"}
+"""A number: a difference of dates is not what every server makes of it."""
+_UNUSED = timedelta(days=1)
+"""How long a new lane may stand before the first write, by whatever clock."""
+
+
+@translated()
+class MongoLanes(MongoDesk, Lanes):
+    """Reserves starts by the clock of the server, in one round trip."""
+
+    def __init__(self, plumbing: Plumbing) -> None:
+        super().__init__(plumbing)
+        self._lanes = plumbing.handles.lanes
+
+    async def _reserve(self, lane: str, pace: Pace, count: int) -> Reservation:
+        """Grant up to so many starts; nobody reserves in between."""
+        written = await self._change(lane, _reserving(pace, count))
+        now, tat = written["at"], written["tat"]
+        wait = max(written.get("held_until", 0.0), tat - pace.tolerance) - now
+        ahead = written["ahead"] if written["ahead"] > NOTABLE else 0.0
+        granted = int(written["granted"])
+        return Reservation(granted, wait / 1000.0, tat, pace.interval, ahead / 1000.0)
+
+    async def _give_back(self, lane: str, reserved: Reservation, unused: int) -> bool:
+        """Take starts back, where the lane still stands as it was reserved."""
+        lower = {"$inc": {"tat": -unused * reserved.interval}}
+        result = await self._lanes.update_one({"_id": lane, "tat": reserved.tat}, lower)
+        return result.modified_count == 1
+
+    async def _hold(self, lane: str, seconds: float, at_least: bool) -> None:
+        """Let nothing start for so many seconds."""
+        await self._change(lane, _holding(seconds * 1000.0, at_least=at_least))
+
+    async def _states(self, lanes: Collection[str]) -> dict[str, LaneState]:
+        """Return how they stand."""
+        pipeline: list[Document] = [
+            {"$match": {"_id": {"$in": list(lanes)}}},
+            {"$set": {"now": _NOW}},
+        ]
+        found = await (await self._lanes.aggregate(pipeline)).to_list()
+        return {each["_id"]: _read(each).state(float(each["now"])) for each in found}
+
+    async def _change(self, lane: str, pipeline: list[Document]) -> Document:
+        """Change a lane, a new one where there is none; return it as it is then."""
+        while True:
+            written = await find_one_and_update(self._lanes, {"_id": lane}, pipeline)
+            if written is not None:
+                return written
+            await self._make(lane)
+
+    async def _make(self, lane: str) -> None:
+        """Absent → new.
+
+        By itself: of several upserts at a time some have to be repeated, and not every server tells
+        those whether what they granted was written.
+        """
+        with contextlib.suppress(DuplicateKeyError):  # somebody else has made it
+            await self._lanes.insert_one({"_id": lane, "expires_at": datetime.now(UTC) + _UNUSED})
+
+
+def _reserving(pace: Pace, count: int) -> list[Document]:
+    """Return what `Lane.reserved` does."""
+    interval, burst = float(pace.interval), pace.burst
+    furthest = {"$add": ["$at", float(pace.horizon)]}
+    on_time = {"$gte": ["$tat", {"$subtract": ["$at", float(pace.lateness)]}]}
+    same = {"$and": [{"$eq": ["$interval", interval]}, {"$eq": ["$burst", burst]}]}
+    early = {"$subtract": [{"$add": ["$at", pace.tolerance + ROUNDING]}, "$start"]}
+    free = {"$add": [{"$floor": {"$divide": [early, interval]}}, 1]}
+    granted = {"$max": [0, {"$min": [count, free]}]}
+    return [
+        *_present(),
+        {
+            "$set": {
+                "start": {"$min": [{"$cond": [on_time, "$tat", "$at"]}, furthest]},
+                "ahead": {"$cond": [same, {"$subtract": ["$tat", furthest]}, 0.0]},
+            }
+        },
+        {"$set": {"granted": {"$cond": [{"$gt": ["$held_until", "$at"]}, 0, granted]}}},
+        {
+            "$set": {
+                "tat": {"$add": ["$start", {"$multiply": ["$granted", interval]}]},
+                "interval": interval,
+                "burst": burst,
+            }
+        },
+        *_expiring(),
+        {"$unset": ["start"]},
+    ]
+
+
+def _holding(length: float, *, at_least: bool) -> list[Document]:
+    """Return what `Lane.held` does."""
+    until: Any = {"$add": ["$at", length]}
+    kept: Any = {"$gte": ["$held_until", until]} if at_least else False
+    return [
+        *_present(),
+        {
+            "$set": {
+                "held_until": {"$cond": [kept, "$held_until", until]},
+                "held_for": {"$cond": [kept, "$held_for", length]},
+            }
+        },
+        *_expiring(),
+    ]
+
+
+def _present() -> list[Document]:
+    """Return what reads the clock, and fills in what a new lane does not have."""
+    known = {name: {"$ifNull": [f"${name}", 0.0]} for name in ("tat", "held_until", "held_for")}
+    held = {"$min": ["$held_until", {"$add": ["$at", "$held_for"]}]}
+    return [{"$set": {"at": _NOW, **known}}, {"$set": {"held_until": held}}]
+
+
+def _expiring() -> list[Document]:
+    """Return what writes until when the lane says anything: `Lane.kept_until`."""
+    means = {"$add": [{"$max": ["$tat", "$held_until", "$at"]}, SPARE]}
+    until = {"$min": [means, {"$add": ["$at", LANE_KEPT * 1000.0]}]}
+    return [{"$set": {"expires_at": {"$toDate": {"$toLong": until}}}}]
+
+
+def _read(document: Document) -> Lane:
+    """Return a lane from its document, whoever wrote it."""
+    return Lane(
+        tat=number(document.get("tat")) or 0.0,
+        held_until=number(document.get("held_until")) or 0.0,
+        held_for=number(document.get("held_for")) or 0.0,
+        interval=number(document.get("interval")) or 0.0,
+        burst=whole(document.get("burst"), 0),
+    )

@@ -1,0 +1,81 @@
+"""Lanes of jobs that share a rate: read, worked out and written in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+
+from job_processor.store.base import Lanes
+from job_processor.store.lanes import Lane, LaneState, Pace, Reservation
+from job_processor.store.sqlite.connections import Plumbing, SqliteDesk, call, read, transaction
+from job_processor.store.sqlite.tables import NOW_MS
+
+_FIELDS = "tat,held_until,held_for,interval,burst"
+
+
+class SqliteLanes(SqliteDesk, Lanes):
+    """Reserves starts by the clock of the machine, which is the database's."""
+
+    def __init__(self, plumbing: Plumbing) -> None:
+        super().__init__(plumbing)
+        lanes = plumbing.tables.lanes
+        self._read = f"""
+            SELECT {NOW_MS}, {_FIELDS} FROM (SELECT ?1 AS wanted)
+            LEFT JOIN {lanes} ON name=wanted"""
+        self._write = f"""
+            INSERT OR REPLACE INTO {lanes} (name,{_FIELDS},expires_at) VALUES (?,?,?,?,?,?,?)"""
+        self._drop = f"DELETE FROM {lanes} WHERE expires_at<{NOW_MS}"
+        self._lower = f"UPDATE {lanes} SET tat=tat-? WHERE name=? AND tat=?"
+
+    @transaction
+    def _reserve(
+        self, connection: sqlite3.Connection, lane: str, pace: Pace, count: int
+    ) -> Reservation:
+        """Grant up to so many starts; nobody reserves in between."""
+        present, now = self._find(connection, lane)
+        changed, reservation = (present or Lane()).reserved(pace, count, now)
+        if changed != present:
+            self._put(connection, lane, changed, now)
+        return reservation
+
+    @transaction
+    def _give_back(
+        self, connection: sqlite3.Connection, lane: str, reserved: Reservation, unused: int
+    ) -> bool:
+        """Take starts back, where the lane still stands as it was reserved."""
+        values = unused * reserved.interval, lane, reserved.tat
+        return connection.execute(self._lower, values).rowcount == 1
+
+    @transaction
+    def _hold(
+        self, connection: sqlite3.Connection, lane: str, seconds: float, at_least: bool
+    ) -> None:
+        """Let nothing start for so many seconds."""
+        present, now = self._find(connection, lane)
+        self._put(connection, lane, (present or Lane()).held(seconds, now, at_least=at_least), now)
+        self._revision.bump(connection)
+
+    @read
+    def _states(
+        self, connection: sqlite3.Connection, lanes: Collection[str]
+    ) -> dict[str, LaneState]:
+        """Return how they stand."""
+        found = {name: self._find(connection, name) for name in lanes}
+        return {name: lane.state(now) for name, (lane, now) in found.items() if lane is not None}
+
+    def _find(self, connection: sqlite3.Connection, name: str) -> tuple[Lane | None, float]:
+        """Return a lane, None where there is none, and the present time."""
+        now, *values = connection.execute(self._read, (name,)).fetchone()
+        return (None if values[0] is None else Lane(*values)), float(now)
+
+    def _put(self, connection: sqlite3.Connection, name: str, lane: Lane, now: float) -> None:
+        values = name, lane.tat, lane.held_until, lane.held_for, lane.interval, lane.burst
+        connection.execute(self._write, (*values, lane.kept_until(now)))
+
+    async def prune(self) -> None:
+        """Remove lanes that say nothing any more."""
+        await self._prune()
+
+    @call
+    def _prune(self, connection: sqlite3.Connection) -> None:
+        connection.execute(self._drop)
