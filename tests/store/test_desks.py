@@ -12,7 +12,7 @@ from bson import ObjectId
 from job_processor.models import JobStatus
 from job_processor.store.base import Desk
 from job_processor.store.hints import Hint
-from job_processor.store.lanes import Reservation
+from job_processor.store.rates import Reservation
 from job_processor.store.requests import JobQuery, Verdict
 from tests.desks import DESKS
 from tests.samples import NOW, claim, end, retry, simple
@@ -63,8 +63,8 @@ EMPTY: dict[str, tuple[tuple[Any, ...], Any]] = {
     "history.count": (([], 10), []),
     "history.delete": (([],), set()),
     "rollups.add": (([],), None),
-    "lanes.give_back": (("rate:a", RESERVED, 0), True),
-    "lanes.states": (([],), {}),
+    "rates.give_back": (("rate:a", RESERVED, 0), True),
+    "rates.states": (([],), {}),
 }
 """Verbs with arguments that ask for nothing, and what they return then."""
 
@@ -98,7 +98,7 @@ WRITES: list[tuple[str, tuple[Any, ...], Any, Told]] = [
     ("crons.skip_waiting", ("tick", NOW), 0, []),
     ("settings.put", ("kind", "name", {}, None), True, [(Hint.SETTINGS, None)]),
     ("settings.remove", ("kind", "name"), True, [(Hint.SETTINGS, None)]),
-    ("lanes.hold", ("rate:a", 30.0), None, [(Hint.WORK, None)]),
+    ("rates.hold", ("rate:a", 30.0), None, [(Hint.WORK, None)]),
     ("settings.remove_before", ("kind", "name"), None, [(Hint.SETTINGS, None)]),
 ]
 """Verbs, what the database answers, and what is told of it."""

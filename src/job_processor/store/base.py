@@ -37,7 +37,7 @@ from job_processor.models import (
 )
 from job_processor.redaction import Redaction
 from job_processor.store.hints import NOTHING, EndListener, Hint, HintListener, Tell, told
-from job_processor.store.lanes import LaneState, Pace, Reservation
+from job_processor.store.rates import LaneState, Pace, Reservation
 from job_processor.store.requests import Claim, JobQuery, NameCount, Settlement, Verdict
 from job_processor.store.rollups import Rollup
 from job_processor.store.summaries import JobSummary
@@ -647,13 +647,13 @@ class Settings(Desk, ABC):
     def _remove_before(self, kind: str, name: str) -> Awaitable[object]: ...
 
 
-class Lanes(Desk, ABC):
+class Rates(Desk, ABC):
     """Lanes of jobs that share a rate, by the database's clock in the very write."""
 
     async def reserve(self, lane: str, pace: Pace, count: int) -> Reservation:
         """Absent or present → with up to `count` more starts; return how many, and when the next.
 
-        See `store.lanes.Lane.reserved`. After a lost reply they may be reserved, and are lost: that
+        See `store.rates.Lane.reserved`. After a lost reply they may be reserved, and are lost: that
         makes the lane slower, never faster.
         """
         if count < 1:
@@ -727,7 +727,7 @@ class Store(ABC):
     crons: Crons
     settings: Settings
     rollups: Rollups
-    lanes: Lanes
+    rates: Rates
 
     @property
     @abstractmethod

@@ -13,7 +13,7 @@ import pytest
 from job_processor.clock import LAST_MOMENT
 from job_processor.models import Job, JobStatus, Notes, Progress, SimpleJob, Step
 from job_processor.store import Store
-from job_processor.store.lanes import Pace, Reservation
+from job_processor.store.rates import Pace, Reservation
 from job_processor.store.rollups import Rollup
 from tests.desks import verbs
 from tests.samples import (
@@ -72,9 +72,9 @@ WRITES: dict[str, Call] = {
     "settings.remove_before": lambda store, job: store.settings.remove_before("kind", job.name),
     "history.delete": lambda store, job: store.history.delete([job.id]),
     "rollups.add": lambda store, job: store.rollups.add([Rollup(60, NOW, {"killed": 1})]),
-    "lanes.reserve": lambda store, job: store.lanes.reserve(job.name, PACE, 1),
-    "lanes.give_back": lambda store, job: store.lanes.give_back(job.name, RESERVED, 1),
-    "lanes.hold": lambda store, job: store.lanes.hold(job.name, 60.0),
+    "rates.reserve": lambda store, job: store.rates.reserve(job.name, PACE, 1),
+    "rates.give_back": lambda store, job: store.rates.give_back(job.name, RESERVED, 1),
+    "rates.hold": lambda store, job: store.rates.hold(job.name, 60.0),
     "history.prune": lambda store, job: store.history.prune(LATER, 10),
     "setup": lambda store, job: store.setup(),
 }
@@ -88,7 +88,7 @@ READS = frozenset(
         "crons.all",
         "history.find",
         "history.find_active",
-        "lanes.states",
+        "rates.states",
         "history.summaries",
         "history.get",
         "history.get_many",

@@ -26,8 +26,8 @@ from tests.store.dictionaries.crons import DictionaryCrons
 from tests.store.dictionaries.history import DictionaryHistory
 from tests.store.dictionaries.intake import DictionaryIntake
 from tests.store.dictionaries.kills import DictionaryKills
-from tests.store.dictionaries.lanes import DictionaryLanes
 from tests.store.dictionaries.queue import DictionaryQueue
+from tests.store.dictionaries.rates import DictionaryRates
 from tests.store.dictionaries.rollups import DictionaryRollups
 from tests.store.dictionaries.runs import DictionaryRuns
 from tests.store.dictionaries.settings import DictionarySettings
@@ -64,7 +64,7 @@ class DictionaryStore(Store):
         self.crons = DictionaryCrons(*desk)
         self.settings = DictionarySettings(*desk)
         self.rollups = DictionaryRollups(*desk)
-        self.lanes = DictionaryLanes(*desk)
+        self.rates = DictionaryRates(*desk)
 
     @property
     def abilities(self) -> Abilities:

@@ -20,8 +20,8 @@ from job_processor.errors import NotSetUpError, PayloadError, StoreRefusedError
 from job_processor.models import ACTIVE, AnyJob, Cron, Job, Notes, SimpleJob, WorkerInfo
 from job_processor.store.base import Desk, Setting
 from job_processor.store.hints import HintListeners, Tell
-from job_processor.store.lanes import Lane
 from job_processor.store.plain import plain_notes
+from job_processor.store.rates import Lane
 from job_processor.store.rollups import Rollup
 from job_processor.values import normalize
 

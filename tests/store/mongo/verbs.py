@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 from bson import ObjectId
 
 from job_processor.models import Notes, Step
-from job_processor.store.lanes import Pace, Reservation
 from job_processor.store.mongo import MongoStore
+from job_processor.store.rates import Pace, Reservation
 from job_processor.store.requests import JobQuery
 from job_processor.store.rollups import Rollup
 from tests.samples import NOW, SOON, WORKER, claim, cron, end, simple, worker
@@ -49,9 +49,9 @@ WRITES: Mapping[str, Call] = {
     "settings.remove_before": lambda store: store.settings.remove_before("kind", "unknown"),
     "history.delete": lambda store: store.history.delete([ObjectId()]),
     "rollups.add": lambda store: store.rollups.add([Rollup(60, NOW, {"killed": 1})]),
-    "lanes.reserve": lambda store: store.lanes.reserve("rate:a", PACE, 1),
-    "lanes.give_back": lambda store: store.lanes.give_back("rate:a", RESERVED, 1),
-    "lanes.hold": lambda store: store.lanes.hold("rate:a", 0),
+    "rates.reserve": lambda store: store.rates.reserve("rate:a", PACE, 1),
+    "rates.give_back": lambda store: store.rates.give_back("rate:a", RESERVED, 1),
+    "rates.hold": lambda store: store.rates.hold("rate:a", 0),
     "history.prune": lambda store: store.history.prune(NOW, 10),
 }
 READS: Mapping[str, Call] = {
@@ -81,7 +81,7 @@ READS: Mapping[str, Call] = {
     "queue.due": lambda store: store.queue.due(NOW, 10),
     "crons.standing_at": lambda store: store.crons.standing_at([ObjectId()]),
     "history.names": lambda store: store.history.names(10),
-    "lanes.states": lambda store: store.lanes.states(["rate:a"]),
+    "rates.states": lambda store: store.rates.states(["rate:a"]),
     "history.count": lambda store: store.history.count([("simple", "resize")], 10),
 }
 VERBS: Mapping[str, Call] = {**WRITES, **READS}

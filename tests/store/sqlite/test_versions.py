@@ -12,7 +12,7 @@ import pytest
 
 from job_processor import StoreSetupError
 from job_processor.models import Step
-from job_processor.store.lanes import Pace
+from job_processor.store.rates import Pace
 from job_processor.store.sqlite import SqliteStore, schema
 from tests.samples import NOW, claim, simple
 
@@ -146,7 +146,7 @@ async def test_a_file_of_an_older_version_gets_its_lanes(path: Path) -> None:
     set_version(path, 2)
     store = SqliteStore(path)
     await store.setup()
-    assert (await store.lanes.reserve("rate:a", Pace.of(1, 60.0, 1), 1)).granted == 1
+    assert (await store.rates.reserve("rate:a", Pace.of(1, 60.0, 1), 1)).granted == 1
     assert await store.history.get(ours.id) == ours
     await store.close()
     assert version(path) == PRESENT

@@ -25,12 +25,12 @@ from job_processor.store.mongo.hinting import Hinting
 from job_processor.store.mongo.history import MongoHistory
 from job_processor.store.mongo.intake import MongoIntake
 from job_processor.store.mongo.kills import MongoKills
-from job_processor.store.mongo.lanes import MongoLanes
 from job_processor.store.mongo.node import MongoNodeSide
 from job_processor.store.mongo.preparation import prepare
 from job_processor.store.mongo.presence import is_node_here
 from job_processor.store.mongo.pulse import ThreadPulse
 from job_processor.store.mongo.queue import MongoQueue
+from job_processor.store.mongo.rates import MongoRates
 from job_processor.store.mongo.rollups import MongoRollups
 from job_processor.store.mongo.runs import MongoRuns
 from job_processor.store.mongo.settings import MongoSettings
@@ -77,7 +77,7 @@ class MongoStore(Store):
         self.workers = self._workers = MongoWorkers(plumbing, queue=queue, turns=self._turns)
         self.crons = crons = MongoCrons(plumbing, self._is_beside_node)
         self.settings = settings = MongoSettings(plumbing)
-        self.lanes = MongoLanes(plumbing)
+        self.rates = MongoRates(plumbing)
         self._node = MongoNodeSide(plumbing, self._history, settings, self._workers, crons)
 
     @classmethod

@@ -38,7 +38,7 @@ from job_processor.store.sqlite.connections import (
     verb,
 )
 from job_processor.store.sqlite.kills import SqliteKills
-from job_processor.store.sqlite.lanes import SqliteLanes
+from job_processor.store.sqlite.rates import SqliteRates
 from job_processor.store.sqlite.rollups import SqliteRollups
 from job_processor.store.sqlite.rows import COLUMNS, to_job
 from job_processor.store.sqlite.summaries import Summaries
@@ -76,13 +76,13 @@ class SqliteHistory(SqliteDesk, History):
         *,
         kills: SqliteKills,
         rollups: SqliteRollups,
-        lanes: SqliteLanes,
+        rates: SqliteRates,
     ) -> None:
         super().__init__(plumbing)
         tables = plumbing.tables
         self._kills = kills
         self._rollups = rollups
-        self._lanes = lanes
+        self._rates = rates
         jobs = tables.jobs
         self._shown = Summaries(tables)
         self._at_rest = f"{jobs} AS job INDEXED BY {tables.history}"
@@ -349,7 +349,7 @@ class SqliteHistory(SqliteDesk, History):
         """Remove what was settled before a time, in small transactions; return how many."""
         await self._kills.prune()
         await self._rollups.prune()
-        await self._lanes.prune()
+        await self._rates.prune()
         removed = 0
         while removed < limit:
             wanted = min(PRUNE_BATCH, limit - removed)

@@ -26,10 +26,10 @@ from job_processor.store.sqlite.errors import explain_setup
 from job_processor.store.sqlite.history import SqliteHistory
 from job_processor.store.sqlite.intake import SqliteIntake
 from job_processor.store.sqlite.kills import SqliteKills
-from job_processor.store.sqlite.lanes import SqliteLanes
 from job_processor.store.sqlite.location import Location
 from job_processor.store.sqlite.pulse import FilePulse, MemoryPulse
 from job_processor.store.sqlite.queue import SqliteQueue
+from job_processor.store.sqlite.rates import SqliteRates
 from job_processor.store.sqlite.revision import Revision
 from job_processor.store.sqlite.rollups import SqliteRollups
 from job_processor.store.sqlite.runs import SqliteRuns
@@ -67,8 +67,8 @@ class SqliteStore(Store):
         self.runs = SqliteRuns(plumbing)
         self.kills = kills = SqliteKills(plumbing)
         self.rollups = rollups = SqliteRollups(plumbing)
-        self.lanes = lanes = SqliteLanes(plumbing)
-        self.history = SqliteHistory(plumbing, kills=kills, rollups=rollups, lanes=lanes)
+        self.rates = rates = SqliteRates(plumbing)
+        self.history = SqliteHistory(plumbing, kills=kills, rollups=rollups, rates=rates)
         self.workers = self._workers = SqliteWorkers(plumbing, queue=queue)
         self.crons = SqliteCrons(plumbing)
         self.settings = SqliteSettings(plumbing)

@@ -1,4 +1,4 @@
-"""What the server works out in a pipeline is what `store.lanes` says, to the number."""
+"""What the server works out in a pipeline is what `store.rates` says, to the number."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import random
 import pytest
 
 from job_processor.clock import Clock
-from job_processor.store.lanes import Lane, Pace
 from job_processor.store.mongo import MongoStore
-from job_processor.store.mongo import lanes as pipelines
+from job_processor.store.mongo import rates as pipelines
+from job_processor.store.rates import Lane, Pace
 
 pytestmark = pytest.mark.mongo
 
@@ -46,7 +46,7 @@ async def test_a_reservation_and_a_hold_are_what_they_are_elsewhere(store: Mongo
         lane, pace = some_lane(chance, Clock().now().timestamp() * 1000.0), some_pace(chance)
         count = chance.choice([1, 2, 10, 50])
         await write(store, lane)
-        reservation = await store.lanes.reserve("rate:a", pace, count)
+        reservation = await store.rates.reserve("rate:a", pace, count)
         document = await store._handles.lanes.find_one({"_id": "rate:a"})
         assert document is not None
         expected, wanted = lane.reserved(pace, count, document["at"])
@@ -56,7 +56,7 @@ async def test_a_reservation_and_a_hold_are_what_they_are_elsewhere(store: Mongo
         assert kept == pytest.approx(expected.kept_until(document["at"]), abs=2.0)
         at_least, seconds = chance.choice([True, False]), chance.choice([0.0, 30.0, 7200.0])
         await write(store, lane)
-        await store.lanes.hold("rate:a", seconds, at_least=at_least)
+        await store.rates.hold("rate:a", seconds, at_least=at_least)
         document = await store._handles.lanes.find_one({"_id": "rate:a"})
         assert document is not None
         held = lane.held(seconds, document["at"], at_least=at_least)

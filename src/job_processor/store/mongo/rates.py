@@ -1,6 +1,6 @@
 """Lanes of jobs that share a rate: one document each, changed by pipelines on the server's clock.
 
-What the pipelines work out is what `store.lanes.Lane` does; a document that is not there is a new
+What the pipelines work out is what `store.rates.Lane` does; a document that is not there is a new
 lane. `at` is the present time of the last write, and `granted` what that granted: how a caller
 learns it in the same round trip.
 """
@@ -15,8 +15,12 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from job_processor.settings import LANE_KEPT
-from job_processor.store.base import Lanes
-from job_processor.store.lanes import (
+from job_processor.store.base import Rates
+from job_processor.store.lenient import number, whole
+from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
+from job_processor.store.mongo.documents import Document
+from job_processor.store.mongo.modifying import find_one_and_update
+from job_processor.store.rates import (
     NOTABLE,
     ROUNDING,
     SPARE,
@@ -25,10 +29,6 @@ from job_processor.store.lanes import (
     Pace,
     Reservation,
 )
-from job_processor.store.lenient import number, whole
-from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
-from job_processor.store.mongo.documents import Document
-from job_processor.store.mongo.modifying import find_one_and_update
 
 _NOW = {"$toLong": "$$NOW"}
 """A number: a difference of dates is not what every server makes of it."""
@@ -37,7 +37,7 @@ _UNUSED = timedelta(days=1)
 
 
 @translated()
-class MongoLanes(MongoDesk, Lanes):
+class MongoRates(MongoDesk, Rates):
     """Reserves starts by the clock of the server, in one round trip."""
 
     def __init__(self, plumbing: Plumbing) -> None:

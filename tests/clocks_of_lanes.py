@@ -8,7 +8,7 @@ from typing import cast
 from job_processor.store import Store
 from job_processor.store.mongo import MongoStore
 from job_processor.store.sqlite import SqliteStore
-from tests.store.dictionaries.lanes import DictionaryLanes
+from tests.store.dictionaries.rates import DictionaryRates
 
 
 async def turn_clock(store: Store, lane: str, seconds: float) -> None:
@@ -20,7 +20,7 @@ async def turn_clock(store: Store, lane: str, seconds: float) -> None:
         change = {"$inc": {"tat": -ms, "held_until": -ms}}
         await store._handles.lanes.update_one({"_id": lane}, change)
     else:
-        await cast(DictionaryLanes, store.lanes).move(lane, -ms)
+        await cast(DictionaryRates, store.rates).move(lane, -ms)
 
 
 def _move(connection: sqlite3.Connection, table: str, lane: str, ms: float) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection
 
-from job_processor.store.base import Lanes
-from job_processor.store.lanes import Lane, LaneState, Pace, Reservation
+from job_processor.store.base import Rates
+from job_processor.store.rates import Lane, LaneState, Pace, Reservation
 from job_processor.store.sqlite.connections import Plumbing, SqliteDesk, call, read, transaction
 from job_processor.store.sqlite.tables import NOW_MS
 
 _FIELDS = "tat,held_until,held_for,interval,burst"
 
 
-class SqliteLanes(SqliteDesk, Lanes):
+class SqliteRates(SqliteDesk, Rates):
     """Reserves starts by the clock of the machine, which is the database's."""
 
     def __init__(self, plumbing: Plumbing) -> None:

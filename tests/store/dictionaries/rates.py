@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from job_processor.store.base import Lanes
-from job_processor.store.lanes import Lane, LaneState, Pace, Reservation
+from job_processor.store.base import Rates
+from job_processor.store.rates import Lane, LaneState, Pace, Reservation
 from tests.store.dictionaries.tables import OnTables
 
 
-class DictionaryLanes(OnTables, Lanes):
+class DictionaryRates(OnTables, Rates):
     """Keeps one lane a name."""
 
     async def _reserve(self, lane: str, pace: Pace, count: int) -> Reservation:
