@@ -12,7 +12,7 @@ import pytest
 from job_processor import tasks
 from job_processor.crons import scheduler
 from job_processor.store import opening
-from job_processor.worker import pauses, reconciler
+from job_processor.worker import reconciler, watching
 from tests.mongo_server import database_url, external_url, missing_server, mongo_url
 from tests.processors import Processors
 from tests.store.dictionaries.store import opener
@@ -53,7 +53,7 @@ def pauses_of_tests() -> Iterator[None]:
     What fails is tried again soon.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pauses, "PAUSES_SWEEP", 3600.0)
+        patch.setattr(watching, "SETTINGS_SWEEP", 3600.0)
         patch.setattr(reconciler, "RECONCILE_INTERVAL", 3600.0)
         patch.setattr(scheduler, "SCHEDULER_INTERVAL", 3600.0)
         patch.setattr(tasks, "RETRY_DELAY_MIN", 0.01)

@@ -41,12 +41,14 @@ if TYPE_CHECKING:
     from job_processor.handlers.abort import AbortController, AbortReason, AbortSignal
     from job_processor.handlers.context import Context
     from job_processor.handlers.definitions import CronDef, CronOptions, JobDef, JobOptions
-    from job_processor.handlers.retries import Retry, RetryLater, Snooze
+    from job_processor.handlers.rates import Rate
+    from job_processor.handlers.retries import RateLimited, Retry, RetryLater, Snooze
     from job_processor.jobs.actions import Acted
     from job_processor.jobs.collection import Jobs
     from job_processor.jobs.handle import JobHandle
     from job_processor.jobs.pages import JobPage
     from job_processor.jobs.pauses import Pauses
+    from job_processor.jobs.rates import RateInfo
     from job_processor.jobs.request import JobRequest
     from job_processor.models import (
         Attempt,
@@ -119,6 +121,9 @@ __all__ = [
     "PayloadError",
     "ProcessDiedError",
     "Progress",
+    "Rate",
+    "RateInfo",
+    "RateLimited",
     "Retry",
     "RetryLater",
     "Rollup",
@@ -147,12 +152,14 @@ _HOMES = {  # all others are errors
     "handlers.abort": "AbortController AbortReason AbortSignal",
     "handlers.context": "Context",
     "handlers.definitions": "CronDef CronOptions JobDef JobOptions",
-    "handlers.retries": "Retry RetryLater Snooze",
+    "handlers.rates": "Rate",
+    "handlers.retries": "RateLimited Retry RetryLater Snooze",
     "jobs.actions": "Acted",
     "jobs.collection": "Jobs",
     "jobs.handle": "JobHandle",
     "jobs.pages": "JobPage",
     "jobs.pauses": "Pauses",
+    "jobs.rates": "RateInfo",
     "jobs.request": "JobRequest",
     "models": "Attempt Cron CronTask Job JobStatus LogLine Notes Output Progress SimpleJob "
     "SkipMetadata Step TypedJob Vitals",

@@ -75,10 +75,12 @@ from job_processor.tasks import in_thread
 
 if TYPE_CHECKING:
     from job_processor.crons.manage import CronInfo
+    from job_processor.handlers.rates import Rate
     from job_processor.jobs.actions import Acted, Action
     from job_processor.jobs.pages import JobPage
     from job_processor.jobs.pauses import Pauses
     from job_processor.jobs.portal import Portal
+    from job_processor.jobs.rates import RateInfo
     from job_processor.node.migration import MigrationReport
     from job_processor.ops.audit import AuditEntry
     from job_processor.ops.check import Finding
@@ -514,8 +516,9 @@ class JobProcessor:
     async def run_job(self, name: str, payload: Payload = None) -> SimpleJob:
         """Run a job here and now, whatever its tag; return it settled.
 
-        It is one attempt: its failure is returned, not retried. This process is registered and
-        sends heartbeats meanwhile, so that its crash is noticed.
+        It is one attempt: its failure is returned, not retried. Where its `rate` does not let it
+        start yet, it waits until it may, or is returned skipped, as the rate says. This process is
+        registered and sends heartbeats meanwhile, so that its crash is noticed.
         """
         from job_processor.worker.run_job import run_job
 
@@ -716,6 +719,33 @@ class JobProcessor:
     async def get_pauses(self) -> Pauses:
         """Return the names and tags that are paused."""
         return await pauses.get_pauses(self._ready())
+
+    async def set_rate(self, name: str, rate: Rate | str | None) -> None:
+        """Change how many jobs may start in a time, for all workers, within a second; it is kept.
+
+        name: the group of a rate, or the name of a job or cron that has one. rate: `"100/m"`, or a
+        `Rate`, whose amount, per and burst count; None: what the code says again. Raises
+        InvalidArgumentError.
+        """
+        from job_processor.jobs import rates
+
+        await rates.set_rate(self._ready(), name, rate)
+
+    async def rates(self) -> list[RateInfo]:
+        """Return the rates that are defined here or were changed, by name, and how they stand."""
+        from job_processor.jobs import rates
+
+        return await rates.rates(self._ready())
+
+    async def hold(self, name: str, seconds: Duration) -> None:
+        """Let nothing that shares a rate start for so many seconds from now; 0 lets it go on.
+
+        It replaces what was held before. What runs goes on. name: the group of a rate, or the name
+        of a job or cron that has one. Raises InvalidArgumentError.
+        """
+        from job_processor.jobs import rates
+
+        await rates.hold(self._ready(), name, seconds)
 
     async def run_worker(self, signal: AbortSignal | None = None, burst: bool = False) -> None:
         """Run jobs and crons until `signal` is aborted, then stop gracefully.

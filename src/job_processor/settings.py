@@ -87,6 +87,10 @@ RATE_AMOUNT_MAX = 1_000_000_000
 RATE_GATHER = 0.02
 """Seconds between two questions of one worker for starts, where they come faster than that."""
 
+RATE_ASKED_AGAIN = 10.0
+"""Seconds after which a worker asks again for starts that are further away: others may have given
+some back."""
+
 RATE_DEFAULT_BURST = 0.1
 """Seconds whose starts may come at once, where a rate does not say how many."""
 
@@ -167,10 +171,10 @@ FORWARDED_LINES = 10_000
 FORWARDED_TEXT_LIMIT = 8_000
 """Characters of each text in such a line: its message, its traceback."""
 
-PAUSES_INTERVAL = 0.5
-"""Seconds between two looks at what is paused, at least."""
+SETTINGS_INTERVAL = 0.5
+"""Seconds between two looks at what is paused, and at other settings, at least."""
 
-PAUSES_SWEEP = 30.0
+SETTINGS_SWEEP = 30.0
 """Seconds between two of them where changes of other processes are told."""
 
 HISTORY_BATCH = 1000

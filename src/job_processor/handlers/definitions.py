@@ -15,6 +15,7 @@ from job_processor.errors import DefinitionError, InvalidArgumentError, how_to_i
 from job_processor.handlers.around import Around
 from job_processor.handlers.binding import BoundHandler, Door, bind_handler
 from job_processor.handlers.callables import is_generator
+from job_processor.handlers.rates import Rate, as_rate
 from job_processor.handlers.resources import asking, check_manager
 from job_processor.handlers.retries import Retry, as_retry
 from job_processor.settings import Duration, check_text, duration, time_zone
@@ -40,6 +41,7 @@ class JobOptions(TypedDict, total=False):
     executor: Executor | None
     max_runtime: Duration | None
     around: Around | None
+    rate: Rate | str | None
 
 
 class CronOptions(JobOptions, total=False):
@@ -89,6 +91,7 @@ class JobDef:
     max_runtime: the same as `max_runtime_in_minutes`, as a timedelta or a number of seconds.
     around: returns for a job a context manager that is entered around each run of the handler, such
         as a function with `@asynccontextmanager`. A plain one is entered in the handler's thread.
+    rate: how many may start in a time, of all workers together: `"100/m"`, or a `Rate`.
 
     Raises DefinitionError when one of these cannot work.
     """
@@ -107,6 +110,7 @@ class JobDef:
     executor: Executor | None = None
     max_runtime: Duration | None = None
     around: Around | None = None
+    rate: Rate | str | None = None
     bound: BoundHandler = field(init=False, repr=False, compare=False)
     retries: Retry | None = field(init=False, repr=False, compare=False)
     """What `retry` means."""
@@ -116,6 +120,8 @@ class JobDef:
     """What stands around each run, the outermost first."""
     asking: tuple[Callable[..., Any], ...] = field(init=False, repr=False, compare=False)
     """Those of `arounds`, and `on_job_exited`, that take the resources, too."""
+    rate_limit: Rate | None = field(init=False, repr=False, compare=False)
+    """What `rate` means."""
     given: frozenset[str] = field(init=False, repr=False, compare=False)
     """The names of what was said, which no default of the processor replaces."""
 
@@ -139,7 +145,7 @@ class CronDef:
     misfire: what follows missed occurrences: `once` runs the standing one, `skip` settles it as
         skipped, `all` adds the others, at most 100.
     on_job_exited, resumable, max_runtime_in_minutes, tag, exclusive, retry, discard_result,
-        executor, max_runtime, around: as a job's.
+        executor, max_runtime, around, rate: as a job's.
 
     Raises DefinitionError when one of these cannot work.
     """
@@ -162,6 +168,7 @@ class CronDef:
     executor: Executor | None = None
     max_runtime: Duration | None = None
     around: Around | None = None
+    rate: Rate | str | None = None
     bound: BoundHandler = field(init=False, repr=False, compare=False)
     retries: Retry | None = field(init=False, repr=False, compare=False)
     """What `retry` means."""
@@ -171,6 +178,8 @@ class CronDef:
     """What stands around each run, the outermost first."""
     asking: tuple[Callable[..., Any], ...] = field(init=False, repr=False, compare=False)
     """Those of `arounds`, and `on_job_exited`, that take the resources, too."""
+    rate_limit: Rate | None = field(init=False, repr=False, compare=False)
+    """What `rate` means."""
     margin_seconds: float = field(init=False, repr=False, compare=False)
     """What `checkin_margin` means."""
     given: frozenset[str] = field(init=False, repr=False, compare=False)
@@ -252,6 +261,8 @@ def check_common(definition: Definition) -> None:
         object.__setattr__(definition, "retries", as_retry(definition.retry))
     with as_definition_error():
         object.__setattr__(definition, "limit_seconds", _limit(definition))
+    with as_definition_error():
+        object.__setattr__(definition, "rate_limit", as_rate(definition.rate))
     check_manager("around", definition.around, "job")
     arounds = () if definition.around is None else (definition.around,)
     object.__setattr__(definition, "arounds", arounds)

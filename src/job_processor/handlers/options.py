@@ -25,6 +25,12 @@ _ELSEWHERE = {
     "job_timeout": "max_runtime_in_minutes",
     "tz": "timezone",
     "ignore_result": "discard_result",
+    "rate_limit": "rate",
+    "rates": "rate",
+    "ratelimit": "rate",
+    "limiter": "rate",
+    "throttle": "rate",
+    "throttling": "rate",
     "concurrency": "exclusive",
     "lock": "exclusive",
 }
@@ -36,6 +42,7 @@ _WRITTEN = {
     "timezone": 'timezone="Europe/Paris"',
     "discard_result": "discard_result=True",
     "exclusive": "exclusive=True",
+    "rate": 'rate="100/m"',
 }
 _NO_OPTIONS = {
     "bind": "a parameter named job or context gets the job, with its attempt",

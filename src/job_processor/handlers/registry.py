@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from job_processor.errors import DefinitionError, InvalidArgumentError, UnknownJobError
 from job_processor.handlers.defaults import Defaults
 from job_processor.handlers.definitions import CronDef, Definition, JobDef, as_definition_error
+from job_processor.handlers.rates import Rate
 from job_processor.settings import check_name
 
 
@@ -28,6 +30,7 @@ class Registry:
         """What holds of a definition that says nothing else."""
         self.jobs: dict[str, JobDef] = {}
         self.crons: dict[str, CronDef] = {}
+        self._rates: Mapping[str, tuple[Rate, tuple[str, ...]]] | None = None
         self._served: dict[tuple[str, ...] | None, tuple[str, ...]] = {}
         for argument, given in (("jobs", jobs), ("crons", crons)):
             if not isinstance(given, Mapping):
@@ -51,14 +54,18 @@ class Registry:
         if not isinstance(definition, JobDef):
             raise DefinitionError(f"jobs[{name!r}]", definition, "allowed is a JobDef")
         self._check_new(name, definition, self.jobs.get(name))
-        self.jobs[name] = self.defaults.applied_to(definition)
+        whole = self.defaults.applied_to(definition)
+        self._check_rate(name, whole)
+        self.jobs[name] = whole
 
     def add_cron(self, name: str, definition: CronDef) -> None:
         """Add a cron; raise DefinitionError when the name is taken or it is no CronDef."""
         if not isinstance(definition, CronDef):
             raise DefinitionError(f"crons[{name!r}]", definition, "allowed is a CronDef")
         self._check_new(name, definition, self.crons.get(name))
-        self.crons[name] = self.defaults.applied_to(definition)
+        whole = self.defaults.applied_to(definition)
+        self._check_rate(name, whole)
+        self.crons[name] = whole
 
     @property
     def all(self) -> dict[str, Definition]:
@@ -90,6 +97,19 @@ class Registry:
             raise UnknownJobError("name", name, "it has no handler here, it can only be scheduled")
         return definition
 
+    @property
+    def rates(self) -> Mapping[str, tuple[Rate, tuple[str, ...]]]:
+        """The rates that are defined here by group, or by name where there is none, and of whom."""
+        if self._rates is None:
+            found: dict[str, tuple[Rate, tuple[str, ...]]] = {}
+            for name, each in self._all():
+                if each.rate_limit is not None:
+                    group = each.rate_limit.group or name
+                    _, names = found.get(group, (each.rate_limit, ()))
+                    found[group] = each.rate_limit, (*names, name)
+            self._rates = found
+        return self._rates
+
     def served(self, tags: tuple[str, ...] | None) -> tuple[str, ...]:
         """Return the names that a worker with these tags takes; None stands for all tags."""
         names = self._served.get(tags)
@@ -108,6 +128,29 @@ class Registry:
     def __iter__(self) -> Iterator[tuple[str, Definition]]:
         yield from ((name, job) for name, job in self.jobs.items() if job.handler is not None)
         yield from self.crons.items()
+
+    def _all(self) -> Iterator[tuple[str, Definition]]:
+        """Give all of them, those without a handler too."""
+        yield from self.jobs.items()
+        yield from self.crons.items()
+
+    def _check_rate(self, name: str, new: Definition) -> None:
+        """Raise DefinitionError where others of the group have another rate."""
+        self._rates = None
+        if new.rate_limit is None:
+            return
+        group = new.rate_limit.group or name
+        for other, each in self._all():
+            theirs = each.rate_limit
+            if other == name or theirs is None or (theirs.group or other) != group:
+                continue
+            if replace(theirs, group=group) != replace(new.rate_limit, group=group):
+                raise DefinitionError(
+                    f"rate of {name!r}",
+                    new.rate,
+                    f"{other!r}, which shares the rate of {group!r}, has {theirs!r}; write one "
+                    "rate = Rate(…), and rate=rate for both",
+                )
 
     def _check_new(self, name: str, new: Definition, old: Definition | None) -> None:
         with as_definition_error():

@@ -111,9 +111,23 @@ class Snooze(Exception):  # noqa: N818  # see above
         return _made_again, (type(self), self.args), self.__dict__
 
 
+class RateLimited(Snooze):
+    """Raised by a handler: somebody else's limit is reached, such as the status 429 of an API.
+
+    Nothing that shares the job's `rate` starts for `after` seconds, or a timedelta; then this job
+    comes back. It counts as no attempt, and leaves no error. Of a job without a `rate`, only this
+    one waits.
+    """
+
+    def __init__(self, message: str = "", *, after: Duration) -> None:
+        seconds = duration("after", after, zero=True)
+        super().__init__(delay=seconds)
+        self.args = (message or f"limited for {seconds:g} s",)
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a handler asked for by raising a `RetryLater` or a `Snooze`, or a group of them."""
+    """What a handler asked for by raising a `RetryLater`, `Snooze`, `RateLimited`, or a group."""
 
     counts: bool
     """True where this attempt has failed, False to come back without one being counted."""
@@ -130,7 +144,16 @@ def wish_of(error: BaseException) -> Wish | None:
     if not all(isinstance(each, RetryLater | Snooze) for each in members):
         return None
     retry = any(isinstance(each, RetryLater) for each in members)
-    return Wish(retry, max(_delay_of(each) for each in members))
+    return Wish(retry, max(map(_delay_of, members)))
+
+
+def hold_of(error: BaseException) -> float | None:
+    """Return for how long an error holds its rate; None where no `RateLimited` is in it.
+
+    Raises InvalidArgumentError where one has no delay.
+    """
+    limited = [_delay_of(each) for each in leaves(error) if isinstance(each, RateLimited)]
+    return max(limited, default=None)
 
 
 def leaves(error: BaseException) -> list[BaseException]:

@@ -228,7 +228,7 @@ async def _answer(store: Store, job: Job, clock: Clock, rules: Rules) -> Job:
             return await _meet(store, job, holder, clock, rules[job.id])
     conflict = await store.history.find_active(job.type, job.name) if job.exclusive else None
     if conflict is not None and conflict.id != job.id:
-        return _skip(job, conflict, clock)
+        return as_skipped(job, conflict, clock)
     return job
 
 
@@ -242,7 +242,7 @@ async def _meet(
     if rule == "error":
         raise JobConflictError.held(job.name, job.unique_key or "", holder.id)
     if rule == "skip":
-        return _skip(job, holder, clock, told=f"unique_key {job.unique_key!r} is held")
+        return as_skipped(job, holder, clock, told=f"unique_key {job.unique_key!r} is held")
     if rule == "return" or holder.status in SETTLED:
         return holder
     if holder.status is JobStatus.PENDING:
@@ -258,7 +258,8 @@ def is_over(holder: SimpleJob, now: datetime) -> bool:
     return holder.unique_until is not None and holder.unique_until <= now
 
 
-def _skip(job: Job, conflict: Job, clock: Clock, told: str | None = None) -> Job:
+def as_skipped(job: Job, conflict: Job | None, clock: Clock, told: str | None = None) -> Job:
+    """Return a job that is not to run as it is stored."""
     if isinstance(job, SimpleJob):
         job = replace(job, unique_until=None)  # what does not run holds no key
     reason: SkipReason = "other" if told else "noConcurrent_conflict"

@@ -97,6 +97,8 @@ class Outcome:
     """False when the handler never began: a job given back has no `started_at`."""
     bare: bool = False
     """True where notes and saved state are removed, to make room for the rest."""
+    hold: float | None = None
+    """Seconds for which nothing that shares its rate is to start; None: as its rate says."""
 
 
 def skipped(

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from math import ceil, inf
 
@@ -15,6 +16,7 @@ from job_processor.crons.misfire import is_skipped
 from job_processor.errors import NotSetUpError
 from job_processor.events import Event, EventKind
 from job_processor.handlers.abort import AbortController, AbortReason, AbortSignal
+from job_processor.handlers.definitions import Definition
 from job_processor.models import Job
 from job_processor.settings import AGEING_INTERVAL, CLAIM_NAMES
 from job_processor.store.contention import ON, OVERDUE_PAUSE
@@ -22,18 +24,23 @@ from job_processor.store.hints import Hint
 from job_processor.store.requests import Claim
 from job_processor.tasks import Trouble, set_within
 from job_processor.worker.engine import Engine
-from job_processor.worker.outcomes import is_expired, killed_unbegun
+from job_processor.worker.outcomes import give_back, is_expired, killed_unbegun
 from job_processor.worker.pauses import PauseWatch
+from job_processor.worker.rates import Batch, Rates, RateWatch
 from job_processor.worker.reconciler import Reconciler
 
 
 class ClaimLoop:
     """The worker's main loop; the reconciler is told of claims whose fate is unknown."""
 
-    def __init__(self, engine: Engine, pauses: PauseWatch, reconciler: Reconciler) -> None:
+    def __init__(
+        self, engine: Engine, pauses: PauseWatch, rates: RateWatch, reconciler: Reconciler
+    ) -> None:
         self._engine = engine
         self._pauses = pauses
+        self._rates = Rates(engine, rates)
         pauses.on_changed(self._on_names_changed)
+        rates.on_changed(self._on_names_changed)
         self._reconciler = reconciler
         self._stop = AbortController().signal
         self._wake = asyncio.Event()
@@ -85,7 +92,7 @@ class ClaimLoop:
                     continue
                 trouble.end()
                 self._wants_slots = burst or not exhausted
-                if burst and exhausted and idle and self._is_done:
+                if burst and exhausted and idle and await self._is_done():
                     return
                 await self._wait(exhausted)
         finally:
@@ -99,10 +106,11 @@ class ClaimLoop:
             async with asyncio.timeout(seconds):
                 await self._stop.wait()
 
-    @property
-    def _is_done(self) -> bool:
-        """True when nothing runs, not even unknown to us."""
-        return self._engine.runs.of_worker == 0 and not self._reconciler.is_due
+    async def _is_done(self) -> bool:
+        """True when nothing runs, not even unknown to us, and no rate lets more start soon."""
+        if self._engine.runs.of_worker > 0 or self._reconciler.is_due:
+            return False
+        return not await self._rates.is_worth_waiting()
 
     def _wake_from_any_thread(self) -> Callable[[], object]:
         loop = asyncio.get_running_loop()
@@ -132,24 +140,31 @@ class ClaimLoop:
         """Claim for every free slot and start what came; True when nothing more is due."""
         engine = self._engine
         expects_one, self._expects_one = self._expects_one, False
-        names = self._names()
-        groups = [names[i : i + CLAIM_NAMES] for i in range(0, len(names), CLAIM_NAMES)]
+        batches = await self._rates.batches(self._names())
         self._rotation += 1
-        for i in range(len(groups)):
-            group = groups[(i + self._rotation) % len(groups)]
+        for i in range(len(batches)):
+            batch = batches[(i + self._rotation) % len(batches)]
             free = engine.runs.free_slots(engine.settings.concurrency)
             if free <= 0:
                 return False
-            limit = 1 if expects_one else free
-            if self._looks_for_the_overdue():
-                limit -= await self._claim(group, limit, engine.settings.ageing)
-            claimed = await self._claim(group, limit) if limit else 0
-            if claimed:
-                self._look_ahead, self._overdue_pause = True, OVERDUE_PAUSE
-                self._last_work = time.monotonic()
-            if claimed == limit:
+            limit = await self._rates.reserve(batch, 1 if expects_one else free)
+            if limit and await self._claim_batch(batch, limit):
                 return False
         return True
+
+    async def _claim_batch(self, batch: Batch, limit: int) -> bool:
+        """Claim so many of a batch and start them; True when there may be more of them."""
+        claimed = 0
+        if self._looks_for_the_overdue():
+            claimed = await self._claim(batch, limit, self._engine.settings.ageing)
+        if claimed < limit:
+            claimed += await self._claim(batch, limit - claimed)
+        if claimed:
+            self._look_ahead, self._overdue_pause = True, OVERDUE_PAUSE
+            self._last_work = time.monotonic()
+        if batch.lane is not None:
+            await self._rates.give_back(batch, more=claimed == limit)
+        return claimed == limit
 
     def _looks_for_the_overdue(self) -> bool:
         """True now and then, where there is a limit to waiting."""
@@ -159,9 +174,7 @@ class ClaimLoop:
         self._next_look_for_the_overdue = now + AGEING_INTERVAL
         return True
 
-    async def _claim(
-        self, names: tuple[str, ...], limit: int, waiting_for: float | None = None
-    ) -> int:
+    async def _claim(self, batch: Batch, limit: int, waiting_for: float | None = None) -> int:
         """Claim and start; return how many. No change of our id gets in between.
 
         Raises StoreUnavailableError after a claim so slow that what it brought may be taken away.
@@ -173,7 +186,7 @@ class ClaimLoop:
             now = engine.clock.now()
             claim = Claim(
                 worker_id=engine.worker_id,
-                names=names,
+                names=batch.names,
                 limit=limit,
                 now=now,
                 exclude=frozenset(engine.runs.held.union(self._apart)),
@@ -185,8 +198,8 @@ class ClaimLoop:
                 ours, surplus = self._sorted_out(jobs)
                 again = [job for job in ours if job.was_held]
                 for job in [job for job in ours if not job.was_held] if again else ours:
-                    self._start(job, now)
-                await self._start_again(again, now)
+                    self._start(job, now, batch)
+                await self._start_again(again, now, batch)
                 await self._reconciler.give_back(surplus)
             except BaseException:
                 self._reconciler.look_soon()  # it may have happened all the same
@@ -221,7 +234,7 @@ class ClaimLoop:
         held = engine.runs.held
         return bool(held) and job.id in held
 
-    def _start(self, job: Job, now: datetime) -> None:
+    def _start(self, job: Job, now: datetime, batch: Batch) -> None:
         """Start a job claimed at `now`; its `updated_at` is later where a clock was wrong."""
         engine = self._engine
         definition = engine.registry.get(job.name)
@@ -232,10 +245,23 @@ class ClaimLoop:
             engine.executor.skip(job, definition)
         elif is_expired(job, now):
             engine.executor.skip(job, definition, told="expired before a worker was free")
+        elif not batch.takes_start():
+            self._refuse(job, definition, batch)
         else:
             engine.executor.start(job, definition)
 
-    async def _start_again(self, jobs: Sequence[Job], now: datetime) -> None:
+    def _refuse(self, job: Job, definition: Definition, batch: Batch) -> None:
+        """Skip what its rate does not let start now; what began before waits until it may."""
+        engine, lane = self._engine, batch.lane
+        assert lane is not None  # noqa: S101  # all others may start
+        if not job.ran_before:
+            engine.executor.skip(job, definition, told=f"the rate of {lane.rate} was used up")
+            return
+        at = engine.clock.now()
+        outcome = replace(give_back(job, at), scheduled_for=at + lane.until_free)
+        engine.executor.settle_unbegun(job, definition, outcome)
+
+    async def _start_again(self, jobs: Sequence[Job], now: datetime, batch: Batch) -> None:
         """Start what a worker held before, unless somebody asked to kill it in its former life."""
         if not jobs:
             return
@@ -246,7 +272,7 @@ class ClaimLoop:
             if job.id in asked and definition is not None:
                 engine.executor.settle_unbegun(job, definition, killed_unbegun(engine.clock.now()))
             else:
-                self._start(job, now)
+                self._start(job, now, batch)
 
     async def _wait(self, exhausted: bool) -> None:
         """Wait for a free slot, or when nothing is due for a hint, the next due time, the sweep."""
@@ -262,10 +288,10 @@ class ClaimLoop:
                 raise
             except Exception:  # noqa: BLE001  # a claim that fails as well says so
                 self._look_ahead = True
-        await self._pause(self._until_next_due())
+        await self._pause(min(self._until_next_due(), self._rates.until_next()))
 
     async def _find_next_due(self) -> datetime | None:
-        names = self._names()
+        names = self._rates.open_names(self._names())
         return await self._engine.store.queue.next_due(names) if names else None
 
     def _until_next_due(self) -> float:

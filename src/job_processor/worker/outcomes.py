@@ -12,7 +12,7 @@ from job_processor.errors import DefinitionError, InvalidPayloadError, shorten
 from job_processor.handlers.abort import AbortReason
 from job_processor.handlers.callables import never_ran
 from job_processor.handlers.definitions import Definition
-from job_processor.handlers.retries import Retry, Wish, leaves, wish_of
+from job_processor.handlers.retries import Retry, Wish, hold_of, leaves, wish_of
 from job_processor.handlers.steps import suspended_until
 from job_processor.models import (
     SETTLED,
@@ -93,16 +93,19 @@ def classify(
         return failed(f"max runtime of {limit / 60:g} minutes exceeded" if limit else "max runtime")
     raised = ending.error
     assert raised is not None  # noqa: S101  # the first case
+    # Whatever else follows: nothing else of its rate is to run into the same limit.
+    hold = hold_of(raised)
     # Before the shutdown: who says when it wants to come back ended by itself, and was not
     # interrupted. The caller of `run_job` waits for an end, and gets what was raised as one.
     wish = None if _is_called_here(job) else wish_of(raised)
     back = suspended_until(raised) or _snoozed_until(wish, at)
     if back is not None:
-        return Outcome(JobStatus.PENDING, at, scheduled_for=back)
+        return Outcome(JobStatus.PENDING, at, scheduled_for=back, hold=hold)
     # Before a failure: what a handler raises as it is interrupted says nothing against its code.
     if reason is AbortReason.SHUTDOWN and wish is None:
         return _paused(at, lives_on) if is_resumable(job, definition) else failed(INTERRUPTED)
-    return failed(ending.told or describe_error(raised), raised, wish)
+    outcome = failed(ending.told or describe_error(raised), raised, wish)
+    return outcome if hold is None else replace(outcome, hold=hold)
 
 
 def is_resumable(job: Job, definition: Definition) -> bool:

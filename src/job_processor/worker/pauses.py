@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from job_processor.handlers.definitions import Definition
 from job_processor.jobs.pauses import KIND, Pauses
-from job_processor.listeners import Listeners
-from job_processor.settings import PAUSES_INTERVAL, PAUSES_SWEEP
-from job_processor.store.hints import Hint
-from job_processor.tasks import Trouble, set_within
+from job_processor.store.base import Setting
 from job_processor.worker.engine import Engine
+from job_processor.worker.watching import SettingsWatch
 
 
-class PauseWatch:
-    """Looks after a hint, at most every half second, and now and then without one."""
+class PauseWatch(SettingsWatch):
+    """What is paused, by name and by tag, and who is asked to stop."""
+
+    kind = KIND
+    what = "pauses"
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._pauses = Pauses()
-        self._wake = asyncio.Event()
-        self._listeners: Listeners[Callable[[], object]] = Listeners()
         self._open: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
-
-    def on_changed(self, listener: Callable[[], object]) -> Callable[[], None]:
-        """Call `listener` whenever something was paused or resumed; returns what ends it."""
-        return self._listeners.add(listener)
 
     @property
     def stops_us(self) -> bool:
@@ -47,36 +41,12 @@ class PauseWatch:
             self._open = (names, answer)
         return answer
 
-    async def run(self) -> None:
-        """Look until cancelled."""
-        forget = self._engine.store.subscribe(self._on_hint)
-        self._wake.set()  # nobody told us what changed since the look at the worker's start
-        trouble = Trouble(self._engine.logger, "pauses")
-        try:
-            while True:
-                await self._pause()
-                if not await trouble.attempt(self.look):
-                    self._wake.set()
-                await asyncio.sleep(PAUSES_INTERVAL)  # hints come in crowds; one look is enough
-        finally:
-            forget()
-
-    async def look(self) -> None:
-        """Read what is paused; raises StoreError."""
-        self._wake.clear()
-        pauses = Pauses.of(await self._engine.store.settings.all(KIND))
-        if pauses != self._pauses:
-            self._pauses, self._open = pauses, ((), ())
-            for listener in self._listeners.all:
-                listener()
-
-    def _on_hint(self, hint: Hint) -> None:
-        if hint & Hint.SETTINGS:
-            self._wake.set()
-
-    async def _pause(self) -> None:
-        seconds = PAUSES_SWEEP if self._engine.store.abilities.hints_of_others else PAUSES_INTERVAL
-        await set_within(self._wake, seconds)
+    def _take(self, settings: Mapping[str, Setting]) -> bool:
+        pauses = Pauses.of(settings)
+        if pauses == self._pauses:
+            return False
+        self._pauses, self._open = pauses, ((), ())
+        return True
 
     def _is_name_paused(self, name: str) -> bool:
         definition = self._engine.registry.get(name)

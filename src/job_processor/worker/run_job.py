@@ -7,12 +7,14 @@ import contextlib
 
 from job_processor.errors import JobProcessorError
 from job_processor.handlers.definitions import JobDef
-from job_processor.jobs.intake import as_simple, insert_or_skip
+from job_processor.handlers.rates import Rate
+from job_processor.jobs.intake import as_simple, as_skipped, insert_or_skip
 from job_processor.jobs.request import JobRequest, make_running_job
 from job_processor.jobs.wait import Waiting
 from job_processor.models import Job, SimpleJob
 from job_processor.settings import LEAVE_TIMEOUT, graceful_stop_seconds
 from job_processor.worker.engine import Engine
+from job_processor.worker.rates import may_start
 from job_processor.worker.runs import Run
 
 
@@ -46,6 +48,12 @@ async def _start(engine: Engine, definition: JobDef, request: JobRequest) -> Job
 
     Behind the gate, so that nobody looks in between for what runs under our id unknown to us.
     """
+    if definition.rate_limit is not None:
+        make_running_job(engine.parts, request, engine.worker_id)  # what is refused takes no start
+        if not await may_start(
+            engine, definition.rate_limit.group or request.name, definition.rate_limit
+        ):
+            return await _skip(engine, definition.rate_limit, request)
     await engine.lease.hold()
     async with engine.gate.shared():
         job = make_running_job(engine.parts, request, engine.worker_id)
@@ -56,6 +64,15 @@ async def _start(engine: Engine, definition: JobDef, request: JobRequest) -> Job
         run = engine.executor.start(stored, definition, of_worker=False)
         run.done = asyncio.get_running_loop().create_future()
     return run
+
+
+async def _skip(engine: Engine, rate: Rate, request: JobRequest) -> Job:
+    """Store a job that its rate does not let start now."""
+    job = make_running_job(engine.parts, request, engine.worker_id)
+    told = f"the rate of {rate} was used up"
+    skipped = as_skipped(job, None, engine.clock, told)
+    (stored,) = await insert_or_skip(engine.store, [skipped], engine.clock)
+    return stored
 
 
 async def _interrupt(engine: Engine, starting: asyncio.Task[Job | Run]) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from job_processor.errors import NotSetUpError, StoreUnavailableError
+from job_processor.jobs.rates import lane_of
 from job_processor.models import WAITING, Job, JobStatus
 from job_processor.parts import Parts
 from job_processor.settings import LONE_TRIES, SETTLE_BATCH
@@ -54,6 +55,8 @@ class Settler:
         self._report = report
         self._logger = parts.logger
         self._waiting: list[_Pending] = []
+        self._without_rate: set[str] = set()
+        """Names of which it was said that they have none."""
         self._parts: deque[list[_Pending]] = deque()
         """Parts of batches that are to be written before what waits: again, or as next best."""
         self._aside: deque[_Pending] = deque()
@@ -148,9 +151,25 @@ class Settler:
             for pending in batch:
                 if pending.sent is None:
                     job = pending.run.job
+                    if pending.outcome.hold is not None:
+                        await self._hold(pending.run, pending.outcome.hold)
                     pending.sent = Settlement(job, pending.outcome, job.worker_id or job.id)
             sent = [pending.sent for pending in batch if pending.sent is not None]
             return await settle_once(self._store, sent)
+
+    async def _hold(self, run: Run, seconds: float) -> None:
+        """Let nothing that shares the rate of a run start, before the run itself is let go."""
+        rate, name = run.definition.rate_limit, run.job.name
+        if rate is not None:
+            lane = lane_of(rate.group or name)
+            await self._store.rates.hold(lane, seconds, at_least=True)
+        elif name not in self._without_rate:
+            self._without_rate.add(name)
+            self._logger.warning(
+                "job %r raised RateLimited and has no rate: the others of its name are not held; "
+                'write rate="100/m" where it is defined, or raise Snooze',
+                name,
+            )
 
     async def _failed(self, batch: list[_Pending], error: Exception) -> None:
         """Put a batch back whose fate nobody knows, and pause.

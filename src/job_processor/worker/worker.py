@@ -25,6 +25,7 @@ from job_processor.worker.history import HistoryKeeper
 from job_processor.worker.loop import ClaimLoop
 from job_processor.worker.outcomes import is_resumable
 from job_processor.worker.pauses import PauseWatch
+from job_processor.worker.rates import RateWatch
 from job_processor.worker.reconciler import Reconciler
 from job_processor.worker.rescuer import Rescuer
 from job_processor.worker.runs import Run
@@ -49,7 +50,8 @@ class Worker:
         self._burst_rescue = BurstRescue(engine, self._rescuer)
         self._names = NameKeeper(engine)
         self._history = HistoryKeeper(engine)
-        self._loop = ClaimLoop(engine, self._pauses, self._reconciler)
+        self._rates = RateWatch(engine)
+        self._loop = ClaimLoop(engine, self._pauses, self._rates, self._reconciler)
         self._tasks: set[asyncio.Task[None]] = set()
         self._main: asyncio.Task[None] | None = None
         """The claim loop."""
@@ -133,6 +135,7 @@ class Worker:
         await persist(self._start_engine, engine.logger, "registration")
         self._emit(EventKind.WORKER_STARTED)
         await persist(self._pauses.look, engine.logger, "pauses")
+        await persist(self._rates.look, engine.logger, "rates")
         if burst:
             await persist(self._scheduler.schedule, engine.logger, "scheduling crons")
             await self._once("looking for dead workers", self._burst_rescue.look)
@@ -163,6 +166,7 @@ class Worker:
             self._task("engine watch", self._engine.died()),
             self._task("reconciler", self._reconciler.run()),
             self._task("pauses", self._pauses.run()),
+            self._task("rates", self._rates.run()),
         ]
         if self._engine.parts.lifespan is not None:
             tasks.append(self._task("lifespan", self._engine.resources.broken()))

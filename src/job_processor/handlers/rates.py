@@ -1,0 +1,111 @@
+"""How many jobs of a name, or of a group of names, may start in a time."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal, TypeAlias
+
+from job_processor.errors import InvalidArgumentError
+from job_processor.settings import (
+    RATE_AMOUNT_MAX,
+    RATE_DEFAULT_BURST,
+    RATE_PER_MAX,
+    Duration,
+    check_int,
+    check_name,
+    duration,
+)
+
+OnFull: TypeAlias = Literal["wait", "skip"]
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_TEXT = re.compile(r"\s*(\d+)\s*/\s*([smhd])\s*")
+_WRITE = 'write rate="100/m", which is a hundred a minute (s, m, h, d), or rate=Rate(100, per=60)'
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many jobs may start in a time: of all workers together, by the database's clock.
+
+    `rate=Rate(100, per=60)`, which `rate="100/m"` is too. In any window of `per` no more than
+    `amount + burst` start. Each start counts: retries, resumed runs and what runs again after a
+    crash too. What waits for its start holds no slot of a worker.
+
+    amount: how many start in `per` seconds, or in that timedelta.
+    burst: how many may start at once after a pause; the others follow evenly. None: as many as
+        start in a tenth of a second, 1 at least.
+    group: jobs and crons that share this rate; None: each name has its own.
+    on_full: what becomes of a job that may not start yet: `wait` (it starts later) or `skip` (it is
+        skipped, for good).
+
+    Raises InvalidArgumentError when one of these cannot work.
+    """
+
+    amount: int
+    per: Duration | None = None
+    burst: int | None = None
+    group: str | None = None
+    on_full: OnFull = "wait"
+
+    def __post_init__(self) -> None:
+        check_int("amount", self.amount, minimum=1)
+        if self.per is None:
+            allowed = f"a rate needs a time; write Rate({self.amount}, per=60) for a minute"
+            raise InvalidArgumentError("per", self.per, allowed)
+        object.__setattr__(self, "per", float(duration("per", self.per)))
+        if self.seconds > RATE_PER_MAX:
+            days = f"{RATE_PER_MAX / 86_400:g} days"
+            raise InvalidArgumentError("per", self.per, f"allowed are at most {days}")
+        if self.burst is None:
+            usual = self.amount * RATE_DEFAULT_BURST / self.seconds
+            object.__setattr__(self, "burst", max(1, min(int(usual), RATE_AMOUNT_MAX)))
+        for name in ("amount", "burst"):
+            check_int(name, getattr(self, name), minimum=1)
+            if getattr(self, name) > RATE_AMOUNT_MAX:
+                allowed = f"allowed is at most {RATE_AMOUNT_MAX:,}"
+                raise InvalidArgumentError(name, getattr(self, name), allowed)
+        if self.group is not None:
+            check_name("group", self.group)
+        if self.on_full not in ("wait", "skip"):
+            allowed = "allowed are 'wait' (it starts later) and 'skip' (it never starts)"
+            raise InvalidArgumentError("on_full", self.on_full, allowed)
+
+    @property
+    def seconds(self) -> float:
+        """The time in which `amount` start."""
+        assert isinstance(self.per, float)  # noqa: S101  # made one
+        return self.per
+
+    @property
+    def at_once(self) -> int:
+        """How many may start at once."""
+        assert self.burst is not None  # noqa: S101  # made a number
+        return self.burst
+
+    def __str__(self) -> str:
+        """Return it as people write it: `100/m`, `10 in 2.5 s`."""
+        unit = next((unit for unit, length in _UNITS.items() if length == self.seconds), None)
+        return f"{self.amount}/{unit}" if unit else f"{self.amount} in {self.seconds:g} s"
+
+
+def as_rate(value: object, argument: str = "rate") -> Rate | None:
+    """Return what `rate=` means; a text such as `100/m` is so many in a second, minute, hour, day.
+
+    Raises InvalidArgumentError, which says what to write instead.
+    """
+    if value is None or isinstance(value, Rate):
+        return value
+    found = _TEXT.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise InvalidArgumentError(argument, value, f"{_meant(value)}{_WRITE}")
+    return Rate(int(found[1]), per=_UNITS[found[2]])
+
+
+def _meant(value: object) -> str:
+    """Return what is wrong with a rate, where that is easily told."""
+    is_number = isinstance(value, int | float | timedelta) and not isinstance(value, bool)
+    if is_number or (isinstance(value, str) and value.strip().isdigit()):
+        return "a rate needs a number of starts and a time; "
+    return ""

@@ -1,0 +1,163 @@
+"""Rates while they are in use: changed for all workers, held, and how they stand.
+
+What was changed is kept in the settings, one document for each group (a name without a group is one
+of its own). Its `held_at` changes with each hold by hand, so that whoever waits looks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from job_processor.errors import InvalidArgumentError
+from job_processor.handlers.rates import Rate, as_rate
+from job_processor.parts import Parts
+from job_processor.settings import RATE_PER_MAX, Duration, check_name, duration
+from job_processor.store import Store
+from job_processor.store.base import Setting
+from job_processor.store.lenient import number, whole
+from job_processor.store.rates import Pace
+
+KIND = "rate"
+"""Kind of the settings; the name of each is its group's."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateInfo:
+    """A rate, and how it stands."""
+
+    name: str
+    """The group, or the name of the job or cron that has none."""
+    names: tuple[str, ...]
+    """The jobs and crons of this process that share it."""
+    rate: Rate
+    """What holds at present."""
+    defined: Rate | None
+    """What the code of this process says; None where nothing here has it."""
+    next_start: float
+    """Seconds until one may start; 0: now."""
+    held_for: float
+    """Seconds for which it is held still; 0: it is not."""
+
+    @property
+    def is_changed(self) -> bool:
+        """True where `set_rate` has changed it."""
+        return self.rate != self.defined
+
+
+def lane_of(group: str) -> str:
+    """Return the lane of a group in the database."""
+    return f"rate:{group}"
+
+
+def pace_of(rate: Rate) -> Pace:
+    """Return how fast the starts of a rate follow each other."""
+    return Pace.of(rate.amount, rate.seconds, rate.at_once)
+
+
+def present_rate(defined: Rate, setting: Setting | None) -> Rate:
+    """Return the rate that holds: the one that was set, else the one of the code."""
+    changed = _rate_of(setting or {})
+    if changed is None:
+        return defined
+    return replace(defined, amount=changed.amount, per=changed.per, burst=changed.burst)
+
+
+async def set_rate(parts: Parts, name: str, rate: Rate | str | None) -> None:
+    """Change a rate for all workers; raises InvalidArgumentError."""
+    wanted = as_rate(rate)
+    if wanted is not None and (wanted.group not in (None, name) or wanted.on_full != "wait"):
+        allowed = "allowed are amount, per and burst; the group, and on_full, are those of the code"
+        raise InvalidArgumentError("rate", rate, allowed)
+    await _check_known(parts, name)
+
+    def change(present: Setting) -> dict[str, Any]:
+        held = {key: value for key, value in present.items() if key == "held_at"}
+        if wanted is None:
+            return held
+        return {
+            **held,
+            "amount": wanted.amount,
+            "per": wanted.seconds,
+            "burst": wanted.at_once,
+        }
+
+    await _change(parts.store, name, change)
+
+
+async def hold(parts: Parts, name: str, seconds: Duration) -> None:
+    """Let nothing of a group start for so many seconds from now; 0 ends that. See `set_rate`."""
+    length = float(duration("seconds", seconds, zero=True))
+    if length > RATE_PER_MAX:
+        days = f"{RATE_PER_MAX / 86_400:g} days"
+        raise InvalidArgumentError("seconds", seconds, f"allowed are at most {days}")
+    await _check_known(parts, name)
+    await parts.store.rates.hold(lane_of(name), length)
+    moment = parts.clock.now()
+    await _change(parts.store, name, lambda present: {**present, "held_at": moment})
+
+
+async def rates(parts: Parts) -> list[RateInfo]:
+    """Return the rates that are defined here or were changed, by name."""
+    settings = await parts.store.settings.all(KIND)
+    defined = parts.registry.rates
+    changed = {name: rate for name, each in settings.items() if (rate := _rate_of(each))}
+    names = sorted({*defined, *changed})
+    states = await parts.store.rates.states([lane_of(name) for name in names])
+    found = []
+    for name in names:
+        own, sharing = defined.get(name, (None, ()))
+        state = states.get(lane_of(name))
+        found.append(
+            RateInfo(
+                name=name,
+                names=sharing,
+                rate=changed[name] if own is None else present_rate(own, settings.get(name)),
+                defined=own,
+                next_start=0.0 if state is None else max(state.next_start, 0.0),
+                held_for=0.0 if state is None else state.held_for,
+            )
+        )
+    return found
+
+
+async def _check_known(parts: Parts, name: Any) -> None:
+    """Raise InvalidArgumentError unless something has a rate of this name, as far as can be told.
+
+    What other services define, only their lanes tell.
+    """
+    check_name("name", name)
+    registry = parts.registry
+    if name in registry.rates or not (registry.jobs or registry.crons):
+        return
+    lane = lane_of(name)
+    if await parts.store.rates.states([lane]) or name in await parts.store.settings.all(KIND):
+        return
+    here = ", ".join(map(repr, sorted(registry.rates))) or "none; write rate=… where it is defined"
+    allowed = f"allowed is the group of a rate, or a name that has one: {here}"
+    raise InvalidArgumentError("name", name, allowed)
+
+
+async def _change(store: Store, name: str, change: Callable[[Setting], dict[str, Any]]) -> None:
+    """Replace what is kept of a group by compare-and-set, until nobody else gets in between."""
+    while True:
+        present = (await store.settings.all(KIND)).get(name)
+        wanted = change(present or {})
+        if wanted == (present or {}):
+            return
+        if wanted:
+            done = await store.settings.put(KIND, name, wanted, present)
+        else:
+            done = await store.settings.remove(KIND, name, present)
+        if done:
+            return
+
+
+def _rate_of(setting: Mapping[str, Any]) -> Rate | None:
+    """Return the rate that a setting has; None where it has none that can be one."""
+    amount, per, burst = setting.get("amount"), setting.get("per"), setting.get("burst")
+    try:
+        return Rate(whole(amount, 0), number(per) or 0.0, whole(burst, 0))
+    except InvalidArgumentError:
+        return None

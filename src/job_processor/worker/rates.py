@@ -1,0 +1,254 @@
+"""The rates of a worker's names: how many may start now, and when the others may.
+
+Starts are reserved in the database before a claim, and the claim asks for no more than were
+granted. A name whose starts are used up is left out of the claims until its time has come, however
+much of it waits: nothing is asked meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from math import inf
+
+from job_processor.handlers.rates import Rate
+from job_processor.jobs.rates import KIND, lane_of, pace_of, present_rate
+from job_processor.settings import BURST_WAITS, CLAIM_NAMES, RATE_ASKED_AGAIN, RATE_GATHER
+from job_processor.store.base import Setting
+from job_processor.store.rates import Pace, Reservation
+from job_processor.worker.engine import Engine
+from job_processor.worker.watching import SettingsWatch
+
+
+class RateWatch(SettingsWatch):
+    """What was changed of the rates; reads nothing where nothing here has one."""
+
+    kind = KIND
+    what = "rates"
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._settings: Mapping[str, Setting] = {}
+
+    async def look(self) -> None:
+        """Read them; raises StoreError."""
+        if self._engine.registry.rates:
+            await super().look()
+        else:
+            self._wake.clear()
+
+    def present(self, group: str, defined: Rate) -> Rate:
+        """Return the rate that holds for a group."""
+        return present_rate(defined, self._settings.get(group))
+
+    def _take(self, settings: Mapping[str, Setting]) -> bool:
+        if settings == self._settings:
+            return False
+        self._settings = settings
+        return True
+
+
+@dataclass(slots=True)
+class Lane:
+    """Names that share a rate, as this worker knows it."""
+
+    group: str
+    rate: Rate
+    names: tuple[str, ...]
+    pace: Pace
+    free_at: float = -inf
+    """When one may start again, as far as is known; by the monotonic clock."""
+    asked_again_at: float = -inf
+    """When the database is asked again: then, or sooner, since others may give starts back."""
+    more: bool = False
+    """True when the last claim brought all that it might: there is probably more."""
+
+    @property
+    def skips(self) -> bool:
+        """True where what may not start now never does."""
+        return self.rate.on_full == "skip"
+
+    @property
+    def is_full(self) -> bool:
+        """True while no start is to be had."""
+        return time.monotonic() < self.asked_again_at
+
+    @property
+    def until_free(self) -> timedelta:
+        """How long it takes until one may start, as far as is known."""
+        return timedelta(seconds=max(self.free_at - time.monotonic(), 0.0))
+
+    def take(self, reservation: Reservation) -> None:
+        """Learn when the next start may be."""
+        now = time.monotonic()
+        # Where starts come quickly, a few are waited for: none is lost by that, and fewer questions
+        # are asked.
+        gathered = min(RATE_GATHER, self.pace.tolerance / 2000.0)
+        wait = max(reservation.wait, gathered) if reservation.wait > 0 else 0.0
+        self.free_at = now + wait
+        self.asked_again_at = now + min(wait, RATE_ASKED_AGAIN)
+
+    def open(self) -> None:
+        """Forget when the next start may be: it has changed."""
+        self.free_at = self.asked_again_at = -inf
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one claim asks for: names, and what their rate has granted."""
+
+    names: tuple[str, ...]
+    lane: Lane | None = None
+    reservation: Reservation | None = field(default=None, init=False)
+    left: int = field(default=0, init=False)
+    """How many may start still."""
+
+    def takes_start(self) -> bool:
+        """True where one more job may start, which is counted."""
+        if self.lane is None:
+            return True
+        self.left -= 1
+        return self.left >= 0
+
+
+class Rates:
+    """The lanes of a worker."""
+
+    def __init__(self, engine: Engine, watch: RateWatch) -> None:
+        self._engine = engine
+        self._watch = watch
+        watch.on_changed(self._on_changed)
+        self._split: tuple[tuple[str, ...], list[Batch], list[Lane]] = ((), [], [])
+
+    async def batches(self, names: tuple[str, ...]) -> Sequence[Batch]:
+        """Return what to claim of these names, a part of them at a time.
+
+        Names without a rate stand together, those of a lane by themselves, and are left out while
+        nothing of it may start or, as far as one question tells, nothing is due.
+        """
+        plain, lanes = self._of(names)
+        if not lanes:
+            return plain
+        open_lanes = [lane for lane in lanes if lane.skips or not lane.is_full]
+        due = [lane for lane in open_lanes if lane.more]
+        asked = [lane for lane in open_lanes if not lane.more]
+        if asked and await self._is_due(asked):
+            due += [lane for lane in asked if len(asked) == 1 or await self._is_due([lane])]
+        return [*plain, *(Batch(lane.names, lane) for lane in due)]
+
+    async def reserve(self, batch: Batch, limit: int) -> int:
+        """Reserve starts for a batch of a lane; return how many jobs to claim for it."""
+        lane = batch.lane
+        if lane is None:
+            return limit
+        if not lane.is_full:
+            batch.reservation = await self._reserve(lane, min(limit, lane.pace.burst))
+            batch.left = batch.reservation.granted
+        return limit if lane.skips else batch.left
+
+    async def give_back(self, batch: Batch, *, more: bool) -> None:
+        """Give back the starts that were not used; `more`: there may be more to be claimed."""
+        lane, reservation, unused = batch.lane, batch.reservation, batch.left
+        if lane is None:
+            return
+        lane.more = more
+        if reservation is not None and unused > 0:
+            lane.open()
+            await self._engine.store.rates.give_back(lane_of(lane.group), reservation, unused)
+
+    def open_names(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return those of the names of which something may start, or is skipped."""
+        _, lanes = self._of(names)
+        full = {name for lane in lanes if lane.is_full and not lane.skips for name in lane.names}
+        return tuple(name for name in names if name not in full) if full else names
+
+    def until_next(self) -> float:
+        """Return the seconds until a lane that is full may go on."""
+        _, _, lanes = self._split
+        waiting = [lane.asked_again_at for lane in lanes if lane.is_full and not lane.skips]
+        return max(min(waiting, default=inf) - time.monotonic(), 0.0)
+
+    async def is_worth_waiting(self) -> bool:
+        """True where something that is due may start soon, so that a burst waits for it."""
+        _, _, lanes = self._split
+        soon = time.monotonic() + BURST_WAITS
+        waiting = [
+            lane for lane in lanes if lane.is_full and not lane.skips and lane.free_at <= soon
+        ]
+        return bool(waiting) and await self._is_due(waiting)
+
+    def _of(self, names: tuple[str, ...]) -> tuple[list[Batch], list[Lane]]:
+        """Return the batches of names without a rate, and the lanes of the others."""
+        known, plain, lanes = self._split
+        if known is not names:
+            plain, lanes = self._divided(names)
+            self._split = (names, plain, lanes)
+        return plain, lanes
+
+    def _divided(self, names: tuple[str, ...]) -> tuple[list[Batch], list[Lane]]:
+        before = {lane.group: lane for lane in self._split[2]}
+        rated: set[str] = set()
+        lanes: list[Lane] = []
+        for group, (defined, sharing) in self._engine.registry.rates.items():
+            own = tuple(name for name in names if name in sharing)
+            if not own:
+                continue
+            rated.update(own)
+            rate = self._watch.present(group, defined)
+            for part in _parts(own):
+                lane = Lane(group, rate, part, pace_of(rate))
+                former = before.get(group)
+                if former is not None and former.rate == rate:
+                    lane.free_at, lane.asked_again_at = former.free_at, former.asked_again_at
+                lanes.append(lane)
+        plain = tuple(name for name in names if name not in rated) if rated else names
+        return [Batch(part) for part in _parts(plain)], lanes
+
+    async def _reserve(self, lane: Lane, count: int) -> Reservation:
+        engine = self._engine
+        reservation = await engine.store.rates.reserve(lane_of(lane.group), lane.pace, count)
+        warn_of_clock(engine, lane.group, reservation)
+        lane.take(reservation)
+        return reservation
+
+    async def _is_due(self, lanes: Iterable[Lane]) -> bool:
+        names = [name for lane in lanes for name in lane.names]
+        due = await self._engine.store.queue.next_due(names)
+        return due is not None and due <= self._engine.clock.now()
+
+    def _on_changed(self) -> None:
+        self._split = ((), [], [])
+
+
+def _parts(names: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Return names in parts that one claim may ask for."""
+    return [names[start : start + CLAIM_NAMES] for start in range(0, len(names), CLAIM_NAMES)]
+
+
+def warn_of_clock(engine: Engine, group: str, reservation: Reservation) -> None:
+    """Say that a lane was further ahead than its rate explains."""
+    if reservation.ahead:
+        engine.logger.warning(
+            "the rate of %r was %.0f s ahead of the database's clock, which must have been wrong; "
+            "it goes on from the present time",
+            group,
+            reservation.ahead,
+        )
+
+
+async def may_start(engine: Engine, group: str, defined: Rate) -> bool:
+    """Wait until one job of a group may start here and now; False where it is to be skipped.
+
+    It counts as a start. Others that wait may be faster: who comes first has no right to be next.
+    """
+    while True:
+        setting = (await engine.store.settings.all(KIND)).get(group)
+        pace = pace_of(present_rate(defined, setting))
+        reservation = await engine.store.rates.reserve(lane_of(group), pace, 1)
+        warn_of_clock(engine, group, reservation)
+        if reservation.granted or defined.on_full == "skip":
+            return reservation.granted > 0
+        await asyncio.sleep(min(max(reservation.wait, 0.0), RATE_ASKED_AGAIN))
