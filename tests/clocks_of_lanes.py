@@ -8,12 +8,15 @@ from typing import cast
 from job_processor.store import Store
 from job_processor.store.mongo import MongoStore
 from job_processor.store.sqlite import SqliteStore
+from tests.desks import Between
 from tests.store.dictionaries.rates import DictionaryRates
 
 
 async def turn_clock(store: Store, lane: str, seconds: float) -> None:
     """Let the database's clock have stepped by so many seconds since a lane was written."""
     ms = seconds * 1000.0
+    while isinstance(store, Between):
+        store = store._before
     if isinstance(store, SqliteStore):
         await store._connections.writer.call(_move, store._tables.lanes, lane, ms)
     elif isinstance(store, MongoStore):

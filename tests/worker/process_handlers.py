@@ -22,7 +22,15 @@ from typing import Any
 
 import structlog
 
-from job_processor import AbortSignal, Context, Job, PayloadError, RetryLater, SimpleJob
+from job_processor import (
+    AbortSignal,
+    Context,
+    Job,
+    PayloadError,
+    RateLimited,
+    RetryLater,
+    SimpleJob,
+)
 from job_processor.integrations.logs import add_job
 
 
@@ -351,3 +359,8 @@ def misuse_steps(context: Context) -> list[str]:
         except PayloadError as error:
             told.append(str(error))
     return told
+
+
+def limited() -> None:
+    """Meet somebody else's limit."""
+    raise ExceptionGroup("two calls", [RateLimited(after=3600), RateLimited(after=60)])

@@ -144,9 +144,8 @@ class Rates:
         lane = batch.lane
         if lane is None:
             return limit
-        if not lane.is_full:
-            batch.reservation = await self._reserve(lane, min(limit, lane.pace.burst))
-            batch.left = batch.reservation.granted
+        batch.reservation = await self._reserve(lane, min(limit, lane.pace.burst))
+        batch.left = batch.reservation.granted
         return limit if lane.skips else batch.left
 
     async def give_back(self, batch: Batch, *, more: bool) -> None:

@@ -1,0 +1,109 @@
+"""In no window of a rate's time start more than its amount and its burst: by chance, many times."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from job_processor.store.rates import Lane, Pace, Reservation
+
+AMOUNTS = st.integers(1, 20)
+SECONDS = st.sampled_from([0.05, 0.3, 1.0, 7.0, 60.0])
+BURSTS = st.integers(1, 30)
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["reserve", "reserve", "reserve", "crash", "give back", "hold"]),
+        st.integers(1, 12),  # how many
+        st.one_of(st.floats(0.0, 0.2), st.floats(0.0, 3.0), st.just(0.0)),  # intervals of pause
+    ),
+    max_size=120,
+)
+HOUR = 3_600_000.0
+
+
+def in_windows(starts: list[float], length: float) -> int:
+    """Return the most starts in any closed window of this length."""
+    ends = (bisect_right(starts, start + length) - place for place, start in enumerate(starts))
+    return max(ends, default=0)
+
+
+@settings(max_examples=300, deadline=None)
+@given(AMOUNTS, SECONDS, BURSTS, STEPS)
+def test_no_window_has_more_starts_than_amount_and_burst(
+    amount: int, per: float, burst: int, steps: list[tuple[str, int, float]]
+) -> None:
+    """Whoever reserves, gives back, crashes in between or holds, whenever and however many."""
+    pace, lane, now = Pace.of(amount, per, burst), Lane(), 1e12
+    starts: list[float] = []
+    last: Reservation | None = None
+    for step, count, pause in steps:
+        now += pause * pace.interval
+        if step == "hold":
+            lane = lane.held(pause * pace.interval / 1000.0, now, at_least=bool(count % 2))
+            continue
+        lane, last = lane.reserved(pace, count, now)
+        used = last.granted
+        if step == "crash":  # between the reservation and the claim
+            used = 0
+        elif step == "give back" and lane.tat == last.tat:
+            unused = min(count // 2, last.granted)
+            lane = Lane(
+                lane.tat - unused * pace.interval,
+                lane.held_until,
+                lane.held_for,
+                lane.interval,
+                lane.burst,
+            )
+            used -= unused
+        starts += [now] * used
+    assert in_windows(starts, per * 1000.0 - 0.01) <= amount + burst
+
+
+@settings(max_examples=100, deadline=None)
+@given(AMOUNTS, SECONDS, BURSTS, st.floats(0.0, 0.45))
+def test_who_wakes_a_little_late_starts_as_many_all_the_same(
+    amount: int, per: float, burst: int, late: float
+) -> None:
+    """Always something to start, each wake-up late by less than half an interval: the full rate."""
+    pace, lane, now = Pace.of(amount, per, burst), Lane(), 1e12
+    lateness = min(late * pace.interval, 45.0)
+    began, starts = now, 0
+    while now < began + 20 * pace.interval + 3 * per * 1000.0:
+        lane, reservation = lane.reserved(pace, burst, now)
+        starts += reservation.granted
+        now += max(reservation.wait * 1000.0, 0.0) + lateness
+    assert starts >= 0.98 * ((now - began) / pace.interval - 1)
+
+
+@settings(max_examples=100, deadline=None)
+@given(AMOUNTS, SECONDS, BURSTS, st.sampled_from([-HOUR, HOUR]), st.integers(1, 40))
+def test_a_clock_that_steps_by_an_hour_stops_nothing(
+    amount: int, per: float, burst: int, step: float, before: int
+) -> None:
+    """One that goes back delays by an interval at most; one that goes ahead grants a burst once."""
+    pace, lane, now = Pace.of(amount, per, burst), Lane(), 1e12
+    for _ in range(before):
+        lane, _ = lane.reserved(pace, 1, now)
+    now += step
+    lane, after = lane.reserved(pace, burst, now)
+    assert after.granted <= burst
+    assert after.wait * 1000.0 <= pace.interval + 0.01
+    now += pace.interval + 0.01
+    lane, later = lane.reserved(pace, 1, now)
+    assert later.granted == 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(AMOUNTS, SECONDS, BURSTS, st.integers(1, 100))
+def test_after_a_minute_without_workers_a_burst_starts_and_no_more(
+    amount: int, per: float, burst: int, waiting: int
+) -> None:
+    """What was not started in that time is not made up for."""
+    pace, lane, now = Pace.of(amount, per, burst), Lane(), 1e12
+    lane, _ = lane.reserved(pace, waiting, now)
+    now += max(60_000.0, pace.horizon)
+    lane, first = lane.reserved(pace, burst + waiting, now)
+    lane, second = lane.reserved(pace, burst + waiting, now)
+    assert (first.granted, second.granted) == (burst, 0)
