@@ -26,7 +26,7 @@ from job_processor.tasks import Trouble, set_within
 from job_processor.worker.engine import Engine
 from job_processor.worker.outcomes import give_back, is_expired, killed_unbegun
 from job_processor.worker.pauses import PauseWatch
-from job_processor.worker.rates import Batch, Rates, RateWatch
+from job_processor.worker.rates import Batch, Rates, RateWatch, used_up
 from job_processor.worker.reconciler import Reconciler
 
 
@@ -255,7 +255,7 @@ class ClaimLoop:
         engine, lane = self._engine, batch.lane
         assert lane is not None  # noqa: S101  # all others may start
         if not job.ran_before:
-            engine.executor.skip(job, definition, told=f"the rate of {lane.rate} was used up")
+            engine.executor.skip(job, definition, told=used_up(lane.rate))
             return
         at = engine.clock.now()
         outcome = replace(give_back(job, at), scheduled_for=at + lane.until_free)

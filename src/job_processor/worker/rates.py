@@ -238,6 +238,11 @@ def warn_of_clock(engine: Engine, group: str, reservation: Reservation) -> None:
         )
 
 
+def used_up(rate: Rate | None) -> str:
+    """Return why a job was skipped."""
+    return f"the rate of {rate} was used up"
+
+
 async def may_start(engine: Engine, group: str, defined: Rate) -> bool:
     """Wait until one job of a group may start here and now; False where it is to be skipped.
 

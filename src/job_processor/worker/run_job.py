@@ -7,14 +7,13 @@ import contextlib
 
 from job_processor.errors import JobProcessorError
 from job_processor.handlers.definitions import JobDef
-from job_processor.handlers.rates import Rate
 from job_processor.jobs.intake import as_simple, as_skipped, insert_or_skip
 from job_processor.jobs.request import JobRequest, make_running_job
 from job_processor.jobs.wait import Waiting
 from job_processor.models import Job, SimpleJob
 from job_processor.settings import LEAVE_TIMEOUT, graceful_stop_seconds
 from job_processor.worker.engine import Engine
-from job_processor.worker.rates import may_start
+from job_processor.worker.rates import may_start, used_up
 from job_processor.worker.runs import Run
 
 
@@ -25,6 +24,8 @@ async def run_job(engine: Engine, waiting: Waiting, request: JobRequest) -> Simp
     """
     definition = engine.registry.runnable(request.name)
     async with engine.resources.kept(), engine:
+        if not await _may_start(engine, definition, request):
+            return await _skip(engine, definition, request)
         starting = asyncio.create_task(_start(engine, definition, request))
         try:
             started = await asyncio.shield(starting)
@@ -48,16 +49,9 @@ async def _start(engine: Engine, definition: JobDef, request: JobRequest) -> Job
 
     Behind the gate, so that nobody looks in between for what runs under our id unknown to us.
     """
-    if definition.rate_limit is not None:
-        make_running_job(engine.parts, request, engine.worker_id)  # what is refused takes no start
-        if not await may_start(
-            engine, definition.rate_limit.group or request.name, definition.rate_limit
-        ):
-            return await _skip(engine, definition.rate_limit, request)
     await engine.lease.hold()
     async with engine.gate.shared():
-        job = make_running_job(engine.parts, request, engine.worker_id)
-        job = engine.store.intake.keep(engine.parts.stamps.on(job))
+        job = _made(engine, request)
         (stored,) = await insert_or_skip(engine.store, [job], engine.clock)
         if stored.settled:
             return stored
@@ -66,13 +60,27 @@ async def _start(engine: Engine, definition: JobDef, request: JobRequest) -> Job
     return run
 
 
-async def _skip(engine: Engine, rate: Rate, request: JobRequest) -> Job:
-    """Store a job that its rate does not let start now."""
+def _made(engine: Engine, request: JobRequest) -> SimpleJob:
     job = make_running_job(engine.parts, request, engine.worker_id)
-    told = f"the rate of {rate} was used up"
-    skipped = as_skipped(job, None, engine.clock, told)
+    return engine.store.intake.keep(engine.parts.stamps.on(job))
+
+
+async def _may_start(engine: Engine, definition: JobDef, request: JobRequest) -> bool:
+    """Wait until its rate lets it start; False where it is to be skipped instead."""
+    rate = definition.rate_limit
+    if rate is None:
+        return True
+    _made(engine, request)  # what is refused takes no start
+    return await may_start(engine, rate.group or request.name, rate)
+
+
+async def _skip(engine: Engine, definition: JobDef, request: JobRequest) -> SimpleJob:
+    """Store a job that its rate does not let start now."""
+    told = used_up(definition.rate_limit)
+    skipped = as_skipped(_made(engine, request), None, engine.clock, told)
     (stored,) = await insert_or_skip(engine.store, [skipped], engine.clock)
-    return stored
+    engine.events.tell_stored([stored])
+    return as_simple(stored)
 
 
 async def _interrupt(engine: Engine, starting: asyncio.Task[Job | Run]) -> None:
