@@ -91,6 +91,9 @@ RATE_ASKED_AGAIN = 10.0
 """Seconds after which a worker asks again for starts that are further away: others may have given
 some back."""
 
+RATES_SHOWN = 1000
+"""Rates that are listed at the most."""
+
 RATE_DEFAULT_BURST = 0.1
 """Seconds whose starts may come at once, where a rate does not say how many."""
 

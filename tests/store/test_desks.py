@@ -64,7 +64,6 @@ EMPTY: dict[str, tuple[tuple[Any, ...], Any]] = {
     "history.delete": (([],), set()),
     "rollups.add": (([],), None),
     "rates.give_back": (("rate:a", RESERVED, 0), True),
-    "rates.states": (([],), {}),
 }
 """Verbs with arguments that ask for nothing, and what they return then."""
 

@@ -13,11 +13,13 @@ from typing import Any
 from job_processor.errors import InvalidArgumentError
 from job_processor.handlers.rates import Rate, as_rate
 from job_processor.parts import Parts
-from job_processor.settings import RATE_PER_MAX, Duration, check_name, duration
+from job_processor.settings import RATE_PER_MAX, RATES_SHOWN, Duration, check_name, duration
 from job_processor.store import Store
 from job_processor.store.base import Setting
 from job_processor.store.lenient import number, whole
-from job_processor.store.rates import Pace
+from job_processor.store.rates import LaneState, Pace
+
+_LANE = "rate:"
 
 KIND = "rate"
 """Kind of the settings; the name of each is its group's."""
@@ -28,7 +30,7 @@ class RateInfo:
     """A rate, and how it stands."""
 
     name: str
-    """The group, or the name of the job or cron that has none."""
+    """The group; of a rate without one the job or cron."""
     names: tuple[str, ...]
     """The jobs and crons of this process that share it."""
     rate: Rate
@@ -48,7 +50,7 @@ class RateInfo:
 
 def lane_of(group: str) -> str:
     """Return the lane of a group in the database."""
-    return f"rate:{group}"
+    return _LANE + group
 
 
 def pace_of(rate: Rate) -> Pace:
@@ -99,27 +101,39 @@ async def hold(parts: Parts, name: str, seconds: Duration) -> None:
 
 
 async def rates(parts: Parts) -> list[RateInfo]:
-    """Return the rates that are defined here or were changed, by name."""
+    """Return the rates that are defined here, were changed or are in use, by name."""
     settings = await parts.store.settings.all(KIND)
-    defined = parts.registry.rates
-    changed = {name: rate for name, each in settings.items() if (rate := _rate_of(each))}
-    names = sorted({*defined, *changed})
-    states = await parts.store.rates.states([lane_of(name) for name in names])
+    states = await parts.store.rates.states(RATES_SHOWN)
+    in_use = {lane.removeprefix(_LANE) for lane in states}
     found = []
-    for name in names:
-        own, sharing = defined.get(name, (None, ()))
+    for name in sorted({*parts.registry.rates, *settings, *in_use}):
+        defined, names = parts.registry.rates.get(name, (None, ()))
         state = states.get(lane_of(name))
-        found.append(
-            RateInfo(
-                name=name,
-                names=sharing,
-                rate=changed[name] if own is None else present_rate(own, settings.get(name)),
-                defined=own,
-                next_start=0.0 if state is None else max(state.next_start, 0.0),
-                held_for=0.0 if state is None else state.held_for,
-            )
-        )
+        rate = _present(defined, settings.get(name), state)
+        if rate is not None:
+            next_start = 0.0 if state is None else max(state.next_start, 0.0)
+            held_for = 0.0 if state is None else state.held_for
+            found.append(RateInfo(name, names, rate, defined, next_start, held_for))
     return found
+
+
+def _present(defined: Rate | None, setting: Setting | None, state: LaneState | None) -> Rate | None:
+    """Return the rate that holds; None where nobody has said any."""
+    if defined is not None:
+        return present_rate(defined, setting)
+    changed = _rate_of(setting or {})
+    if changed is not None or state is None or state.pace is None:
+        return changed
+    return _rate_at(state.pace)
+
+
+def _rate_at(pace: Pace) -> Rate:
+    """Return the rate of a pace: so many a second, or in the first unit in which they are whole."""
+    for seconds in (1.0, 60.0, 3600.0, 86_400.0):
+        amount = seconds * 1000.0 / pace.interval
+        if abs(amount - round(amount)) < 1e-6 * amount and amount >= 1:
+            return Rate(round(amount), seconds, pace.burst)
+    return Rate(1, pace.interval / 1000.0, pace.burst)
 
 
 async def _check_known(parts: Parts, name: Any) -> None:
@@ -131,10 +145,10 @@ async def _check_known(parts: Parts, name: Any) -> None:
     registry = parts.registry
     if name in registry.rates or not (registry.jobs or registry.crons):
         return
-    lane = lane_of(name)
-    if await parts.store.rates.states([lane]) or name in await parts.store.settings.all(KIND):
+    known = {each.name for each in await rates(parts)}
+    if name in known:
         return
-    here = ", ".join(map(repr, sorted(registry.rates))) or "none; write rate=… where it is defined"
+    here = ", ".join(map(repr, sorted(known))) or "none; write rate=… where it is defined"
     allowed = f"allowed is the group of a rate, or a name that has one: {here}"
     raise InvalidArgumentError("name", name, allowed)
 

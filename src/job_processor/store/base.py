@@ -685,12 +685,9 @@ class Rates(Desk, ABC):
     @abstractmethod
     def _hold(self, lane: str, seconds: float, at_least: bool) -> Awaitable[object]: ...
 
-    async def states(self, lanes: Collection[str]) -> dict[str, LaneState]:
-        """Return how those of these lanes stand that are there."""
-        return await self._states(lanes) if lanes else {}
-
     @abstractmethod
-    def _states(self, lanes: Collection[str]) -> Awaitable[dict[str, LaneState]]: ...
+    async def states(self, limit: int) -> dict[str, LaneState]:
+        """Return how the lanes stand that are there, by name, at most `limit`."""
 
 
 class Rollups(Desk, ABC):

@@ -118,7 +118,8 @@ class Lane:
         held = max(min(self.held_until - now, self.held_for), 0.0)
         early = (self.burst - 1) * self.interval
         ahead = min(self.tat - now, self.burst * self.interval)
-        return LaneState(max(held, ahead - early) / 1000.0, held / 1000.0)
+        pace = Pace(self.interval, self.burst) if self.interval > 0 else None
+        return LaneState(max(held, ahead - early) / 1000.0, held / 1000.0, pace)
 
     def kept_until(self, now: float) -> float:
         """Return until when it is kept: from then on it says no more than a new one.
@@ -136,3 +137,5 @@ class LaneState:
     """Seconds until one may start; 0 or less: now. By the pace at which it was reserved last."""
     held_for: float
     """Seconds for which it is held still; 0: it is not."""
+    pace: Pace | None
+    """The one by which it was reserved last; None where it never was."""

@@ -162,13 +162,15 @@ async def test_a_hold_by_a_wrong_clock_is_no_longer_than_it_was_asked_for(store:
 
 
 async def test_how_lanes_stand(store: Store) -> None:
-    """Those that are there: when one may start, and for how long they are held."""
-    assert await store.rates.states(["rate:a"]) == {}
+    """By name: when one may start, for how long they are held, and at what pace they go."""
+    assert await store.rates.states(10) == {}
     await store.rates.reserve("rate:a", SLOW, 1)
     await store.rates.reserve("rate:b", SLOW, 3)
     await store.rates.hold("rate:c", 60)
-    states = await store.rates.states(["rate:a", "rate:b", "rate:c", "rate:d"])
-    assert sorted(states) == ["rate:a", "rate:b", "rate:c"]
+    states = await store.rates.states(10)
+    assert list(states) == ["rate:a", "rate:b", "rate:c"]
+    assert list(await store.rates.states(2)) == ["rate:a", "rate:b"]
+    assert [each.pace for each in states.values()] == [SLOW, SLOW, None]
     assert states["rate:a"].next_start <= 0
     assert HOUR - 60 < states["rate:b"].next_start <= HOUR
     assert 0 < states["rate:c"].held_for <= 60

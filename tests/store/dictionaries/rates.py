@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 
 from job_processor.store.base import Rates
@@ -32,10 +31,11 @@ class DictionaryRates(OnTables, Rates):
             present = tables.lanes.get(lane, Lane())
             tables.lanes[lane] = present.held(seconds, self._now(), at_least=at_least)
 
-    async def _states(self, lanes: Collection[str]) -> dict[str, LaneState]:
+    async def states(self, limit: int) -> dict[str, LaneState]:
+        """Return how they stand."""
         async with self._connection as tables:
             now = self._now()
-            return {name: tables.lanes[name].state(now) for name in lanes if name in tables.lanes}
+            return {name: lane.state(now) for name, lane in sorted(tables.lanes.items())[:limit]}
 
     async def move(self, lane: str, ms: float) -> None:
         """Move a lane by so many milliseconds: for tests of clocks."""

@@ -81,7 +81,7 @@ READS: Mapping[str, Call] = {
     "queue.due": lambda store: store.queue.due(NOW, 10),
     "crons.standing_at": lambda store: store.crons.standing_at([ObjectId()]),
     "history.names": lambda store: store.history.names(10),
-    "rates.states": lambda store: store.rates.states(["rate:a"]),
+    "rates.states": lambda store: store.rates.states(10),
     "history.count": lambda store: store.history.count([("simple", "resize")], 10),
 }
 VERBS: Mapping[str, Call] = {**WRITES, **READS}

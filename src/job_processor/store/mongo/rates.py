@@ -8,7 +8,6 @@ learns it in the same round trip.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -63,10 +62,11 @@ class MongoRates(MongoDesk, Rates):
         """Let nothing start for so many seconds."""
         await self._change(lane, _holding(seconds * 1000.0, at_least=at_least))
 
-    async def _states(self, lanes: Collection[str]) -> dict[str, LaneState]:
+    async def states(self, limit: int) -> dict[str, LaneState]:
         """Return how they stand."""
         pipeline: list[Document] = [
-            {"$match": {"_id": {"$in": list(lanes)}}},
+            {"$sort": {"_id": 1}},
+            {"$limit": limit},
             {"$set": {"now": _NOW}},
         ]
         found = await (await self._lanes.aggregate(pipeline)).to_list()

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
 
 from job_processor.store.base import Rates
 from job_processor.store.rates import Lane, LaneState, Pace, Reservation
-from job_processor.store.sqlite.connections import Plumbing, SqliteDesk, call, read, transaction
+from job_processor.store.sqlite.connections import (
+    Plumbing,
+    SqliteDesk,
+    call,
+    read,
+    transaction,
+    verb,
+)
 from job_processor.store.sqlite.tables import NOW_MS
 
 _FIELDS = "tat,held_until,held_for,interval,burst"
@@ -22,6 +28,7 @@ class SqliteRates(SqliteDesk, Rates):
         self._read = f"""
             SELECT {NOW_MS}, {_FIELDS} FROM (SELECT ?1 AS wanted)
             LEFT JOIN {lanes} ON name=wanted"""
+        self._all = f"SELECT {NOW_MS}, name, {_FIELDS} FROM {lanes} ORDER BY name LIMIT ?"
         self._write = f"""
             INSERT OR REPLACE INTO {lanes} (name,{_FIELDS},expires_at) VALUES (?,?,?,?,?,?,?)"""
         self._drop = f"DELETE FROM {lanes} WHERE expires_at<{NOW_MS}"
@@ -55,13 +62,12 @@ class SqliteRates(SqliteDesk, Rates):
         self._put(connection, lane, (present or Lane()).held(seconds, now, at_least=at_least), now)
         self._revision.bump(connection)
 
+    @verb
     @read
-    def _states(
-        self, connection: sqlite3.Connection, lanes: Collection[str]
-    ) -> dict[str, LaneState]:
+    def states(self, connection: sqlite3.Connection, limit: int) -> dict[str, LaneState]:
         """Return how they stand."""
-        found = {name: self._find(connection, name) for name in lanes}
-        return {name: lane.state(now) for name, (lane, now) in found.items() if lane is not None}
+        rows = connection.execute(self._all, (limit,)).fetchall()
+        return {name: Lane(*values).state(float(now)) for now, name, *values in rows}
 
     def _find(self, connection: sqlite3.Connection, name: str) -> tuple[Lane | None, float]:
         """Return a lane, None where there is none, and the present time."""
