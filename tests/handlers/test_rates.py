@@ -166,6 +166,12 @@ def test_a_rate_says_how_fast_starts_follow_each_other() -> None:
     assert (Pace(100.0, 1).tolerance, Pace(100.0, 1).lateness) == (0.0, 50.0)
     assert (Pace(10.0, 1).tolerance, Pace(10.0, 1).lateness) == (0.0, 5.0)
     assert (Pace(10.0, 10).tolerance, Pace(10.0, 10).lateness) == (90.0, 0.0)
+    assert (Pace(10.0, 10).respite, Pace(10.0, 2).respite, Pace(10.0, 1).respite) == (
+        40.0,
+        10.0,
+        0.0,
+    )
+    assert Pace(100.0, 10).respite == 0.0
 
 
 def test_a_limit_of_somebody_else() -> None:

@@ -53,9 +53,18 @@ class Pace:
         return max(min(self.interval / 2, RATE_LATENESS * 1000.0) - self.tolerance, 0.0)
 
     @property
+    def respite(self) -> float:
+        """Milliseconds by which what follows the first starts after a pause comes later.
+
+        A handler begins some milliseconds after its start was reserved. Where many start in that
+        time, those that follow a burst would begin too close to it.
+        """
+        return max(min(RATE_LATENESS * 1000.0 - self.interval, self.tolerance), 0.0)
+
+    @property
     def horizon(self) -> float:
         """Milliseconds that `tat` is ahead of the clock at the most."""
-        return self.burst * self.interval
+        return self.burst * self.interval + self.respite
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +103,11 @@ class Lane:
         """
         held = min(self.held_until, now + self.held_for)
         furthest = now + pace.horizon
-        start = min(self.tat if self.tat >= now - pace.lateness else now, furthest)
+        goes_on = self.tat >= now - pace.lateness
+        start = min(self.tat if goes_on else now, furthest)
         free = floor((now + pace.tolerance - start + ROUNDING) / pace.interval) + 1
         granted = 0 if held > now else max(0, min(count, free))
-        tat = start + granted * pace.interval
+        tat = start + granted * pace.interval + (0.0 if goes_on or not granted else pace.respite)
         wait = max(held, tat - pace.tolerance) - now
         same = (self.interval, self.burst) == (pace.interval, pace.burst)
         ahead = self.tat - furthest if same else 0.0
@@ -116,10 +126,11 @@ class Lane:
     def state(self, now: float) -> LaneState:
         """Return how it stands."""
         held = max(min(self.held_until - now, self.held_for), 0.0)
-        early = (self.burst - 1) * self.interval
-        ahead = min(self.tat - now, self.burst * self.interval)
-        pace = Pace(self.interval, self.burst) if self.interval > 0 else None
-        return LaneState(max(held, ahead - early) / 1000.0, held / 1000.0, pace)
+        if self.interval <= 0:
+            return LaneState(held / 1000.0, held / 1000.0, None)
+        pace = Pace(self.interval, self.burst)
+        ahead = min(self.tat - now, pace.horizon)
+        return LaneState(max(held, ahead - pace.tolerance) / 1000.0, held / 1000.0, pace)
 
     def kept_until(self, now: float) -> float:
         """Return until when it is kept: from then on it says no more than a new one.

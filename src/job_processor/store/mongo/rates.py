@@ -94,29 +94,31 @@ def _reserving(pace: Pace, count: int) -> list[Document]:
     """Return what `Lane.reserved` does."""
     interval, burst = float(pace.interval), pace.burst
     furthest = {"$add": ["$at", float(pace.horizon)]}
-    on_time = {"$gte": ["$tat", {"$subtract": ["$at", float(pace.lateness)]}]}
+    goes_on = {"$gte": ["$tat", {"$subtract": ["$at", float(pace.lateness)]}]}
     same = {"$and": [{"$eq": ["$interval", interval]}, {"$eq": ["$burst", burst]}]}
     early = {"$subtract": [{"$add": ["$at", pace.tolerance + ROUNDING]}, "$start"]}
     free = {"$add": [{"$floor": {"$divide": [early, interval]}}, 1]}
     granted = {"$max": [0, {"$min": [count, free]}]}
+    respite = {"$cond": [{"$gt": ["$granted", 0]}, "$respite", 0.0]}
     return [
         *_present(),
         {
             "$set": {
-                "start": {"$min": [{"$cond": [on_time, "$tat", "$at"]}, furthest]},
+                "start": {"$min": [{"$cond": [goes_on, "$tat", "$at"]}, furthest]},
+                "respite": {"$cond": [goes_on, 0.0, float(pace.respite)]},
                 "ahead": {"$cond": [same, {"$subtract": ["$tat", furthest]}, 0.0]},
             }
         },
         {"$set": {"granted": {"$cond": [{"$gt": ["$held_until", "$at"]}, 0, granted]}}},
         {
             "$set": {
-                "tat": {"$add": ["$start", {"$multiply": ["$granted", interval]}]},
+                "tat": {"$add": ["$start", {"$multiply": ["$granted", interval]}, respite]},
                 "interval": interval,
                 "burst": burst,
             }
         },
         *_expiring(),
-        {"$unset": ["start"]},
+        {"$unset": ["start", "respite"]},
     ]
 
 
