@@ -53,6 +53,9 @@ COSTS: dict[str, list[str]] = {
     "settings.remove_before": ["delete"],
     "history.delete": ["find"],
     "rollups.add": ["update"],
+    "rates.reserve": ["findAndModify", "insert", "findAndModify"],  # the first of a lane
+    "rates.give_back": ["update"],
+    "rates.hold": ["findAndModify"],
     "history.prune": ["delete", "delete", *["find"] * 4, "update", "delete", "find"],
     "ping": ["hello"],
     "queue.next_due": ["find"],
@@ -73,6 +76,7 @@ COSTS: dict[str, list[str]] = {
     "runs.state": ["find"],
     "history.count_matching": ["aggregate"],
     "rollups.since": ["find"],
+    "rates.states": ["aggregate"],
     "history.summaries": ["find"],
     "runs.summaries": ["find"],
     "history.latest": ["aggregate"],

@@ -304,6 +304,7 @@ async def test_a_prefix_has_collections_of_its_own(mongo_db_url: str, database: 
     assert await stores[1].ping() > NOW
     assert sorted(await database.list_collection_names(filter={"name": {"$regex": "^two"}})) == [
         "two.deep.jobs",
+        "two.deep.lanes",
         "two.deep.settings",
         "two.deep.signals",
         "two.deep.workers",

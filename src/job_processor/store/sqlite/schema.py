@@ -125,7 +125,7 @@ def setup(connection: sqlite3.Connection, tables: Tables, address: str, is_file:
     found = _version(connection, tables, address)
     if found is None:
         _create(connection, tables)
-    else:
+    elif found < VERSION:
         _add_tables(connection, tables)
     for version in range((found or VERSION) + 1, VERSION + 1):
         for statement in _MIGRATIONS[version]:
