@@ -79,7 +79,8 @@ async def test_it_holds_all_that_share_the_rate(
     waiting = await processor.get_job(other.id)
     assert waiting is not None
     assert waiting.status is JobStatus.PENDING
-    await processor.hold("api", 0)
+    boss = await processors.make()
+    await boss.hold("api", 0)
     await ended(processor, other)
 
 

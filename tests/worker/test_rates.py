@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from datetime import timedelta
 
@@ -359,4 +360,4 @@ async def test_a_clock_that_was_wrong_is_told(
     await processor.schedule_jobs(["a"] * 2)
     await processor.run_worker(burst=True)
     assert starts.all == 3
-    assert "the rate of 'a' was 3600 s ahead of the database's clock" in caplog.text
+    assert re.search(r"the rate of 'a' was 3\d\d\d s ahead of the database's clock", caplog.text)

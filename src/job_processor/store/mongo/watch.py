@@ -47,6 +47,9 @@ _LINGER = 5.0
 _SETTLED_AFTER = 10.0
 """Seconds after which an open stream counts as well, and the next error is a first one."""
 
+_AWAITED_SETTINGS = ("pause", "rate")
+"""Kinds of settings whose changes workers wait for."""
+
 _UNSUPPORTED_PAUSE = 600.0
 """Seconds after which one is tried again that was not to be had: a role may be given meanwhile."""
 
@@ -246,10 +249,13 @@ def _pipeline(handles: Handles) -> list[Document]:
                 "$or": [
                     {"ns.coll": handles.signals.name, "operationType": "insert"},
                     # Counts and the like change all the time.
-                    {
-                        "ns.coll": handles.settings.name,
-                        "documentKey._id": {"$gte": "pause:", "$lt": "pause;"},
-                    },
+                    *(
+                        {
+                            "ns.coll": handles.settings.name,
+                            "documentKey._id": {"$gte": f"{kind}:", "$lt": f"{kind};"},
+                        }
+                        for kind in _AWAITED_SETTINGS
+                    ),
                     {
                         "ns.coll": handles.workers.name,
                         "operationType": "insert",
