@@ -17,7 +17,7 @@ from job_processor.integrations.django.tasks.task import decorated
 from job_processor.jobs.services import names_of
 from job_processor.parts import ready_parts_of
 from job_processor.processor import JobProcessor
-from job_processor.settings import PAUSES_INTERVAL, PAUSES_SWEEP
+from job_processor.settings import SETTINGS_INTERVAL, SETTINGS_SWEEP
 from job_processor.store.hints import Hint
 from job_processor.tasks import Trouble, cancel, set_within
 
@@ -69,11 +69,11 @@ class Finder:
         forget = self._parts.store.subscribe(self._on_hint)
         try:
             while True:
-                await set_within(self._wake, PAUSES_SWEEP)
+                await set_within(self._wake, SETTINGS_SWEEP)
                 self._wake.clear()
                 if not await self.trouble.attempt(self.look):
                     self._wake.set()
-                await asyncio.sleep(PAUSES_INTERVAL)  # hints come in crowds
+                await asyncio.sleep(SETTINGS_INTERVAL)  # hints come in crowds
         finally:
             forget()
 
