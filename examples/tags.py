@@ -5,7 +5,7 @@
     python tags.py
 
 The two replicas are processes of their own here. With Docker they are containers of one image: see
-compose.yaml beside this file, which starts `job-processor worker tags:processor` twice.
+compose.yaml beside this file, which starts `job-processor worker` twice.
 """
 
 import asyncio

@@ -861,7 +861,7 @@ class JobProcessor:
             pass
 
     async def get_audit(self, limit: int = 1000) -> list[AuditEntry]:
-        """Return the last of who did what by the dashboard, the latest first."""
+        """Return the last of who did what by dashboard and command line, the latest first."""
         from job_processor.ops.audit import Audit
 
         return await Audit(self._ready()).entries(limit)

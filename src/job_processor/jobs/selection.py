@@ -28,6 +28,15 @@ _SCALARS = (
     "text that looks like something else stands in double quotes"
 )
 
+_OTHER_WORDS = {
+    **dict.fromkeys(("failed", "failure", "error", "dead"), "errored"),
+    **dict.fromkeys(("done", "success", "succeeded", "completed", "complete"), "finished"),
+    **dict.fromkeys(("queued", "waiting", "scheduled", "delayed", "available"), "pending"),
+    **dict.fromkeys(("started", "active", "executing", "processing"), "running"),
+    **dict.fromkeys(("cancelled", "canceled", "revoked", "aborted"), "killed"),
+}
+"""What others call our states."""
+
 
 def query_of(
     registry: Registry,
@@ -64,7 +73,9 @@ def _status(status: JobStatus | str | None) -> JobStatus | None:
         return JobStatus(status) if status is not None else None
     except ValueError as error:
         allowed = ", ".join(repr(each.value) for each in JobStatus)
-        raise InvalidArgumentError("status", status, f"allowed are {allowed}") from error
+        meant = _OTHER_WORDS.get(str(status).lower())
+        hint = f"; did you mean {meant!r}?" if meant is not None else ""
+        raise InvalidArgumentError("status", status, f"allowed are {allowed}{hint}") from error
 
 
 def _type(type: JobType | None) -> JobType | None:

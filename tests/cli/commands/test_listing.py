@@ -91,6 +91,7 @@ def _check_kill(cli: Cli, ids: dict[str, str]) -> None:
     ("arguments", "parts"),
     [
         (["jobs", "--status", "cancelled"], ["--status: 'cancelled'", "'pending', 'running'"]),
+        (["jobs", "--status", "Failed"], ["--status: 'Failed'", "did you mean 'errored'?"]),
         (["jobs", "--type", "cron"], ["--type: 'cron'", "'simple' and 'cron_task'"]),
         (["jobs", "--limit", "many"], ["--limit: 'many'", "a whole number"]),
         (["jobs", "--limit", "0"], ["--limit: 0", "at least 1"]),
