@@ -397,7 +397,10 @@ class JobProcessor:
         return JobProcessor(
             self._db if db is None else db,
             self.logger,
-            jobs={name: JobDef(None, tag=its.tag) for name, its in self.registry.all.items()},
+            jobs={
+                name: JobDef(None, tag=its.tag, rate=its.rate)
+                for name, its in self.registry.all.items()
+            },
             timezone=self.settings.timezone,
             history_days=self.settings.history_days,
             service=self.settings.service,

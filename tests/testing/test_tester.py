@@ -302,3 +302,13 @@ async def test_a_handler_that_sleeps_for_ever_is_no_end() -> None:
         await order.schedule()
         with pytest.raises(JobTimeoutError):
             await tester.drain(0.5, skip_sleeps=True)
+
+
+async def test_no_test_waits_for_a_rate(processor: JobProcessor) -> None:
+    """What is due runs, however few may start in a time; afterwards the rate applies again."""
+    processor.job("rare", rate="1/d")(nothing)
+    async with in_memory(processor) as tester:
+        await processor.schedule_jobs(["rare"] * 3)
+        assert len(await tester.drain()) == 3
+        assert (await processor.run_job("rare")).status is JobStatus.FINISHED
+    assert list(processor.registry.rates) == ["rare"]

@@ -30,6 +30,8 @@ class Registry:
         """What holds of a definition that says nothing else."""
         self.jobs: dict[str, JobDef] = {}
         self.crons: dict[str, CronDef] = {}
+        self.rates_apply = True
+        """False where nothing is to wait for its rate: in tests of handlers."""
         self._rates: Mapping[str, tuple[Rate, tuple[str, ...]]] | None = None
         self._served: dict[tuple[str, ...] | None, tuple[str, ...]] = {}
         for argument, given in (("jobs", jobs), ("crons", crons)):
@@ -100,9 +102,11 @@ class Registry:
     @property
     def rates(self) -> Mapping[str, tuple[Rate, tuple[str, ...]]]:
         """The rates that are defined here by group, or by name where there is none, and of whom."""
+        if not self.rates_apply:
+            return {}
         if self._rates is None:
             found: dict[str, tuple[Rate, tuple[str, ...]]] = {}
-            for name, each in self._all():
+            for name, each in self.all.items():
                 if each.rate_limit is not None:
                     group = each.rate_limit.group or name
                     _, names = found.get(group, (each.rate_limit, ()))
@@ -129,18 +133,13 @@ class Registry:
         yield from ((name, job) for name, job in self.jobs.items() if job.handler is not None)
         yield from self.crons.items()
 
-    def _all(self) -> Iterator[tuple[str, Definition]]:
-        """Give all of them, those without a handler too."""
-        yield from self.jobs.items()
-        yield from self.crons.items()
-
     def _check_rate(self, name: str, new: Definition) -> None:
         """Raise DefinitionError where others of the group have another rate."""
         self._rates = None
         if new.rate_limit is None:
             return
         group = new.rate_limit.group or name
-        for other, each in self._all():
+        for other, each in self.all.items():
             theirs = each.rate_limit
             if other == name or theirs is None or (theirs.group or other) != group:
                 continue

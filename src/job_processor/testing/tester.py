@@ -167,6 +167,8 @@ async def in_memory(
     resources: what handlers get as such, in place of what the processor's lifespan yields, which is
         not entered then.
 
+    Rates do not apply: no test waits for a start.
+
     Raises WorkerStateError when it is set up already: its own database is in use; LifespanError
     where the lifespan fails as it is entered.
     """
@@ -174,6 +176,7 @@ async def in_memory(
     tested = JobProcessor(IN_MEMORY) if processor is None else processor
     given = None if resources is ... else GivenResources(resources)
     undo = tested.override(db=IN_MEMORY, clock=clock, lifespan=given)
+    applied, tested.registry.rates_apply = tested.registry.rates_apply, False
     try:
         tester = JobTester(tested, clock)
         forget = tested.listen(tester.events.append)
@@ -186,6 +189,7 @@ async def in_memory(
         finally:
             forget()
     finally:
+        tested.registry.rates_apply = applied
         undo()
 
 

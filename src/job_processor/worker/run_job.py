@@ -68,7 +68,7 @@ def _made(engine: Engine, request: JobRequest) -> SimpleJob:
 async def _may_start(engine: Engine, definition: JobDef, request: JobRequest) -> bool:
     """Wait until its rate lets it start; False where it is to be skipped instead."""
     rate = definition.rate_limit
-    if rate is None:
+    if rate is None or not engine.registry.rates_apply:
         return True
     _made(engine, request)  # what is refused takes no start
     return await may_start(engine, rate.group or request.name, rate)

@@ -30,6 +30,19 @@ def parse_when(text: str, option: str = "--at") -> datetime | timedelta:
     raise InvalidArgumentError(option, text, f"it has no time zone; {_ALLOWED}")
 
 
+def parse_delay(text: str, option: str, most: float) -> timedelta:
+    """Return the delay that is typed, such as 30s, 5m, 2h or 1d, of `most` seconds at the most.
+
+    Raises InvalidArgumentError.
+    """
+    found = _DELAY.fullmatch(text.strip())
+    seconds = float(found[1]) * _UNITS[found[2]] if found is not None else most + 1
+    if seconds > most:
+        allowed = f"allowed is a time such as 30s, 5m, 2h or 1d, up to {most / 86_400:g}d"
+        raise InvalidArgumentError(option, text, allowed)
+    return timedelta(seconds=seconds)
+
+
 def read_time(text: str) -> datetime:
     """Return a time of our JSON as an aware datetime."""
     return datetime.fromisoformat(text)
