@@ -221,3 +221,10 @@ def test_an_expression_of_ones_own_is_handed_on() -> None:
         "is",
     )
     assert Redaction("x.y").candidates == ("x.y", "")
+
+
+def test_what_a_step_is_named_after_is_hidden() -> None:
+    """As the value of a field of this name is."""
+    steps = [{"name": "new token", "result": "abc"}, {"name": "charge", "result": "abc"}]
+    shown = Redaction().shown({"payload": None, "steps": steps})
+    assert [step["result"] for step in shown["steps"]] == [REDACTED, "abc"]

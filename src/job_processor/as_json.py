@@ -9,12 +9,14 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from job_processor.clock import to_ms
 from job_processor.models import (
     Cron,
     CronTask,
     Job,
     Output,
     SimpleJob,
+    Step,
     WorkerInfo,
 )
 from job_processor.store.summaries import JobSummary
@@ -51,12 +53,20 @@ def job_json(job: Job | JobSummary) -> dict[str, Any]:
         fields["attempt"] = job.attempt
     if job.priority > 0:
         fields["priority"] = job.priority
+    if isinstance(job, JobSummary) and job.is_cut:
+        fields["cut"] = True
+    return fields | _told_json(job)
+
+
+def _told_json(job: Job | JobSummary) -> dict[str, Any]:
+    """Return what the runs of a job have told and done so far."""
+    fields: dict[str, Any] = {}
     if job.progress is not None:
         fields["progress"] = to_json(asdict(job.progress))
     if job.log:
         fields["log"] = [to_json(asdict(line)) for line in job.log]
-    if isinstance(job, JobSummary) and job.is_cut:
-        fields["cut"] = True
+    if not isinstance(job, JobSummary) and job.steps:
+        fields["steps"] = [_step_json(step) for step in job.steps]
     return fields
 
 
@@ -112,6 +122,19 @@ def to_json(value: Any) -> Any:
     if isinstance(value, float) and math.isfinite(value):
         return value
     return str(value)
+
+
+def _step_json(step: Step) -> dict[str, Any]:
+    fields = {
+        "name": step.name,
+        "started_at": to_json(step.started_at),
+        "ended_at": to_json(step.ended_at),
+        "duration_ms": max(to_ms(step.ended_at) - to_ms(step.started_at), 0),
+        "result": to_json(step.result),
+    }
+    if step.until is not None:
+        fields["until"] = to_json(step.until)
+    return fields
 
 
 def _output_json(output: Output | None) -> dict[str, Any] | None:

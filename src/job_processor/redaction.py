@@ -41,8 +41,13 @@ _LONG = 4  # characters; a shorter secret counts as a whole word only
 _TOLD = 2000  # characters of a text that is looked through for values
 _LEAVES = 1000  # values that are looked for in it
 _NAMES = ("name", "key", "header", "field")
-"""Fields that name the `value` beside them."""
-_OF_A_JOB = ("payload", "output", "error", "result", "attempts", "progress", "log", "state")
+"""Fields that name the value beside them."""
+_VALUES = ("value", "result")
+"""Fields of such a value; the second is that of a step."""
+_OF_A_JOB = (
+    *("payload", "output", "error", "result", "attempts", "progress", "log", "state"),
+    "steps",
+)
 """Fields of a job that may repeat what its payload has."""
 
 _SCHEMES = ("basic", "bearer", "digest", "token", "apikey")
@@ -93,7 +98,7 @@ class Redaction:
             named = self._names_its_value(value)
             return {
                 key: REDACTED
-                if self.hides(key) or (named and key == "value")
+                if self.hides(key) or (named and key in _VALUES)
                 else self.fields(item)
                 for key, item in value.items()
             }
@@ -163,7 +168,7 @@ class Redaction:
         named = self._names_its_value(value)
         restored = {}
         for key, item in value.items():
-            if item == REDACTED and (self.hides(key) or (named and key == "value")):
+            if item == REDACTED and (self.hides(key) or (named and key in _VALUES)):
                 restored[key] = self._hidden(f"{path}.{key}", key in known, known, key)
             else:
                 restored[key] = self._restored(item, known.get(key), f"{path}.{key}", is_shown)
@@ -187,7 +192,7 @@ class Redaction:
             named = self._names_its_value(value)
             for key, item in value.items():
                 yield from self._secrets(
-                    item, hidden or self.hides(key) or (named and key == "value")
+                    item, hidden or self.hides(key) or (named and key in _VALUES)
                 )
         elif isinstance(value, list | tuple):
             if self._is_pair(value):
@@ -209,7 +214,8 @@ class Redaction:
                     yield from _texts_of(match[3])
 
     def _names_its_value(self, value: Mapping[Any, Any]) -> bool:
-        return "value" in value and any(self.hides(value.get(name)) for name in _NAMES)
+        has_one = any(key in value for key in _VALUES)
+        return has_one and any(self.hides(value.get(name)) for name in _NAMES)
 
     def _is_pair(self, value: list[Any] | tuple[Any, ...]) -> bool:
         return len(value) == 2 and self.hides(value[0]) and not isinstance(value[1], Mapping)

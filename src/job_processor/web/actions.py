@@ -93,7 +93,8 @@ async def _kill(processor: JobProcessor, fields: Fields) -> str:
 
 
 async def _retry(processor: JobProcessor, fields: Fields) -> str:
-    return str((await processor.retry_job(fields.get("id", ""))).id)
+    anew = "from_beginning" in fields
+    return str((await processor.retry_job(fields.get("id", ""), from_beginning=anew)).id)
 
 
 async def _delete(processor: JobProcessor, fields: Fields) -> str:

@@ -86,11 +86,14 @@ async def kill(request: Request) -> Response:
 
 
 async def retry(request: Request) -> Response:
-    """Send a settled job round again."""
+    """Send a settled job round again, after the steps that it has done or from its beginning."""
     _check_unforged(request)
     job_id = request.path_params["id"]
+    anew = request.query_params.get("from_beginning", "false")
+    if anew not in ("true", "false"):
+        raise InvalidArgumentError("from_beginning", anew[:20], "allowed are true and false")
     async with audited(request, "retry", job_id):
-        waiting = await _processor(request).retry_job(job_id)
+        waiting = await _processor(request).retry_job(job_id, from_beginning=anew == "true")
     return JSONResponse(_shown(request, waiting))
 
 

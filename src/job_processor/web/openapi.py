@@ -13,6 +13,12 @@ from job_processor.web.api import OWN_HEADER
 from job_processor.web.places import root_of
 
 _ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+_FROM_BEGINNING = {
+    "name": "from_beginning",
+    "in": "query",
+    "schema": {"enum": ["true", "false"]},
+    "description": "do all of its steps again",
+}
 _PROBLEM = {
     "description": "a problem document",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -61,7 +67,7 @@ def describe(root: str) -> dict[str, Any]:
                 "post": _unforged(_operation("kill it", job, 400, 404)),
             },
             "/api/jobs/{id}/retry": {
-                "parameters": [_ID],
+                "parameters": [_ID, _FROM_BEGINNING],
                 "post": _unforged(_operation("send it round again", job, 400, 404, 409)),
             },
             "/api/crons": {"get": _operation("all crons with their next times", anything)},

@@ -28,6 +28,7 @@ from job_processor.web.views import Views
 
 PAGE = 50
 _LAST_RUNS = 20
+_STEPS = 100  # of a job, the last ones; its JSON has all
 
 
 async def overview(request: Request) -> Response:
@@ -114,6 +115,9 @@ async def job(request: Request) -> Response:
         "job.html",
         job=shown,
         attempts=shown["attempts"],
+        steps=shown.get("steps", [])[-_STEPS:],
+        steps_before=max(len(found.steps) - _STEPS, 0),
+        sleeps_until=found.sleeps_until,
         settled=found.settled,
         defined=found.name in processor.registry.jobs,
         unique_key=getattr(found, "unique_key", None),

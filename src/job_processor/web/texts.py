@@ -26,6 +26,11 @@ _STATUSES = {
 
 FRENCH: Mapping[str, str] = {
     **_STATUSES,
+    "Steps": "Étapes",
+    "earlier steps": "étapes précédentes",
+    "slept until": "en pause jusqu'à",
+    "sleeps until": "en pause jusqu'à",
+    "Retry from the beginning": "Relancer du début",
     "Overview": "Vue d'ensemble",
     "Jobs": "Jobs",
     "Job": "Job",

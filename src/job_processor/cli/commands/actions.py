@@ -45,6 +45,11 @@ Yes = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Tell how many are selected, and do nothing.")
 ]
+FromBeginning = Annotated[
+    bool,
+    typer.Option("--from-beginning", help="Do all of their steps again, also those that are done."),
+]
+_OF_RETRY = Annotated[bool, typer.Option("--from-beginning", hidden=True)]
 
 ACTIONS: dict[Action, str] = {
     "retry": "Send ended jobs round again: those of ID, or a selection.",
@@ -75,36 +80,42 @@ def command(action: Action) -> Callable[..., None]:
         payload: Payload = None,
         yes: Yes = False,
         dry_run: DryRun = False,
+        from_beginning: FromBeginning = False,
         json: Json = False,
     ) -> None:
+        if from_beginning and action != "retry":
+            raise UsageError("--from-beginning: only `jobs retry` takes it")
         place = Place(db, prefix, app)
         selection = Selection(name, status, type, tag, since, until, worker, error, payload)
         for each in ids or ():
             read_id("ID", each)
         if ids and len(ids) == 1 and selection == Selection() and not dry_run:
-            _ONE[action](ids[0], place, json)
+            options = {"from_beginning": True} if from_beginning else {}
+            _ONE[action](ids[0], place, json, **options)
             return
         meant = Meant(ids, selection, selection.arguments())
         _check(meant)
         done = ask(
             place,
-            lambda processor: _act(processor, action, meant, yes, dry_run),
+            lambda processor: _act(processor, action, meant, yes, dry_run, from_beginning),
         )
         raise typer.Exit(_report(action, meant, done, as_json=json))
 
+    if action != "retry":
+        act.__annotations__["from_beginning"] = _OF_RETRY
     return act
 
 
 # --- one job ------------------------------------------------------------------------------------
 
 
-def _retry(job_id: str, place: Place, json: bool) -> None:
+def _retry(job_id: str, place: Place, json: bool, *, from_beginning: bool = False) -> None:
     """Send a settled job round again and print how it then stands."""
     from job_processor.as_json import job_json
 
     async def begin(processor: JobProcessor) -> Job:
         async with audited(processor, "retry", job_id):
-            return await processor.retry_job(job_id)
+            return await processor.retry_job(job_id, from_beginning=from_beginning)
 
     job = ask(place, begin)
     if json:
@@ -132,7 +143,7 @@ def _kill(job_id: str, place: Place, json: bool) -> None:
     kill(job_id, place.db, place.prefix, place.app, json)
 
 
-_ONE: dict[Action, Callable[[str, Place, bool], None]] = {
+_ONE: dict[Action, Callable[..., None]] = {
     "retry": _retry,
     "kill": _kill,
     "delete": _delete,
@@ -165,7 +176,12 @@ def _check(meant: Meant) -> None:
 
 
 async def _act(
-    processor: JobProcessor, action: Action, meant: Meant, yes: bool, dry_run: bool
+    processor: JobProcessor,
+    action: Action,
+    meant: Meant,
+    yes: bool,
+    dry_run: bool,
+    from_beginning: bool,
 ) -> Acted | int | None:
     """Return what was done; only how many are selected when dry; None when it was not agreed to."""
     from job_processor.cli.views.progress import progress
@@ -186,7 +202,11 @@ async def _act(
     with progress(action, count) as tell:
         async with audited(processor, action, meant.noted) as outcome:
             acted = await processor.act_on_jobs(
-                action, meant.ids or None, on_progress=tell, **meant.chosen
+                action,
+                meant.ids or None,
+                on_progress=tell,
+                from_beginning=from_beginning,
+                **meant.chosen,
             )
             outcome.told = f"{acted.done} done, {acted.left} left"
             return acted

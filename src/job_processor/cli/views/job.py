@@ -1,8 +1,9 @@
-"""One job in detail: its fields, payload, result, error and log."""
+"""One job in detail: its fields, payload, steps, result, error and log."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -19,10 +20,12 @@ from job_processor.cli.views import tables
 from job_processor.errors import JobNotFoundError
 from job_processor.models import Job, SimpleJob
 from job_processor.processor import JobProcessor
-from job_processor.redaction import Redaction, without
+from job_processor.redaction import REDACTED, Redaction, without
 from job_processor.texts import harmless
 
 BAR_WIDTH = 40
+_STEPS = 50  # that are shown, the last ones; `--json` has all
+_RESULT = 120  # characters of the result of a step
 _TIMES = ("created_at", "scheduled_for", "started_at", "ended_at", "expires_at")
 
 
@@ -40,6 +43,9 @@ async def read(processor: JobProcessor, job_id: str, *, reveal: bool = False) ->
 def show(job: Job, out: Console) -> None:
     """Print a job."""
     out.print(_fields(job))
+    if job.steps:
+        out.print(Text("\nSteps", style="bold"))
+        out.print(_steps(job))
     for title, value in (("Payload", job_json(job).get("payload")), ("Result", _result(job))):
         if value is not None:
             out.print(Text(f"\n{title}", style="bold"))
@@ -90,6 +96,14 @@ def hidden(job: Job) -> Job:
     if job.output is not None:
         output = job.output
         changes["output"] = replace(output, result=clean(output.result), error=clean(output.error))
+    changes["steps"] = tuple(
+        replace(
+            step,
+            name=clean(step.name),
+            result=REDACTED if redaction.hides(step.name) else clean(step.result),
+        )
+        for step in job.steps
+    )
     if job.notes is not None:
         progress = job.notes.progress
         changes["notes"] = replace(
@@ -125,6 +139,35 @@ def _fields(job: Job) -> Table:
         first = plain((attempt.error or "").partition("\n")[0])
         made.add_row(f"attempt {attempt.number}", Text(f"failed: {first}", style="dim"))
     return made
+
+
+def _steps(job: Job) -> Table:
+    """Return the last steps, one a row: when it ended, how long it took, what came of it."""
+    made = Table.grid(padding=(0, 2))
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    steps = job_json(job)["steps"]
+    if len(steps) > _STEPS:
+        made.add_row("", f"… {len(steps) - _STEPS} before", "", "")
+    for step in steps[-_STEPS:]:
+        ended = read_time(step["ended_at"])
+        took = "" if "until" in step else tables.milliseconds(step["duration_ms"])
+        made.add_row(f"{ended:%H:%M:%S}", Text(plain(step["name"])), took, _outcome_of(step))
+    return made
+
+
+def _outcome_of(step: Mapping[str, Any]) -> Text:
+    """Return the result of a step in one line, or until when its sleep is."""
+    if "until" in step:
+        until = read_time(step["until"])
+        told = f"until {until:%Y-%m-%d %H:%M:%S} UTC, {relative(until, datetime.now(UTC))}"
+        return Text(told, style="dim")
+    if step["result"] is None:
+        return Text()
+    text = plain(json.dumps(step["result"], ensure_ascii=False))
+    return Text(text if len(text) <= _RESULT else f"{text[: _RESULT - 1]}…")
 
 
 def _progress(job: Job) -> Table:
