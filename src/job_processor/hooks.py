@@ -28,7 +28,7 @@ class Host:
     """Puts a context manager around each handler; returns a function that ends it."""
     wrap_calls: Callable[[Wrapper], Callable[[], None]]
     """Lets a function replace the calls of handlers and hooks, there where they run, in their
-    thread too; returns a function that ends it."""
+    thread too, and the life of the lifespan; returns a function that ends it."""
     preload: Callable[[str], None]
     """Lets the processes of handlers import a module before the handler's own, for what that
     needs to be set up."""
@@ -71,7 +71,7 @@ Call: TypeAlias = Callable[[], Any]
 Wrapper: TypeAlias = Callable[[Call, bool], Call]
 """Takes the call of a handler or of `on_job_exited`, and whether it is async; returns the one that
 is made in its place, there where it runs: in its thread, or in the event loop. What that raises is
-what the handler raised."""
+what the handler raised. A lifespan is one async call, from entering to leaving it."""
 
 
 class Scopes:

@@ -921,7 +921,12 @@ class JobProcessor:
         parts = self._ready()
         if self._resources is None:
             self._resources = Resources(
-                parts.lifespan, self, parts.settings, parts.logger, self._elsewhere()
+                parts.lifespan,
+                self,
+                parts.settings,
+                parts.logger,
+                self._elsewhere(),
+                parts.scopes.wrapped,
             )
         return self._resources
 

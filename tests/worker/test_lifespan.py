@@ -8,12 +8,22 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from job_processor import Context, Job, JobProcessor, NotSetUpError, WorkerStateError
+from job_processor import (
+    Context,
+    Job,
+    JobProcessor,
+    LifespanError,
+    NotSetUpError,
+    WorkerStateError,
+)
 from job_processor.handlers.current import current_job
+from job_processor.hooks import Host
 from tests.processors import QUICK, WAIT, Processors
 
 
@@ -300,6 +310,27 @@ async def test_one_task_enters_and_leaves_it(processors: Processors) -> None:
     assert seen[0][1:] == (None, "as it was")
 
 
+async def test_integrations_wrap_it(processors: Processors, opened: Opened) -> None:
+    """As one async call, from entering to leaving it; what fails there fails as it does."""
+
+    class Wrapping:
+        def install(self, host: Host) -> None:
+            host.wrap_calls(lambda call, is_async: partial(self.wrapped, call, is_async))
+
+        async def wrapped(self, call: Any, is_async: bool) -> Any:
+            opened.log.append(f"before {is_async}")
+            if opened.entered:
+                raise ConnectionError("no thread")
+            await call()
+            opened.log.append("after")
+
+    processor = await processors.make(lifespan=opened.lifespan, integrations=[Wrapping()])
+    await processor.run_worker(burst=True)
+    assert opened.log == ["before True", "enter", "leave", "after"]
+    with pytest.raises(LifespanError, match="no thread"):
+        await processor.run_worker(burst=True)
+
+
 def test_one_event_loop_after_the_other(opened: Opened) -> None:
     """Each enters its own; what a loop that ends still holds is left there."""
     processor = JobProcessor("sqlite://", lifespan=opened.lifespan, **QUICK)
@@ -324,9 +355,10 @@ def test_one_event_loop_after_the_other(opened: Opened) -> None:
     assert entered == [1, 2, 3, 4, 5]
 
 
-async def test_a_twin_has_its_own(db_file: str, opened: Opened) -> None:
+async def test_a_twin_has_its_own(tmp_path: Path, opened: Opened) -> None:
     """It runs in an event loop of its own, perhaps."""
-    async with JobProcessor(db_file, lifespan=opened.lifespan, **QUICK) as processor:
+    db = f"sqlite:///{tmp_path}/jobs.db"
+    async with JobProcessor(db, lifespan=opened.lifespan, **QUICK) as processor:
 
         @processor.job
         async def work(resources: Opened) -> None: ...
@@ -336,12 +368,6 @@ async def test_a_twin_has_its_own(db_file: str, opened: Opened) -> None:
             (await twin.run_job("work")).result()
         assert opened.log == ["enter", "enter", "leave"]
     assert opened.log == ["enter", "enter", "leave", "leave"]
-
-
-@pytest.fixture
-def db_file(tmp_path: Any) -> str:
-    """A database that two processors can share."""
-    return f"sqlite:///{tmp_path}/jobs.db"
 
 
 async def test_another_one_may_take_its_place(opened: Opened) -> None:

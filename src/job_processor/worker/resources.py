@@ -12,6 +12,7 @@ from typing import Any
 from job_processor.errors import DefinitionError, LifespanError, NotSetUpError, WorkerStateError
 from job_processor.handlers.current import of_job
 from job_processor.handlers.resources import MISSING, Lifespan
+from job_processor.hooks import Wrapper
 from job_processor.settings import LIFESPAN_PATIENCE, Settings
 from job_processor.tasks import cancel, in_thread
 from job_processor.texts import told
@@ -37,6 +38,7 @@ class Resources:
         settings: Settings,
         logger: logging.Logger | Any,
         elsewhere: Callable[[], object] | None = None,
+        wrap: Wrapper | None = None,
     ) -> None:
         self.lifespan = lifespan
         self.elsewhere = elsewhere
@@ -45,6 +47,7 @@ class Resources:
         self.settings = settings
         self._processor = processor
         self._logger = logger
+        self._wrap = wrap
         self._holders = 0
         self._runners = 0
         """Those of them that run jobs."""
@@ -69,7 +72,8 @@ class Resources:
                 raise NotSetUpError("the processor is being closed")
             if self._life is None or self._life.ended:
                 make = partial(self.lifespan, self._processor)
-                self._life = _Life(make, named(self.lifespan), self._logger, self._is_in_use)
+                name = named(self.lifespan)
+                self._life = _Life(make, name, self._logger, self._is_in_use, self._wrap)
             life = self._life
         self.value = await life.entered()
         return self.value
@@ -147,6 +151,7 @@ class _Life:
         name: str,
         logger: logging.Logger | Any,
         is_in_use: Callable[[], bool],
+        wrap: Wrapper | None,
     ) -> None:
         self.name = name
         self.broken = asyncio.Event()
@@ -158,7 +163,7 @@ class _Life:
         loop = asyncio.get_running_loop()
         self._entered: asyncio.Future[Any] = loop.create_future()
         with of_job(None):  # it is nobody's, even where a handler was the first to need it
-            self._task = loop.create_task(self._live(), name="job-processor lifespan")
+            self._task = loop.create_task(self._run(wrap), name="job-processor lifespan")
 
     @property
     def ended(self) -> bool:
@@ -194,14 +199,20 @@ class _Life:
         if await cancel([self._task], spare):
             self._logger.error("the lifespan %s does not end: it is left alone", self.name)
 
-    async def _live(self) -> None:
+    async def _run(self, wrap: Wrapper | None) -> None:
+        """Live inside of what integrations put around calls; whatever fails is told."""
         try:
-            manager = self._managed()
-            value = await self._enter(manager)
-        except BaseException as error:  # noqa: BLE001  # it is told to whoever waits, whatever it is
-            self._fail(error)
-            return
-        self._entered.set_result(value)
+            await (self._live if wrap is None else wrap(self._live, True))()
+        except BaseException as error:  # it is somebody else's, and ends nothing here
+            if not self._entered.done():
+                self._fail(error)
+            elif not isinstance(error, asyncio.CancelledError):  # by `leave`, which says so
+                text = "the lifespan %s failed as it was left"
+                self._logger.error(text, self.name, exc_info=_shortened(error))  # noqa: TRY400  # it is
+
+    async def _live(self) -> None:
+        manager = self._managed()
+        self._entered.set_result(await self._enter(manager))
         await self._until_told()
         await self._exit(manager)
 
@@ -232,17 +243,11 @@ class _Life:
                     return
 
     async def _exit(self, manager: Any) -> None:
-        try:
-            if isinstance(manager, AbstractAsyncContextManager):
-                await manager.__aexit__(None, None, None)
-            else:
-                leave = partial(manager.__exit__, None, None, None)
-                await in_thread(leave, "job-processor-lifespan")
-        except asyncio.CancelledError:  # by `leave`, which says so
-            pass
-        except BaseException as error:  # all has ended, and nothing is lost by it
-            text = "the lifespan %s failed as it was left"
-            self._logger.error(text, self.name, exc_info=_shortened(error))  # noqa: TRY400  # it is
+        if isinstance(manager, AbstractAsyncContextManager):
+            await manager.__aexit__(None, None, None)
+        else:
+            leave = partial(manager.__exit__, None, None, None)
+            await in_thread(leave, "job-processor-lifespan")
 
     def _fail(self, error: BaseException) -> None:
         if isinstance(error, asyncio.CancelledError):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.db import connection, connections
 
 from job_processor import JobDef, JobProcessor, JobStatus
@@ -59,6 +62,40 @@ def test_plain_handlers(shop: Shop) -> None:
 
     assert burst(shop, JobDef(handler), 5) == {JobStatus.FINISHED}
     assert min(seen) == 5
+    assert open_connections(shop.data) == 0
+
+
+def test_a_lifespan(shop: Shop) -> None:
+    """It has a thread of its own for the ORM, as long as it lives, and leaves no connection."""
+    connections.close_all()
+    threads: list[Any] = []
+
+    async def ask() -> None:
+        await shop.orders.acount()
+        threads.append(await sync_to_async(threading.current_thread)())
+
+    @asynccontextmanager
+    async def lifespan(processor: JobProcessor) -> AsyncIterator[int]:
+        await ask()
+        yield open_connections(shop.data)
+        await ask()
+
+    async def run() -> Any:
+        with_one = JobProcessor("sqlite://", lifespan=lifespan, integrations=[Connections()])
+
+        @with_one.job
+        async def work(resources: Any) -> list[int]:
+            return [resources, await shop.orders.acount()]
+
+        async with with_one:
+            job = await work.schedule()
+            await with_one.run_worker(burst=True)
+            return (await work.wait(job)).result()
+
+    assert asyncio.run(run()) == [1, 0]
+    assert threads[0] is threads[1]
+    threads[0].join(WAIT)
+    assert not threads[0].is_alive()
     assert open_connections(shop.data) == 0
 
 
