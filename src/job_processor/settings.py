@@ -116,8 +116,8 @@ MISFIRE_LIMIT = 100
 ERROR_LIMIT = 10_000
 """Characters kept of an error's text, the traceback included."""
 
-HISTORY_ERROR_LIMIT = 1000
-"""Characters kept of it in the history of attempts."""
+HISTORY_ERROR_LIMIT = 2000
+"""Characters kept of it in the history of attempts, of which there are 20."""
 
 RETRY_DELAY_MIN = 0.1
 RETRY_DELAY_MAX = 5.0
@@ -128,6 +128,9 @@ SCHEDULER_INTERVAL = 30.0
 
 RECONCILE_INTERVAL = 30.0
 """Seconds between two looks at what runs under a worker's own id; at once after a failed claim."""
+
+LONG_RUN = 1.0
+"""Seconds that a run goes on for before the log tells that it has started."""
 
 LOOP_BLOCKED_SECONDS = 1.0
 """Seconds without an answer after which the event loop of a worker is reported as blocked."""

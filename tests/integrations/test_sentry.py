@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 import sentry_sdk
 from sentry_sdk.envelope import Envelope
+from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.transport import Transport
 
 from job_processor import (
@@ -338,3 +339,24 @@ def test_a_pattern_that_is_none(pattern: Any) -> None:
     """The error names the option, the value and what is allowed."""
     with pytest.raises(InvalidArgumentError, match=r"redact: .* a regular expression"):
         Sentry(redact=pattern)
+
+
+async def test_a_failure_is_sent_once(processors: Processors, sent: Sent) -> None:
+    """What Sentry's kit makes of lines at ERROR leaves out the worker's line about a failure."""
+    sentry_sdk.init(
+        dsn="https://key@sentry.invalid/1",
+        transport=sentry_sdk.get_client().transport,
+        default_integrations=False,
+        auto_enabling_integrations=False,
+        integrations=[LoggingIntegration()],
+    )
+
+    def fail() -> None:
+        logging.getLogger("shop").error("of the handler")
+        raise ValueError("once")
+
+    processor = await processors.make(jobs={"fail": JobDef(fail)}, integrations=[Sentry()])
+    await processor.schedule_job("fail")
+    await processor.run_worker(burst=True)
+    told = [event.get("logentry", {}).get("message") for event in sent.of("event")]
+    assert told == ["of the handler", None]

@@ -15,9 +15,13 @@ from typing import Any
 from job_processor.handlers.current import current_job, of_job
 from job_processor.models import Job
 from job_processor.texts import harmless
+from job_processor.worker import job_log
 
 FIELDS = ("job_id", "job_name", "attempt", "worker_id")
 """What a line of a run has beyond other lines; as text, but for the number of the attempt."""
+
+OF_ENDS = job_log.FIELDS
+"""What a line of the worker about the end of a run has beyond those: numbers, `where` a text."""
 
 __all__ = [
     "FIELDS",
@@ -83,7 +87,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        for field in FIELDS:
+        for field in (*FIELDS, *OF_ENDS):
             value = getattr(record, field, None)
             if value is not None:
                 fields[field] = value

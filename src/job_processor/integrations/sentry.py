@@ -80,6 +80,7 @@ class Sentry:
 
     def install(self, host: Host) -> None:
         """Begin."""
+        sentry_sdk.get_global_scope().add_event_processor(_without_lines_of_ends)
         host.around_handlers(self._scope)
         host.listen(self._report_what_has_no_exception)
         if self._monitor_crons:
@@ -175,6 +176,12 @@ class Sentry:
             duration=None if began else _seconds(job),
             monitor_config=config,  # type: ignore[arg-type]  # its type is private to the kit
         )
+
+
+def _without_lines_of_ends(event: Any, hint: Any) -> Any:
+    """Leave out what Sentry makes of a worker's line about a failure: that is sent already."""
+    line = getattr(hint.get("log_record"), "__dict__", {})
+    return None if {"job_id", "max_attempts"} <= line.keys() else event
 
 
 def _stamp(job: Job) -> dict[str, str] | None:

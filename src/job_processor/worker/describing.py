@@ -6,13 +6,15 @@ one line for each member of a group and each cause.
 
 from __future__ import annotations
 
+import re
 import traceback
 from dataclasses import dataclass
 
 from job_processor.errors import shorten
 from job_processor.handlers.retries import RetryLater, members_of
 from job_processor.settings import ERROR_LIMIT
-from job_processor.texts import storable, told
+from job_processor.texts import harmless, storable, told
+from job_processor.worker.frames import of_user, place_in
 
 _HEADS_LIMIT = ERROR_LIMIT * 6 // 10
 _HEAD_LIMIT = 1000  # characters of what one part says, but the first
@@ -20,6 +22,10 @@ _FIRST_HEAD_LIMIT = ERROR_LIMIT // 2
 _FEWEST = 200  # characters of a traceback that are worth having
 _KEPT = 24  # parts that are told, the first ones and the last: the last is where it began
 _KEPT_LAST = 4
+_NEXT = "\n\nTraceback of "
+_FRAMES = '\n  File "'
+_OF_PYDANTIC = "For further information visit "
+_SUMMARY_LIMIT = 300  # characters
 _LOOKED_AT = 10_000  # parts
 
 
@@ -42,8 +48,8 @@ def describe_error(error: BaseException) -> str:
     if left_out:
         lines.insert(_KEPT - _KEPT_LAST, f"… {left_out} more …")
     text = shorten("\n".join(lines), _HEADS_LIMIT)
-    titles = ["\n", *(f"\n\nTraceback of {_line(head)}:\n" for head in heads[1:])]
-    traces = [_trace(part.error) for part in parts]
+    titles = ["\n", *(f"{_NEXT}{_line(head)}:\n" for head in heads[1:])]
+    traces = [of_user(part.error) for part in parts]
     if not traced:
         traces[0] = ""
     for i, (title, trace) in enumerate(zip(titles, traces, strict=True)):
@@ -52,6 +58,25 @@ def describe_error(error: BaseException) -> str:
         if trace and share - len(title) >= _FEWEST:
             text += title + shorten(trace, share - len(title))
     return storable(text)
+
+
+def summary(text: str) -> str:
+    """Return what a text of an error says, without its tracebacks, as one line that can be read."""
+    lines = (line.strip().removeprefix("- ") for line in text.partition(_FRAMES)[0].splitlines())
+    told = "; ".join(line for line in lines if line and not line.startswith(_OF_PYDANTIC))
+    return shorten(harmless(told, ""), _SUMMARY_LIMIT)
+
+
+def traceback_of(text: str) -> str | None:
+    """Return a text of an error where it has a traceback; None where nothing was raised."""
+    return text if _FRAMES in text else None
+
+
+def place_of(text: str) -> str | None:
+    """Return where an error was raised, from its text; of a group, where its first member was."""
+    blocks = text.split(_NEXT)
+    single = (each for each in blocks if not re.match(r"[\w.]*Group\b", each))
+    return place_in(next(single, text))
 
 
 def _parts(error: BaseException) -> list[_Part]:
@@ -104,10 +129,3 @@ def _head(part: _Part, limit: int) -> str:
 
 def _line(head: str) -> str:
     return shorten(head.partition("\n")[0], 200)
-
-
-def _trace(error: BaseException) -> str:
-    try:
-        return "".join(traceback.format_tb(error.__traceback__)).rstrip()
-    except BaseException:  # noqa: BLE001  # it reads source, which a module may bring by code
-        return ""

@@ -27,6 +27,7 @@ from job_processor.worker.clock_watch import ClockWatch
 from job_processor.worker.executor import Executor
 from job_processor.worker.gate import Gate
 from job_processor.worker.hooks import Hooks
+from job_processor.worker.job_log import JobLog, Reported
 from job_processor.worker.kill_listener import KillListener
 from job_processor.worker.lease import Lease
 from job_processor.worker.loop_watch import LoopWatch
@@ -55,7 +56,8 @@ class Engine:
         self.gate = Gate()
         self.tally = Tally(parts.store, parts.logger)
         self.hooks = Hooks(parts.scopes, parts.logger, resources)
-        self.reporter = Reporter(parts, self.tally, self.hooks)
+        self._job_log = JobLog(parts.logger)
+        self.reporter = Reporter(parts, self.tally, self.hooks, self._job_log)
         self.settler = Settler(parts, self.gate, self.runs, self._report)
         self.scribe = Scribe(parts, self.gate, resources)
         self.executor = Executor(parts, self.runs, self.settler, self.scribe, resources)
@@ -92,7 +94,7 @@ class Engine:
         async with self._starting:
             if self._users == 0:
                 await self._register()
-                self._loop_watch = LoopWatch(self.runs, self.logger)
+                self._loop_watch = LoopWatch(self.runs, self.logger, self._look_at_runs)
                 self._loop_watch.start()
                 self._died = asyncio.get_running_loop().create_future()
                 self._settling = self._watched("settler", self.settler.run())
@@ -227,10 +229,13 @@ class Engine:
         self._died.set_exception(failure)
 
     async def _report(self, settled: Sequence[Settled]) -> None:
-        reported = [(run.definition, job, run.error) for run, job in settled]
+        reported = [Reported(run.definition, run.job, job, run.error) for run, job in settled]
         await self.reporter.report(reported, self.worker_id)
         for run, _ in settled:
             run.error = None  # its traceback holds the run, which holds it
+
+    def _look_at_runs(self) -> None:
+        self._job_log.look(self.runs)
 
     def _worker_info(self, worker_id: ObjectId) -> WorkerInfo:
         settings, now = self.settings, self.clock.now()

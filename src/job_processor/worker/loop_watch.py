@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from bson import ObjectId
 
@@ -32,13 +32,20 @@ class LoopWatch:
 
     A report names the running jobs and shows where the loop stands; a second one tells how long it
     was blocked. Another tells when this thread itself stood still for so long.
+
+    on_answer: called in the loop with each answer, twice in each `threshold` where nothing blocks.
     """
 
     def __init__(
-        self, runs: Runs, logger: logging.Logger, threshold: float = LOOP_BLOCKED_SECONDS
+        self,
+        runs: Runs,
+        logger: logging.Logger,
+        on_answer: Callable[[], object],
+        threshold: float = LOOP_BLOCKED_SECONDS,
     ) -> None:
         self._runs = runs
         self._logger = logger
+        self._on_answer = on_answer
         self._threshold = threshold
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
@@ -59,7 +66,7 @@ class LoopWatch:
             answered = threading.Event()
             asked = time.monotonic()
             try:
-                self._loop.call_soon_threadsafe(answered.set)
+                self._loop.call_soon_threadsafe(self._answer, answered)
             except RuntimeError:  # the loop is closed
                 return
             if not self._wait(answered, self._threshold):
@@ -69,6 +76,10 @@ class LoopWatch:
                         return
                 blocked = time.monotonic() - asked
                 self._logger.warning("the event loop goes on; it was blocked for %.1f s", blocked)
+
+    def _answer(self, answered: threading.Event) -> None:
+        answered.set()
+        self._on_answer()
 
     def _wait(self, event: threading.Event, seconds: float) -> bool:
         """Wait for an event; True when it is set.

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 from bson import ObjectId
 
 from job_processor.errors import StoreError
 from job_processor.events import Event, EventKind
-from job_processor.handlers.definitions import Definition
 from job_processor.models import WAITING, Job, JobStatus
 from job_processor.parts import Parts
 from job_processor.tasks import persist
 from job_processor.worker.hooks import Hooks
+from job_processor.worker.job_log import JobLog, Reported
 from job_processor.worker.tally import Tally
 
 T = TypeVar("T")
@@ -27,8 +27,6 @@ _KINDS = {
     JobStatus.PAUSED: EventKind.PAUSED,
     JobStatus.PENDING: EventKind.RETRIED,
 }
-Reported: TypeAlias = tuple[Definition | None, Job, BaseException | None]
-"""A job as last written, and what its handler raised where that was why it failed."""
 _FAILED = "what follows a settlement failed"
 _HOOKED = frozenset({JobStatus.FINISHED, JobStatus.ERRORED, JobStatus.KILLED})
 
@@ -36,11 +34,12 @@ _HOOKED = frozenset({JobStatus.FINISHED, JobStatus.ERRORED, JobStatus.KILLED})
 class Reporter:
     """Tells about settlements, each once: only who won a settlement calls it."""
 
-    def __init__(self, parts: Parts, tally: Tally, hooks: Hooks) -> None:
+    def __init__(self, parts: Parts, tally: Tally, hooks: Hooks, job_log: JobLog) -> None:
         self._store = parts.store
         self._tally = tally
         self._events = parts.events
         self._hooks = hooks
+        self._job_log = job_log
         self._clock = parts.clock
         self._logger = parts.logger
         self.on_settled: Callable[[Job], object] | None = None
@@ -48,7 +47,7 @@ class Reporter:
 
     async def report(self, settled: Sequence[Reported], worker_id: ObjectId) -> None:
         """Report jobs as last written, whatever happens meanwhile."""
-        jobs = [job for _, job, _ in settled]
+        jobs = [each.job for each in settled]
         killed: list[Job] = []
         try:
             await self._obey_late_kills(jobs, killed)
@@ -62,10 +61,13 @@ class Reporter:
     ) -> None:
         """Count, tell and start hooks; where that fails for one, it is done for the others."""
         try:
-            self._tally.add([job for _, job, _ in settled])
+            self._tally.add([each.job for each in settled])
         except Exception:
             self._logger.exception(_FAILED)
+        tells_all = self._job_log.tells_all
         for each in settled:
+            if tells_all or each.job.status is not JobStatus.FINISHED:
+                self._job_log.ended(each)
             try:
                 self._tell_of(each, worker_id)
             except Exception:
@@ -74,7 +76,7 @@ class Reporter:
             self._events.emit(Event(EventKind.KILLED, worker_id, job))
 
     def _tell_of(self, reported: Reported, worker_id: ObjectId) -> None:
-        definition, job, error = reported
+        definition, _, job, error = reported
         if self._events.listeners.all:
             self._events.emit(Event(_KINDS[job.status], worker_id, job, error))
         if definition is not None and definition.on_job_exited and job.status in _HOOKED:

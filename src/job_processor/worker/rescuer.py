@@ -18,6 +18,7 @@ from job_processor.settings import CLOCK_TOLERANCE, ORPHAN_NAME_SECONDS, RESCUE_
 from job_processor.store.requests import Settlement
 from job_processor.tasks import Trouble
 from job_processor.worker.engine import Engine
+from job_processor.worker.job_log import Reported
 from job_processor.worker.outcomes import is_suspect, rescue
 from job_processor.worker.settling import settle_all
 from job_processor.worker.sightings import Sightings
@@ -175,8 +176,10 @@ class Rescuer:
             engine.logger.warning("rescued job %r (%s): %s", job.name, job.id, job.status)
             if engine.events.listeners.all:
                 engine.events.emit(Event(EventKind.RESCUED, engine.worker_id, job))
+        before = {job.id: job for job in jobs}
         await engine.reporter.report(
-            [(engine.registry.get(job.name), job, None) for job in written], engine.worker_id
+            [Reported(engine.registry.get(job.name), before[job.id], job, None) for job in written],
+            engine.worker_id,
         )
         return len(written)
 

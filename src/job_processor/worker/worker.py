@@ -19,6 +19,7 @@ from job_processor.models import Job, SimpleJob
 from job_processor.node.crons import neighbour_of
 from job_processor.settings import graceful_stop_seconds
 from job_processor.tasks import cancel, persist
+from job_processor.worker import serving
 from job_processor.worker.burst_rescue import BurstRescue
 from job_processor.worker.engine import Engine
 from job_processor.worker.history import HistoryKeeper
@@ -133,6 +134,7 @@ class Worker:
         self._holds = True
         await engine.resources.hold()  # nothing is registered, and nothing claimed, before
         await persist(self._start_engine, engine.logger, "registration")
+        self._tell_what_it_serves()
         self._emit(EventKind.WORKER_STARTED)
         await persist(self._pauses.look, engine.logger, "pauses")
         await persist(self._rates.look, engine.logger, "rates")
@@ -140,6 +142,10 @@ class Worker:
             await persist(self._scheduler.schedule, engine.logger, "scheduling crons")
             await self._once("looking for dead workers", self._burst_rescue.look)
             await self._once("listing the names of this service", self._names.list)
+
+    def _tell_what_it_serves(self) -> None:
+        for line in serving.lines(self._engine.parts, self._engine.worker_id):
+            self._engine.logger.info("%s", line)
 
     async def _start_engine(self) -> None:
         await self._engine.start()
@@ -298,6 +304,7 @@ class Worker:
             self._engine.logger.error("the %s does not end; it is left alone", task.get_name())
         self._emit(EventKind.WORKER_STOPPED)
         worker_id = self._engine.worker_id
+        self._engine.logger.info("worker stopped %s", worker_id)
         if self._registered:
             await self._engine.stop(budget.for_leaving)
         if self._holds:

@@ -72,9 +72,12 @@ def test_json(tmp_path: Path) -> None:
         "warning",
         "work",
     )
-    ends = {line["job_name"]: line for line in lines if line["message"].startswith(("fin", "err"))}
+    ends = {line["job_name"]: line for line in lines if "duration_ms" in line}
     assert ends["work"]["job_id"] == working["job_id"]
-    assert ends["fail"]["level"] == "warning"
+    assert ends["work"]["total_ms"] >= ends["work"]["duration_ms"] >= 0
+    assert ends["fail"]["level"] == "error"
+    assert ends["fail"]["where"] == "app.py:14 in fail"
+    assert ends["fail"]["exception"].endswith('line 14, in fail\n    raise ValueError("as told")')
     assert "job_id" not in lines[0]
 
 
@@ -90,7 +93,7 @@ def test_console(tmp_path: Path, options: tuple[str, ...], expected: str) -> Non
     assert any(re.fullmatch(expected, line) for line in work(tmp_path, *options))
 
 
-@pytest.mark.parametrize(("level", "listens"), [("ERROR", False), ("WARNING", True)])
+@pytest.mark.parametrize(("level", "listens"), [("INFO", False), ("DEBUG", True)])
 async def test_who_writes_no_line_of_a_job_listens_to_none(
     caplog: pytest.LogCaptureFixture, level: str, listens: bool
 ) -> None:

@@ -129,7 +129,8 @@ async def test_burst(start: Start, sqlite_db_url: str) -> None:
         statuses = [(await stored(processor, job)).status.value for job in (greet, fail)]
     assert statuses == ["finished", "errored"]
     assert f"INFO     finished job 'greet' ({greet.id}) after " in process.output
-    assert f"WARNING  errored job 'fail' ({fail.id}): ValueError:  [31mno" in process.output
+    assert "ERROR    fail failed (ValueError:  [31mno; luck) after " in process.output
+    assert f"apps.py:42 in fail ({fail.id})" in process.output
     assert "\x1b" not in process.output
 
 

@@ -1,4 +1,4 @@
-"""The log lines of a worker: where they go, and one for each job that ended."""
+"""The log lines of a worker: where they go, and those of each step of a job."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from job_processor.cli.app.output import plain
-from job_processor.clock import span
 from job_processor.events import Event, EventKind
 from job_processor.integrations.logs import ConsoleFormatter, JobFilter, JsonFormatter, of_job
 from job_processor.processor import JobProcessor
@@ -17,7 +15,6 @@ if TYPE_CHECKING:  # only on a terminal
 
 _FORMAT = "%(asctime)s %(levelname)-8s %(message)s"
 _FORMAT_OF_MANY = "%(asctime)s %(process)d %(levelname)-8s %(message)s"
-_WARNINGS = frozenset({EventKind.ERRORED, EventKind.RETRIED})
 _DETAILS = frozenset(
     {
         EventKind.SCHEDULED,
@@ -65,37 +62,18 @@ def configure(
 
 
 def log_events(processor: JobProcessor) -> Callable[[], None]:
-    """Log what happens to each job of this process; returns a function that ends it.
+    """Log each step of the jobs of this process, for who wants them; returns what ends it.
 
     Nobody listens where no such line would be written: each event costs a little.
     """
     logger = processor.logger
-    if not logger.isEnabledFor(logging.WARNING):
+    if not logger.isEnabledFor(logging.DEBUG):
         return lambda: None
-    details = logger.isEnabledFor(logging.DEBUG)
 
     def on_event(event: Event) -> None:
-        if details or event.kind not in _DETAILS:
-            with of_job(event.job):
-                tell(event)
-
-    def tell(event: Event) -> None:
         job = event.job
-        if event.kind is EventKind.WORKER_LOST:
-            pass  # logged by the rescuer
-        elif job is None:
-            logger.info("%s %s", event.kind, event.worker_id)
-        elif event.kind in _DETAILS:
-            logger.debug("%s job %r (%s)", event.kind, job.name, job.id)
-        elif event.kind is EventKind.RESCUED:
-            pass  # logged by the rescuer, and another event tells what became of it
-        elif event.kind in _WARNINGS:
-            error = job.output.error if job.output is not None else None
-            reason = plain((error or "").partition("\n")[0])
-            logger.warning("%s job %r (%s): %s", event.kind, job.name, job.id, reason)
-        else:
-            ended, began = job.ended_at, job.started_at
-            took = f" after {span((ended - began).total_seconds())}" if ended and began else ""
-            logger.info("%s job %r (%s)%s", event.kind, job.name, job.id, took)
+        if job is not None and event.kind in _DETAILS:
+            with of_job(job):
+                logger.debug("%s job %r (%s)", event.kind, job.name, job.id)
 
     return processor.listen(on_event)

@@ -126,7 +126,6 @@ async def _watched(
     """Show a live view, or log what happens, for the time of the block."""
     if live is None:
         forget = logs.log_events(processor)
-        processor.logger.info("working on %s", processor.address)
         try:
             yield
         finally:
