@@ -49,6 +49,15 @@ def job_json(job: Job | JobSummary) -> dict[str, Any]:
             fields["expires_at"] = to_json(job.expires_at)
     elif not isinstance(job, SimpleJob) and job.sentry_id is not None:
         fields["sentry_id"] = job.sentry_id
+    fields |= _of_few(job)
+    if isinstance(job, JobSummary) and job.is_cut:
+        fields["cut"] = True
+    return fields
+
+
+def _of_few(job: Job | JobSummary) -> dict[str, Any]:
+    """Return the fields that few jobs have."""
+    fields: dict[str, Any] = {}
     if job.attempt > 1:
         fields["attempt"] = job.attempt
     if job.priority > 0:
@@ -67,6 +76,10 @@ def _told_json(job: Job | JobSummary) -> dict[str, Any]:
         fields["log"] = [to_json(asdict(line)) for line in job.log]
     if not isinstance(job, JobSummary) and job.steps:
         fields["steps"] = [_step_json(step) for step in job.steps]
+    if job.crash is not None:
+        fields["crash"] = to_json(asdict(job.crash))
+    if not isinstance(job, JobSummary) and job.attempts:
+        fields["attempts"] = [to_json(asdict(attempt)) for attempt in job.attempts]
     return fields
 
 

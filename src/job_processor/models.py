@@ -113,6 +113,8 @@ class Attempt:
     error: str | None
     worker_id: ObjectId | None
     """Whose it was; of a crash, the worker that died."""
+    worker: str | None = None
+    """Where that was, as `host:pid`, of a crash; None of others, and where nobody knows."""
 
     def __post_init__(self) -> None:
         if self.error is not None:
@@ -130,6 +132,21 @@ class Step:
     result: Any = None
     until: datetime | None = None
     """Of a sleep: when it is over; None: it is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """A worker that died while it ran a job, and the one that took care of that job."""
+
+    worker_id: ObjectId | None
+    worker: str | None
+    """Where it ran, as `host:pid` (of the Node package, `host`); None: its registration was gone
+    before anybody looked."""
+    rescuer_id: ObjectId
+    rescuer: str
+    """The same of the one that noticed it."""
+    at: datetime
+    """When it was noticed; `ended_at` of a job that ended with it."""
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots: see `make`
@@ -154,6 +171,9 @@ class BaseJob:
     """Number of the present attempt, from 1; kept in the document from the second on."""
     crashes: int = 0
     """Workers that this job took down since its last settlement."""
+    crash: Crash | None = None
+    """The last worker that died while it ran the job; None: none, or the Node package works on this
+    database, whose validator refuses to keep it."""
     attempts: tuple[Attempt, ...] = ()
     """The failed attempts before the present one, the oldest first; the last 20 of them."""
     priority: int = 0
@@ -341,6 +361,11 @@ class WorkerInfo:
         process has the clock of its machine; on MongoDB the database's, set back meanwhile.
         """
         return (self.last_seen - now).total_seconds()
+
+    @property
+    def place(self) -> str:
+        """Where it runs, as `host:pid`; `host` of a Node worker, which does not tell more."""
+        return self.hostname if self.pid is None else f"{self.hostname}:{self.pid}"
 
     @property
     def timeout(self) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,6 +16,14 @@ from job_processor.hooks import Scopes, Stamps
 from job_processor.settings import Settings
 from job_processor.store import Store
 from job_processor.store.searches import Searches
+
+
+class Onlooker(ABC):
+    """Looks at what was scheduled."""
+
+    @abstractmethod
+    async def scheduled(self, parts: Parts, names: Collection[str]) -> None:
+        """Warn of jobs with these names, where there is something to warn of; never raises."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +48,8 @@ class Parts:
     logger: logging.Logger | Any
     lifespan: Lifespan | None = None
     """Opens what the handlers of a process share."""
+    onlooker: Onlooker | None = None
+    """Who warns of jobs that somebody else will take; None where there can be nobody else."""
 
     @property
     def history_days(self) -> float:

@@ -961,8 +961,10 @@ class JobProcessor:
         for name, definition in self.registry:
             check_resources(name, definition, self._parts.lifespan)
         if self._parts.store.node_side() is not None:
+            from job_processor.node.onlooker import NodeOnlooker
             from job_processor.node.rules import check_definitions
 
+            self._parts = replace(self._parts, onlooker=self._parts.onlooker or NodeOnlooker())
             await check_definitions(self._parts)
 
     def _become(self, settings: Settings, db: Any, clock: Clock, lifespan: Lifespan | None) -> None:

@@ -63,6 +63,12 @@ NODE_WORKER_TIMEOUT = 300.0
 NODE_HEARTBEAT_INTERVAL = 30.0
 """Seconds between two heartbeats of a worker of the Node package."""
 
+NODE_LOOK_INTERVAL = 60.0
+"""Seconds between two looks of a process that schedules at the workers of the Node package."""
+
+NODE_WARNING_INTERVAL = 600.0
+"""Seconds between two warnings of one name that such a worker would take."""
+
 NODE_TIMEZONE = "Europe/Paris"
 """The zone in which the Node package reads every cron expression."""
 

@@ -48,6 +48,8 @@ async def put(
         (stored,) = await insert_or_skip(parts.store, [job], parts.clock, rules)
     if parts.events.listeners.all and stored.id == job.id:
         parts.events.tell_stored([stored])
+    if parts.onlooker is not None:
+        await parts.onlooker.scheduled(parts, (request.name,))
     return as_simple(stored)
 
 
@@ -61,7 +63,7 @@ async def schedule_all(
 ) -> list[SimpleJob]:
     """Store many jobs, a chunk at a time."""
     make = partial(new_job, parts)
-    write = partial(_store_chunk, parts, session)
+    write = partial(_store_and_look, parts, session)
     return await Bulk(make, write, on_progress, keep=return_jobs).run(requests)
 
 
@@ -71,6 +73,13 @@ def new_job(parts: Parts, request: JobRequest) -> SimpleJob:
     if parts.stamps:
         job = parts.stamps.on(job)
     return parts.store.intake.keep(job)
+
+
+async def _store_and_look(parts: Parts, session: Any, chunk: Chunk) -> list[SimpleJob]:
+    stored = await _store_chunk(parts, session, chunk)
+    if parts.onlooker is not None:
+        await parts.onlooker.scheduled(parts, {job.name for job in chunk.jobs})
+    return stored
 
 
 async def _store_chunk(parts: Parts, session: Any, chunk: Chunk) -> list[SimpleJob]:

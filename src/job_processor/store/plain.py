@@ -10,7 +10,16 @@ from dataclasses import asdict
 from typing import Any
 
 from job_processor.clock import EPOCH
-from job_processor.models import Attempt, LogLine, Notes, Output, Progress, SkipMetadata, Step
+from job_processor.models import (
+    Attempt,
+    Crash,
+    LogLine,
+    Notes,
+    Output,
+    Progress,
+    SkipMetadata,
+    Step,
+)
 from job_processor.store.lenient import (
     fields_of,
     id_of,
@@ -41,7 +50,30 @@ def plain_output(output: Output) -> dict[str, Any]:
 
 def plain_attempts(attempts: Iterable[Attempt]) -> list[dict[str, Any]]:
     """Return the attempts before the present one."""
-    return [asdict(attempt) for attempt in attempts]
+    return [
+        {name: value for name, value in asdict(each).items() if name != "worker" or value}
+        for each in attempts
+    ]
+
+
+def plain_crash(crash: Crash) -> dict[str, Any]:
+    """Return the death of a worker."""
+    return asdict(crash)
+
+
+def crash_of(value: object) -> Crash | None:
+    """Return the death of a worker; None where it is none that can be read."""
+    fields = fields_of(value)
+    rescuer_id, at = id_of(fields.get("rescuer_id")), moment(fields.get("at"))
+    if rescuer_id is None or at is None:
+        return None
+    return Crash(
+        worker_id=id_of(fields.get("worker_id")),
+        worker=text_or_none(fields.get("worker")),
+        rescuer_id=rescuer_id,
+        rescuer=text_of(fields.get("rescuer", "")),
+        at=at,
+    )
 
 
 def plain_notes(notes: Notes) -> dict[str, Any]:
@@ -99,6 +131,7 @@ def attempts_of(value: object) -> tuple[Attempt, ...]:
             ended_at=moment(each.get("ended_at")) or EPOCH,
             error=text_or_none(each.get("error")),
             worker_id=id_of(each.get("worker_id")),
+            worker=text_or_none(each.get("worker")),
         )
         for each in map(fields_of, list_of(value))
     )

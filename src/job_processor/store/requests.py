@@ -13,6 +13,7 @@ from job_processor.models import (
     ATTEMPTS_KEPT,
     SETTLED,
     Attempt,
+    Crash,
     CronTask,
     Job,
     JobStatus,
@@ -91,6 +92,8 @@ class Outcome:
     failed: Attempt | None = None
     """The attempt that ended with it (retry), for the history of attempts."""
     crashes: int = 0
+    crash: Crash | None = None
+    """The death of its worker, where that is why it ended; None leaves what is there."""
     notes: Notes | None = None
     """What the run has told of itself; None leaves what is there."""
     started: bool = True
@@ -146,6 +149,8 @@ class Settlement:
             changes["attempt"] = outcome.attempt
         if outcome.failed is not None:
             changes["attempts"] = (*job.attempts, outcome.failed)[-ATTEMPTS_KEPT:]
+        if outcome.crash is not None:
+            changes["crash"] = outcome.crash
         if outcome.notes is not None:
             changes["notes"] = outcome.notes
         if outcome.bare:

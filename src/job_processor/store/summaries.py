@@ -19,6 +19,7 @@ from bson import ObjectId
 
 from job_processor.models import (
     SETTLED,
+    Crash,
     Job,
     JobStatus,
     JobType,
@@ -117,6 +118,7 @@ class JobSummary:
     sync: bool = False
     sentry_id: str | None = None
     expires_at: datetime | None = None
+    crash: Crash | None = None
     progress: Progress | None = None
     log: tuple[LogLine, ...] = ()
     """Always empty: a list shows none."""
@@ -177,7 +179,7 @@ def extract_of(job: Job) -> Extract:
 
 _OF_A_JOB = (
     *("id", "type", "name", "status", "scheduled_for", "created_at", "updated_at", "started_at"),
-    *("ended_at", "worker_id", "exclusive", "attempt", "priority"),
+    *("ended_at", "worker_id", "exclusive", "attempt", "priority", "crash"),
 )
 """Fields of every job that are shown as they are."""
 

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
-from job_processor.as_json import job_json, to_json
+from job_processor.as_json import job_json
 from job_processor.errors import InvalidArgumentError, JobNotFoundError
 from job_processor.models import JobStatus
 from job_processor.processor import JobProcessor
@@ -108,13 +108,12 @@ async def job(request: Request) -> Response:
     found = await processor.get_job(request.path_params["id"])
     if found is None:
         raise JobNotFoundError(request.path_params["id"])
-    attempts = [to_json(_attempt(each)) for each in found.attempts]
-    shown = request.app.state.redact({**job_json(found), "attempts": attempts})
+    shown = request.app.state.redact(job_json(found))
     return _views(request).page(
         request,
         "job.html",
         job=shown,
-        attempts=shown["attempts"],
+        attempts=shown.get("attempts", []),
         steps=shown.get("steps", [])[-_STEPS:],
         steps_before=max(len(found.steps) - _STEPS, 0),
         sleeps_until=found.sleeps_until,
@@ -196,10 +195,6 @@ def _run(job: JobSummary) -> dict[str, Any]:
         "duration_ms": job.output.duration_ms if job.output else None,
         "at": job.started_at or job.scheduled_for,
     }
-
-
-def _attempt(attempt: Any) -> dict[str, Any]:
-    return {name: getattr(attempt, name) for name in ("number", "started_at", "ended_at", "error")}
 
 
 def _tags(processor: JobProcessor) -> list[str]:

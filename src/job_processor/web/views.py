@@ -54,6 +54,7 @@ class Views:
             time=partial(time_tag, now=now, language=language),
             span=partial(span, language=language),
             took=partial(took, language=language),
+            since=since,
             language=language,
             root=root_of(request),
             here=here,
@@ -90,6 +91,12 @@ def span(seconds: float | None, language: str = "en") -> str:
 def took(milliseconds: int | None, language: str = "en") -> str:
     """Return how long a run took; nothing where it is not known."""
     return span(None if milliseconds is None else milliseconds / 1000, language)
+
+
+def since(began: str, ended: str) -> int:
+    """Return the milliseconds between two times of our JSON."""
+    length = datetime.fromisoformat(ended) - datetime.fromisoformat(began)
+    return round(length.total_seconds() * 1000)
 
 
 def link(parameters: Mapping[str, str], **changes: str | None) -> str:

@@ -86,6 +86,11 @@ class Engine:
         """The id that this process is registered under at present."""
         return self.lease.id
 
+    @property
+    def place(self) -> str:
+        """Where this process runs, as `host:pid`."""
+        return self._worker_info(self.worker_id).place
+
     async def start(self) -> None:
         """Register and begin to work, unless another user of the engine did.
 

@@ -18,14 +18,17 @@ from bson import ObjectId
 from job_processor.clock import span, to_ms
 from job_processor.handlers.definitions import Definition
 from job_processor.handlers.retries import Retry
-from job_processor.models import Job, JobStatus, SimpleJob
+from job_processor.models import Crash, Job, JobStatus, SimpleJob
 from job_processor.redaction import Redaction, without
 from job_processor.settings import LONG_RUN
 from job_processor.texts import harmless
 from job_processor.worker.describing import place_of, summary, traceback_of
 from job_processor.worker.runs import Run
 
-FIELDS = ("duration_ms", "total_ms", "max_attempts", "next_in_ms", "where")
+FIELDS = (
+    *("duration_ms", "total_ms", "max_attempts", "next_in_ms", "where"),
+    *("crashed_worker", "rescuer"),
+)
 """What such a line has as fields beside those of each line of a run."""
 
 
@@ -129,10 +132,10 @@ class JobLog:
         failed = job.attempts[-1]
         error, pause = failed.error or "", _milliseconds(failed.ended_at, job.scheduled_for)
         most = _most(settled.definition, before, again=True)
-        failure = self._failure(before, f"attempt {before.attempt} of {most}", error)
+        failure = self._failure(settled, f"attempt {before.attempt} of {most}", error)
         text = f"{failure}, next in {span(pause / 1000)} ({job.id})"
         more = {"next_in_ms": pause, "max_attempts": most, "where": place_of(error)}
-        self._write(logging.WARNING, text, before, more)
+        self._write(logging.WARNING, text, before, {**more, **_crash_fields(settled)})
 
     def _errored(self, settled: Reported) -> None:
         job, before, error = settled.job, settled.before, _error_of(settled.job) or ""
@@ -143,13 +146,16 @@ class JobLog:
         trace = traceback_of(error)
         place = place_of(error) if trace else _place_of_handler(settled)
         at = f" at {place}" if place else ""
-        text = f"{self._failure(before, attempt, error)}{_after(job)}{at} ({job.id})"
-        more = {"max_attempts": most, "where": place, **_durations(job)}
+        text = f"{self._failure(settled, attempt, error)}{_after(job)}{at} ({job.id})"
+        more = {"max_attempts": most, "where": place, **_durations(job), **_crash_fields(settled)}
         told = None if trace is None else self._shown(trace, job)
         self._write(logging.ERROR, text, before, more, told, settled.error)
 
-    def _failure(self, run: Job, attempt: str, error: str) -> str:
+    def _failure(self, settled: Reported, attempt: str, error: str) -> str:
+        run, crash = settled.before, _crash_of(settled)
         why = summary(self._shown(error, run))
+        if crash is not None:
+            why = f"{why} on {crash_told(crash)}, rescued by {crash.rescuer}"
         return f"{harmless(run.name, '')} failed ({': '.join(filter(None, (attempt, why)))})"
 
     def _shown(self, text: str, job: Job) -> str:
@@ -178,6 +184,24 @@ class JobLog:
         if exception is not None:
             fields["exception"] = exception  # where structlog itself puts the text of one
         getattr(self._logger, logging.getLevelName(level).lower())(text, **fields)
+
+
+def crash_told(crash: Crash | None) -> str:
+    """Return which worker died, by its place, or by its id where nobody knows that."""
+    if crash is None:
+        return "(unknown)"
+    return crash.worker or f"worker {crash.worker_id}"
+
+
+def _crash_of(settled: Reported) -> Crash | None:
+    """Return the death of the worker, where this settlement is of it."""
+    crash = settled.job.crash
+    return None if crash == settled.before.crash else crash
+
+
+def _crash_fields(settled: Reported) -> Mapping[str, str]:
+    crash = _crash_of(settled)
+    return {} if crash is None else {"crashed_worker": crash_told(crash), "rescuer": crash.rescuer}
 
 
 def _named(job: Job) -> str:

@@ -6,19 +6,19 @@ import asyncio
 import random
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from bson import ObjectId
 
 from job_processor.events import Event, EventKind
 from job_processor.jobs.services import listings
-from job_processor.models import Job, Registrations, WorkerInfo
+from job_processor.models import Crash, Job, Registrations, WorkerInfo
 from job_processor.settings import CLOCK_TOLERANCE, ORPHAN_NAME_SECONDS, RESCUE_BATCH
-from job_processor.store.requests import Settlement
+from job_processor.store.requests import Outcome, Settlement
 from job_processor.tasks import Trouble
 from job_processor.worker.engine import Engine
-from job_processor.worker.job_log import Reported
+from job_processor.worker.job_log import Reported, crash_told
 from job_processor.worker.outcomes import is_suspect, rescue
 from job_processor.worker.settling import settle_all
 from job_processor.worker.sightings import Sightings
@@ -51,6 +51,8 @@ class Rescuer:
         self._sightings = Sightings(engine.settings.worker_timeout)
         self._orphaned_since: dict[ObjectId, float] = {}
         self._wrong_clocks: set[ObjectId] = set()
+        self._places: dict[ObjectId, str] = {}
+        """Where those run that were registered at the last look, or hold runs since an earlier."""
 
     async def run(self) -> None:
         """Rescue until cancelled."""
@@ -78,6 +80,7 @@ class Rescuer:
         own = {engine.worker_id, *engine.lease.former}
         registered = {worker.id for worker in registrations.workers}
         missing = holders - registered - own
+        self._remember(registrations, missing)
         self._sightings.look(
             [worker for worker in registrations.workers if worker.id not in own], missing
         )
@@ -85,6 +88,11 @@ class Rescuer:
             engine.clock_watch.compare(before, registrations.now)
             self._name_wrong_clocks(registrations)
         return Look(asked, registrations, holders - own, missing)
+
+    def _remember(self, registrations: Registrations, missing: Collection[ObjectId]) -> None:
+        """Keep where workers run: who is missing may have been registered when we looked before."""
+        gone = {each: self._places[each] for each in missing if each in self._places}
+        self._places = {each.id: each.place for each in registrations.workers} | gone
 
     def silent(self, look: Look, patience: float | None = None) -> set[ObjectId]:
         """Return who is dead by that look; after `patience` seconds, whatever its own timeout."""
@@ -108,7 +116,7 @@ class Rescuer:
                 self._engine.logger.warning(
                     "worker %s on %s is dead: last seen %s",
                     worker.id,
-                    worker.hostname,
+                    worker.place,
                     worker.last_seen.isoformat(),
                 )
                 removed.add(worker.id)
@@ -173,7 +181,13 @@ class Rescuer:
         written = await settle_all(engine.store, settlements, engine.logger, "rescue")
         for job in written:
             self._orphaned_since.pop(job.id, None)
-            engine.logger.warning("rescued job %r (%s): %s", job.name, job.id, job.status)
+            engine.logger.warning(
+                "rescued job %r (%s) of the dead worker %s: %s",
+                job.name,
+                job.id,
+                crash_told(job.crash),
+                job.status,
+            )
             if engine.events.listeners.all:
                 engine.events.emit(Event(EventKind.RESCUED, engine.worker_id, job))
         before = {job.id: job for job in jobs}
@@ -191,7 +205,16 @@ class Rescuer:
             alone=alone,
             at=self._engine.clock.now(),
         )
-        return Settlement(job, outcome, self._engine.worker_id)
+        return Settlement(job, self._naming(job, outcome), self._engine.worker_id)
+
+    def _naming(self, job: Job, outcome: Outcome) -> Outcome:
+        """Return the outcome with whose death it is of, and who took care of it."""
+        rescuer, worker_id = self._engine.worker_id, job.worker_id
+        worker = None if worker_id is None else self._places.get(worker_id)
+        outcome.crash = Crash(worker_id, worker, rescuer, self._engine.place, outcome.at)
+        if outcome.failed is not None:
+            outcome.failed = replace(outcome.failed, worker=worker)
+        return outcome
 
 
 def _somebody_defines(name: str, living: Sequence[WorkerInfo]) -> bool:

@@ -12,6 +12,7 @@ from bson import ObjectId
 from job_processor.models import (
     ATTEMPTS_KEPT,
     Attempt,
+    Crash,
     CronTask,
     Job,
     JobStatus,
@@ -19,7 +20,7 @@ from job_processor.models import (
     SkipMetadata,
 )
 from job_processor.store import Store
-from job_processor.store.requests import Settlement
+from job_processor.store.requests import JobQuery, Settlement
 from tests.samples import (
     MS,
     NOW,
@@ -198,6 +199,23 @@ async def test_a_retry_keeps_the_history_of_attempts(store: Store) -> None:
     (stored,) = await read(store, job)
     assert stored is not None
     assert stored.attempts == tuple(failed[-ATTEMPTS_KEPT:])
+
+
+async def test_the_death_of_its_worker_stays_with_a_job(store: Store) -> None:
+    """Who died and who took care of it is kept, in lists too, whatever becomes of the job later."""
+    crash = Crash(WORKER, "web-1:2877", OTHER_WORKER, "web-2:12", NOW + 2 * SECOND)
+    job = await run_one(store)
+    failed = Attempt(1, NOW, NOW + SECOND, "crashed", WORKER, "web-1:2877")
+    rescued = retry(job, scheduled_for=NOW, failed=failed, crash=crash, crashes=1)
+    assert (await store.runs.settle([replace(rescued, writer=OTHER_WORKER)])).won == {job.id}
+    (again,) = await store.queue.claim(claim())
+    assert (again.crash, again.attempts) == (crash, (failed,))
+    await store.runs.settle([end(again)])
+    (stored,) = await read(store, job)
+    assert stored is not None
+    assert stored.crash == crash
+    (listed,) = await store.history.summaries(JobQuery())
+    assert listed.crash == crash
 
 
 async def test_an_output_stays_where_the_outcome_has_none(store: Store) -> None:

@@ -21,7 +21,7 @@ from tests.store.dictionaries.tables import OnTables, Tables, own, own_notes, st
 _TELLING = ("status", "updated_at", "ended_at", "output", "worker_id", "attempt")
 """Fields that tell whose end a job holds."""
 
-_ENDING = (*_TELLING, "crashes", "scheduled_for", "started_at", "attempts", "planned_for")
+_ENDING = (*_TELLING, "crashes", "crash", "scheduled_for", "started_at", "attempts", "planned_for")
 """Fields that an end writes; what it does not name, such as a key, may have changed meanwhile."""
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from job_processor.as_json import job_json
 from job_processor.cli.app.output import plain
 from job_processor.cli.app.when import read_time, relative
 from job_processor.cli.views import tables
+from job_processor.clock import span
 from job_processor.errors import JobNotFoundError
 from job_processor.models import Job, SimpleJob
 from job_processor.processor import JobProcessor
@@ -53,6 +55,9 @@ def show(job: Job, out: Console) -> None:
     if job.output is not None and job.output.error is not None:
         out.print(Text("\nError", style="bold"))
         out.print(Text(harmless(job.output.error), style="red"))
+    for title, error in _failures(job):
+        out.print(Text(f"\n{title}", style="bold"))
+        out.print(Text(harmless(error), style="dim red"))
     if job.log:
         out.print(Text("\nLog", style="bold"))
         for line in job.log:
@@ -129,8 +134,8 @@ def _fields(job: Job) -> Table:
         made.add_row("took", took)
     if job.total_ms is not None and job.started_at is not None:
         made.add_row("total", f"{tables.milliseconds(job.total_ms)}, waits included")
-    if job.worker_id is not None:
-        made.add_row("worker", str(job.worker_id))
+    for label, told in _workers(job, now):
+        made.add_row(label, told)
     if job.priority:
         made.add_row("priority", str(job.priority))
     if job.attempt > 1:
@@ -168,6 +173,36 @@ def _outcome_of(step: Mapping[str, Any]) -> Text:
         return Text()
     text = plain(json.dumps(step["result"], ensure_ascii=False))
     return Text(text if len(text) <= _RESULT else f"{text[: _RESULT - 1]}…")
+
+
+def _workers(job: Job, now: datetime) -> Iterator[tuple[str, str]]:
+    """Return who ran a job; of one whose worker died, who that was and who rescued the job."""
+    crash = job.crash
+    if crash is not None:
+        yield "crashed on", f"{plain(crash.worker or 'unknown')} ({crash.worker_id})"
+        when = relative(crash.at, now)
+        yield "rescued by", f"{plain(crash.rescuer)} ({crash.rescuer_id}), {when}"
+    if job.worker_id is not None and (crash is None or crash.at != job.ended_at):
+        yield "worker", str(job.worker_id)
+
+
+def _failures(job: Job) -> Iterator[tuple[str, str]]:
+    """Return the errors of the attempts before the last one, each with its traceback.
+
+    Attempts in a row that failed the same way are told of once.
+    """
+    for error, group in groupby(job.attempts, key=lambda attempt: attempt.error):
+        same = list(group)
+        first, last = same[0], same[-1]
+        spans = [(each.ended_at - each.started_at).total_seconds() for each in same]
+        took = span(max(spans))
+        if first is last:
+            yield f"Attempt {first.number}, after {took}", error or ""
+        else:
+            yield (
+                f"Attempts {first.number} to {last.number}, each after at most {took}",
+                error or "",
+            )
 
 
 def _progress(job: Job) -> Table:

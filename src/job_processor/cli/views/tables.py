@@ -282,6 +282,9 @@ def detail(job: Mapping[str, Any]) -> Text:
     if output["error"] is not None:
         first = output["error"].strip().partition("\n")[0]
         style = "red" if job["status"] == "errored" else "dim"
+        crash = job.get("crash")
+        if crash is not None and crash["worker"] and crash["at"] == job["ended_at"]:
+            first = f"{first} ({crash['worker']})"
         return Text(shorten(plain(first), _DETAIL), style=style)
     if output["result"] is None:
         return Text("")

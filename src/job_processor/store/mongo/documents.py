@@ -34,9 +34,11 @@ from job_processor.store.lenient import (
 )
 from job_processor.store.plain import (
     attempts_of,
+    crash_of,
     notes_of,
     output_of,
     plain_attempts,
+    plain_crash,
     plain_notes,
     plain_output,
     plain_step,
@@ -96,6 +98,8 @@ def own_fields(job: Job) -> Document:
         fields["attempt"] = job.attempt
     if job.crashes > 0:
         fields["crashes"] = job.crashes
+    if job.crash is not None:
+        fields["crash"] = plain_crash(job.crash)
     if isinstance(job, SimpleJob) and job.expires_at is not None:
         fields["expires_at"] = job.expires_at
     if job.priority > 0:
@@ -126,6 +130,7 @@ def to_job(document: Mapping[str, Any]) -> Job:
         "exclusive": fields_of(document.get("concurrency")).get("mode") == "exclusive",
         "attempt": whole(document.get("attempt")) or 1,
         "crashes": whole(document.get("crashes"), 0),
+        "crash": crash_of(document.get("crash")),
         "priority": whole(document.get("priority"), 0),
         "attempts": attempts_of(document.get("attempts")),
         "notes": notes_of(document.get("notes")),

@@ -33,7 +33,7 @@ from job_processor.store.mongo.workers import MongoWorkers
 from job_processor.store.node import NodeSide, Survey, ValidatorOwner
 
 _OWN_FIELDS = (
-    *("attempt", "attempts", "crashes", "expires_at", "notes", "planned_for", "priority"),
+    *("attempt", "attempts", "crash", "crashes", "expires_at", "notes", "planned_for", "priority"),
     *("state", "state_saved", "steps", "traceparent", "unique_key", "unique_until"),
 )
 """What a job of ours may have and the Node package's validator refuses."""

@@ -52,6 +52,9 @@ _RECOGNIZED_BY = {
 }
 """What is read back: neither payloads nor results."""
 
+_OF_CRASHES = frozenset({"crash", "crashes"})
+"""Fields that tell of workers that died: a job is settled without them where it has to be."""
+
 _FIRST_ID = ObjectId(bytes(12))
 """No id comes before it: a range of all ids, which an index that begins with them answers."""
 
@@ -139,8 +142,8 @@ class MongoRuns(MongoDesk, Runs):
     ) -> int:
         """Write what the Node package's validator takes: it knows no count of crashes."""
         self._logger.warning(
-            "the validator of %s refuses the field 'crashes': jobs that take down their worker "
-            "again and again will not be recognized",
+            "the validator of %s refuses the fields 'crash' and 'crashes': jobs do not keep which "
+            "worker died, and those that take theirs down again and again are not recognized",
             self._jobs.name,
         )
         self._counts_crashes = False
@@ -291,7 +294,8 @@ def _change(settlement: Settlement, *, crashes: bool) -> Document:
         fields["started_at"] = None
     before, after = own_fields(settlement.job), own_fields(written)
     if not crashes:
-        after.pop("crashes", None)
+        for name in _OF_CRASHES:
+            after.pop(name, None)
     fields |= {name: value for name, value in after.items() if before.get(name) != value}
     gone = dict.fromkeys(before.keys() - after.keys(), "")
     if outcome.bare:
@@ -320,8 +324,8 @@ def _holds(document: Mapping[str, Any], settlement: Settlement) -> bool:
 
 
 def _has_crashes_alone(settlement: Settlement) -> bool:
-    """True where the count of crashes is all that a validator of Node's has not heard of."""
-    return own_fields(settlement.written()).keys() == {"crashes"}
+    """True where a crash is all that a validator of Node's has not heard of."""
+    return own_fields(settlement.written()).keys() <= _OF_CRASHES
 
 
 def _why(error: Mapping[str, Any]) -> str:

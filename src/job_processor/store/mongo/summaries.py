@@ -21,7 +21,7 @@ from job_processor.store.lenient import (
     whole,
 )
 from job_processor.store.mongo.documents import Document
-from job_processor.store.plain import progress_of, skip_of
+from job_processor.store.plain import crash_of, progress_of, skip_of
 from job_processor.store.summaries import (
     BEHIND,
     BETWEEN,
@@ -75,6 +75,7 @@ _PLAIN: Document = {
 def shown_fields(redaction: Redaction | None) -> Document:
     """Return the projection that makes an extract."""
     shown = {**_PLAIN, "payload": _part("$payload"), "output": _output(), "notes": _progress()}
+    shown["crash"] = _small("$crash")
     return shown if redaction is None else {**shown, "secrets": _secrets(redaction)}
 
 
@@ -120,6 +121,7 @@ def _extract(document: Mapping[str, Any]) -> Extract:
             "priority": whole(document.get("priority"), 0),
             "sync": document.get("sync") is True,
             "sentry_id": text_or_none(document.get("sentry_id")),
+            "crash": crash_of(document.get("crash")),
         },
         progress=progress_of(notes.get("fraction"), notes.get("message"), notes.get("at")),
         payload=_part_of(document.get("payload")),

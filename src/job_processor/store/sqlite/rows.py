@@ -32,9 +32,11 @@ from job_processor.store.lenient import (
 )
 from job_processor.store.plain import (
     attempts_of,
+    crash_of,
     notes_of,
     output_of,
     plain_attempts,
+    plain_crash,
     plain_notes,
     plain_output,
     plain_step,
@@ -55,6 +57,7 @@ PLAIN_COLUMNS = "id,name,payload,scheduled_for,created_at,updated_at,exclusive,p
 """Those that a new job without further features has; the others have their defaults."""
 
 _EXTRA: Mapping[str, Callable[[object], Any]] = {
+    "crash": crash_of,
     "expires_at": moment,
     "state_saved": moment,
     "traceparent": text_or_none,
@@ -233,6 +236,8 @@ def encode_extra(job: Job) -> str | None:
     extra: dict[str, Any] = {}
     if job.attempts:
         extra["attempts"] = plain_attempts(job.attempts)
+    if job.crash is not None:
+        extra["crash"] = plain_crash(job.crash)
     if isinstance(job, SimpleJob) and job.expires_at is not None:
         extra["expires_at"] = job.expires_at
     if isinstance(job, SimpleJob) and job.traceparent is not None:

@@ -17,7 +17,7 @@ from job_processor.clock import EPOCH
 from job_processor.models import Progress, SkipMetadata
 from job_processor.redaction import Redaction
 from job_processor.store.lenient import moment, status_of
-from job_processor.store.plain import progress_of, skip_of
+from job_processor.store.plain import crash_of, progress_of, skip_of
 from job_processor.store.sqlite.rows import Row, decoded
 from job_processor.store.sqlite.tables import RUNNING, Tables
 from job_processor.store.summaries import (
@@ -61,6 +61,7 @@ class Summaries:
                 _cut("job.output", _output("job.output")),
                 _progress("job.notes"),
                 _expiry("job.extra"),
+                _crash("job.extra"),
             ]
         )
         self._runs_of = f"""
@@ -165,6 +166,11 @@ def _progress(notes: str) -> str:
                 json_extract({notes},'$.progress.at."$date"')) END"""
 
 
+def _crash(extra: str) -> str:
+    found = f"json_extract({extra},'$.crash')"
+    return f"CASE WHEN json_valid({extra}) AND length({found})<={WHOLE} THEN {found}||'' END"
+
+
 def _expiry(extra: str) -> str:
     return f"""
         CASE WHEN json_valid({extra}) THEN json_extract({extra},'$.expires_at."$date"') END"""
@@ -206,7 +212,7 @@ repeat it, NULL where it is not looked for."""
 
 
 def _extract(row: Row) -> Extract:
-    *plain, payload, cut_payload, output, cut_output, notes, expires_at, secrets = row
+    *plain, payload, cut_payload, output, cut_output, notes, expires_at, crash, secrets = row
     fields = dict(zip(_PLAIN.split(","), plain, strict=True))
     created = moment(fields["created_at"]) or EPOCH
     fields |= {
@@ -221,6 +227,7 @@ def _extract(row: Row) -> Extract:
         "started_at": moment(fields["started_at"]),
         "ended_at": moment(fields["ended_at"]),
         "expires_at": moment(expires_at),
+        "crash": None if crash is None else crash_of(decoded(crash)),
     }
     duration, error, skip, result = _output_of(output, cut_output)
     return Extract(
