@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from job_processor.jobs.request import JobRequest
     from job_processor.models import (
         Attempt,
+        Crash,
         Cron,
         CronTask,
         Job,
@@ -82,6 +83,7 @@ __all__ = [
     "BulkError",
     "Clock",
     "Context",
+    "Crash",
     "Cron",
     "CronDef",
     "CronInfo",
@@ -161,7 +163,7 @@ _HOMES = {  # all others are errors
     "jobs.pauses": "Pauses",
     "jobs.rates": "RateInfo",
     "jobs.request": "JobRequest",
-    "models": "Attempt Cron CronTask Job JobStatus LogLine Notes Output Progress SimpleJob "
+    "models": "Attempt Crash Cron CronTask Job JobStatus LogLine Notes Output Progress SimpleJob "
     "SkipMetadata Step TypedJob Vitals",
     "node.migration": "MigrationReport",
     "ops.check": "Finding",

@@ -108,6 +108,16 @@ def duration_ms(stored: str) -> int | None:
     return round(total) if stored else None
 
 
+def total_ms(
+    scheduled_for: datetime, started_at: datetime | None, ended_at: datetime | None
+) -> int | None:
+    """Return the milliseconds from a job's scheduled time to its end; None while it has none."""
+    if ended_at is None:
+        return None
+    began = scheduled_for if started_at is None else min(scheduled_for, started_at)
+    return max(to_ms(ended_at) - to_ms(began), 0)
+
+
 def _milliseconds(seconds: float) -> int:
     """Return whole milliseconds, cut; 0.57 s are 570, whatever a float makes of them."""
     return int(round(max(seconds, 0.0) * 1000, 3))

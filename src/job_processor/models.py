@@ -6,7 +6,7 @@ Every model is immutable: a change is a new object. Times are aware, in UTC, to 
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, Ty
 
 from bson import ObjectId
 
-from job_processor.clock import duration_ms, to_ms
+from job_processor.clock import duration_ms, to_ms, total_ms
 from job_processor.errors import InvalidArgumentError, JobFailed, JobStateError
 from job_processor.settings import NODE_WORKER_TIMEOUT
 from job_processor.texts import storable
@@ -405,21 +405,6 @@ def make(kind: type[AnyJob], fields: dict[str, Any]) -> AnyJob:
     return job
 
 
-def replaced_by(holder: SimpleJob, job: SimpleJob) -> SimpleJob:
-    """Return what a waiting job becomes when another one takes its place, and its key.
-
-    It is `job` under the id of `holder`: attempts, log, state and start of earlier runs go.
-    """
-    return replace(
-        job,
-        id=holder.id,
-        created_at=holder.created_at,
-        updated_at=max(holder.updated_at, job.updated_at),
-        exclusive=holder.exclusive,
-        unique_until=holder.unique_until,
-    )
-
-
 def written_at(now: datetime) -> datetime:
     """Return the `updated_at` of a cron that we write: a whole second, which is our signature.
 
@@ -473,16 +458,6 @@ def occurrence_id(name: str, planned_for: datetime) -> ObjectId:
 def cron_id(name: str) -> ObjectId:
     """Return the id that we give a cron's own document, so that two creators make one."""
     return ObjectId(sha256(f"cron\n{name}".encode()).digest()[:12])
-
-
-def total_ms(
-    scheduled_for: datetime, started_at: datetime | None, ended_at: datetime | None
-) -> int | None:
-    """Return the milliseconds from a job's scheduled time to its end; None while it has none."""
-    if ended_at is None:
-        return None
-    began = scheduled_for if started_at is None else min(scheduled_for, started_at)
-    return max(to_ms(ended_at) - to_ms(began), 0)
 
 
 def object_id(value: object, argument: str = "job_id") -> ObjectId:

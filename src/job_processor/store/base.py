@@ -178,8 +178,8 @@ class Intake(Desk, ABC):
     async def replace(self, holder: SimpleJob, job: SimpleJob) -> SimpleJob | None:
         """Pending and holding its unique key → `job` under its id, as if it had never run.
 
-        See `models.replaced_by`; its saved state goes, too. Returns it as it then stands; None when
-        it waits no more, or was changed since it was read.
+        See `replaced_by`; its saved state goes, too. Returns it as it then stands; None when it
+        waits no more, or was changed since it was read.
         """
         replaced = await self._replace(holder, job)
         if replaced is not None:

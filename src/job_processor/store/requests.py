@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from job_processor.models import (
     JobType,
     Notes,
     Output,
+    SimpleJob,
     SkipMetadata,
     SkipReason,
     make,
@@ -110,6 +111,21 @@ def skipped(
     """Return what to write for a job that is not to run at all; `told` says more than `reason`."""
     metadata = SkipMetadata(reason, conflict.id if conflict is not None else None, at)
     return Outcome(status=JobStatus.SKIPPED, at=at, output=Output("--", None, told, metadata))
+
+
+def replaced_by(holder: SimpleJob, job: SimpleJob) -> SimpleJob:
+    """Return what a waiting job becomes when another one takes its place, and its key.
+
+    It is `job` under the id of `holder`: attempts, log, state and start of earlier runs go.
+    """
+    return replace(
+        job,
+        id=holder.id,
+        created_at=holder.created_at,
+        updated_at=max(holder.updated_at, job.updated_at),
+        exclusive=holder.exclusive,
+        unique_until=holder.unique_until,
+    )
 
 
 @dataclass(slots=True)  # as above

@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from bson import ObjectId
 
+from job_processor.clock import total_ms
 from job_processor.models import (
     SETTLED,
     Crash,
@@ -28,7 +29,6 @@ from job_processor.models import (
     Progress,
     SimpleJob,
     SkipMetadata,
-    total_ms,
 )
 from job_processor.redaction import REDACTED, Redaction, without
 

@@ -78,6 +78,9 @@ def test_a_job_in_detail(cli: Cli, ids: tuple[str, str]) -> None:
     text = cli("jobs", "show", failed).text
     assert "attempt 1" in text
     assert text.count("ValueError: no red") == 2  # the attempt before, and the end
+    assert text.count("in fail\n    raise ValueError") == 2  # of each its traceback
+    failed_json = cli("jobs", "show", failed, "--json").json
+    assert "in fail\n    raise ValueError" in failed_json["attempts"][0]["error"]
 
 
 def test_what_a_payload_hides(cli: Cli, ids: tuple[str, str]) -> None:

@@ -32,7 +32,7 @@ def test_on_each_store(cli: Cli, monkeypatch: pytest.MonkeyPatch, db_url: str) -
 def test_says_what_it_stored(schedule: Cli) -> None:
     """A person reads the name, the id and when it is due."""
     assert schedule("greet").text.endswith("), due now.\n")
-    assert schedule("greet", "--at", "2h").text.endswith("), due in 2h 00m.\n")
+    assert schedule("greet", "--at", "2h").text.endswith("), due in 2 h.\n")
 
 
 def test_says_that_it_was_skipped(schedule: Cli) -> None:

@@ -141,8 +141,9 @@ def _fields(job: Job) -> Table:
     if job.attempt > 1:
         made.add_row("attempt", str(job.attempt))
     for attempt in job.attempts:
-        first = plain((attempt.error or "").partition("\n")[0])
-        made.add_row(f"attempt {attempt.number}", Text(f"failed: {first}", style="dim"))
+        took = span((attempt.ended_at - attempt.started_at).total_seconds())
+        told = f"failed after {took}, {relative(attempt.ended_at, now)}"
+        made.add_row(f"attempt {attempt.number}", Text(told, style="dim"))
     return made
 
 
@@ -191,18 +192,9 @@ def _failures(job: Job) -> Iterator[tuple[str, str]]:
 
     Attempts in a row that failed the same way are told of once.
     """
-    for error, group in groupby(job.attempts, key=lambda attempt: attempt.error):
-        same = list(group)
-        first, last = same[0], same[-1]
-        spans = [(each.ended_at - each.started_at).total_seconds() for each in same]
-        took = span(max(spans))
-        if first is last:
-            yield f"Attempt {first.number}, after {took}", error or ""
-        else:
-            yield (
-                f"Attempts {first.number} to {last.number}, each after at most {took}",
-                error or "",
-            )
+    for error, group in groupby(job.attempts, key=lambda attempt: attempt.error or ""):
+        first, *rest = [attempt.number for attempt in group]
+        yield f"Attempts {first} to {rest[-1]}" if rest else f"Attempt {first}", error
 
 
 def _progress(job: Job) -> Table:

@@ -15,7 +15,7 @@ from job_processor.errors import (
     StoreRefusedError,
     Unshown,
 )
-from job_processor.models import Job, SimpleJob, replaced_by
+from job_processor.models import Job, SimpleJob
 from job_processor.store.base import Intake
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (
@@ -35,6 +35,7 @@ from job_processor.store.mongo.errors import (
 from job_processor.store.mongo.indexes import is_conflict, not_ours
 from job_processor.store.mongo.whole import find_one_whole
 from job_processor.store.refusals import kept_beside_node
+from job_processor.store.requests import replaced_by
 
 _ALLOWED = (
     "allowed is a session of the client whose database the processor was given: "

@@ -16,9 +16,10 @@ from typing import Any
 
 from job_processor.clock import to_ms
 from job_processor.errors import InvalidArgumentError, JobConflictError, StoreRefusedError
-from job_processor.models import Job, SimpleJob, replaced_by
+from job_processor.models import Job, SimpleJob
 from job_processor.store.base import Intake
 from job_processor.store.hints import Hint
+from job_processor.store.requests import replaced_by
 from job_processor.store.sqlite.codec import encode
 from job_processor.store.sqlite.connections import (
     Plumbing,
