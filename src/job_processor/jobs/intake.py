@@ -49,7 +49,7 @@ async def put(
     if parts.events.listeners.all and stored.id == job.id:
         parts.events.tell_stored([stored])
     if parts.onlooker is not None:
-        await parts.onlooker.scheduled(parts, (request.name,))
+        await parts.onlooker.scheduled(parts, (job.name,))
     return as_simple(stored)
 
 
