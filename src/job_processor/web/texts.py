@@ -107,7 +107,7 @@ FRENCH: Mapping[str, str] = {
     "when": "quand",
     "took": "durée",
     "total": "au total",
-    "crashed on": "tombé avec",
+    "crashed on": "worker tombé",
     "rescued by": "repris par",
     "unknown": "inconnu",
     "detail": "détail",

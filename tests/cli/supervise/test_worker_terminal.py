@@ -33,6 +33,8 @@ async def test_live_view(start: Start, sqlite_db_url: str, tmp_path: Path) -> No
     assert max(map(len, shown)) <= COLUMNS
     assert re.fullmatch(r"The worker stopped after .*: 1 errored, 1 finished\.", shown[-1])
     assert not any("Traceback" in line for line in shown)
+    assert any("fail failed (ValueError:  [31mno; luck) after " in line for line in shown)
+    assert "\x1b[31mno" not in process.output
 
 
 def test_tables_on_a_terminal(start: Start, sqlite_db_url: str) -> None:

@@ -55,7 +55,7 @@ def configure(
         handler = RichHandler(
             console=live, show_path=False, omit_repeated_times=False, log_time_format="%H:%M:%S"
         )
-        handler.setFormatter(logging.Formatter("%(message)s"))
+        handler.setFormatter(ConsoleFormatter("%(message)s"))
     if level is None:
         logger.setLevel(logging.INFO if live is None else logging.WARNING)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=format is not None)

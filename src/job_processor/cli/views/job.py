@@ -142,7 +142,8 @@ def _fields(job: Job) -> Table:
         made.add_row("attempt", str(job.attempt))
     for attempt in job.attempts:
         took = span((attempt.ended_at - attempt.started_at).total_seconds())
-        told = f"failed after {took}, {relative(attempt.ended_at, now)}"
+        where = f" on {plain(attempt.worker)}" if attempt.worker else ""
+        told = f"failed after {took}{where}, {relative(attempt.ended_at, now)}"
         made.add_row(f"attempt {attempt.number}", Text(told, style="dim"))
     return made
 
