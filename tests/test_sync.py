@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -27,7 +28,7 @@ from job_processor import (
     StoreUnavailableError,
     UnknownJobError,
 )
-from job_processor.sync import JobClient
+from job_processor.sync import JobClient, portal_of
 from tests.processors import QUICK, WAIT
 
 JOBS = {"a": JobDef(None)}
@@ -130,6 +131,24 @@ def test_closing_ends_the_calls_of_other_threads(client: JobClient) -> None:
         with pytest.raises(JobProcessorError, match="closed during this call"):
             waiting.result(WAIT)
     forget()
+
+
+async def test_calls_of_an_event_loop(client: JobClient) -> None:
+    """They leave the loop free, and end like the others when the client is closed."""
+    portal, begun = portal_of(client), threading.Event()
+    assert await portal.call_async(lambda processor: processor.find_jobs()) is not None
+
+    async def hang(_: JobProcessor) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    calls = [asyncio.create_task(portal.call_async(hang)) for _ in range(2)]
+    await asyncio.to_thread(begun.wait, WAIT)
+    calls[0].cancel()
+    await asyncio.to_thread(client.close)
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(answers[0], asyncio.CancelledError)
+    assert isinstance(answers[1], JobProcessorError)
 
 
 def test_calls_and_closings_at_the_same_time(client: JobClient) -> None:
@@ -243,6 +262,27 @@ job = client.schedule_job("a", {"of": "parent"})
 assert client.get_job(job.id) == job
 print("codes", codes)
 """
+
+
+_LEFT_OPEN = """
+import sys
+from job_processor import JobDef
+from job_processor.sync import JobClient
+client = JobClient(sys.argv[1], jobs={"a": JobDef(None)})
+client.schedule_job("a")
+"""
+
+
+def test_a_program_that_ends_without_closing(db_url: str) -> None:
+    """It says nothing: its connections end with it, also where it starts no thread any more."""
+    done = subprocess.run(
+        [sys.executable, "-c", _LEFT_OPEN, db_url],
+        capture_output=True,
+        text=True,
+        timeout=WAIT,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.slow

@@ -66,6 +66,7 @@ class Board:
 
 def _board(shop: Shop, db_url: str | None) -> Iterator[Board]:
     shop.client.close()
+    asyncio.run(shop.processor.close())  # a dashboard of another test may have set it up
     undo = shop.processor.override(db=db_url)
     try:
         with override_settings(TASKS={"default": {"BACKEND": BACKEND, "QUEUES": []}}):
