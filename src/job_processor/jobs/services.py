@@ -6,6 +6,7 @@ has no definitions knows by it which names and tags there are.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -65,9 +66,12 @@ async def listings(store: Store, now: datetime, kept: timedelta) -> dict[str, Li
     return latest
 
 
-async def names_of(store: Store, service: str) -> set[str]:
-    """Return the names that a service has listed and that are kept still."""
-    return set(_listed(service, (await store.settings.all(KIND)).get(service)))
+def names_of(service: str, settings: Mapping[str, Setting]) -> set[str]:
+    """Return the names that a service has listed and that are kept still.
+
+    settings: those of this kind.
+    """
+    return set(_listed(service, settings.get(service)))
 
 
 def _listed(service: str, setting: Setting | None) -> dict[str, Listing]:

@@ -54,7 +54,7 @@ class ProjectProcessor(JobProcessor):
             return
         from job_processor.integrations.django.tasks.discovery import finding  # noqa: PLC0415  # it needs this
 
-        async with finding(self):
+        async with finding(self._engine):
             await super().run_worker(signal, burst)
 
     def _isolate(self) -> None:

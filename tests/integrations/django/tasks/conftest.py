@@ -66,13 +66,14 @@ class Board:
 
 def _board(shop: Shop, db_url: str | None) -> Iterator[Board]:
     shop.client.close()
-    asyncio.run(shop.processor.close())  # a dashboard of another test may have set it up
+    asyncio.run(shop.processor.close())  # a dashboard may have set it up
     undo = shop.processor.override(db=db_url)
     try:
         with override_settings(TASKS={"default": {"BACKEND": BACKEND, "QUEUES": []}}):
             yield Board()
     finally:
         shop.client.close()
+        asyncio.run(shop.processor.close())
         undo()
         jobs = shop.processor.registry.jobs
         for name in [name for name in jobs if "@" in name]:  # of queues that a test made up

@@ -14,7 +14,7 @@ from django.core.management import call_command
 from job_processor import Event, EventKind
 from job_processor.integrations.django.tasks import listing
 from job_processor.integrations.django.tasks.task import decorated
-from job_processor.jobs.services import names_of
+from job_processor.jobs.services import KIND, names_of
 from job_processor.parts import ready_parts_of
 from tests.integrations.django.tasks.conftest import Board
 from tests.processors import WAIT
@@ -45,7 +45,8 @@ def listed(board: Board) -> set[str]:
 
     async def read() -> set[str]:
         async with board.processor.twin() as processor:
-            return await names_of(ready_parts_of(processor).store, "default")
+            settings = await ready_parts_of(processor).store.settings.all(KIND)
+            return names_of("default", settings)
 
     return asyncio.run(read())
 

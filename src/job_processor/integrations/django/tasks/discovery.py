@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from django.conf import settings
@@ -14,12 +14,11 @@ from job_processor.integrations.django.tasks.interface import InvalidTask, Task,
 from job_processor.integrations.django.tasks.listing import MODULE
 from job_processor.integrations.django.tasks.names import find_task, may_be_place, parted
 from job_processor.integrations.django.tasks.task import decorated
-from job_processor.jobs.services import names_of
-from job_processor.parts import ready_parts_of
-from job_processor.processor import JobProcessor
-from job_processor.settings import SETTINGS_INTERVAL, SETTINGS_SWEEP
-from job_processor.store.hints import Hint
-from job_processor.tasks import Trouble, cancel, set_within
+from job_processor.jobs.services import KIND, names_of
+from job_processor.store.base import Setting
+from job_processor.tasks import Trouble, cancel
+from job_processor.worker.engine import Engine
+from job_processor.worker.watching import SettingsWatch
 
 
 def load_tasks() -> None:
@@ -42,53 +41,37 @@ def define_decorated() -> None:
 
 
 @asynccontextmanager
-async def finding(processor: JobProcessor) -> AsyncIterator[None]:
-    """Let a worker of this processor find tasks, from before it begins until it has ended."""
-    finder = Finder(processor)
-    await finder.trouble.attempt(finder.look)
-    watching = asyncio.create_task(finder.run(), name="tasks of Django")
+async def finding(engine: Engine) -> AsyncIterator[None]:
+    """Let a worker of this engine find tasks, from before it begins until it has ended."""
+    finder = Finder(engine)
+    await Trouble(engine.logger, finder.what).attempt(finder.look)
+    watching = asyncio.create_task(finder.run(), name=finder.what)
     try:
         yield
     finally:
         await cancel([watching])
 
 
-class Finder:
+class Finder(SettingsWatch):
     """Looks for names that are listed and not defined here; each is looked at once."""
 
-    def __init__(self, processor: JobProcessor) -> None:
-        self._processor = processor
-        self._parts = ready_parts_of(processor)
+    kind = KIND
+    what = "tasks of Django"
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
         self._none: set[str] = set()
         """Names of what is no task here."""
-        self._wake = asyncio.Event()
-        self.trouble = Trouble(self._parts.logger, "looking for tasks")
 
-    async def run(self) -> None:
-        """Look after a hint, at most every half second, and now and then without one."""
-        forget = self._parts.store.subscribe(self._on_hint)
-        try:
-            while True:
-                await set_within(self._wake, SETTINGS_SWEEP)
-                self._wake.clear()
-                if not await self.trouble.attempt(self.look):
-                    self._wake.set()
-                await asyncio.sleep(SETTINGS_INTERVAL)  # hints come in crowds
-        finally:
-            forget()
-
-    async def look(self) -> None:
-        """Define what is a task among the names that are listed; raises StoreError."""
+    def _take(self, settings: Mapping[str, Setting]) -> bool:
+        """Define what is a task among the names that this service lists; nobody is told."""
         define_decorated()
-        listed = await names_of(self._parts.store, self._parts.settings.service)
-        registry = self._parts.registry
+        listed = names_of(self._engine.settings.service, settings)
+        registry = self._engine.registry
         for name in listed - self._none:
             if name not in registry.jobs and name not in registry.crons:
                 self._define(name)
-
-    def _on_hint(self, hint: Hint) -> None:
-        if hint & Hint.SETTINGS:
-            self._wake.set()
+        return False
 
     def _define(self, name: str) -> None:
         """Define the jobs of a name, where that is one of a task; what is none is let be."""
@@ -102,7 +85,7 @@ class Finder:
             define_task(backend, task, queue_name or task.queue_name)
         except InvalidTask as error:
             self._none.add(name)
-            self._parts.logger.warning("%s", error)
+            self._engine.logger.warning("%s", error)
 
 
 def _found(place: str) -> Task | None:
