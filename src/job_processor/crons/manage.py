@@ -128,7 +128,7 @@ def _info(
 ) -> CronInfo:
     setting = owners.get(cron.name)
     owner = None if setting is None else Owner.from_setting(setting)
-    definition = registry.crons.get(cron.name)
+    definition = registry.all.get(cron.name)
     zone = NODE_TIMEZONE if owner is None else owner.timezone
     return CronInfo(
         name=cron.name,

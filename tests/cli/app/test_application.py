@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def test_commands_that_look_use_its_database(
     assert "shop_a.db" in cli("status", "--app", "shop_a:processor").text
     monkeypatch.setenv(VARIABLE, "nothing_like_it:processor")
     assert "shop_c.db" in cli("status", "--db", "sqlite:///shop_c.db").text
-    cli("status").refused(f"${VARIABLE}: ", "no module 'nothing_like_it'")
+    cli("status").refused(f"${VARIABLE}: ", "no module 'nothing_like_it'", "without it: --db URL")
     for command in (["jobs"], ["crons"], ["top", "--once"], ["pause", "mail"], ["resume", "mail"]):
         assert cli(*command, "--app", "shop_a:processor").code == 0
     assert not (shop / "elsewhere.db").exists()
@@ -164,7 +165,9 @@ def test_one_in_memory(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.delitem(sys.modules, "shop_m", raising=False)
     (tmp_path / "shop_m.py").write_text(SHOP.replace("sqlite:///NAME.db", "sqlite://"))
     monkeypatch.setenv(VARIABLE, "shop_m:processor")
-    cli("jobs").refused(f"${VARIABLE}: ", "'shop_m:processor' is in memory", "--db")
+    cli("jobs").refused(f"${VARIABLE}: ", "in memory", "'shop_m:processor'", "--db")
+    for command in (["jobs"], ["shell"], ["web", "--no-login"]):
+        cli(*command, "--db", "sqlite://").refused("--db: a database in memory")
 
 
 def test_looking_counts_as_no_program(
@@ -180,3 +183,22 @@ def test_looking_counts_as_no_program(
     assert cli("schedule", "shop_o:processor", "refund").code == 0
     told = cli("pause", "--db", "sqlite:///shop_a.db", "charge")
     told.refused("nobody defines 'charge'", "--force")
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_ours", "is_run"),
+    [(0o1777, False, False), (0o755, False, True), (0o1777, True, True)],
+)
+def test_a_file_that_anybody_may_have_put_there(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, shop: Path, mode: int, is_ours: bool, is_run: bool
+) -> None:
+    """Above the working directory, where all may write, only what is ours or root's is run."""
+    project(shop)
+    (shop / "below").mkdir()
+    monkeypatch.chdir(shop / "below")
+    shop.chmod(mode)
+    if not is_ours and os.getuid() == 0:
+        os.chown(shop / "pyproject.toml", 7, 7)
+    elif not is_ours:
+        monkeypatch.setattr(os, "getuid", lambda: 7)
+    cli("jobs").refused("there is no file", "shop_c.db" if is_run else "job_processor.db")

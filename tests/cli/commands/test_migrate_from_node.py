@@ -31,6 +31,11 @@ def test_it_reports_and_moves(cli: Cli, mongo_db_url: str) -> None:
     assert (done.code, value["applied"], value["validator"]) == (0, True, "ours")
     again = cli("migrate-from-node", "--db", mongo_db_url)
     assert "- nothing" in again.out
+    code = (
+        "print([(each.action, each.subject, each.outcome) for each in await processor.get_audit()])"
+    )
+    noted = cli("shell", "--db", mongo_db_url, "-c", code).text
+    assert noted == "[('migrate-from-node', 'apply', 'done')]\n"
 
 
 @pytest.mark.parametrize("options", [[], ["--apply"], ["--json"], ["--apply", "--json"]])

@@ -52,26 +52,14 @@ class Place:
         return load_app(source)
 
     async def observer(self, app: App | None) -> JobProcessor:
-        """Return a processor without handlers, not set up.
-
-        Raises AppError, also for an application whose database nobody else sees.
-        """
+        """Return a processor without handlers, not set up; raises AppError."""
         from job_processor.processor import JobProcessor  # noqa: PLC0415  # see `ask`
-        from job_processor.settings import IN_MEMORY  # noqa: PLC0415  # the same
 
         if app is None:
-            return JobProcessor(
-                self.db, collection_prefix=DEFAULT_PREFIX if self.prefix is None else self.prefix
-            )
+            prefix = DEFAULT_PREFIX if self.prefix is None else self.prefix
+            return JobProcessor(self.db, collection_prefix=prefix)
         made = await app.processor()
-        observer = made.observer(db=self.db, collection_prefix=self.prefix)
-        if observer.address.startswith(IN_MEMORY):
-            raise AppError(
-                f"the database of {app.spec!r} is in memory, where no other process sees it; "
-                "allowed is one that processes share, or --db URL",
-                app.source.by,
-            )
-        return observer
+        return made.observer(db=self.db, collection_prefix=self.prefix)
 
     async def processor(self, app: App | None) -> JobProcessor:
         """Return the application's processor, on `--db` where that is typed; else an observer.
@@ -93,25 +81,37 @@ class Place:
         return made
 
     async def check_exists(self, processor: JobProcessor, app: App | None) -> None:
-        """Raise UsageError, with what to do, where a look would make an SQLite file."""
+        """Raise UsageError, with what to do, where a look would make a database."""
         if await processor.database_exists():
             return
-        folder = Path(processor.address).parent
-        there = f"there is no file {processor.address}"
-        if not folder.is_dir():
-            there += f", and its folder {folder} does not exist"
-        first = "A worker makes it, or the first job that is scheduled"
-        if self.db is not None:
-            raise UsageError(f"--db: {there}. {first}")
-        if app is not None:
-            told = f"{app.source.by}: {there}, the database of {app.spec!r}"
-            raise UsageError(f"{told}. {first}; --db URL names another")
-        if os.environ.get(_DATABASE):
-            raise UsageError(f"${_DATABASE}: {there}. {first}")
+        by, of = self._named_by(app), f", that of {app.spec!r}" if app is not None else ""
+        told = _not_there(processor.address) + of
+        first = "A worker makes it, or the first job that is scheduled; --db URL names another"
+        if by is not None:
+            raise UsageError(f"{by}: {told}. {first}")
         raise UsageError(
-            f"{there}. Which database is meant? Name it by --db URL or ${_DATABASE}, or name the "
+            f"{told}. Which database is meant? Name it by --db URL or ${_DATABASE}, or name the "
             f"application that has it: {WAYS}"
         )
+
+    def _named_by(self, app: App | None) -> str | None:
+        """Return what named the database, None when nothing did."""
+        if self.db is not None:
+            return "--db"
+        if app is not None:
+            return app.source.by
+        return f"${_DATABASE}" if os.environ.get(_DATABASE) else None
+
+
+def _not_there(address: str) -> str:
+    """Return what there is to say of the address of an SQLite database that nobody has made."""
+    from job_processor.settings import IN_MEMORY  # noqa: PLC0415  # see `ask`
+
+    if address.startswith(IN_MEMORY):
+        return "a database in memory is seen by its own process alone"
+    folder = Path(address).parent
+    missing = "" if folder.is_dir() else f", and its folder {folder} does not exist"
+    return f"there is no file {address}{missing}"
 
 
 def ask(place: Place, question: Callable[[JobProcessor], Awaitable[T]]) -> T:
@@ -121,7 +121,10 @@ def ask(place: Place, question: Callable[[JobProcessor], Awaitable[T]]) -> T:
     """
     import asyncio  # noqa: PLC0415  # the help of a command does without, and without the engine
 
-    app = place.application()
+    try:
+        app = place.application()
+    except AppError as error:
+        raise AppError(f"{error}; a database can be looked at without it: --db URL") from error
 
     async def answer() -> T:
         processor = await place.observer(app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,8 +80,14 @@ def _of_project(folder: Path) -> Source | None:
 def _files(folder: Path) -> Iterator[Path]:
     for each in (folder, *folder.parents):
         path = each / FILE
-        if path.is_file():
+        if path.is_file() and (each == folder or not _is_planted(path)):
             yield path
+
+
+def _is_planted(path: Path) -> bool:
+    """True for a file that anybody may have put above us, as in /tmp: its code is not run."""
+    may_be_anybody = path.parent.stat().st_mode & stat.S_IWOTH
+    return bool(may_be_anybody) and path.stat().st_uid not in (0, os.getuid())
 
 
 def _table(path: Path) -> dict[str, Any] | None:

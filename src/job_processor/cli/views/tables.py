@@ -245,6 +245,8 @@ def payload(job: Mapping[str, Any]) -> Text:
     On one line, which is cut where the terminal ends.
     """
     fields = job.get("payload") or {}
+    if not isinstance(fields, Mapping):  # of another writer
+        return Text(plain(str(fields)), style="dim", no_wrap=True, overflow="ellipsis")
     parts = [
         f"{plain(str(name))}={plain(_value(value))}"
         for name, value in list(fields.items())[:FIELDS]
