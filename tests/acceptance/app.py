@@ -31,6 +31,7 @@ from job_processor import (
     Job,
     JobDef,
     JobProcessor,
+    Rate,
     Retry,
     SimpleJob,
 )
@@ -38,6 +39,7 @@ from job_processor.crons.scheduler import Scheduler
 from tests.desks import at
 from tests.insides import store_of
 
+RATE = Rate(10, per=1, burst=2)
 LOG = os.environ.get("ACCEPTANCE_LOG", os.devnull)
 OPTIONS: dict[str, Any] = {
     "poll_interval": 0.2,
@@ -181,6 +183,7 @@ def make() -> JobProcessor:
         "deaf": JobDef(deaf, on_job_exited=exited),
         "deaf_resumable": JobDef(deaf, resumable=True, on_job_exited=exited),
         "retried": JobDef(work, retry=Retry(max_attempts=50, delay=0.05), on_job_exited=exited),
+        "rated": JobDef(work, retry=Retry(max_attempts=50, delay=0.05), rate=RATE),
         "blocker": JobDef(blocker, resumable=True, on_job_exited=exited),
         "thread": JobDef(thread, on_job_exited=exited),
         "thread_resumable": JobDef(thread, resumable=True, on_job_exited=exited),

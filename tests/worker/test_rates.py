@@ -148,6 +148,16 @@ async def test_what_waits_for_its_rate_asks_nothing_of_the_database(
     assert asked == set()
 
 
+async def test_the_timer_stands_at_the_next_start(processors: Processors) -> None:
+    """No sweep is waited for, nor anything that others tell."""
+    starts = Starts()
+    jobs = {"a": JobDef(starts, rate="5/s")}
+    processor = await processors.make(jobs=jobs, poll_interval=3600)
+    await processor.schedule_jobs(["a"] * 4)
+    await processors.worker(processor)
+    await starts.reach(4)
+
+
 async def test_names_without_a_rate_pay_nothing(processors: Processors) -> None:
     """No verb more is asked for them; beside names with a rate, whether any of those is due."""
     plain = JobProcessor(processors.db_url, jobs={"a": JobDef(nothing)}, collection_prefix="one")

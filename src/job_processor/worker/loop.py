@@ -38,7 +38,7 @@ class ClaimLoop:
     ) -> None:
         self._engine = engine
         self._pauses = pauses
-        self._rates = Rates(engine, rates)
+        self._rates = Rates(engine, rates, pauses)
         pauses.on_changed(self._on_names_changed)
         rates.on_changed(self._on_names_changed)
         self._reconciler = reconciler

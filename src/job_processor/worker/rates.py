@@ -22,6 +22,9 @@ from job_processor.store.rates import Pace, Reservation
 from job_processor.worker.engine import Engine
 from job_processor.worker.watching import SettingsWatch
 
+_DIVISIONS = 100
+"""Sets of names of which it is kept how they are divided."""
+
 
 class RateWatch(SettingsWatch):
     """What was changed of the rates; reads nothing where nothing here has one."""
@@ -117,11 +120,15 @@ class Batch:
 class Rates:
     """The lanes of a worker."""
 
-    def __init__(self, engine: Engine, watch: RateWatch) -> None:
+    def __init__(self, engine: Engine, watch: RateWatch, pauses: SettingsWatch) -> None:
         self._engine = engine
         self._watch = watch
-        watch.on_changed(self._on_changed)
-        self._split: tuple[tuple[str, ...], list[Batch], list[Lane]] = ((), [], [])
+        for each in (watch, pauses):
+            each.on_changed(self._on_changed)
+        self._divisions: dict[tuple[str, ...], tuple[list[Batch], list[Lane]]] = {}
+        """By names: the batches of those without a rate, and the lanes of the others."""
+        self._lanes: dict[tuple[str, tuple[str, ...]], Lane] = {}
+        """By group and names."""
 
     async def batches(self, names: tuple[str, ...]) -> Sequence[Batch]:
         """Return what to claim of these names, a part of them at a time.
@@ -129,7 +136,7 @@ class Rates:
         Names without a rate stand together, those of a lane by themselves, and are left out while
         nothing of it may start or, as far as one question tells, nothing is due.
         """
-        plain, lanes = self._of(names)
+        plain, lanes = self._divided(names)
         if not lanes:
             return plain
         open_lanes = [lane for lane in lanes if lane.skips or not lane.is_full]
@@ -160,49 +167,44 @@ class Rates:
 
     def open_names(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return those of the names of which something may start, or is skipped."""
-        _, lanes = self._of(names)
+        _, lanes = self._divided(names)
         full = {name for lane in lanes if lane.is_full and not lane.skips for name in lane.names}
         return tuple(name for name in names if name not in full) if full else names
 
     def until_next(self) -> float:
         """Return the seconds until a lane that is full may go on."""
-        _, _, lanes = self._split
+        lanes = self._lanes.values()
         waiting = [lane.asked_again_at for lane in lanes if lane.is_full and not lane.skips]
         return max(min(waiting, default=inf) - time.monotonic(), 0.0)
 
     async def is_worth_waiting(self) -> bool:
         """True where something that is due may start soon, so that a burst waits for it."""
-        _, _, lanes = self._split
         soon = time.monotonic() + BURST_WAITS
         waiting = [
-            lane for lane in lanes if lane.is_full and not lane.skips and lane.free_at <= soon
+            lane
+            for lane in self._lanes.values()
+            if lane.is_full and not lane.skips and lane.free_at <= soon
         ]
         return bool(waiting) and await self._is_due(waiting)
 
-    def _of(self, names: tuple[str, ...]) -> tuple[list[Batch], list[Lane]]:
-        """Return the batches of names without a rate, and the lanes of the others."""
-        known, plain, lanes = self._split
-        if known is not names:
-            plain, lanes = self._divided(names)
-            self._split = (names, plain, lanes)
-        return plain, lanes
-
     def _divided(self, names: tuple[str, ...]) -> tuple[list[Batch], list[Lane]]:
-        before = {lane.group: lane for lane in self._split[2]}
+        found = self._divisions.get(names)
+        if found is None:
+            if len(self._divisions) > _DIVISIONS:  # names come and go as they are paused
+                self._on_changed()
+            found = self._divisions[names] = self._divide(names)
+        return found
+
+    def _divide(self, names: tuple[str, ...]) -> tuple[list[Batch], list[Lane]]:
         rated: set[str] = set()
         lanes: list[Lane] = []
         for group, (defined, sharing) in self._engine.registry.rates.items():
             own = tuple(name for name in names if name in sharing)
-            if not own:
-                continue
             rated.update(own)
-            rate = self._watch.present(group, defined)
             for part in _parts(own):
+                rate = self._watch.present(group, defined)
                 lane = Lane(group, rate, part, pace_of(rate))
-                former = before.get(group)
-                if former is not None and former.rate == rate:
-                    lane.free_at, lane.asked_again_at = former.free_at, former.asked_again_at
-                lanes.append(lane)
+                lanes.append(self._lanes.setdefault((group, part), lane))
         plain = tuple(name for name in names if name not in rated) if rated else names
         return [Batch(part) for part in _parts(plain)], lanes
 
@@ -219,7 +221,8 @@ class Rates:
         return due is not None and due <= self._engine.clock.now()
 
     def _on_changed(self) -> None:
-        self._split = ((), [], [])
+        self._divisions.clear()
+        self._lanes.clear()
 
 
 def _parts(names: tuple[str, ...]) -> list[tuple[str, ...]]:

@@ -1,0 +1,31 @@
+"""A rate holds while workers are killed, and none of its starts is waited for in vain."""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_right
+
+from tests.acceptance.app import RATE
+from tests.acceptance.workers import Site
+
+LATE = 0.25
+"""Seconds by which a handler may begin after its start was reserved, on a busy machine."""
+
+
+async def test_a_rate_while_workers_are_killed(site: Site) -> None:
+    """SIGKILL again and again: no second has too many starts, and all jobs are run in the end."""
+    jobs = await site.processor.schedule_jobs(["rated"] * 60)
+    site.start_worker()
+    site.start_worker()
+    for round in itertools.count(1):
+        started = len(await site.until_started(12 * round))
+        if started >= len(jobs):
+            break
+        next(worker for worker in site.workers if worker.ended_at is None).kill()
+        site.start_worker()
+    await site.settled(jobs)
+    starts = [line["at"] for line in site.lines("start")]
+    within = RATE.seconds - LATE
+    most = max(bisect_right(starts, start + within) - n for n, start in enumerate(starts))
+    assert most <= RATE.amount + RATE.at_once
+    await site.assert_nothing_runs(jobs)
