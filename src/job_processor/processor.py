@@ -941,6 +941,7 @@ class JobProcessor:
 
     async def _end_runs(self, resources: Resources) -> None:
         """Interrupt what `run_job` runs, and leave the lifespan, which may use this to the end."""
+        resources.refuse()
         if self._running is not None:
             await self._running.end()
         await resources.close()

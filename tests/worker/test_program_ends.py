@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from job_processor import JobDef, JobProcessor, JobStatus, Retry
+from job_processor import JobDef, JobProcessor, JobStatus, NotSetUpError, Retry
 from tests.insides import store_of
 from tests.processors import WAIT, Processors, RunningWorker
 from tests.worker.frozen import GRACES, stopped
@@ -138,6 +138,23 @@ async def test_a_processor_that_is_closed_interrupts_run_job(
     async with asyncio.timeout(WAIT):
         await processor.close()
     assert (await in_state(watching, job, "errored")).worker_id is not None
+    await asyncio.wait([running], timeout=WAIT)
+    running.exception()
+
+
+async def test_a_processor_that_is_being_closed_runs_nothing_more(
+    processors: Processors, probe: Probe
+) -> None:
+    """Neither a job here and now nor a worker, while what runs is still being interrupted."""
+    processor = await processors.make(jobs={"held": JobDef(probe.held)}, **GRACES)
+    running = asyncio.create_task(processor.run_job("held"))
+    await asyncio.wait_for(probe.began.wait(), WAIT)
+    closing = asyncio.create_task(processor.close())
+    await asyncio.sleep(0)  # it has begun
+    for call in (processor.run_job("held"), processor.run_worker(burst=True)):
+        with pytest.raises(NotSetUpError):
+            await call
+    await closing
     await asyncio.wait([running], timeout=WAIT)
     running.exception()
 

@@ -59,17 +59,17 @@ class Resources:
         """Return what the lifespan yields, which is entered unless it is already.
 
         Each call needs its `release`, one that raises, too. runs: for the sake of jobs. Raises
-        LifespanError, and WorkerStateError where the lifespan itself asks.
+        LifespanError, WorkerStateError where the lifespan itself asks, and NotSetUpError.
         """
         self._holders += 1
         self._runners += runs
+        self._check_open()
         if self.lifespan is None:
             return None
         if self.is_calling:
             raise WorkerStateError("the lifespan cannot run jobs, which need what it yields")
         async with self._changing:  # somebody may be about to leave it
-            if self._closed:
-                raise NotSetUpError("the processor is being closed")
+            self._check_open()
             if self._life is None or self._life.ended:
                 make = partial(self.lifespan, self._processor)
                 name = named(self.lifespan)
@@ -93,9 +93,12 @@ class Resources:
                 return
             await self._leave(life, within)
 
-    async def close(self) -> None:
-        """Leave the lifespan, whoever holds it, and enter it no more."""
+    def refuse(self) -> None:
+        """Let nobody hold it any more: the processor is being closed."""
         self._closed = True
+
+    async def close(self) -> None:
+        """Leave the lifespan, whoever holds it."""
         async with self._changing:
             if self._life is not None:
                 await self._leave(self._life, Budget.forced(self.settings).for_lifespan)
@@ -134,6 +137,10 @@ class Resources:
     def is_calling(self) -> bool:
         """True where the lifespan itself runs, which would wait for itself."""
         return self._life is not None and self._life.is_calling
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise NotSetUpError("the processor is being closed")
 
     def _is_in_use(self) -> bool:
         return self._runners > 0
