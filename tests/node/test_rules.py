@@ -18,6 +18,8 @@ from job_processor import (
     JobOptions,
     JobProcessor,
     JobRequest,
+    Rate,
+    RateLimited,
     Retry,
     SharedDatabaseError,
     SimpleJob,
@@ -279,3 +281,27 @@ async def test_a_trace_is_left_out(mongo_db_url: str, known: bool) -> None:
             assert isinstance(stored, SimpleJob)
             assert stored.traceparent is None
         assert (await processor.migrate_from_node()).survey.own_fields == ("traceparent",)
+
+
+async def test_a_rate_is_had_beside_node(shared_url: str) -> None:
+    """It stores nothing in a job: its document is that of any plain job, from schedule to end."""
+
+    async def limited() -> None:
+        raise RateLimited(after=3600)
+
+    rate = Rate(1, per=3600, burst=2, group="api")
+    jobs = {
+        "plain": JobDef(nothing),
+        "rated": JobDef(nothing, rate=rate),
+        "limited": JobDef(limited, rate=Rate(5, per=1)),
+    }
+    async with JobProcessor(shared_url, **QUICK, jobs=jobs) as processor:
+        await processor.schedule_jobs(["plain", "rated", "rated", "rated", "limited"])
+        await processor.run_worker(burst=True)
+        assert await processor.count_jobs(name="rated", status="finished") == 2
+        waiting = [job.name for job in (await processor.find_jobs(status="pending")).jobs]
+        assert sorted(waiting) == ["limited", "rated"]
+    async with AsyncMongoClient[dict[str, object]](shared_url) as client:
+        found = await client.get_default_database()["job_processor.jobs"].find().to_list()
+    fields = {str(each["name"]): set(each) for each in found}
+    assert fields["rated"] == fields["limited"] == fields["plain"]

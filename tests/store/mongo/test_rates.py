@@ -63,3 +63,10 @@ async def test_a_reservation_and_a_hold_are_what_they_are_elsewhere(store: Mongo
         assert min(held.held_until, document["at"] + held.held_for) == document["held_until"]
         assert document["held_for"] == held.held_for
         assert document["tat"] == held.tat
+
+
+async def test_a_lane_that_says_nothing_any_more_is_removed(store: MongoStore) -> None:
+    """By the server, which has an index for it."""
+    indexes = await (await store._handles.lanes.list_indexes()).to_list()
+    (found,) = [each for each in indexes if "expireAfterSeconds" in each]
+    assert (dict(found["key"]), found["expireAfterSeconds"]) == ({"expires_at": 1}, 0)
