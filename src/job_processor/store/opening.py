@@ -31,13 +31,23 @@ def open_store(db: Any, settings: Settings) -> Store:
     MongoDB.
     """
     if db is None:
-        db = os.environ.get(ENVIRONMENT) or DEFAULT
+        return _of_environment(settings)
     if not isinstance(db, str):
         return _mongo_database(db, settings)
     opener = SCHEMES.get(db.partition(":")[0].lower())
     if opener is None:
         raise InvalidArgumentError("db", without_credentials(db), ALLOWED)
     return opener(db, settings)
+
+
+def _of_environment(settings: Settings) -> Store:
+    """Return the store of the variable, or the default; an error names what is to be mended."""
+    try:
+        return open_store(os.environ.get(ENVIRONMENT) or DEFAULT, settings)
+    except InvalidArgumentError as error:
+        if error.argument != "db":
+            raise
+        raise InvalidArgumentError(f"${ENVIRONMENT}", error.value, error.allowed) from error
 
 
 def _sqlite(url: str, settings: Settings) -> Store:

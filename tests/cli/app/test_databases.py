@@ -104,6 +104,7 @@ def test_a_variable_that_is_no_database(cli: Cli, monkeypatch: pytest.MonkeyPatc
     """The message names the variable that somebody has to mend."""
     monkeypatch.setenv("JOB_PROCESSOR_DB", "name.db")
     cli("jobs").refused("$JOB_PROCESSOR_DB: 'name.db'")
+    cli("jobs", "--app", "tests.cli.apps:make").refused("$JOB_PROCESSOR_DB: 'name.db'", "--app: ")
 
 
 @pytest.mark.parametrize("command", [["status"], ["demo"], APP_COMMANDS[1]], ids=str)

@@ -124,7 +124,8 @@ def ask(place: Place, question: Callable[[JobProcessor], Awaitable[T]]) -> T:
     try:
         app = place.application()
     except AppError as error:
-        raise AppError(f"{error}; a database can be looked at without it: --db URL") from error
+        told = f"{error}; a database can be looked at without it: --db URL"
+        raise type(error)(told) from error
 
     async def answer() -> T:
         processor = await place.observer(app)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -103,12 +102,12 @@ def exit_code(error: JobProcessorError) -> int:
 def describe(error: JobProcessorError) -> str:
     """Return the message, with the option named as on the command line."""
     text = str(error)
-    if not isinstance(error, InvalidArgumentError):
+    if not isinstance(error, InvalidArgumentError | BrokenAppError):
         return text
     for ours, typed in _TYPED:
         text = text.replace(ours, typed)
-    if error.argument == "db" and error.value == os.environ.get("JOB_PROCESSOR_DB"):
-        return "$JOB_PROCESSOR_DB" + text.removeprefix("db")
+    if isinstance(error, BrokenAppError):
+        return text
     for argument, option in _OPTIONS.items():
         rest = text.removeprefix(argument)
         if rest != text and rest[0] in ":.[":

@@ -127,11 +127,10 @@ def show_summary(out: Console, seen: Snapshot, checks: Sequence[Check], figures:
         style = "default" if check.met else "bold red"
         made.add_row(mark, check.name, check.expected, Text(plain(check.happened), style=style))
     failed = sum(not check.met for check in checks)
-    verdict = (
-        Text("All went as expected.", style="bold green")
-        if not failed
-        else Text(f"{failed} of {len(checks)} did not go as expected.", style="bold red")
-    )
+    verdict = Text("All went as expected.", style="bold green")
+    if failed or not checks:
+        told = f"{failed} of {len(checks)}" if checks else "The demo was cut off: it"
+        verdict = Text(f"{told} did not go as expected.", style="bold red")
     parts = (
         Text("What the database says", style="bold"),
         tables.counts_table(seen.counts().items(), title=None),
