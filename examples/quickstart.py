@@ -8,8 +8,13 @@ Everything is kept in quickstart.db, in the current folder.
 """
 
 import asyncio
+import logging
 
 from job_processor import JobProcessor, Retry, SimpleJob
+
+logging.getLogger("job_processor").setLevel(
+    logging.CRITICAL
+)  # what fails on purpose is printed below
 
 processor = JobProcessor("sqlite:///quickstart.db")
 

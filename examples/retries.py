@@ -6,8 +6,13 @@ python retries.py
 """
 
 import asyncio
+import logging
 
 from job_processor import AbortController, JobProcessor, Retry, RetryLater, SimpleJob, Snooze
+
+logging.getLogger("job_processor").setLevel(
+    logging.CRITICAL
+)  # what fails on purpose is printed below
 
 processor = JobProcessor("sqlite://")  # in memory
 shop = {"open": False}

@@ -37,8 +37,10 @@ async def test_live_view(start: Start, sqlite_db_url: str, tmp_path: Path) -> No
     assert "\x1b[31mno" not in process.output
 
 
-def test_tables_on_a_terminal(start: Start, sqlite_db_url: str) -> None:
+async def test_tables_on_a_terminal(start: Start, sqlite_db_url: str) -> None:
     """A table is coloured and fits the terminal; JSON is indented, and plain."""
+    async with apps.make(db=sqlite_db_url):
+        pass  # commands that look make no database
     process = start("status", db=sqlite_db_url, terminal=True)
     assert process.wait() == 0
     assert "\x1b[" in process.output
