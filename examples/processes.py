@@ -18,7 +18,7 @@ from job_processor import Context, JobProcessor
 
 logging.getLogger("job_processor").setLevel(
     logging.CRITICAL
-)  # what fails on purpose is printed below
+)  # failures are printed below
 
 processor = JobProcessor("sqlite:///processes.db", kill_grace=1)
 

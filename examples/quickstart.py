@@ -14,7 +14,7 @@ from job_processor import JobProcessor, Retry, SimpleJob
 
 logging.getLogger("job_processor").setLevel(
     logging.CRITICAL
-)  # what fails on purpose is printed below
+)  # failures are printed below
 
 processor = JobProcessor("sqlite:///quickstart.db")
 

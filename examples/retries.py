@@ -12,7 +12,7 @@ from job_processor import AbortController, JobProcessor, Retry, RetryLater, Simp
 
 logging.getLogger("job_processor").setLevel(
     logging.CRITICAL
-)  # what fails on purpose is printed below
+)  # failures are printed below
 
 processor = JobProcessor("sqlite://")  # in memory
 shop = {"open": False}
