@@ -16,9 +16,7 @@ from datetime import timedelta
 
 from job_processor import Context, JobProcessor
 
-logging.getLogger("job_processor").setLevel(
-    logging.CRITICAL
-)  # failures are printed below
+logging.getLogger("job_processor").setLevel(logging.CRITICAL)  # failures are printed below
 
 processor = JobProcessor("sqlite:///processes.db", kill_grace=1)
 

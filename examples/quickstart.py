@@ -12,9 +12,7 @@ import logging
 
 from job_processor import JobProcessor, Retry, SimpleJob
 
-logging.getLogger("job_processor").setLevel(
-    logging.CRITICAL
-)  # failures are printed below
+logging.getLogger("job_processor").setLevel(logging.CRITICAL)  # failures are printed below
 
 processor = JobProcessor("sqlite:///quickstart.db")
 

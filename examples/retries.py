@@ -10,9 +10,7 @@ import logging
 
 from job_processor import AbortController, JobProcessor, Retry, RetryLater, SimpleJob, Snooze
 
-logging.getLogger("job_processor").setLevel(
-    logging.CRITICAL
-)  # failures are printed below
+logging.getLogger("job_processor").setLevel(logging.CRITICAL)  # failures are printed below
 
 processor = JobProcessor("sqlite://")  # in memory
 shop = {"open": False}
