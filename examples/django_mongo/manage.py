@@ -1,6 +1,7 @@
 """Notes in MongoDB by Django's ORM, with tasks that run as jobs in the same database.
 
     pip install 'job-processor[django,web]' django-mongodb-backend
+    # with uv: uv add 'job-processor[django,web]' django-mongodb-backend
     export MONGODB_URI=mongodb://localhost:27017/?replicaSet=rs0
     python manage.py migrate
     python manage.py runserver

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,13 +20,14 @@ TIMEOUT: Final = 120.0
 WARNINGS = ["-W", "error", "-W", "ignore:Binding:DeprecationWarning"]
 
 
-def run(name: str, folder: Path, arguments: Sequence[str] = ()) -> list[str]:
+def run(name: str, folder: Path, failing: Sequence[str] = ()) -> list[str]:
     """Run an example in `folder` until it ends; return the lines that it printed.
 
-    It must succeed, and say nothing on its standard error: no warning, no traceback.
+    It must succeed, and say nothing on its standard error: no warning, no traceback of its own. Of
+    the jobs in `failing`, and of no other, its worker logs there that they failed.
     """
     done = subprocess.run(
-        [sys.executable, *WARNINGS, str(EXAMPLES / name), *arguments],
+        [sys.executable, *WARNINGS, str(EXAMPLES / name)],
         cwd=folder,
         env=environment(),
         capture_output=True,
@@ -33,7 +35,11 @@ def run(name: str, folder: Path, arguments: Sequence[str] = ()) -> list[str]:
         timeout=TIMEOUT,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, ""), f"{done.stdout}\n{done.stderr}"
+    logged = set(re.findall(r"^(\w+) failed \(", done.stderr, re.MULTILINE))
+    assert (done.returncode, logged) == (0, set(failing)), f"{done.stdout}\n{done.stderr}"
+    assert failing or not done.stderr, done.stderr
+    assert "Warning" not in done.stderr
+    assert "Traceback" not in done.stderr  # those of handlers are shown without that line
     return done.stdout.splitlines()
 
 
