@@ -26,6 +26,7 @@ from job_processor.models import (
 )
 from job_processor.store.lenient import (
     fields_of,
+    list_of,
     moment,
     status_of,
     text_or_none,
@@ -39,7 +40,6 @@ from job_processor.store.plain import (
     plain_crash,
     plain_notes,
     plain_output,
-    plain_step,
     steps_of,
 )
 from job_processor.store.sqlite.codec import decode, encode
@@ -62,6 +62,9 @@ _EXTRA: Mapping[str, Callable[[object], Any]] = {
     "state_saved": moment,
     "traceparent": text_or_none,
 }
+
+_STEP = ("name", "started_at", "ended_at", "result", "until")
+"""The fields of a step, by their positions."""
 
 _STATUSES: Mapping[str, JobStatus] = {status.value: status for status in JobStatus}
 
@@ -212,7 +215,7 @@ def _job(row: Row, from_ms: Callable[[int], datetime], decode: Callable[[str], A
         "attempts": (),
         "priority": priority,
         "notes": None if notes is None else notes_of(decode(notes)),
-        "steps": () if steps is None else steps_of(decode(f"[{steps}]")),
+        "steps": () if steps is None else _decode_steps(steps, decode),
     }
     if kind == "simple":
         fields["expires_at"] = None
@@ -258,7 +261,18 @@ def encode_notes(notes: Notes | None) -> str | None:
 
 def encode_steps(steps: Iterable[Step]) -> str | None:
     """Return steps as JSON texts with commas between them, to which one more is just added."""
-    return ",".join(encode(plain_step(step)) for step in steps) or None
+    return ",".join(map(encode_step, steps)) or None
+
+
+def encode_step(step: Step) -> str:
+    """Return a step as JSON text, its fields by position: each that is added writes all anew."""
+    values = [step.name, to_ms(step.started_at), to_ms(step.ended_at), step.result]
+    return encode(values if step.until is None else [*values, to_ms(step.until)])
+
+
+def _decode_steps(text: str, decode: Callable[[str], Any]) -> tuple[Step, ...]:
+    rows = list_of(decode(f"[{text}]"))
+    return steps_of([dict(zip(_STEP, list_of(row), strict=False)) for row in rows])
 
 
 def encode_output(output: Output | None) -> str | None:

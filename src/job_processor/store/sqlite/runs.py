@@ -16,7 +16,6 @@ from job_processor.clock import to_ms
 from job_processor.models import CronTask, Job, Notes, Step
 from job_processor.redaction import Redaction
 from job_processor.store.base import Runs
-from job_processor.store.plain import plain_step
 from job_processor.store.requests import Settlement, Verdict
 from job_processor.store.sqlite.batches import write_storable
 from job_processor.store.sqlite.codec import decode, encode
@@ -35,6 +34,7 @@ from job_processor.store.sqlite.rows import (
     encode_extra,
     encode_notes,
     encode_output,
+    encode_step,
     optional_id,
     optional_ms,
     to_job,
@@ -158,7 +158,7 @@ class SqliteRuns(SqliteDesk, Runs):
     @call
     def save_step(self, connection: sqlite3.Connection, job: Job, step: Step) -> bool:
         """Add a step to those of a run; False when it was taken away."""
-        values = (encode(plain_step(step)), encode(job.updated_at), *_fence(job))
+        values = (encode_step(step), encode(job.updated_at), *_fence(job))
         return connection.execute(self._keep_step, values).rowcount == 1
 
     @verb
