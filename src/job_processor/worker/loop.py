@@ -140,14 +140,18 @@ class ClaimLoop:
         """Claim for every free slot and start what came; True when nothing more is due."""
         engine = self._engine
         expects_one, self._expects_one = self._expects_one, False
-        batches = await self._rates.batches(self._names())
+        batches = self._rates.plain(self._names())
+        if self._rates.lanes:
+            batches = [*batches, *await self._rates.open_batches(self._names())]
         self._rotation += 1
         for i in range(len(batches)):
             batch = batches[(i + self._rotation) % len(batches)]
             free = engine.runs.free_slots(engine.settings.concurrency)
             if free <= 0:
                 return False
-            limit = await self._rates.reserve(batch, 1 if expects_one else free)
+            limit = 1 if expects_one else free
+            if batch.lane is not None:
+                limit = await self._rates.reserve(batch, batch.lane, limit)
             if limit and await self._claim_batch(batch, limit):
                 return False
         return True
@@ -163,7 +167,7 @@ class ClaimLoop:
             self._look_ahead, self._overdue_pause = True, OVERDUE_PAUSE
             self._last_work = time.monotonic()
         if batch.lane is not None:
-            await self._rates.give_back(batch, more=claimed == limit)
+            await self._rates.give_back(batch, batch.lane, more=claimed == limit)
         return claimed == limit
 
     def _looks_for_the_overdue(self) -> bool:
@@ -245,7 +249,7 @@ class ClaimLoop:
             engine.executor.skip(job, definition)
         elif is_expired(job, now):
             engine.executor.skip(job, definition, told="expired before a worker was free")
-        elif not batch.takes_start():
+        elif batch.lane is not None and not batch.takes_start():
             self._refuse(job, definition, batch)
         else:
             engine.executor.start(job, definition)
@@ -288,10 +292,13 @@ class ClaimLoop:
                 raise
             except Exception:  # noqa: BLE001  # a claim that fails as well says so
                 self._look_ahead = True
-        await self._pause(min(self._until_next_due(), self._rates.until_next()))
+        seconds = self._until_next_due()
+        await self._pause(min(seconds, self._rates.until_next()) if self._rates.lanes else seconds)
 
     async def _find_next_due(self) -> datetime | None:
-        names = self._rates.open_names(self._names())
+        names = self._names()
+        if self._rates.lanes:
+            names = self._rates.open_names(names)
         return await self._engine.store.queue.next_due(names) if names else None
 
     def _until_next_due(self) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from math import inf
@@ -35,6 +35,13 @@ class RateWatch(SettingsWatch):
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self._settings: Mapping[str, Setting] = {}
+        self.needed = asyncio.Event()
+        """Set once a name has a rate: until then nothing is listened to."""
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        await self.needed.wait()
+        await super().run()
 
     async def look(self) -> None:
         """Read them; raises StoreError."""
@@ -110,9 +117,7 @@ class Batch:
     """How many may start still."""
 
     def takes_start(self) -> bool:
-        """True where one more job may start, which is counted."""
-        if self.lane is None:
-            return True
+        """True where one more job of a lane may start, which is counted."""
         self.left -= 1
         return self.left >= 0
 
@@ -127,43 +132,38 @@ class Rates:
             each.on_changed(self._on_changed)
         self._divisions: dict[tuple[str, ...], tuple[list[Batch], list[Lane]]] = {}
         """By names: the batches of those without a rate, and the lanes of the others."""
-        self._lanes: dict[tuple[str, tuple[str, ...]], Lane] = {}
-        """By group and names."""
+        self.lanes: dict[tuple[str, tuple[str, ...]], Lane] = {}
+        """By group and names; empty where no name has a rate."""
 
-    async def batches(self, names: tuple[str, ...]) -> Sequence[Batch]:
-        """Return what to claim of these names, a part of them at a time.
+    def plain(self, names: tuple[str, ...]) -> list[Batch]:
+        """Return what to claim of those of these names that have no rate."""
+        return self._divided(names)[0]
 
-        Names without a rate stand together, those of a lane by themselves, and are left out while
-        nothing of it may start or, as far as one question tells, nothing is due.
+    async def open_batches(self, names: tuple[str, ...]) -> list[Batch]:
+        """Return what to claim of those that have one, each lane by itself.
+
+        It is left out while nothing of it may start or, as far as one question tells, is due.
         """
-        plain, lanes = self._divided(names)
-        if not lanes:
-            return plain
-        open_lanes = [lane for lane in lanes if lane.skips or not lane.is_full]
+        open_lanes = [lane for lane in self._divided(names)[1] if lane.skips or not lane.is_full]
         due = [lane for lane in open_lanes if lane.more]
         asked = [lane for lane in open_lanes if not lane.more]
         if asked and await self._is_due(asked):
             due += [lane for lane in asked if len(asked) == 1 or await self._is_due([lane])]
-        return [*plain, *(Batch(lane.names, lane) for lane in due)]
+        return [Batch(lane.names, lane) for lane in due]
 
-    async def reserve(self, batch: Batch, limit: int) -> int:
+    async def reserve(self, batch: Batch, lane: Lane, limit: int) -> int:
         """Reserve starts for a batch of a lane; return how many jobs to claim for it."""
-        lane = batch.lane
-        if lane is None:
-            return limit
         batch.reservation = await self._reserve(lane, min(limit, lane.pace.burst))
         batch.left = batch.reservation.granted
         return limit if lane.skips else batch.left
 
-    async def give_back(self, batch: Batch, *, more: bool) -> None:
+    async def give_back(self, batch: Batch, lane: Lane, *, more: bool) -> None:
         """Give back the starts that were not used; `more`: there may be more to be claimed."""
-        lane, reservation, unused = batch.lane, batch.reservation, batch.left
-        if lane is None:
-            return
         lane.more = more
-        if reservation is not None and unused > 0:
+        if batch.reservation is not None and batch.left > 0:
             lane.open()
-            await self._engine.store.rates.give_back(lane_of(lane.group), reservation, unused)
+            name = lane_of(lane.group)
+            await self._engine.store.rates.give_back(name, batch.reservation, batch.left)
 
     def open_names(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return those of the names of which something may start, or is skipped."""
@@ -173,7 +173,7 @@ class Rates:
 
     def until_next(self) -> float:
         """Return the seconds until a lane that is full may go on."""
-        lanes = self._lanes.values()
+        lanes = self.lanes.values()
         waiting = [lane.asked_again_at for lane in lanes if lane.is_full and not lane.skips]
         return max(min(waiting, default=inf) - time.monotonic(), 0.0)
 
@@ -182,7 +182,7 @@ class Rates:
         soon = time.monotonic() + BURST_WAITS
         waiting = [
             lane
-            for lane in self._lanes.values()
+            for lane in self.lanes.values()
             if lane.is_full and not lane.skips and lane.free_at <= soon
         ]
         return bool(waiting) and await self._is_due(waiting)
@@ -204,7 +204,9 @@ class Rates:
             for part in _parts(own):
                 rate = self._watch.present(group, defined)
                 lane = Lane(group, rate, part, pace_of(rate))
-                lanes.append(self._lanes.setdefault((group, part), lane))
+                lanes.append(self.lanes.setdefault((group, part), lane))
+        if lanes:
+            self._watch.needed.set()
         plain = tuple(name for name in names if name not in rated) if rated else names
         return [Batch(part) for part in _parts(plain)], lanes
 
@@ -222,7 +224,7 @@ class Rates:
 
     def _on_changed(self) -> None:
         self._divisions.clear()
-        self._lanes.clear()
+        self.lanes.clear()
 
 
 def _parts(names: tuple[str, ...]) -> list[tuple[str, ...]]:
