@@ -9,14 +9,11 @@ and one that takes its process down errors its own job only.
 """
 
 import asyncio
-import logging
 import os
 import time
 from datetime import timedelta
 
 from job_processor import Context, JobProcessor
-
-logging.getLogger("job_processor").setLevel(logging.CRITICAL)  # failures are printed below
 
 processor = JobProcessor("sqlite:///processes.db", kill_grace=1)
 

@@ -8,11 +8,8 @@ Everything is kept in quickstart.db, in the current folder.
 """
 
 import asyncio
-import logging
 
 from job_processor import JobProcessor, Retry, SimpleJob
-
-logging.getLogger("job_processor").setLevel(logging.CRITICAL)  # failures are printed below
 
 processor = JobProcessor("sqlite:///quickstart.db")
 

@@ -6,11 +6,8 @@ python retries.py
 """
 
 import asyncio
-import logging
 
 from job_processor import AbortController, JobProcessor, Retry, RetryLater, SimpleJob, Snooze
-
-logging.getLogger("job_processor").setLevel(logging.CRITICAL)  # failures are printed below
 
 processor = JobProcessor("sqlite://")  # in memory
 shop = {"open": False}
