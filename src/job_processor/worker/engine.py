@@ -27,7 +27,7 @@ from job_processor.worker.clock_watch import ClockWatch
 from job_processor.worker.executor import Executor
 from job_processor.worker.gate import Gate
 from job_processor.worker.hooks import Hooks
-from job_processor.worker.job_log import JobLog, Reported
+from job_processor.worker.job_log import JobLog
 from job_processor.worker.kill_listener import KillListener
 from job_processor.worker.lease import Lease
 from job_processor.worker.loop_watch import LoopWatch
@@ -234,7 +234,7 @@ class Engine:
         self._died.set_exception(failure)
 
     async def _report(self, settled: Sequence[Settled]) -> None:
-        reported = [Reported(run.definition, run.job, job, run.error) for run, job in settled]
+        reported = [(run.definition, run.job, job, run.error) for run, job in settled]
         await self.reporter.report(reported, self.worker_id)
         for run, _ in settled:
             run.error = None  # its traceback holds the run, which holds it
