@@ -23,9 +23,9 @@ async def run_job(engine: Engine, waiting: Waiting, request: JobRequest) -> Simp
     waiting: follows it where it is taken away, or paused by the end of its worker.
     """
     definition = engine.registry.runnable(request.name)
+    if not await _may_start(engine, definition, request):
+        return await _skip(engine, definition, request)
     async with engine.resources.kept(), engine:
-        if not await _may_start(engine, definition, request):
-            return await _skip(engine, definition, request)
         starting = asyncio.create_task(_start(engine, definition, request))
         try:
             started = await asyncio.shield(starting)
