@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections import Counter
 from datetime import timedelta
+from math import inf
 
 import pytest
 
@@ -21,10 +23,12 @@ from job_processor import (
 )
 from job_processor.jobs.rates import lane_of, pace_of
 from job_processor.store.base import Store
+from job_processor.worker.pauses import PauseWatch
+from job_processor.worker.rates import Rates, RateWatch
 from tests.clocks_of_lanes import turn_clock
 from tests.definitions import nothing
 from tests.faults import failed, faulty
-from tests.insides import store_of
+from tests.insides import engine_of, store_of
 from tests.processors import Processors, eventually
 from tests.worker.probe import ended, in_state
 
@@ -156,6 +160,26 @@ async def test_the_timer_stands_at_the_next_start(processors: Processors) -> Non
     await processor.schedule_jobs(["a"] * 4)
     await processors.worker(processor)
     await starts.reach(4)
+
+
+async def test_a_lane_that_opens_while_a_turn_ends_is_not_slept_through(
+    processors: Processors,
+) -> None:
+    """What was full when it was looked at is looked at again, though its time has come since."""
+    processor = await processors.make(jobs={"a": JobDef(nothing, rate="1/h")})
+    engine, names = engine_of(processor), ("a",)
+    rates = Rates(engine, RateWatch(engine), PauseWatch(engine))
+    assert rates.plain(names) == []
+    (lane,) = rates.lanes.values()
+    lane.free_at = lane.asked_again_at = time.monotonic() + 0.01
+    assert await rates.open_batches(names) == []
+    await asyncio.sleep(0.02)  # until it is open
+    assert rates.until_next() == 0.0
+    assert not await rates.is_worth_waiting()
+    await processor.schedule_job("a")
+    assert await rates.is_worth_waiting()
+    assert len(await rates.open_batches(names)) == 1
+    assert rates.until_next() == inf
 
 
 async def test_names_without_a_rate_pay_nothing(processors: Processors) -> None:

@@ -81,10 +81,9 @@ class Lane:
         """True where what may not start now never does."""
         return self.rate.on_full == "skip"
 
-    @property
-    def is_full(self) -> bool:
-        """True while no start is to be had."""
-        return time.monotonic() < self.asked_again_at
+    def is_full(self, at: float) -> bool:
+        """True where no start was to be had at a moment, and what has none is to wait."""
+        return at < self.asked_again_at and not self.skips
 
     @property
     def until_free(self) -> timedelta:
@@ -134,6 +133,8 @@ class Rates:
         """By names: the batches of those without a rate, and the lanes of the others."""
         self.lanes: dict[tuple[str, tuple[str, ...]], Lane] = {}
         """By group and names; empty where no name has a rate."""
+        self._looked_at = -inf
+        """When the open ones were chosen: what was full then has not been looked at since."""
 
     def plain(self, names: tuple[str, ...]) -> list[Batch]:
         """Return what to claim of those of these names that have no rate."""
@@ -144,7 +145,8 @@ class Rates:
 
         It is left out while nothing of it may start or, as far as one question tells, is due.
         """
-        open_lanes = [lane for lane in self._divided(names)[1] if lane.skips or not lane.is_full]
+        self._looked_at = now = time.monotonic()
+        open_lanes = [lane for lane in self._divided(names)[1] if not lane.is_full(now)]
         due = [lane for lane in open_lanes if lane.more]
         asked = [lane for lane in open_lanes if not lane.more]
         if asked and await self._is_due(asked):
@@ -168,24 +170,24 @@ class Rates:
     def open_names(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return those of the names of which something may start, or is skipped."""
         _, lanes = self._divided(names)
-        full = {name for lane in lanes if lane.is_full and not lane.skips for name in lane.names}
+        now = time.monotonic()
+        full = {name for lane in lanes if lane.is_full(now) for name in lane.names}
         return tuple(name for name in names if name not in full) if full else names
 
     def until_next(self) -> float:
         """Return the seconds until a lane that is full may go on."""
-        lanes = self.lanes.values()
-        waiting = [lane.asked_again_at for lane in lanes if lane.is_full and not lane.skips]
+        waiting = [lane.asked_again_at for lane in self._full()]
         return max(min(waiting, default=inf) - time.monotonic(), 0.0)
 
     async def is_worth_waiting(self) -> bool:
         """True where something that is due may start soon, so that a burst waits for it."""
         soon = time.monotonic() + BURST_WAITS
-        waiting = [
-            lane
-            for lane in self.lanes.values()
-            if lane.is_full and not lane.skips and lane.free_at <= soon
-        ]
+        waiting = [lane for lane in self._full() if lane.free_at <= soon]
         return bool(waiting) and await self._is_due(waiting)
+
+    def _full(self) -> list[Lane]:
+        """Return the lanes that were full when they were looked at."""
+        return [lane for lane in self.lanes.values() if lane.is_full(self._looked_at)]
 
     def _divided(self, names: tuple[str, ...]) -> tuple[list[Batch], list[Lane]]:
         found = self._divisions.get(names)
