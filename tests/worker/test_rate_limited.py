@@ -120,6 +120,24 @@ async def test_with_an_error_beside_it_the_attempt_fails_and_the_rate_is_held(
     assert await held_for(processor) > 3500
 
 
+async def test_a_time_beyond_all_reason_holds_for_a_year(processors: Processors) -> None:
+    """Whatever a server answers, the rate can be looked at, and goes on one day."""
+
+    async def odd() -> None:
+        raise RateLimited(after=1e300)
+
+    processor, _ = await processors.start(jobs={"a": JobDef(odd, rate=FAST)})
+    job = await processor.schedule_job("a")
+
+    async def is_held() -> bool:
+        return await held_for(processor) > 0
+
+    await eventually(is_held)
+    assert await held_for(processor) <= 366 * 86_400
+    await in_state(processor, job, "pending")
+    await processor.hold("api", 0)
+
+
 async def test_without_a_rate_only_the_job_waits(
     processors: Processors, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -17,7 +17,7 @@ from job_processor.errors import NotSetUpError, StoreUnavailableError
 from job_processor.jobs.rates import lane_of
 from job_processor.models import WAITING, Job, JobStatus
 from job_processor.parts import Parts
-from job_processor.settings import LONE_TRIES, SETTLE_BATCH
+from job_processor.settings import LONE_TRIES, RATE_PER_MAX, SETTLE_BATCH
 from job_processor.store.requests import Outcome, Settlement, Verdict
 from job_processor.tasks import Trouble, cancel, is_of_input, set_within
 from job_processor.worker.gate import Gate
@@ -162,7 +162,7 @@ class Settler:
         rate, name = run.definition.rate_limit, run.job.name
         if rate is not None:
             lane = lane_of(rate.group or name)
-            await self._store.rates.hold(lane, seconds, at_least=True)
+            await self._store.rates.hold(lane, min(seconds, RATE_PER_MAX), at_least=True)
         elif name not in self._without_rate:
             self._without_rate.add(name)
             self._logger.warning(
