@@ -104,7 +104,7 @@ def test_workers_that_do_not_serve_a_queue(board: Board, monkeypatch: pytest.Mon
     """The check warns of queues that are no tag of the project's workers, and of a missing app."""
     from job_processor.integrations.django.tasks import backend  # noqa: PLC0415  # after the settings
 
-    found = SimpleNamespace(options={"worker_tags": ["mail"]})
+    found = SimpleNamespace(options={"worker_tags": ["mail"], "db": "sqlite:///other.db"})
     monkeypatch.setattr(backend, "configuration", lambda: found)
     with board.settings(QUEUES=["default", "mail", "slow"]):
         (warning,) = board.backend.check()
@@ -113,3 +113,18 @@ def test_workers_that_do_not_serve_a_queue(board: Board, monkeypatch: pytest.Mon
     monkeypatch.setattr(apps, "is_installed", lambda name: False)
     (error,) = board.backend.check()
     assert (error.id, error.level) == ("job_processor.E002", checks.ERROR)
+
+
+def test_one_file_for_jobs_and_orders(
+    board: Board, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check warns: a transaction would lock out what is enqueued inside; not after commits."""
+    from job_processor.integrations.django.tasks import backend  # noqa: PLC0415  # after the settings
+
+    found = SimpleNamespace(options={"db": f"sqlite:///{shop.data / 'shop.sqlite3'}"})
+    monkeypatch.setattr(backend, "configuration", lambda: found)
+    (warning,) = board.backend.check()
+    assert (warning.id, warning.level) == ("job_processor.W003", checks.WARNING)
+    assert "'default'" in warning.msg
+    with board.settings(QUEUES=[], OPTIONS={"ENQUEUE_ON_COMMIT": True}):
+        assert board.backend.check() == []

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, ClassVar
 
 from django.apps import apps
 from django.core import checks
-from django.db import transaction
+from django.db import connections, transaction
 
 from job_processor.errors import DefinitionError, InvalidArgumentError
 from job_processor.handlers.definitions import JobDef
@@ -36,6 +37,7 @@ from job_processor.jobs.request import JobRequest
 from job_processor.models import Job, SimpleJob, object_id
 from job_processor.parts import parts_of, ready_parts_of
 from job_processor.processor import JobProcessor
+from job_processor.settings import file_address
 from job_processor.sync import portal_of
 
 APP = "job_processor.integrations.django"
@@ -107,13 +109,34 @@ class TasksBackend(BaseTaskBackend):
             hint = f"Add {APP!r} to INSTALLED_APPS, which has the command that runs workers."
             told = f"TASKS[{self.alias!r}] needs an app that is not installed."
             return [checks.Error(told, hint=hint, id="job_processor.E002")]
+        return [*self._check_queues(), *self._check_file()]
+
+    def _check_queues(self) -> list[checks.CheckMessage]:
         tags = configuration().options.get("worker_tags")
         missing = sorted(self.queues - set(tags)) if tags is not None else []
-        if missing:
-            told = f"The workers of this project do not serve the queues {', '.join(missing)}."
-            hint = "A queue is a tag: add it to JOB_PROCESSOR['WORKER_TAGS'], or leave that out."
-            return [checks.Warning(told, hint=hint, id="job_processor.W002")]
-        return []
+        if not missing:
+            return []
+        told = f"The workers of this project do not serve the queues {', '.join(missing)}."
+        hint = "A queue is a tag: add it to JOB_PROCESSOR['WORKER_TAGS'], or leave that out."
+        return [checks.Warning(told, hint=hint, id="job_processor.W002")]
+
+    def _check_file(self) -> list[checks.CheckMessage]:
+        jobs = configuration().options["db"]
+        shared = [
+            each.alias
+            for each in connections.all()
+            if each.vendor == "sqlite"
+            and each.alias != self._commit
+            and jobs == file_address(Path(each.settings_dict["NAME"]))
+        ]
+        if not shared:
+            return []
+        told = f"Jobs are in the SQLite file of Django's database {shared[0]!r}."
+        hint = (
+            "A transaction that has written locks it, and an enqueue inside waits in vain: give "
+            "JOB_PROCESSOR['DB'] a file of its own, or set the option ENQUEUE_ON_COMMIT."
+        )
+        return [checks.Warning(told, hint=hint, id="job_processor.W003")]
 
     def _request(self, task: Task, args: Any, kwargs: Any) -> JobRequest:
         """Return the job for a task; raise InvalidTask, and TypeError for its arguments."""
