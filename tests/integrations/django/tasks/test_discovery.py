@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from job_processor import Event, EventKind
+from job_processor import Event, EventKind, JobDef, JobProcessor
+from job_processor.integrations.django import get_client
 from job_processor.integrations.django.tasks import listing
+from job_processor.integrations.django.tasks.discovery import Finder
 from job_processor.integrations.django.tasks.task import decorated
 from job_processor.jobs.services import KIND, names_of
 from job_processor.parts import ready_parts_of
+from job_processor.sync import portal_of
 from tests.integrations.django.tasks.conftest import Board
 from tests.processors import WAIT
 
@@ -40,15 +43,13 @@ def forget(board: Board) -> None:
     board.processor.registry._served.clear()
 
 
-def listed(board: Board) -> set[str]:
-    """Return the names that this service has listed."""
+def listed() -> set[str]:
+    """Return the names that this service has listed; none is listed for being asked."""
 
-    async def read() -> set[str]:
-        async with board.processor.twin() as processor:
-            settings = await ready_parts_of(processor).store.settings.all(KIND)
-            return names_of("default", settings)
+    async def read(processor: JobProcessor) -> set[str]:
+        return names_of("default", await ready_parts_of(processor).store.settings.all(KIND))
 
-    return asyncio.run(read())
+    return portal_of(get_client()).call(read)
 
 
 def test_the_tasks_of_apps(board: Board) -> None:
@@ -59,40 +60,48 @@ def test_the_tasks_of_apps(board: Board) -> None:
     assert jobs["shop.tasks.remind"].tag == "default"
 
 
-def test_a_module_that_no_worker_imports(both: Board, far: Any) -> None:
-    """Whoever enqueues lists the name, and a worker imports the task by it, also in a burst."""
-    result = far.enqueue()
+def test_a_module_that_no_worker_imports(
+    both: Board, far: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever enqueues lists the name, and a worker imports the task before it begins."""
+
+    async def never(_: Finder) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Finder, "run", never)
+    forget(both)
+    both.samples.noop.enqueue()  # what is known by now was listed as this connected
+    result = import_module(MODULE).far.enqueue()
+    assert FAR in listed()
     forget(both)
     both.done(result)
     assert (result.status, result.return_value) == ("SUCCESSFUL", "found")
 
 
 async def test_while_a_worker_runs(both: Board, far: Any) -> None:
-    """It hears of a name that is listed later."""
+    """It hears of a name that another process lists later."""
     forget(both)
-    ran = asyncio.Event()
+    started, ran = asyncio.Event(), asyncio.Event()
 
     def on_event(event: Event) -> None:
+        if event.kind is EventKind.WORKER_STARTED:
+            started.set()
         if event.kind is EventKind.FINISHED and event.job and event.job.name == FAR:
             ran.set()
 
     async with both.processor.twin() as processor, asyncio.timeout(WAIT):
-        started = asyncio.Event()
-        forget_start = processor.listen(
-            lambda event: started.set() if event.kind is EventKind.WORKER_STARTED else None
-        )
-        forget_end = processor.listen(on_event)
+        forget_listener = processor.listen(on_event)
         worker = asyncio.create_task(processor.run_worker())
         try:
             await started.wait()
             assert FAR not in both.processor.registry.jobs
-            await asyncio.to_thread(import_module(MODULE).far.enqueue)
+            async with JobProcessor(both.processor._db, jobs={FAR: JobDef(lambda: None)}) as other:
+                await other.schedule_job(FAR, {"args": [], "kwargs": {}})
             await ran.wait()
         finally:
             worker.cancel()
             await asyncio.wait([worker])
-            forget_start()
-            forget_end()
+            forget_listener()
 
 
 def test_what_workers_find_is_not_listed(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +156,7 @@ def test_names_that_are_no_tasks(
         registry.jobs[name] = registry.jobs["count"]
     try:
         result = far.enqueue()
-        assert "no.such.place" in listed(both)
+        assert "no.such.place" in listed()
     finally:
         for name in ("shop.models.Order", "no.such.place", "plain", "a b.c", "sys.path@queue"):
             del registry.jobs[name]
