@@ -91,11 +91,17 @@ def test_options_of_one_job(board: Board) -> None:
 
 def test_options_of_all_tasks(board: Board) -> None:
     """Those of the backend hold for tasks that say nothing else."""
-    options = {"RETRY": 7, "MAX_RUNTIME": timedelta(minutes=3), "UNIQUE_KEY": "same"}
+    options = {
+        "RETRY": 7,
+        "MAX_RUNTIME": timedelta(minutes=3),
+        "UNIQUE_KEY": "same",
+        "RATE": "100/m",
+    }
     jobs = board.processor.registry.jobs
     with board.settings(QUEUES=[], OPTIONS=options):
         name = define_task(board.backend, board.samples.echo, "options")
         assert (jobs[name].retry, jobs[name].limit_seconds) == (7, 180)
+        assert jobs[name].rate == "100/m"
         name = define_task(board.backend, board.samples.second_time, "options")
         assert jobs[name].retry == Retry(3, delay=0)
         name = define_task(board.backend, made(board, max_runtime_in_minutes=1), "options")
