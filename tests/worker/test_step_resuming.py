@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from datetime import timedelta
 
 import pytest
 
-from job_processor import Context, InvalidArgumentError, Job, JobDef, JobProcessor, JobStatus, Retry
+from job_processor import (
+    Context,
+    CronDef,
+    InvalidArgumentError,
+    Job,
+    JobDef,
+    JobProcessor,
+    JobStatus,
+    Retry,
+)
 from job_processor.store.requests import Settlement
 from job_processor.worker.outcomes import rescue
 from tests.insides import engine_of
-from tests.processors import Processors, eventually
+from tests.processors import QUICK, Processors, eventually
+from tests.worker.test_step_sleeps import SteppingClock
 
 
 class Order:
@@ -190,3 +201,27 @@ async def test_many_are_retried_either_way(processors: Processors, from_beginnin
         assert {len(job.steps) for job in page.jobs} == {0 if from_beginning else 1}
     with pytest.raises(InvalidArgumentError, match="'retry' alone"):
         await processor.act_on_jobs("kill", [jobs[0].id], from_beginning=True)
+
+
+async def test_an_occurrence_of_a_cron_sleeps(processors: Processors) -> None:
+    """Its cron plans on, leaves it in the queue, and it goes on as the same occurrence."""
+
+    async def tick(context: Context) -> None:
+        await context.sleep(minutes=90)
+
+    clock = SteppingClock()
+    crons = {"tick": CronDef("0 * * * *", tick, misfire="skip")}
+    processor = JobProcessor(processors.db_url, crons=crons, **QUICK)
+    processor.override(clock=clock)
+    await processors.open(processor)
+    await processor.run_worker(burst=True)  # it plans the first
+    (first,) = (await processor.find_jobs(type="cron_task")).jobs
+    clock.time = first.scheduled_for
+    for _ in range(2):
+        await processor.run_worker(burst=True)
+        asleep = await processor.get_job(first.id)
+        assert asleep is not None
+        assert asleep.sleeps_until == first.scheduled_for + timedelta(minutes=90)
+        clock.time += timedelta(minutes=45)
+    await processor.run_worker(burst=True)
+    assert (await processor.wait_for_job(first.id)).status is JobStatus.FINISHED

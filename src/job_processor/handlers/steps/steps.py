@@ -204,7 +204,7 @@ class Steps:
         aborted = threading.Event()
         forget = self._signal.on_abort(aborted.set)
         try:
-            return aborted.wait(seconds)
+            return aborted.wait(min(seconds, threading.TIMEOUT_MAX))
         finally:
             forget()
 
