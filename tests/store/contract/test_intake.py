@@ -19,6 +19,7 @@ from job_processor.models import (
     Progress,
     SimpleJob,
     SkipMetadata,
+    Step,
 )
 from job_processor.store import Store
 from tests.samples import NOW, SECOND, WORKER, end, occurrence, read, run, simple
@@ -67,6 +68,7 @@ NOT_PLAIN: dict[str, Any] = {
     "crashes": 1,
     "attempts": (ATTEMPT,),
     "notes": Notes(Progress(0.5, "half", NOW)),
+    "steps": (Step("charge", NOW, NOW, 7), Step("sleep", NOW, NOW, until=NOW)),
     "sync": True,
     "expires_at": NOW,
     "unique_key": "k",
