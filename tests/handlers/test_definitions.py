@@ -73,10 +73,17 @@ def test_a_name_is_defined_once() -> None:
 
 
 def test_an_unknown_job_names_the_known_ones() -> None:
-    """The error for an unknown name lists what is defined."""
-    registry = Registry({"resize": JobDef(handler)}, {})
-    with pytest.raises(Unknown, match="'resize'"):
+    """The error for an unknown name asks for the nearest, and lists what is defined: 20 at most."""
+    registry = Registry({"resize": JobDef(handler), "mail": JobDef(handler)}, {})
+    with pytest.raises(Unknown, match=r"did you mean 'resize'\? .* are: 'mail', 'resize'$"):
         registry.job("resise")
+    with pytest.raises(Unknown, match="not allowed; the jobs defined here are: 'mail'"):
+        registry.job("charge")
+    with pytest.raises(Unknown, match="not allowed; the jobs"):
+        registry.job(5)  # type: ignore[arg-type]  # that is the bad input
+    many = Registry({f"job{number:02}": JobDef(handler) for number in range(25)}, {})
+    with pytest.raises(Unknown, match=r"'job19' and 5 more$"):
+        many.job("charge")
 
 
 def test_a_worker_serves_untagged_definitions_and_its_own_tags() -> None:

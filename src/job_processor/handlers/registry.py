@@ -88,8 +88,7 @@ class Registry:
         """Return the definition of a job; raise UnknownJobError when there is none."""
         definition = self.jobs.get(name) if isinstance(name, str) else None
         if definition is None:
-            known = ", ".join(repr(known) for known in sorted(self.jobs)) or "none yet"
-            raise UnknownJobError("name", name, f"the jobs defined here are: {known}")
+            raise UnknownJobError.among("name", name, "the jobs defined here", self.jobs)
         return definition
 
     def runnable(self, name: str) -> JobDef:

@@ -172,6 +172,5 @@ async def _find(processor: JobProcessor, name: str) -> CronInfo:
     """Return a cron; raises UnknownJobError, with those that there are."""
     found = {cron.name: cron for cron in await processor.get_crons()}
     if name not in found:
-        known = ", ".join(map(repr, found)) or "none yet"
-        raise UnknownJobError("NAME", name, f"the crons of this database are: {known}")
+        raise UnknownJobError.among("NAME", name, "the crons of this database", found)
     return found[name]
