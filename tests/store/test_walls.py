@@ -19,20 +19,24 @@ _NAMED = re.compile("|".join(DATABASES), re.IGNORECASE)
 _ERROR = "what is allowed, told in an error"
 _HELP = "help, told where a database is chosen"
 _REPORT = "a key or a line of the report on a move: the Node package knows one database"
+_CHECKED = "Django's word for a database of its own, and what its check says of that"
 _TYPED = "a part of an error that is left out where only texts can be typed"
 
 SPOKEN_OF = {
     ("cli/app/failing.py", "an AsyncDatabase of pymongo, "): _TYPED,
     ("cli/app/failing.py", ", or None ($JOB_PROCESSOR_DB, else 'sqlite:"): _TYPED,
+    ("cli/app/main.py", "The application is APP or --app"): _HELP,
     ("cli/app/options.py", "mongodb://host/name, sqlite:///file.db"): _HELP,
     ("cli/commands/demo.py", "Use and keep this database. [default: a temporary SQLite"): _HELP,
-    ("cli/demo/play.py", "The database was temporary. job-processor demo --db sqlite:"): _HELP,
+    ("cli/demo/play.py", "The database stays until the next demo. --db sqlite:"): _HELP,
     ("cli/views/migration.py", "MongoDB"): _REPORT,
     ("cli/views/migration.py", "mongodb"): _REPORT,
     ("node/migration.py", "allowed is MongoDB"): _ERROR,
     ("node/migration.py", "mongodb"): _REPORT,
     ("integrations/django/conf.py", "allowed are a mongodb:// or sqlite:/// address"): _ERROR,
     ("integrations/django/isolation.py", "jobs.sqlite3"): "the name of a temporary file",
+    ("integrations/django/tasks/backend.py", "Jobs are in the SQLite file of Dj"): _CHECKED,
+    ("integrations/django/tasks/backend.py", "sqlite"): _CHECKED,
     ("jobs/request.py", " days after its end, and its key with it (history_days; M"): _ERROR,
 }
 """Texts above the store that speak of a database: file and beginning, and for whom they are.

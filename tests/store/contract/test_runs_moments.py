@@ -98,6 +98,7 @@ READS = frozenset(
         "history.names",
         "queue.next_due",
         "describe",
+        "exists",
         "ping",
         "crons.standing_at",
         "queue.due",

@@ -150,8 +150,9 @@ async def test_a_crash_is_settled_without_its_count(
         assert len((await store.runs.settle(settlements)).won) == 3
     assert [record.message for record in caplog.records if "'crashes'" in record.message] == [
         (
-            "the validator of job_processor.jobs refuses the field 'crashes': jobs that take down "
-            "their worker again and again will not be recognized"
+            "the validator of job_processor.jobs refuses the fields 'crash' and 'crashes': jobs do "
+            "not keep which worker died, and those that take theirs down again and again are not "
+            "recognized"
         )
     ]
     assert await store.history.get(crashed[0].id) == replace(settlements[0].written(), crashes=0)

@@ -129,6 +129,7 @@ def _to_plain_row(job: Job) -> Row | None:
         or job.sync
         or job.attempt != 1
         or job.crashes
+        or job.crash is not None
         or job.attempts
         or job.output is not None
         or job.notes is not None
