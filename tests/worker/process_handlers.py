@@ -34,6 +34,11 @@ from job_processor import (
 from job_processor.integrations.logs import add_job
 
 
+def variable(name: str) -> str | None:
+    """Return a variable of the environment."""
+    return os.environ.get(name)
+
+
 class OddError(Exception):
     """An error that cannot be read back from its pickle."""
 

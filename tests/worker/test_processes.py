@@ -80,6 +80,20 @@ async def test_a_handler_runs_in_a_process(processors: Processors) -> None:
     assert (await processor.run_job("add", {"a": 1, "b": 1})).result()["sum"] == 2
 
 
+async def test_its_environment_is_that_of_the_worker(
+    processors: Processors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is when the run begins, whatever it was when the first one did."""
+    processor = await processors.make(jobs={"variable": in_process(handlers.variable)})
+    for value in ("one", "two"):
+        monkeypatch.setenv("JOB_PROCESSOR_OF_A_TEST", value)
+        job = await settled(processor, "variable", {"name": "JOB_PROCESSOR_OF_A_TEST"})
+        assert job.result() == value
+    monkeypatch.delenv("JOB_PROCESSOR_OF_A_TEST")
+    job = await settled(processor, "variable", {"name": "JOB_PROCESSOR_OF_A_TEST"})
+    assert job.result() is None
+
+
 @pytest.mark.parametrize(
     ("handler", "told"),
     [

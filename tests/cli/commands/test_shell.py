@@ -116,7 +116,7 @@ def test_at_a_prompt(start: Start, sqlite_db_url: str, monkeypatch: pytest.Monke
     process.send(signal.SIGINT)
     process.until("KeyboardInterrupt")
     process.type("'goes' + ' on'\n")
-    process.until("\n'goes on'")
+    process.until("\n'goes on'\n>>> ")  # before it, the terminal would take the end for itself
     process.type("\x04")
     assert process.wait() == 0
     assert "evaluation.py" not in process.output

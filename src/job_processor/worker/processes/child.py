@@ -64,6 +64,8 @@ class Task:
     preloads: tuple[str, ...]
     """Modules to import before that of the handler."""
     levels: Levels
+    environment: dict[str, str]
+    """The worker's, as it is now: the server that forks has that of its own start."""
     current: Job | None
     """What `current_job()` is here, as it is in the worker."""
 
@@ -83,6 +85,8 @@ class Answer:
 
 def run(task: Task, channel: Connection, lifeline: Connection) -> Answer:
     """Run a handler; return how it ended, whatever it raised."""
+    os.environ.clear()
+    os.environ.update(task.environment)
     group = _Group(lifeline)
     controller = AbortController()
     recorder = _ChannelRecorder(channel)

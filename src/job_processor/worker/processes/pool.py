@@ -11,6 +11,7 @@ import contextlib
 import contextvars
 import logging
 import multiprocessing
+import os
 import pickle
 import signal
 import sys
@@ -112,6 +113,7 @@ class Processes:
             state,
             self._scopes.preloads,
             forwarding.levels(),
+            dict(os.environ),
             call.context.run(current_job),
         )
         try:
