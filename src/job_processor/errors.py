@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from typing import Any
 
 _SHOWN = 20  # names that an error lists
 
@@ -76,15 +76,15 @@ class MigrationError(JobProcessorError):
 class UnknownJobError(InvalidArgumentError):
     """A job was asked for by a name that this processor does not define."""
 
-    @classmethod
-    def among(cls, argument: str, name: object, what: str, known: Iterable[str]) -> Self:
-        """Return the error that names the nearest of those that are known, and then these."""
-        names = sorted(known)
-        near = difflib.get_close_matches(name, names, 1) if isinstance(name, str) else []
-        meant = f"did you mean {near[0]!r}? " if near else ""
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        there = ", ".join(map(repr, names[:_SHOWN])) or "none yet"
-        return cls(argument, name, f"{meant}{what} are: {there}{more}")
+
+def unknown(argument: str, name: object, what: str, known: Iterable[str]) -> UnknownJobError:
+    """Return the error that names the nearest of those that are known, and then these."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, 1) if isinstance(name, str) else []
+    meant = f"did you mean {near[0]!r}? " if near else ""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    there = ", ".join(map(repr, names[:_SHOWN])) or "none yet"
+    return UnknownJobError(argument, name, f"{meant}{what} are: {there}{more}")
 
 
 class PayloadError(InvalidArgumentError):

@@ -15,7 +15,7 @@ from job_processor.errors import (
     InvalidArgumentError,
     JobStateError,
     SharedDatabaseError,
-    UnknownJobError,
+    unknown,
 )
 from job_processor.handlers.registry import Registry
 from job_processor.jobs.intake import insert_or_skip
@@ -68,7 +68,7 @@ async def run_cron(parts: Parts, name: str) -> CronTask:
     store = parts.store
     crons = {cron.name for cron in await store.crons.all()}
     if name not in crons:
-        raise UnknownJobError.among("name", name, "the crons of this database", crons)
+        raise unknown("name", name, "the crons of this database", crons)
     now = parts.clock.now()
     exclusive = await _is_exclusive(parts, name)
     if exclusive:  # the one that stands in the queue would be in the way; it comes again after this
@@ -99,7 +99,7 @@ async def remove_cron(parts: Parts, name: str) -> None:
     setting = (await store.settings.all(OWNERS)).get(name)
     cron, owner = crons.get(name), None if setting is None else Owner.from_setting(setting)
     if cron is None and owner is None:
-        raise UnknownJobError.among("name", name, "the crons of this database", crons)
+        raise unknown("name", name, "the crons of this database", crons)
     if cron is not None and is_of_another(cron, setting):
         allowed = "allowed is a cron of ours: the Node package removes its own when it starts"
         raise SharedDatabaseError("name", name, allowed)

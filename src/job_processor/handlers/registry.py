@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from job_processor.errors import DefinitionError, InvalidArgumentError, UnknownJobError
+from job_processor.errors import DefinitionError, InvalidArgumentError, UnknownJobError, unknown
 from job_processor.handlers.defaults import Defaults
 from job_processor.handlers.definitions import CronDef, Definition, JobDef, as_definition_error
 from job_processor.handlers.rates import Rate
@@ -88,7 +88,7 @@ class Registry:
         """Return the definition of a job; raise UnknownJobError when there is none."""
         definition = self.jobs.get(name) if isinstance(name, str) else None
         if definition is None:
-            raise UnknownJobError.among("name", name, "the jobs defined here", self.jobs)
+            raise unknown("name", name, "the jobs defined here", self.jobs)
         return definition
 
     def runnable(self, name: str) -> JobDef:

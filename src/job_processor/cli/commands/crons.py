@@ -14,7 +14,7 @@ from job_processor.cli.app.options import AppOption, Db, Json, Prefix
 from job_processor.cli.app.output import console, plain, print_json, say
 from job_processor.cli.app.reading import read_text, read_yes
 from job_processor.cli.commands.resume import resume as resume_name
-from job_processor.errors import UnknownJobError
+from job_processor.errors import unknown
 
 if TYPE_CHECKING:
     from job_processor.crons.manage import CronInfo
@@ -172,5 +172,5 @@ async def _find(processor: JobProcessor, name: str) -> CronInfo:
     """Return a cron; raises UnknownJobError, with those that there are."""
     found = {cron.name: cron for cron in await processor.get_crons()}
     if name not in found:
-        raise UnknownJobError.among("NAME", name, "the crons of this database", found)
+        raise unknown("NAME", name, "the crons of this database", found)
     return found[name]
