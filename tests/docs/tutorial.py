@@ -172,5 +172,5 @@ def pattern(text: str) -> str:
 
 def normal(text: str) -> str:
     """Return text without what depends on the widths of columns, or on the speed of the machine."""
-    text = re.sub(r"─+", "─", re.sub(r" +", " ", text)).replace(" now ", " 0s ago ")
+    text = re.sub(r"─+", "─", re.sub(r" +", " ", text)).replace(" now ", " 0 s ago ")
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
