@@ -14,6 +14,9 @@ from typing import Any
 FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 """With which code is compiled."""
 
+_TURN = 0.2
+"""Seconds after which a loop that has nothing to do looks for a Ctrl-C."""
+
 
 class Evaluation:
     """A session: its names, and the loop in which each piece of code runs.
@@ -38,6 +41,7 @@ class Evaluation:
 
     async def _outcome(self, code: CodeType) -> BaseException | None:
         # Returned and not raised: the loop would lose its way by SystemExit.
+        awake = asyncio.create_task(_stay_awake())
         try:
             value = eval(code, self.names)  # noqa: S307  # what this is for
             if inspect.iscoroutine(value):
@@ -47,7 +51,15 @@ class Evaluation:
         except BaseException as error:  # noqa: BLE001  # the code of the user
             frames = error.__traceback__
             return error.with_traceback(frames.tb_next if frames is not None else None)
+        finally:
+            awake.cancel()
         return None
+
+
+async def _stay_awake() -> None:
+    """Let the loop turn now and then: a Ctrl-C just before it waits is noticed when it wakes."""
+    while True:  # noqa: ASYNC110  # a signal sets no event
+        await asyncio.sleep(_TURN)
 
 
 def run_script(evaluation: Evaluation, source: str, name: str) -> bool:
