@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from job_processor.cli.repl.evaluation import FLAGS, Evaluation
 from tests.cli import apps
 from tests.cli.conftest import Cli, Shell, Start
 
@@ -144,3 +145,17 @@ def test_what_it_cannot_start_with(cli: Cli) -> None:
     """An application that is none is bad input, as for all others."""
     cli("shell", "nothing_like_it:x").refused("APP: ", "no module 'nothing_like_it'")
     cli("shell", APP, "--prefix", "x").refused("--prefix: ", "of the application")
+
+
+@pytest.mark.timeout(30)
+def test_a_ctrl_c_that_wakes_nobody_is_heard() -> None:
+    """One that another thread takes, or that comes just before the loop waits, ends the line."""
+    source = (
+        "import asyncio, signal, threading\n"
+        "interrupt = lambda: signal.pthread_kill(threading.get_ident(), signal.SIGINT)\n"
+        "asyncio.get_running_loop().call_soon(threading.Thread(target=interrupt).start)\n"
+        "await asyncio.sleep(1000)\n"
+    )
+    code = compile(source, "<console>", "exec", flags=FLAGS)
+    with asyncio.Runner() as runner, pytest.raises(KeyboardInterrupt):
+        Evaluation(runner, {}).run(code)
