@@ -153,7 +153,7 @@ def test_a_ctrl_c_that_wakes_nobody_is_heard() -> None:
     source = (
         "import asyncio, signal, threading\n"
         "interrupt = lambda: signal.pthread_kill(threading.get_ident(), signal.SIGINT)\n"
-        "asyncio.get_running_loop().call_soon(threading.Thread(target=interrupt).start)\n"
+        "threading.Timer(0.5, interrupt).start()\n"  # the loop waits by then
         "await asyncio.sleep(1000)\n"
     )
     code = compile(source, "<console>", "exec", flags=FLAGS)
