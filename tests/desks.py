@@ -26,6 +26,7 @@ def verbs() -> set[str]:
         f"{name}.{verb}"
         for name, desk in DESKS.items()
         for verb, _ in inspect.getmembers(desk, inspect.iscoroutinefunction)
+        if not verb.startswith("_")
     }
 
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from job_processor.handlers.abort import AbortController, AbortReason, AbortSignal
     from job_processor.handlers.context import Context
     from job_processor.handlers.definitions import CronDef, CronOptions, JobDef, JobOptions
+    from job_processor.handlers.limits import Limit
     from job_processor.handlers.rates import Rate
     from job_processor.handlers.retries import RateLimited, Retry, RetryLater, Snooze
     from job_processor.jobs.actions import Acted
@@ -112,6 +113,7 @@ __all__ = [
     "JobTimeoutError",
     "Jobs",
     "LifespanError",
+    "Limit",
     "LogLine",
     "MigrationError",
     "MigrationReport",
@@ -154,6 +156,7 @@ _HOMES = {  # all others are errors
     "handlers.abort": "AbortController AbortReason AbortSignal",
     "handlers.context": "Context",
     "handlers.definitions": "CronDef CronOptions JobDef JobOptions",
+    "handlers.limits": "Limit",
     "handlers.rates": "Rate",
     "handlers.retries": "RateLimited Retry RetryLater Snooze",
     "jobs.actions": "Acted",

@@ -62,8 +62,10 @@ def _of_few(job: Job | JobSummary) -> dict[str, Any]:
         fields["attempt"] = job.attempt
     if job.priority > 0:
         fields["priority"] = job.priority
-    if isinstance(job, JobSummary) and job.is_cut:
-        fields["cut"] = True
+    if job.lane is not None:
+        fields["lane"] = job.lane
+    if job.waits_for is not None:
+        fields["waits_for"] = job.waits_for
     return fields | _told_json(job)
 
 

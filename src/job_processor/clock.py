@@ -14,6 +14,8 @@ from functools import lru_cache
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_MOMENT = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """The last second that a datetime can tell."""
+FAR = datetime(9999, 12, 31, tzinfo=UTC)
+"""Where the stored `scheduled_for` of a job stands that no plain claim is to meet."""
 
 
 @lru_cache(maxsize=1024)  # jobs that come together share their times

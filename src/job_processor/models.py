@@ -11,7 +11,17 @@ from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
 from types import GenericAlias
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    NamedTuple,
+    TypeAlias,
+    TypeVar,
+    overload,
+)
 
 from bson import ObjectId
 
@@ -64,6 +74,27 @@ TRANSITIONS: frozenset[tuple[JobStatus | None, JobStatus]] = frozenset(
 ATTEMPTS_KEPT = 20
 
 JobType = Literal["simple", "cron_task"]
+OnFailure = Literal["continue", "stop"]
+"""What follows in an ordered lane when a job of it ends errored: the next one, or none."""
+
+
+class Lane(NamedTuple):
+    """What a job shares a limit with, and whether its jobs run one after the other."""
+
+    name: str
+    ordered: OnFailure | None = None
+
+
+FOR_A_SLOT = "slot"
+WAITS_FOR: dict[str, str] = {FOR_A_SLOT: "a slot of {lane}"}
+"""The reasons why jobs are parked, and what that is in words."""
+
+
+def waits_for(parked: str | None, lane: str | None) -> str | None:
+    """Return in words what a job is parked for; None for one that is not."""
+    return None if parked is None else WAITS_FOR.get(parked, parked).format(lane=lane)
+
+
 SkipReason = Literal["noConcurrent_conflict", "other"]
 OnConflict = Literal["return", "skip", "replace", "error"]
 """What follows when the unique key of a new job is held."""
@@ -184,6 +215,22 @@ class BaseJob:
     """The run that saved a state last: its `updated_at`, the moment of its claim."""
     steps: tuple[Step, ...] = ()
     """The steps of its handler that are done, and its sleeps, in the order of their ends."""
+    lane: str | None = None
+    """What it shares a limit with, such as `sync:tenant-42`; None: nothing limits it."""
+    slot: str | None = None
+    """The place that it has in its lane, or had when it ended; None while it waits for one."""
+    ordered: OnFailure | None = None
+    """What follows in its lane when it fails, where the jobs of that run one after the other."""
+    parked: str | None = None
+    """Why it does not start though its time may have come, a word of `WAITS_FOR`; None: it may."""
+
+    @property
+    def waits_for(self) -> str | None:
+        """What it waits for besides its time, in words; None: nothing.
+
+        Such as "a slot of sync:tenant-42".
+        """
+        return waits_for(self.parked, self.lane)
 
     @property
     def progress(self) -> Progress | None:
@@ -339,6 +386,8 @@ class WorkerInfo:
     started_at: datetime | None = None
     memory: int | None = None
     """Bytes of its process in memory at its last heartbeat, where the system tells."""
+    limits: tuple[str, ...] = ()
+    """Those of its names whose jobs have a limit by its definitions."""
     clock_ahead: float | None = None
     """Seconds by which its clock is ahead of the database's (behind it, if negative), where that is
     worth a word. Not kept by SQLite, where the clock of each process is the database's."""

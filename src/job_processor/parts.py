@@ -15,6 +15,7 @@ from job_processor.handlers.resources import Lifespan
 from job_processor.hooks import Scopes, Stamps
 from job_processor.settings import Settings
 from job_processor.store import Store
+from job_processor.store.lanes import LimitBook
 from job_processor.store.searches import Searches
 
 
@@ -50,6 +51,13 @@ class Parts:
     """Opens what the handlers of a process share."""
     onlooker: Onlooker | None = None
     """Who warns of jobs that somebody else will take; None where there can be nobody else."""
+
+    def __post_init__(self) -> None:
+        """Let the store know the limits that are defined here."""
+        registry = self.registry
+        self.store.lanes.book = LimitBook(
+            lambda: registry.limits, lambda: {*registry.jobs, *registry.crons}, self.clock.now
+        )
 
     @property
     def history_days(self) -> float:

@@ -430,6 +430,7 @@ class JobProcessor:
         unique_key: str | None = None,
         on_conflict: OnConflict | None = None,
         unique_for: Duration | None = None,
+        limit_key: str | float | None = None,
         session: Any = None,
     ) -> SimpleJob:
         """Store a job to run at `scheduled_for` (aware datetime, timedelta from now, None: now).
@@ -446,6 +447,7 @@ class JobProcessor:
             the one that holds it if that is pending, and if it runs or is paused this one is stored
             beside it; `error`: JobConflictError.
         unique_for: seconds from now during which the key is held, whatever becomes of the job.
+        limit_key: the key of its limit, where the payload does not hold it: a text or a number.
         session: of a transaction, which then decides whether there is a job: an
             `AsyncClientSession` of the client that the database is of, or a `sqlite3` or
             `aiosqlite` connection to the same file. A conflict in it is an error.
@@ -464,6 +466,7 @@ class JobProcessor:
             unique_key,
             on_conflict,
             unique_for,
+            limit_key,
         )
         return await intake.schedule(parts, request, session)
 

@@ -60,6 +60,7 @@ class JobClient:
         unique_key: str | None = None,
         on_conflict: OnConflict | None = None,
         unique_for: Duration | None = None,
+        limit_key: str | float | None = None,
     ) -> SimpleJob:
         """Store a job, as `JobProcessor.schedule_job` does; return it as it is in the database."""
         request = JobRequest(
@@ -71,6 +72,7 @@ class JobClient:
             unique_key,
             on_conflict,
             unique_for,
+            limit_key,
         )
         return self._call(lambda processor: schedule(ready_parts_of(processor), request))
 

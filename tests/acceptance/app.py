@@ -31,6 +31,7 @@ from job_processor import (
     Job,
     JobDef,
     JobProcessor,
+    Limit,
     Rate,
     Retry,
     SimpleJob,
@@ -49,6 +50,9 @@ OPTIONS: dict[str, Any] = {
     "kill_grace": 0.5,
     **json.loads(os.environ.get("ACCEPTANCE_OPTIONS", "{}")),
 }
+
+
+_AGAIN = Retry(max_attempts=50, delay=0.05)
 
 
 def note(what: str, job: Job, **more: object) -> None:
@@ -191,6 +195,8 @@ def make() -> JobProcessor:
         "locks": JobDef(locks, resumable=True, on_job_exited=exited),
         "poison": JobDef(poison, resumable=True, on_job_exited=exited),
         "exclusive": JobDef(work, exclusive=True, on_job_exited=exited),
+        "limited": JobDef(work, limit=Limit(2, key="key"), retry=_AGAIN),
+        "in_order": JobDef(work, limit=Limit(1, key="key", ordered=True), retry=_AGAIN),
     }
     processor = JobProcessor(
         db=os.environ.get("ACCEPTANCE_DB", "sqlite://"),

@@ -60,6 +60,8 @@ async def shared_url(mongo_db_url: str) -> str:
         ({"jobs": {"a": JobDef(nothing, retry=Retry())}}, "retry of 'a'"),
         ({"crons": {"a": CronDef("@daily", nothing, retry=3)}}, "retry of 'a'"),
         ({"jobs": {"a": JobDef(tells)}}, "handler of 'a'"),
+        ({"jobs": {"a": JobDef(nothing, limit=3)}}, "limit of 'a'"),
+        ({"crons": {"a": CronDef("@daily", nothing, limit=1)}}, "limit of 'a'"),
     ],
 )
 async def test_a_definition_is_refused_at_setup(

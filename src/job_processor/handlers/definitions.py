@@ -15,6 +15,7 @@ from job_processor.errors import DefinitionError, InvalidArgumentError, how_to_i
 from job_processor.handlers.around import Around
 from job_processor.handlers.binding import BoundHandler, Door, bind_handler
 from job_processor.handlers.callables import is_generator
+from job_processor.handlers.limits import Limit, as_limit
 from job_processor.handlers.rates import Rate, as_rate
 from job_processor.handlers.resources import asking, check_manager
 from job_processor.handlers.retries import Retry, as_retry
@@ -42,6 +43,7 @@ class JobOptions(TypedDict, total=False):
     max_runtime: Duration | None
     around: Around | None
     rate: Rate | str | None
+    limit: Limit | int | None
 
 
 class CronOptions(JobOptions, total=False):
@@ -92,6 +94,7 @@ class JobDef:
     around: returns for a job a context manager that is entered around each run of the handler, such
         as a function with `@asynccontextmanager`. A plain one is entered in the handler's thread.
     rate: how many may start in a time, of all workers together: `"100/m"`, or a `Rate`.
+    limit: how many may run at a time: a number for all of this name, or a `Limit`.
 
     Raises DefinitionError when one of these cannot work.
     """
@@ -111,6 +114,7 @@ class JobDef:
     max_runtime: Duration | None = None
     around: Around | None = None
     rate: Rate | str | None = None
+    limit: Limit | int | None = None
     bound: BoundHandler = field(init=False, repr=False, compare=False)
     retries: Retry | None = field(init=False, repr=False, compare=False)
     """What `retry` means."""
@@ -122,6 +126,8 @@ class JobDef:
     """Those of `arounds`, and `on_job_exited`, that take the resources, too."""
     rate_limit: Rate | None = field(init=False, repr=False, compare=False)
     """What `rate` means."""
+    limited: Limit | None = field(init=False, repr=False, compare=False)
+    """What `limit` means."""
     given: frozenset[str] = field(init=False, repr=False, compare=False)
     """The names of what was said, which no default of the processor replaces."""
 
@@ -145,7 +151,7 @@ class CronDef:
     misfire: what follows missed occurrences: `once` runs the standing one, `skip` settles it as
         skipped, `all` adds the others, at most 100.
     on_job_exited, resumable, max_runtime_in_minutes, tag, exclusive, retry, discard_result,
-        executor, max_runtime, around, rate: as a job's.
+        executor, max_runtime, around, rate, limit: as a job's; its occurrences have no key.
 
     Raises DefinitionError when one of these cannot work.
     """
@@ -169,6 +175,7 @@ class CronDef:
     max_runtime: Duration | None = None
     around: Around | None = None
     rate: Rate | str | None = None
+    limit: Limit | int | None = None
     bound: BoundHandler = field(init=False, repr=False, compare=False)
     retries: Retry | None = field(init=False, repr=False, compare=False)
     """What `retry` means."""
@@ -180,6 +187,8 @@ class CronDef:
     """Those of `arounds`, and `on_job_exited`, that take the resources, too."""
     rate_limit: Rate | None = field(init=False, repr=False, compare=False)
     """What `rate` means."""
+    limited: Limit | None = field(init=False, repr=False, compare=False)
+    """What `limit` means."""
     margin_seconds: float = field(init=False, repr=False, compare=False)
     """What `checkin_margin` means."""
     given: frozenset[str] = field(init=False, repr=False, compare=False)
@@ -263,6 +272,9 @@ def check_common(definition: Definition) -> None:
         object.__setattr__(definition, "limit_seconds", _limit(definition))
     with as_definition_error():
         object.__setattr__(definition, "rate_limit", as_rate(definition.rate))
+    with as_definition_error():
+        object.__setattr__(definition, "limited", as_limit(definition.limit))
+    _check_limit(definition)
     check_manager("around", definition.around, "job")
     arounds = () if definition.around is None else (definition.around,)
     object.__setattr__(definition, "arounds", arounds)
@@ -278,6 +290,25 @@ def _limit(definition: Definition) -> float | None:
     if minutes is not None:
         return 60 * duration("max_runtime_in_minutes", minutes, "minutes")
     return None if limit is None else duration("max_runtime", limit)
+
+
+def _check_limit(definition: Definition) -> None:
+    """Check that a limit has a key only where there is one to be had."""
+    key = None if definition.limited is None else definition.limited.key
+    if key is None:
+        return
+    if isinstance(definition, CronDef):
+        allowed = "an occurrence has no payload, so no key; write limit=1, or give a group"
+        raise DefinitionError("limit", definition.limit, allowed)
+    fields = definition.bound.fields
+    if isinstance(key, str) and fields is not None and definition.handler is not None:
+        known = fields.parameters
+        if fields.is_open:
+            return
+        if key.partition(".")[0] not in known and key not in known:
+            told = ", ".join(map(repr, known))
+            allowed = f"the handler has no such field; allowed is one of its fields: {told}"
+            raise DefinitionError("key", key, allowed)
 
 
 def _check_executor(definition: Definition) -> None:

@@ -31,7 +31,10 @@ _ELSEWHERE = {
     "limiter": "rate",
     "throttle": "rate",
     "throttling": "rate",
-    "concurrency": "exclusive",
+    "concurrency": "limit",
+    "max_concurrency": "limit",
+    "concurrency_limit": "limit",
+    "max_running": "limit",
     "lock": "exclusive",
 }
 """What other packages call it."""
@@ -43,6 +46,7 @@ _WRITTEN = {
     "discard_result": "discard_result=True",
     "exclusive": "exclusive=True",
     "rate": 'rate="100/m"',
+    "limit": "limit=3",
 }
 _NO_OPTIONS = {
     "bind": "a parameter named job or context gets the job, with its attempt",

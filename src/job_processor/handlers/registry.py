@@ -9,6 +9,7 @@ from dataclasses import replace
 from job_processor.errors import DefinitionError, InvalidArgumentError, UnknownJobError, unknown
 from job_processor.handlers.defaults import Defaults
 from job_processor.handlers.definitions import CronDef, Definition, JobDef, as_definition_error
+from job_processor.handlers.limits import Limit
 from job_processor.handlers.rates import Rate
 from job_processor.settings import check_name
 
@@ -34,6 +35,7 @@ class Registry:
         """False where nothing is to wait for its rate: in tests of handlers."""
         self._rates: Mapping[str, tuple[Rate, tuple[str, ...]]] | None = None
         self._served: dict[tuple[str, ...] | None, tuple[str, ...]] = {}
+        self._limits: dict[str, int] = {}
         for argument, given in (("jobs", jobs), ("crons", crons)):
             if not isinstance(given, Mapping):
                 raise InvalidArgumentError(
@@ -58,6 +60,7 @@ class Registry:
         self._check_new(name, definition, self.jobs.get(name))
         whole = self.defaults.applied_to(definition)
         self._check_rate(name, whole)
+        self._take_limit(name, whole)
         self.jobs[name] = whole
 
     def add_cron(self, name: str, definition: CronDef) -> None:
@@ -67,6 +70,7 @@ class Registry:
         self._check_new(name, definition, self.crons.get(name))
         whole = self.defaults.applied_to(definition)
         self._check_rate(name, whole)
+        self._take_limit(name, whole)
         self.crons[name] = whole
 
     @property
@@ -123,6 +127,23 @@ class Registry:
             self._served[tags] = names
         return names
 
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """The amount of each group that has a limit wherever it runs, a name being one, too."""
+        return self._limits
+
+    def limited(self, name: str) -> Limit | None:
+        """Return the limit of a name that holds wherever it runs, None when it has none."""
+        definition = self.jobs.get(name) or self.crons.get(name)
+        limit = None if definition is None else definition.limited
+        return None if limit is None or limit.per == "worker" else limit
+
+    def per_worker(self, name: str) -> tuple[str, int] | None:
+        """Return the group of a name of which each worker runs so many, and how many."""
+        definition = self.jobs.get(name) or self.crons.get(name)
+        limit = None if definition is None else definition.limited
+        return (limit.group or name, limit.amount) if limit and limit.per == "worker" else None
+
     def unknown_tags(self, tags: tuple[str, ...]) -> list[str]:
         """Return those of `tags` that no definition has."""
         known = self.tags
@@ -149,6 +170,24 @@ class Registry:
                     f"{other!r}, which shares the rate of {group!r}, has {theirs!r}; write one "
                     "rate = Rate(…), and rate=rate for both",
                 )
+
+    def _take_limit(self, name: str, definition: Definition) -> None:
+        """Note the limit of a definition; raises DefinitionError where its group has another."""
+        limit = definition.limited
+        if limit is None or limit.per == "worker":
+            return
+        group = limit.group or name
+        others = [each for each in (*self.jobs, *self.crons) if each != name]
+        for other in others:
+            of_other = self.limited(other)
+            if of_other is None or (of_other.group or other) != group:
+                continue
+            if (of_other.amount, of_other.order) != (limit.amount, limit.order):
+                allowed = (
+                    f"{other!r} has {of_other} of the same group; allowed is the same for both"
+                )
+                raise DefinitionError("limit", definition.limit, allowed)
+        self._limits[group] = limit.amount
 
     def _check_new(self, name: str, new: Definition, old: Definition | None) -> None:
         with as_definition_error():

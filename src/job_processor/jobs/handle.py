@@ -54,6 +54,7 @@ class ScheduleOptions(TypedDict, total=False):
     unique_key: str | None
     on_conflict: OnConflict | None
     unique_for: Duration | None
+    limit_key: str | float | None
     session: Any
 
 
@@ -97,7 +98,7 @@ class JobHandle(Generic[P, R_co]):
         """Return this job with options for what is scheduled by it: `send.options(priority=3)`.
 
         They are those of `schedule_job`: scheduled_for, priority, expires_at, unique_key,
-        on_conflict, unique_for, session. Raises InvalidArgumentError for others.
+        on_conflict, unique_for, limit_key, session. Raises InvalidArgumentError for others.
         """
         for name in options:
             if name not in ScheduleOptions.__annotations__:
@@ -239,6 +240,7 @@ class PayloadHandle(JobHandle[..., R_co], Generic[T, R_co]):
         unique_key: str | None = None,
         on_conflict: OnConflict | None = None,
         unique_for: Duration | None = None,
+        limit_key: str | float | None = None,
         session: Any = None,
     ) -> TypedJob[R_co]:
         """Do as `schedule_job` does, with a payload of the class that the handler names."""
@@ -252,6 +254,7 @@ class PayloadHandle(JobHandle[..., R_co], Generic[T, R_co]):
             unique_key,
             on_conflict,
             unique_for,
+            limit_key,
         )
         if self._options:
             request = self._with_options(request)
@@ -283,6 +286,7 @@ class PlainJobHandle(PayloadHandle[Payload, R_co], Generic[R_co]):
         unique_key: str | None = None,
         on_conflict: OnConflict | None = None,
         unique_for: Duration | None = None,
+        limit_key: str | float | None = None,
         session: Any = None,
     ) -> TypedJob[R_co]:
         """Do as `schedule_job` does."""
@@ -294,6 +298,7 @@ class PlainJobHandle(PayloadHandle[Payload, R_co], Generic[R_co]):
             unique_key=unique_key,
             on_conflict=on_conflict,
             unique_for=unique_for,
+            limit_key=limit_key,
             session=session,
         )
 

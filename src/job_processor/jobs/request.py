@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias, get_args
 
@@ -34,6 +34,7 @@ class JobRequest:
     unique_key: str | None = None
     on_conflict: OnConflict | None = None
     unique_for: Duration | None = None
+    limit_key: str | float | None = None
 
 
 ShortRequest: TypeAlias = str | tuple[str] | tuple[str, Payload] | tuple[str, Payload, When]
@@ -85,7 +86,24 @@ def make_job(parts: Parts, request: JobRequest) -> SimpleJob:
         if request.unique_for is not None:
             _check_history(duration("unique_for", request.unique_for), parts.history_days)
         options["unique_key"] = request.unique_key
+    if definition.limited is not None or request.limit_key is not None:
+        return _in_lane(request, definition, _job(request, definition, now, moment, **options))
     return _job(request, definition, now, moment, **options)
+
+
+def _in_lane(request: JobRequest, definition: JobDef, job: SimpleJob) -> SimpleJob:
+    """Return a job in the lane that its limit has for it."""
+    limit = definition.limited
+    if limit is None or limit.per == "worker":
+        if request.limit_key is None:
+            return job
+        allowed = (
+            f"{request.name!r} has no limit that a key could be of; write "
+            "@processor.job(limit=Limit(5)), or leave it out"
+        )
+        raise InvalidArgumentError("limit_key", request.limit_key, allowed)
+    lane = limit.lane_of(request.name, job.payload, request.limit_key)
+    return job if lane is None else replace(job, lane=lane.name, ordered=lane.ordered)
 
 
 def make_running_job(parts: Parts, request: JobRequest, worker_id: ObjectId) -> SimpleJob:

@@ -50,6 +50,7 @@ def query_of(
     created_to: datetime | None = None,
     error: str | None = None,
     payload: Mapping[str, Any] | None = None,
+    lane: str | None = None,
     up_to: ObjectId | str | None = None,
 ) -> JobQuery:
     """Return a query without page and limit; raises InvalidArgumentError."""
@@ -65,6 +66,7 @@ def query_of(
         after=_lowest(_bound("created_to", created_to), _behind(up_to)),
         error=_text("error", error),
         payload=_field(payload),
+        lane=_text("lane", lane),
     )
 
 

@@ -26,6 +26,8 @@ def check_definition(store: Store, name: str, definition: Definition) -> None:
         return
     if definition.retries is not None:
         refuse(f"retry of {name!r}", definition.retry, "retry")
+    if definition.limited is not None and definition.limited.per != "worker":
+        refuse(f"limit of {name!r}", definition.limit, "limit")
     if definition.bound.wants_context:
         refuse(f"handler of {name!r}", definition.handler, "context")
 

@@ -297,6 +297,15 @@ async def _sharing(parts: Parts, registrations: Registrations) -> list[Finding]:
     living = len(migration.living_node_workers(registrations))
     text = f"shared: {living} of its workers live, and its validator refuses fields beyond its own"
     findings = [Finding("Node package", "ok", text)]
+    lanes = await store.lanes.waiting("", STATUS_LIMIT)
+    if lanes:
+        more = " or more" if len(lanes) == STATUS_LIMIT else ""
+        text = (
+            f"jobs wait in {len(lanes)}{more} lanes, such as {lanes[0]!r}: its workers never run "
+            "them, and beside it no limit can be kept, so the workers of ours take them out of "
+            "their lanes and run them without"
+        )
+        findings.append(Finding("limits", "warning", text))
     for name, definition in registry:
         with _as_findings(f"{_kind(definition)} {name!r}", findings):
             check_definition(store, name, definition)

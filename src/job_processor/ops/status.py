@@ -65,13 +65,24 @@ async def get_healthcheck(store: Store, redaction: Redaction | None = None) -> d
 
 
 async def count_waiting(store: Store) -> dict[str, int]:
-    """Return how many jobs are to run by name, each count exact up to `COUNT_CAP`."""
+    """Return how many jobs are to run by name, each count exact up to `COUNT_CAP`.
+
+    Those that are parked are not among them: see `count_parked`.
+    """
     left_out = await dormant_crons(store)
     names = [key for key in await store.history.names(STATUS_NAMES) if key[1] not in left_out]
     waiting = dict.fromkeys((name for _, name in names), 0)
     for each in await store.history.count(names, COUNT_CAP, WAITING):
         waiting[each.name] += each.count
+    for name, parked in (await store.lanes.parked(list(waiting), COUNT_CAP)).items():
+        waiting[name] = max(waiting[name] - parked, 0)  # another worker would not help them
     return waiting
+
+
+async def count_parked(store: Store) -> dict[str, int]:
+    """Return how many jobs are parked by name, each count exact up to `COUNT_CAP`."""
+    names = {name for _, name in await store.history.names(STATUS_NAMES)}
+    return await store.lanes.parked(sorted(names), COUNT_CAP)
 
 
 async def get_vitals(store: Store) -> Vitals:
@@ -110,11 +121,17 @@ async def _job_groups(
     store: Store, names: list[str], redaction: Redaction | None
 ) -> list[dict[str, Any]]:
     counts = await _counts(store, "simple", names)
+    parked = await store.lanes.parked(names, COUNT_CAP)
     latest = await store.history.latest(
         [("simple", name) for name in names], STATUS_TASKS, redaction
     )
     return [
-        {"name": name, "counts": counts.get(name, {}), "tasks": [job_json(job) for job in jobs]}
+        {
+            "name": name,
+            "counts": counts.get(name, {}),
+            "parked": parked.get(name, 0),
+            "tasks": [job_json(job) for job in jobs],
+        }
         for name, jobs in zip(names, latest, strict=True)
     ]
 

@@ -13,8 +13,9 @@ frame, the function of its name with an underscore in front.
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
@@ -22,6 +23,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from bson import ObjectId
 
+from job_processor.errors import StoreError
+from job_processor.handlers.lanes import has_key
 from job_processor.models import (
     Cron,
     Job,
@@ -37,6 +40,7 @@ from job_processor.models import (
 )
 from job_processor.redaction import Redaction
 from job_processor.store.hints import NOTHING, EndListener, Hint, HintListener, Tell, told
+from job_processor.store.lanes import LaneClaim, LimitBook, Taken, freed_by
 from job_processor.store.rates import LaneState, Pace, Reservation
 from job_processor.store.requests import Claim, JobQuery, NameCount, Settlement, Verdict
 from job_processor.store.rollups import Rollup
@@ -44,6 +48,8 @@ from job_processor.store.summaries import JobSummary
 
 if TYPE_CHECKING:
     from job_processor.store.node import NodeSide
+
+_logger = logging.getLogger("job_processor")
 
 Setting: TypeAlias = Mapping[str, Any]
 """A document of the settings: plain values, without its key."""
@@ -119,8 +125,22 @@ class Desk:
         ids.
     """
 
+    lanes: Lanes | None = None
+    """Where a slot is handed over that something done here has freed."""
+
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
+
+    async def _pass_on(self, freed: Iterable[str | None]) -> None:
+        """Hand over what is free in these lanes; None stands for no lane."""
+        if self.lanes is not None and (lanes := {lane for lane in freed if lane is not None}):
+            await self.lanes.hand_over(lanes)
+
+    async def _holding(self, job_ids: Collection[ObjectId]) -> dict[ObjectId, str]:
+        """Return the lanes of those of these jobs that have a slot; none where nobody has."""
+        if self.lanes is None or not self.lanes.book or not job_ids:
+            return {}
+        return await self.lanes.holding(job_ids)
 
 
 class Intake(Desk, ABC):
@@ -184,6 +204,7 @@ class Intake(Desk, ABC):
         replaced = await self._replace(holder, job)
         if replaced is not None:
             self._tell(Hint.WORK, None)
+            await self._pass_on([freed_by(holder, replaced)])
         return replaced
 
     @abstractmethod
@@ -255,6 +276,10 @@ class Runs(Desk, ABC):
         if len(verdict.won) < len(settlements):
             won = [each for each in settlements if each.job.id in verdict.won]
         self._tell(*told((each.job.id, each.outcome.status) for each in won))
+        if self.lanes is not None and self.lanes.book:
+            await self._pass_on(
+                freed_by(each.job, each.written()) for each in won if each.job.id in verdict.won
+            )
         return verdict
 
     @abstractmethod
@@ -343,6 +368,7 @@ class Kills(Desk, ABC):
         killed = await self._kill_waiting(job_id, now)
         if killed is not None:
             self._tell(Hint.SETTLED, [job_id])
+            await self._pass_on([killed.lane if killed.slot is not None else None])
         return killed
 
     @abstractmethod
@@ -503,7 +529,12 @@ class History(Desk, ABC):
 
     async def delete(self, job_ids: Collection[ObjectId]) -> set[ObjectId]:
         """Present and not running → absent; return which are gone now and were there."""
-        return await self._delete(job_ids) if job_ids else set()
+        if not job_ids:
+            return set()
+        holding = await self._holding(job_ids)
+        gone = await self._delete(job_ids)
+        await self._pass_on(lane for job_id, lane in holding.items() if job_id in gone)
+        return gone
 
     @abstractmethod
     def _delete(self, job_ids: Collection[ObjectId]) -> Awaitable[set[ObjectId]]: ...
@@ -515,6 +546,156 @@ class History(Desk, ABC):
         Not what the database removes by itself (`Abilities.history_days`). Also drops the kill
         requests of jobs that are settled or gone, and rollups that are too old.
         """
+
+
+class Lanes(Desk, ABC):
+    """Jobs that wait for a slot of their lane, or are parked for another reason.
+
+    Whoever frees a slot writes that first and then looks for whom it is; whoever finds none parks
+    the job first and then looks whether one is free. So of two that race, one sees the other.
+    """
+
+    def __init__(self, tell: Tell) -> None:
+        super().__init__(tell)
+        self.book = LimitBook()
+        """The limits, as this process knows them."""
+
+    async def claim(self, claim: LaneClaim) -> Taken:
+        """In line, due, of these names → running under the worker, with a slot of their lane.
+
+        Where there is a limit. In an ordered lane it is the lane's next that runs, and not whoever
+        met the free slot. What finds a lane of a key full is parked, with others that wait there;
+        of a lane without a key it is left where it stands. After a lost reply the claimed runs
+        stand under the worker's id: see `Runs.of_worker`.
+        """
+        if not claim.names or claim.limit < 1:
+            return Taken([], blocked=False)
+        return await self._claim(claim)
+
+    @abstractmethod
+    def _claim(self, claim: LaneClaim) -> Awaitable[Taken]: ...
+
+    async def hand_over(self, lanes: Collection[str]) -> int:
+        """Waiting, the next of its lane → admitted: with a slot, in line, from now on.
+
+        As many as are free in each of the lanes; returns how many. A lane whose limit nobody knows
+        here is left to the sweep, as it is when this fails: the write that freed the slot holds.
+        """
+        known = {lane: amount for lane in lanes if (amount := self.book.amount(lane)) is not None}
+        known = {lane: amount for lane, amount in known.items() if has_key(lane)}
+        if not known:
+            return 0
+        try:
+            admitted = await self._hand_over(known, self.book.names(), self.book.now())
+        except StoreError as error:
+            _logger.warning("lanes: %s; what waits there is found by the next sweep", error)
+            return 0
+        if admitted:
+            self._tell(Hint.WORK, None)
+        return admitted
+
+    @abstractmethod
+    def _hand_over(
+        self, lanes: Mapping[str, int], names: Collection[str], now: datetime
+    ) -> Awaitable[int]:
+        """Admit the next of each lane, as far as its limit allows, of these names.
+
+        In an ordered lane whose next is of no such name nobody is admitted.
+        """
+
+    async def park(self, job_ids: Collection[ObjectId], reason: str, now: datetime) -> int:
+        """Pending without a slot, in line or in no lane → parked for `reason`; return how many.
+
+        One that is parked already keeps its reason. Repeating is harmless.
+        """
+        return await self._park(job_ids, reason, now) if job_ids else 0
+
+    @abstractmethod
+    def _park(
+        self, job_ids: Collection[ObjectId], reason: str, now: datetime
+    ) -> Awaitable[int]: ...
+
+    async def release(
+        self, job_ids: Collection[ObjectId], now: datetime, at: datetime | None = None
+    ) -> int:
+        """Parked → in the line of its lane, or as any job where it has none; return how many.
+
+        It stands there at `at`, or at its own time. Repeating is harmless.
+        """
+        released = await self._release(job_ids, now, at) if job_ids else 0
+        if released:
+            self._tell(Hint.WORK, None)
+        return released
+
+    @abstractmethod
+    def _release(
+        self, job_ids: Collection[ObjectId], now: datetime, at: datetime | None
+    ) -> Awaitable[int]: ...
+
+    async def withdraw(
+        self, lanes: Collection[str], before: datetime, names: Collection[str]
+    ) -> int:
+        """Admitted before a time and of none of these names → parked; return how many.
+
+        For jobs that nobody claims: their slots are for others. An ordered lane stays as it is.
+        """
+        return await self._withdraw(lanes, before, names) if lanes else 0
+
+    @abstractmethod
+    def _withdraw(
+        self, lanes: Collection[str], before: datetime, names: Collection[str]
+    ) -> Awaitable[int]: ...
+
+    async def dissolve(self, lanes: Collection[str], names: Collection[str], limit: int) -> int:
+        """Waiting in these lanes, of these names → in none, at most `limit`; return how many.
+
+        For names whose limit is no more.
+        """
+        asked = bool(lanes and names) and limit > 0
+        dissolved = await self._dissolve(lanes, names, limit) if asked else 0
+        if dissolved:
+            self._tell(Hint.WORK, None)
+        return dissolved
+
+    @abstractmethod
+    def _dissolve(
+        self, lanes: Collection[str], names: Collection[str], limit: int
+    ) -> Awaitable[int]: ...
+
+    async def waiting(self, after: str, limit: int) -> list[str]:
+        """Return the lanes in which anything waits, by name, behind one, at most `limit`."""
+        return await self._waiting(after, limit) if limit > 0 else []
+
+    @abstractmethod
+    def _waiting(self, after: str, limit: int) -> Awaitable[list[str]]: ...
+
+    async def parked(self, names: Collection[str], cap: int) -> dict[str, int]:
+        """Count the parked jobs of each name, for whatever reason, each count exact up to `cap`.
+
+        What is 0 is left out.
+        """
+        return await self._parked(names, cap) if names else {}
+
+    @abstractmethod
+    def _parked(self, names: Collection[str], cap: int) -> Awaitable[dict[str, int]]: ...
+
+    @abstractmethod
+    async def holding(self, job_ids: Collection[ObjectId]) -> dict[ObjectId, str]:
+        """Return the lanes of those of these jobs that have a slot."""
+
+    async def next_ready(
+        self, names: Collection[str], after: datetime | None = None
+    ) -> datetime | None:
+        """Return when the first job of these names is ready that is in line; None: none is.
+
+        after: only what is ready later than that counts.
+        """
+        return await self._next_ready(names, after) if names else None
+
+    @abstractmethod
+    def _next_ready(
+        self, names: Collection[str], after: datetime | None
+    ) -> Awaitable[datetime | None]: ...
 
 
 class Workers(Desk, ABC):
@@ -725,6 +906,7 @@ class Store(ABC):
     settings: Settings
     rollups: Rollups
     rates: Rates
+    lanes: Lanes
 
     @property
     @abstractmethod

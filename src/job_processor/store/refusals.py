@@ -13,6 +13,7 @@ from job_processor.errors import SharedDatabaseError
 from job_processor.models import SimpleJob
 
 _FIELDS = {
+    "limit": "lane, slots",
     "retry": "attempt, attempts",
     "context": "notes, state, steps",
     "step": "steps",
@@ -44,6 +45,8 @@ def kept_beside_node(job: SimpleJob) -> SimpleJob:
         refuse("priority", job.priority, "priority")
     if job.expires_at is not None:
         refuse("expires_at", job.expires_at, "expires_at")
+    if job.lane is not None:
+        refuse("limit", job.lane, "limit")
     if job.unique_key is not None:
         refuse("unique_key", job.unique_key, "unique_key")
     return job if job.traceparent is None else replace(job, traceparent=None)

@@ -11,13 +11,16 @@ from bson import ObjectId
 
 from job_processor.models import (
     ATTEMPTS_KEPT,
+    FOR_A_SLOT,
     SETTLED,
+    WAITING,
     Attempt,
     Crash,
     CronTask,
     Job,
     JobStatus,
     JobType,
+    Lane,
     Notes,
     Output,
     SimpleJob,
@@ -67,6 +70,8 @@ class JobQuery:
     """Only with this text in its error, whatever the case."""
     payload: tuple[tuple[str, ...], str] | None = None
     """Only with this value, as text, at this path of its payload."""
+    lane: str | None = None
+    """Only of this lane."""
 
     max_bytes: int | None = None
     """No more jobs than have so many bytes together, but one at least; None: whatever they have."""
@@ -103,6 +108,8 @@ class Outcome:
     """True where notes and saved state are removed, to make room for the rest."""
     hold: float | None = None
     """Seconds for which nothing that shares its rate is to start; None: as its rate says."""
+    lane: Lane | None = None
+    """The lane in which it is to wait from now on; None leaves it where it is."""
 
 
 def skipped(
@@ -116,10 +123,15 @@ def skipped(
 def replaced_by(holder: SimpleJob, job: SimpleJob) -> SimpleJob:
     """Return what a waiting job becomes when another one takes its place, and its key.
 
-    It is `job` under the id of `holder`: attempts, log, state and start of earlier runs go.
+    It is `job` under the id of `holder`: attempts, log, state and start of earlier runs go. What it
+    is parked for stays, unless it is a slot of another lane, or of one for which it is too early.
     """
+    parked = holder.parked
+    if parked == FOR_A_SLOT and (job.lane != holder.lane or job.scheduled_for > job.updated_at):
+        parked = None
     return replace(
         job,
+        parked=parked,
         id=holder.id,
         created_at=holder.created_at,
         updated_at=max(holder.updated_at, job.updated_at),
@@ -173,7 +185,18 @@ class Settlement:
             changes["notes"] = None
         if not outcome.started:
             changes["started_at"] = None
+        if outcome.lane is not None or job.slot is not None:
+            changes |= self._of_lane()
         return make(type(job), {**job.__dict__, **changes})
+
+    def _of_lane(self) -> dict[str, Any]:
+        """Return what changes of its lane, and of its slot."""
+        lane, changes = self.outcome.lane, dict[str, Any]()
+        if lane is not None:
+            changes |= {"lane": lane.name, "ordered": lane.ordered}
+        if self.outcome.status in WAITING and self.job.ordered is None:
+            changes["slot"] = None  # in one with an order nothing overtakes it
+        return changes
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from job_processor.models import (
     Progress,
     SimpleJob,
     SkipMetadata,
+    waits_for,
 )
 from job_processor.redaction import REDACTED, Redaction, without
 
@@ -126,6 +127,8 @@ class JobSummary:
     """Its first four fields; a text is cut at 80 characters, `{…}` and `[…]` stand for more."""
     output: Output | None = None
     """The first line of the error, at most 160 characters; the result cut as the payload is."""
+    lane: str | None = None
+    parked: str | None = None
     is_cut: bool = False
     """True when the job has more than this of its payload, result or error."""
 
@@ -138,6 +141,11 @@ class JobSummary:
     def total_ms(self) -> int | None:
         """As that of a job."""
         return total_ms(self.scheduled_for, self.started_at, self.ended_at)
+
+    @property
+    def waits_for(self) -> str | None:
+        """What it waits for besides its time, in words; None: nothing."""
+        return waits_for(self.parked, self.lane)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +187,7 @@ def extract_of(job: Job) -> Extract:
 
 _OF_A_JOB = (
     *("id", "type", "name", "status", "scheduled_for", "created_at", "updated_at", "started_at"),
-    *("ended_at", "worker_id", "exclusive", "attempt", "priority", "crash"),
+    *("ended_at", "worker_id", "exclusive", "attempt", "priority", "crash", "lane", "parked"),
 )
 """Fields of every job that are shown as they are."""
 

@@ -120,6 +120,8 @@ async def job(request: Request) -> Response:
         settled=found.settled,
         defined=found.name in processor.registry.jobs,
         unique_key=getattr(found, "unique_key", None),
+        lane=found.lane,
+        waits_for=found.waits_for,
     )
 
 

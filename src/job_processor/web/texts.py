@@ -128,6 +128,8 @@ FRENCH: Mapping[str, str] = {
     "attempt": "tentative",
     "priority": "priorité",
     "unique key": "clé unique",
+    "lane": "file",
+    "waits for": "attend",
     "Result": "Résultat",
     "Error": "Erreur",
     "Log": "Journal d'exécution",

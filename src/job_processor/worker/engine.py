@@ -252,6 +252,7 @@ class Engine:
             timeout_s=settings.worker_timeout,
             service=settings.service,
             names=tuple(name for name, _ in self.registry),
+            limits=tuple(name for name, _ in self.registry if self.registry.limited(name)),
             crons={
                 name: cron.fingerprint(settings.timezone)
                 for name, cron in self.registry.crons.items()

@@ -21,8 +21,10 @@ from job_processor.models import Job
 from job_processor.settings import AGEING_INTERVAL, CLAIM_NAMES
 from job_processor.store.contention import ON, OVERDUE_PAUSE
 from job_processor.store.hints import Hint
+from job_processor.store.lanes import LaneClaim
 from job_processor.store.requests import Claim
 from job_processor.tasks import Trouble, set_within
+from job_processor.worker.asks import Ask, Asks
 from job_processor.worker.engine import Engine
 from job_processor.worker.outcomes import give_back, is_expired, killed_unbegun
 from job_processor.worker.pauses import PauseWatch
@@ -41,6 +43,7 @@ class ClaimLoop:
         self._rates = Rates(engine, rates, pauses)
         pauses.on_changed(self._on_names_changed)
         rates.on_changed(self._on_names_changed)
+        self._asks = Asks(engine)
         self._reconciler = reconciler
         self._stop = AbortController().signal
         self._wake = asyncio.Event()
@@ -61,6 +64,8 @@ class ClaimLoop:
         self._next_due: datetime | None = None
         self._last_work = -inf
         """When a job was claimed last, by the monotonic clock."""
+        self._blocked = False
+        """True when the last turn left something due that waits for another run to end."""
         self._apart: set[ObjectId] = set()
         """Jobs that crashed before, and wait until the one that runs here has ended: from then on
         such run one at a time, so that it is known which one takes the worker down."""
@@ -91,7 +96,7 @@ class ClaimLoop:
                     await self._until_stopped(trouble.meet(error))
                     continue
                 trouble.end()
-                self._wants_slots = burst or not exhausted
+                self._wants_slots = burst or not exhausted or self._blocked
                 if burst and exhausted and idle and await self._is_done():
                     return
                 await self._wait(exhausted)
@@ -126,6 +131,9 @@ class ClaimLoop:
             one_first = ON.one_first and self._engine.store.abilities.claims_one_sooner
             self._expects_one = one_first and not self._wants_slots
             self._wake.set()
+        elif hint & Hint.SETTLED and self._blocked:
+            self._look_ahead = True
+            self._wake.set()
 
     def _on_names_changed(self) -> None:
         self._look_ahead = True
@@ -143,26 +151,31 @@ class ClaimLoop:
         batches = self._rates.plain(self._names())
         if self._rates.lanes:
             batches = [*batches, *await self._rates.open_batches(self._names())]
+        asks = [(batch, ask) for batch in batches for ask in self._asks.of(batch.names)]
         self._rotation += 1
-        for i in range(len(batches)):
-            batch = batches[(i + self._rotation) % len(batches)]
-            free = engine.runs.free_slots(engine.settings.concurrency)
-            if free <= 0:
+        self._blocked = False
+        for i in range(len(asks)):
+            batch, ask = asks[(i + self._rotation) % len(asks)]
+            if engine.runs.free_slots(engine.settings.concurrency) <= 0:
                 return False
+            free = self._asks.free(ask)
+            if free <= 0:  # of its own limit
+                self._blocked = True
+                continue
             limit = 1 if expects_one else free
             if batch.lane is not None:
                 limit = await self._rates.reserve(batch, batch.lane, limit)
-            if limit and await self._claim_batch(batch, limit):
+            if limit and await self._claim_batch(batch, ask, limit) and ask.amount is None:
                 return False
         return True
 
-    async def _claim_batch(self, batch: Batch, limit: int) -> bool:
+    async def _claim_batch(self, batch: Batch, ask: Ask, limit: int) -> bool:
         """Claim so many of a batch and start them; True when there may be more of them."""
         claimed = 0
-        if self._looks_for_the_overdue():
-            claimed = await self._claim(batch, limit, self._engine.settings.ageing)
+        if not ask.of_lanes and self._looks_for_the_overdue():
+            claimed = await self._claim(batch, ask, limit, self._engine.settings.ageing)
         if claimed < limit:
-            claimed += await self._claim(batch, limit - claimed)
+            claimed += await self._claim(batch, ask, limit - claimed)
         if claimed:
             self._look_ahead, self._overdue_pause = True, OVERDUE_PAUSE
             self._last_work = time.monotonic()
@@ -178,7 +191,9 @@ class ClaimLoop:
         self._next_look_for_the_overdue = now + AGEING_INTERVAL
         return True
 
-    async def _claim(self, batch: Batch, limit: int, waiting_for: float | None = None) -> int:
+    async def _claim(
+        self, batch: Batch, ask: Ask, limit: int, waiting_for: float | None = None
+    ) -> int:
         """Claim and start; return how many. No change of our id gets in between.
 
         Raises StoreUnavailableError after a claim so slow that what it brought may be taken away.
@@ -188,27 +203,46 @@ class ClaimLoop:
             self._apart.clear()
         async with engine.gate.shared():
             now = engine.clock.now()
-            claim = Claim(
-                worker_id=engine.worker_id,
-                names=batch.names,
-                limit=limit,
-                now=now,
-                exclude=frozenset(engine.runs.held.union(self._apart)),
-                overdue_since=now - timedelta(seconds=waiting_for) if waiting_for else None,
-            )
             try:
-                jobs = await engine.store.queue.claim(claim)
+                jobs = await self._take(ask, limit, now, waiting_for)
                 engine.lease.check()  # the claim may have taken longer than our heartbeats last
+                strays = [] if ask.of_lanes else self._asks.without_lane(jobs)
+                if strays:
+                    of_lanes = {job.id for job, _ in strays}
+                    jobs = [job for job in jobs if job.id not in of_lanes]
                 ours, surplus = self._sorted_out(jobs)
                 again = [job for job in ours if job.was_held]
                 for job in [job for job in ours if not job.was_held] if again else ours:
                     self._start(job, now, batch)
                 await self._start_again(again, now, batch)
                 await self._reconciler.give_back(surplus)
+                await self._asks.enrol(strays)
             except BaseException:
                 self._reconciler.look_soon()  # it may have happened all the same
                 raise
-        return len(jobs)
+        return len(jobs) + len(strays)
+
+    async def _take(
+        self, ask: Ask, limit: int, now: datetime, waiting_for: float | None
+    ) -> list[Job]:
+        """Claim what an ask is for."""
+        engine = self._engine
+        exclude = frozenset(engine.runs.held.union(self._apart))
+        if ask.of_lanes:
+            taken = await engine.store.lanes.claim(
+                LaneClaim(engine.worker_id, ask.names, limit, now, exclude)
+            )
+            self._blocked = self._blocked or taken.blocked
+            return taken.jobs
+        claim = Claim(
+            worker_id=engine.worker_id,
+            names=ask.names,
+            limit=limit,
+            now=now,
+            exclude=exclude,
+            overdue_since=now - timedelta(seconds=waiting_for) if waiting_for else None,
+        )
+        return await engine.store.queue.claim(claim)
 
     def _sorted_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Job], Sequence[Job]]:
         """Return what of a claim may begin, and what has to wait again."""
@@ -299,7 +333,17 @@ class ClaimLoop:
         names = self._names()
         if self._rates.lanes:
             names = self._rates.open_names(names)
-        return await self._engine.store.queue.next_due(names) if names else None
+        if not names:
+            return None
+        engine, full = self._engine, self._asks.full(names)
+        open_names = tuple(name for name in names if name not in full) if full else names
+        due = await engine.store.queue.next_due(open_names)
+        limited = self._asks.limited(names)
+        if not limited:
+            return due
+        after = engine.clock.now() if self._blocked else None
+        ready = await engine.store.lanes.next_ready(limited, after)
+        return min((each for each in (due, ready) if each is not None), default=None)
 
     def _until_next_due(self) -> float:
         """Return the seconds to wait: until the next due time, at most until the sweep."""

@@ -31,6 +31,12 @@ class PauseWatch(SettingsWatch):
         """True when nothing of this name may begin."""
         return self._pauses.include(name, definition.tag)
 
+    def unpaused(self) -> set[str]:
+        """Return the names that are defined here and not paused."""
+        registry = self._engine.registry
+        every: dict[str, Definition] = {**registry.jobs, **registry.crons}
+        return {name for name, each in every.items() if not self.is_paused(name, each)}
+
     def without_paused(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return those of the names that may begin."""
         if not self._pauses:

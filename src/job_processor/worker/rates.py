@@ -220,9 +220,13 @@ class Rates:
         return reservation
 
     async def _is_due(self, lanes: Iterable[Lane]) -> bool:
-        names = [name for lane in lanes for name in lane.names]
-        due = await self._engine.store.queue.next_due(names)
-        return due is not None and due <= self._engine.clock.now()
+        engine, names = self._engine, [name for lane in lanes for name in lane.names]
+        due = await engine.store.queue.next_due(names)
+        if due is not None and due <= engine.clock.now():
+            return True
+        limited = [name for name in names if engine.registry.limited(name)]
+        ready = await engine.store.lanes.next_ready(limited) if limited else None
+        return ready is not None and ready <= engine.clock.now()
 
     def _on_changed(self) -> None:
         self._divisions.clear()

@@ -32,6 +32,7 @@ from job_processor.worker.rescuer import Rescuer
 from job_processor.worker.runs import Run
 from job_processor.worker.services import NameKeeper
 from job_processor.worker.stopping import Budget
+from job_processor.worker.sweeper import Sweeper
 
 _CANCELLED_WITHIN = 1.0  # seconds that a cancelled task of ours has for its own end
 
@@ -53,6 +54,7 @@ class Worker:
         self._history = HistoryKeeper(engine)
         self._rates = RateWatch(engine)
         self._loop = ClaimLoop(engine, self._pauses, self._rates, self._reconciler)
+        self._sweeper = Sweeper(engine, self._pauses)
         self._tasks: set[asyncio.Task[None]] = set()
         self._main: asyncio.Task[None] | None = None
         """The claim loop."""
@@ -158,6 +160,7 @@ class Worker:
             await self._loop.run(stop, burst=True)
         if not stop.aborted:
             await self._once("removing old history", self._history.prune_a_part)
+            await self._once("sweeping the lanes", self._sweeper.sweep)
 
     async def _once(self, what: str, call: Callable[[], Awaitable[T]]) -> T | None:
         """Do what the next burst will do as well where this one cannot."""
@@ -182,6 +185,7 @@ class Worker:
                 self._task("rescuer", self._rescuer.run()),
                 self._task("names", self._names.run()),
                 self._task("history", self._history.run()),
+                self._task("sweeper", self._sweeper.run()),
             ]
         return tasks
 

@@ -76,6 +76,10 @@ NOT_PLAIN: dict[str, Any] = {
     "unique_key": "k",
     "unique_until": NOW,
     "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    "lane": "resize:a",
+    "slot": "resize:a#0",
+    "ordered": "stop",
+    "parked": "token",
 }
 """Another value of each field that most new jobs have in common."""
 
@@ -104,10 +108,13 @@ async def test_no_field_of_a_new_job_is_lost(store: Store, field: str, value: An
     changes: dict[str, Any] = {field: value}
     if field == "unique_until":
         changes["unique_key"] = "k"
+    if field in ("slot", "ordered"):
+        changes["lane"] = "resize:a"
     jobs = [simple(), replace(simple(), **changes), simple()]
     assert await store.intake.insert(jobs) == []
     assert await read(store, *jobs) == jobs
     alone = replace(jobs[1], id=ObjectId(), exclusive=False, unique_key=None, unique_until=None)
+    alone = replace(alone, slot=None)
     assert await store.intake.insert([alone]) == []
     assert await read(store, alone) == [alone]
 

@@ -13,6 +13,7 @@ import pytest
 from job_processor.clock import LAST_MOMENT
 from job_processor.models import Job, JobStatus, Notes, Progress, SimpleJob, Step
 from job_processor.store import Store
+from job_processor.store.lanes import LaneClaim
 from job_processor.store.rates import Pace, Reservation
 from job_processor.store.rollups import Rollup
 from tests.desks import verbs
@@ -77,11 +78,23 @@ WRITES: dict[str, Call] = {
     "rates.hold": lambda store, job: store.rates.hold(job.name, 60.0),
     "history.prune": lambda store, job: store.history.prune(LATER, 10),
     "setup": lambda store, job: store.setup(),
+    "lanes.claim": lambda store, job: store.lanes.claim(
+        LaneClaim(OTHER_WORKER, (job.name,), 10, LATER)
+    ),
+    "lanes.hand_over": lambda store, job: store.lanes.hand_over([job.name]),
+    "lanes.park": lambda store, job: store.lanes.park([job.id], "token", LATER),
+    "lanes.release": lambda store, job: store.lanes.release([job.id], LATER),
+    "lanes.withdraw": lambda store, job: store.lanes.withdraw([job.name], LATER, ()),
+    "lanes.dissolve": lambda store, job: store.lanes.dissolve([job.name], [job.name], 10),
 }
 """Each verb that might write, aimed at a running job."""
 
 READS = frozenset(
     {
+        "lanes.waiting",
+        "lanes.parked",
+        "lanes.holding",
+        "lanes.next_ready",
         "history.count",
         "workers.count_alive",
         "history.count_matching",

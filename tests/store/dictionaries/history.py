@@ -17,6 +17,7 @@ from job_processor.models import ACTIVE, SETTLED, CronTask, Job, JobStatus, JobT
 from job_processor.redaction import Redaction
 from job_processor.settings import LOOK_THROUGH
 from job_processor.store.base import History, State
+from job_processor.store.lanes import stops
 from job_processor.store.requests import JobQuery, NameCount
 from job_processor.store.rollups import KEPT
 from job_processor.store.summaries import JobSummary
@@ -146,6 +147,8 @@ def _as_new(job: Job, now: datetime) -> Job:
         "crashes": 0,
         "scheduled_for": now,
         "updated_at": max(job.updated_at, now),
+        "slot": job.slot if stops(job) else None,
+        "parked": None,
     }
     if isinstance(job, CronTask):
         changes["planned_for"] = job.planned_for or job.scheduled_for
@@ -175,6 +178,7 @@ def _is_named(job: Job, query: JobQuery) -> bool:
         and (query.names is None or job.name in query.names)
         and query.status in (None, job.status)
         and query.type in (None, job.type)
+        and query.lane in (None, job.lane)
     )
 
 

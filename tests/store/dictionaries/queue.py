@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from heapq import nsmallest
 from typing import Any
 
+from bson import ObjectId
+
 from job_processor.clock import LAST_MOMENT
 from job_processor.models import WAITING, Job, JobStatus
 from job_processor.redaction import Redaction
@@ -33,10 +35,13 @@ class DictionaryQueue(OnTables, Queue):
                 and job.scheduled_for <= claim.due_by
                 and job.id not in claim.exclude
             ]
-            claimed = [_claimed(job, claim) for job in nsmallest(claim.limit, due, key=order)]
-            for job in claimed:
+            taken = [
+                claimed(job, claim.worker_id, claim.now)
+                for job in nsmallest(claim.limit, due, key=order)
+            ]
+            for job in taken:
                 tables.jobs.write(job)
-        return [own(job) for job in claimed]
+        return [own(job) for job in taken]
 
     async def _next_due(self, names: Collection[str]) -> datetime | None:
         async with self._connection as tables:
@@ -56,8 +61,15 @@ class DictionaryQueue(OnTables, Queue):
 
 def due(tables: Tables, now: datetime, leaving_out: Collection[str]) -> list[Job]:
     """Return what waits and is due, but for some names."""
+    in_lines = (
+        job
+        for job in tables.jobs.values()
+        if job.status in WAITING and job.lane is not None and job.parked is None
+    )
     return [
-        job for job in _waiting(tables) if job.scheduled_for <= now and job.name not in leaving_out
+        job
+        for job in (*_waiting(tables), *in_lines)
+        if job.scheduled_for <= now and job.name not in leaving_out
     ]
 
 
@@ -67,17 +79,22 @@ def first(jobs: Iterable[Job]) -> datetime | None:
 
 
 def _waiting(tables: Tables) -> Iterable[Job]:
-    return (job for job in tables.jobs.values() if job.status in WAITING)
+    return (
+        job
+        for job in tables.jobs.values()
+        if job.status in WAITING and (job.lane, job.parked) == (None, None)
+    )
 
 
-def _claimed(job: Job, claim: Claim) -> Job:
-    moment = claim.now  # a later one than that of the run before: it is a part of the fence
+def claimed(job: Job, worker_id: ObjectId, now: datetime) -> Job:
+    """Return a job as it runs from now on."""
+    moment = now  # a later one than that of the run before: it is a part of the fence
     if job.updated_at < LAST_MOMENT:
         moment = max(moment, job.updated_at + _MOMENT)
     return replace(
         job,
         status=JobStatus.RUNNING,
-        worker_id=claim.worker_id,
+        worker_id=worker_id,
         started_at=job.started_at or moment,
         updated_at=moment,
     )

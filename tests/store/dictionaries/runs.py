@@ -22,6 +22,7 @@ _TELLING = ("status", "updated_at", "ended_at", "output", "worker_id", "attempt"
 """Fields that tell whose end a job holds."""
 
 _ENDING = (*_TELLING, "crashes", "crash", "scheduled_for", "started_at", "attempts", "planned_for")
+_OF_LANES = ("lane", "ordered", "slot")
 """Fields that an end writes; what it does not name, such as a key, may have changed meanwhile."""
 
 
@@ -133,7 +134,8 @@ def _settled(tables: Tables, settlement: Settlement) -> bool:
     if held is None:  # taken away, or ended by us and the reply was lost
         job = tables.jobs.get(written.id)
         return job is not None and _values(job, _TELLING) == _values(written, _TELLING)
-    changes = _values(written, _ENDING)
+    changes = _values(written, (*_ENDING, *_OF_LANES))
+    tables.admitted.pop(held.id, None)
     if outcome.notes is not None or outcome.bare:
         changes["notes"] = written.notes
     tables.jobs.write(replace(held, **changes))

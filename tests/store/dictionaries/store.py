@@ -26,6 +26,7 @@ from tests.store.dictionaries.crons import DictionaryCrons
 from tests.store.dictionaries.history import DictionaryHistory
 from tests.store.dictionaries.intake import DictionaryIntake
 from tests.store.dictionaries.kills import DictionaryKills
+from tests.store.dictionaries.lanes import DictionaryLanes
 from tests.store.dictionaries.queue import DictionaryQueue
 from tests.store.dictionaries.rates import DictionaryRates
 from tests.store.dictionaries.rollups import DictionaryRollups
@@ -65,6 +66,9 @@ class DictionaryStore(Store):
         self.settings = DictionarySettings(*desk)
         self.rollups = DictionaryRollups(*desk)
         self.rates = DictionaryRates(*desk)
+        self.lanes = DictionaryLanes(*desk)
+        for each in (self.intake, self.runs, self.kills, self.history):
+            each.lanes = self.lanes
 
     @property
     def abilities(self) -> Abilities:

@@ -20,6 +20,7 @@ from job_processor.errors import NotSetUpError, PayloadError, StoreRefusedError
 from job_processor.models import ACTIVE, AnyJob, Cron, Job, Notes, SimpleJob, WorkerInfo
 from job_processor.store.base import Desk, Setting
 from job_processor.store.hints import HintListeners, Tell
+from job_processor.store.lanes import holds_slot
 from job_processor.store.plain import plain_notes
 from job_processor.store.rates import Lane
 from job_processor.store.rollups import Rollup
@@ -77,6 +78,8 @@ def _keys(job: Job) -> Iterator[Key]:
         yield "exclusive", job.type, job.name
     if isinstance(job, SimpleJob) and job.unique_key and (active or job.unique_until):
         yield "key", job.name, job.unique_key
+    if job.slot is not None and holds_slot(job):
+        yield "slot", job.slot
 
 
 class Tables:
@@ -88,6 +91,8 @@ class Tables:
         self.are_made = False
         """True once somebody has set them up."""
         self.jobs = JobTable()
+        self.admitted: dict[ObjectId, datetime] = {}
+        """The places in line of those that did not come there at their own time."""
         self.states: dict[ObjectId, Any] = {}
         """What runs have saved, by job."""
         self.kills: set[ObjectId] = set()
@@ -102,6 +107,10 @@ class Tables:
         """By name."""
         self.listeners = HintListeners()
         """Whoever is to be told of changes, in any store."""
+
+    def ready(self, job: Job) -> datetime:
+        """Return the place of a job in its line."""
+        return max(job.scheduled_for, self.admitted.get(job.id, job.scheduled_for))
 
 
 class Connection:

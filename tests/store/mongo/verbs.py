@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 from bson import ObjectId
 
 from job_processor.models import Notes, Step
+from job_processor.store.base import Lanes
+from job_processor.store.lanes import LaneClaim, LimitBook
 from job_processor.store.mongo import MongoStore
 from job_processor.store.rates import Pace, Reservation
 from job_processor.store.requests import JobQuery
@@ -20,6 +22,12 @@ _RUN = simple(worker_id=WORKER)
 PACE = Pace.of(1, 60.0, 1)
 RESERVED = Reservation(granted=1, wait=0.0, tat=0.0, interval=60_000.0)
 _KEYED = simple(unique_key="key")
+
+
+def _knowing_limits(store: MongoStore) -> Lanes:
+    store.lanes.book = LimitBook(lambda: {"resize": 1}, lambda: ["resize"])
+    return store.lanes
+
 
 WRITES: Mapping[str, Call] = {
     "intake.insert": lambda store: store.intake.insert([simple(), simple()]),
@@ -53,6 +61,12 @@ WRITES: Mapping[str, Call] = {
     "rates.give_back": lambda store: store.rates.give_back("rate:a", RESERVED, 1),
     "rates.hold": lambda store: store.rates.hold("rate:a", 0),
     "history.prune": lambda store: store.history.prune(NOW, 10),
+    "lanes.claim": lambda store: store.lanes.claim(LaneClaim(WORKER, ("resize",), 10, SOON)),
+    "lanes.hand_over": lambda store: _knowing_limits(store).hand_over(["resize:a"]),
+    "lanes.park": lambda store: store.lanes.park([ObjectId()], "token", NOW),
+    "lanes.release": lambda store: store.lanes.release([ObjectId()], NOW),
+    "lanes.withdraw": lambda store: store.lanes.withdraw(["resize:a"], NOW, ()),
+    "lanes.dissolve": lambda store: store.lanes.dissolve(["resize:a"], ["resize"], 10),
 }
 READS: Mapping[str, Call] = {
     "ping": lambda store: store.ping(),
@@ -83,6 +97,10 @@ READS: Mapping[str, Call] = {
     "history.names": lambda store: store.history.names(10),
     "rates.states": lambda store: store.rates.states(10),
     "history.count": lambda store: store.history.count([("simple", "resize")], 10),
+    "lanes.waiting": lambda store: store.lanes.waiting("", 10),
+    "lanes.parked": lambda store: store.lanes.parked(["resize"], 10),
+    "lanes.holding": lambda store: store.lanes.holding([ObjectId()]),
+    "lanes.next_ready": lambda store: store.lanes.next_ready(["resize"]),
 }
 VERBS: Mapping[str, Call] = {**WRITES, **READS}
 ELSEWHERE = frozenset({"intake.insert_in"})

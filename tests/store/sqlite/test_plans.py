@@ -13,16 +13,20 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from job_processor.models import JobStatus, Notes, Step
+from job_processor.models import JobStatus, Notes, OnFailure, Step
+from job_processor.store.lanes import LaneClaim, LimitBook
 from job_processor.store.requests import JobQuery
 from job_processor.store.sqlite import SqliteStore
-from tests.samples import NOW, WORKER, claim, end, occurrence, settled, simple
+from tests.samples import NOW, SOON, WORKER, claim, end, occurrence, settled, simple
 from tests.store.sqlite.recording import Recorder, plan_of
 
 BY_ID = "sqlite_autoindex_job_processor_jobs_1"
 BY_ROW = "the row itself"
 DUE, HISTORY, RUNNING, ENDED, EXCLUSIVE = (
     f"job_processor_jobs_{name}" for name in ("due", "history", "running", "ended", "exclusive")
+)
+LINE, LANE, SLOTS, PARKED, OF_LANE = (
+    f"job_processor_jobs_{name}" for name in ("line", "lane", "slots", "parked", "lane_history")
 )
 OPEN_KILLS = "job_processor_signals_open"
 UNIQUE_KEY = "job_processor_jobs_unique_key"
@@ -58,6 +62,40 @@ async def insert_into_conflict(store: SqliteStore) -> None:
     assert len(await store.intake.insert([simple("alone", exclusive=True)])) == 1
 
 
+def of_lanes(*names: str, limit: int = 10) -> LaneClaim:
+    return LaneClaim(WORKER, names, limit, SOON)
+
+
+async def with_lanes(store: SqliteStore, ordered: OnFailure | None = None) -> None:
+    """Put jobs into lanes, and forget what that took."""
+    store.lanes.book = LimitBook(lambda: {"sync": 1}, lambda: ["sync"], lambda: SOON)
+    await store.intake.insert(
+        [simple("sync", lane=f"sync:{n % 4}", ordered=ordered) for n in range(20)]
+    )
+    Recorder.statements.clear()
+
+
+async def claim_of_lanes(store: SqliteStore, ordered: OnFailure | None = None) -> None:
+    await with_lanes(store, ordered)
+    assert len((await store.lanes.claim(of_lanes("sync", "none"))).jobs) == 4
+
+
+async def hand_over(store: SqliteStore) -> None:
+    await with_lanes(store)
+    runs = (await store.lanes.claim(of_lanes("sync"))).jobs
+    await store.lanes.claim(of_lanes("sync"))
+    Recorder.statements.clear()
+    assert len((await store.runs.settle([end(run) for run in runs])).won) == 4
+
+
+async def look_after_lanes(store: SqliteStore) -> None:
+    await with_lanes(store)
+    lanes = await store.lanes.waiting("", 3)
+    await store.lanes.next_ready(["sync", "mail"], NOW)
+    await store.lanes.withdraw(lanes, NOW, ["sync"])
+    await store.lanes.dissolve(lanes, ["sync"], 2)
+
+
 VERBS: dict[str, tuple[Verb, set[str]]] = {
     "queue.claim": (lambda s: s.queue.claim(claim(2, "resize")), {DUE, BY_ROW}),
     "claim of several names": (
@@ -73,8 +111,20 @@ VERBS: dict[str, tuple[Verb, set[str]]] = {
         lambda s: s.queue.claim(claim(10, "resize", "mail", exclude=frozenset({ObjectId()}))),
         {DUE, BY_ROW},
     ),
+    "lanes.claim": (claim_of_lanes, {LINE, LANE, SLOTS, BY_ROW}),
+    "claim of ordered lanes": (
+        partial(claim_of_lanes, ordered="continue"),
+        {LINE, LANE, SLOTS, BY_ROW},
+    ),
+    "lanes.hand_over": (hand_over, {LANE, SLOTS, BY_ROW, BY_ID}),
+    "lanes, looked after": (look_after_lanes, {LINE, LANE, SLOTS, BY_ROW}),
+    "lanes.parked": (lambda s: s.lanes.parked(["resize"], 10), {PARKED}),
+    "lanes.holding": (lambda s: s.lanes.holding([ObjectId()]), {BY_ID}),
+    "lanes.park": (lambda s: s.lanes.park([ObjectId()], "token", NOW), {BY_ID}),
+    "lanes.release": (lambda s: s.lanes.release([ObjectId()], NOW), {BY_ID}),
+    "find by lane": (lambda s: s.history.find(JobQuery(lane="sync:1")), {OF_LANE}),
     "queue.next_due": (lambda s: s.queue.next_due(("resize", "mail")), {DUE}),
-    "queue.due": (lambda s: s.queue.due(NOW, 10), {DUE, BY_ROW}),
+    "queue.due": (lambda s: s.queue.due(NOW, 10), {DUE, LINE, BY_ROW}),
     "history.summaries": (
         lambda s: s.history.summaries(JobQuery(name="resize")),
         {HISTORY, RUNNING, BY_ID},

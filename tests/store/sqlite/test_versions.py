@@ -52,6 +52,18 @@ def come_to_next_version(monkeypatch: pytest.MonkeyPatch, *statements: str) -> N
     monkeypatch.setitem(schema._MIGRATIONS, PRESENT + 1, statements)
 
 
+def take_limits_away(path: Path) -> None:
+    """Make a file what it was before there were limits: version 3."""
+    with closing(sqlite3.connect(path)) as connection:
+        for index in ("slots", "line", "lane", "parked", "lane_history"):
+            connection.execute(f"DROP INDEX job_processor_jobs_{index}")
+        for column in ("lane", "slot", "ordered", "due", "parked", "line", "ready"):
+            connection.execute(f"ALTER TABLE job_processor_jobs DROP COLUMN {column}")
+        connection.execute("ALTER TABLE job_processor_workers DROP COLUMN limits")
+        connection.commit()
+    set_version(path, 3)
+
+
 async def test_every_version_has_its_step() -> None:
     """From each older version there is a way to the present one."""
     assert sorted(schema._MIGRATIONS) == list(range(2, schema.VERSION + 1))
@@ -121,6 +133,7 @@ async def test_a_file_of_the_first_version_keeps_steps(path: Path) -> None:
     ours = simple()
     await store.intake.insert([ours])
     await store.close()
+    take_limits_away(path)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("ALTER TABLE job_processor_jobs DROP COLUMN steps")
     set_version(path, 1)
@@ -141,6 +154,7 @@ async def test_a_file_of_an_older_version_gets_its_lanes(path: Path) -> None:
     ours = simple()
     await store.intake.insert([ours])
     await store.close()
+    take_limits_away(path)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DROP TABLE job_processor_lanes")
     set_version(path, 2)
@@ -149,4 +163,22 @@ async def test_a_file_of_an_older_version_gets_its_lanes(path: Path) -> None:
     assert (await store.rates.reserve("rate:a", Pace.of(1, 60.0, 1), 1)).granted == 1
     assert await store.history.get(ours.id) == ours
     await store.close()
+    assert version(path) == PRESENT
+
+
+async def test_a_file_without_limits_gets_them(path: Path) -> None:
+    """What was made before there were limits keeps its jobs, and from then on may limit them."""
+    store = SqliteStore(path)
+    await store.setup()
+    ours = simple()
+    await store.intake.insert([ours])
+    await store.close()
+    take_limits_away(path)
+    again = SqliteStore(path)
+    await again.setup()
+    assert await again.history.get(ours.id) == ours
+    in_lane = simple(lane="resize:a")
+    assert await again.intake.insert([in_lane]) == []
+    assert await again.history.get(in_lane.id) == in_lane
+    await again.close()
     assert version(path) == PRESENT

@@ -64,6 +64,11 @@ class Fields:
             if each.kind is inspect.Parameter.POSITIONAL_ONLY and each.default is not EMPTY
         }
 
+    @property
+    def is_open(self) -> bool:
+        """True where it takes names that it does not say."""
+        return self._read_other is not None
+
     def bind(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> dict[str, Any]:
         """Return the payload of a call; raises InvalidPayloadError for too many, or one twice."""
         if not arguments:

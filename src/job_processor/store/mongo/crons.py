@@ -13,6 +13,8 @@ from job_processor.models import Cron, Output, SkipMetadata, cron_id, occurrence
 from job_processor.store.base import Crons
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (
+    OUT_OF_LANE,
+    TRUE_TIME,
     WAITING_STATUSES,
     Document,
     cron_document,
@@ -112,14 +114,18 @@ class MongoCrons(MongoDesk, Crons):
         output = Output("--", None, None, SkipMetadata("other", None, now))
         result = await self._jobs.update_many(
             {"type": "cron_task", "name": name, "status": {"$in": WAITING_STATUSES}},
-            {
-                "$set": {
-                    "status": "skipped",
-                    "output": plain_output(output),
-                    "updated_at": now,
-                    "ended_at": now,
-                }
-            },
+            [
+                {
+                    "$set": {
+                        "status": "skipped",
+                        "output": {"$literal": plain_output(output)},
+                        "updated_at": now,
+                        "ended_at": now,
+                        **TRUE_TIME,
+                    }
+                },
+                OUT_OF_LANE,
+            ],
         )
         return result.modified_count
 
@@ -149,4 +155,5 @@ def _untouched(name: str, after: datetime) -> Document:
         "scheduled_for": {"$gt": after},
         "attempt": {"$in": [None, 1]},
         "planned_for": None,
+        "due": None,  # one that waits in a lane came due
     }

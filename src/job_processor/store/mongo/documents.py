@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from bson import ObjectId
 
-from job_processor.clock import EPOCH
+from job_processor.clock import EPOCH, FAR
 from job_processor.models import (
     ACTIVE,
     SETTLED,
@@ -23,6 +23,7 @@ from job_processor.models import (
     SimpleJob,
     make,
 )
+from job_processor.store.lanes import KEYED, KEYLESS, place_of
 from job_processor.store.lenient import (
     fields_of,
     id_of,
@@ -53,6 +54,22 @@ ACTIVE_STATUSES = sorted(status.value for status in ACTIVE)
 SETTLED_STATUSES = sorted(status.value for status in SETTLED)
 JOB_STATUSES = sorted(ACTIVE_STATUSES + SETTLED_STATUSES)
 
+LANE_FIELDS = ("lane", "ordered", "slots", "due", "line", "ready", "parked")
+"""What a job has that is in a lane, or parked."""
+
+HAS_LANE: Document = {"$gt": ["$lane", None]}
+LINE: Document = {
+    "$concat": [
+        {"$cond": [{"$gte": [{"$indexOfCP": ["$lane", ":"]}, 0]}, KEYED, KEYLESS]},
+        "$name",
+    ]
+}
+"""The line of a job that has a lane, as an expression: see `lanes.line_of`."""
+
+TRUE_TIME: Document = {"scheduled_for": {"$ifNull": ["$due", "$scheduled_for"]}}
+OUT_OF_LANE: Document = {"$unset": ["due", "line", "ready", "parked"]}
+"""What becomes of a job that waits no more, one stage after the other: its time is true again."""
+
 
 def job_document(job: Job) -> Document:
     """Return the document of a new job, its fields in the Node package's order."""
@@ -68,7 +85,7 @@ def job_document(job: Job) -> Document:
     document |= {
         "updated_at": job.updated_at,
         "created_at": job.created_at,
-        "scheduled_for": job.scheduled_for,
+        "scheduled_for": job.scheduled_for if place_of(job).due is None else FAR,
         "worker_id": job.worker_id,
         "started_at": job.started_at,
         "ended_at": job.ended_at,
@@ -110,7 +127,23 @@ def own_fields(job: Job) -> Document:
         fields["planned_for"] = job.planned_for
     if job.notes is not None:
         fields["notes"] = plain_notes(job.notes)
+    if job.lane is not None or job.parked is not None:
+        fields |= _lane_fields(job)
     return fields
+
+
+def _lane_fields(job: Job) -> Document:
+    place = place_of(job)
+    fields = {
+        "lane": job.lane,
+        "ordered": job.ordered,
+        "slots": None if job.slot is None else [job.slot],
+        "due": place.due,
+        "line": place.line,
+        "ready": place.ready,
+        "parked": place.parked,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def to_job(document: Mapping[str, Any]) -> Job:
@@ -137,6 +170,8 @@ def to_job(document: Mapping[str, Any]) -> Job:
         "state_saved": moment(document.get("state_saved")),
         "steps": steps_of(steps) if (steps := document.get("steps")) else (),
     }
+    if "lane" in document or "due" in document:
+        fields |= _of_lane(document)
     if document["type"] == "simple":
         fields["payload"] = document.get("payload")
         fields["sync"] = bool(document.get("sync"))
@@ -148,6 +183,19 @@ def to_job(document: Mapping[str, Any]) -> Job:
     fields["sentry_id"] = text_or_none(document.get("sentry_id"))
     fields["planned_for"] = moment(document.get("planned_for"))
     return make(CronTask, fields)
+
+
+def _of_lane(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a document says of its lane, and the true time of one that waits there."""
+    slots, ordered = document.get("slots"), document.get("ordered")
+    fields: dict[str, Any] = {
+        "lane": text_or_none(document.get("lane")),
+        "slot": text_or_none(slots[0]) if isinstance(slots, list) and slots else None,
+        "ordered": ordered if ordered in ("continue", "stop") else None,
+        "parked": text_or_none(document.get("parked")),
+    }
+    due = moment(document.get("due"))
+    return fields if due is None else {**fields, "scheduled_for": due}
 
 
 def _made(id: object) -> datetime:

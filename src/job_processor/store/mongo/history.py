@@ -22,6 +22,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError, ExecutionTimeout, OperationFailure
 
+from job_processor.clock import FAR
 from job_processor.errors import JobConflictError, SearchLimitError, StoreRefusedError
 from job_processor.models import Job, JobStatus, JobType
 from job_processor.redaction import Redaction
@@ -30,8 +31,10 @@ from job_processor.store.base import History, State
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (
     ACTIVE_STATUSES,
+    HAS_LANE,
     JOB_STATUSES,
     JOB_TYPES,
+    LINE,
     SETTLED_STATUSES,
     Document,
     to_job,
@@ -346,12 +349,17 @@ def _to_waiting(now: datetime, from_beginning: bool) -> list[Document]:
     planned = {"$ifNull": ["$planned_for", "$scheduled_for"]}
     is_done = {"$eq": ["$status", "finished"]}
     steps = {"$cond": [is_done, "$$REMOVE", {"$ifNull": ["$steps", "$$REMOVE"]}]}
+    stopped = {"$and": [{"$eq": ["$ordered", "stop"]}, {"$eq": ["$status", "errored"]}]}
     return [
         {
             "$set": {
                 "status": "pending",
                 "updated_at": {"$max": ["$updated_at", now]},
-                "scheduled_for": now,
+                "scheduled_for": {"$cond": [HAS_LANE, FAR, now]},
+                "due": {"$cond": [HAS_LANE, now, "$$REMOVE"]},
+                "ready": {"$cond": [HAS_LANE, now, "$$REMOVE"]},
+                "line": {"$cond": [HAS_LANE, LINE, "$$REMOVE"]},
+                "slots": {"$cond": [stopped, "$slots", "$$REMOVE"]},
                 "started_at": None,
                 "ended_at": None,
                 "worker_id": None,

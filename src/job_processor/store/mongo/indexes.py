@@ -121,6 +121,58 @@ UNIQUE_KEY = Index(
 )
 """At most one job of a name holds a key: while it is active, or has a time until when."""
 
+_IN_LINE = {"line": {"$exists": True}, "status": {"$in": ["pending", "paused"]}}
+_IN_LANE = {"lane": {"$exists": True}, "status": {"$in": ["pending", "paused"]}}
+SLOTS = Index(
+    "slots",
+    (("slots", 1),),
+    {
+        "unique": True,
+        "partialFilterExpression": {
+            "slots": {"$exists": True},
+            "$or": [
+                {"status": {"$in": ["pending", "running", "paused"]}},
+                {"status": "errored", "ordered": "stop"},
+            ],
+        },
+    },
+    critical=True,
+)
+"""At most one job has a slot of a lane, while it is active or stops its lane: this is the limit."""
+
+LINE = Index(
+    "line",
+    (("line", 1), ("priority", -1), ("ready", 1)),
+    {"partialFilterExpression": _IN_LINE},
+    critical=True,
+)
+"""What waits in line for a slot: per line the most urgent first, then the earliest."""
+
+LINE_BY_TIME = Index("line_by_time", (("ready", 1),), {"partialFilterExpression": _IN_LINE})
+LANE = Index(
+    "lane",
+    (("lane", 1), ("parked", 1), ("priority", -1), ("due", 1), ("_id", 1)),
+    {"partialFilterExpression": _IN_LANE},
+    critical=True,
+)
+"""What waits in a lane, the parked apart, in the order in which it is its turn."""
+
+PARKED = Index(
+    "parked",
+    (("name", 1), ("parked", 1)),
+    {
+        "partialFilterExpression": {
+            "parked": {"$exists": True},
+            "status": {"$in": ["pending", "paused"]},
+        }
+    },
+)
+NEWEST_BY_LANE = Index(
+    "newest_by_lane",
+    (("lane", 1), ("_id", -1)),
+    {"partialFilterExpression": {"lane": {"$exists": True}}},
+)
+
 RUNNING_BY_WORKER = Index(
     "running_by_worker",
     (("worker_id", 1), ("status", 1)),
@@ -142,6 +194,12 @@ JOBS = (
     CLAIM,
     UNIQUE_KEY,
     RUNNING_BY_WORKER,
+    SLOTS,
+    LINE,
+    LINE_BY_TIME,
+    LANE,
+    PARKED,
+    NEWEST_BY_LANE,
     NEWEST_BY_NAME,
     NEWEST_BY_TYPE,
     # The Node package's kill of a waiting job leaves no end, so the time to live never comes.

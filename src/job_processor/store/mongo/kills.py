@@ -20,6 +20,8 @@ from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (
     ACTIVE_STATUSES,
     JOB_TYPES,
+    OUT_OF_LANE,
+    TRUE_TIME,
     WAITING_STATUSES,
     Document,
     to_job,
@@ -50,10 +52,17 @@ class MongoKills(MongoDesk, Kills):
                     {"status": JobStatus.RUNNING.value, "worker_id": None},
                 ],
             },
-            {
-                "$set": {"status": JobStatus.KILLED.value, "ended_at": now},
-                "$max": {"updated_at": now},
-            },
+            [
+                {
+                    "$set": {
+                        "status": JobStatus.KILLED.value,
+                        "ended_at": now,
+                        "updated_at": {"$max": ["$updated_at", now]},
+                        **TRUE_TIME,
+                    }
+                },
+                OUT_OF_LANE,
+            ],
         )
         return None if document is None else to_job(document)
 

@@ -16,7 +16,12 @@ from job_processor.settings import COUNT_CAP, HISTORY_BATCH, STATUS_NAMES
 from job_processor.store.mongo.crons import MongoCrons
 from job_processor.store.mongo.description import found_indexes, version_of
 from job_processor.store.mongo.desks import Plumbing, translated
-from job_processor.store.mongo.documents import JOB_STATUSES, Document, cron_document
+from job_processor.store.mongo.documents import (
+    JOB_STATUSES,
+    LANE_FIELDS,
+    Document,
+    cron_document,
+)
 from job_processor.store.mongo.errors import is_away, reason
 from job_processor.store.mongo.history import MongoHistory
 from job_processor.store.mongo.presence import is_node_here, serve_node
@@ -35,6 +40,7 @@ from job_processor.store.node import NodeSide, Survey, ValidatorOwner
 _OWN_FIELDS = (
     *("attempt", "attempts", "crash", "crashes", "expires_at", "notes", "planned_for", "priority"),
     *("state", "state_saved", "steps", "traceparent", "unique_key", "unique_until"),
+    *LANE_FIELDS,
 )
 """What a job of ours may have and the Node package's validator refuses."""
 

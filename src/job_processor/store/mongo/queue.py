@@ -6,12 +6,13 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from heapq import nsmallest
 from typing import Any
 
 from bson import ObjectId
 from pymongo.errors import OperationFailure
 
-from job_processor.clock import EPOCH, LAST_MOMENT
+from job_processor.clock import EPOCH, FAR, LAST_MOMENT
 from job_processor.models import Job
 from job_processor.redaction import Redaction
 from job_processor.settings import CLAIM_NAMES
@@ -26,10 +27,11 @@ from job_processor.store.mongo.documents import (
     to_job,
 )
 from job_processor.store.mongo.errors import (
+    DOCUMENT_VALIDATION_FAILURE,
     failing_document_id,
     is_refused,
-    is_refused_by_validator,
     reason,
+    told,
 )
 from job_processor.store.mongo.hinting import BY_ID, IndexHint
 from job_processor.store.mongo.indexes import BY_TIME, CLAIM, Index
@@ -66,11 +68,13 @@ class MongoQueue(MongoDesk, Queue):
                 "type": {"$in": JOB_TYPES},  # leads the index that is sorted by time
                 "name": {"$in": every[start : start + CLAIM_NAMES]},
                 "status": {"$in": WAITING_STATUSES},
-                **_without(self._set_aside()),
+                **_without(self.set_aside()),
             }
             document = await self._hinting.walk(BY_TIME, partial(self._earliest, waiting))
             if document is not None:
                 found = moment(document["scheduled_for"]) or EPOCH
+                if found >= FAR:  # it waits in a lane, and so does what is behind it
+                    continue
                 earliest = found if earliest is None else min(earliest, found)
         return earliest
 
@@ -85,7 +89,11 @@ class MongoQueue(MongoDesk, Queue):
         due, shown = _due_but(now, leaving_out), shown_fields(redaction)
         order = [("scheduled_for", 1)]
         found = await find_whole(self._jobs, due, shown, sort=order, limit=limit)
-        return [to_summary(document, redaction) for document in found]
+        in_line = await find_whole(
+            self._jobs, _ready_but(now, leaving_out), shown, sort=[("ready", 1)], limit=limit
+        )
+        summaries = [to_summary(document, redaction) for document in [*found, *in_line]]
+        return nsmallest(limit, summaries, key=lambda job: (job.scheduled_for, job.id))
 
     async def due_since(self, now: datetime, leaving_out: Collection[str]) -> datetime | None:
         """Return when the first due job was to begin; None: none is due."""
@@ -94,7 +102,12 @@ class MongoQueue(MongoDesk, Queue):
             {"_id": 0, "scheduled_for": 1},
             sort=[("scheduled_for", 1)],
         )
-        return None if first is None else moment(first["scheduled_for"]) or EPOCH
+        in_line = await self._jobs.find_one(
+            _ready_but(now, leaving_out), {"_id": 0, "ready": 1}, sort=[("ready", 1)]
+        )
+        found = [each["scheduled_for"] for each in [first] if each is not None]
+        found += [each["ready"] for each in [in_line] if each is not None]
+        return min((moment(each) or EPOCH for each in found), default=None)
 
     async def _earliest(self, waiting: Document, hint: IndexHint) -> Document | None:
         return await self._last.find_one(
@@ -128,7 +141,7 @@ class MongoQueue(MongoDesk, Queue):
                     if head is None:
                         continue
                     failing = head["_id"]
-                self._put_aside(failing, error)
+                self.put_aside(failing, _details(error))
             else:
                 return [] if document is None else [document]
 
@@ -188,7 +201,7 @@ class MongoQueue(MongoDesk, Queue):
             except OperationFailure as error:
                 if not is_refused(error):
                     raise
-                self._put_aside(job_id, error)
+                self.put_aside(job_id, _details(error))
             else:
                 taken += [] if document is None else [document]
         return taken
@@ -200,20 +213,27 @@ class MongoQueue(MongoDesk, Queue):
             "name": {"$in": list(claim.names)},
             "status": {"$in": WAITING_STATUSES},
             "scheduled_for": {"$lte": claim.due_by},
-            **_without([*claim.exclude, *self._set_aside()]),
+            **_without([*claim.exclude, *self.set_aside()]),
         }
 
-    def _put_aside(self, job_id: ObjectId, error: OperationFailure) -> None:
+    def put_aside(self, job_id: ObjectId, error: Mapping[str, Any]) -> None:
+        """Leave a job alone for a while, which cannot be claimed as it stands."""
         self._aside[job_id] = time.monotonic() + _ASIDE_SECONDS
         who = f"the validator of {self._jobs.name} refuses it as it stands"
         self._logger.warning(
             "job %s is left alone for %.0f minutes: %s",
             job_id,
             _ASIDE_SECONDS / 60,
-            who if is_refused_by_validator(error) else reason(error),
+            who if error.get("code") == DOCUMENT_VALIDATION_FAILURE else told(error),
         )
 
-    def _set_aside(self) -> list[ObjectId]:
+    def try_again(self, job_ids: Iterable[ObjectId]) -> None:
+        """Leave these jobs alone no longer: they are not what they were."""
+        for job_id in job_ids if self._aside else ():
+            self._aside.pop(job_id, None)
+
+    def set_aside(self) -> list[ObjectId]:
+        """Return the jobs that are left alone."""
         if self._aside:
             now = time.monotonic()
             self._aside = {job_id: until for job_id, until in self._aside.items() if until > now}
@@ -225,14 +245,19 @@ def _index(claim: Claim) -> Index:
     return CLAIM if claim.overdue_since is None else BY_TIME
 
 
-def _to_running(claim: Claim) -> list[Document]:
-    """Return what a claim writes; its moment, `updated_at`, is later than all before it.
+def moment_of_claim(now: datetime) -> Document:
+    """Return the `updated_at` that a claim writes, which is later than all before it.
 
     So each claim of a job has a moment of its own, though clocks step back and stand still.
     """
     known = {"$and": [{"$gt": ["$updated_at", EPOCH]}, {"$lt": ["$updated_at", LAST_MOMENT]}]}
-    later = {"$cond": [known, {"$add": ["$updated_at", 1]}, claim.now]}
-    moment = {"$max": [claim.now, later]}
+    later = {"$cond": [known, {"$add": ["$updated_at", 1]}, now]}
+    return {"$max": [now, later]}
+
+
+def _to_running(claim: Claim) -> list[Document]:
+    """Return what a claim writes."""
+    moment = moment_of_claim(claim.now)
     return [
         {
             "$set": {
@@ -245,6 +270,10 @@ def _to_running(claim: Claim) -> list[Document]:
     ]
 
 
+def _details(error: OperationFailure) -> Mapping[str, Any]:
+    return {"errmsg": reason(error), **(error.details or {}), "code": error.code}
+
+
 def _due_but(now: datetime, leaving_out: Collection[str]) -> Document:
     """Match what is due, but for some names."""
     due: Document = {
@@ -253,6 +282,16 @@ def _due_but(now: datetime, leaving_out: Collection[str]) -> Document:
         "scheduled_for": {"$lte": now},
     }
     return {**due, "name": {"$nin": list(leaving_out)}} if leaving_out else due
+
+
+def _ready_but(now: datetime, leaving_out: Collection[str]) -> Document:
+    """Match what is in line and ready, but for some names."""
+    ready: Document = {
+        "line": {"$exists": True},
+        "status": {"$in": WAITING_STATUSES},
+        "ready": {"$lte": now},
+    }
+    return {**ready, "name": {"$nin": list(leaving_out)}} if leaving_out else ready
 
 
 def _still_due(claim: Claim, ids: Sequence[ObjectId]) -> Document:

@@ -12,12 +12,15 @@ from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError, WriteError
 
+from job_processor.clock import FAR
 from job_processor.errors import StoreRefusedError
 from job_processor.models import Job, Notes, Step
 from job_processor.redaction import Redaction
 from job_processor.store.base import Runs
+from job_processor.store.lanes import place_of
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (
+    LANE_FIELDS,
     Document,
     own_fields,
     to_job,
@@ -45,6 +48,7 @@ _RECOGNIZED_BY = {
     "updated_at": 1,
     "ended_at": 1,
     "scheduled_for": 1,
+    "due": 1,
     "worker_id": 1,
     "attempt": 1,
     "output.duration": 1,
@@ -66,6 +70,7 @@ class MongoRuns(MongoDesk, Runs):
     def __init__(self, plumbing: Plumbing) -> None:
         super().__init__(plumbing)
         self._counts_crashes = True
+        self._keeps_lanes = True
 
     async def _settle(self, settlements: Sequence[Settlement]) -> Verdict:
         """Running, under the fence's worker and at its attempt → the outcome's state.
@@ -83,10 +88,7 @@ class MongoRuns(MongoDesk, Runs):
 
     async def _write(self, settlements: Sequence[Settlement], refused: dict[ObjectId, str]) -> int:
         """Write all but those that are found to be refused; return how many matched their guard."""
-        operations = [
-            UpdateOne(_fence(each.job), _change(each, crashes=self._counts_crashes))
-            for each in settlements
-        ]
+        operations = [UpdateOne(_fence(each.job), self._change(each)) for each in settlements]
         try:
             return (await self._jobs.bulk_write(operations, ordered=False)).matched_count
         except BulkWriteError as error:
@@ -94,7 +96,7 @@ class MongoRuns(MongoDesk, Runs):
                 raise
             again = self._judge(settlements, error, refused)
             matched = int(error.details.get("nMatched", 0))
-            return matched + (await self._write_without_crashes(again, refused) if again else 0)
+            return matched + (await self._write_without_ours(again, refused) if again else 0)
         except Exception as error:
             if isinstance(error, PyMongoError) and not is_refused(error):
                 raise
@@ -112,7 +114,7 @@ class MongoRuns(MongoDesk, Runs):
         """Return those that a server can be given: one that cannot keeps a whole batch back."""
         left = []
         for each in settlements:
-            why = unsendable(_change(each, crashes=self._counts_crashes))
+            why = unsendable(self._change(each))
             if why is None:
                 left.append(each)
             else:
@@ -131,22 +133,42 @@ class MongoRuns(MongoDesk, Runs):
             settlement = settlements[each["index"]]
             if each["code"] != DOCUMENT_VALIDATION_FAILURE:
                 refused[settlement.job.id] = told(each)
-            elif self._counts_crashes and _has_crashes_alone(settlement):
+            elif self._may_pass(settlement):
                 again.append(settlement)
             else:
                 refused[settlement.job.id] = VALIDATOR_ADVICE
         return again
 
-    async def _write_without_crashes(
+    def _change(self, settlement: Settlement) -> Document:
+        return _change(settlement, crashes=self._counts_crashes, lanes=self._keeps_lanes)
+
+    def _may_pass(self, settlement: Settlement) -> bool:
+        """True for one that Node's validator takes without what it has not heard of."""
+        ours = own_fields(settlement.written()).keys()
+        crashes, lane = ours & _OF_CRASHES, ours & set(LANE_FIELDS)
+        is_news = bool(crashes and self._counts_crashes) or bool(lane and self._keeps_lanes)
+        return is_news and ours == crashes | lane
+
+    async def _write_without_ours(
         self, settlements: Sequence[Settlement], refused: dict[ObjectId, str]
     ) -> int:
-        """Write what the Node package's validator takes: it knows no count of crashes."""
-        self._logger.warning(
-            "the validator of %s refuses the fields 'crash' and 'crashes': jobs do not keep which "
-            "worker died, and those that take theirs down again and again are not recognized",
-            self._jobs.name,
-        )
-        self._counts_crashes = False
+        """Write what the Node package's validator takes: it knows neither crashes nor lanes."""
+        ours = {name for each in settlements for name in own_fields(each.written())}
+        if ours & _OF_CRASHES:
+            self._logger.warning(
+                "the validator of %s refuses the fields 'crash' and 'crashes': jobs do not keep "
+                "which worker died, and those that take theirs down again and again are not "
+                "recognized",
+                self._jobs.name,
+            )
+            self._counts_crashes = False
+        if ours & set(LANE_FIELDS):
+            self._logger.warning(
+                "the validator of %s refuses the field 'lane': what runs in a lane leaves it at "
+                "its end",
+                self._jobs.name,
+            )
+            self._keeps_lanes = False
         return await self._write(settlements, refused)
 
     async def _recognize(self, settlements: Sequence[Settlement]) -> set[ObjectId]:
@@ -278,7 +300,7 @@ def _moment_of_claim(job: Job) -> Any:
     return job.updated_at if job.updated_at > job.created_at else {"$in": [job.updated_at, None]}
 
 
-def _change(settlement: Settlement, *, crashes: bool) -> Document:
+def _change(settlement: Settlement, *, crashes: bool, lanes: bool) -> Document:
     outcome, written = settlement.outcome, settlement.written()
     fields: Document = {
         "status": written.status.value,
@@ -288,7 +310,9 @@ def _change(settlement: Settlement, *, crashes: bool) -> Document:
     }
     if outcome.output is not None:
         fields["output"] = plain_output(outcome.output)
-    if outcome.scheduled_for is not None:
+    if lanes and place_of(written).due is not None:
+        fields["scheduled_for"] = FAR
+    elif outcome.scheduled_for is not None:
         fields["scheduled_for"] = outcome.scheduled_for
     if not outcome.started:
         fields["started_at"] = None
@@ -296,6 +320,8 @@ def _change(settlement: Settlement, *, crashes: bool) -> Document:
     if not crashes:
         for name in _OF_CRASHES:
             after.pop(name, None)
+    if not lanes:
+        after = {name: value for name, value in after.items() if name not in LANE_FIELDS}
     fields |= {name: value for name, value in after.items() if before.get(name) != value}
     gone = dict.fromkeys(before.keys() - after.keys(), "")
     if outcome.bare:
@@ -312,7 +338,7 @@ def _holds(document: Mapping[str, Any], settlement: Settlement) -> bool:
         and document.get("ended_at") == written.ended_at
         and document.get("worker_id") == written.worker_id
         and (document.get("attempt") or 1) == written.attempt
-        and document.get("scheduled_for") == written.scheduled_for
+        and (document.get("due") or document.get("scheduled_for")) == written.scheduled_for
     )
     if not same or outcome.output is None:
         return same
@@ -321,11 +347,6 @@ def _holds(document: Mapping[str, Any], settlement: Settlement) -> bool:
         output.get("duration") == outcome.output.duration
         and output.get("error") == outcome.output.error
     )
-
-
-def _has_crashes_alone(settlement: Settlement) -> bool:
-    """True where a crash is all that a validator of Node's has not heard of."""
-    return own_fields(settlement.written()).keys() <= _OF_CRASHES
 
 
 def _why(error: Mapping[str, Any]) -> str:

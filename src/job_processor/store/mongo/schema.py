@@ -22,7 +22,7 @@ from job_processor.store.mongo.errors import (
 )
 from job_processor.store.mongo.handles import Collection, Database, Handles
 
-VERSION = 1
+VERSION = 2
 """Raise it with each change of the rules below."""
 
 _DATE = {"bsonType": "date"}
@@ -76,6 +76,13 @@ _PROPERTIES: Document = {
     "notes": {"bsonType": "object"},
     "unique_key": {"bsonType": "string"},
     "unique_until": {"bsonType": "date"},
+    "lane": {"bsonType": "string"},
+    "slots": {"bsonType": "array"},
+    "ordered": {"enum": ["continue", "stop"]},
+    "due": {"bsonType": "date"},
+    "line": {"bsonType": "string"},
+    "ready": {"bsonType": "date"},
+    "parked": {"bsonType": "string"},
 }
 
 Found = Literal["none", "older", "newer or ours", "node", "foreign"]

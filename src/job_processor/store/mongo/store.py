@@ -25,6 +25,7 @@ from job_processor.store.mongo.hinting import Hinting
 from job_processor.store.mongo.history import MongoHistory
 from job_processor.store.mongo.intake import MongoIntake
 from job_processor.store.mongo.kills import MongoKills
+from job_processor.store.mongo.lanes import MongoLanes
 from job_processor.store.mongo.node import MongoNodeSide
 from job_processor.store.mongo.preparation import prepare
 from job_processor.store.mongo.presence import is_node_here
@@ -68,6 +69,7 @@ class MongoStore(Store):
         plumbing = Plumbing(self._watch.tell, self.address, handles, hinting, logger)
         self.intake = MongoIntake(plumbing, self._is_beside_node)
         self.queue = queue = MongoQueue(plumbing)
+        self.lanes = MongoLanes(plumbing, queue=queue)
         self.runs = MongoRuns(plumbing)
         self.kills = kills = MongoKills(plumbing)
         self.rollups = rollups = MongoRollups(plumbing)
@@ -78,6 +80,8 @@ class MongoStore(Store):
         self.crons = crons = MongoCrons(plumbing, self._is_beside_node)
         self.settings = settings = MongoSettings(plumbing)
         self.rates = MongoRates(plumbing)
+        for desk in (self.intake, self.runs, self.kills, self.history):
+            desk.lanes = self.lanes
         self._node = MongoNodeSide(plumbing, self._history, settings, self._workers, crons)
 
     @classmethod

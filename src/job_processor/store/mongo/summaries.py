@@ -58,6 +58,9 @@ _PLAIN: Document = {
     "type": 1,
     "status": 1,
     "scheduled_for": 1,
+    "due": 1,
+    "lane": 1,
+    "parked": 1,
     "created_at": 1,
     "updated_at": 1,
     "started_at": 1,
@@ -109,7 +112,11 @@ def _extract(document: Mapping[str, Any]) -> Extract:
             "type": text_of(document["type"]),
             "name": text_of(document.get("name", "")),
             "status": status_of(document["status"]),
-            "scheduled_for": moment(document.get("scheduled_for")) or created,
+            "scheduled_for": moment(document.get("due"))
+            or moment(document.get("scheduled_for"))
+            or created,
+            "lane": text_or_none(document.get("lane")),
+            "parked": text_or_none(document.get("parked")),
             "created_at": created,
             "updated_at": moment(document.get("updated_at")) or created,
             "started_at": moment(document.get("started_at")),

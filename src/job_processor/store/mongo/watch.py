@@ -200,7 +200,9 @@ class Watch:
         if collection == self._handles.workers.name:
             return Hint.NODE
         document = change.get("fullDocument") or change["updateDescription"]["updatedFields"]
-        return Hint.WORK if document["status"] in WAITING_STATUSES else Hint.SETTLED
+        # Without a state it is a job that was let into its line.
+        waits = document.get("status", WAITING_STATUSES[0]) in WAITING_STATUSES
+        return Hint.WORK if waits else Hint.SETTLED
 
     def _tell_of_work_in(self, delay: float) -> None:
         """Hand out one hint for all the work that is told of until then."""
@@ -263,6 +265,7 @@ def _pipeline(handles: Handles) -> list[Document]:
                     },
                     {"fullDocument.status": {"$in": told}},
                     {"updateDescription.updatedFields.status": {"$in": told}},
+                    {"updateDescription.updatedFields.ready": {"$exists": True}},
                 ],
             }
         },

@@ -136,6 +136,7 @@ def _worker_document(worker: WorkerInfo) -> Document:
         "started_at": worker.started_at,
         "memory": worker.memory,
         "clock_ahead": worker.clock_ahead,
+        "limits": list(worker.limits) or None,
     }
     return document | {name: value for name, value in ours.items() if value is not None}
 
@@ -159,4 +160,5 @@ def _to_worker(document: Mapping[str, Any]) -> WorkerInfo:
         started_at=moment(document.get("started_at")),
         memory=whole(document.get("memory")),
         clock_ahead=number(document.get("clock_ahead")),
+        limits=tuple(map(text_of, list_of(document.get("limits")))),
     )

@@ -19,7 +19,7 @@ from job_processor.store.sqlite.connections import (
     verb,
 )
 from job_processor.store.sqlite.rows import encode_output
-from job_processor.store.sqlite.tables import AT_REST, WAITING
+from job_processor.store.sqlite.tables import AT_REST, OUT_OF_LANE, WAITING
 
 _COLUMNS = "name,id,cron_string,scheduled_for,created_at,updated_at"
 _EARLIEST_MS = -(2**63)
@@ -42,11 +42,11 @@ class SqliteCrons(SqliteDesk, Crons):
         self._planned = f"""
             SELECT id, scheduled_for FROM {tables.jobs} INDEXED BY {tables.history}
             WHERE type='cron_task' AND name=? AND status='pending' AND {AT_REST}
-                AND scheduled_for>? AND attempt=1 AND planned_for IS NULL"""
+                AND scheduled_for>? AND attempt=1 AND planned_for IS NULL AND due IS NULL"""
         self._pointer = f"SELECT scheduled_for FROM {tables.crons} WHERE name=?"
         self._skip = f"""
             UPDATE {tables.jobs} INDEXED BY {tables.history}
-            SET status='skipped', output=?, updated_at=?, ended_at=?
+            SET status='skipped', output=?, updated_at=?, ended_at=?, {OUT_OF_LANE}
             WHERE type='cron_task' AND name=? AND {WAITING} AND {AT_REST}"""
         self._remove_task = f"DELETE FROM {tables.jobs} WHERE id=? AND status='pending'"
 

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias, get_args
 
 from bson import ObjectId
 
-from job_processor.clock import to_ms
+from job_processor.clock import FAR, to_ms
 from job_processor.errors import JobConflictError
 from job_processor.models import Job, JobStatus, JobType
 from job_processor.redaction import Redaction
@@ -42,7 +42,7 @@ from job_processor.store.sqlite.rates import SqliteRates
 from job_processor.store.sqlite.rollups import SqliteRollups
 from job_processor.store.sqlite.rows import COLUMNS, to_job
 from job_processor.store.sqlite.summaries import Summaries
-from job_processor.store.sqlite.tables import ACTIVE, AT_REST, RUNNING, SETTLED
+from job_processor.store.sqlite.tables import ACTIVE, AT_REST, LINE, OF_LANE, RUNNING, SETTLED
 from job_processor.store.summaries import JobSummary
 
 PRUNE_BATCH = 200
@@ -87,6 +87,7 @@ class SqliteHistory(SqliteDesk, History):
         self._shown = Summaries(tables)
         self._at_rest = f"{jobs} AS job INDEXED BY {tables.history}"
         self._running = f"{jobs} AS job INDEXED BY {tables.running}"
+        self._of_lanes = f"{jobs} AS job INDEXED BY {tables.lane_history}"
         self._by_id = f"SELECT {COLUMNS} FROM {jobs} WHERE id=?"
         self._state_of = f"SELECT id, status, attempt FROM {jobs} WHERE id=?"
         self._table = jobs
@@ -119,9 +120,14 @@ class SqliteHistory(SqliteDesk, History):
                 LIMIT ?
             )"""
         self._wait_again = f"""
-            UPDATE {jobs} SET status='pending', updated_at=max(updated_at, ?1), scheduled_for=?1,
-                started_at=NULL, ended_at=NULL, worker_id=NULL, output=NULL, attempt=1, crashes=0,
-                sync=0, notes=NULL, state=NULL,
+            UPDATE {jobs} SET status='pending', updated_at=max(updated_at, ?1),
+                scheduled_for=CASE WHEN lane IS NULL THEN ?1 ELSE {to_ms(FAR)} END,
+                due=CASE WHEN lane IS NOT NULL THEN ?1 END,
+                ready=CASE WHEN lane IS NOT NULL THEN ?1 END,
+                line={LINE},
+                slot=CASE WHEN ordered='stop' AND status='errored' THEN slot END,
+                parked=NULL, started_at=NULL, ended_at=NULL, worker_id=NULL, output=NULL, attempt=1,
+                crashes=0, sync=0, notes=NULL, state=NULL,
                 steps=CASE WHEN ?3 OR status='finished' THEN NULL ELSE steps END,
                 extra=json_remove(extra, '$.expires_at', '$.state_saved'),
                 planned_for=CASE type WHEN 'cron_task' THEN coalesce(planned_for, scheduled_for) END
@@ -242,6 +248,9 @@ class SqliteHistory(SqliteDesk, History):
         order = "ASC" if query.oldest_first else "DESC"
         below = _BEHIND_EVERY_ID if query.after is None else query.after.binary
         above = b"" if query.above is None else query.above.binary
+        if query.lane is not None:
+            yield self._of_lane(query, below, above, limit, order)
+            return
         if (query.name, query.names, query.status, query.type) == (None, None, None, None):
             statement = f"""
                 SELECT id, rowid AS place FROM {self._table}
@@ -261,6 +270,21 @@ class SqliteHistory(SqliteDesk, History):
             for branch in part + [_NO_BRANCH] * (size - len(part)):
                 values += [*branch, below, above]
             yield self._branches(size, order), [*values, limit]
+
+    def _of_lane(
+        self, query: JobQuery, below: bytes, above: bytes, limit: int, order: str
+    ) -> Source:
+        """Return a statement that selects the jobs of a lane."""
+        statement = f"""
+            SELECT id, rowid AS place FROM {self._of_lanes}
+            WHERE lane=?1 AND {OF_LANE} AND id<?2 AND id>?3 AND (?4 IS NULL OR name=?4)
+                AND (?5 IS NULL OR status=?5) AND (?6 IS NULL OR type=?6)
+                AND (?7 IS NULL OR name IN (SELECT value FROM json_each(?7)))
+            ORDER BY id {order} LIMIT ?8"""
+        status = None if query.status is None else query.status.value
+        names = None if query.names is None else json.dumps(query.names)
+        values = [query.lane, below, above, query.name, status, query.type, names, limit]
+        return statement, values
 
     def _ids(self, connection: sqlite3.Connection, query: JobQuery, limit: int) -> list[bytes]:
         """Return the first ids of a selection, in its order."""

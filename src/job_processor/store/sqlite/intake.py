@@ -30,10 +30,12 @@ from job_processor.store.sqlite.connections import (
 )
 from job_processor.store.sqlite.rows import (
     COLUMNS,
+    NEW_COLUMNS,
     PLAIN_COLUMNS,
     Row,
     encode_extra,
     optional_ms,
+    place_values,
     to_job,
     to_plain_rows,
     to_row,
@@ -56,8 +58,9 @@ class SqliteIntake(SqliteDesk, Intake):
         super().__init__(plumbing)
         tables = plumbing.tables
         jobs = tables.jobs
-        marks = ",".join("?" * len(COLUMNS.split(",")))
-        self._insert_any = f"INSERT INTO {jobs} ({COLUMNS}) VALUES ({marks}) ON CONFLICT DO NOTHING"
+        marks = ",".join("?" * len(NEW_COLUMNS.split(",")))
+        self._insert_any = f"""
+            INSERT INTO {jobs} ({NEW_COLUMNS}) VALUES ({marks}) ON CONFLICT DO NOTHING"""
         self._insert_plain = self._plain_statement(1)
         self._insert_group = self._plain_statement(_GROUP)
         self._exists = f"SELECT 1 FROM {jobs} WHERE id=?"
@@ -68,11 +71,12 @@ class SqliteIntake(SqliteDesk, Intake):
             UPDATE {jobs} SET unique_key=NULL, unique_until=NULL
             WHERE id=? AND status=? AND unique_key=? AND unique_until IS ?"""
         self._replace_holder = f"""
-            UPDATE {jobs} SET payload=?, scheduled_for=?, priority=?, updated_at=?, extra=?,
+            UPDATE {jobs} SET payload=?, priority=?, updated_at=?3, extra=?,
+                scheduled_for=?, due=?, parked=?, line=?, ready=?, lane=?, ordered=?, slot=NULL,
                 attempt=1, crashes=0, started_at=NULL, worker_id=NULL, output=NULL, notes=NULL,
                 state=NULL, steps=NULL
             WHERE id=? AND status='pending' AND unique_key=? AND unique_until IS ?
-                AND updated_at<=?4"""
+                AND updated_at<=?3"""
 
     def _insert(self, jobs: Sequence[Job]) -> asyncio.Future[list[Job]]:
         writer = self._connections.writer
@@ -114,10 +118,12 @@ class SqliteIntake(SqliteDesk, Intake):
             self._replace_holder,
             (
                 None if replaced.payload is None else encode(replaced.payload),
-                to_ms(replaced.scheduled_for),
                 replaced.priority,
                 to_ms(replaced.updated_at),
                 encode_extra(replaced),
+                *place_values(replaced),
+                replaced.lane,
+                replaced.ordered,
                 replaced.id.binary,
                 replaced.unique_key,
                 optional_ms(replaced.unique_until),

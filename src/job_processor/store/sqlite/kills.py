@@ -18,7 +18,7 @@ from job_processor.store.sqlite.connections import (
     transaction,
 )
 from job_processor.store.sqlite.rows import COLUMNS, to_job
-from job_processor.store.sqlite.tables import ACTIVE, UNHELD
+from job_processor.store.sqlite.tables import ACTIVE, OUT_OF_LANE, UNHELD
 
 
 class SqliteKills(SqliteDesk, Kills):
@@ -28,7 +28,8 @@ class SqliteKills(SqliteDesk, Kills):
         super().__init__(plumbing)
         tables = plumbing.tables
         self._kill = f"""
-            UPDATE {tables.jobs} SET status='killed', updated_at=max(updated_at, ?1), ended_at=?1
+            UPDATE {tables.jobs} SET status='killed', updated_at=max(updated_at, ?1), ended_at=?1,
+                {OUT_OF_LANE}
             WHERE id=?2 AND {UNHELD} RETURNING {COLUMNS}"""
         self._ask = f"""
             INSERT INTO {tables.signals} (job_id, worker_id, created_at) VALUES (?, ?, ?)

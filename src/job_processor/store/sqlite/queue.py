@@ -16,12 +16,13 @@ from functools import lru_cache, partial
 from heapq import nsmallest
 from typing import NamedTuple
 
-from job_processor.clock import LAST_MOMENT, from_ms, to_ms
+from job_processor.clock import FAR, LAST_MOMENT, from_ms, to_ms
 from job_processor.models import Job
 from job_processor.redaction import Redaction
 from job_processor.store.base import Queue
 from job_processor.store.requests import Claim
 from job_processor.store.sqlite.connections import Plumbing, SqliteDesk, call, page
+from job_processor.store.sqlite.lanes import SqliteLanes
 from job_processor.store.sqlite.rows import COLUMNS, Row, to_job
 from job_processor.store.sqlite.summaries import Summaries
 from job_processor.store.sqlite.tables import WAITING, Tables
@@ -30,6 +31,7 @@ from job_processor.store.summaries import JobSummary
 MERGED_LINES = 64
 """Lines that one statement merges at most; a round up to a power of two keeps statements few."""
 
+_FAR_MS = to_ms(FAR)
 _NO_LINE = (None, None)  # stands in where a statement merges more lines than there are
 _ID, _SCHEDULED_FOR, _PRIORITY = map(COLUMNS.split(",").index, ("id", "scheduled_for", "priority"))
 
@@ -45,8 +47,9 @@ class Line(NamedTuple):
 class SqliteQueue(SqliteDesk, Queue):
     """Reads the waiting jobs line by line."""
 
-    def __init__(self, plumbing: Plumbing) -> None:
+    def __init__(self, plumbing: Plumbing, *, lanes: SqliteLanes) -> None:
         super().__init__(plumbing)
+        self._in_line = lanes
         tables = plumbing.tables
         self._shown = Summaries(tables)
         source = f"{tables.jobs} AS job INDEXED BY {tables.due}"
@@ -118,14 +121,17 @@ class SqliteQueue(SqliteDesk, Queue):
 
     def _first_due(self, connection: sqlite3.Connection, names: Collection[str]) -> datetime | None:
         lines = self._lines(connection, _as_json(tuple(names)))
-        return from_ms(min(line.head for line in lines)) if lines else None
+        first = min((line.head for line in lines), default=_FAR_MS)
+        return from_ms(first) if first < _FAR_MS else None  # what is behind waits in a lane
 
     def due_since(
         self, connection: sqlite3.Connection, now: datetime, leaving_out: Collection[str]
     ) -> datetime | None:
         """Return when the first due job was to begin, but for some names; None: none is due."""
         first = self._first_due(connection, self._waiting_names(connection, leaving_out))
-        return first if first is not None and first <= now else None
+        in_line = self._in_line.first_ready(connection, leaving_out)
+        found = [each for each in (first, in_line) if each is not None and each <= now]
+        return min(found, default=None)
 
     def _due_rows(
         self,
@@ -145,6 +151,7 @@ class SqliteQueue(SqliteDesk, Queue):
             merged = _rounded(len(part))
             arguments = (to_ms(now), limit, None, None, None, *_flat(part, merged))
             found += connection.execute(self._peek(merged), arguments).fetchall()
+        found += self._in_line.ready(connection, to_ms(now), limit, leaving_out)
         return [rowid for _, rowid in nsmallest(limit, found)]
 
     def _waiting_names(

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from bson import ObjectId
 from bson.errors import InvalidId
 
-from job_processor.clock import EPOCH, from_ms, to_ms
+from job_processor.clock import EPOCH, FAR, from_ms, to_ms
 from job_processor.models import (
     CronTask,
     Job,
@@ -24,6 +24,7 @@ from job_processor.models import (
     Step,
     make,
 )
+from job_processor.store.lanes import place_of
 from job_processor.store.lenient import (
     fields_of,
     list_of,
@@ -49,9 +50,12 @@ Row: TypeAlias = tuple[Any, ...]
 COLUMNS = (
     "id,type,name,status,payload,scheduled_for,created_at,updated_at,started_at,ended_at,"
     "worker_id,output,exclusive,attempt,crashes,sync,sentry_id,planned_for,extra,priority,"
-    "unique_key,unique_until,notes,steps"
+    "unique_key,unique_until,notes,steps,lane,slot,ordered,due,parked"
 )
 """Those of a job, in the order of its row."""
+
+NEW_COLUMNS = f"{COLUMNS},line,ready"
+"""Those that a new job is given."""
 
 PLAIN_COLUMNS = "id,name,payload,scheduled_for,created_at,updated_at,exclusive,priority"
 """Those that a new job without further features has; the others have their defaults."""
@@ -66,11 +70,14 @@ _EXTRA: Mapping[str, Callable[[object], Any]] = {
 _STEP = ("name", "started_at", "ended_at", "result", "until")
 """The fields of a step, by their positions."""
 
+_FAR_MS = to_ms(FAR)
+
 _STATUSES: Mapping[str, JobStatus] = {status.value: status for status in JobStatus}
 
 
 def to_row(job: Job) -> Row:
-    """Return the values of `COLUMNS`."""
+    """Return the values of `NEW_COLUMNS`."""
+    place = place_of(job)
     payload, sync, sentry_id, planned_for = None, False, None, None
     unique_key, unique_until = None, None
     if isinstance(job, SimpleJob):
@@ -86,7 +93,7 @@ def to_row(job: Job) -> Row:
         job.name,
         job.status.value,
         None if payload is None else encode(payload),
-        created_ms if scheduled is created else to_ms(scheduled),
+        _FAR_MS if place.due else created_ms if scheduled is created else to_ms(scheduled),
         created_ms,
         created_ms if job.updated_at is created else to_ms(job.updated_at),
         optional_ms(job.started_at),
@@ -105,7 +112,22 @@ def to_row(job: Job) -> Row:
         optional_ms(unique_until),
         encode_notes(job.notes),
         encode_steps(job.steps),
+        job.lane,
+        job.slot,
+        job.ordered,
+        optional_ms(place.due),
+        place.parked,
+        place.line,
+        optional_ms(place.ready),
     )
+
+
+def place_values(job: Job) -> Row:
+    """Return the values of scheduled_for, due, parked, line and ready, as a job is to be stored."""
+    place = place_of(job)
+    scheduled = to_ms(job.scheduled_for) if place.due is None else _FAR_MS
+    due, ready = optional_ms(place.due), optional_ms(place.ready)
+    return scheduled, due, place.parked, place.line, ready
 
 
 def to_plain_rows(jobs: Sequence[Job]) -> list[Row] | None:
@@ -137,6 +159,8 @@ def _to_plain_row(job: Job) -> Row | None:
         or job.started_at is not None
         or job.ended_at is not None
         or job.worker_id is not None
+        or job.lane is not None
+        or job.parked is not None
     ):
         return None
     created = to_ms(job.created_at)
@@ -198,6 +222,11 @@ def _job(row: Row, from_ms: Callable[[int], datetime], decode: Callable[[str], A
         unique_until,
         notes,
         steps,
+        lane,
+        slot,
+        ordered,
+        due,
+        parked,
     ) = row
     fields = {
         "id": ObjectId(job_id),
@@ -218,6 +247,10 @@ def _job(row: Row, from_ms: Callable[[int], datetime], decode: Callable[[str], A
         "notes": None if notes is None else notes_of(decode(notes)),
         "steps": () if steps is None else _decode_steps(steps, decode),
     }
+    if lane is not None or due is not None:
+        fields |= {"lane": lane, "slot": slot, "ordered": ordered, "parked": parked}
+        if due is not None:
+            fields["scheduled_for"] = from_ms(due)
     if kind == "simple":
         fields["expires_at"] = None
         fields["traceparent"] = None

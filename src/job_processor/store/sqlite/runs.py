@@ -37,6 +37,7 @@ from job_processor.store.sqlite.rows import (
     encode_step,
     optional_id,
     optional_ms,
+    place_values,
     to_job,
 )
 from job_processor.store.sqlite.summaries import Summaries
@@ -45,6 +46,7 @@ from job_processor.store.summaries import JobSummary
 
 _END_VALUES = 7  # of each plain end
 _COMPARED = 6  # of the changes of an end, when a reply was lost
+_PLACE = 7  # where the time is among them, which a lane keeps elsewhere
 
 
 class SqliteRuns(SqliteDesk, Runs):
@@ -60,6 +62,12 @@ class SqliteRuns(SqliteDesk, Runs):
         self._settle_one = f"""
             UPDATE {jobs} SET status=?, updated_at=?, ended_at=?, output=?, worker_id=?, attempt=?,
                 crashes=?, scheduled_for=?, planned_for=?, started_at=?, extra=?, notes=?,
+                state=CASE WHEN ? THEN NULL ELSE state END
+            WHERE {fence}"""
+        self._settle_in_lane = f"""
+            UPDATE {jobs} SET status=?, updated_at=?, ended_at=?, output=?, worker_id=?, attempt=?,
+                crashes=?, planned_for=?, started_at=?, extra=?, notes=?,
+                scheduled_for=?, due=?, parked=?, line=?, ready=?, lane=?, ordered=?, slot=?,
                 state=CASE WHEN ? THEN NULL ELSE state END
             WHERE {fence}"""
         self._note_one = f"UPDATE {jobs} SET notes=? WHERE {fence}"
@@ -91,15 +99,21 @@ class SqliteRuns(SqliteDesk, Runs):
     def _settle(self, connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> Verdict:
         """Write outcomes, each guarded; tell which hold, and which cannot be stored."""
         refused: dict[ObjectId, str] = {}
-        plain, others = list[Settlement](), list[Settlement]()
+        plain, others, in_lanes = list[Settlement](), list[Settlement](), list[Settlement]()
         for each in settlements:
-            (plain if _is_plain(each) else others).append(each)
+            if _is_plain(each):
+                plain.append(each)
+            elif each.written().lane is None:
+                others.append(each)
+            else:
+                in_lanes.append(each)
 
         def refuse(settlement: Settlement, why: str) -> None:
             refused[settlement.job.id] = why
 
         written = write_storable(connection, plain, _end_row, self._end, refuse)
         written += write_storable(connection, others, _change_row, self._change, refuse)
+        written += write_storable(connection, in_lanes, _lane_row, self._change_in_lane, refuse)
         if written:
             self._revision.bump(connection)
         sent = settlements
@@ -117,6 +131,10 @@ class SqliteRuns(SqliteDesk, Runs):
     def _change(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
         """Write ends of any kind; return how many still ran under their fence."""
         return connection.executemany(self._settle_one, rows).rowcount
+
+    def _change_in_lane(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
+        """Write ends of any kind of jobs in lanes; return how many still ran under their fence."""
+        return connection.executemany(self._settle_in_lane, rows).rowcount
 
     def _held(
         self, connection: sqlite3.Connection, settlements: Sequence[Settlement]
@@ -247,6 +265,14 @@ def _end_row(settlement: Settlement) -> Row:
 def _change_row(settlement: Settlement) -> Row:
     """Return the parameters of an end of any kind."""
     return (*_changes(settlement), settlement.outcome.bare, *_fence(settlement.job))
+
+
+def _lane_row(settlement: Settlement) -> Row:
+    """Return the parameters of an end of any kind of a job in a lane."""
+    changes, job = _changes(settlement), settlement.written()
+    values = (*changes[:_PLACE], *changes[_PLACE + 1 :], *place_values(job))
+    in_lane = job.lane, job.ordered, job.slot
+    return (*values, *in_lane, settlement.outcome.bare, *_fence(settlement.job))
 
 
 def _note_row(of_run: tuple[Job, Notes]) -> Row:

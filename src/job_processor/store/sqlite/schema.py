@@ -12,9 +12,21 @@ import time
 from job_processor.errors import StoreSetupError
 from job_processor.store.sqlite.errors import is_busy
 from job_processor.store.sqlite.location import BUSY_TIMEOUT
-from job_processor.store.sqlite.tables import ACTIVE, AT_REST, HOLDING, RUNNING, WAITING, Tables
+from job_processor.store.sqlite.tables import (
+    ACTIVE,
+    AT_REST,
+    HAS_LINE,
+    HAS_PLACE,
+    HOLDING,
+    IS_PARKED,
+    OF_LANE,
+    RUNNING,
+    SLOTTED,
+    WAITING,
+    Tables,
+)
 
-VERSION = 3
+VERSION = 4
 """Of the schema below. A step to a later one is added to `_MIGRATIONS`."""
 
 OLDEST_SQLITE = (3, 37, 0)  # the first with STRICT tables
@@ -45,7 +57,14 @@ _COLUMNS = {
         unique_until INTEGER,
         notes TEXT,
         state TEXT,
-        steps TEXT""",
+        steps TEXT,
+        lane TEXT,
+        slot TEXT,
+        ordered TEXT,
+        due INTEGER,
+        parked TEXT,
+        line TEXT,
+        ready INTEGER""",
     "crons": """
         name TEXT NOT NULL PRIMARY KEY,
         id BLOB NOT NULL,
@@ -66,7 +85,8 @@ _COLUMNS = {
         version TEXT,
         concurrency INTEGER,
         started_at INTEGER,
-        memory INTEGER""",
+        memory INTEGER,
+        limits TEXT""",
     "signals": """
         job_id BLOB NOT NULL,
         worker_id BLOB NOT NULL,
@@ -104,15 +124,31 @@ _INDEXES = {
     "ended": ("", "jobs", "(ended_at) WHERE ended_at IS NOT NULL"),
     "exclusive": ("UNIQUE ", "jobs", f"(type, name) WHERE exclusive=1 AND {ACTIVE}"),
     "unique_key": ("UNIQUE ", "jobs", f"(name, unique_key) WHERE {HOLDING}"),
+    "slots": ("UNIQUE ", "jobs", f"(slot) WHERE {SLOTTED}"),
+    "line": ("", "jobs", f"(line, priority DESC, ready) WHERE {HAS_LINE}"),
+    "lane": ("", "jobs", f"(lane, parked, priority DESC, due, id) WHERE {HAS_PLACE}"),
+    "parked": ("", "jobs", f"(name) WHERE {IS_PARKED}"),
+    "lane_history": ("", "jobs", f"(lane, id) WHERE {OF_LANE}"),
     "open_kills": ("UNIQUE ", "signals", "(job_id, worker_id) WHERE ack=0"),
 }
 
 _MIGRATIONS: dict[int, tuple[str, ...]] = {
     2: ("ALTER TABLE {tables.jobs} ADD COLUMN steps TEXT",),
     3: (),  # a table more
+    4: (
+        *(
+            f"ALTER TABLE {{tables.jobs}} ADD COLUMN {column}"
+            for column in (
+                *("lane TEXT", "slot TEXT", "ordered TEXT", "due INTEGER", "parked TEXT"),
+                *("line TEXT", "ready INTEGER"),
+            )
+        ),
+        "ALTER TABLE {tables.workers} ADD COLUMN limits TEXT",
+    ),
 }
 """Statements that lead to a version from the one before it, with `{tables.jobs}` for the name of a
-table. New tables, and indexes that are missing, are made anyway."""
+table. New tables, and indexes that are missing, are made anyway. A worker of that version goes on
+beside us until it ends: its statements name columns and indexes, so none is taken away."""
 
 
 def setup(connection: sqlite3.Connection, tables: Tables, address: str, is_file: bool) -> None:

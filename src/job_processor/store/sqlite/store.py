@@ -26,6 +26,7 @@ from job_processor.store.sqlite.errors import explain_setup
 from job_processor.store.sqlite.history import SqliteHistory
 from job_processor.store.sqlite.intake import SqliteIntake
 from job_processor.store.sqlite.kills import SqliteKills
+from job_processor.store.sqlite.lanes import SqliteLanes
 from job_processor.store.sqlite.location import Location
 from job_processor.store.sqlite.pulse import FilePulse, MemoryPulse
 from job_processor.store.sqlite.queue import SqliteQueue
@@ -63,7 +64,8 @@ class SqliteStore(Store):
         self._watch: Watch | None = None
         plumbing = Plumbing(self._listeners.tell, self._connections, self._tables, self._revision)
         self.intake = SqliteIntake(plumbing)
-        self.queue = queue = SqliteQueue(plumbing)
+        self.lanes = SqliteLanes(plumbing)
+        self.queue = queue = SqliteQueue(plumbing, lanes=self.lanes)
         self.runs = SqliteRuns(plumbing)
         self.kills = kills = SqliteKills(plumbing)
         self.rollups = rollups = SqliteRollups(plumbing)
@@ -72,6 +74,8 @@ class SqliteStore(Store):
         self.workers = self._workers = SqliteWorkers(plumbing, queue=queue)
         self.crons = SqliteCrons(plumbing)
         self.settings = SqliteSettings(plumbing)
+        for desk in (self.intake, self.runs, self.kills, self.history):
+            desk.lanes = self.lanes
         self._abilities = Abilities(needs_heartbeat=path is not None)
 
     @property

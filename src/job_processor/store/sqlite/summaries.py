@@ -43,7 +43,7 @@ HIDES = "job_processor_hides"
 
 _PLAIN = (
     "id,type,name,status,scheduled_for,created_at,updated_at,started_at,ended_at,worker_id,"
-    "exclusive,attempt,priority,sync,sentry_id"
+    "exclusive,attempt,priority,sync,sentry_id,lane,parked,due"
 )
 _NAMING = "('name','key','header','field')"  # fields that name the `value` beside them
 
@@ -215,13 +215,14 @@ def _extract(row: Row) -> Extract:
     *plain, payload, cut_payload, output, cut_output, notes, expires_at, crash, secrets = row
     fields = dict(zip(_PLAIN.split(","), plain, strict=True))
     created = moment(fields["created_at"]) or EPOCH
+    due = moment(fields.pop("due"))
     fields |= {
         "id": ObjectId(fields["id"]),
         "status": status_of(fields["status"]),
         "exclusive": fields["exclusive"] == 1,
         "sync": fields["sync"] == 1,
         "worker_id": None if fields["worker_id"] is None else ObjectId(fields["worker_id"]),
-        "scheduled_for": moment(fields["scheduled_for"]) or created,
+        "scheduled_for": due or moment(fields["scheduled_for"]) or created,
         "created_at": created,
         "updated_at": moment(fields["updated_at"]) or created,
         "started_at": moment(fields["started_at"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from job_processor.errors import InvalidArgumentError
+from job_processor.store.lanes import KEYED, KEYLESS
 
 WAITING = "status IN ('pending','paused')"
 RUNNING = "status='running'"
@@ -13,8 +14,28 @@ SETTLED = "status IN ('finished','errored','killed','skipped')"
 ACTIVE = "status IN ('pending','running','paused')"
 UNHELD = f"({WAITING} OR {RUNNING} AND worker_id IS NULL)"
 HOLDING = f"unique_key IS NOT NULL AND (unique_until IS NOT NULL OR {ACTIVE})"
+HAS_LINE = "line IS NOT NULL"
+HAS_PLACE = "lane IS NOT NULL AND due IS NOT NULL"
+IS_PARKED = "parked IS NOT NULL"
+OF_LANE = "lane IS NOT NULL"
+SLOTTED = f"slot IS NOT NULL AND ({ACTIVE} OR ordered='stop' AND status='errored')"
 """Conditions of partial indexes. SQLite uses such an index only for a statement that says the very
 same, so they are written once, here."""
+
+IN_LINE = f"{HAS_LINE} AND {WAITING}"
+IN_LANE = f"{HAS_PLACE} AND {WAITING}"
+PARKED = f"{IS_PARKED} AND {WAITING}"
+"""What statements say that use those of lanes. The indexes themselves do not name the state: each
+change of it would have to look at them, of whatever job."""
+
+OUT_OF_LANE = "scheduled_for=coalesce(due,scheduled_for),due=NULL,parked=NULL,line=NULL,ready=NULL"
+"""What a job becomes that waits no more: its true time is where it belongs again."""
+
+LINE = (
+    "CASE WHEN lane IS NULL THEN NULL "
+    f"WHEN instr(lane,':') THEN '{KEYED}'||name ELSE '{KEYLESS}'||name END"
+)
+"""The line in which a job of a lane waits."""
 
 NOW_MS = "CAST((julianday('now')-2440587.5)*86400000.0+0.5 AS INTEGER)"
 """The database's own clock in milliseconds; 2440587.5 is the Julian day of the Unix epoch."""
@@ -46,6 +67,16 @@ class Tables:
     """Unique index: at most one holder of a name and unique key."""
     open_kills: str
     """Unique index: the kill requests that are not acknowledged, by job."""
+    slots: str
+    """Unique index: at most one job has a slot of a lane. It is the whole of a limit."""
+    line: str
+    """Index: what waits in line for a slot, in the order in which it is claimed."""
+    lane: str
+    """Index: what waits in a lane, the parked ones apart, in the order in which it is its turn."""
+    parked: str
+    """Index: what is parked, by name."""
+    lane_history: str
+    """Index: the jobs of a lane by id."""
 
     def __init__(self, prefix: str) -> None:
         if prefix.lower().startswith("sqlite_") or '"' in prefix:
@@ -72,4 +103,9 @@ _NAMES = {
     "exclusive": "jobs_exclusive",
     "unique_key": "jobs_unique_key",
     "open_kills": "signals_open",
+    "slots": "jobs_slots",
+    "line": "jobs_line",
+    "lane": "jobs_lane",
+    "parked": "jobs_parked",
+    "lane_history": "jobs_lane_history",
 }

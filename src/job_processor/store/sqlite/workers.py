@@ -26,7 +26,8 @@ from job_processor.store.sqlite.rows import Row, decoded, optional_ms
 from job_processor.store.sqlite.tables import NOW_MS
 
 _COLUMNS = (
-    "id,hostname,tags,timeout_s,service,names,crons,pid,version,concurrency,started_at,memory"
+    "id,hostname,tags,timeout_s,service,names,crons,pid,version,concurrency,started_at,memory,"
+    "limits"
 )
 
 
@@ -131,12 +132,13 @@ def _to_row(worker: WorkerInfo) -> Row:
         worker.concurrency,
         optional_ms(worker.started_at),
         worker.memory,
+        encode(list(worker.limits)) if worker.limits else None,
     )
 
 
 def _to_worker(row: Row) -> WorkerInfo:
     last_seen, id, hostname, tags, timeout_s, service, names, crons, *rest = row
-    pid, version, concurrency, started_at, memory = rest
+    pid, version, concurrency, started_at, memory, limits = rest
     return WorkerInfo(
         id=ObjectId(id),
         hostname=hostname,
@@ -151,4 +153,5 @@ def _to_worker(row: Row) -> WorkerInfo:
         concurrency=concurrency,
         started_at=moment(started_at),
         memory=memory,
+        limits=() if limits is None else tuple(map(text_of, list_of(decoded(limits)))),
     )

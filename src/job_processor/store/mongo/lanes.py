@@ -1,0 +1,330 @@
+"""Lanes in MongoDB: a unique index over the slots that are taken is the limit, whoever asks.
+
+Each write is of one document and guarded by its state. So whoever frees a slot, and whoever parks a
+job, looks afterwards: of two that race, one sees the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from bson import ObjectId
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
+
+from job_processor.handlers.lanes import has_key
+from job_processor.models import FOR_A_SLOT, Job
+from job_processor.store.lanes import (
+    KEYED,
+    KEYLESS,
+    PARKED_AT_ONCE,
+    LaneClaim,
+    Taken,
+    lines_of,
+    slots_of,
+)
+from job_processor.store.lenient import whole
+from job_processor.store.mongo.desks import translated
+from job_processor.store.mongo.documents import (
+    OUT_OF_LANE,
+    TRUE_TIME,
+    Document,
+    to_job,
+)
+from job_processor.store.mongo.errors import DUPLICATE_KEY, is_refused, write_errors
+from job_processor.store.mongo.hinting import IndexHint
+from job_processor.store.mongo.indexes import LANE
+from job_processor.store.mongo.indexes import LINE as LINE_INDEX
+from job_processor.store.mongo.parking import ABSENT, HOLDING, PRESENT, WAITING, MongoParking
+from job_processor.store.mongo.queue import moment_of_claim
+from job_processor.store.mongo.whole import find_whole
+
+_ROUNDS = 6
+"""Looks at the lines that one claim takes at most: each goes behind what the last found full."""
+
+_LOOKED_AT = 32
+"""Jobs of one look, where a claim wants fewer."""
+
+_PASSES = 20
+"""Looks of one hand-over at most: each but the last lets somebody in, or meets who was faster."""
+
+_LANES_AT_ONCE = 100
+"""Lanes of one such look."""
+
+_TURN = [("priority", -1), ("due", 1), ("_id", 1)]
+_MET: Document = dict.fromkeys(("line", "name", "lane", "slots", "ordered", "priority", "due"), 1)
+
+
+class _Start(NamedTuple):
+    """A job that is to run, and the slot that it gets or has; None: it needs none."""
+
+    job: Document
+    slot: str | None
+
+
+@translated()
+class MongoLanes(MongoParking):
+    """Gives slots, and hands them over."""
+
+    async def _claim(self, claim: LaneClaim) -> Taken:
+        """Go through the lines until the worker has enough, or nothing is left that may start."""
+        lines, jobs, blocked = set(lines_of(claim.names)), list[Job](), False
+        for _ in range(_ROUNDS):
+            wanted = claim.limit - len(jobs)
+            met = await self._look(lines, claim, max(wanted, _LOOKED_AT))
+            starts, lets_in, full = await self._plan(claim, met, wanted)
+            jobs += await self._start(claim, starts)
+            await self._let_in(lets_in, claim.now)
+            blocked = blocked or bool(full)
+            await self._park_lanes([job for job in full if has_key(job["lane"])], claim.now)
+            lines -= {job["line"] for job in full if not has_key(job["lane"])}
+            if not met or len(jobs) >= claim.limit or not (starts or lets_in or full):
+                return Taken(jobs, blocked)
+        return Taken(jobs, blocked=False)  # there is more to look at, and at once
+
+    async def _look(self, lines: Collection[str], claim: LaneClaim, limit: int) -> list[Document]:
+        """Return the jobs that stand first in these lines and are ready."""
+        ready: Document = {
+            "line": {"$in": list(lines)},
+            "status": WAITING,
+            "ready": {"$lte": claim.now},
+        }
+        if left_out := [*claim.exclude, *self._queue.set_aside()]:
+            ready["_id"] = {"$nin": left_out}
+
+        async def read(hint: IndexHint) -> list[Document]:
+            order = [("priority", -1), ("ready", 1)]
+            found = self._last.find(ready, _MET, sort=order, limit=limit, batch_size=limit)
+            return await (found if hint is None else found.hint(hint)).to_list()
+
+        return await self._hinting.walk(LINE_INDEX, read) if lines else []
+
+    async def _plan(
+        self, claim: LaneClaim, met: Sequence[Document], wanted: int
+    ) -> tuple[list[_Start], list[_Start], list[Document]]:
+        """Return who may start, who is let into line instead, and who met a full lane."""
+        amounts = {job["lane"]: self.book.amount(job["lane"]) for job in met if not _slot(job)}
+        limits = {lane: amount for lane, amount in amounts.items() if amount is not None}
+        ordered = {job["lane"] for job in met if job.get("ordered") and job["lane"] in limits}
+        free, turns = await asyncio.gather(
+            self._free(limits),
+            asyncio.gather(*(self._next(lane, claim.now, 1) for lane in ordered)),
+        )
+        turn = {lane: jobs[0] for lane, jobs in zip(ordered, turns, strict=True) if jobs}
+        starts, lets_in, full = list[_Start](), list[_Start](), list[Document]()
+        for job in met:
+            lane = job["lane"]
+            if len(starts) == wanted:
+                break
+            if _slot(job) or lane not in limits:
+                starts.append(_Start(job, _slot(job)))
+            elif not free[lane]:
+                full.append(job)
+            else:
+                slot = free[lane].pop(random.randrange(len(free[lane])))
+                first = turn.get(lane, job)
+                ours = first["name"] in claim.names and first["_id"] not in claim.exclude
+                (starts if ours else lets_in).append(_Start(first, slot))
+                if first["_id"] != job["_id"]:
+                    full.append(job)
+        return starts, lets_in, full
+
+    async def _free(self, limits: Mapping[str, int]) -> dict[str, list[str]]:
+        """Return the free slots of each lane."""
+        slots = {lane: slots_of(lane, limit) for lane, limit in limits.items()}
+        every = [slot for of_lane in slots.values() for slot in of_lane]
+        if not every:
+            return {}
+        held = self._last.find({"slots": {"$in": every}, **HOLDING}, {"slots": 1})
+        taken = {slot for each in await held.to_list() for slot in each["slots"]}
+        return {
+            lane: [slot for slot in of_lane if slot not in taken] for lane, of_lane in slots.items()
+        }
+
+    async def _next(
+        self, lane: str, now: datetime, limit: int, names: Collection[str] | None = None
+    ) -> list[Document]:
+        """Return the due jobs of a lane whose turn it is, be they parked or in line."""
+        of_names = {} if names is None else {"name": {"$in": list(names)}}
+
+        async def read(parked: str | None) -> list[Document]:
+            due: Document = {
+                "lane": lane,
+                "parked": parked,
+                "status": WAITING,
+                "due": {"$lte": now},
+                "slots": ABSENT,
+                **of_names,
+            }
+
+            async def walk(hint: IndexHint) -> list[Document]:
+                found = self._last.find(due, _MET, sort=_TURN, limit=limit, batch_size=limit)
+                return await (found if hint is None else found.hint(hint)).to_list()
+
+            return await self._hinting.walk(LANE, walk)
+
+        in_line, parked = await asyncio.gather(read(None), read(FOR_A_SLOT))
+        return sorted([*in_line, *parked], key=_turn)[:limit]
+
+    async def _start(self, claim: LaneClaim, starts: Sequence[_Start]) -> list[Job]:
+        """Waiting → running, each with its slot; return those that are ours, in their order."""
+        if not starts:
+            return []
+        at = moment_of_claim(claim.now)
+        running: Document = {
+            "status": "running",
+            "worker_id": claim.worker_id,
+            "updated_at": at,
+            "started_at": {"$ifNull": ["$started_at", at]},
+            **TRUE_TIME,
+        }
+        await self._write_guarded(
+            [
+                UpdateOne(_guard(each), [{"$set": {**running, **_slots(each.slot)}}, OUT_OF_LANE])
+                for each in starts
+            ],
+            starts,
+        )
+        ids = [each.job["_id"] for each in starts]
+        ours = {
+            "_id": {"$in": ids},
+            "status": "running",
+            "worker_id": claim.worker_id,
+            "updated_at": {"$gte": claim.now},
+        }
+        found = await find_whole(self._jobs, ours, limit=len(ids), batch_size=len(ids))
+        return [to_job(each) for each in sorted(found, key=lambda each: ids.index(each["_id"]))]
+
+    async def _let_in(self, lets_in: Sequence[_Start], now: datetime) -> int:
+        """Waiting → in line with a slot, from now on; return how many."""
+        if not lets_in:
+            return 0
+        operations = [
+            UpdateOne(
+                _guard(each),
+                [
+                    {"$set": {**_slots(each.slot), "line": _line(each.job), "ready": now}},
+                    {"$unset": "parked"},
+                ],
+            )
+            for each in lets_in
+        ]
+        return await self._write_guarded(operations, lets_in)
+
+    async def _write_guarded(
+        self, operations: Sequence[UpdateOne], starts: Sequence[_Start]
+    ) -> int:
+        """Write what each guard and the slots allow; return how many of them that was."""
+        try:
+            return (await self._jobs.bulk_write(operations, ordered=False)).modified_count
+        except BulkWriteError as error:
+            if not is_refused(error):
+                raise
+            for each in write_errors(error):
+                if not _is_taken(each):
+                    self._queue.put_aside(starts[each["index"]].job["_id"], each)
+            return int(error.details.get("nModified", 0))
+
+    async def _park_lanes(self, met: Sequence[Document], now: datetime) -> None:
+        """In line for full lanes → parked, many at once; then look whether a slot is free now."""
+        lines = {(job["lane"], whole(job.get("priority"), 0)) for job in met}
+        if not lines:
+            return
+        found = await asyncio.gather(*(self._in_line(*line, now) for line in lines))
+        ids = {job["_id"] for job in met}.union(*found)
+        in_line = {"_id": {"$in": list(ids)}, "line": PRESENT, "slots": ABSENT}
+        await self._jobs.update_many(
+            {**in_line, "status": WAITING},
+            {"$set": {"parked": FOR_A_SLOT}, "$unset": {"line": "", "ready": ""}},
+        )
+        lanes = {lane: self.book.amount(lane) for lane, _ in lines}
+        limits = {lane: amount for lane, amount in lanes.items() if amount is not None}
+        await self._hand_over(limits, self.book.names(), now)
+
+    async def _in_line(self, lane: str, priority: int, now: datetime) -> set[ObjectId]:
+        """Return more jobs of a lane that wait in line for a slot."""
+        waiting: Document = {
+            "lane": lane,
+            "parked": None,
+            "priority": priority or {"$in": [None, 0]},
+            "status": WAITING,
+            "due": {"$lte": now},
+            "slots": ABSENT,
+        }
+
+        async def walk(hint: IndexHint) -> list[Document]:
+            found = self._last.find(waiting, {"_id": 1}, limit=PARKED_AT_ONCE)
+            return await (found if hint is None else found.hint(hint)).to_list()
+
+        return {each["_id"] for each in await self._hinting.walk(LANE, walk)}
+
+    async def _hand_over(
+        self, lanes: Mapping[str, int], names: Collection[str], now: datetime
+    ) -> int:
+        """Let the next of each lane in, until each is full or nobody waits there."""
+        admitted, left = 0, dict(lanes)
+        for _ in range(_PASSES):
+            if not left:
+                break
+            free = await self._free(left)
+            open_lanes = [lane for lane in left if free[lane]]
+            lets_in: list[_Start] = []
+            for start in range(0, len(open_lanes), _LANES_AT_ONCE):
+                some = open_lanes[start : start + _LANES_AT_ONCE]
+                turns = await asyncio.gather(
+                    *(self._allowed(lane, now, len(free[lane]), names) for lane in some)
+                )
+                for lane, jobs in zip(some, turns, strict=True):
+                    random.shuffle(free[lane])
+                    lets_in += map(_Start, jobs, free[lane][: len(jobs)])
+            admitted += await self._let_in(lets_in, now)
+            left = {each.job["lane"]: left[each.job["lane"]] for each in lets_in}
+        return admitted
+
+    async def _allowed(
+        self, lane: str, now: datetime, limit: int, names: Collection[str]
+    ) -> list[Document]:
+        """Return the next of a lane, of these names; none where its order is in the way."""
+        jobs = await self._next(lane, now, limit)
+        if all(job["name"] in names for job in jobs):
+            return jobs
+        if jobs[0].get("ordered"):
+            return [] if jobs[0]["name"] not in names else jobs[:1]
+        return await self._next(lane, now, limit, names)
+
+
+def _slot(job: Document) -> str | None:
+    slots = job.get("slots")
+    return slots[0] if slots else None
+
+
+def _slots(slot: str | None) -> Document:
+    return {} if slot is None else {"slots": {"$literal": [slot]}}
+
+
+def _line(job: Document) -> Document:
+    return {"$literal": (KEYED if has_key(job["lane"]) else KEYLESS) + job["name"]}
+
+
+def _turn(job: Document) -> tuple[int, datetime, ObjectId]:
+    return -whole(job.get("priority"), 0), job["due"], job["_id"]
+
+
+def _guard(start: _Start) -> Document:
+    """Match a job as it was met: still waiting, and with or without its slot."""
+    waiting: Document = {"_id": start.job["_id"], "status": WAITING}
+    if _slot(start.job):
+        return {**waiting, "slots": start.slot, "parked": None, "line": PRESENT}
+    return {**waiting, "slots": ABSENT, "due": PRESENT, "parked": {"$in": [None, FOR_A_SLOT]}}
+
+
+def _is_taken(error: Mapping[str, Any]) -> bool:
+    """True where somebody else was faster with a slot."""
+    if error.get("code") != DUPLICATE_KEY:
+        return False
+    keys = error.get("keyPattern")
+    return list(keys) == ["slots"] if keys else " index: slots " in str(error.get("errmsg", ""))

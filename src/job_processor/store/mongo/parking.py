@@ -1,0 +1,180 @@
+"""Parked jobs, and what else is done with lanes beside claiming: all that needs no free slot."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+
+from job_processor.clock import FAR
+from job_processor.models import FOR_A_SLOT
+from job_processor.store.base import Lanes
+from job_processor.store.lanes import lines_of
+from job_processor.store.lenient import moment
+from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
+from job_processor.store.mongo.documents import (
+    HAS_LANE,
+    LINE,
+    OUT_OF_LANE,
+    TRUE_TIME,
+    WAITING_STATUSES,
+    Document,
+)
+from job_processor.store.mongo.hinting import IndexHint
+from job_processor.store.mongo.indexes import LANE, LINE_BY_TIME
+from job_processor.store.mongo.queue import MongoQueue
+
+_WALKED_AT_ONCE = 100
+"""Documents read at a time in a walk along the lanes."""
+
+WAITING: Document = {"$in": WAITING_STATUSES}
+ABSENT: Document = {"$exists": False}
+PRESENT: Document = {"$exists": True}
+HOLDING: Document = {
+    "$or": [
+        {"status": {"$in": ["pending", "running", "paused"]}},
+        {"status": "errored", "ordered": "stop"},
+    ]
+}
+"""As the index of the slots says it, or the server does not see that it may use that."""
+
+
+@translated()
+class MongoParking(MongoDesk, Lanes):
+    """Parks and releases, and looks at what waits in lanes."""
+
+    def __init__(self, plumbing: Plumbing, *, queue: MongoQueue) -> None:
+        super().__init__(plumbing)
+        self._queue = queue
+
+    async def _park(self, job_ids: Collection[ObjectId], reason: str, now: datetime) -> int:
+        """Pending without a slot, in line or in no lane → parked."""
+        del now
+        waiting: Document = {
+            "_id": {"$in": list(job_ids)},
+            "status": "pending",
+            "parked": ABSENT,
+            "slots": ABSENT,
+        }
+        due = {"$ifNull": ["$due", "$scheduled_for"]}
+        parked = {"due": due, "scheduled_for": FAR, "parked": {"$literal": reason}}
+        change: list[Document] = [{"$set": parked}, {"$unset": ["line", "ready"]}]
+        return (await self._jobs.update_many(waiting, change)).modified_count
+
+    async def _release(
+        self, job_ids: Collection[ObjectId], now: datetime, at: datetime | None
+    ) -> int:
+        """Parked → in the line of its lane, or as any job where it has none."""
+        del now
+        parked: Document = {
+            "_id": {"$in": list(job_ids)},
+            "status": WAITING,
+            "parked": PRESENT,
+        }
+        then: Any = "$due" if at is None else at
+        released = {
+            "scheduled_for": {"$cond": [HAS_LANE, "$scheduled_for", then]},
+            "due": {"$cond": [HAS_LANE, "$due", "$$REMOVE"]},
+            "ready": {"$cond": [HAS_LANE, then, "$$REMOVE"]},
+            "line": {"$cond": [HAS_LANE, LINE, "$$REMOVE"]},
+        }
+        change: list[Document] = [{"$set": released}, {"$unset": "parked"}]
+        return (await self._jobs.update_many(parked, change)).modified_count
+
+    async def _withdraw(
+        self, lanes: Collection[str], before: datetime, names: Collection[str]
+    ) -> int:
+        """Admitted before a time and of none of these names → parked."""
+        admitted: Document = {
+            "lane": {"$in": list(lanes)},
+            "parked": None,
+            "status": WAITING,
+            "slots": PRESENT,
+            "ordered": ABSENT,
+            "ready": {"$lt": before},
+            "name": {"$nin": list(names)},
+        }
+        change = {
+            "$set": {"parked": FOR_A_SLOT},
+            "$unset": {"slots": "", "line": "", "ready": ""},
+        }
+        return (await self._jobs.update_many(admitted, change)).modified_count
+
+    async def _dissolve(self, lanes: Collection[str], names: Collection[str], limit: int) -> int:
+        """Waiting in these lanes, of these names → in none."""
+        waiting: Document = {
+            "lane": {"$in": list(lanes)},
+            "status": WAITING,
+            "name": {"$in": list(names)},
+        }
+        found = await self._last.find(waiting, {"_id": 1}, limit=limit).to_list()
+        ids = [each["_id"] for each in found]
+        if not ids:
+            return 0
+        change = [
+            {"$set": TRUE_TIME},
+            OUT_OF_LANE,
+            {"$unset": ["lane", "slots", "ordered"]},
+        ]
+        result = await self._jobs.update_many({**waiting, "_id": {"$in": ids}}, change)
+        self._queue.try_again(ids)
+        return result.modified_count
+
+    async def _waiting(self, after: str, limit: int) -> list[str]:
+        """Return the lanes in which anything waits, from one to the next by the index."""
+        lanes: list[str] = []
+        last = after
+        while len(lanes) < limit:
+            behind: Document = {"lane": {"$gt": last}, "status": WAITING}
+
+            async def walk(hint: IndexHint, behind: Document = behind) -> list[Document]:
+                found = self._last.find(
+                    behind, {"_id": 0, "lane": 1}, sort=[("lane", 1)], limit=_WALKED_AT_ONCE
+                )
+                return await (found if hint is None else found.hint(hint)).to_list()
+
+            page = await self._hinting.walk(LANE, walk)
+            lanes += dict.fromkeys(each["lane"] for each in page)
+            if len(page) < _WALKED_AT_ONCE:
+                break
+            last = lanes[-1]
+        return lanes[:limit]
+
+    async def _parked(self, names: Collection[str], cap: int) -> dict[str, int]:
+        """Count the parked jobs of each name."""
+        counts = {
+            name: await self._jobs.count_documents(
+                {"name": name, "parked": PRESENT, "status": WAITING}, limit=cap
+            )
+            for name in await self._names_of_parked(names)
+        }
+        return {name: count for name, count in counts.items() if count}
+
+    async def _names_of_parked(self, names: Collection[str]) -> list[str]:
+        """Return those of the names of which anything is parked: mostly none."""
+        parked: Document = {"name": {"$in": list(names)}, "parked": PRESENT, "status": WAITING}
+        if await self._jobs.find_one(parked, {"_id": 1}) is None:
+            return []
+        return list(names)
+
+    async def holding(self, job_ids: Collection[ObjectId]) -> dict[ObjectId, str]:
+        """Return the lanes of those of these jobs that have a slot."""
+        wanted: Document = {"_id": {"$in": list(job_ids)}, "slots": PRESENT, **HOLDING}
+        found = await self._last.find(wanted, {"lane": 1}).to_list()
+        return {each["_id"]: each["lane"] for each in found}
+
+    async def _next_ready(self, names: Collection[str], after: datetime | None) -> datetime | None:
+        """Return when the first job of these names is ready that is in line."""
+        waiting: Document = {"line": {"$in": lines_of(names)}, "status": WAITING}
+        if after is not None:
+            waiting["ready"] = {"$gt": after}
+
+        async def walk(hint: IndexHint) -> Document | None:
+            return await self._last.find_one(
+                waiting, {"_id": 0, "ready": 1}, sort=[("ready", 1)], hint=hint
+            )
+
+        first = await self._hinting.walk(LINE_BY_TIME, walk)
+        return None if first is None else moment(first["ready"])

@@ -1,0 +1,305 @@
+"""Lanes in SQLite: each verb is one transaction, so nothing happens between its look and its write.
+
+Nothing here reads more than it moves, or than there are lines and lanes: the index of what waits in
+a lane keeps the parked ones apart, and each walk of it stops at the first that fits.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+from bson import ObjectId
+
+from job_processor.clock import FAR, LAST_MOMENT, to_ms
+from job_processor.handlers.lanes import has_key
+from job_processor.models import FOR_A_SLOT, Job
+from job_processor.store.lanes import PARKED_AT_ONCE, LaneClaim, Taken, lines_of, slots_of
+from job_processor.store.sqlite.connections import (
+    Plumbing,
+    transaction,
+)
+from job_processor.store.sqlite.parking import SqliteParking
+from job_processor.store.sqlite.rows import COLUMNS, to_job
+from job_processor.store.sqlite.tables import (
+    IN_LANE,
+    IN_LINE,
+    LINE,
+    OUT_OF_LANE,
+    SLOTTED,
+)
+
+_ROUNDS = 8
+"""Looks at the lines that one claim takes at most: each goes behind what the last found full."""
+
+_LOOKED_AT = 32
+"""Jobs of one look, where a claim wants fewer."""
+
+MERGED_LINES = 64
+"""Lines that one statement merges at most."""
+
+_FAR_MS = to_ms(FAR)
+_ABOVE_ALL = 1 << 62  # any priority
+_IN_LINE = IN_LINE.replace("line", "job.line").replace("status", "job.status")
+_NO_LINE = (None, None)  # stands in where a statement merges more lines than there are
+
+
+class _Next(NamedTuple):
+    """A job that may be the next of its lane; the smallest is."""
+
+    urgency: int
+    due: int
+    id: bytes
+    row: int
+    name: str
+    ordered: str | None
+
+
+class _Candidate(NamedTuple):
+    """A job that stands in line, as a claim meets it."""
+
+    row: int
+    id: bytes
+    line: str
+    name: str
+    lane: str
+    slot: str | None
+    ordered: str | None
+    priority: int
+
+
+class SqliteLanes(SqliteParking):
+    """Gives slots, by a unique index over those that are taken."""
+
+    def __init__(self, plumbing: Plumbing) -> None:
+        super().__init__(plumbing)
+        tables = plumbing.tables
+        jobs = tables.jobs
+        line = f"{jobs} AS job INDEXED BY {tables.line}"
+        lane = f"{jobs} AS job INDEXED BY {tables.lane}"
+        self._look = lru_cache(partial(_look_statement, line))
+        self._taken = f"""
+            SELECT slot FROM {jobs} INDEXED BY {tables.slots}
+            WHERE slot IN (SELECT value FROM json_each(?)) AND {SLOTTED}"""
+        self._priority = f"""
+            SELECT max(priority) FROM {lane}
+            WHERE lane=?1 AND parked IS ?2 AND priority<?3 AND {IN_LANE}"""
+        self._first = f"""
+            SELECT -priority, due, id, rowid, name, ordered FROM {lane}
+            WHERE lane=?1 AND parked IS ?2 AND priority=?3 AND due<=?4 AND slot IS NULL
+                AND {IN_LANE} AND (?5 IS NULL OR name IN (SELECT value FROM json_each(?5)))
+            ORDER BY due, id LIMIT 1"""
+        moment = f"CASE WHEN updated_at<{to_ms(LAST_MOMENT)} THEN max(?2,updated_at+1) ELSE ?2 END"
+        self._start = f"""
+            UPDATE {jobs} NOT INDEXED SET status='running', worker_id=?1, updated_at={moment},
+                started_at=coalesce(started_at, {moment}), slot=?3, {OUT_OF_LANE}
+            WHERE rowid=?4 RETURNING {COLUMNS}"""
+        self._park_lane = f"""
+            UPDATE {jobs} NOT INDEXED SET parked='{FOR_A_SLOT}', line=NULL, ready=NULL
+            WHERE rowid IN (
+                SELECT rowid FROM {lane}
+                WHERE lane=?1 AND parked IS NULL AND priority=?2 AND due<=?3 AND slot IS NULL
+                    AND {IN_LANE} LIMIT ?4)"""
+        self._admit_one = f"""
+            UPDATE {jobs} NOT INDEXED SET slot=?1, parked=NULL, line={LINE}, ready=?2
+            WHERE rowid=?3"""
+
+    @transaction
+    def _claim(self, connection: sqlite3.Connection, claim: LaneClaim) -> Taken:
+        """Go through the lines until the worker has enough, or nothing is left that may start."""
+        claiming = _Claiming(self, connection, claim)
+        for _ in range(_ROUNDS):
+            if not claiming.look():
+                return Taken(claiming.jobs, claiming.blocked)
+        return Taken(claiming.jobs, blocked=False)  # there is more to look at, and at once
+
+    @transaction
+    def _hand_over(
+        self,
+        connection: sqlite3.Connection,
+        lanes: Mapping[str, int],
+        names: Collection[str],
+        now: datetime,
+    ) -> int:
+        admitted = 0
+        for lane, amount in lanes.items():
+            for slot in self.free(connection, lane, amount):
+                first = self.next_of(connection, lane, to_ms(now), names)
+                if first is None:
+                    break
+                self.admit(connection, first.row, slot, to_ms(now))
+                admitted += 1
+        if admitted:
+            self._revision.bump(connection)
+        return admitted
+
+    # --- what claims and hand-overs have in common, within their transactions -------------------
+
+    def look(
+        self, connection: sqlite3.Connection, lines: Collection[str], claim: LaneClaim, limit: int
+    ) -> list[_Candidate]:
+        """Return the jobs that stand first in these lines and are ready."""
+        now = to_ms(claim.now)
+        heads = connection.execute(self._heads, (json.dumps(list(lines)), -1)).fetchall()
+        due = [(line, priority, first) for line, priority, first in heads if first <= now]
+        due.sort(key=lambda head: (-head[1], head[2]))
+        del due[MERGED_LINES:]
+        if not due:
+            return []
+        merged = 1 << (len(due) - 1).bit_length()
+        values = [value for line, priority, _ in due for value in (line, priority)]
+        values += _NO_LINE * (merged - len(due))
+        excluded = json.dumps([id.binary.hex().upper() for id in claim.exclude])
+        arguments = (now, limit, excluded, *values)
+        rows = connection.execute(self._look(merged), arguments).fetchall()
+        return [_Candidate(*row[:-1]) for row in rows]
+
+    def free(self, connection: sqlite3.Connection, lane: str, amount: int) -> list[str]:
+        """Return the free slots of a lane."""
+        slots = slots_of(lane, amount)
+        taken = {slot for (slot,) in connection.execute(self._taken, (json.dumps(slots),))}
+        return [slot for slot in slots if slot not in taken]
+
+    def next(
+        self, connection: sqlite3.Connection, lane: str, now: int, names: str | None = None
+    ) -> _Next | None:
+        """Return the due job of a lane whose turn it is, be it parked or in line."""
+        found = (
+            self._next_of_state(connection, lane, parked, now, names)
+            for parked in (None, FOR_A_SLOT)
+        )
+        return min((each for each in found if each is not None), default=None)
+
+    def next_of(
+        self, connection: sqlite3.Connection, lane: str, now: int, names: Collection[str]
+    ) -> _Next | None:
+        """Return the same, of these names; none where the order of its lane is in the way."""
+        first = self.next(connection, lane, now)
+        if first is None or first.name in names:
+            return first
+        if first.ordered is not None:
+            return None
+        return self.next(connection, lane, now, json.dumps(list(names)))
+
+    def _next_of_state(
+        self,
+        connection: sqlite3.Connection,
+        lane: str,
+        parked: str | None,
+        now: int,
+        names: str | None,
+    ) -> _Next | None:
+        """Look one priority after the other: within one the due jobs stand in front."""
+        priority = _ABOVE_ALL
+        while True:
+            (below,) = connection.execute(self._priority, (lane, parked, priority)).fetchone()
+            if below is None:
+                return None
+            priority = below
+            values = (lane, parked, priority, now, names)
+            row = connection.execute(self._first, values).fetchone()
+            if row is not None:
+                return _Next(*row)
+
+    def start(
+        self, connection: sqlite3.Connection, claim: LaneClaim, row: int, slot: str | None
+    ) -> Job:
+        """Waiting → running, with this slot."""
+        values = (claim.worker_id.binary, to_ms(claim.now), slot, row)
+        return to_job(connection.execute(self._start, values).fetchall()[0])
+
+    def admit(self, connection: sqlite3.Connection, row: int, slot: str, now: int) -> None:
+        """Waiting → in line with this slot, from now on."""
+        connection.execute(self._admit_one, (slot, now, row))
+
+    def park_lane(self, connection: sqlite3.Connection, lane: str, priority: int, now: int) -> None:
+        """In line for a slot of a lane that is full → parked, many at once."""
+        connection.execute(self._park_lane, (lane, priority, now, PARKED_AT_ONCE))
+
+
+class _Claiming:
+    """One claim of lanes, within its transaction."""
+
+    def __init__(self, desk: SqliteLanes, connection: sqlite3.Connection, claim: LaneClaim) -> None:
+        self._desk = desk
+        self._connection = connection
+        self._claim = claim
+        self._now = to_ms(claim.now)
+        self._lines = set(lines_of(claim.names))
+        self._free: dict[str, list[str] | None] = {}
+        """The free slots of each lane that was met; None: it needs none."""
+        self.jobs: list[Job] = []
+        self.blocked = False
+
+    def look(self) -> bool:
+        """Take what may start of the first in line; True where there may be more."""
+        wanted = max(self._claim.limit - len(self.jobs), _LOOKED_AT)
+        candidates = self._desk.look(self._connection, self._lines, self._claim, wanted)
+        full: set[tuple[str, int]] = set()
+        for candidate in candidates:
+            if len(self.jobs) == self._claim.limit:
+                return False
+            if self._take(candidate):
+                continue
+            self.blocked = True
+            if has_key(candidate.lane):
+                full.add((candidate.lane, candidate.priority))
+            else:
+                self._lines.discard(candidate.line)
+        for lane, priority in full:
+            self._desk.park_lane(self._connection, lane, priority, self._now)
+        return len(candidates) > 0 and len(self.jobs) < self._claim.limit
+
+    def _take(self, candidate: _Candidate) -> bool:
+        """Start a job, or the one of its lane whose turn it is; False where there is no slot."""
+        if candidate.slot is not None:
+            self._start(candidate.row, candidate.slot)
+            return True
+        free = self._free_of(candidate.lane)
+        if free is None:
+            self._start(candidate.row, None)
+            return True
+        if not free:
+            return False
+        if candidate.ordered is None:
+            self._start(candidate.row, free.pop(0))
+            return True
+        first = self._desk.next(self._connection, candidate.lane, self._now)
+        if first is None:  # it is ready before its time
+            self._start(candidate.row, free.pop(0))
+            return True
+        if first.name in self._claim.names and ObjectId(first.id) not in self._claim.exclude:
+            self._start(first.row, free.pop(0))
+        else:
+            self._desk.admit(self._connection, first.row, free.pop(0), self._now)
+        return first.row == candidate.row
+
+    def _start(self, row: int, slot: str | None) -> None:
+        self.jobs.append(self._desk.start(self._connection, self._claim, row, slot))
+
+    def _free_of(self, lane: str) -> list[str] | None:
+        if lane not in self._free:
+            amount = self._desk.book.amount(lane)
+            self._free[lane] = (
+                None if amount is None else self._desk.free(self._connection, lane, amount)
+            )
+        return self._free[lane]
+
+
+def _look_statement(source: str, lines: int) -> str:
+    """Return what merges lines, each read in the order of the index and only as far as needed.
+
+    Parameters: ?1 until when it was ready, ?2 limit, ?3 the excluded ids as JSON; then name and
+    priority of each line.
+    """
+    terms = [
+        f"SELECT rowid AS number, id, line, name, lane, slot, ordered, priority, ready "
+        f"FROM {source} WHERE line=?{4 + 2 * i} AND priority=?{5 + 2 * i} AND ready<=?1 "
+        f"AND {IN_LINE} AND hex(id) NOT IN (SELECT value FROM json_each(?3))"
+        for i in range(lines)
+    ]
+    return f"{' UNION ALL '.join(terms)} ORDER BY priority DESC, ready LIMIT ?2"

@@ -1,0 +1,236 @@
+"""Parked jobs, and what else is done with lanes beside claiming: all that needs no free slot."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection
+from datetime import datetime
+from heapq import nsmallest
+from operator import itemgetter
+
+from bson import ObjectId
+
+from job_processor.clock import FAR, from_ms, to_ms
+from job_processor.models import FOR_A_SLOT
+from job_processor.store.base import Lanes
+from job_processor.store.lanes import lines_of
+from job_processor.store.sqlite.connections import (
+    Plumbing,
+    SqliteDesk,
+    call,
+    page,
+    transaction,
+    verb,
+)
+from job_processor.store.sqlite.tables import (
+    IN_LANE,
+    IN_LINE,
+    LINE,
+    OUT_OF_LANE,
+    PARKED,
+    SLOTTED,
+    WAITING,
+)
+
+_FAR_MS = to_ms(FAR)
+_IN_LINE = IN_LINE.replace("line", "job.line").replace("status", "job.status")
+
+
+class SqliteParking(SqliteDesk, Lanes):
+    """Parks and releases, and looks at what waits in lanes."""
+
+    def __init__(self, plumbing: Plumbing) -> None:
+        super().__init__(plumbing)
+        tables = plumbing.tables
+        jobs = tables.jobs
+        line = f"{jobs} AS job INDEXED BY {tables.line}"
+        lane = f"{jobs} AS job INDEXED BY {tables.lane}"
+        self._heads = _heads_statement(line)
+        self._lines = f"""
+            WITH RECURSIVE waiting(line) AS (
+                SELECT min(job.line) FROM {line} WHERE {_IN_LINE}
+                UNION ALL
+                SELECT (SELECT min(job.line) FROM {line} WHERE {_IN_LINE} AND job.line>waiting.line)
+                FROM waiting WHERE waiting.line IS NOT NULL
+            )
+            SELECT line FROM waiting WHERE line IS NOT NULL"""
+        self._of_line = f"""
+            SELECT ready, rowid FROM {line}
+            WHERE line=? AND priority=? AND ready<=? AND {IN_LINE} ORDER BY ready LIMIT ?"""
+        self._park_one = f"""
+            UPDATE {jobs} SET due=coalesce(due, scheduled_for), scheduled_for={_FAR_MS},
+                parked=?1, line=NULL, ready=NULL
+            WHERE id=?2 AND status='pending' AND parked IS NULL AND slot IS NULL"""
+        self._release_one = f"""
+            UPDATE {jobs} SET parked=NULL,
+                line={LINE}, ready=CASE WHEN lane IS NOT NULL THEN coalesce(?1, due) END,
+                scheduled_for=CASE WHEN lane IS NULL THEN coalesce(?1, due) ELSE scheduled_for END,
+                due=CASE WHEN lane IS NOT NULL THEN due END
+            WHERE id=?2 AND {WAITING} AND parked IS NOT NULL"""
+        self._withdraw_lane = f"""
+            UPDATE {jobs} SET slot=NULL, parked='{FOR_A_SLOT}', line=NULL, ready=NULL
+            WHERE rowid IN (
+                SELECT rowid FROM {jobs} INDEXED BY {tables.slots}
+                WHERE slot>?1||'#' AND slot<?1||'$' AND {SLOTTED} AND lane=?1 AND {WAITING}
+                    AND line IS NOT NULL AND ordered IS NULL AND ready<?2
+                    AND name NOT IN (SELECT value FROM json_each(?3)))"""
+        self._dissolve_lane = f"""
+            UPDATE {jobs} NOT INDEXED SET lane=NULL, slot=NULL, ordered=NULL, {OUT_OF_LANE}
+            WHERE rowid IN (
+                SELECT rowid FROM {lane} WHERE lane=?1 AND {IN_LANE}
+                    AND name IN (SELECT value FROM json_each(?2)) LIMIT ?3)"""
+        self._parked_of = f"""
+            SELECT count(*) FROM (
+                SELECT 1 FROM {jobs} INDEXED BY {tables.parked} WHERE name=? AND {PARKED} LIMIT ?
+            )"""
+        self._next_lane = f"""
+            SELECT min(lane) FROM {lane} WHERE lane>? AND {IN_LANE}"""
+        self._slot_of = f"""
+            SELECT lane FROM {jobs} WHERE id=? AND {SLOTTED}"""
+
+    @transaction
+    def _park(
+        self,
+        connection: sqlite3.Connection,
+        job_ids: Collection[ObjectId],
+        reason: str,
+        now: datetime,
+    ) -> int:
+        del now
+        rows = [(reason, job_id.binary) for job_id in job_ids]
+        return connection.executemany(self._park_one, rows).rowcount
+
+    @transaction
+    def _release(
+        self,
+        connection: sqlite3.Connection,
+        job_ids: Collection[ObjectId],
+        now: datetime,
+        at: datetime | None,
+    ) -> int:
+        del now
+        moment = None if at is None else to_ms(at)
+        rows = [(moment, job_id.binary) for job_id in job_ids]
+        released = connection.executemany(self._release_one, rows).rowcount
+        if released:
+            self._revision.bump(connection)
+        return released
+
+    @transaction
+    def _withdraw(
+        self,
+        connection: sqlite3.Connection,
+        lanes: Collection[str],
+        before: datetime,
+        names: Collection[str],
+    ) -> int:
+        living = json.dumps(list(names))
+        rows = [(lane, to_ms(before), living) for lane in lanes]
+        return connection.executemany(self._withdraw_lane, rows).rowcount
+
+    @transaction
+    def _dissolve(
+        self,
+        connection: sqlite3.Connection,
+        lanes: Collection[str],
+        names: Collection[str],
+        limit: int,
+    ) -> int:
+        of_names, dissolved = json.dumps(list(names)), 0
+        for lane in lanes:
+            values = (lane, of_names, limit - dissolved)
+            dissolved += connection.execute(self._dissolve_lane, values).rowcount
+        if dissolved:
+            self._revision.bump(connection)
+        return dissolved
+
+    @call
+    def _waiting(self, connection: sqlite3.Connection, after: str, limit: int) -> list[str]:
+        lanes: list[str] = []
+        while len(lanes) < limit:
+            last = lanes[-1] if lanes else after
+            (lane,) = connection.execute(self._next_lane, (last,)).fetchone()
+            if lane is None:
+                break
+            lanes.append(lane)
+        return lanes
+
+    @page
+    def _parked(
+        self, connection: sqlite3.Connection, names: Collection[str], cap: int
+    ) -> dict[str, int]:
+        counts = {
+            name: connection.execute(self._parked_of, (name, cap)).fetchone()[0] for name in names
+        }
+        return {name: count for name, count in counts.items() if count}
+
+    @verb
+    @call
+    def holding(
+        self, connection: sqlite3.Connection, job_ids: Collection[ObjectId]
+    ) -> dict[ObjectId, str]:
+        """Return the lanes of those of these jobs that have a slot."""
+        found = {
+            job_id: connection.execute(self._slot_of, (job_id.binary,)).fetchone()
+            for job_id in job_ids
+        }
+        return {job_id: row[0] for job_id, row in found.items() if row is not None}
+
+    @call
+    def _next_ready(
+        self, connection: sqlite3.Connection, names: Collection[str], after: datetime | None
+    ) -> datetime | None:
+        past = -1 if after is None else to_ms(after)
+        lines = json.dumps(lines_of(names))
+        heads = connection.execute(self._heads, (lines, past)).fetchall()
+        return from_ms(min(head for *_, head in heads)) if heads else None
+
+    # --- what is due, within the statements of others -------------------------------------------
+
+    def first_ready(
+        self, connection: sqlite3.Connection, leaving_out: Collection[str]
+    ) -> datetime | None:
+        """Return when the first job in line is ready, but for some names."""
+        heads = self._all_heads(connection, leaving_out)
+        return from_ms(min(first for *_, first in heads)) if heads else None
+
+    def ready(
+        self, connection: sqlite3.Connection, now: int, limit: int, leaving_out: Collection[str]
+    ) -> list[tuple[int, int]]:
+        """Return place and row of the jobs in line that are ready, the earliest first."""
+        heads = nsmallest(limit, self._all_heads(connection, leaving_out), key=itemgetter(2))
+        found: list[tuple[int, int]] = []
+        for line, priority, first in heads:
+            if first <= now:
+                arguments = (line, priority, now, limit)
+                found += connection.execute(self._of_line, arguments).fetchall()
+        return nsmallest(limit, found)
+
+    def _all_heads(
+        self, connection: sqlite3.Connection, leaving_out: Collection[str]
+    ) -> list[tuple[str, int, int]]:
+        lines = [line for (line,) in connection.execute(self._lines).fetchall()]
+        kept = [line for line in lines if line[1:] not in leaving_out]
+        return connection.execute(self._heads, (json.dumps(kept), -1)).fetchall() if kept else []
+
+
+def _heads_statement(source: str) -> str:
+    return f"""
+        WITH RECURSIVE head(line, priority) AS (
+            SELECT given.value, (
+                SELECT max(job.priority) FROM {source} WHERE job.line=given.value AND {_IN_LINE}
+            ) FROM json_each(?1) AS given
+            UNION ALL
+            SELECT head.line, (
+                SELECT max(job.priority) FROM {source}
+                WHERE job.line=head.line AND {_IN_LINE} AND job.priority<head.priority
+            ) FROM head WHERE head.priority IS NOT NULL
+        )
+        SELECT * FROM (
+            SELECT line, priority, (
+                SELECT min(job.ready) FROM {source}
+                WHERE job.line=head.line AND {_IN_LINE} AND job.priority=head.priority
+                    AND job.ready>?2
+            ) AS first FROM head WHERE priority IS NOT NULL
+        ) WHERE first IS NOT NULL"""

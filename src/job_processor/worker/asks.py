@@ -1,0 +1,142 @@
+"""What a worker asks the database for: which names in one claim, and how many of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from job_processor.errors import InvalidArgumentError
+from job_processor.models import CronTask, Job, Lane, SimpleJob
+from job_processor.node.rules import refuses_own_fields
+from job_processor.settings import CLAIM_NAMES
+from job_processor.store.requests import Outcome, Settlement
+from job_processor.worker.engine import Engine
+from job_processor.worker.outcomes import give_back
+
+_KNOWN = 1000  # tuples of names that are remembered
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One claim."""
+
+    names: tuple[str, ...]
+    of_lanes: bool = False
+    """True for jobs that stand in the lines of lanes, False for all others."""
+    amount: int | None = None
+    """How many of these this worker may run at a time; None: as many as it has slots."""
+
+
+class Asks:
+    """Parts the names that a worker may claim by what limits them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._known: dict[int, tuple[tuple[str, ...], list[Ask]]] = {}
+        """By the identity of the names, which are the same from one turn to the next."""
+
+    def of(self, names: tuple[str, ...]) -> list[Ask]:
+        """Return the claims for these names."""
+        known = self._known.get(id(names))
+        if known is not None and known[0] is names:
+            return known[1]
+        if len(self._known) > _KNOWN:
+            self._known.clear()
+        asks = self._parted(names)
+        self._known[id(names)] = (names, asks)
+        return asks
+
+    def full(self, names: tuple[str, ...]) -> set[str]:
+        """Return those of the names of which this worker runs as many as it may."""
+        return {
+            name
+            for ask in self.of(names)
+            if ask.amount is not None and self.free(ask) <= 0
+            for name in ask.names
+        }
+
+    def limited(self, names: Collection[str]) -> list[str]:
+        """Return those of the names that have a limit wherever they run."""
+        registry = self._engine.registry
+        return [name for name in names if registry.limited(name)] if registry.limits else []
+
+    def free(self, ask: Ask) -> int:
+        """Return how many of an ask may begin here."""
+        engine = self._engine
+        free = engine.runs.free_slots(engine.settings.concurrency)
+        if ask.amount is None:
+            return free
+        names = set(ask.names)
+        running = sum(run.of_worker and run.job.name in names for run in engine.runs)
+        return min(free, ask.amount - running)
+
+    def _parted(self, names: tuple[str, ...]) -> list[Ask]:
+        groups: dict[str, list[str]] = {}
+        amounts: dict[str, int] = {}
+        others: list[str] = []
+        for name in names:
+            here = self._engine.registry.per_worker(name)
+            if here is None:
+                others.append(name)
+            else:
+                groups.setdefault(here[0], []).append(name)
+                amounts[here[0]] = here[1]
+        asks = [Ask(part) for part in _parts(others)]
+        asks += [Ask(part, of_lanes=True) for part in _parts(self.limited(names))]
+        asks += [
+            Ask(part, amount=amounts[group])
+            for group, of_group in groups.items()
+            for part in _parts(of_group)
+        ]
+        return asks
+
+    # --- jobs that are claimed without their lane -----------------------------------------------
+
+    def without_lane(self, jobs: Sequence[Job]) -> list[tuple[Job, Lane]]:
+        """Return those claimed that should wait in a lane, each with it.
+
+        Whoever made them knew no limit: an occurrence of a cron, a job of a process that does not
+        define one, or one that stood in the queue before there was one.
+        """
+        engine = self._engine
+        if not engine.registry.limits or refuses_own_fields(engine.store):
+            return []
+        found = ((job, self._lane_of(job)) for job in jobs if job.slot is None)
+        return [(job, lane) for job, lane in found if lane is not None]
+
+    async def enrol(self, found: Sequence[tuple[Job, Lane]]) -> None:
+        """Running, unbegun → waiting in its lane; raises StoreError."""
+        if not found:
+            return
+        engine, now = self._engine, self._engine.clock.now()
+        ends = [
+            Settlement(job, _in_lane(job, lane, give_back(job, now)), engine.worker_id)
+            for job, lane in found
+        ]
+        await engine.store.runs.settle(ends)
+
+    def _lane_of(self, job: Job) -> Lane | None:
+        limit = self._engine.registry.limited(job.name)
+        if limit is None:
+            return None
+        if job.lane is not None:
+            return Lane(job.lane, job.ordered)
+        payload = job.payload if isinstance(job, SimpleJob) else None
+        try:
+            return limit.lane_of(job.name, payload)
+        except InvalidArgumentError as error:
+            self._engine.logger.warning(
+                "job %r (%s) runs without a limit: %s", job.name, job.id, error
+            )
+            return None
+
+
+def _in_lane(job: Job, lane: Lane, outcome: Outcome) -> Outcome:
+    # The time of an occurrence is noted as its planned one, so that it is not taken for one that
+    # a later definition of its cron has left behind.
+    time = job.scheduled_for if isinstance(job, CronTask) else None
+    return replace(outcome, lane=lane, scheduled_for=time)
+
+
+def _parts(names: Sequence[str]) -> list[tuple[str, ...]]:
+    return [tuple(names[i : i + CLAIM_NAMES]) for i in range(0, len(names), CLAIM_NAMES)]

@@ -1,0 +1,158 @@
+"""Does in the lanes what a process that died has owed them.
+
+Whoever frees a slot hands it over, in a write of its own: between the two it may die, or may not
+know the limit. So once per `worker_timeout` one of the workers, whoever wins the write of a
+setting, walks along the lanes in which anything waits, a bounded number of them, from where the
+last one stopped. Two that do so at once harm nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from job_processor.handlers.lanes import group_of
+from job_processor.models import Registrations
+from job_processor.node.rules import refuses_own_fields
+from job_processor.tasks import Trouble, set_within
+from job_processor.worker.engine import Engine
+from job_processor.worker.pauses import PauseWatch
+
+KIND = "sweep"
+"""Of the setting that tells who swept last: when, and up to which lane."""
+
+_NAME = "lanes"
+
+LANES_AT_ONCE = 1000
+"""Lanes of one pass."""
+
+_PART = 100
+"""Lanes of one statement."""
+
+
+class Sweeper:
+    """Admits what waits where a slot is free, and takes slots back that nobody will use."""
+
+    def __init__(self, engine: Engine, pauses: PauseWatch) -> None:
+        self._engine = engine
+        self._pauses = pauses
+        self._news = asyncio.Event()
+        engine.store.lanes.book.names = pauses.unpaused
+        pauses.on_changed(self._news.set)
+
+    async def run(self) -> None:
+        """Sweep now and then, until cancelled."""
+        trouble = Trouble(self._engine.logger, "sweeping the lanes")
+        interval = self._engine.settings.worker_timeout
+        await set_within(self._news, interval * random.uniform(0.1, 0.5))
+        while True:
+            look = self.admit if self._news.is_set() else self.sweep
+            self._news.clear()
+            if await trouble.attempt(look):
+                await set_within(self._news, interval * random.uniform(0.4, 0.6))
+
+    async def admit(self) -> None:
+        """Admit what may run since names were paused or resumed; raises StoreError."""
+        desk = self._engine.store.lanes
+        if desk.book:
+            await desk.hand_over(await desk.waiting("", LANES_AT_ONCE))
+
+    async def sweep(self) -> bool:
+        """Walk along some of the lanes, unless somebody did so; raises StoreError."""
+        engine = self._engine
+        if not await engine.store.lanes.waiting("", 1):
+            return False
+        registrations = await engine.store.workers.registrations()
+        position = await self._win(registrations.now)
+        if position is None:
+            return False
+        lanes = await engine.store.lanes.waiting(position, LANES_AT_ONCE)
+        claimable = self._claimable(registrations)
+        for start in range(0, len(lanes), _PART):
+            await self._look_after(lanes[start : start + _PART], claimable, registrations)
+        await self._note(lanes[-1] if len(lanes) == LANES_AT_ONCE else "")
+        return True
+
+    async def _win(self, now: datetime) -> str | None:
+        """Return where to begin; None where another worker sweeps at present, or just did."""
+        settings = self._engine.store.settings
+        last = (await settings.all(KIND)).get(_NAME)
+        due = timedelta(seconds=0.8 * self._engine.settings.worker_timeout)
+        if last is not None and abs(now - _moment(last, now)) < due:
+            return None
+        begun = {"at": now, "position": _position(last)}
+        return _position(last) if await settings.put(KIND, _NAME, begun, last) else None
+
+    async def _note(self, position: str) -> None:
+        """Note where the next one is to begin; another one may have begun meanwhile."""
+        settings = self._engine.store.settings
+        last = (await settings.all(KIND)).get(_NAME)
+        if last is not None:
+            await settings.put(KIND, _NAME, {**last, "position": position}, last)
+
+    def _claimable(self, registrations: Registrations) -> set[str]:
+        """Return the names that some living worker claims, and that are not paused."""
+        names = {
+            name
+            for worker in registrations.workers
+            if not worker.is_dead(registrations.now)
+            for name in worker.names
+        }
+        registry = self._engine.registry
+        return {
+            name
+            for name in names
+            if (definition := registry.get(name)) is None
+            or not self._pauses.is_paused(name, definition)
+        }
+
+    async def _look_after(
+        self, lanes: Sequence[str], claimable: Collection[str], registrations: Registrations
+    ) -> None:
+        """Take back what nobody uses, let go what nothing limits any more, admit what may run."""
+        engine = self._engine
+        desk = engine.store.lanes
+        if refuses_own_fields(engine.store):
+            await self._let_go(lanes)
+            return
+        before = engine.clock.now() - timedelta(seconds=engine.settings.worker_timeout)
+        await desk.withdraw(lanes, before, claimable)
+        await desk.hand_over(lanes)
+        unknown = [lane for lane in lanes if group_of(lane) not in engine.registry.limits]
+        await desk.dissolve(unknown, self._unlimited(registrations), LANES_AT_ONCE)
+
+    async def _let_go(self, lanes: Sequence[str]) -> None:
+        """Take jobs out of their lanes, which they could not leave otherwise: nothing stands."""
+        registry = self._engine.registry
+        names = [*registry.jobs, *registry.crons]
+        count = await self._engine.store.lanes.dissolve(lanes, names, LANES_AT_ONCE)
+        if count:
+            self._engine.logger.warning(
+                "the Node package works on this database, and its validator refuses what a limit "
+                "needs: %d jobs have left their lanes, and run without a limit",
+                count,
+            )
+
+    def _unlimited(self, registrations: Registrations) -> set[str]:
+        """Return the names that have no limit here, and none at any living worker."""
+        limited = {
+            name
+            for worker in registrations.workers
+            if not worker.is_dead(registrations.now)
+            for name in worker.limits
+        }
+        registry = self._engine.registry
+        return {name for name, _ in registry if not registry.limited(name)} - limited
+
+
+def _moment(setting: Mapping[str, Any], now: datetime) -> datetime:
+    at = setting.get("at")
+    return at if isinstance(at, datetime) else now - timedelta(days=1)
+
+
+def _position(setting: Mapping[str, Any] | None) -> str:
+    position = None if setting is None else setting.get("position")
+    return position if isinstance(position, str) else ""

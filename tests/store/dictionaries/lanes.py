@@ -1,0 +1,189 @@
+"""What waits for a slot: all of it is looked through, and nothing happens in between."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from bson import ObjectId
+
+from job_processor.handlers.lanes import has_key
+from job_processor.models import FOR_A_SLOT, WAITING, Job, JobStatus
+from job_processor.store.base import Lanes
+from job_processor.store.lanes import LaneClaim, Taken, holds_slot, slots_of
+from tests.store.dictionaries.queue import claimed
+from tests.store.dictionaries.tables import OnTables, Tables, own
+
+
+class DictionaryLanes(OnTables, Lanes):
+    """Gives slots, which the third of the unique indexes keeps."""
+
+    async def _claim(self, claim: LaneClaim) -> Taken:
+        taken: list[Job] = []
+        blocked = False
+        async with self._connection as tables:
+            for job in sorted(_in_line(tables, claim.names), key=lambda job: _line(tables, job)):
+                if tables.ready(job) > claim.now or job.id in claim.exclude:
+                    continue
+                if len(taken) == claim.limit:
+                    break
+                started = self._take(tables, claim, tables.jobs[job.id])
+                if started is not None:
+                    taken.append(started)
+                if tables.jobs[job.id].status in WAITING:
+                    blocked = True
+                    if has_key(job.lane or "") and tables.jobs[job.id].slot is None:
+                        tables.jobs.write(replace(tables.jobs[job.id], parked=FOR_A_SLOT))
+        return Taken([own(job) for job in taken], blocked)
+
+    def _take(self, tables: Tables, claim: LaneClaim, job: Job) -> Job | None:
+        """Start a job, or the one of its lane whose turn it is; None where there is no slot."""
+        if job.status not in WAITING:
+            return None
+        amount = self.book.amount(job.lane or "")
+        if job.slot is None and amount is not None:
+            free = _free(tables, job.lane or "", amount)
+            if not free:
+                return None
+            if job.ordered is not None:
+                job = _next(tables, job.lane or "", claim.now) or job
+            job = replace(job, slot=free[0])
+            if job.name not in claim.names or job.id in claim.exclude:
+                self._let_in(tables, job, claim.now)
+                return None
+        running = replace(claimed(job, claim.worker_id, claim.now), parked=None)
+        tables.jobs.write(running)
+        return running
+
+    async def _hand_over(
+        self, lanes: Mapping[str, int], names: Collection[str], now: datetime
+    ) -> int:
+        admitted = 0
+        async with self._connection as tables:
+            for lane, amount in lanes.items():
+                for slot in _free(tables, lane, amount):
+                    job = _next(tables, lane, now)
+                    if job is not None and job.ordered is None and job.name not in names:
+                        job = _next(tables, lane, now, names)
+                    if job is None or job.name not in names:
+                        break
+                    self._let_in(tables, replace(job, slot=slot), now)
+                    admitted += 1
+        return admitted
+
+    def _let_in(self, tables: Tables, job: Job, now: datetime) -> None:
+        tables.jobs.write(replace(job, parked=None))
+        tables.admitted[job.id] = now
+
+    async def _park(self, job_ids: Collection[ObjectId], reason: str, now: datetime) -> int:
+        async with self._connection as tables:
+            found = [
+                job
+                for job in map(tables.jobs.get, job_ids)
+                if job is not None
+                and job.status is JobStatus.PENDING
+                and (job.parked, job.slot) == (None, None)
+            ]
+            for job in found:
+                tables.jobs.write(replace(job, parked=reason))
+            return len(found)
+
+    async def _release(
+        self, job_ids: Collection[ObjectId], now: datetime, at: datetime | None
+    ) -> int:
+        async with self._connection as tables:
+            found = [job for job in map(tables.jobs.get, job_ids) if job is not None and job.parked]
+            for job in found:
+                released: Any = {"parked": None}
+                if at is not None and job.lane is None:
+                    released["scheduled_for"] = at
+                tables.jobs.write(replace(job, **released))
+                tables.admitted[job.id] = at or job.scheduled_for
+            return len(found)
+
+    async def _withdraw(
+        self, lanes: Collection[str], before: datetime, names: Collection[str]
+    ) -> int:
+        async with self._connection as tables:
+            found = [
+                job
+                for job in _waiting(tables)
+                if job.lane in lanes
+                and job.slot is not None
+                and (job.parked, job.ordered) == (None, None)
+                and tables.ready(job) < before
+                and job.name not in names
+            ]
+            for job in found:
+                tables.jobs.write(replace(job, slot=None, parked=FOR_A_SLOT))
+            return len(found)
+
+    async def _dissolve(self, lanes: Collection[str], names: Collection[str], limit: int) -> int:
+        async with self._connection as tables:
+            of_names = (job for job in _waiting(tables) if job.name in names and job.lane in lanes)
+            found = list(islice(of_names, limit))
+            for job in found:
+                gone: Any = {"lane": None, "slot": None, "ordered": None, "parked": None}
+                tables.jobs.write(replace(job, **gone))
+            return len(found)
+
+    async def _waiting(self, after: str, limit: int) -> list[str]:
+        async with self._connection as tables:
+            lanes = {job.lane for job in _waiting(tables) if job.lane is not None}
+            return sorted(lane for lane in lanes if lane > after)[:limit]
+
+    async def _parked(self, names: Collection[str], cap: int) -> dict[str, int]:
+        async with self._connection as tables:
+            counts = Counter(job.name for job in _waiting(tables) if job.parked)
+            return {name: min(cap, counts[name]) for name in names if counts[name]}
+
+    async def holding(self, job_ids: Collection[ObjectId]) -> dict[ObjectId, str]:
+        """Return the lanes of those of these jobs that have a slot."""
+        async with self._connection as tables:
+            jobs = (tables.jobs[job_id] for job_id in job_ids if job_id in tables.jobs)
+            return {job.id: job.lane for job in jobs if job.lane is not None and holds_slot(job)}
+
+    async def _next_ready(self, names: Collection[str], after: datetime | None) -> datetime | None:
+        async with self._connection as tables:
+            moments = [tables.ready(job) for job in _in_line(tables, names)]
+            return min((each for each in moments if after is None or each > after), default=None)
+
+
+def _waiting(tables: Tables) -> Iterable[Job]:
+    return (job for job in list(tables.jobs.values()) if job.status in WAITING)
+
+
+def _in_line(tables: Tables, names: Collection[str]) -> Iterable[Job]:
+    return (
+        job
+        for job in _waiting(tables)
+        if job.lane is not None and job.parked is None and job.name in names
+    )
+
+
+def _line(tables: Tables, job: Job) -> tuple[Any, ...]:
+    return -job.priority, tables.ready(job), job.id
+
+
+def _next(
+    tables: Tables, lane: str, now: datetime, names: Collection[str] | None = None
+) -> Job | None:
+    due = [
+        job
+        for job in _waiting(tables)
+        if job.lane == lane
+        and job.slot is None
+        and job.parked in (None, FOR_A_SLOT)
+        and job.scheduled_for <= now
+        and (names is None or job.name in names)
+    ]
+    return min(due, key=lambda job: (-job.priority, job.scheduled_for, job.id), default=None)
+
+
+def _free(tables: Tables, lane: str, amount: int) -> list[str]:
+    taken = {job.slot for job in tables.jobs.values() if job.lane == lane and holds_slot(job)}
+    return [slot for slot in slots_of(lane, amount) if slot not in taken]

@@ -1,0 +1,102 @@
+"""Two workers at one lane of MongoDB, each write of whom meets the other's at the worst moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from job_processor.models import FOR_A_SLOT, Job, JobStatus
+from job_processor.store.lanes import LaneClaim, LimitBook
+from job_processor.store.mongo import MongoStore
+from job_processor.store.mongo.lanes import MongoLanes
+from job_processor.store.requests import Outcome, Settlement
+from tests.samples import MS, NOW, SOON, WORKER, simple
+
+
+@pytest.fixture
+def limited(store: MongoStore) -> MongoStore:
+    """A store whose process knows a limit of one for each key."""
+    store.lanes.book = LimitBook(lambda: {"sync": 1}, lambda: ["sync"], lambda: SOON)
+    return store
+
+
+async def claim(store: MongoStore, worker_id: ObjectId = WORKER) -> list[Job]:
+    """Claim what is in line."""
+    return (await store.lanes.claim(LaneClaim(worker_id, ("sync",), 10, SOON))).jobs
+
+
+async def finish(store: MongoStore, job: Job) -> None:
+    """Settle a run."""
+    end = Settlement(job, Outcome(JobStatus.FINISHED, SOON), job.worker_id or WORKER)
+    assert (await store.runs.settle([end])).won == {job.id}
+
+
+def before(
+    monkeypatch: pytest.MonkeyPatch, verb: str, happens: Callable[[], Awaitable[Any]]
+) -> None:
+    """Let something happen once, right before a step of the lanes."""
+    step = getattr(MongoLanes, verb)
+    times = iter([True])
+
+    async def after_it(self: MongoLanes, *arguments: Any) -> Any:
+        if next(times, False):
+            await happens()
+        return await step(self, *arguments)
+
+    monkeypatch.setattr(MongoLanes, verb, after_it)
+
+
+async def test_a_slot_that_is_freed_while_a_job_is_parked_is_seen(
+    limited: MongoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever parks a job looks afterwards: it gets a slot that nobody handed over."""
+    jobs = [simple("sync", at=NOW + n * MS, lane="sync:a") for n in range(2)]
+    await limited.intake.insert(jobs[:1])
+    (running,) = await claim(limited)
+    await limited.intake.insert(jobs[1:])
+
+    async def finish_and_die() -> None:
+        book, limited.lanes.book = limited.lanes.book, LimitBook()
+        await finish(limited, running)
+        limited.lanes.book = book
+
+    before(monkeypatch, "_in_line", finish_and_die)
+    await claim(limited)
+    found = await limited.history.get(jobs[1].id)
+    assert found is not None
+    assert (found.parked, found.slot) == (None, "sync:a#0")
+
+
+async def test_a_slot_that_somebody_else_took_first_is_not_taken_twice(
+    limited: MongoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that see one slot free and take it: the index refuses the second, who changes nothing."""
+    jobs = [simple("sync", at=NOW + n * MS, lane="sync:a") for n in range(2)]
+    await limited.intake.insert(jobs)
+    other = ObjectId()
+    first: list[Job] = []
+
+    async def take() -> None:
+        first.extend(await claim(limited, other))
+
+    before(monkeypatch, "_start", take)
+    mine = await claim(limited)
+    assert [job.id for job in first] == [jobs[0].id]
+    assert mine == []
+    waiting = await limited.history.get(jobs[1].id)
+    assert waiting is not None
+    assert (waiting.status, waiting.parked) == (JobStatus.PENDING, FOR_A_SLOT)
+
+
+async def test_many_workers_never_share_a_slot(limited: MongoStore) -> None:
+    """Eight workers at five lanes with two slots each: ten run, each with a slot of its own."""
+    limited.lanes.book = LimitBook(lambda: {"sync": 2}, lambda: ["sync"], lambda: SOON)
+    jobs = [simple("sync", at=NOW + n * MS, lane=f"sync:{n % 5}") for n in range(60)]
+    await limited.intake.insert(jobs)
+    found = await asyncio.gather(*(claim(limited, ObjectId()) for _ in range(8)))
+    running = [job for taken in found for job in taken]
+    assert len({job.slot for job in running}) == len(running) == 10
