@@ -215,7 +215,9 @@ class LaneMachine(RuleBasedStateMachine):
     def requeue(self, which: int) -> None:
         """Somebody sends what ended round again."""
         self.now += _STEP
-        self.run(self.store.history.requeue(self.ids[which % len(self.ids)], self.now))
+        job = self.run(self.store.history.requeue(self.ids[which % len(self.ids)], self.now))
+        if job is not None and self.turns.get(str(job.lane)) == job.id:
+            del self.turns[str(job.lane)]  # it is as if it had never begun
 
     @rule(which=JOBS)
     @precondition(lambda self: self.ids)

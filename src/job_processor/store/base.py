@@ -1,4 +1,4 @@
-"""What a database does for us: ten desks, one for each noun, the same on every store.
+"""What a database does for us: eleven desks, one for each noun, the same on every store.
 
 Each verb says from which states to which it goes and what it returns when it lost. No verb reads a
 status and then writes it: the guard is part of the write. Every verb raises StoreRefusedError when

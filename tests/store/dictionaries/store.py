@@ -47,7 +47,7 @@ def opener() -> Opener:
 
 
 class DictionaryStore(Store):
-    """Ten desks on one connection."""
+    """Eleven desks on one connection."""
 
     def __init__(self, address: str, tables: Tables) -> None:
         self.address = address
