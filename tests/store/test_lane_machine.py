@@ -67,6 +67,8 @@ class LaneMachine(RuleBasedStateMachine):
         self.workers = [ObjectId(), ObjectId(), ObjectId()]
         self.turns: dict[str, ObjectId] = {}
         """Who began last in each ordered lane."""
+        self.first: set[ObjectId] = set()
+        """Who stopped its lane and was sent round again: it comes first, whatever its time."""
         self.owed = False
         """True since somebody died between the write that freed a slot and its hand-over."""
 
@@ -140,6 +142,7 @@ class LaneMachine(RuleBasedStateMachine):
                 for each in before
                 if each.lane == job.lane
                 and job.ordered
+                and job.id not in self.first
                 and each.status in ACTIVE
                 and each.slot is None
                 and each.scheduled_for <= self.now
@@ -218,6 +221,8 @@ class LaneMachine(RuleBasedStateMachine):
         job = self.run(self.store.history.requeue(self.ids[which % len(self.ids)], self.now))
         if job is not None and self.turns.get(str(job.lane)) == job.id:
             del self.turns[str(job.lane)]  # it is as if it had never begun
+        if job is not None and job.slot is not None:
+            self.first.add(job.id)
 
     @rule(which=JOBS)
     @precondition(lambda self: self.ids)
