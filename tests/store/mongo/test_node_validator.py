@@ -12,7 +12,8 @@ from bson import ObjectId
 
 from job_processor.errors import StoreRefusedError
 from job_processor.models import JobStatus, Output, SkipMetadata
-from job_processor.store.mongo import MongoStore
+from job_processor.store.lanes import LaneClaim, LimitBook
+from job_processor.store.mongo import MongoStore, open_mongo
 from job_processor.store.mongo.errors import VALIDATOR_ADVICE
 from job_processor.store.requests import JobQuery, Verdict
 from tests.node.databases import fixture
@@ -230,3 +231,20 @@ async def test_what_is_set_aside_is_not_due(store: MongoStore, database: Databas
     assert await store.queue.next_due(["resize"]) == NOW - SECOND
     assert await store.queue.claim(claim()) == []
     assert await store.queue.next_due(["resize"]) is None
+
+
+async def test_a_job_that_left_its_lane_is_not_set_aside_any_more(
+    store: MongoStore, database: Database, mongo_db_url: str
+) -> None:
+    """What a claim of lanes set aside is claimed at once as any other, whoever took it out."""
+    await database.command("collMod", "job_processor.jobs", validator={})
+    await store.intake.insert([simple(lane="resize:a")])
+    await database.command("collMod", "job_processor.jobs", **fixture("node_validator.json"))
+    store.lanes.book = LimitBook(lambda: {"resize": 1}, lambda: ["resize"])
+    of_lanes = LaneClaim(WORKER, ("resize",), 10, SOON)
+    assert (await store.lanes.claim(of_lanes)).jobs == []
+    other = open_mongo(mongo_db_url)
+    await other.setup()
+    assert await other.lanes.dissolve(["resize:a"], ["resize"], 10) == 1
+    await other.close()
+    assert len(await store.queue.claim(claim(10, now=SOON))) == 1

@@ -93,7 +93,7 @@ class MongoLanes(MongoParking):
             "status": WAITING,
             "ready": {"$lte": claim.now},
         }
-        if left_out := [*claim.exclude, *self._queue.set_aside()]:
+        if left_out := [*claim.exclude, *self._aside.ids()]:
             ready["_id"] = {"$nin": left_out}
 
         async def read(hint: IndexHint) -> list[Document]:
@@ -226,7 +226,7 @@ class MongoLanes(MongoParking):
                 raise
             for each in write_errors(error):
                 if not _is_taken(each):
-                    self._queue.put_aside(starts[each["index"]].job["_id"], each)
+                    self._aside.put(starts[each["index"]].job["_id"], each)
             return int(error.details.get("nModified", 0))
 
     async def _park_lanes(self, met: Sequence[Document], now: datetime) -> None:

@@ -13,6 +13,7 @@ from job_processor.models import FOR_A_SLOT
 from job_processor.store.base import Lanes
 from job_processor.store.lanes import lines_of
 from job_processor.store.lenient import moment
+from job_processor.store.mongo.aside import Aside
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (
     HAS_LANE,
@@ -24,7 +25,6 @@ from job_processor.store.mongo.documents import (
 )
 from job_processor.store.mongo.hinting import IndexHint
 from job_processor.store.mongo.indexes import LANE, LINE_BY_TIME
-from job_processor.store.mongo.queue import MongoQueue
 
 _WALKED_AT_ONCE = 100
 """Documents read at a time in a walk along the lanes."""
@@ -45,9 +45,9 @@ HOLDING: Document = {
 class MongoParking(MongoDesk, Lanes):
     """Parks and releases, and looks at what waits in lanes."""
 
-    def __init__(self, plumbing: Plumbing, *, queue: MongoQueue) -> None:
+    def __init__(self, plumbing: Plumbing) -> None:
         super().__init__(plumbing)
-        self._queue = queue
+        self._aside = Aside(plumbing)
 
     async def _park(self, job_ids: Collection[ObjectId], reason: str, now: datetime) -> int:
         """Pending without a slot, in line or in no lane → parked."""
@@ -118,9 +118,8 @@ class MongoParking(MongoDesk, Lanes):
             OUT_OF_LANE,
             {"$unset": ["lane", "slots", "ordered"]},
         ]
-        result = await self._jobs.update_many({**waiting, "_id": {"$in": ids}}, change)
-        self._queue.try_again(ids)
-        return result.modified_count
+        dissolved = await self._jobs.update_many({**waiting, "_id": {"$in": ids}}, change)
+        return dissolved.modified_count
 
     async def _waiting(self, after: str, limit: int) -> list[str]:
         """Return the lanes in which anything waits, from one to the next by the index."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -19,6 +18,7 @@ from job_processor.settings import CLAIM_NAMES
 from job_processor.store.base import Queue
 from job_processor.store.contention import ON, spread
 from job_processor.store.lenient import moment, whole
+from job_processor.store.mongo.aside import Aside
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (
     JOB_TYPES,
@@ -27,11 +27,9 @@ from job_processor.store.mongo.documents import (
     to_job,
 )
 from job_processor.store.mongo.errors import (
-    DOCUMENT_VALIDATION_FAILURE,
     failing_document_id,
     is_refused,
     reason,
-    told,
 )
 from job_processor.store.mongo.hinting import BY_ID, IndexHint
 from job_processor.store.mongo.indexes import BY_TIME, CLAIM, Index
@@ -43,8 +41,6 @@ from job_processor.store.summaries import JobSummary
 
 _ORDER = [("priority", -1), ("scheduled_for", 1)]
 _HEAD = {"_id": 1, "priority": 1}
-_ASIDE_SECONDS = 600.0
-"""How long a job that the validator or a unique index of the user's refuses is left alone."""
 
 
 @translated()
@@ -53,7 +49,7 @@ class MongoQueue(MongoDesk, Queue):
 
     def __init__(self, plumbing: Plumbing) -> None:
         super().__init__(plumbing)
-        self._aside: dict[ObjectId, float] = {}
+        self._aside = Aside(plumbing)
         self._spread = 1
 
     async def _claim(self, claim: Claim) -> list[Job]:
@@ -68,7 +64,7 @@ class MongoQueue(MongoDesk, Queue):
                 "type": {"$in": JOB_TYPES},  # leads the index that is sorted by time
                 "name": {"$in": every[start : start + CLAIM_NAMES]},
                 "status": {"$in": WAITING_STATUSES},
-                **_without(self.set_aside()),
+                **_without(self._aside.ids()),
             }
             document = await self._hinting.walk(BY_TIME, partial(self._earliest, waiting))
             if document is not None:
@@ -141,7 +137,7 @@ class MongoQueue(MongoDesk, Queue):
                     if head is None:
                         continue
                     failing = head["_id"]
-                self.put_aside(failing, _details(error))
+                self._aside.put(failing, _details(error))
             else:
                 return [] if document is None else [document]
 
@@ -201,7 +197,7 @@ class MongoQueue(MongoDesk, Queue):
             except OperationFailure as error:
                 if not is_refused(error):
                     raise
-                self.put_aside(job_id, _details(error))
+                self._aside.put(job_id, _details(error))
             else:
                 taken += [] if document is None else [document]
         return taken
@@ -213,31 +209,8 @@ class MongoQueue(MongoDesk, Queue):
             "name": {"$in": list(claim.names)},
             "status": {"$in": WAITING_STATUSES},
             "scheduled_for": {"$lte": claim.due_by},
-            **_without([*claim.exclude, *self.set_aside()]),
+            **_without([*claim.exclude, *self._aside.ids()]),
         }
-
-    def put_aside(self, job_id: ObjectId, error: Mapping[str, Any]) -> None:
-        """Leave a job alone for a while, which cannot be claimed as it stands."""
-        self._aside[job_id] = time.monotonic() + _ASIDE_SECONDS
-        who = f"the validator of {self._jobs.name} refuses it as it stands"
-        self._logger.warning(
-            "job %s is left alone for %.0f minutes: %s",
-            job_id,
-            _ASIDE_SECONDS / 60,
-            who if error.get("code") == DOCUMENT_VALIDATION_FAILURE else told(error),
-        )
-
-    def try_again(self, job_ids: Iterable[ObjectId]) -> None:
-        """Leave these jobs alone no longer: they are not what they were."""
-        for job_id in job_ids if self._aside else ():
-            self._aside.pop(job_id, None)
-
-    def set_aside(self) -> list[ObjectId]:
-        """Return the jobs that are left alone."""
-        if self._aside:
-            now = time.monotonic()
-            self._aside = {job_id: until for job_id, until in self._aside.items() if until > now}
-        return list(self._aside)
 
 
 def _index(claim: Claim) -> Index:

@@ -69,7 +69,7 @@ class MongoStore(Store):
         plumbing = Plumbing(self._watch.tell, self.address, handles, hinting, logger)
         self.intake = MongoIntake(plumbing, self._is_beside_node)
         self.queue = queue = MongoQueue(plumbing)
-        self.lanes = MongoLanes(plumbing, queue=queue)
+        self.lanes = MongoLanes(plumbing)
         self.runs = MongoRuns(plumbing)
         self.kills = kills = MongoKills(plumbing)
         self.rollups = rollups = MongoRollups(plumbing)
