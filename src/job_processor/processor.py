@@ -242,12 +242,16 @@ class JobProcessor:
         return Decorator(self._define, lambda: self)
 
     def cron(
-        self, cron_string: str, name: str | None = None, **options: Unpack[CronOptions]
+        self,
+        cron_string: str | None = None,
+        name: str | None = None,
+        **options: Unpack[CronOptions],
     ) -> Callable[[F], F]:
         """Define a cron by decorating its handler; `options` are those of `CronDef`.
 
-        Without a name it gets the function's. Raises DefinitionError, and SharedDatabaseError as
-        `setup` does.
+        `@processor.cron("0 2 * * *")`, or `@processor.cron(every=timedelta(minutes=5))`. Without
+        a name it gets the function's. Raises DefinitionError, and SharedDatabaseError as `setup`
+        does.
         """
         return decorated_cron(self._define, cron_string, name, options)
 

@@ -1,4 +1,4 @@
-"""When a cron fires next: pure functions over cron expressions and time zones.
+"""When a cron fires next: pure functions over cron expressions, intervals and time zones.
 
 The expression's fields and their meaning are `cronsim`'s (Debian cron): 5 fields, or 6 with seconds
 first; `*`, lists, ranges, steps, month and day names, `L`, `LW` and `#`.
@@ -12,15 +12,18 @@ pass of a fold.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
+from typing import NamedTuple
 
 from cronsim import CronSim, CronSimError
 from cronsim.cronsim import SYMBOLIC_DAYS as DAYS
 from cronsim.cronsim import SYMBOLIC_MONTHS as MONTHS
 
+from job_processor.clock import EPOCH
 from job_processor.errors import InvalidArgumentError, shorten
-from job_processor.settings import time_zone
+from job_processor.settings import Duration, duration, time_zone
 
 __all__ = ["next_occurrence"]
 
@@ -45,6 +48,28 @@ _LONGEST = 1000  # characters of an expression
 _ANCHOR = datetime(2024, 1, 1)  # noqa: DTZ001  # local time of no zone, to try expressions
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
+_LONGEST_INTERVAL = 50 * 365 * 86_400  # seconds: what is rarer never fires
+_EVERY = re.compile(r"@every (\d{1,12})([smhd])(?: from (\S+))?", re.IGNORECASE)
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+class Interval(NamedTuple):
+    """Moments that lie apart by the same time."""
+
+    every: timedelta
+    """Whole seconds, one at least."""
+    anchor: datetime = EPOCH
+    """One of the moments, a whole second: all others follow from it, before it and after."""
+
+    def next(self, after: datetime) -> datetime:
+        """Return the first moment strictly later than `after`."""
+        return self.anchor + ((after - self.anchor) // self.every + 1) * self.every
+
+    @property
+    def expression(self) -> str:
+        """Return it as it is written and kept."""
+        text = f"@every {self.every // _SECOND}s"
+        return text if self.anchor == EPOCH else f"{text} from {self.anchor.isoformat()}"
 
 
 def next_occurrence(cron_string: str, timezone: str | tzinfo, after: datetime) -> datetime:
@@ -59,6 +84,9 @@ def next_occurrence(cron_string: str, timezone: str | tzinfo, after: datetime) -
     expression = parse(cron_string)
     moment = after.astimezone(UTC)
     try:
+        interval = interval_of(expression)
+        if interval is not None:
+            return interval.next(moment)
         if is_rhythm(expression):
             return _next_instant(expression, zone, moment)
         return _next_local_time(expression, zone, moment)
@@ -107,17 +135,24 @@ def latest_occurrences(
 
 @lru_cache(maxsize=1024)
 def parse(cron_string: str, argument: str = "cron_string") -> str:
-    """Return the expression in 5 or 6 fields; raise InvalidArgumentError with the reason."""
+    """Return the expression in 5 or 6 fields, or an interval with its unit in seconds.
+
+    Raises InvalidArgumentError with the reason.
+    """
     if not isinstance(cron_string, str):
-        raise InvalidArgumentError(argument, cron_string, "allowed is a str")
+        raise InvalidArgumentError(argument, cron_string, f"allowed is a str{_meant(cron_string)}")
     text = cron_string.strip()
     if len(text) > _LONGEST:
         raise InvalidArgumentError(
             argument, shorten(text, 60), f"allowed are at most {_LONGEST} characters"
         )
     if text.startswith("@"):
+        interval = _EVERY.fullmatch(text)
+        if interval is not None:
+            return _interval(interval, argument, cron_string).expression
         if text.lower() not in ALIASES:
-            raise InvalidArgumentError(argument, cron_string, f"allowed are {', '.join(ALIASES)}")
+            allowed = f"allowed are {', '.join(ALIASES)}, and an interval such as @every 90s"
+            raise InvalidArgumentError(argument, cron_string, allowed)
         return ALIASES[text.lower()]
     try:
         next(CronSim(text, _ANCHOR))
@@ -133,6 +168,58 @@ def parse(cron_string: str, argument: str = "cron_string") -> str:
     if told is not None:
         raise InvalidArgumentError(argument, cron_string, told)
     return " ".join(text.split())
+
+
+def interval_expression(every: Duration, anchor: datetime | None = None) -> str:
+    """Return the expression of moments that lie apart by `every`, seconds or a timedelta.
+
+    anchor: one of them, cut to its second; None: the beginning of 1970 in UTC. Raises
+    InvalidArgumentError for what is no interval of whole seconds, and for a naive anchor.
+    """
+    seconds = duration("every", every)
+    if not 1 <= seconds <= _LONGEST_INTERVAL or seconds != int(seconds):
+        allowed = "allowed are whole seconds, from 1 to 50 years, as a number or a timedelta"
+        raise InvalidArgumentError("every", every, allowed)
+    if anchor is None:
+        return Interval(_SECOND * int(seconds)).expression
+    if not isinstance(anchor, datetime) or anchor.utcoffset() is None:
+        allowed = "allowed is an aware datetime, such as datetime(2026, 1, 1, tzinfo=UTC)"
+        raise InvalidArgumentError("anchor", anchor, allowed)
+    return Interval(_SECOND * int(seconds), _whole(anchor)).expression
+
+
+@lru_cache(maxsize=1024)
+def interval_of(expression: str) -> Interval | None:
+    """Return what a parsed expression means where it is an interval; None: it is a cron's."""
+    found = _EVERY.fullmatch(expression)
+    return None if found is None else _interval(found, "cron_string", expression)
+
+
+def _interval(found: re.Match[str], argument: str, text: str) -> Interval:
+    seconds = int(found[1]) * _UNITS[found[2].lower()]
+    if not 1 <= seconds <= _LONGEST_INTERVAL:
+        raise InvalidArgumentError(argument, text, "allowed are from 1 second to 50 years")
+    if found[3] is None:
+        return Interval(_SECOND * seconds)
+    try:
+        anchor = datetime.fromisoformat(found[3])
+        if anchor.utcoffset() is not None:
+            return Interval(_SECOND * seconds, _whole(anchor))
+    except (ValueError, OverflowError):
+        pass
+    allowed = "allowed behind from is a time in ISO 8601 with its zone: 2026-01-01T08:00:00+01:00"
+    raise InvalidArgumentError(argument, text, allowed)
+
+
+def _whole(moment: datetime) -> datetime:
+    """Return a moment in UTC, cut to its second."""
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
+def _meant(value: object) -> str:
+    if isinstance(value, timedelta) or (isinstance(value, int) and not isinstance(value, bool)):
+        return "; an interval is every=timedelta(…), or a number of seconds"
+    return ""
 
 
 def _six(expression: str) -> list[str]:
@@ -173,6 +260,8 @@ def _number(name: str, text: str) -> int:
 
 def is_rhythm(expression: str) -> bool:
     """True when a parsed expression counts every matching instant, not local times of day."""
+    if interval_of(expression) is not None:
+        return True
     fields = expression.split()
     return len(fields) == 6 or fields[0].startswith("*") or fields[1].startswith("*")
 

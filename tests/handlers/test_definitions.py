@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from job_processor import CronDef, DefinitionError, JobDef, JobStatus
 from job_processor import UnknownJobError as Unknown
 from job_processor.handlers.registry import Registry
 from tests.processors import Processors
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 def handler() -> None:
@@ -45,6 +48,23 @@ def test_a_job_that_cannot_work_is_refused(options: dict[str, Any], argument: st
     [
         ({"cron_string": "99 * * * *"}, "cron_string"),
         ({"cron_string": None}, "cron_string"),
+        ({"cron_string": 300}, "cron_string"),
+        ({"cron_string": "@every 0s"}, "cron_string"),
+        ({"cron_string": "@every 5x"}, "cron_string"),
+        ({"cron_string": "@every 5m from noon"}, "cron_string"),
+        ({"cron_string": "@every 5m from 2026-01-01"}, "cron_string"),
+        ({"every": 300}, "every"),
+        ({"anchor": NOON}, "anchor"),
+        ({"cron_string": None, "every": 0.5}, "every"),
+        ({"cron_string": None, "every": 0}, "every"),
+        ({"cron_string": None, "every": timedelta(seconds=1.5)}, "every"),
+        ({"cron_string": None, "every": timedelta(days=99_999)}, "every"),
+        ({"cron_string": None, "every": "5m"}, "every"),
+        ({"cron_string": None, "every": True}, "every"),
+        ({"cron_string": None, "every": 5, "anchor": datetime(2026, 1, 1)}, "anchor"),  # noqa: DTZ001  # a naive one
+        ({"cron_string": None, "every": 5, "anchor": "noon"}, "anchor"),
+        ({"cron_string": None, "every": 5, "timezone": "Europe/Paris"}, "timezone"),
+        ({"handler": None}, "handler"),
         ({"timezone": "Mars/Olympus"}, "timezone"),
         ({"checkin_margin": 0}, "checkin_margin"),
         ({"misfire": "sometimes"}, "misfire"),
@@ -57,6 +77,30 @@ def test_a_cron_that_cannot_work_is_refused(options: dict[str, Any], argument: s
     with pytest.raises(DefinitionError) as caught:
         CronDef(**{"cron_string": "* * * * *", "handler": handler, **options})
     assert caught.value.argument == argument
+
+
+def test_an_interval_says_what_it_means() -> None:
+    """A number of seconds, a timedelta and a text mean the same, and so have one fingerprint."""
+    given = [
+        CronDef(every=300, handler=handler),
+        CronDef(
+            every=timedelta(minutes=5), handler=handler, anchor=datetime(1970, 1, 1, tzinfo=UTC)
+        ),
+        CronDef("@every 5m", handler),
+    ]
+    assert {each.expression for each in given} == {"@every 300s"}
+    assert len({each.fingerprint("UTC") for each in given}) == 1
+    assert {each.when("Europe/Paris") for each in given} == {"@every 300s"}
+    anchored = CronDef(every=300, anchor=NOON, handler=handler)
+    assert anchored.expression == "@every 300s from 2026-03-02T12:00:00+00:00"
+    assert anchored.fingerprint("UTC") != given[0].fingerprint("UTC")
+
+
+@pytest.mark.parametrize("given", [300, timedelta(minutes=5)])
+def test_an_interval_in_the_place_of_an_expression_is_told_where_it_belongs(given: Any) -> None:
+    """The error of a number or a timedelta as `cron_string` shows the line to write."""
+    with pytest.raises(DefinitionError, match=r"every=timedelta"):
+        CronDef(given, handler)
 
 
 def test_a_name_is_defined_once() -> None:

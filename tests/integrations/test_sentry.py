@@ -322,6 +322,10 @@ def test_monitors() -> None:
         "checkin_margin": 1,
     }
     assert monitor_config(CronDef("*/10 * * * * *", nothing), "UTC", {}) is None
+    assert monitor_config(CronDef(every=90, handler=nothing), "UTC", {}) is None
+    interval = monitor_config(CronDef(every=5400, handler=nothing), "UTC", {})
+    assert interval is not None
+    assert interval["schedule"] == {"type": "interval", "value": 90, "unit": "minute"}
 
 
 async def test_without_a_client_nothing_changes(processors: Processors) -> None:

@@ -77,6 +77,16 @@ async def test_a_definition_is_refused_at_setup(
     assert told.value.argument == argument
 
 
+async def test_an_interval_is_refused(shared_url: str) -> None:
+    """Node's scheduler would stop at it; the error tells what to write."""
+    processor = JobProcessor(shared_url, **QUICK)
+    processor.cron(every=5, name="tick")(nothing)
+    with pytest.raises(SharedDatabaseError, match=r"stops at an interval.*put_schedule") as told:
+        await processor.setup()
+    await processor.close()
+    assert (told.value.argument, told.value.value) == ("every of 'tick'", 5)
+
+
 async def test_a_definition_that_is_added_later_is_refused(shared_url: str) -> None:
     """At once, and it is not kept; one that needs no field is taken."""
     async with Processors(shared_url) as processors:

@@ -26,7 +26,7 @@ def is_skipped(job: Job, definition: Definition, default_timezone: str, claimed:
     if claimed - planned > timedelta(seconds=definition.margin_seconds):
         return True
     zone = definition.timezone or default_timezone
-    return claimed >= next_occurrence(definition.cron_string, zone, planned)
+    return claimed >= next_occurrence(definition.expression, zone, planned)
 
 
 def missed_between(
@@ -40,4 +40,4 @@ def missed_between(
     if definition.misfire != "all":
         return []
     zone = definition.timezone or default_timezone
-    return latest_occurrences(definition.cron_string, zone, pointer, now, MISFIRE_LIMIT)
+    return latest_occurrences(definition.expression, zone, pointer, now, MISFIRE_LIMIT)

@@ -27,7 +27,7 @@ from job_processor.models import (
     occurrence_id,
     written_at,
 )
-from job_processor.schedule import is_rhythm, next_occurrence, parse
+from job_processor.schedule import is_rhythm, next_occurrence
 from job_processor.settings import CLOCK_TOLERANCE
 from job_processor.store.owners import Owner
 
@@ -79,7 +79,7 @@ class Planner:
         there = await self._neighbour.planned(name, planned)
         planned = [each for each in planned if each not in there and each != owner.cancelled]
         await self._insert(name, definition, planned, now)
-        expression = parse(definition.cron_string)
+        expression = definition.expression
         if cron is None:
             await store.crons.create(_new_cron(name, definition, pointer, now))
         elif (pointer, expression) != (cron.scheduled_for, cron.cron_string) and (
@@ -174,7 +174,7 @@ class Planner:
 
         Not for a single one, as after a small step of the clock: it ran, if a little early.
         """
-        rhythm = is_rhythm(parse(definition.cron_string))
+        rhythm = is_rhythm(definition.expression)
         if not rhythm or self._next(definition, self._next(definition, now)) >= pointer:
             return owner
         until = max(filter(None, (owner.repeats_until, pointer)))
@@ -202,13 +202,13 @@ class Planner:
         """True when this very definition made the pointer, and a crash kept it from saying so."""
         pointer = cron.scheduled_for.replace(microsecond=0)
         return (
-            parse(definition.cron_string) == cron.cron_string
+            definition.expression == cron.cron_string
             and self._next(definition, pointer - _MS) == pointer
         )
 
     def _next(self, definition: CronDef, after: datetime) -> datetime:
         zone = definition.timezone or self._timezone
-        return next_occurrence(definition.cron_string, zone, after)
+        return next_occurrence(definition.expression, zone, after)
 
     # --- occurrences ----------------------------------------------------------------------------
 
@@ -256,7 +256,7 @@ def _new_cron(name: str, definition: CronDef, pointer: datetime, now: datetime) 
     return Cron(
         id=cron_id(name),
         name=name,
-        cron_string=parse(definition.cron_string),
+        cron_string=definition.expression,
         scheduled_for=pointer,
         created_at=now,
         updated_at=written_at(now),

@@ -6,6 +6,7 @@ import functools
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from hashlib import sha256
 from importlib.util import find_spec
 from typing import Any, ClassVar, Literal, TypeAlias, TypedDict, TypeVar
@@ -49,6 +50,8 @@ class JobOptions(TypedDict, total=False):
 class CronOptions(JobOptions, total=False):
     """The options of a `CronDef`, beside when it fires."""
 
+    every: Duration | None
+    anchor: datetime | None
     checkin_margin: Duration
     timezone: str | None
     misfire: Misfire
@@ -142,14 +145,18 @@ class JobDef:
 class CronDef:
     """A cron by name: when it fires, what runs it and how.
 
-    cron_string: 5 fields, 6 with seconds first, or an alias such as `@hourly`.
-    handler: as a job's, but a cron has no payload: parameters of other names have a default, or no
-        annotation, and then they get `(signal, job)`, with a warning.
+    cron_string: 5 fields, 6 with seconds first, or an alias such as `@hourly`; None: see `every`.
+    handler: required; as a job's, but a cron has no payload: parameters of other names have a
+        default, or no annotation, and then they get `(signal, job)`, with a warning.
     checkin_margin: minutes, or a timedelta, of tolerance between planned and actual start; a later
         start is missed.
     timezone: IANA name; None: the processor's.
     misfire: what follows missed occurrences: `once` runs the standing one, `skip` settles it as
         skipped, `all` adds the others, at most 100.
+    every: in place of `cron_string`: a timedelta, or a number of seconds, from one occurrence to
+        the next, whatever the time of day. Whole seconds; no time zone has a part in it.
+    anchor: of `every`: an aware datetime that is one of the occurrences, past or future; None: the
+        beginning of 1970 in UTC.
     on_job_exited, resumable, max_runtime_in_minutes, tag, exclusive, retry, discard_result,
         executor, max_runtime, around, rate, limit: as a job's; its occurrences have no key.
 
@@ -159,8 +166,8 @@ class CronDef:
     _door: ClassVar[Door] = Door(by_position=("signal", "job"), takes_fields=False)
     """How the function becomes a handler."""
 
-    cron_string: str
-    handler: Handler
+    cron_string: str | None = None
+    handler: Handler | None = None
     on_job_exited: ExitHook | None = None
     resumable: bool = False
     checkin_margin: Duration = 5
@@ -176,6 +183,8 @@ class CronDef:
     around: Around | None = None
     rate: Rate | str | None = None
     limit: Limit | int | None = None
+    every: Duration | None = None
+    anchor: datetime | None = None
     bound: BoundHandler = field(init=False, repr=False, compare=False)
     retries: Retry | None = field(init=False, repr=False, compare=False)
     """What `retry` means."""
@@ -189,16 +198,21 @@ class CronDef:
     """What `rate` means."""
     limited: Limit | None = field(init=False, repr=False, compare=False)
     """What `limit` means."""
+    expression: str = field(init=False, repr=False, compare=False)
+    """When it fires, as it is kept: what `cron_string`, or `every` and `anchor`, mean."""
     margin_seconds: float = field(init=False, repr=False, compare=False)
     """What `checkin_margin` means."""
     given: frozenset[str] = field(init=False, repr=False, compare=False)
     """The names of what was said, which no default of the processor replaces."""
 
     def __post_init__(self) -> None:
+        if self.handler is None:
+            allowed = 'allowed is a function: CronDef("0 2 * * *", handler)'
+            raise DefinitionError("handler", None, allowed)
         object.__setattr__(self, "bound", bind_handler(self.handler, self._door))
         check_common(self)
         with as_definition_error():
-            schedule.parse(self.cron_string)
+            object.__setattr__(self, "expression", _expression(self))
             if self.timezone is not None:
                 time_zone(self.timezone)
             margin = 60 * duration("checkin_margin", self.checkin_margin, "minutes")
@@ -206,9 +220,15 @@ class CronDef:
         if self.misfire not in ("once", "skip", "all"):
             raise DefinitionError("misfire", self.misfire, "allowed are 'once', 'skip' and 'all'")
 
+    def when(self, default_timezone: str) -> str:
+        """Return when it fires, as it was written; an interval is the same in all zones."""
+        if self.cron_string is None or schedule.interval_of(self.expression) is not None:
+            return self.expression
+        return f"{self.cron_string} in {self.timezone or default_timezone}"
+
     def fingerprint(self, default_timezone: str) -> str:
         """Return a hash of what decides when it fires: the expression and the zone."""
-        text = f"{schedule.parse(self.cron_string)}\n{self.timezone or default_timezone}"
+        text = f"{self.expression}\n{self.timezone or default_timezone}"
         return sha256(text.encode()).hexdigest()[:16]
 
 
@@ -233,6 +253,25 @@ Definition: TypeAlias = JobDef | CronDef
 
 def _elsewhere() -> None:
     """Stand in for a handler that another process has."""
+
+
+def _expression(cron: CronDef) -> str:
+    """Return when a cron fires; raises InvalidArgumentError unless exactly one thing says so."""
+    if cron.every is None and cron.anchor is not None:
+        allowed = "it is of an interval: give every=timedelta(…), too"
+        raise InvalidArgumentError("anchor", cron.anchor, allowed)
+    if cron.every is None and cron.cron_string is None:
+        allowed = 'a cron needs to know when: give "0 2 * * *", or every=timedelta(minutes=5)'
+        raise InvalidArgumentError("cron_string", None, allowed)
+    if cron.every is None:
+        return schedule.parse(cron.cron_string)
+    if cron.cron_string is not None:
+        allowed = "a cron has an expression or an interval; give one of them"
+        raise InvalidArgumentError("every", cron.every, allowed)
+    if cron.timezone is not None:
+        allowed = "an interval is the same in all zones; leave it out, or write a cron expression"
+        raise InvalidArgumentError("timezone", cron.timezone, allowed)
+    return schedule.interval_expression(cron.every, cron.anchor)
 
 
 class as_definition_error:  # noqa: N801  # reads as a statement: with as_definition_error()

@@ -40,7 +40,10 @@ class Jobs:
         return Decorator(self._define, self._processor, self.prefix)
 
     def cron(
-        self, cron_string: str, name: str | None = None, **options: Unpack[CronOptions]
+        self,
+        cron_string: str | None = None,
+        name: str | None = None,
+        **options: Unpack[CronOptions],
     ) -> Callable[[F], F]:
         """Define a cron by decorating its handler, as `JobProcessor.cron` does."""
         return decorated_cron(self._define, cron_string, name, options, self.prefix)

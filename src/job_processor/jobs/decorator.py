@@ -184,7 +184,7 @@ class Decorator:
 
 def decorated_cron(
     add: Callable[[str, DecoratedCron], object],
-    cron_string: str,
+    cron_string: str | None,
     name: str | None,
     options: CronOptions,
     prefix: str = "",
@@ -193,9 +193,13 @@ def decorated_cron(
 
     add: keeps a definition under a name. Raises DefinitionError.
     """
-    if callable(cron_string):
-        allowed = 'a cron needs to know when; write @processor.cron("0 2 * * *")'
-        raise DefinitionError("cron_string", cron_string, allowed)
+    given: Any = cron_string
+    if callable(given):
+        allowed = (
+            'a cron needs to know when; write @processor.cron("0 2 * * *"), or '
+            "@processor.cron(every=timedelta(minutes=5))"
+        )
+        raise DefinitionError("cron_string", given, allowed)
     check_options("cron", options, CronOptions.__annotations__)
 
     def define(handler: F) -> F:

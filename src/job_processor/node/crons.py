@@ -32,6 +32,7 @@ from job_processor.models import (
 )
 from job_processor.node.rules import (
     check_cron,
+    check_interval,
     check_registry,
     claims_everything,
     describe_untagged,
@@ -138,6 +139,8 @@ class SharedCrons(Neighbour):
 
         It removes what it does not define, and touches the rest. None: the cron is Node's now.
         """
+        if await self._withdraws_interval(name, definition):
+            return None
         if cron is None:
             return await self._mark(name, owner, of_both=False)
         if not owner.of_both and await self._shows_a_start(cron):
@@ -202,6 +205,18 @@ class SharedCrons(Neighbour):
         if not self._node.refuses_own_fields:
             return set()
         return await self._node.planned(name, moments)
+
+    async def _withdraws_interval(self, name: str, definition: CronDef) -> bool:
+        """Take a cron out of the database at which Node's scheduler would stop; else False."""
+        if not self._node.refuses_own_fields:
+            return False
+        try:
+            check_interval(name, definition)
+        except SharedDatabaseError as error:
+            await self._parts.store.crons.remove(name)
+            self._refuse(error)
+            return True
+        return False
 
     def _leave(self, cron: Cron, definition: CronDef) -> None:
         """Leave a cron that Node has made to it, and say so once."""

@@ -7,6 +7,7 @@ from job_processor.handlers.definitions import CronDef, Definition
 from job_processor.handlers.registry import Registry
 from job_processor.models import Cron, WorkerInfo
 from job_processor.parts import Parts
+from job_processor.schedule import interval_of
 from job_processor.settings import NODE_TIMEZONE
 from job_processor.store import Store
 from job_processor.store.owners import KIND as OWNERS
@@ -30,6 +31,24 @@ def check_definition(store: Store, name: str, definition: Definition) -> None:
         refuse(f"limit of {name!r}", definition.limit, "limit")
     if definition.bound.wants_context:
         refuse(f"handler of {name!r}", definition.handler, "context")
+    if isinstance(definition, CronDef):
+        check_interval(name, definition)
+
+
+def check_interval(name: str, definition: CronDef) -> None:
+    """Raise SharedDatabaseError for a cron with an interval: Node reads whatever cron is due.
+
+    Its parser takes none, and its scheduler ends at what it cannot read.
+    """
+    if interval_of(definition.expression) is None:
+        return
+    given = definition.every if definition.cron_string is None else definition.cron_string
+    allowed = (
+        "the scheduler of the Node package, which works on this database too, reads every cron, "
+        "and stops at an interval; allowed are a cron expression, and a schedule of a job: "
+        "await processor.put_schedule(…, every=…)"
+    )
+    raise SharedDatabaseError(f"every of {name!r}", given, allowed)
 
 
 def check_registry(store: Store, registry: Registry) -> None:

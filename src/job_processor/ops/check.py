@@ -139,11 +139,12 @@ def _handler(
 def _occurrence(subject: str, cron: CronDef, settings: Settings, clock: Clock) -> Finding:
     zone = cron.timezone or settings.timezone
     try:
-        moment = next_occurrence(cron.cron_string, zone, clock.now())
+        moment = next_occurrence(cron.expression, zone, clock.now())
     except InvalidArgumentError as error:
         advice = "correct its expression or its time zone"
         return Finding(subject, "error", str(error), advice)
-    return Finding(subject, "ok", f"{cron.cron_string} in {zone}, next {moment:%Y-%m-%d %H:%M} UTC")
+    told = f"{cron.when(settings.timezone)}, next {moment:%Y-%m-%d %H:%M} UTC"
+    return Finding(subject, "ok", told)
 
 
 # --- database ------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from itertools import pairwise
 from cronsim import CronSim
 
 from job_processor.errors import InvalidArgumentError
-from job_processor.schedule import parse
+from job_processor.schedule import interval_of, parse
+from job_processor.web.interval_words import interval_in_words
 
 _ANY = datetime(2024, 1, 1)  # noqa: DTZ001  # local time of no zone; only the fields are read
 _CLOCK_TIMES = 6
@@ -164,9 +165,13 @@ _LANGUAGES = {"en": _ENGLISH, "fr": _FRENCH}
 def cron_in_words(expression: str, language: str) -> str:
     """Return when an expression fires; nothing when it is none."""
     try:
-        fields = CronSim(parse(expression), _ANY)
+        parsed = parse(expression)
     except InvalidArgumentError:
         return ""
+    interval = interval_of(parsed)
+    if interval is not None:
+        return interval_in_words(interval, language)
+    fields = CronSim(parsed, _ANY)
     words = _LANGUAGES.get(language, _ENGLISH)
     parts = [_time(fields, words), _day(fields, words), _month(fields, words)]
     told = ", ".join(part for part in parts if part)

@@ -60,12 +60,12 @@ def _crons(served: Sequence[tuple[str, CronDef]], timezone: str, now: datetime) 
     for name, cron in served[:_CRONS]:
         zone = cron.timezone or timezone
         try:
-            due = next_occurrence(cron.cron_string, zone, now)
+            due = next_occurrence(cron.expression, zone, now)
         except InvalidArgumentError:  # it never comes again
             continue
         after = f"next {due:%Y-%m-%d %H:%M:%S} UTC, in {span((due - now).total_seconds())}"
         tag = f", tag {cron.tag!r}" if cron.tag else ""
-        told.append((due, f"cron {name}: {cron.cron_string} in {zone}{tag}, {after}"))
+        told.append((due, f"cron {name}: {cron.when(timezone)}{tag}, {after}"))
     yield from (text for _, text in sorted(told))
     if len(served) > _CRONS:
         yield f"and {len(served) - _CRONS} more crons: {_some([n for n, _ in served[_CRONS:]])}"
