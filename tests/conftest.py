@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -44,6 +45,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     places = [(_SLOW_ONES_END * n / len(slow), item) for n, item in enumerate(slow)]
     places += [(n / len(quick), item) for n, item in enumerate(quick)]
     items[:] = [item for _, item in sorted(places, key=lambda each: each[0])]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts() -> None:
+    """Programs of the tests hear of a Ctrl-C, also where the run itself stands in the background.
+
+    A shell without job control starts what follows `&` with SIGINT ignored, which all that it
+    starts inherits.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,17 +12,24 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from job_processor import Clock, CronDef, CronTask, JobProcessor
+from job_processor.crons import planner
 from job_processor.schedule import next_occurrence
 from tests.crons.clocks import START, SetClock, scheduler_of, started_engine, tasks
 from tests.definitions import nothing
 from tests.insides import store_of
-from tests.processors import QUICK, Processors, eventually
+from tests.processors import QUICK, WAIT, Processors, eventually
 
 DAYS = timedelta(days=2)
 YEARS = timedelta(days=3653)
 SECOND = timedelta(seconds=1)
 ANEW = "planning it anew"
 EACH_SECOND = "* * * * * *"
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker with the right clock that is late, as on a busy machine, is not taken for gone."""
+    monkeypatch.setattr(planner, "_PATIENCE", timedelta(seconds=WAIT))
 
 
 class Off(Clock):
@@ -54,6 +61,15 @@ class Runs:
             return len(self.planned) >= wanted
 
         await eventually(enough, f"{count} more runs")
+
+    async def until_each_second(self) -> None:
+        """Return once no second is left out from the first run to the last, and none ran twice."""
+
+        async def complete() -> bool:
+            times = sorted(each.timestamp() for each in self.planned)
+            return times == [times[0] + i for i in range(len(times))]
+
+        await eventually(complete, "a run for each second, once")
 
 
 async def pointer(processor: JobProcessor) -> datetime:
@@ -166,28 +182,24 @@ def slow_but(first: int, *offs: timedelta) -> list[Any]:
     "off", slow_but(2, DAYS, -YEARS, -DAYS, YEARS, timedelta(seconds=30), -3 * SECOND)
 )
 async def test_a_wrong_clock_beside_a_right_one_plans_nothing(
-    processors: Processors, off: timedelta, caplog: pytest.LogCaptureFixture
+    processors: Processors, off: timedelta, caplog: pytest.LogCaptureFixture, patience: None
 ) -> None:
     """Of two workers the one whose clock is the database's goes on, at its times, without gaps."""
     caplog.set_level(logging.WARNING)
-    runs, crons = Runs(), {}
-    crons["tick"] = CronDef(EACH_SECOND, runs.tick)
+    runs = Runs()
+    crons = {"tick": CronDef(EACH_SECOND, runs.tick, misfire="all")}
     right, _ = await processors.start(crons=crons)
     await runs.until(1)
     await processors.start(crons=crons, clock=Off(off))
-    runs.planned.clear()
     await runs.until(3)
     assert ANEW not in caplog.text
-    now = Clock().now()
-    assert all(abs(now - each) < 60 * SECOND for each in runs.planned)
-    times = sorted(each.timestamp() for each in runs.planned)
-    assert times == [times[0] + i for i in range(len(times))]
+    await runs.until_each_second()
     assert abs(await pointer(right) - Clock().now()) < 10 * SECOND
 
 
 @pytest.mark.parametrize("off", slow_but(1, DAYS, -DAYS))
 async def test_a_right_clock_takes_over_from_a_wrong_one(
-    processors: Processors, off: timedelta, caplog: pytest.LogCaptureFixture
+    processors: Processors, off: timedelta, caplog: pytest.LogCaptureFixture, patience: None
 ) -> None:
     """Alone, a worker goes by its own clock; when one with the right clock comes, it gives way."""
     caplog.set_level(logging.WARNING)
@@ -215,13 +227,12 @@ async def test_a_wrong_clock_of_the_database_disturbs_nobody(
     """Where all workers agree and it does not, they go by their own, each occurrence once."""
     caplog.set_level(logging.WARNING)
     runs = Runs()
-    crons = {"tick": CronDef(EACH_SECOND, runs.tick)}
+    crons = {"tick": CronDef(EACH_SECOND, runs.tick, misfire="all")}
     for _ in range(2):
         await processors.start(crons=crons, clock=Off(off))
     await runs.until(3)
     assert ANEW not in caplog.text
-    times = sorted(each.timestamp() for each in runs.planned)
-    assert times == [times[0] + i for i in range(len(times))]
+    await runs.until_each_second()
 
 
 async def test_a_clock_that_is_set_right_fires_on(processors: Processors) -> None:

@@ -29,7 +29,7 @@ from tests.clocks_of_lanes import turn_clock
 from tests.definitions import nothing
 from tests.faults import failed, faulty
 from tests.insides import engine_of, store_of
-from tests.processors import Processors, eventually
+from tests.processors import WAIT, Processors, eventually
 from tests.worker.probe import ended, in_state
 
 HOUR = 3600.0
@@ -171,9 +171,9 @@ async def test_a_lane_that_opens_while_a_turn_ends_is_not_slept_through(
     rates = Rates(engine, RateWatch(engine), PauseWatch(engine))
     assert rates.plain(names) == []
     (lane,) = rates.lanes.values()
-    lane.free_at = lane.asked_again_at = time.monotonic() + 0.01
+    lane.free_at = lane.asked_again_at = time.monotonic() + WAIT
     assert await rates.open_batches(names) == []
-    await asyncio.sleep(0.02)  # until it is open
+    lane.free_at = lane.asked_again_at = time.monotonic()  # since then it is open
     assert rates.until_next() == 0.0
     assert not await rates.is_worth_waiting()
     await processor.schedule_job("a")

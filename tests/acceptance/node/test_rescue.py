@@ -27,9 +27,10 @@ async def test_a_dead_node_worker_is_rescued_after_its_own_window(
 ) -> None:
     """Silent for longer than our timeout it is left alone, for longer than its own its run crashed.
 
-    Its window of 300 s is made shorter here; we watch it by our own clock, whatever it wrote.
+    Its window of 300 s is made longer here, then shorter; we watch it by our own clock, whatever it
+    wrote.
     """
-    monkeypatch.setattr(models, "NODE_WORKER_TIMEOUT", 8.0)
+    monkeypatch.setattr(models, "NODE_WORKER_TIMEOUT", 3600.0)
     process = both.process()
     await both.node(process=process, jobs={"held": {"does": "hold"}})
     definitions = {"held": JobDef(hold, tag="x"), "other": JobDef(nothing)}
@@ -46,6 +47,7 @@ async def test_a_dead_node_worker_is_rescued_after_its_own_window(
         other = await processor.schedule_job("other", {}, timedelta(seconds=0.5))
         await processor.wait_for_job(other.id, timeout=WAIT)
     assert (await both.job(job.id))["status"] == "running"
+    monkeypatch.setattr(models, "NODE_WORKER_TIMEOUT", 2.0)
     settled = await processor.wait_for_job(job.id, timeout=WAIT)
     assert settled.status is JobStatus.ERRORED
     assert settled.output is not None
