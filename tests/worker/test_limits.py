@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -213,6 +214,32 @@ async def test_the_sweep_gives_what_a_dead_process_owed(processors: Processors) 
     assert await store.lanes.park([job.id], "slot", job.created_at) == 1
     await processors.worker(processor)
     await ended(processor, [job])
+
+
+async def test_what_expires_while_it_is_parked_ends(processors: Processors) -> None:
+    """A job whose time is over ends as skipped at a sweep, though its turn has not come."""
+    release = asyncio.Event()
+
+    async def sync(payload: Any) -> None:
+        await release.wait()
+
+    processor, _ = await processors.start(
+        jobs={"sync": _job(sync, Limit(1, key="tenant"))}, concurrency=4
+    )
+    first = await processor.schedule_job("sync", {"tenant": "a"})
+    second = await processor.schedule_job(
+        "sync", {"tenant": "a"}, expires_at=timedelta(seconds=0.3)
+    )
+    async with asyncio.timeout(WAIT):
+        ended_one = await processor.wait_for_job(second.id)
+    assert ended_one.status is JobStatus.SKIPPED
+    assert ended_one.output is not None
+    assert ended_one.output.error == "expired before a worker was free"
+    found = await processor.get_job(first.id)
+    assert found is not None
+    assert found.status is not JobStatus.FINISHED
+    release.set()
+    await ended(processor, [first])
 
 
 async def test_a_limit_that_was_taken_away_holds_nothing_back(processors: Processors) -> None:

@@ -662,6 +662,19 @@ class Lanes(Desk, ABC):
         self, lanes: Collection[str], names: Collection[str], limit: int
     ) -> Awaitable[int]: ...
 
+    async def expire(self, now: datetime, limit: int) -> int:
+        """Waiting unbegun without a slot, and expired → in no lane, at its time; return how many.
+
+        At most `limit`, those that expired first. A claim then ends it as any other that expired.
+        """
+        expired = await self._expire(now, limit) if limit > 0 else 0
+        if expired:
+            self._tell(Hint.WORK, None)
+        return expired
+
+    @abstractmethod
+    def _expire(self, now: datetime, limit: int) -> Awaitable[int]: ...
+
     async def waiting(self, after: str, limit: int) -> list[str]:
         """Return the lanes in which anything waits, by name, behind one, at most `limit`."""
         return await self._waiting(after, limit) if limit > 0 else []

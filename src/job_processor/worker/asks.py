@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from job_processor.errors import InvalidArgumentError
 from job_processor.models import CronTask, Job, Lane, SimpleJob
@@ -11,7 +12,7 @@ from job_processor.node.rules import refuses_own_fields
 from job_processor.settings import CLAIM_NAMES
 from job_processor.store.requests import Outcome, Settlement
 from job_processor.worker.engine import Engine
-from job_processor.worker.outcomes import give_back
+from job_processor.worker.outcomes import give_back, is_expired
 
 _KNOWN = 1000  # tuples of names that are remembered
 
@@ -92,16 +93,17 @@ class Asks:
 
     # --- jobs that are claimed without their lane -----------------------------------------------
 
-    def without_lane(self, jobs: Sequence[Job]) -> list[tuple[Job, Lane]]:
-        """Return those claimed that should wait in a lane, each with it.
+    def without_lane(self, jobs: Sequence[Job], now: datetime) -> list[tuple[Job, Lane]]:
+        """Return those claimed at `now` that should wait in a lane, each with it.
 
         Whoever made them knew no limit: an occurrence of a cron, a job of a process that does not
-        define one, or one that stood in the queue before there was one.
+        define one, or one that stood in the queue before there was one. What expired is to end.
         """
         engine = self._engine
         if not engine.registry.limits or refuses_own_fields(engine.store):
             return []
-        found = ((job, self._lane_of(job)) for job in jobs if job.slot is None)
+        unlimited = (job for job in jobs if job.slot is None and not is_expired(job, now))
+        found = ((job, self._lane_of(job)) for job in unlimited)
         return [(job, lane) for job, lane in found if lane is not None]
 
     async def enrol(self, found: Sequence[tuple[Job, Lane]]) -> None:

@@ -206,7 +206,7 @@ class ClaimLoop:
             try:
                 jobs = await self._take(ask, limit, now, waiting_for)
                 engine.lease.check()  # the claim may have taken longer than our heartbeats last
-                strays = [] if ask.of_lanes else self._asks.without_lane(jobs)
+                strays = [] if ask.of_lanes else self._asks.without_lane(jobs, now)
                 if strays:
                     of_lanes = {job.id for job, _ in strays}
                     jobs = [job for job in jobs if job.id not in of_lanes]

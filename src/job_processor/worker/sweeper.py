@@ -32,6 +32,9 @@ LANES_AT_ONCE = 1000
 _PART = 100
 """Lanes of one statement."""
 
+EXPIRED_AT_ONCE = 1000
+"""Jobs that leave their lanes in one pass, since they have expired."""
+
 
 class Sweeper:
     """Admits what waits where a slot is free, and takes slots back that nobody will use."""
@@ -69,6 +72,7 @@ class Sweeper:
         position = await self._win(registrations.now)
         if position is None:
             return False
+        await engine.store.lanes.expire(engine.clock.now(), EXPIRED_AT_ONCE)
         lanes = await engine.store.lanes.waiting(position, LANES_AT_ONCE)
         claimable = self._claimable(registrations)
         for start in range(0, len(lanes), _PART):

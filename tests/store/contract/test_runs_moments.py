@@ -85,6 +85,7 @@ WRITES: dict[str, Call] = {
     "lanes.park": lambda store, job: store.lanes.park([job.id], "token", LATER),
     "lanes.release": lambda store, job: store.lanes.release([job.id], LATER),
     "lanes.withdraw": lambda store, job: store.lanes.withdraw([job.name], LATER, ()),
+    "lanes.expire": lambda store, job: store.lanes.expire(LATER, 10),
     "lanes.dissolve": lambda store, job: store.lanes.dissolve([job.name], [job.name], 10),
 }
 """Each verb that might write, aimed at a running job."""

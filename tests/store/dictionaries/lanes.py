@@ -12,7 +12,7 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.handlers.lanes import has_key
-from job_processor.models import FOR_A_SLOT, WAITING, Job, JobStatus
+from job_processor.models import FOR_A_SLOT, WAITING, Job, JobStatus, SimpleJob
 from job_processor.store.base import Lanes
 from job_processor.store.lanes import LaneClaim, Taken, holds_slot, slots_of
 from tests.store.dictionaries.queue import claimed
@@ -125,11 +125,22 @@ class DictionaryLanes(OnTables, Lanes):
     async def _dissolve(self, lanes: Collection[str], names: Collection[str], limit: int) -> int:
         async with self._connection as tables:
             of_names = (job for job in _waiting(tables) if job.name in names and job.lane in lanes)
-            found = list(islice(of_names, limit))
-            for job in found:
-                gone: Any = {"lane": None, "slot": None, "ordered": None, "parked": None}
-                tables.jobs.write(replace(job, **gone))
-            return len(found)
+            return _take_out(tables, islice(of_names, limit))
+
+    async def _expire(self, now: datetime, limit: int) -> int:
+        async with self._connection as tables:
+            expired = [
+                job
+                for job in _waiting(tables)
+                if isinstance(job, SimpleJob)
+                and (job.lane is not None or job.parked is not None)
+                and job.slot is None
+                and not job.ran_before
+                and job.expires_at is not None
+                and job.expires_at <= now
+            ]
+            expired.sort(key=lambda job: job.expires_at or now)
+            return _take_out(tables, expired[:limit])
 
     async def _waiting(self, after: str, limit: int) -> list[str]:
         async with self._connection as tables:
@@ -151,6 +162,14 @@ class DictionaryLanes(OnTables, Lanes):
         async with self._connection as tables:
             moments = [tables.ready(job) for job in _in_line(tables, names)]
             return min((each for each in moments if after is None or each > after), default=None)
+
+
+def _take_out(tables: Tables, jobs: Iterable[Job]) -> int:
+    gone: Any = {"lane": None, "slot": None, "ordered": None, "parked": None}
+    found = list(jobs)
+    for job in found:
+        tables.jobs.write(replace(job, **gone))
+    return len(found)
 
 
 def _waiting(tables: Tables) -> Iterable[Job]:

@@ -89,6 +89,7 @@ COSTS: dict[str, list[str]] = {
     "lanes.release": ["update"],
     "lanes.withdraw": ["update"],
     "lanes.dissolve": ["find"],
+    "lanes.expire": ["find"],
     "lanes.waiting": ["find"],
     "lanes.parked": ["find"],
     "lanes.holding": ["find"],

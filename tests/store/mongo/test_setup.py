@@ -42,6 +42,7 @@ OURS = {
         "line_by_time": {"ready": 1},
         "lane": {"lane": 1, "parked": 1, "priority": -1, "due": 1, "_id": 1},
         "parked": {"name": 1, "parked": 1},
+        "expiring": {"expires_at": 1},
         "newest_by_lane": {"lane": 1, "_id": -1},
     },
     "workers": {},

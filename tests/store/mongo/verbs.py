@@ -66,6 +66,7 @@ WRITES: Mapping[str, Call] = {
     "lanes.park": lambda store: store.lanes.park([ObjectId()], "token", NOW),
     "lanes.release": lambda store: store.lanes.release([ObjectId()], NOW),
     "lanes.withdraw": lambda store: store.lanes.withdraw(["resize:a"], NOW, ()),
+    "lanes.expire": lambda store: store.lanes.expire(NOW, 10),
     "lanes.dissolve": lambda store: store.lanes.dissolve(["resize:a"], ["resize"], 10),
 }
 READS: Mapping[str, Call] = {

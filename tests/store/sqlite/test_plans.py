@@ -25,8 +25,9 @@ BY_ROW = "the row itself"
 DUE, HISTORY, RUNNING, ENDED, EXCLUSIVE = (
     f"job_processor_jobs_{name}" for name in ("due", "history", "running", "ended", "exclusive")
 )
-LINE, LANE, SLOTS, PARKED, OF_LANE = (
-    f"job_processor_jobs_{name}" for name in ("line", "lane", "slots", "parked", "lane_history")
+LINE, LANE, SLOTS, PARKED, EXPIRING, OF_LANE = (
+    f"job_processor_jobs_{name}"
+    for name in ("line", "lane", "slots", "parked", "expiring", "lane_history")
 )
 OPEN_KILLS = "job_processor_signals_open"
 UNIQUE_KEY = "job_processor_jobs_unique_key"
@@ -117,6 +118,7 @@ VERBS: dict[str, tuple[Verb, set[str]]] = {
         {LINE, LANE, SLOTS, BY_ROW},
     ),
     "lanes.hand_over": (hand_over, {LANE, SLOTS, BY_ROW, BY_ID}),
+    "lanes.expire": (lambda s: s.lanes.expire(NOW, 10), {EXPIRING, BY_ROW}),
     "lanes, looked after": (look_after_lanes, {LINE, LANE, SLOTS, BY_ROW}),
     "lanes.parked": (lambda s: s.lanes.parked(["resize"], 10), {PARKED}),
     "lanes.holding": (lambda s: s.lanes.holding([ObjectId()]), {BY_ID}),

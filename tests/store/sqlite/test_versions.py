@@ -55,7 +55,7 @@ def come_to_next_version(monkeypatch: pytest.MonkeyPatch, *statements: str) -> N
 def take_limits_away(path: Path) -> None:
     """Make a file what it was before there were limits: version 3."""
     with closing(sqlite3.connect(path)) as connection:
-        for index in ("slots", "line", "lane", "parked", "lane_history"):
+        for index in ("slots", "line", "lane", "parked", "expiring", "lane_history"):
             connection.execute(f"DROP INDEX job_processor_jobs_{index}")
         for column in ("lane", "slot", "ordered", "due", "parked", "line", "ready"):
             connection.execute(f"ALTER TABLE job_processor_jobs DROP COLUMN {column}")

@@ -167,6 +167,13 @@ PARKED = Index(
         }
     },
 )
+EXPIRING = Index(
+    "expiring",
+    (("expires_at", 1),),
+    {"partialFilterExpression": {"due": {"$exists": True}, "expires_at": {"$exists": True}}},
+)
+"""What is in a lane or parked by when it expires."""
+
 NEWEST_BY_LANE = Index(
     "newest_by_lane",
     (("lane", 1), ("_id", -1)),
@@ -199,6 +206,7 @@ JOBS = (
     LINE_BY_TIME,
     LANE,
     PARKED,
+    EXPIRING,
     NEWEST_BY_LANE,
     NEWEST_BY_NAME,
     NEWEST_BY_TYPE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +24,7 @@ from job_processor.store.mongo.documents import (
     Document,
 )
 from job_processor.store.mongo.hinting import IndexHint
-from job_processor.store.mongo.indexes import LANE, LINE_BY_TIME
+from job_processor.store.mongo.indexes import EXPIRING, LANE, LINE_BY_TIME
 
 _WALKED_AT_ONCE = 100
 """Documents read at a time in a walk along the lanes."""
@@ -110,16 +110,33 @@ class MongoParking(MongoDesk, Lanes):
             "name": {"$in": list(names)},
         }
         found = await self._last.find(waiting, {"_id": 1}, limit=limit).to_list()
-        ids = [each["_id"] for each in found]
-        if not ids:
+        return await self._take_out(waiting, found)
+
+    async def _expire(self, now: datetime, limit: int) -> int:
+        """Waiting unbegun without a slot, and expired → in no lane, at its own time."""
+        expired: Document = {
+            "expires_at": {"$lte": now},
+            "due": PRESENT,
+            "status": "pending",
+            "attempt": {"$in": [None, 1]},
+            "started_at": None,
+            "slots": ABSENT,
+        }
+
+        async def walk(hint: IndexHint) -> list[Document]:
+            order = [("expires_at", 1)]
+            found = self._last.find(expired, {"_id": 1}, sort=order, limit=limit)
+            return await (found if hint is None else found.hint(hint)).to_list()
+
+        return await self._take_out(expired, await self._hinting.walk(EXPIRING, walk))
+
+    async def _take_out(self, guard: Document, found: Sequence[Document]) -> int:
+        """Let those found that are so still be in no lane, and wait for no reason."""
+        if not found:
             return 0
-        change = [
-            {"$set": TRUE_TIME},
-            OUT_OF_LANE,
-            {"$unset": ["lane", "slots", "ordered"]},
-        ]
-        dissolved = await self._jobs.update_many({**waiting, "_id": {"$in": ids}}, change)
-        return dissolved.modified_count
+        ids = [each["_id"] for each in found]
+        change = [{"$set": TRUE_TIME}, OUT_OF_LANE, {"$unset": ["lane", "slots", "ordered"]}]
+        return (await self._jobs.update_many({**guard, "_id": {"$in": ids}}, change)).modified_count
 
     async def _waiting(self, after: str, limit: int) -> list[str]:
         """Return the lanes in which anything waits, from one to the next by the index."""

@@ -24,12 +24,15 @@ from job_processor.store.sqlite.connections import (
     verb,
 )
 from job_processor.store.sqlite.tables import (
+    EXPIRY,
     IN_LANE,
     IN_LINE,
     LINE,
+    MAY_EXPIRE,
     OUT_OF_LANE,
     PARKED,
     SLOTTED,
+    UNBEGUN,
     WAITING,
 )
 
@@ -80,6 +83,12 @@ class SqliteParking(SqliteDesk, Lanes):
             WHERE rowid IN (
                 SELECT rowid FROM {lane} WHERE lane=?1 AND {IN_LANE}
                     AND name IN (SELECT value FROM json_each(?2)) LIMIT ?3)"""
+        self._expire_some = f"""
+            UPDATE {jobs} NOT INDEXED SET lane=NULL, ordered=NULL, {OUT_OF_LANE}
+            WHERE rowid IN (
+                SELECT rowid FROM {jobs} INDEXED BY {tables.expiring}
+                WHERE {EXPIRY}<=?1 AND {MAY_EXPIRE} AND {UNBEGUN} AND slot IS NULL
+                ORDER BY {EXPIRY} LIMIT ?2)"""
         self._parked_of = f"""
             SELECT count(*) FROM (
                 SELECT 1 FROM {jobs} INDEXED BY {tables.parked} WHERE name=? AND {PARKED} LIMIT ?
@@ -144,6 +153,13 @@ class SqliteParking(SqliteDesk, Lanes):
         if dissolved:
             self._revision.bump(connection)
         return dissolved
+
+    @transaction
+    def _expire(self, connection: sqlite3.Connection, now: datetime, limit: int) -> int:
+        expired = connection.execute(self._expire_some, (to_ms(now), limit)).rowcount
+        if expired:
+            self._revision.bump(connection)
+        return expired
 
     @call
     def _waiting(self, connection: sqlite3.Connection, after: str, limit: int) -> list[str]:

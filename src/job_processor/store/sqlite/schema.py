@@ -15,10 +15,12 @@ from job_processor.store.sqlite.location import BUSY_TIMEOUT
 from job_processor.store.sqlite.tables import (
     ACTIVE,
     AT_REST,
+    EXPIRY,
     HAS_LINE,
     HAS_PLACE,
     HOLDING,
     IS_PARKED,
+    MAY_EXPIRE,
     OF_LANE,
     RUNNING,
     SLOTTED,
@@ -128,6 +130,7 @@ _INDEXES = {
     "line": ("", "jobs", f"(line, priority DESC, ready) WHERE {HAS_LINE}"),
     "lane": ("", "jobs", f"(lane, parked, priority DESC, due, id) WHERE {HAS_PLACE}"),
     "parked": ("", "jobs", f"(name) WHERE {IS_PARKED}"),
+    "expiring": ("", "jobs", f"({EXPIRY}) WHERE {MAY_EXPIRE}"),
     "lane_history": ("", "jobs", f"(lane, id) WHERE {OF_LANE}"),
     "open_kills": ("UNIQUE ", "signals", "(job_id, worker_id) WHERE ack=0"),
 }

@@ -17,6 +17,7 @@ HOLDING = f"unique_key IS NOT NULL AND (unique_until IS NOT NULL OR {ACTIVE})"
 HAS_LINE = "line IS NOT NULL"
 HAS_PLACE = "lane IS NOT NULL AND due IS NOT NULL"
 IS_PARKED = "parked IS NOT NULL"
+MAY_EXPIRE = "due IS NOT NULL AND instr(extra,'expires_at')"
 OF_LANE = "lane IS NOT NULL"
 SLOTTED = f"slot IS NOT NULL AND ({ACTIVE} OR ordered='stop' AND status='errored')"
 """Conditions of partial indexes. SQLite uses such an index only for a statement that says the very
@@ -25,6 +26,7 @@ same, so they are written once, here."""
 IN_LINE = f"{HAS_LINE} AND {WAITING}"
 IN_LANE = f"{HAS_PLACE} AND {WAITING}"
 PARKED = f"{IS_PARKED} AND {WAITING}"
+UNBEGUN = "status='pending' AND attempt=1 AND started_at IS NULL"
 """What statements say that use those of lanes. The indexes themselves do not name the state: each
 change of it would have to look at them, of whatever job."""
 
@@ -36,6 +38,9 @@ LINE = (
     f"WHEN instr(lane,':') THEN '{KEYED}'||name ELSE '{KEYLESS}'||name END"
 )
 """The line in which a job of a lane waits."""
+
+EXPIRY = """CASE WHEN json_valid(extra) THEN json_extract(extra,'$.expires_at."$date"') END"""
+"""When a job expires, in milliseconds."""
 
 NOW_MS = "CAST((julianday('now')-2440587.5)*86400000.0+0.5 AS INTEGER)"
 """The database's own clock in milliseconds; 2440587.5 is the Julian day of the Unix epoch."""
@@ -75,6 +80,8 @@ class Tables:
     """Index: what waits in a lane, the parked ones apart, in the order in which it is its turn."""
     parked: str
     """Index: what is parked, by name."""
+    expiring: str
+    """Index: what is in a lane or parked by when it expires."""
     lane_history: str
     """Index: the jobs of a lane by id."""
 
@@ -107,5 +114,6 @@ _NAMES = {
     "line": "jobs_line",
     "lane": "jobs_lane",
     "parked": "jobs_parked",
+    "expiring": "jobs_expiring",
     "lane_history": "jobs_lane_history",
 }
