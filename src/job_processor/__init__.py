@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from job_processor.jobs.actions import Acted
     from job_processor.jobs.collection import Jobs
     from job_processor.jobs.handle import JobHandle
+    from job_processor.jobs.limits import LaneJobs, LimitInfo
     from job_processor.jobs.pages import JobPage
     from job_processor.jobs.pauses import Pauses
     from job_processor.jobs.rates import RateInfo
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from job_processor.node.migration import MigrationReport
     from job_processor.ops.check import Finding
     from job_processor.processor import JobProcessor, init_job_processor
+    from job_processor.store.lanes import LaneInfo
     from job_processor.store.rollups import Rollup
     from job_processor.store.summaries import JobSummary, SummaryPage
 
@@ -112,8 +114,11 @@ __all__ = [
     "JobSummary",
     "JobTimeoutError",
     "Jobs",
+    "LaneInfo",
+    "LaneJobs",
     "LifespanError",
     "Limit",
+    "LimitInfo",
     "LogLine",
     "MigrationError",
     "MigrationReport",
@@ -162,6 +167,7 @@ _HOMES = {  # all others are errors
     "jobs.actions": "Acted",
     "jobs.collection": "Jobs",
     "jobs.handle": "JobHandle",
+    "jobs.limits": "LaneJobs LimitInfo",
     "jobs.pages": "JobPage",
     "jobs.pauses": "Pauses",
     "jobs.rates": "RateInfo",
@@ -171,6 +177,7 @@ _HOMES = {  # all others are errors
     "node.migration": "MigrationReport",
     "ops.check": "Finding",
     "processor": "JobProcessor init_job_processor",
+    "store.lanes": "LaneInfo",
     "store.rollups": "Rollup",
     "store.summaries": "JobSummary SummaryPage",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from job_processor.handlers.resources import Lifespan
 from job_processor.hooks import Scopes, Stamps
 from job_processor.settings import Settings
 from job_processor.store import Store
-from job_processor.store.lanes import LimitBook
+from job_processor.store.lanes import LIMIT, LimitBook
 from job_processor.store.searches import Searches
 
 
@@ -54,9 +54,13 @@ class Parts:
 
     def __post_init__(self) -> None:
         """Let the store know the limits that are defined here."""
-        registry = self.registry
-        self.store.lanes.book = LimitBook(
-            lambda: registry.limits, lambda: {*registry.jobs, *registry.crons}, self.clock.now
+        store, registry = self.store, self.registry
+
+        async def read() -> Mapping[str, int]:
+            return registry.amounts_of(await store.settings.all(LIMIT))
+
+        store.lanes.book = LimitBook(
+            lambda: registry.limits, lambda: {*registry.jobs, *registry.crons}, self.clock.now, read
         )
 
     @property

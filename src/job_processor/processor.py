@@ -64,6 +64,7 @@ from job_processor.parts import Parts, ready_parts_of
 from job_processor.settings import (
     CLOSE_TIMEOUT,
     COUNT_CAP_OF_SELECTIONS,
+    LANES_SHOWN,
     Duration,
     Settings,
     check_tags,
@@ -75,8 +76,10 @@ from job_processor.tasks import in_thread
 
 if TYPE_CHECKING:
     from job_processor.crons.manage import CronInfo
+    from job_processor.handlers.limits import Limit
     from job_processor.handlers.rates import Rate
     from job_processor.jobs.actions import Acted, Action
+    from job_processor.jobs.limits import LaneJobs, LimitInfo
     from job_processor.jobs.pages import JobPage
     from job_processor.jobs.pauses import Pauses
     from job_processor.jobs.portal import Portal
@@ -402,7 +405,7 @@ class JobProcessor:
             self._db if db is None else db,
             self.logger,
             jobs={
-                name: JobDef(None, tag=its.tag, rate=its.rate)
+                name: JobDef(None, tag=its.tag, rate=its.rate, limit=its.limit)
                 for name, its in self.registry.all.items()
             },
             timezone=self.settings.timezone,
@@ -729,6 +732,38 @@ class JobProcessor:
     async def get_pauses(self) -> Pauses:
         """Return the names and tags that are paused."""
         return await pauses.get_pauses(self._ready())
+
+    async def set_limit(self, name: str, limit: Limit | int | None) -> None:
+        """Change how many jobs may run at a time, for all workers, within a second; it is kept.
+
+        name: the group of a limit, or the name of a job or cron that has one. limit: the amount;
+        None: what the code says again. What runs above a lower limit ends in peace; a higher one
+        lets waiting jobs start at once. Raises InvalidArgumentError.
+        """
+        from job_processor.jobs import limits
+
+        await limits.set_limit(self._ready(), name, limit)
+
+    async def limits(self, lanes: int = LANES_SHOWN) -> list[LimitInfo]:
+        """Return the limits that are defined here, were changed or are in use, by name.
+
+        Each with its fullest lanes, at most so many, and what runs, waits and is next in them. It
+        costs the same however many jobs wait: counts stop at 1,000, and of all lanes together
+        about 100 are looked at. Raises InvalidArgumentError.
+        """
+        from job_processor.jobs import limits
+
+        return await limits.limits(self._ready(), lanes)
+
+    async def get_lane(self, lane: str, limit: int = 10) -> LaneJobs:
+        """Return how a lane stands, such as "sync:tenant-42" (the `lane` of a job), with its jobs.
+
+        At most `limit` of those that have a slot and of those that are next. One that nothing is in
+        is empty. Raises InvalidArgumentError.
+        """
+        from job_processor.jobs import limits
+
+        return await limits.get_lane(self._ready(), lane, limit)
 
     async def set_rate(self, name: str, rate: Rate | str | None) -> None:
         """Change how many jobs may start in a time, for all workers, within a second; it is kept.

@@ -100,6 +100,15 @@ some back."""
 RATES_SHOWN = 1000
 """Rates that are listed at the most."""
 
+LANES_LOOKED_AT = 100
+"""Lanes that are counted at the most, of all limits together, to tell which are the fullest."""
+
+LANES_SHOWN = 10
+"""Lanes of a limit that are told, the fullest of them."""
+
+LANE_COUNT_CAP = 1000
+"""Counts of a lane are exact up to here, and stop here."""
+
 RATE_DEFAULT_BURST = 0.1
 """Seconds whose starts may come at once, where a rate does not say how many."""
 

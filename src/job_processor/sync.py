@@ -12,14 +12,18 @@ from typing import Any, Self, TypeVar
 from bson import ObjectId
 
 from job_processor.errors import InvalidArgumentError
+from job_processor.handlers.limits import Limit
+from job_processor.handlers.rates import Rate
 from job_processor.jobs.chunks import Request
 from job_processor.jobs.intake import schedule
+from job_processor.jobs.limits import LimitInfo
 from job_processor.jobs.portal import Portal
+from job_processor.jobs.rates import RateInfo
 from job_processor.jobs.request import JobRequest, Payload, When
 from job_processor.models import Job, OnConflict, SimpleJob
 from job_processor.parts import ready_parts_of
 from job_processor.processor import JobProcessor
-from job_processor.settings import Duration
+from job_processor.settings import LANES_SHOWN, Duration
 
 __all__ = ["JobClient"]
 
@@ -99,6 +103,26 @@ class JobClient:
         Raises JobNotFoundError, and JobTimeoutError after `timeout` seconds (None: never).
         """
         return self._call(lambda processor: processor.wait_for_job(job_id, timeout))
+
+    def set_limit(self, name: str, limit: Limit | int | None) -> None:
+        """Change a limit for all workers, as `JobProcessor.set_limit` does."""
+        self._call(lambda processor: processor.set_limit(name, limit))
+
+    def limits(self, lanes: int = LANES_SHOWN) -> list[LimitInfo]:
+        """Return the limits and their fullest lanes, as `JobProcessor.limits` does."""
+        return self._call(lambda processor: processor.limits(lanes))
+
+    def set_rate(self, name: str, rate: Rate | str | None) -> None:
+        """Change a rate for all workers, as `JobProcessor.set_rate` does."""
+        self._call(lambda processor: processor.set_rate(name, rate))
+
+    def rates(self) -> list[RateInfo]:
+        """Return the rates, as `JobProcessor.rates` does."""
+        return self._call(lambda processor: processor.rates())
+
+    def hold(self, name: str, seconds: Duration) -> None:
+        """Let nothing that shares a rate start for so long, as `JobProcessor.hold` does."""
+        self._call(lambda processor: processor.hold(name, seconds))
 
     def close(self) -> None:
         """Give the connections of this process back; a later call makes new ones."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from job_processor.errors import DefinitionError, InvalidArgumentError, UnknownJobError, unknown
 from job_processor.handlers.defaults import Defaults
@@ -131,6 +132,33 @@ class Registry:
     def limits(self) -> Mapping[str, int]:
         """The amount of each group that has a limit wherever it runs, a name being one, too."""
         return self._limits
+
+    @property
+    def limit_groups(self) -> dict[str, tuple[Limit, tuple[str, ...]]]:
+        """The limits that are defined here by group, or by name where there is none, and of whom.
+
+        Those that each worker keeps by itself, too.
+        """
+        found: dict[str, tuple[Limit, tuple[str, ...]]] = {}
+        for name, each in self.all.items():
+            if each.limited is not None:
+                group = each.limited.group or name
+                limit, names = found.get(group, (each.limited, ()))
+                found[group] = limit, (*names, name)
+        return found
+
+    def amounts_of(self, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+        """Return the amounts that settings have for the limits here, by group.
+
+        One after the other stays so: of a limit with an order nothing can be set.
+        """
+        groups = self.limit_groups if settings else {}
+        found: dict[str, int] = {}
+        for group in groups.keys() & settings.keys():
+            amount = settings[group].get("amount")
+            if isinstance(amount, int) and amount >= 1 and not groups[group][0].ordered:
+                found[group] = amount
+        return found
 
     def limited(self, name: str) -> Limit | None:
         """Return the limit of a name that holds wherever it runs, None when it has none."""

@@ -6,15 +6,23 @@ of its own). Its `held_at` changes with each hold by hand, so that whoever waits
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from job_processor.errors import InvalidArgumentError
 from job_processor.handlers.rates import Rate, as_rate
+from job_processor.jobs import overrides
+from job_processor.models import WAITING, JobType
 from job_processor.parts import Parts
-from job_processor.settings import RATE_PER_MAX, RATES_SHOWN, Duration, check_name, duration
-from job_processor.store import Store
+from job_processor.settings import (
+    COUNT_CAP,
+    RATE_PER_MAX,
+    RATES_SHOWN,
+    Duration,
+    check_name,
+    duration,
+)
 from job_processor.store.base import Setting
 from job_processor.store.lenient import number, whole
 from job_processor.store.rates import LaneState, Pace
@@ -41,6 +49,8 @@ class RateInfo:
     """Seconds until one may start; 0: now."""
     held_for: float
     """Seconds for which it is held still; 0: it is not."""
+    waiting: int = 0
+    """Jobs of these names that wait, for their time or for a start; exact up to 10,000 a name."""
 
     @property
     def is_changed(self) -> bool:
@@ -74,7 +84,7 @@ async def set_rate(parts: Parts, name: str, rate: Rate | str | None) -> None:
         raise InvalidArgumentError("rate", rate, allowed)
     await _check_known(parts, name)
 
-    def change(present: Setting) -> dict[str, Any]:
+    def changed(present: Setting) -> dict[str, Any]:
         held = {key: value for key, value in present.items() if key == "held_at"}
         if wanted is None:
             return held
@@ -85,7 +95,7 @@ async def set_rate(parts: Parts, name: str, rate: Rate | str | None) -> None:
             "burst": wanted.at_once,
         }
 
-    await _change(parts.store, name, change)
+    await overrides.change(parts.store, KIND, name, changed)
 
 
 async def hold(parts: Parts, name: str, seconds: Duration) -> None:
@@ -97,7 +107,7 @@ async def hold(parts: Parts, name: str, seconds: Duration) -> None:
     await _check_known(parts, name)
     await parts.store.rates.hold(lane_of(name), length)
     moment = parts.clock.now()
-    await _change(parts.store, name, lambda present: {**present, "held_at": moment})
+    await overrides.change(parts.store, KIND, name, lambda present: {**present, "held_at": moment})
 
 
 async def rates(parts: Parts) -> list[RateInfo]:
@@ -105,6 +115,7 @@ async def rates(parts: Parts) -> list[RateInfo]:
     settings = await parts.store.settings.all(KIND)
     states = await parts.store.rates.states(RATES_SHOWN)
     in_use = {lane.removeprefix(_LANE) for lane in states}
+    waiting = await _waiting(parts)
     found = []
     for name in sorted({*parts.registry.rates, *settings, *in_use}):
         defined, names = parts.registry.rates.get(name, (None, ()))
@@ -113,8 +124,23 @@ async def rates(parts: Parts) -> list[RateInfo]:
         if rate is not None:
             next_start = 0.0 if state is None else max(state.next_start, 0.0)
             held_for = 0.0 if state is None else state.held_for
-            found.append(RateInfo(name, names, rate, defined, next_start, held_for))
+            count = sum(waiting.get(each, 0) for each in names)
+            found.append(RateInfo(name, names, rate, defined, next_start, held_for, count))
     return found
+
+
+async def _waiting(parts: Parts) -> dict[str, int]:
+    """Return how many jobs wait of the names that have a rate here."""
+    jobs = parts.registry.jobs
+    typed: list[tuple[JobType, str]] = [
+        ("simple" if name in jobs else "cron_task", name)
+        for _, names in parts.registry.rates.values()
+        for name in names
+    ]
+    counts: dict[str, int] = {}
+    for each in await parts.store.history.count(typed, COUNT_CAP, WAITING):
+        counts[each.name] = counts.get(each.name, 0) + each.count
+    return counts
 
 
 def _present(defined: Rate | None, setting: Setting | None, state: LaneState | None) -> Rate | None:
@@ -151,21 +177,6 @@ async def _check_known(parts: Parts, name: Any) -> None:
     here = ", ".join(map(repr, sorted(known))) or "none; write rate=… where it is defined"
     allowed = f"allowed is the group of a rate, or a name that has one: {here}"
     raise InvalidArgumentError("name", name, allowed)
-
-
-async def _change(store: Store, name: str, change: Callable[[Setting], dict[str, Any]]) -> None:
-    """Replace what is kept of a group by compare-and-set, until nobody else gets in between."""
-    while True:
-        present = (await store.settings.all(KIND)).get(name)
-        wanted = change(present or {})
-        if wanted == (present or {}):
-            return
-        if wanted:
-            done = await store.settings.put(KIND, name, wanted, present)
-        else:
-            done = await store.settings.remove(KIND, name, present)
-        if done:
-            return
 
 
 def _rate_of(setting: Mapping[str, Any]) -> Rate | None:

@@ -40,7 +40,7 @@ from job_processor.models import (
 )
 from job_processor.redaction import Redaction
 from job_processor.store.hints import NOTHING, EndListener, Hint, HintListener, Tell, told
-from job_processor.store.lanes import LaneClaim, LimitBook, Taken, freed_by
+from job_processor.store.lanes import Bounds, LaneClaim, LaneInfo, LimitBook, Taken, freed_by
 from job_processor.store.rates import LaneState, Pace, Reservation
 from job_processor.store.requests import Claim, JobQuery, NameCount, Settlement, Verdict
 from job_processor.store.rollups import Rollup
@@ -581,11 +581,12 @@ class Lanes(Desk, ABC):
         As many as are free in each of the lanes; returns how many. A lane whose limit nobody knows
         here is left to the sweep, as it is when this fails: the write that freed the slot holds.
         """
-        known = {lane: amount for lane in lanes if (amount := self.book.amount(lane)) is not None}
-        known = {lane: amount for lane, amount in known.items() if has_key(lane)}
-        if not known:
+        keyed = [lane for lane in lanes if has_key(lane) and self.book.amount(lane) is not None]
+        if not keyed:
             return 0
         try:
+            await self.book.refresh()
+            known = {lane: self.book.amount(lane) or 1 for lane in keyed}
             admitted = await self._hand_over(known, self.book.names(), self.book.now())
         except StoreError as error:
             _logger.warning("lanes: %s; what waits there is found by the next sweep", error)
@@ -646,6 +647,17 @@ class Lanes(Desk, ABC):
         self, lanes: Collection[str], before: datetime, names: Collection[str]
     ) -> Awaitable[int]: ...
 
+    async def retract(self, lanes: Collection[str]) -> int:
+        """Admitted with a slot beyond the limit of its lane → parked; return how many.
+
+        For a limit that was lowered: what runs goes on, and what had not begun waits again.
+        """
+        known = {lane: amount for lane in lanes if (amount := self.book.amount(lane)) is not None}
+        return await self._retract(known) if known else 0
+
+    @abstractmethod
+    def _retract(self, lanes: Mapping[str, int]) -> Awaitable[int]: ...
+
     async def dissolve(self, lanes: Collection[str], names: Collection[str], limit: int) -> int:
         """Waiting in these lanes, of these names → in none, at most `limit`; return how many.
 
@@ -681,6 +693,35 @@ class Lanes(Desk, ABC):
 
     @abstractmethod
     def _waiting(self, after: str, limit: int) -> Awaitable[list[str]]: ...
+
+    async def in_use(self, bounds: Sequence[Bounds], limit: int) -> list[str]:
+        """Return the lanes in which anything waits or has a slot, by name; of each of the bounds.
+
+        At most about `limit` of each: where there are more, which ones is left open.
+        """
+        return await self._in_use(bounds, limit) if bounds and limit > 0 else []
+
+    @abstractmethod
+    def _in_use(self, bounds: Sequence[Bounds], limit: int) -> Awaitable[list[str]]: ...
+
+    async def look_at(self, lanes: Sequence[str], cap: int) -> list[LaneInfo]:
+        """Return how these lanes stand, in their order, each count exact up to `cap`."""
+        return await self._look_at(lanes, cap) if lanes else []
+
+    @abstractmethod
+    def _look_at(self, lanes: Sequence[str], cap: int) -> Awaitable[list[LaneInfo]]: ...
+
+    async def members(self, lane: str, limit: int) -> tuple[list[ObjectId], list[ObjectId]]:
+        """Return the jobs of a lane that have a slot, and those that are to have one, next first.
+
+        At most `limit` of each.
+        """
+        return await self._members(lane, limit) if limit > 0 else ([], [])
+
+    @abstractmethod
+    def _members(
+        self, lane: str, limit: int
+    ) -> Awaitable[tuple[list[ObjectId], list[ObjectId]]]: ...
 
     async def parked(self, names: Collection[str], cap: int) -> dict[str, int]:
         """Count the parked jobs of each name, for whatever reason, each count exact up to `cap`.

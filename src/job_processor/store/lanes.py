@@ -8,18 +8,22 @@ reason (`parked`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from bson import ObjectId
 
 from job_processor.clock import Clock
-from job_processor.handlers.lanes import group_of, has_key
+from job_processor.handlers.lanes import group_of, has_key, lane_name
 from job_processor.models import WAITING, Job, JobStatus
 
 PARKED_AT_ONCE = 1000
 """Jobs of a full lane that are parked with the one that met it full."""
+
+LIMIT = "limit"
+"""Kind of the settings that keep what was set of limits; the name of each is its group's."""
 
 KEYED, KEYLESS = ":", "#"
 """What the line of a lane with or without a key has before the name of its jobs."""
@@ -90,23 +94,112 @@ class Taken:
     """True where more is due that waits for a slot: of any end of a run it is worth a look."""
 
 
+async def _nothing_set() -> Mapping[str, int]:
+    return {}
+
+
 @dataclass(slots=True)
 class LimitBook:
     """The limits that hold here, by group, and whose jobs may be admitted."""
 
     limits: Callable[[], Mapping[str, int]] = field(default=dict)
-    """The amount of each group."""
+    """The amount of each group, as it is defined here."""
     names: Callable[[], Collection[str]] = field(default=tuple)
     """The names of the jobs that some worker will claim once they are admitted."""
     now: Callable[[], datetime] = Clock().now
     """The time by which jobs are due here."""
+    read: Callable[[], Awaitable[Mapping[str, int]]] = _nothing_set
+    """Reads the amounts that were set for all workers instead of those that are defined."""
+    set: Mapping[str, int] = field(default_factory=dict)
+    """Those amounts, as they were read last."""
+    is_watched: bool = False
+    """True while somebody keeps `set` up to date."""
 
     def amount(self, lane: str) -> int | None:
         """Return how many jobs of a lane may run at a time; None: nothing limits them here."""
-        return self.limits().get(group_of(lane))
+        group = group_of(lane)
+        defined = self.limits().get(group)
+        return None if defined is None else self.set.get(group, defined)
+
+    async def refresh(self) -> None:
+        """Read what was set, where nobody keeps it up to date; raises StoreError."""
+        if not self.is_watched:
+            self.set = await self.read()
 
     def __bool__(self) -> bool:
         return bool(self.limits())
+
+
+class Turn(NamedTuple):
+    """A waiting job whose turn it is."""
+
+    id: ObjectId
+    name: str
+    due: datetime
+    """Since when it may run, or from when on."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneInfo:
+    """How a lane stands. Counts are exact up to the number at which they stop."""
+
+    lane: str
+    """Such as `sync:tenant-42`."""
+    running: int = 0
+    in_line: int = 0
+    """Jobs that wait for their time or for a worker, those that were given a slot included."""
+    parked: int = 0
+    """Jobs that wait for what the jobs before them hold: nobody can start them now."""
+    next: Turn | None = None
+    """The job whose turn it is next; None: nothing waits."""
+    stopped_by: ObjectId | None = None
+    """The failed job that stops an ordered lane, until it is retried or deleted."""
+
+    @property
+    def group(self) -> str:
+        """What its jobs share, the name of a job where nothing else is said."""
+        return group_of(self.lane)
+
+    @property
+    def key(self) -> str | None:
+        """The value of the key that its jobs have; None for a lane without one."""
+        return self.lane.partition(":")[2] if has_key(self.lane) else None
+
+    @property
+    def waiting(self) -> int:
+        """All that is in it and does not run."""
+        return self.in_line + self.parked
+
+    @property
+    def is_empty(self) -> bool:
+        """True for a lane in which there is nothing at all."""
+        return not (self.running or self.waiting or self.stopped_by)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Which lanes lie between two names: later than the one, before the other."""
+
+    above: str
+    below: str | None
+    """None: to the end."""
+
+    @classmethod
+    def of_keys(cls, group: str) -> Bounds:
+        """Return where the lanes of a group's keys lie."""
+        lane = lane_name(group)
+        return cls(f"{lane}:", f"{lane};")  # which follows the colon
+
+
+EVERYWHERE = Bounds("", None)
+
+
+def fullest_first(lanes: Iterable[LaneInfo]) -> list[LaneInfo]:
+    """Return those lanes that are not empty, the one in which most waits first."""
+    return sorted(
+        (each for each in lanes if not each.is_empty),
+        key=lambda each: (-each.waiting, -each.running, each.lane),
+    )
 
 
 def freed_by(before: Job, after: Job) -> str | None:

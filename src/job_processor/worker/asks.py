@@ -47,6 +47,10 @@ class Asks:
         self._known[id(names)] = (names, asks)
         return asks
 
+    def forget(self) -> None:
+        """Part all names anew: a limit has changed."""
+        self._known.clear()
+
     def full(self, names: tuple[str, ...]) -> set[str]:
         """Return those of the names of which this worker runs as many as it may."""
         return {
@@ -81,7 +85,7 @@ class Asks:
                 others.append(name)
             else:
                 groups.setdefault(here[0], []).append(name)
-                amounts[here[0]] = here[1]
+                amounts[here[0]] = self._engine.store.lanes.book.set.get(*here)
         asks = [Ask(part) for part in _parts(others)]
         asks += [Ask(part, of_lanes=True) for part in _parts(self.limited(names))]
         asks += [

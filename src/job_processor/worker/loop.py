@@ -135,6 +135,11 @@ class ClaimLoop:
             self._look_ahead = True
             self._wake.set()
 
+    def on_limits_changed(self) -> None:
+        """Look again: more may run now, or less."""
+        self._asks.forget()
+        self._on_names_changed()
+
     def _on_names_changed(self) -> None:
         self._look_ahead = True
         self._wake.set()

@@ -17,8 +17,10 @@ from typing import Any
 from job_processor.handlers.lanes import group_of
 from job_processor.models import Registrations
 from job_processor.node.rules import refuses_own_fields
+from job_processor.store.lanes import Bounds
 from job_processor.tasks import Trouble, set_within
 from job_processor.worker.engine import Engine
+from job_processor.worker.limits import LimitWatch
 from job_processor.worker.pauses import PauseWatch
 
 KIND = "sweep"
@@ -39,12 +41,14 @@ EXPIRED_AT_ONCE = 1000
 class Sweeper:
     """Admits what waits where a slot is free, and takes slots back that nobody will use."""
 
-    def __init__(self, engine: Engine, pauses: PauseWatch) -> None:
+    def __init__(self, engine: Engine, pauses: PauseWatch, limits: LimitWatch) -> None:
         self._engine = engine
         self._pauses = pauses
+        self._limits = limits
         self._news = asyncio.Event()
         engine.store.lanes.book.names = pauses.unpaused
-        pauses.on_changed(self._news.set)
+        for watch in (pauses, limits):
+            watch.on_changed(self._news.set)
 
     async def run(self) -> None:
         """Sweep now and then, until cancelled."""
@@ -52,16 +56,30 @@ class Sweeper:
         interval = self._engine.settings.worker_timeout
         await set_within(self._news, interval * random.uniform(0.1, 0.5))
         while True:
-            look = self.admit if self._news.is_set() else self.sweep
+            look = self.admit if self._news.is_set() or self._limits.changed else self.sweep
             self._news.clear()
             if await trouble.attempt(look):
                 await set_within(self._news, interval * random.uniform(0.4, 0.6))
 
     async def admit(self) -> None:
-        """Admit what may run since names were paused or resumed; raises StoreError."""
+        """Admit what may run since names were resumed or limits were set; raises StoreError."""
         desk = self._engine.store.lanes
+        for group in list(self._limits.changed):
+            await self._follow(Bounds.of_keys(group))
+            self._limits.changed.discard(group)
         if desk.book:
             await desk.hand_over(await desk.waiting("", LANES_AT_ONCE))
+
+    async def _follow(self, bounds: Bounds) -> None:
+        """Let all lanes of a group whose limit was set have as many slots as it says now."""
+        desk, lanes = self._engine.store.lanes, [bounds.above]
+        while lanes:
+            found = await desk.waiting(lanes[-1], LANES_AT_ONCE)
+            lanes = [lane for lane in found if bounds.below is None or lane < bounds.below]
+            for start in range(0, len(lanes), _PART):
+                part = lanes[start : start + _PART]
+                await desk.retract(part)
+                await desk.hand_over(part)
 
     async def sweep(self) -> bool:
         """Walk along some of the lanes, unless somebody did so; raises StoreError."""

@@ -23,6 +23,7 @@ from job_processor.worker import serving
 from job_processor.worker.burst_rescue import BurstRescue
 from job_processor.worker.engine import Engine
 from job_processor.worker.history import HistoryKeeper
+from job_processor.worker.limits import LimitWatch
 from job_processor.worker.loop import ClaimLoop
 from job_processor.worker.outcomes import is_resumable
 from job_processor.worker.pauses import PauseWatch
@@ -54,7 +55,9 @@ class Worker:
         self._history = HistoryKeeper(engine)
         self._rates = RateWatch(engine)
         self._loop = ClaimLoop(engine, self._pauses, self._rates, self._reconciler)
-        self._sweeper = Sweeper(engine, self._pauses)
+        self._limits = LimitWatch(engine)
+        self._limits.on_changed(self._loop.on_limits_changed)
+        self._sweeper = Sweeper(engine, self._pauses, self._limits)
         self._tasks: set[asyncio.Task[None]] = set()
         self._main: asyncio.Task[None] | None = None
         """The claim loop."""
@@ -140,6 +143,7 @@ class Worker:
         self._emit(EventKind.WORKER_STARTED)
         await persist(self._pauses.look, engine.logger, "pauses")
         await persist(self._rates.look, engine.logger, "rates")
+        await persist(self._limits.look, engine.logger, "limits")
         if burst:
             await persist(self._scheduler.schedule, engine.logger, "scheduling crons")
             await self._once("looking for dead workers", self._burst_rescue.look)
@@ -176,6 +180,7 @@ class Worker:
             self._task("reconciler", self._reconciler.run()),
             self._task("pauses", self._pauses.run()),
             self._task("rates", self._rates.run()),
+            self._task("limits", self._limits.run()),
         ]
         if self._engine.parts.lifespan is not None:
             tasks.append(self._task("lifespan", self._engine.resources.broken()))

@@ -86,6 +86,7 @@ WRITES: dict[str, Call] = {
     "lanes.release": lambda store, job: store.lanes.release([job.id], LATER),
     "lanes.withdraw": lambda store, job: store.lanes.withdraw([job.name], LATER, ()),
     "lanes.expire": lambda store, job: store.lanes.expire(LATER, 10),
+    "lanes.retract": lambda store, job: store.lanes.retract([job.name]),
     "lanes.dissolve": lambda store, job: store.lanes.dissolve([job.name], [job.name], 10),
 }
 """Each verb that might write, aimed at a running job."""
@@ -93,6 +94,9 @@ WRITES: dict[str, Call] = {
 READS = frozenset(
     {
         "lanes.waiting",
+        "lanes.in_use",
+        "lanes.look_at",
+        "lanes.members",
         "lanes.parked",
         "lanes.holding",
         "lanes.next_ready",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
@@ -14,7 +14,15 @@ from bson import ObjectId
 from job_processor.handlers.lanes import has_key
 from job_processor.models import FOR_A_SLOT, WAITING, Job, JobStatus, SimpleJob
 from job_processor.store.base import Lanes
-from job_processor.store.lanes import LaneClaim, Taken, holds_slot, slots_of
+from job_processor.store.lanes import (
+    Bounds,
+    LaneClaim,
+    LaneInfo,
+    Taken,
+    Turn,
+    holds_slot,
+    slots_of,
+)
 from tests.store.dictionaries.queue import claimed
 from tests.store.dictionaries.tables import OnTables, Tables, own
 
@@ -122,6 +130,39 @@ class DictionaryLanes(OnTables, Lanes):
                 tables.jobs.write(replace(job, slot=None, parked=FOR_A_SLOT))
             return len(found)
 
+    async def _retract(self, lanes: Mapping[str, int]) -> int:
+        async with self._connection as tables:
+            found = [
+                job
+                for job in _waiting(tables)
+                if job.lane in lanes
+                and job.slot is not None
+                and (job.parked, job.ordered) == (None, None)
+                and job.slot not in slots_of(job.lane or "", lanes[job.lane or ""])
+            ]
+            for job in found:
+                tables.jobs.write(replace(job, slot=None, parked=FOR_A_SLOT))
+            return len(found)
+
+    async def _in_use(self, bounds: Sequence[Bounds], limit: int) -> list[str]:
+        async with self._connection as tables:
+            used = sorted({job.lane for job in _present(tables) if job.lane is not None})
+            within = (
+                [lane for lane in used if each.above < lane < (each.below or "\U0010ffff")][:limit]
+                for each in bounds
+            )
+            return sorted({lane for lanes in within for lane in lanes})
+
+    async def _look_at(self, lanes: Sequence[str], cap: int) -> list[LaneInfo]:
+        async with self._connection as tables:
+            return [_stand(tables, lane, cap, self.book.now()) for lane in lanes]
+
+    async def _members(self, lane: str, limit: int) -> tuple[list[ObjectId], list[ObjectId]]:
+        async with self._connection as tables:
+            slotted = [job.id for job in _present(tables) if job.lane == lane and holds_slot(job)]
+            turns = _turns(tables, lane, self.book.now())
+            return slotted[:limit], [job.id for job in turns][:limit]
+
     async def _dissolve(self, lanes: Collection[str], names: Collection[str], limit: int) -> int:
         async with self._connection as tables:
             of_names = (job for job in _waiting(tables) if job.name in names and job.lane in lanes)
@@ -174,6 +215,35 @@ def _take_out(tables: Tables, jobs: Iterable[Job]) -> int:
 
 def _waiting(tables: Tables) -> Iterable[Job]:
     return (job for job in list(tables.jobs.values()) if job.status in WAITING)
+
+
+def _present(tables: Tables) -> Iterable[Job]:
+    return (job for job in list(tables.jobs.values()) if job.status in WAITING or holds_slot(job))
+
+
+def _stand(tables: Tables, lane: str, cap: int, now: datetime) -> LaneInfo:
+    there = [job for job in _present(tables) if job.lane == lane]
+    admitted = [job for job in there if job.slot is not None and job.status in WAITING]
+    turns = sorted(admitted, key=tables.ready) or _turns(tables, lane, now)
+    waiting = [job for job in there if job.status in WAITING]
+    return LaneInfo(
+        lane,
+        running=sum(job.status is JobStatus.RUNNING for job in there),
+        in_line=min(cap, sum(job.parked is None for job in waiting)),
+        parked=min(cap, sum(job.parked is not None for job in waiting)),
+        next=Turn(turns[0].id, turns[0].name, turns[0].scheduled_for) if turns else None,
+        stopped_by=next((job.id for job in there if job.status is JobStatus.ERRORED), None),
+    )
+
+
+def _turns(tables: Tables, lane: str, now: datetime) -> list[Job]:
+    waiting = [job for job in _waiting(tables) if job.lane == lane and job.slot is None]
+    due = [job for job in waiting if job.scheduled_for <= now]
+    later = [job for job in waiting if job.scheduled_for > now]
+    return [
+        *sorted(due, key=lambda job: (-job.priority, job.scheduled_for, job.id)),
+        *sorted(later, key=lambda job: job.scheduled_for),
+    ]
 
 
 def _in_line(tables: Tables, names: Collection[str]) -> Iterable[Job]:

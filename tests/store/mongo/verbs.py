@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from job_processor.models import Notes, Step
 from job_processor.store.base import Lanes
-from job_processor.store.lanes import LaneClaim, LimitBook
+from job_processor.store.lanes import EVERYWHERE, LaneClaim, LimitBook
 from job_processor.store.mongo import MongoStore
 from job_processor.store.rates import Pace, Reservation
 from job_processor.store.requests import JobQuery
@@ -67,6 +67,7 @@ WRITES: Mapping[str, Call] = {
     "lanes.release": lambda store: store.lanes.release([ObjectId()], NOW),
     "lanes.withdraw": lambda store: store.lanes.withdraw(["resize:a"], NOW, ()),
     "lanes.expire": lambda store: store.lanes.expire(NOW, 10),
+    "lanes.retract": lambda store: _knowing_limits(store).retract(["resize:a"]),
     "lanes.dissolve": lambda store: store.lanes.dissolve(["resize:a"], ["resize"], 10),
 }
 READS: Mapping[str, Call] = {
@@ -99,6 +100,9 @@ READS: Mapping[str, Call] = {
     "rates.states": lambda store: store.rates.states(10),
     "history.count": lambda store: store.history.count([("simple", "resize")], 10),
     "lanes.waiting": lambda store: store.lanes.waiting("", 10),
+    "lanes.in_use": lambda store: store.lanes.in_use([EVERYWHERE], 10),
+    "lanes.look_at": lambda store: store.lanes.look_at(["resize:a", "resize:b"], 10),
+    "lanes.members": lambda store: store.lanes.members("resize:a", 10),
     "lanes.parked": lambda store: store.lanes.parked(["resize"], 10),
     "lanes.holding": lambda store: store.lanes.holding([ObjectId()]),
     "lanes.next_ready": lambda store: store.lanes.next_ready(["resize"]),

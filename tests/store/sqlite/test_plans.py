@@ -14,7 +14,7 @@ import pytest
 from bson import ObjectId
 
 from job_processor.models import JobStatus, Notes, OnFailure, Step
-from job_processor.store.lanes import LaneClaim, LimitBook
+from job_processor.store.lanes import EVERYWHERE, Bounds, LaneClaim, LimitBook
 from job_processor.store.requests import JobQuery
 from job_processor.store.sqlite import SqliteStore
 from tests.samples import NOW, SOON, WORKER, claim, end, occurrence, settled, simple
@@ -89,6 +89,14 @@ async def hand_over(store: SqliteStore) -> None:
     assert len((await store.runs.settle([end(run) for run in runs])).won) == 4
 
 
+async def look_at_lanes(store: SqliteStore, ordered: OnFailure | None = None) -> None:
+    await with_lanes(store, ordered)
+    lanes = await store.lanes.in_use([Bounds.of_keys("sync"), EVERYWHERE], 5)
+    assert len(await store.lanes.look_at(lanes, 10)) == len(lanes) > 0
+    await store.lanes.members(lanes[0], 3)
+    await store.lanes.retract(lanes)
+
+
 async def look_after_lanes(store: SqliteStore) -> None:
     await with_lanes(store)
     lanes = await store.lanes.waiting("", 3)
@@ -119,6 +127,7 @@ VERBS: dict[str, tuple[Verb, set[str]]] = {
     ),
     "lanes.hand_over": (hand_over, {LANE, SLOTS, BY_ROW, BY_ID}),
     "lanes.expire": (lambda s: s.lanes.expire(NOW, 10), {EXPIRING, BY_ROW}),
+    "lanes, looked at": (look_at_lanes, {LANE, SLOTS, BY_ROW}),
     "lanes, looked after": (look_after_lanes, {LINE, LANE, SLOTS, BY_ROW}),
     "lanes.parked": (lambda s: s.lanes.parked(["resize"], 10), {PARKED}),
     "lanes.holding": (lambda s: s.lanes.holding([ObjectId()]), {BY_ID}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from inspect import iscoroutinefunction
@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from job_processor.store.base import Desk
 from job_processor.store.hints import Tell
+from job_processor.store.mongo.documents import Document
 from job_processor.store.mongo.errors import DRIVER_ERRORS, translate
 from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.hinting import Hinting
@@ -42,6 +43,11 @@ class MongoDesk(Desk):
         self._last = plumbing.handles.latest_jobs
         self._hinting = plumbing.hinting
         self._logger = plumbing.logger
+
+    def _united(self, parts: Sequence[list[Document]]) -> list[Document]:
+        """Return a pipeline over jobs that gives what all of these give, one after the other."""
+        others = [{"$unionWith": {"coll": self._jobs.name, "pipeline": part}} for part in parts[1:]]
+        return [*parts[0], *others]
 
 
 def translated(*, but: str | None = None) -> Callable[[C], C]:

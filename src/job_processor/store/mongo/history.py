@@ -203,11 +203,6 @@ class MongoHistory(MongoDesk, History):
             told = f"the search took longer than {LOOK_SECONDS:g} s; ask for less"
             raise SearchLimitError(told) from error
 
-    def _united(self, parts: Sequence[list[Document]]) -> list[Document]:
-        """Return a pipeline that gives what all of these give, one after the other."""
-        others = [{"$unionWith": {"coll": self._jobs.name, "pipeline": part}} for part in parts[1:]]
-        return [*parts[0], *others]
-
     async def _walked(self, query: JobQuery, shown: Document) -> list[Document]:
         """Return a page, merged from those of groups of names where there are many names."""
         page: list[Document] = []

@@ -28,6 +28,7 @@ from job_processor.store.lanes import (
     slots_of,
 )
 from job_processor.store.lenient import whole
+from job_processor.store.mongo.crowds import ABSENT, HOLDING, PRESENT, WAITING
 from job_processor.store.mongo.desks import translated
 from job_processor.store.mongo.documents import (
     OUT_OF_LANE,
@@ -39,7 +40,7 @@ from job_processor.store.mongo.errors import DUPLICATE_KEY, is_refused, write_er
 from job_processor.store.mongo.hinting import IndexHint
 from job_processor.store.mongo.indexes import LANE
 from job_processor.store.mongo.indexes import LINE as LINE_INDEX
-from job_processor.store.mongo.parking import ABSENT, HOLDING, PRESENT, WAITING, MongoParking
+from job_processor.store.mongo.parking import MongoParking
 from job_processor.store.mongo.queue import moment_of_claim
 from job_processor.store.mongo.whole import find_whole
 

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
+from pymongo import UpdateMany
 
 from job_processor.clock import FAR
 from job_processor.models import FOR_A_SLOT
-from job_processor.store.base import Lanes
-from job_processor.store.lanes import lines_of
+from job_processor.store.lanes import lines_of, slots_of
 from job_processor.store.lenient import moment
 from job_processor.store.mongo.aside import Aside
-from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
+from job_processor.store.mongo.crowds import ABSENT, HOLDING, PRESENT, WAITING, MongoCrowds
+from job_processor.store.mongo.desks import Plumbing, translated
 from job_processor.store.mongo.documents import (
     HAS_LANE,
     LINE,
     OUT_OF_LANE,
     TRUE_TIME,
-    WAITING_STATUSES,
     Document,
 )
 from job_processor.store.mongo.hinting import IndexHint
@@ -29,20 +29,9 @@ from job_processor.store.mongo.indexes import EXPIRING, LANE, LINE_BY_TIME
 _WALKED_AT_ONCE = 100
 """Documents read at a time in a walk along the lanes."""
 
-WAITING: Document = {"$in": WAITING_STATUSES}
-ABSENT: Document = {"$exists": False}
-PRESENT: Document = {"$exists": True}
-HOLDING: Document = {
-    "$or": [
-        {"status": {"$in": ["pending", "running", "paused"]}},
-        {"status": "errored", "ordered": "stop"},
-    ]
-}
-"""As the index of the slots says it, or the server does not see that it may use that."""
-
 
 @translated()
-class MongoParking(MongoDesk, Lanes):
+class MongoParking(MongoCrowds):
     """Parks and releases, and looks at what waits in lanes."""
 
     def __init__(self, plumbing: Plumbing) -> None:
@@ -101,6 +90,28 @@ class MongoParking(MongoDesk, Lanes):
             "$unset": {"slots": "", "line": "", "ready": ""},
         }
         return (await self._jobs.update_many(admitted, change)).modified_count
+
+    async def _retract(self, lanes: Mapping[str, int]) -> int:
+        """Admitted with a slot beyond the limit of its lane → parked."""
+        change = {
+            "$set": {"parked": FOR_A_SLOT},
+            "$unset": {"slots": "", "line": "", "ready": ""},
+        }
+        operations = [
+            UpdateMany(
+                {
+                    "lane": lane,
+                    "parked": None,
+                    "status": WAITING,
+                    "slots": {"$exists": True, "$nin": slots_of(lane, amount)},
+                    "ordered": ABSENT,
+                    "line": PRESENT,
+                },
+                change,
+            )
+            for lane, amount in lanes.items()
+        ]
+        return (await self._jobs.bulk_write(operations, ordered=False)).modified_count
 
     async def _dissolve(self, lanes: Collection[str], names: Collection[str], limit: int) -> int:
         """Waiting in these lanes, of these names → in none."""

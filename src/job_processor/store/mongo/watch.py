@@ -47,7 +47,7 @@ _LINGER = 5.0
 _SETTLED_AFTER = 10.0
 """Seconds after which an open stream counts as well, and the next error is a first one."""
 
-_AWAITED_SETTINGS = ("pause", "rate", "service")
+_AWAITED_SETTINGS = ("limit", "pause", "rate", "service")
 """Kinds of settings whose changes workers wait for."""
 
 _UNSUPPORTED_PAUSE = 600.0

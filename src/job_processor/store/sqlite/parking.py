@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from heapq import nsmallest
 from operator import itemgetter
@@ -13,16 +13,15 @@ from bson import ObjectId
 
 from job_processor.clock import FAR, from_ms, to_ms
 from job_processor.models import FOR_A_SLOT
-from job_processor.store.base import Lanes
-from job_processor.store.lanes import lines_of
+from job_processor.store.lanes import lines_of, slots_of
 from job_processor.store.sqlite.connections import (
     Plumbing,
-    SqliteDesk,
     call,
     page,
     transaction,
     verb,
 )
+from job_processor.store.sqlite.crowds import SqliteCrowds
 from job_processor.store.sqlite.tables import (
     EXPIRY,
     IN_LANE,
@@ -40,7 +39,7 @@ _FAR_MS = to_ms(FAR)
 _IN_LINE = IN_LINE.replace("line", "job.line").replace("status", "job.status")
 
 
-class SqliteParking(SqliteDesk, Lanes):
+class SqliteParking(SqliteCrowds):
     """Parks and releases, and looks at what waits in lanes."""
 
     def __init__(self, plumbing: Plumbing) -> None:
@@ -78,6 +77,13 @@ class SqliteParking(SqliteDesk, Lanes):
                 WHERE slot>?1||'#' AND slot<?1||'$' AND {SLOTTED} AND lane=?1 AND {WAITING}
                     AND line IS NOT NULL AND ordered IS NULL AND ready<?2
                     AND name NOT IN (SELECT value FROM json_each(?3)))"""
+        self._retract_lane = f"""
+            UPDATE {jobs} SET slot=NULL, parked='{FOR_A_SLOT}', line=NULL, ready=NULL
+            WHERE rowid IN (
+                SELECT rowid FROM {jobs} INDEXED BY {tables.slots}
+                WHERE slot>?1||'#' AND slot<?1||'$' AND {SLOTTED} AND lane=?1 AND {WAITING}
+                    AND line IS NOT NULL AND ordered IS NULL
+                    AND slot NOT IN (SELECT value FROM json_each(?2)))"""
         self._dissolve_lane = f"""
             UPDATE {jobs} NOT INDEXED SET lane=NULL, slot=NULL, ordered=NULL, {OUT_OF_LANE}
             WHERE rowid IN (
@@ -137,6 +143,11 @@ class SqliteParking(SqliteDesk, Lanes):
         living = json.dumps(list(names))
         rows = [(lane, to_ms(before), living) for lane in lanes]
         return connection.executemany(self._withdraw_lane, rows).rowcount
+
+    @transaction
+    def _retract(self, connection: sqlite3.Connection, lanes: Mapping[str, int]) -> int:
+        rows = [(lane, json.dumps(slots_of(lane, amount))) for lane, amount in lanes.items()]
+        return connection.executemany(self._retract_lane, rows).rowcount
 
     @transaction
     def _dissolve(
