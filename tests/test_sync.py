@@ -25,6 +25,7 @@ from job_processor import (
     JobProcessorError,
     JobStatus,
     JobTimeoutError,
+    Limit,
     StoreUnavailableError,
     UnknownJobError,
 )
@@ -59,6 +60,20 @@ def test_its_calls_are_those_of_the_processor(client: JobClient) -> None:
         client.schedule_job("b")
     with pytest.raises(JobTimeoutError):
         client.wait_for_job(many[0].id, timeout=0.05)
+
+
+def test_limits_and_rates_are_changed_and_seen(db_url: str) -> None:
+    """From plain code, for all workers, as by the processor."""
+    jobs = {"a": JobDef(None, limit=Limit(2, key="t"), rate="1/s")}
+    with JobClient(db_url, jobs=jobs) as client:
+        client.schedule_job("a", {"t": "x"})
+        client.set_limit("a", 5)
+        (limit,) = client.limits(1)
+        assert (limit.amount, [lane.lane for lane in limit.lanes]) == (5, ["a:x"])
+        client.set_rate("a", "7/m")
+        client.hold("a", 60)
+        (rate,) = client.rates()
+        assert (str(rate.rate), rate.held_for > 0, rate.waiting) == ("7/m", True, 1)
 
 
 def test_it_waits_for_a_worker(db_url: str) -> None:
