@@ -86,7 +86,11 @@ class Lane(NamedTuple):
 
 
 FOR_A_SLOT = "slot"
-WAITS_FOR: dict[str, str] = {FOR_A_SLOT: "a slot of {lane}"}
+FOR_A_PARENT = "parent"
+WAITS_FOR: dict[str, str] = {
+    FOR_A_SLOT: "a slot of {lane}",
+    FOR_A_PARENT: "the end of what it comes after",
+}
 """The reasons why jobs are parked, and what that is in words."""
 
 
@@ -98,6 +102,13 @@ def waits_for(parked: str | None, lane: str | None) -> str | None:
 SkipReason = Literal["noConcurrent_conflict", "other"]
 OnConflict = Literal["return", "skip", "replace", "error"]
 """What follows when the unique key of a new job is held."""
+
+OnParentFailure = Literal["skip", "run", "wait"]
+"""What becomes of a job when one that it comes after fails: it is skipped, runs all the same, or
+waits until that one is retried and finishes."""
+
+JOB_TAG = "j:"
+"""What the tag of a job has before its id, in `after` and `waiting_for`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +234,21 @@ class BaseJob:
     """What follows in its lane when it fails, where the jobs of that run one after the other."""
     parked: str | None = None
     """Why it does not start though its time may have come, a word of `WAITS_FOR`; None: it may."""
+    after: tuple[str, ...] = ()
+    """What it comes after, as tags: `j:` and the id of a job, `g:` and that of a group."""
+    waiting_for: tuple[str, ...] = ()
+    """Those of them that have not ended, while it waits; of a skipped one, what it failed by."""
+    on_parent_failure: OnParentFailure | None = None
+    """What becomes of it when one of them fails; None: it is skipped."""
+    followed: bool = False
+    """True once another job was made that comes after it."""
+
+    @property
+    def parents(self) -> tuple[ObjectId, ...]:
+        """The ids of the jobs that it comes after."""
+        return tuple(
+            ObjectId(tag.removeprefix(JOB_TAG)) for tag in self.after if tag.startswith(JOB_TAG)
+        )
 
     @property
     def waits_for(self) -> str | None:

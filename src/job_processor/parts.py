@@ -55,6 +55,7 @@ class Parts:
     def __post_init__(self) -> None:
         """Let the store know the limits that are defined here."""
         store, registry = self.store, self.registry
+        store.waits.now = self.clock.now
 
         async def read() -> Mapping[str, int]:
             return registry.amounts_of(await store.settings.all(LIMIT))

@@ -1,4 +1,4 @@
-"""What a database does for us: eleven desks, one for each noun, the same on every store.
+"""What a database does for us: twelve desks, one for each noun, the same on every store.
 
 Each verb says from which states to which it goes and what it returns when it lost. No verb reads a
 status and then writes it: the guard is part of the write. Every verb raises StoreRefusedError when
@@ -16,13 +16,14 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from bson import ObjectId
 
+from job_processor.clock import Clock
 from job_processor.errors import StoreError
 from job_processor.handlers.lanes import has_key
 from job_processor.models import (
@@ -45,6 +46,14 @@ from job_processor.store.rates import LaneState, Pace, Reservation
 from job_processor.store.requests import Claim, JobQuery, NameCount, Settlement, Verdict
 from job_processor.store.rollups import Rollup
 from job_processor.store.summaries import JobSummary
+from job_processor.store.waits import (
+    RELEASE_PASSES,
+    RELEASED_AT_ONCE,
+    End,
+    Released,
+    end_of,
+    ends_of,
+)
 
 if TYPE_CHECKING:
     from job_processor.store.node import NodeSide
@@ -127,6 +136,8 @@ class Desk:
 
     lanes: Lanes | None = None
     """Where a slot is handed over that something done here has freed."""
+    waits: Waits | None = None
+    """Where those are released who waited for what has ended here."""
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
@@ -135,6 +146,11 @@ class Desk:
         """Hand over what is free in these lanes; None stands for no lane."""
         if self.lanes is not None and (lanes := {lane for lane in freed if lane is not None}):
             await self.lanes.hand_over(lanes)
+
+    async def _let_go(self, ends: Sequence[End]) -> None:
+        """Release whoever waited for what has ended here."""
+        if self.waits is not None and ends:
+            await self.waits.release(ends)
 
     async def _holding(self, job_ids: Collection[ObjectId]) -> dict[ObjectId, str]:
         """Return the lanes of those of these jobs that have a slot; none where nobody has."""
@@ -267,11 +283,15 @@ class Runs(Desk, ABC):
 
         Each is guarded on its own. Won are those that hold exactly what was to be written (so a
         repetition after a lost reply says the same), refused those that cannot be stored as they
-        are, which keeps no other from being written; the rest were taken away.
+        are, which keeps no other from being written; the rest were taken away. A run of which this
+        worker did not know that another job comes after it is settled all the same, and whoever
+        comes after what has ended is released.
         """
         if not settlements:
             return Verdict()
         verdict = await self._settle(settlements)
+        if verdict.followed:
+            verdict = await self._settle_followed(settlements, verdict)
         won = settlements
         if len(verdict.won) < len(settlements):
             won = [each for each in settlements if each.job.id in verdict.won]
@@ -280,7 +300,27 @@ class Runs(Desk, ABC):
             await self._pass_on(
                 freed_by(each.job, each.written()) for each in won if each.job.id in verdict.won
             )
+        await self._let_go(
+            ends_of(
+                each.written()
+                for each in (won if not verdict.followed else _as_followed(won, verdict.followed))
+                if each.job.followed and each.job.id in verdict.won
+            )
+        )
         return verdict
+
+    async def _settle_followed(
+        self, settlements: Sequence[Settlement], verdict: Verdict
+    ) -> Verdict:
+        """Settle those that only missed because somebody has begun to follow them."""
+        missed = [each for each in settlements if each.job.id not in verdict.won]
+        again = [each for each in _as_followed(missed, verdict.followed) if each.job.followed]
+        if not again:
+            return verdict
+        second = await self._settle(again)
+        return Verdict(
+            verdict.won | second.won, {**verdict.refused, **second.refused}, verdict.followed
+        )
 
     @abstractmethod
     def _settle(self, settlements: Sequence[Settlement]) -> Awaitable[Verdict]: ...
@@ -369,6 +409,7 @@ class Kills(Desk, ABC):
         if killed is not None:
             self._tell(Hint.SETTLED, [job_id])
             await self._pass_on([killed.lane if killed.slot is not None else None])
+            await self._let_go(ends_of([killed]))
         return killed
 
     @abstractmethod
@@ -534,18 +575,26 @@ class History(Desk, ABC):
         holding = await self._holding(job_ids)
         gone = await self._delete(job_ids)
         await self._pass_on(lane for job_id, lane in holding.items() if job_id in gone)
-        return gone
+        await self._let_go(_gone(job_id for job_id, followed in gone.items() if followed))
+        return set(gone)
 
     @abstractmethod
-    def _delete(self, job_ids: Collection[ObjectId]) -> Awaitable[set[ObjectId]]: ...
+    def _delete(self, job_ids: Collection[ObjectId]) -> Awaitable[Mapping[ObjectId, bool]]:
+        """Return which are gone, and of each whether anybody may wait for it."""
 
-    @abstractmethod
     async def prune(self, before: datetime, limit: int) -> int:
         """Settled before this time → absent; at most `limit`, return how many.
 
         Not what the database removes by itself (`Abilities.history_days`). Also drops the kill
         requests of jobs that are settled or gone, and rollups that are too old.
         """
+        removed, followed = await self._prune(before, limit)
+        await self._let_go(_gone(followed))
+        return removed
+
+    @abstractmethod
+    def _prune(self, before: datetime, limit: int) -> Awaitable[tuple[int, Collection[ObjectId]]]:
+        """Return how many are gone, and those of them that are followed."""
 
 
 class Lanes(Desk, ABC):
@@ -750,6 +799,105 @@ class Lanes(Desk, ABC):
     def _next_ready(
         self, names: Collection[str], after: datetime | None
     ) -> Awaitable[datetime | None]: ...
+
+
+class Waits(Desk, ABC):
+    """Jobs that come after others: see `store.waits`."""
+
+    def __init__(self, tell: Tell) -> None:
+        super().__init__(tell)
+        self.now: Callable[[], datetime] = Clock().now
+        """The time at which jobs are skipped here."""
+        self.on_left: Callable[[Sequence[End]], object] | None = None
+        """Called with the ends of which a release has left some to the sweep."""
+
+    async def follow(self, job_ids: Collection[ObjectId]) -> dict[ObjectId, JobStatus]:
+        """Pending, running or paused → followed; return the states of those that exist.
+
+        They are read after that write. `updated_at` stays as it is. Repeating is harmless.
+        """
+        return await self._follow(job_ids) if job_ids else {}
+
+    @abstractmethod
+    def _follow(self, job_ids: Collection[ObjectId]) -> Awaitable[dict[ObjectId, JobStatus]]: ...
+
+    @abstractmethod
+    async def follow_in(
+        self, session: Any, job_ids: Collection[ObjectId]
+    ) -> dict[ObjectId, JobStatus]:
+        """Do what `follow` does as a part of the caller's transaction, as `Intake.insert_in`."""
+
+    async def release(self, ends: Sequence[End]) -> int:
+        """Waiting for what has ended → without that; free to start where nothing is left.
+
+        What waits for a failure follows its own rule: it goes on as well, waits on, or is skipped,
+        and whoever comes after it in turn. Returns how many have moved. Repeating is harmless. So
+        many passes are done at once; what is left, and what fails, is found by the sweep.
+        """
+        todo, moved = list(ends), 0
+        try:
+            for _ in range(RELEASE_PASSES):
+                if not todo:
+                    break
+                now, later = todo[:RELEASED_AT_ONCE], todo[RELEASED_AT_ONCE:]
+                done = await self._release(now, self.now(), RELEASED_AT_ONCE)
+                moved += done.freed + len(done.skipped)
+                if done.freed:
+                    self._tell(Hint.WORK, None)
+                if done.skipped:
+                    self._tell(Hint.SETTLED, done.skipped)
+                todo = [*later, *(now if done.more else ()), *done.ends]
+        except StoreError as error:
+            _logger.warning("release: %s; who waits there is found by the next sweep", error)
+            return moved
+        if todo and self.on_left is not None:
+            self.on_left(todo)
+        return moved
+
+    @abstractmethod
+    def _release(self, ends: Sequence[End], now: datetime, limit: int) -> Awaitable[Released]:
+        """Do one pass of it, for at most `limit` jobs."""
+
+    async def waited_for(self, behind: str, limit: int) -> list[str]:
+        """Return the tags that anybody may wait for, in order, behind one, at most `limit`."""
+        return await self._waited_for(behind, limit) if limit > 0 else []
+
+    @abstractmethod
+    def _waited_for(self, behind: str, limit: int) -> Awaitable[list[str]]: ...
+
+    async def followers(self, tag: str, limit: int) -> list[ObjectId]:
+        """Return the jobs that come after what has this tag, the oldest first, at most `limit`."""
+        return await self._followers(tag, limit) if limit > 0 else []
+
+    @abstractmethod
+    def _followers(self, tag: str, limit: int) -> Awaitable[list[ObjectId]]: ...
+
+    @abstractmethod
+    async def bring_back(
+        self, tag: str, now: datetime, limit: int
+    ) -> dict[ObjectId, tuple[str, ...]]:
+        """Skipped because of this → waiting for all that they come after, at most `limit`.
+
+        Returns what each of them comes after. One that is exclusive, or has a unique key, stays
+        skipped while another one is active.
+        """
+
+
+def _as_followed(
+    settlements: Iterable[Settlement], followed: Collection[ObjectId]
+) -> list[Settlement]:
+    """Return settlements, those of these jobs with a copy that knows it is followed."""
+    return [
+        Settlement(replace(each.job, followed=True), each.outcome, each.writer)
+        if each.job.id in followed
+        else each
+        for each in settlements
+    ]
+
+
+def _gone(job_ids: Iterable[ObjectId]) -> list[End]:
+    ends = (end_of(job_id, None) for job_id in job_ids)
+    return [end for end in ends if end is not None]
 
 
 class Workers(Desk, ABC):
@@ -961,6 +1109,7 @@ class Store(ABC):
     rollups: Rollups
     rates: Rates
     lanes: Lanes
+    waits: Waits
 
     @property
     @abstractmethod

@@ -15,7 +15,7 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.clock import from_ms
-from job_processor.models import JobStatus
+from job_processor.models import JobStatus, OnParentFailure
 
 _STATUSES: Mapping[str, JobStatus] = {status.value: status for status in JobStatus}
 _INT64 = 2**63
@@ -37,6 +37,16 @@ def _unknown(value: str) -> JobStatus:
 def text_of(value: object) -> str:
     """Return a text as such, and a text of anything else."""
     return value if isinstance(value, str) else str(value)
+
+
+def texts_of(value: object) -> tuple[str, ...]:
+    """Return the texts of a list."""
+    return tuple(each for each in list_of(value) if isinstance(each, str))
+
+
+def rule_of(value: object) -> OnParentFailure | None:
+    """Return what follows for a job when one that it comes after fails; None: it is skipped."""
+    return "run" if value == "run" else "wait" if value == "wait" else None
 
 
 def text_or_none(value: object) -> str | None:

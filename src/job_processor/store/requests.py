@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ from bson import ObjectId
 
 from job_processor.models import (
     ATTEMPTS_KEPT,
+    FOR_A_PARENT,
     FOR_A_SLOT,
     SETTLED,
     WAITING,
@@ -125,8 +126,9 @@ def replaced_by(holder: SimpleJob, job: SimpleJob) -> SimpleJob:
 
     It is `job` under the id of `holder`: attempts, log, state and start of earlier runs go. What it
     is parked for stays, unless it is a slot of another lane, or of one for which it is too early.
+    What it comes after is what `job` comes after.
     """
-    parked = holder.parked
+    parked = job.parked or (None if holder.parked == FOR_A_PARENT else holder.parked)
     if parked == FOR_A_SLOT and (job.lane != holder.lane or job.scheduled_for > job.updated_at):
         parked = None
     return replace(
@@ -137,6 +139,7 @@ def replaced_by(holder: SimpleJob, job: SimpleJob) -> SimpleJob:
         updated_at=max(holder.updated_at, job.updated_at),
         exclusive=holder.exclusive,
         unique_until=holder.unique_until,
+        followed=holder.followed,
     )
 
 
@@ -185,7 +188,7 @@ class Settlement:
             changes["notes"] = None
         if not outcome.started:
             changes["started_at"] = None
-        if outcome.lane is not None or job.slot is not None:
+        if outcome.lane is not None or job.slot is not None or job.parked is not None:
             changes |= self._of_lane()
         return make(type(job), {**job.__dict__, **changes})
 
@@ -196,6 +199,8 @@ class Settlement:
             changes |= {"lane": lane.name, "ordered": lane.ordered}
         if self.outcome.status in WAITING and self.job.ordered is None:
             changes["slot"] = None  # in one with an order nothing overtakes it
+        if self.outcome.status in SETTLED and self.job.parked is not None:
+            changes |= {"parked": None, "waiting_for": ()}
         return changes
 
 
@@ -207,6 +212,9 @@ class Verdict:
     """Jobs that hold exactly what was to be written."""
     refused: Mapping[ObjectId, str] = field(default_factory=dict)
     """Jobs whose outcome the database cannot store as it is, whenever it is asked, and why."""
+    followed: Collection[ObjectId] = frozenset()
+    """Jobs of which the copy did not know that they are followed: won by an earlier try, or still
+    to be settled."""
 
 
 @dataclass(frozen=True, slots=True)

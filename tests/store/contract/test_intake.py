@@ -80,6 +80,10 @@ NOT_PLAIN: dict[str, Any] = {
     "slot": "resize:a#0",
     "ordered": "stop",
     "parked": "token",
+    "after": ("j:" + str(ObjectId()), "g:" + str(ObjectId())),
+    "waiting_for": ("j:" + str(ObjectId()),),
+    "on_parent_failure": "run",
+    "followed": True,
 }
 """Another value of each field that most new jobs have in common."""
 
@@ -110,6 +114,10 @@ async def test_no_field_of_a_new_job_is_lost(store: Store, field: str, value: An
         changes["unique_key"] = "k"
     if field in ("slot", "ordered"):
         changes["lane"] = "resize:a"
+    if field == "waiting_for":
+        changes["parked"] = "parent"
+    if field == "on_parent_failure":
+        changes["after"] = (f"j:{ObjectId()}",)
     jobs = [simple(), replace(simple(), **changes), simple()]
     assert await store.intake.insert(jobs) == []
     assert await read(store, *jobs) == jobs

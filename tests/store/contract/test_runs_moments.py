@@ -16,6 +16,7 @@ from job_processor.store import Store
 from job_processor.store.lanes import LaneClaim
 from job_processor.store.rates import Pace, Reservation
 from job_processor.store.rollups import Rollup
+from job_processor.store.waits import End, job_tag
 from tests.desks import verbs
 from tests.samples import (
     MS,
@@ -52,6 +53,11 @@ WRITES: dict[str, Call] = {
     "runs.save_step": lambda store, job: store.runs.save_step(job, Step("a", LATER, LATER)),
     "history.requeue": lambda store, job: store.history.requeue(job.id, LATER),
     "runs.move": lambda store, job: store.runs.move(WORKER, OTHER_WORKER),
+    "waits.follow": lambda store, job: store.waits.follow([job.id]),
+    "waits.release": lambda store, job: store.waits.release([End(job_tag(job.id), True)]),
+    "waits.waited_for": lambda store, job: store.waits.waited_for("", 10),
+    "waits.followers": lambda store, job: store.waits.followers(job_tag(job.id), 10),
+    "waits.bring_back": lambda store, job: store.waits.bring_back(job_tag(job.id), LATER, 10),
     "kills.kill_waiting": lambda store, job: store.kills.kill_waiting(job.id, LATER),
     "kills.request": lambda store, job: store.kills.request(job.id, WORKER, LATER),
     "kills.acknowledge": lambda store, job: store.kills.acknowledge([job.id]),
@@ -131,8 +137,8 @@ READS = frozenset(
         "workers.vitals",
     }
 )
-NOT_OF_A_RUN = frozenset({"close", "intake.insert_in", "runs.settle"})
-"""`settle` ends the run; a transaction of the caller only inserts."""
+NOT_OF_A_RUN = frozenset({"close", "intake.insert_in", "waits.follow_in", "runs.settle"})
+"""`settle` ends the run; a transaction of the caller only inserts, and marks what it follows."""
 
 
 def test_every_verb_is_known_here() -> None:

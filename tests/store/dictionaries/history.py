@@ -110,12 +110,12 @@ class DictionaryHistory(OnTables, History):
             tables.states.pop(job_id, None)
             return own(fresh)
 
-    async def _delete(self, job_ids: Collection[ObjectId]) -> set[ObjectId]:
+    async def _delete(self, job_ids: Collection[ObjectId]) -> dict[ObjectId, bool]:
         async with self._connection as tables:
             jobs = [tables.jobs[job_id] for job_id in set(job_ids) if job_id in tables.jobs]
             return _removed(tables, [job for job in jobs if job.status is not JobStatus.RUNNING])
 
-    async def prune(self, before: datetime, limit: int) -> int:
+    async def _prune(self, before: datetime, limit: int) -> tuple[int, list[ObjectId]]:
         """Remove what was settled before a time, and kill requests and rollups of no use."""
         async with self._connection as tables:
             tables.kills = {job_id for job_id in tables.kills if is_active(tables, job_id)}
@@ -128,14 +128,15 @@ class DictionaryHistory(OnTables, History):
                 for job in tables.jobs.values()
                 if job.status in SETTLED and job.ended_at is not None and job.ended_at < before
             ]
-            return len(_removed(tables, ended[:limit]))
+            gone = _removed(tables, ended[:limit])
+            return len(gone), [job_id for job_id, followed in gone.items() if followed]
 
 
-def _removed(tables: Tables, jobs: Sequence[Job]) -> set[ObjectId]:
+def _removed(tables: Tables, jobs: Sequence[Job]) -> dict[ObjectId, bool]:
     for job in jobs:
         tables.jobs.remove(job.id)
         tables.states.pop(job.id, None)
-    return {job.id for job in jobs}
+    return {job.id: job.followed for job in jobs}
 
 
 def _as_new(job: Job, now: datetime) -> Job:
@@ -149,6 +150,7 @@ def _as_new(job: Job, now: datetime) -> Job:
         "updated_at": max(job.updated_at, now),
         "slot": job.slot if stops(job) else None,
         "parked": None,
+        "waiting_for": (),
     }
     if isinstance(job, CronTask):
         changes["planned_for"] = job.planned_for or job.scheduled_for

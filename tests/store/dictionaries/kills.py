@@ -22,7 +22,14 @@ class DictionaryKills(OnTables, Kills):
             if job is None or not _is_unheld(job):
                 return None
             at = max(job.updated_at, now)
-            killed = replace(job, status=JobStatus.KILLED, updated_at=at, ended_at=now, parked=None)
+            killed = replace(
+                job,
+                status=JobStatus.KILLED,
+                updated_at=at,
+                ended_at=now,
+                parked=None,
+                waiting_for=(),
+            )
             tables.jobs.write(killed)
             return own(killed)
 

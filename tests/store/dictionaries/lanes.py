@@ -166,7 +166,12 @@ class DictionaryLanes(OnTables, Lanes):
     async def _dissolve(self, lanes: Collection[str], names: Collection[str], limit: int) -> int:
         async with self._connection as tables:
             of_names = (job for job in _waiting(tables) if job.name in names and job.lane in lanes)
-            return _take_out(tables, islice(of_names, limit))
+            found = list(islice(of_names, limit))
+            for job in found:
+                parked = job.parked if job.waiting_for else None
+                gone: Any = {"lane": None, "slot": None, "ordered": None, "parked": parked}
+                tables.jobs.write(replace(job, **gone))
+            return len(found)
 
     async def _expire(self, now: datetime, limit: int) -> int:
         async with self._connection as tables:
@@ -206,7 +211,7 @@ class DictionaryLanes(OnTables, Lanes):
 
 
 def _take_out(tables: Tables, jobs: Iterable[Job]) -> int:
-    gone: Any = {"lane": None, "slot": None, "ordered": None, "parked": None}
+    gone: Any = {"lane": None, "slot": None, "ordered": None, "parked": None, "waiting_for": ()}
     found = list(jobs)
     for job in found:
         tables.jobs.write(replace(job, **gone))

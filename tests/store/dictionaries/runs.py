@@ -32,14 +32,17 @@ class DictionaryRuns(OnTables, Runs):
     async def _settle(self, settlements: Sequence[Settlement]) -> Verdict:
         won: set[ObjectId] = set()
         refused: dict[ObjectId, str] = {}
+        followed: set[ObjectId] = set()
         async with self._connection as tables:
             for settlement in settlements:
+                if _is_followed(tables, settlement.job):
+                    followed.add(settlement.job.id)
                 try:
                     if _settled(tables, settlement):
                         won.add(settlement.job.id)
                 except StoreRefusedError as error:
                     refused[settlement.job.id] = str(error)
-        return Verdict(won, refused)
+        return Verdict(won, refused, followed)
 
     async def _save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> Mapping[ObjectId, str]:
         refused: dict[ObjectId, str] = {}
@@ -131,6 +134,8 @@ def _settled(tables: Tables, settlement: Settlement) -> bool:
     """Write an end, where its writer holds the run; tell whether the job holds it now."""
     outcome, written = settlement.outcome, own(settlement.written())
     held = _held(tables, settlement.job)
+    if held is not None and _is_followed(tables, settlement.job):
+        return False
     if held is None:  # taken away, or ended by us and the reply was lost
         job = tables.jobs.get(written.id)
         return job is not None and _values(job, _TELLING) == _values(written, _TELLING)
@@ -142,6 +147,11 @@ def _settled(tables: Tables, settlement: Settlement) -> bool:
     if outcome.bare:
         tables.states.pop(held.id, None)
     return True
+
+
+def _is_followed(tables: Tables, job: Job) -> bool:
+    """Tell whether a job is followed without its holder's knowledge."""
+    return not job.followed and job.id in tables.jobs and tables.jobs[job.id].followed
 
 
 def _values(job: Job, names: Sequence[str]) -> dict[str, Any]:

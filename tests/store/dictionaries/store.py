@@ -33,6 +33,7 @@ from tests.store.dictionaries.rollups import DictionaryRollups
 from tests.store.dictionaries.runs import DictionaryRuns
 from tests.store.dictionaries.settings import DictionarySettings
 from tests.store.dictionaries.tables import Connection, Tables
+from tests.store.dictionaries.waits import DictionaryWaits
 from tests.store.dictionaries.workers import DictionaryPulse, DictionaryWorkers
 
 
@@ -47,7 +48,7 @@ def opener() -> Opener:
 
 
 class DictionaryStore(Store):
-    """Eleven desks on one connection."""
+    """Twelve desks on one connection."""
 
     def __init__(self, address: str, tables: Tables) -> None:
         self.address = address
@@ -67,8 +68,9 @@ class DictionaryStore(Store):
         self.rollups = DictionaryRollups(*desk)
         self.rates = DictionaryRates(*desk)
         self.lanes = DictionaryLanes(*desk)
+        self.waits = DictionaryWaits(*desk)
         for each in (self.intake, self.runs, self.kills, self.history):
-            each.lanes = self.lanes
+            each.lanes, each.waits = self.lanes, self.waits
 
     @property
     def abilities(self) -> Abilities:

@@ -28,9 +28,11 @@ from job_processor.store.lenient import (
     fields_of,
     id_of,
     moment,
+    rule_of,
     status_of,
     text_of,
     text_or_none,
+    texts_of,
     whole,
 )
 from job_processor.store.plain import (
@@ -45,6 +47,7 @@ from job_processor.store.plain import (
     plain_step,
     steps_of,
 )
+from job_processor.store.waits import plain_tags
 
 Document: TypeAlias = dict[str, Any]
 
@@ -54,8 +57,14 @@ ACTIVE_STATUSES = sorted(status.value for status in ACTIVE)
 SETTLED_STATUSES = sorted(status.value for status in SETTLED)
 JOB_STATUSES = sorted(ACTIVE_STATUSES + SETTLED_STATUSES)
 
-LANE_FIELDS = ("lane", "ordered", "slots", "due", "line", "ready", "parked")
-"""What a job has that is in a lane, or parked."""
+WAIT_FIELDS = frozenset({"after", "on_parent_failure", "waiting_for", "followed"})
+"""What a job has that comes before or after others, or waits for an event."""
+
+LANE_FIELDS = (
+    *("lane", "ordered", "slots", "due", "line", "ready", "parked"),
+    *("after", "on_parent_failure", "waiting_for", "followed"),
+)
+"""What a job has that is in a lane, or parked, or comes before or after others."""
 
 HAS_LANE: Document = {"$gt": ["$lane", None]}
 LINE: Document = {
@@ -67,7 +76,7 @@ LINE: Document = {
 """The line of a job that has a lane, as an expression: see `lanes.line_of`."""
 
 TRUE_TIME: Document = {"scheduled_for": {"$ifNull": ["$due", "$scheduled_for"]}}
-OUT_OF_LANE: Document = {"$unset": ["due", "line", "ready", "parked"]}
+OUT_OF_LANE: Document = {"$unset": ["due", "line", "ready", "parked", "waiting_for"]}
 """What becomes of a job that waits no more, one stage after the other: its time is true again."""
 
 
@@ -129,7 +138,7 @@ def own_fields(job: Job) -> Document:
         fields["notes"] = plain_notes(job.notes)
     if job.lane is not None or job.parked is not None:
         fields |= _lane_fields(job)
-    return fields
+    return fields | plain_tags(job)
 
 
 def _lane_fields(job: Job) -> Document:
@@ -172,6 +181,8 @@ def to_job(document: Mapping[str, Any]) -> Job:
     }
     if "lane" in document or "due" in document:
         fields |= _of_lane(document)
+    if not WAIT_FIELDS.isdisjoint(document):
+        fields |= _of_waits(document)
     if document["type"] == "simple":
         fields["payload"] = document.get("payload")
         fields["sync"] = bool(document.get("sync"))
@@ -196,6 +207,16 @@ def _of_lane(document: Mapping[str, Any]) -> dict[str, Any]:
     }
     due = moment(document.get("due"))
     return fields if due is None else {**fields, "scheduled_for": due}
+
+
+def _of_waits(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a document says of what it comes after, and whether others come after it."""
+    return {
+        "after": texts_of(document.get("after")),
+        "waiting_for": texts_of(document.get("waiting_for")),
+        "on_parent_failure": rule_of(document.get("on_parent_failure")),
+        "followed": bool(document.get("followed")),
+    }
 
 
 def _made(id: object) -> datetime:

@@ -36,6 +36,7 @@ from job_processor.store.mongo.documents import (
     JOB_TYPES,
     LINE,
     SETTLED_STATUSES,
+    WAITING_STATUSES,
     Document,
     to_job,
 )
@@ -290,33 +291,43 @@ class MongoHistory(MongoDesk, History):
             raise
         return None if document is None else to_job(document)
 
-    async def _delete(self, job_ids: Collection[ObjectId]) -> set[ObjectId]:
-        """Present and not running → absent; return which are gone now and were there."""
+    async def _delete(self, job_ids: Collection[ObjectId]) -> dict[ObjectId, bool]:
+        """Present and not running → absent; return which are gone now and were there.
+
+        What waits may be followed by now without having been when it was read.
+        """
         at_rest = {
             "_id": {"$in": list(job_ids)},
             "type": {"$in": JOB_TYPES},
             "status": {"$ne": "running"},
         }
-        there = {document["_id"] async for document in self._last.find(at_rest, {"_id": 1})}
+        told = {"_id": 1, "status": 1, "followed": 1}
+        there = {
+            each["_id"]: bool(each.get("followed")) or each["status"] in WAITING_STATUSES
+            async for each in self._last.find(at_rest, told)
+        }
         if not there:
-            return set()
+            return {}
         await self._jobs.delete_many({**at_rest, "_id": {"$in": list(there)}})
         left = self._last.find({"_id": {"$in": list(there)}}, {"_id": 1})
-        return there - {document["_id"] async for document in left}
+        kept = {document["_id"] async for document in left}
+        return {job_id: followed for job_id, followed in there.items() if job_id not in kept}
 
-    async def prune(self, before: datetime, limit: int) -> int:
+    async def _prune(self, before: datetime, limit: int) -> tuple[int, list[ObjectId]]:
         """Settled before this time → absent, where the database would keep them longer."""
         await self._rollups.prune(datetime.now(UTC))
         await self._kills.prune()
         await end_killed(self._jobs, limit)
         if self._days >= self.database_days or limit < 1:
-            return 0
+            return 0, []
         old = {"ended_at": {"$lt": before}, "status": {"$in": SETTLED_STATUSES}}
-        cursor = self._jobs.find(old, {"_id": 1}, limit=limit).batch_size(limit)
-        ids = [document["_id"] for document in await cursor.to_list()]
-        if not ids:
-            return 0
-        return (await self._jobs.delete_many({**old, "_id": {"$in": ids}})).deleted_count
+        told = {"_id": 1, "followed": 1}
+        found = await self._jobs.find(old, told, limit=limit).batch_size(limit).to_list()
+        if not found:
+            return 0, []
+        ids = [document["_id"] for document in found]
+        removed = (await self._jobs.delete_many({**old, "_id": {"$in": ids}})).deleted_count
+        return removed, [document["_id"] for document in found if document.get("followed")]
 
 
 async def _texts(groups: AsyncIterable[Document]) -> list[str]:
@@ -364,7 +375,12 @@ def _to_waiting(now: datetime, from_beginning: bool) -> list[Document]:
                 "steps": "$$REMOVE" if from_beginning else steps,
             }
         },
-        {"$unset": ["attempt", "crashes", "expires_at", "notes", "state", "state_saved"]},
+        {
+            "$unset": [
+                *("attempt", "crashes", "expires_at", "notes", "state", "state_saved"),
+                "waiting_for",
+            ]
+        },
     ]
 
 

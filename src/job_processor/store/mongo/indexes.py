@@ -180,6 +180,25 @@ NEWEST_BY_LANE = Index(
     {"partialFilterExpression": {"lane": {"$exists": True}}},
 )
 
+WAITING_FOR = Index(
+    "waiting_for",
+    (("waiting_for", 1),),
+    {
+        "partialFilterExpression": {
+            "waiting_for": {"$exists": True},
+            "status": {"$in": ["pending", "paused"]},
+        }
+    },
+    critical=True,
+)
+"""Who waits for what: a question to it is how each end finds those that come after it."""
+
+AFTER = Index(
+    "after",
+    (("after", 1), ("_id", 1)),
+    {"partialFilterExpression": {"after": {"$exists": True}}},
+)
+
 RUNNING_BY_WORKER = Index(
     "running_by_worker",
     (("worker_id", 1), ("status", 1)),
@@ -208,6 +227,8 @@ JOBS = (
     PARKED,
     EXPIRING,
     NEWEST_BY_LANE,
+    WAITING_FOR,
+    AFTER,
     NEWEST_BY_NAME,
     NEWEST_BY_TYPE,
     # The Node package's kill of a waiting job leaves no end, so the time to live never comes.

@@ -32,6 +32,7 @@ from job_processor.store.mongo.errors import (
     is_refused_by_validator,
     write_errors,
 )
+from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.indexes import is_conflict, not_ours
 from job_processor.store.mongo.whole import find_one_whole
 from job_processor.store.refusals import kept_beside_node
@@ -82,13 +83,7 @@ class MongoIntake(MongoDesk, Intake):
         A conflict ends the transaction on the server, so it is an error. The driver's own errors
         pass: their labels tell the caller's `with_transaction` to try again.
         """
-        if not isinstance(session, AsyncClientSession):
-            raise InvalidArgumentError("session", session, _ALLOWED)
-        if session.client is not self._handles.database.client:
-            refused = f"it is of another client; {_ALLOWED} ({self.address})"
-            raise InvalidArgumentError("session", session, refused)
-        if not session.in_transaction:
-            raise InvalidArgumentError("session", Unshown(session), _NO_TRANSACTION)
+        check_session(session, self._handles, self.address)
         if not jobs:
             return
         try:
@@ -130,6 +125,7 @@ class MongoIntake(MongoDesk, Intake):
             "unique_key": holder.unique_key,
             "unique_until": holder.unique_until,
             "updated_at": {"$lte": replaced.updated_at},  # which never goes back
+            "followed": True if holder.followed else None,
         }
         result = await self._jobs.replace_one(waiting, job_document(replaced))
         return replaced if result.matched_count else None
@@ -180,3 +176,14 @@ def _untraced(job: Job) -> Job:
 def _is_duplicate_id(error: Mapping[str, Any]) -> bool:
     keys = error.get("keyPattern")
     return list(keys) == ["_id"] if keys else " index: _id_ " in error.get("errmsg", "")
+
+
+def check_session(session: Any, handles: Handles, address: str) -> None:
+    """Raise InvalidArgumentError for a session that is in no transaction of this client."""
+    if not isinstance(session, AsyncClientSession):
+        raise InvalidArgumentError("session", session, _ALLOWED)
+    if session.client is not handles.database.client:
+        refused = f"it is of another client; {_ALLOWED} ({address})"
+        raise InvalidArgumentError("session", session, refused)
+    if not session.in_transaction:
+        raise InvalidArgumentError("session", Unshown(session), _NO_TRANSACTION)

@@ -29,6 +29,19 @@ from job_processor.store.mongo.indexes import EXPIRING, LANE, LINE_BY_TIME
 _WALKED_AT_ONCE = 100
 """Documents read at a time in a walk along the lanes."""
 
+_WAITS_ON: Document = {"$isArray": "$waiting_for"}
+_OUT_OF_LANE_ALONE: list[Document] = [
+    {
+        "$set": {
+            "scheduled_for": {"$cond": [_WAITS_ON, "$scheduled_for", "$due"]},
+            "due": {"$cond": [_WAITS_ON, "$due", "$$REMOVE"]},
+            "parked": {"$cond": [_WAITS_ON, "$parked", "$$REMOVE"]},
+        }
+    },
+    {"$unset": ["lane", "slots", "ordered", "line", "ready"]},
+]
+"""What becomes of a job whose lane is no more: what it comes after, it waits for all the same."""
+
 
 @translated()
 class MongoParking(MongoCrowds):
@@ -121,7 +134,7 @@ class MongoParking(MongoCrowds):
             "name": {"$in": list(names)},
         }
         found = await self._last.find(waiting, {"_id": 1}, limit=limit).to_list()
-        return await self._take_out(waiting, found)
+        return await self._take_out(waiting, found, _OUT_OF_LANE_ALONE)
 
     async def _expire(self, now: datetime, limit: int) -> int:
         """Waiting unbegun without a slot, and expired → in no lane, at its own time."""
@@ -139,14 +152,17 @@ class MongoParking(MongoCrowds):
             found = self._last.find(expired, {"_id": 1}, sort=order, limit=limit)
             return await (found if hint is None else found.hint(hint)).to_list()
 
-        return await self._take_out(expired, await self._hinting.walk(EXPIRING, walk))
+        found = await self._hinting.walk(EXPIRING, walk)
+        change = [{"$set": TRUE_TIME}, OUT_OF_LANE, {"$unset": ["lane", "slots", "ordered"]}]
+        return await self._take_out(expired, found, change)
 
-    async def _take_out(self, guard: Document, found: Sequence[Document]) -> int:
-        """Let those found that are so still be in no lane, and wait for no reason."""
+    async def _take_out(
+        self, guard: Document, found: Sequence[Document], change: list[Document]
+    ) -> int:
+        """Let those found that are so still be in no lane."""
         if not found:
             return 0
         ids = [each["_id"] for each in found]
-        change = [{"$set": TRUE_TIME}, OUT_OF_LANE, {"$unset": ["lane", "slots", "ordered"]}]
         return (await self._jobs.update_many({**guard, "_id": {"$in": ids}}, change)).modified_count
 
     async def _waiting(self, after: str, limit: int) -> list[str]:

@@ -51,6 +51,7 @@ _RECOGNIZED_BY = {
     "due": 1,
     "worker_id": 1,
     "attempt": 1,
+    "followed": 1,
     "output.duration": 1,
     "output.error": 1,
 }
@@ -84,11 +85,11 @@ class MongoRuns(MongoDesk, Runs):
         sent = [each for each in settlements if each.job.id not in refused]
         if matched == len(sent):
             return Verdict({each.job.id for each in sent}, refused)
-        return Verdict(await self._recognize(sent), refused)
+        return await self._recognize(sent, refused)
 
     async def _write(self, settlements: Sequence[Settlement], refused: dict[ObjectId, str]) -> int:
         """Write all but those that are found to be refused; return how many matched their guard."""
-        operations = [UpdateOne(_fence(each.job), self._change(each)) for each in settlements]
+        operations = [UpdateOne(_end_fence(each.job), self._change(each)) for each in settlements]
         try:
             return (await self._jobs.bulk_write(operations, ordered=False)).matched_count
         except BulkWriteError as error:
@@ -164,24 +165,30 @@ class MongoRuns(MongoDesk, Runs):
             self._counts_crashes = False
         if ours & set(LANE_FIELDS):
             self._logger.warning(
-                "the validator of %s refuses the field 'lane': what runs in a lane leaves it at "
-                "its end",
+                "the validator of %s refuses the fields of lanes and of 'after': what runs leaves "
+                "its lane at its end, and what comes before others forgets them",
                 self._jobs.name,
             )
             self._keeps_lanes = False
         return await self._write(settlements, refused)
 
-    async def _recognize(self, settlements: Sequence[Settlement]) -> set[ObjectId]:
+    async def _recognize(
+        self, settlements: Sequence[Settlement], refused: dict[ObjectId, str]
+    ) -> Verdict:
         ids = [settlement.job.id for settlement in settlements]
         # Without the limit, a batch that is there in full costs one more request for the end.
         cursor = self._jobs.find({"_id": {"$in": ids}}, _RECOGNIZED_BY, limit=len(ids))
         found = await cursor.batch_size(len(ids)).to_list()
         there = {document["_id"]: document for document in found}
-        return {
+        known = [(each, there[each.job.id]) for each in settlements if each.job.id in there]
+        won = {each.job.id for each, document in known if _holds(document, each)}
+        followed = {
             each.job.id
-            for each in settlements
-            if each.job.id in there and _holds(there[each.job.id], each)
+            for each, document in known
+            if document.get("followed") and not each.job.followed
+            if each.job.id in won or _still_runs(document, each.job)
         }
+        return Verdict(won, refused, followed)
 
     async def _save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> dict[ObjectId, str]:
         """Running, under its worker and at its attempt → the same, with these notes."""
@@ -289,6 +296,21 @@ def _fence(job: Job) -> Document:
         "attempt": job.attempt if job.attempt > 1 else {"$not": {"$gt": 1}},  # absent, or none
         "updated_at": _moment_of_claim(job),
     }
+
+
+def _end_fence(job: Job) -> Document:
+    """Return the same for its end: who is followed without its holder's knowledge is read again."""
+    return _fence(job) if job.followed else {**_fence(job), "followed": None}
+
+
+def _still_runs(document: Mapping[str, Any], job: Job) -> bool:
+    """Tell whether a run is still ours, by what is read back of it."""
+    return (
+        document["status"] == "running"
+        and document.get("worker_id") == job.worker_id
+        and (document.get("attempt") or 1) == job.attempt
+        and (document.get("updated_at") or job.created_at) == job.updated_at
+    )
 
 
 def _moment_of_claim(job: Job) -> Any:

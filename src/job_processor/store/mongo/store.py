@@ -35,6 +35,7 @@ from job_processor.store.mongo.rates import MongoRates
 from job_processor.store.mongo.rollups import MongoRollups
 from job_processor.store.mongo.runs import MongoRuns
 from job_processor.store.mongo.settings import MongoSettings
+from job_processor.store.mongo.waits import MongoWaits
 from job_processor.store.mongo.watch import Watch
 from job_processor.store.mongo.workers import MongoWorkers
 from job_processor.store.node import NodeSide
@@ -80,8 +81,9 @@ class MongoStore(Store):
         self.crons = crons = MongoCrons(plumbing, self._is_beside_node)
         self.settings = settings = MongoSettings(plumbing)
         self.rates = MongoRates(plumbing)
+        self.waits = MongoWaits(plumbing)
         for desk in (self.intake, self.runs, self.kills, self.history):
-            desk.lanes = self.lanes
+            desk.lanes, desk.waits = self.lanes, self.waits
         self._node = MongoNodeSide(plumbing, self._history, settings, self._workers, crons)
 
     @classmethod

@@ -266,6 +266,7 @@ def _pipeline(handles: Handles) -> list[Document]:
                     {"fullDocument.status": {"$in": told}},
                     {"updateDescription.updatedFields.status": {"$in": told}},
                     {"updateDescription.updatedFields.ready": {"$exists": True}},
+                    {"updateDescription.removedFields": "parked"},
                 ],
             }
         },

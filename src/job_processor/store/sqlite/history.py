@@ -30,7 +30,6 @@ from job_processor.store.requests import JobQuery, NameCount
 from job_processor.store.sqlite.connections import (
     Plumbing,
     SqliteDesk,
-    call,
     page,
     read,
     selection,
@@ -126,18 +125,21 @@ class SqliteHistory(SqliteDesk, History):
                 ready=CASE WHEN lane IS NOT NULL THEN ?1 END,
                 line={LINE},
                 slot=CASE WHEN ordered='stop' AND status='errored' THEN slot END,
-                parked=NULL, started_at=NULL, ended_at=NULL, worker_id=NULL, output=NULL, attempt=1,
-                crashes=0, sync=0, notes=NULL, state=NULL,
+                parked=NULL, waiting_for=NULL, started_at=NULL, ended_at=NULL, worker_id=NULL,
+                output=NULL, attempt=1, crashes=0, sync=0, notes=NULL, state=NULL,
                 steps=CASE WHEN ?3 OR status='finished' THEN NULL ELSE steps END,
                 extra=json_remove(extra, '$.expires_at', '$.state_saved'),
                 planned_for=CASE type WHEN 'cron_task' THEN coalesce(planned_for, scheduled_for) END
             WHERE id=?2 AND {SETTLED} RETURNING {COLUMNS}"""
-        self._remove_one = f"DELETE FROM {jobs} WHERE id=? AND {AT_REST}"
+        self._remove_one = f"""
+            DELETE FROM {jobs} WHERE id=? AND {AT_REST}
+            RETURNING id, followed, instr(extra, '"after"')"""
+        self._remove_waits = f"DELETE FROM {tables.waits} INDEXED BY {tables.waits_of} WHERE job=?"
         self._remove_old = f"""
             DELETE FROM {jobs} WHERE rowid IN (
                 SELECT rowid FROM {jobs} INDEXED BY {tables.ended}
                 WHERE ended_at<? ORDER BY ended_at LIMIT ?
-            )"""
+            ) RETURNING id, followed, instr(extra, '"after"')"""
         self._branches = lru_cache(partial(_branches_statement, self._at_rest))
 
     @verb
@@ -358,35 +360,49 @@ class SqliteHistory(SqliteDesk, History):
     @transaction
     def _delete(
         self, connection: sqlite3.Connection, job_ids: Collection[ObjectId]
-    ) -> set[ObjectId]:
+    ) -> dict[ObjectId, bool]:
         """Remove jobs that do not run; return which."""
-        gone = {
-            job_id
+        rows = [
+            row
             for job_id in job_ids
-            if connection.execute(self._remove_one, (job_id.binary,)).rowcount
-        }
-        if gone:
+            for row in connection.execute(self._remove_one, (job_id.binary,)).fetchall()
+        ]
+        if rows:
+            self._forget_waits(connection, rows)
             self._revision.bump(connection)
-        return gone
+        return {ObjectId(id): bool(followed) for id, followed, _ in rows}
 
-    async def prune(self, before: datetime, limit: int) -> int:
+    def _forget_waits(
+        self, connection: sqlite3.Connection, rows: Sequence[tuple[bytes, Any, Any]]
+    ) -> None:
+        """Forget what jobs that are gone came after."""
+        waits = [(id,) for id, _, has_parents in rows if has_parents]
+        if waits:
+            connection.executemany(self._remove_waits, waits)
+
+    async def _prune(self, before: datetime, limit: int) -> tuple[int, list[ObjectId]]:
         """Remove what was settled before a time, in small transactions; return how many."""
         await self._kills.prune()
         await self._rollups.prune()
         await self._rates.prune()
-        removed = 0
+        removed, followed = 0, list[ObjectId]()
         while removed < limit:
             wanted = min(PRUNE_BATCH, limit - removed)
-            batch = await self._prune(before, wanted)
+            batch, of_batch = await self._prune_batch(before, wanted)
             removed += batch
+            followed += of_batch
             if batch < wanted:
                 break
-        return removed
+        return removed, followed
 
-    @call
-    def _prune(self, connection: sqlite3.Connection, before: datetime, limit: int) -> int:
-        """Remove what was settled before a time, the oldest first."""
-        return connection.execute(self._remove_old, (to_ms(before), limit)).rowcount
+    @transaction
+    def _prune_batch(
+        self, connection: sqlite3.Connection, before: datetime, limit: int
+    ) -> tuple[int, list[ObjectId]]:
+        """Remove what was settled before a time, the oldest first; tell who is followed."""
+        rows = connection.execute(self._remove_old, (to_ms(before), limit)).fetchall()
+        self._forget_waits(connection, rows)
+        return len(rows), [ObjectId(id) for id, followed, _ in rows if followed]
 
     def _branches_of(self, connection: sqlite3.Connection, query: JobQuery) -> list[Branch]:
         """Return the branches that a query's jobs may be in."""

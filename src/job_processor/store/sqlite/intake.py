@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from bson import ObjectId
+
 from job_processor.clock import to_ms
 from job_processor.errors import InvalidArgumentError, JobConflictError, StoreRefusedError
-from job_processor.models import Job, SimpleJob
+from job_processor.models import Job, JobStatus, SimpleJob
 from job_processor.store.base import Intake
 from job_processor.store.hints import Hint
 from job_processor.store.requests import replaced_by
@@ -34,13 +36,15 @@ from job_processor.store.sqlite.rows import (
     PLAIN_COLUMNS,
     Row,
     encode_extra,
+    encode_tags,
     optional_ms,
     place_values,
     to_job,
     to_plain_rows,
     to_row,
+    waits_rows,
 )
-from job_processor.store.sqlite.tables import HOLDING
+from job_processor.store.sqlite.tables import HOLDING, Tables
 
 _GROUP = 100
 """New jobs of one statement. It runs without Python's lock, so the next are made meanwhile; row by
@@ -63,6 +67,8 @@ class SqliteIntake(SqliteDesk, Intake):
             INSERT INTO {jobs} ({NEW_COLUMNS}) VALUES ({marks}) ON CONFLICT DO NOTHING"""
         self._insert_plain = self._plain_statement(1)
         self._insert_group = self._plain_statement(_GROUP)
+        self._insert_wait = _wait_statement(tables)
+        self._forget_waits = f"DELETE FROM {tables.waits} INDEXED BY {tables.waits_of} WHERE job=?"
         self._exists = f"SELECT 1 FROM {jobs} WHERE id=?"
         self._holder = f"""
             SELECT {COLUMNS} FROM {jobs} INDEXED BY {tables.unique_key}
@@ -73,15 +79,16 @@ class SqliteIntake(SqliteDesk, Intake):
         self._replace_holder = f"""
             UPDATE {jobs} SET payload=?, priority=?, updated_at=?3, extra=?,
                 scheduled_for=?, due=?, parked=?, line=?, ready=?, lane=?, ordered=?, slot=NULL,
-                attempt=1, crashes=0, started_at=NULL, worker_id=NULL, output=NULL, notes=NULL,
-                state=NULL, steps=NULL
+                waiting_for=?, attempt=1, crashes=0, started_at=NULL, worker_id=NULL, output=NULL,
+                notes=NULL, state=NULL, steps=NULL
             WHERE id=? AND status='pending' AND unique_key=? AND unique_until IS ?
                 AND updated_at<=?3"""
 
     def _insert(self, jobs: Sequence[Job]) -> asyncio.Future[list[Job]]:
         writer = self._connections.writer
         # A single statement is an immediate transaction of its own.
-        write = writer.call if len(jobs) == 1 else writer.transaction
+        alone = len(jobs) == 1 and not jobs[0].after
+        write = writer.call if alone else writer.transaction
         return write(self._write, jobs)
 
     async def insert_in(self, session: Any, jobs: Sequence[Job]) -> None:
@@ -90,6 +97,8 @@ class SqliteIntake(SqliteDesk, Intake):
         path = self._connections.location.path
         if await _write_in(session, path, self._insert_any, rows) < len(rows):
             raise JobConflictError.in_transaction(jobs)
+        if waits := waits_rows(jobs):
+            await _write_in(session, path, self._insert_wait, waits)
 
     @verb
     @call
@@ -124,6 +133,7 @@ class SqliteIntake(SqliteDesk, Intake):
                 *place_values(replaced),
                 replaced.lane,
                 replaced.ordered,
+                encode_tags(replaced),
                 replaced.id.binary,
                 replaced.unique_key,
                 optional_ms(replaced.unique_until),
@@ -131,6 +141,9 @@ class SqliteIntake(SqliteDesk, Intake):
         ).rowcount
         if not written:
             return None
+        if holder.after or replaced.after:
+            connection.execute(self._forget_waits, (replaced.id.binary,))
+            connection.executemany(self._insert_wait, waits_rows([replaced]))
         self._revision.bump(connection)
         return replaced
 
@@ -158,7 +171,11 @@ class SqliteIntake(SqliteDesk, Intake):
         """Return how many were inserted."""
         rows = to_plain_rows(jobs)
         if rows is None:
-            return connection.executemany(self._insert_any, [to_row(job) for job in jobs]).rowcount
+            written = [to_row(job) for job in jobs]
+            inserted = connection.executemany(self._insert_any, written).rowcount
+            if waits := waits_rows(jobs):
+                connection.executemany(self._insert_wait, waits)
+            return inserted
         grouped = len(rows) - len(rows) % _GROUP
         inserted = 0
         for i in range(0, grouped, _GROUP):
@@ -174,6 +191,29 @@ class SqliteIntake(SqliteDesk, Intake):
         return f"""
             INSERT INTO {self._tables.jobs} (type,status,{PLAIN_COLUMNS}) VALUES {values}
             ON CONFLICT DO NOTHING"""
+
+
+def _wait_statement(tables: Tables) -> str:
+    """Return what notes what a job comes after that is there, unless it is noted."""
+    return f"""
+        INSERT INTO {tables.waits} (tag, job, open)
+        SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM {tables.jobs} WHERE id=?2)
+        ON CONFLICT DO NOTHING"""
+
+
+async def follow_in(
+    connection: Any, path: Path | None, mark: str, look: str, job_ids: Collection[ObjectId]
+) -> dict[ObjectId, JobStatus]:
+    """Mark jobs in the caller's transaction; return the states of those that it has."""
+    ids = [(job_id.binary,) for job_id in job_ids]
+    await _write_in(connection, path, mark, ids)
+    states: dict[ObjectId, JobStatus] = {}
+    for job_id, id in zip(job_ids, ids, strict=True):
+        cursor = await _answer(connection.execute(look, id))
+        row = await _answer(cursor.fetchone())
+        if row is not None:
+            states[job_id] = JobStatus(row[0])
+    return states
 
 
 async def _write_in(connection: Any, path: Path | None, statement: str, rows: Sequence[Row]) -> int:

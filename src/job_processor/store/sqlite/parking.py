@@ -85,7 +85,10 @@ class SqliteParking(SqliteCrowds):
                     AND line IS NOT NULL AND ordered IS NULL
                     AND slot NOT IN (SELECT value FROM json_each(?2)))"""
         self._dissolve_lane = f"""
-            UPDATE {jobs} NOT INDEXED SET lane=NULL, slot=NULL, ordered=NULL, {OUT_OF_LANE}
+            UPDATE {jobs} NOT INDEXED SET lane=NULL, slot=NULL, ordered=NULL, line=NULL, ready=NULL,
+                scheduled_for=CASE WHEN waiting_for IS NULL THEN due ELSE scheduled_for END,
+                due=CASE WHEN waiting_for IS NOT NULL THEN due END,
+                parked=CASE WHEN waiting_for IS NOT NULL THEN parked END
             WHERE rowid IN (
                 SELECT rowid FROM {lane} WHERE lane=?1 AND {IN_LANE}
                     AND name IN (SELECT value FROM json_each(?2)) LIMIT ?3)"""

@@ -5,6 +5,7 @@ Rows are read by position, since a claim under load does little else.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from json.encoder import encode_basestring
@@ -29,8 +30,10 @@ from job_processor.store.lenient import (
     fields_of,
     list_of,
     moment,
+    rule_of,
     status_of,
     text_or_none,
+    texts_of,
 )
 from job_processor.store.plain import (
     attempts_of,
@@ -44,13 +47,14 @@ from job_processor.store.plain import (
     steps_of,
 )
 from job_processor.store.sqlite.codec import decode, encode
+from job_processor.store.waits import plain_tags
 
 Row: TypeAlias = tuple[Any, ...]
 
 COLUMNS = (
     "id,type,name,status,payload,scheduled_for,created_at,updated_at,started_at,ended_at,"
     "worker_id,output,exclusive,attempt,crashes,sync,sentry_id,planned_for,extra,priority,"
-    "unique_key,unique_until,notes,steps,lane,slot,ordered,due,parked"
+    "unique_key,unique_until,notes,steps,lane,slot,ordered,due,parked,waiting_for,followed"
 )
 """Those of a job, in the order of its row."""
 
@@ -61,8 +65,10 @@ PLAIN_COLUMNS = "id,name,payload,scheduled_for,created_at,updated_at,exclusive,p
 """Those that a new job without further features has; the others have their defaults."""
 
 _EXTRA: Mapping[str, Callable[[object], Any]] = {
+    "after": texts_of,
     "crash": crash_of,
     "expires_at": moment,
+    "on_parent_failure": rule_of,
     "state_saved": moment,
     "traceparent": text_or_none,
 }
@@ -117,9 +123,26 @@ def to_row(job: Job) -> Row:
         job.ordered,
         optional_ms(place.due),
         place.parked,
+        encode_tags(job),
+        job.followed or None,
         place.line,
         optional_ms(place.ready),
     )
+
+
+def encode_tags(job: Job) -> str | None:
+    """Return what a job that is to be stored waits for, as JSON; None for nothing."""
+    tags = plain_tags(job).get("waiting_for")
+    return None if tags is None else json.dumps(tags, separators=(",", ":"))
+
+
+def waits_rows(jobs: Iterable[Job]) -> list[Row]:
+    """Return tag, job and whether it waits for that, of all that these jobs come after."""
+    return [
+        (tag, job.id.binary, tag in job.waiting_for)
+        for job in jobs
+        for tag in dict.fromkeys((*job.after, *job.waiting_for))
+    ]
 
 
 def place_values(job: Job) -> Row:
@@ -161,6 +184,8 @@ def _to_plain_row(job: Job) -> Row | None:
         or job.worker_id is not None
         or job.lane is not None
         or job.parked is not None
+        or job.after
+        or job.followed
     ):
         return None
     created = to_ms(job.created_at)
@@ -227,6 +252,8 @@ def _job(row: Row, from_ms: Callable[[int], datetime], decode: Callable[[str], A
         ordered,
         due,
         parked,
+        waiting_for,
+        followed,
     ) = row
     fields = {
         "id": ObjectId(job_id),
@@ -251,6 +278,10 @@ def _job(row: Row, from_ms: Callable[[int], datetime], decode: Callable[[str], A
         fields |= {"lane": lane, "slot": slot, "ordered": ordered, "parked": parked}
         if due is not None:
             fields["scheduled_for"] = from_ms(due)
+    if waiting_for is not None:
+        fields["waiting_for"] = texts_of(decode(waiting_for))
+    if followed is not None:
+        fields["followed"] = bool(followed)
     if kind == "simple":
         fields["expires_at"] = None
         fields["traceparent"] = None
@@ -279,6 +310,10 @@ def encode_extra(job: Job) -> str | None:
         extra["expires_at"] = job.expires_at
     if isinstance(job, SimpleJob) and job.traceparent is not None:
         extra["traceparent"] = job.traceparent
+    if job.after:
+        extra["after"] = list(job.after)
+    if job.on_parent_failure is not None:
+        extra["on_parent_failure"] = job.on_parent_failure
     return encode(extra) if extra else None
 
 

@@ -59,17 +59,18 @@ class SqliteRuns(SqliteDesk, Runs):
         self._shown = Summaries(tables)
         self._end_many = lru_cache(partial(_end_statement, tables))
         fence = f"id=? AND {RUNNING} AND worker_id=? AND attempt=? AND updated_at=?"
+        known = "(followed IS NULL OR ?)"
         self._settle_one = f"""
             UPDATE {jobs} SET status=?, updated_at=?, ended_at=?, output=?, worker_id=?, attempt=?,
                 crashes=?, scheduled_for=?, planned_for=?, started_at=?, extra=?, notes=?,
                 state=CASE WHEN ? THEN NULL ELSE state END
-            WHERE {fence}"""
+            WHERE {fence} AND {known}"""
         self._settle_in_lane = f"""
             UPDATE {jobs} SET status=?, updated_at=?, ended_at=?, output=?, worker_id=?, attempt=?,
                 crashes=?, planned_for=?, started_at=?, extra=?, notes=?,
                 scheduled_for=?, due=?, parked=?, line=?, ready=?, lane=?, ordered=?, slot=?,
                 state=CASE WHEN ? THEN NULL ELSE state END
-            WHERE {fence}"""
+            WHERE {fence} AND {known}"""
         self._note_one = f"UPDATE {jobs} SET notes=? WHERE {fence}"
         self._keep_state = f"""
             UPDATE {jobs}
@@ -82,7 +83,7 @@ class SqliteRuns(SqliteDesk, Runs):
             WHERE {fence}"""
         self._kept_state = f"SELECT state FROM {jobs} WHERE id=?"
         self._written = f"""
-            SELECT id, status, updated_at, ended_at, output, worker_id, attempt
+            SELECT id, followed, status, updated_at, ended_at, output, worker_id, attempt
             FROM {jobs} WHERE id IN"""
         self._of = f"""
             SELECT {COLUMNS} FROM {jobs} INDEXED BY {tables.running}
@@ -121,7 +122,7 @@ class SqliteRuns(SqliteDesk, Runs):
             sent = [each for each in settlements if each.job.id not in refused]
         if written == len(sent):
             return Verdict({each.job.id for each in sent}, refused)
-        return Verdict(self._held(connection, sent), refused)
+        return self._recognized(connection, sent, refused)
 
     def _end(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
         """Write plain ends in one statement; return how many still ran under their fence."""
@@ -136,18 +137,29 @@ class SqliteRuns(SqliteDesk, Runs):
         """Write ends of any kind of jobs in lanes; return how many still ran under their fence."""
         return connection.executemany(self._settle_in_lane, rows).rowcount
 
-    def _held(
-        self, connection: sqlite3.Connection, settlements: Sequence[Settlement]
-    ) -> set[ObjectId]:
-        """Return the jobs that hold what was to be written: by now, or since a lost reply."""
+    def _recognized(
+        self,
+        connection: sqlite3.Connection,
+        settlements: Sequence[Settlement],
+        refused: dict[ObjectId, str],
+    ) -> Verdict:
+        """Tell the jobs that hold what was to be written: by now, or since a lost reply.
+
+        And which of them, or of those that still run under their fence, are followed by now.
+        """
         ids = [each.job.id.binary for each in settlements]
         marks = ",".join("?" * len(ids))
-        rows = {row[0]: row[1:] for row in connection.execute(f"{self._written} ({marks})", ids)}
-        return {
-            each.job.id
-            for each in settlements
-            if rows.get(each.job.id.binary) == _changes(each)[:_COMPARED]
-        }
+        found = connection.execute(f"{self._written} ({marks})", ids).fetchall()
+        rows = {row[0]: (row[1], row[2:]) for row in found}
+        won, followed = set[ObjectId](), set[ObjectId]()
+        for each in settlements:
+            is_followed, row = rows.get(each.job.id.binary, (None, None))
+            holds = row == _changes(each)[:_COMPARED]
+            if holds:
+                won.add(each.job.id)
+            if is_followed and not each.job.followed and (holds or _still_runs(row, each.job)):
+                followed.add(each.job.id)
+        return Verdict(won, refused, followed)
 
     @transaction
     def _save_notes(
@@ -236,7 +248,7 @@ def _end_statement(tables: Tables, count: int) -> str:
             output=column3
         FROM (VALUES {",".join([marks] * count)})
         WHERE job.id=column4 AND job.{RUNNING} AND job.worker_id=column5
-            AND job.attempt=column6 AND job.updated_at=column7"""
+            AND job.attempt=column6 AND job.updated_at=column7 AND job.followed IS NULL"""
 
 
 def _is_plain(settlement: Settlement) -> bool:
@@ -250,6 +262,7 @@ def _is_plain(settlement: Settlement) -> bool:
         and outcome.output is not None
         and outcome.notes is None
         and not outcome.bare
+        and not job.followed
         and outcome.crashes == job.crashes
         and (settlement.writer is job.worker_id or settlement.writer == job.worker_id)
     )
@@ -264,7 +277,8 @@ def _end_row(settlement: Settlement) -> Row:
 
 def _change_row(settlement: Settlement) -> Row:
     """Return the parameters of an end of any kind."""
-    return (*_changes(settlement), settlement.outcome.bare, *_fence(settlement.job))
+    job = settlement.job
+    return (*_changes(settlement), settlement.outcome.bare, *_fence(job), job.followed)
 
 
 def _lane_row(settlement: Settlement) -> Row:
@@ -272,7 +286,17 @@ def _lane_row(settlement: Settlement) -> Row:
     changes, job = _changes(settlement), settlement.written()
     values = (*changes[:_PLACE], *changes[_PLACE + 1 :], *place_values(job))
     in_lane = job.lane, job.ordered, job.slot
-    return (*values, *in_lane, settlement.outcome.bare, *_fence(settlement.job))
+    run = settlement.job
+    return (*values, *in_lane, settlement.outcome.bare, *_fence(run), run.followed)
+
+
+def _still_runs(row: Row | None, job: Job) -> bool:
+    """Tell whether a run is still ours, by what `_written` reads of it."""
+    if row is None:
+        return False
+    status, updated_at, _, _, worker_id, attempt = row
+    ours = to_ms(job.updated_at), optional_id(job.worker_id), job.attempt
+    return status == "running" and (updated_at, worker_id, attempt) == ours
 
 
 def _note_row(of_run: tuple[Job, Notes]) -> Row:

@@ -28,7 +28,7 @@ from job_processor.store.sqlite.tables import (
     Tables,
 )
 
-VERSION = 4
+VERSION = 5
 """Of the schema below. A step to a later one is added to `_MIGRATIONS`."""
 
 OLDEST_SQLITE = (3, 37, 0)  # the first with STRICT tables
@@ -66,7 +66,14 @@ _COLUMNS = {
         due INTEGER,
         parked TEXT,
         line TEXT,
-        ready INTEGER""",
+        ready INTEGER,
+        waiting_for TEXT,
+        followed INTEGER""",
+    "waits": """
+        tag TEXT NOT NULL,
+        job BLOB NOT NULL,
+        open INTEGER NOT NULL,
+        PRIMARY KEY (tag, job)""",
     "crons": """
         name TEXT NOT NULL PRIMARY KEY,
         id BLOB NOT NULL,
@@ -132,6 +139,8 @@ _INDEXES = {
     "parked": ("", "jobs", f"(name) WHERE {IS_PARKED}"),
     "expiring": ("", "jobs", f"({EXPIRY}) WHERE {MAY_EXPIRE}"),
     "lane_history": ("", "jobs", f"(lane, id) WHERE {OF_LANE}"),
+    "open_waits": ("", "waits", "(tag, job) WHERE open=1"),
+    "waits_of": ("", "waits", "(job)"),
     "open_kills": ("UNIQUE ", "signals", "(job_id, worker_id) WHERE ack=0"),
 }
 
@@ -147,6 +156,10 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
             )
         ),
         "ALTER TABLE {tables.workers} ADD COLUMN limits TEXT",
+    ),
+    5: (
+        "ALTER TABLE {tables.jobs} ADD COLUMN waiting_for TEXT",
+        "ALTER TABLE {tables.jobs} ADD COLUMN followed INTEGER",
     ),
 }
 """Statements that lead to a version from the one before it, with `{tables.jobs}` for the name of a

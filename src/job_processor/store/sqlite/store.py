@@ -36,6 +36,7 @@ from job_processor.store.sqlite.rollups import SqliteRollups
 from job_processor.store.sqlite.runs import SqliteRuns
 from job_processor.store.sqlite.settings import SqliteSettings
 from job_processor.store.sqlite.tables import Tables
+from job_processor.store.sqlite.waits import SqliteWaits
 from job_processor.store.sqlite.watch import Watch
 from job_processor.store.sqlite.workers import SqliteWorkers
 from job_processor.tasks import in_thread
@@ -74,8 +75,9 @@ class SqliteStore(Store):
         self.workers = self._workers = SqliteWorkers(plumbing, queue=queue)
         self.crons = SqliteCrons(plumbing)
         self.settings = SqliteSettings(plumbing)
+        self.waits = SqliteWaits(plumbing)
         for desk in (self.intake, self.runs, self.kills, self.history):
-            desk.lanes = self.lanes
+            desk.lanes, desk.waits = self.lanes, self.waits
         self._abilities = Abilities(needs_heartbeat=path is not None)
 
     @property

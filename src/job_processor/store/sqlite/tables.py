@@ -30,7 +30,8 @@ UNBEGUN = "status='pending' AND attempt=1 AND started_at IS NULL"
 """What statements say that use those of lanes. The indexes themselves do not name the state: each
 change of it would have to look at them, of whatever job."""
 
-OUT_OF_LANE = "scheduled_for=coalesce(due,scheduled_for),due=NULL,parked=NULL,line=NULL,ready=NULL"
+OUT_OF_PLACE = "scheduled_for=coalesce(due,scheduled_for),due=NULL,parked=NULL,line=NULL,ready=NULL"
+OUT_OF_LANE = f"{OUT_OF_PLACE},waiting_for=NULL"
 """What a job becomes that waits no more: its true time is where it belongs again."""
 
 LINE = (
@@ -57,6 +58,7 @@ class Tables:
     settings: str
     rollups: str
     lanes: str
+    waits: str
     meta: str
     due: str
     """Index: the waiting jobs of a name in the order in which they are claimed."""
@@ -84,6 +86,10 @@ class Tables:
     """Index: what is in a lane or parked by when it expires."""
     lane_history: str
     """Index: the jobs of a lane by id."""
+    open_waits: str
+    """Index: what is waited for, and by whom."""
+    waits_of: str
+    """Index: what a job comes after."""
 
     def __init__(self, prefix: str) -> None:
         if prefix.lower().startswith("sqlite_") or '"' in prefix:
@@ -102,6 +108,7 @@ _NAMES = {
     "settings": "settings",
     "rollups": "rollups",
     "lanes": "lanes",
+    "waits": "waits",
     "meta": "meta",
     "due": "jobs_due",
     "history": "jobs_history",
@@ -116,4 +123,6 @@ _NAMES = {
     "parked": "jobs_parked",
     "expiring": "jobs_expiring",
     "lane_history": "jobs_lane_history",
+    "open_waits": "waits_open",
+    "waits_of": "waits_job",
 }
