@@ -16,6 +16,7 @@ from job_processor.models import Job
 from job_processor.store.mongo import MongoStore
 from tests.processors import eventually, working
 from tests.samples import claim, end, simple
+from tests.store.contract.test_waits import after
 from tests.store.mongo.conftest import Commands, Database
 from tests.store.mongo.verbs import READS, VERBS
 
@@ -98,6 +99,11 @@ COSTS: dict[str, list[str]] = {
     "lanes.parked": ["find"],
     "lanes.holding": ["find"],
     "lanes.next_ready": ["find"],
+    "waits.follow": ["update", "find"],
+    "waits.release": ["find"],
+    "waits.bring_back": ["find"],
+    "waits.waited_for": ["find"],
+    "waits.followers": ["find"],
     "history.names": ["aggregate", "aggregate"],
     "history.count": ["aggregate"],
 }
@@ -144,6 +150,30 @@ async def test_many_cost_no_more_than_few(
     commands.sent.clear()
     assert await watched_store.queue.claim(claim(count)) == []
     assert commands.names == ["find"]
+
+
+async def test_a_release_costs_a_look_and_a_write(
+    watched_store: MongoStore, commands: Commands
+) -> None:
+    """However many jobs end in a batch, and however many come after them."""
+    parents = [simple("parent", followed=True) for _ in range(MANY)]
+    await watched_store.intake.insert([*parents, *(after(parent) for parent in parents)])
+    jobs = await watched_store.queue.claim(claim(MANY, "parent"))
+    commands.sent.clear()
+    await watched_store.runs.settle([end(job) for job in jobs])
+    assert commands.names == ["update", "find", "update"]
+
+
+async def test_a_run_that_is_followed_meanwhile_costs_one_look_more(
+    watched_store: MongoStore, commands: Commands
+) -> None:
+    """Its settlement misses, is read, and is written again."""
+    (job,) = await running(watched_store, 1)
+    await watched_store.intake.insert([after(job)])
+    await watched_store.waits.follow([job.id])
+    commands.sent.clear()
+    await watched_store.runs.settle([end(job)])
+    assert commands.names == ["update", "find", "update", "find", "update"]
 
 
 async def test_one_job_costs_three_commands(watched_store: MongoStore, commands: Commands) -> None:

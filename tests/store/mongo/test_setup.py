@@ -44,6 +44,8 @@ OURS = {
         "parked": {"name": 1, "parked": 1},
         "expiring": {"expires_at": 1},
         "newest_by_lane": {"lane": 1, "_id": -1},
+        "waiting_for": {"waiting_for": 1},
+        "after": {"after": 1, "_id": 1},
     },
     "workers": {},
     "signals": {"unacknowledged_by_job": {"job_id": 1}},

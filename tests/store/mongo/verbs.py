@@ -14,6 +14,7 @@ from job_processor.store.mongo import MongoStore
 from job_processor.store.rates import Pace, Reservation
 from job_processor.store.requests import JobQuery
 from job_processor.store.rollups import Rollup
+from job_processor.store.waits import End, job_tag
 from tests.samples import NOW, SOON, WORKER, claim, cron, end, simple, worker
 
 Call: TypeAlias = Callable[[MongoStore], Awaitable[Any]]
@@ -73,6 +74,9 @@ WRITES: Mapping[str, Call] = {
     "lanes.expire": lambda store: store.lanes.expire(NOW, 10),
     "lanes.retract": lambda store: _knowing_limits(store).retract(["resize:a"]),
     "lanes.dissolve": lambda store: store.lanes.dissolve(["resize:a"], ["resize"], 10),
+    "waits.follow": lambda store: store.waits.follow([ObjectId()]),
+    "waits.release": lambda store: store.waits.release([End(job_tag(ObjectId()), True)]),
+    "waits.bring_back": lambda store: store.waits.bring_back(job_tag(ObjectId()), NOW, 10),
 }
 READS: Mapping[str, Call] = {
     "ping": lambda store: store.ping(),
@@ -110,7 +114,9 @@ READS: Mapping[str, Call] = {
     "lanes.parked": lambda store: store.lanes.parked(["resize"], 10),
     "lanes.holding": lambda store: store.lanes.holding([ObjectId()]),
     "lanes.next_ready": lambda store: store.lanes.next_ready(["resize"]),
+    "waits.waited_for": lambda store: store.waits.waited_for("", 10),
+    "waits.followers": lambda store: store.waits.followers(job_tag(ObjectId()), 10),
 }
 VERBS: Mapping[str, Call] = {**WRITES, **READS}
-ELSEWHERE = frozenset({"intake.insert_in"})
+ELSEWHERE = frozenset({"intake.insert_in", "waits.follow_in"})
 """What belongs to the caller's own client."""

@@ -17,7 +17,9 @@ from job_processor.models import JobStatus, Notes, OnFailure, Step
 from job_processor.store.lanes import EVERYWHERE, Bounds, LaneClaim, LimitBook
 from job_processor.store.requests import JobQuery
 from job_processor.store.sqlite import SqliteStore
+from job_processor.store.waits import End, job_tag
 from tests.samples import NOW, SOON, WORKER, claim, end, occurrence, settled, simple
+from tests.store.contract.test_waits import after
 from tests.store.sqlite.recording import Recorder, plan_of
 
 BY_ID = "sqlite_autoindex_job_processor_jobs_1"
@@ -29,6 +31,8 @@ LINE, LANE, SLOTS, PARKED, EXPIRING, OF_LANE = (
     f"job_processor_jobs_{name}"
     for name in ("line", "lane", "slots", "parked", "expiring", "lane_history")
 )
+OPEN_WAITS, WAITS_OF = "job_processor_waits_open", "job_processor_waits_job"
+BY_TAG = "sqlite_autoindex_job_processor_waits_1"
 OPEN_KILLS = "job_processor_signals_open"
 UNIQUE_KEY = "job_processor_jobs_unique_key"
 
@@ -105,7 +109,41 @@ async def look_after_lanes(store: SqliteStore) -> None:
     await store.lanes.dissolve(lanes, ["sync"], 2)
 
 
+async def with_children(store: SqliteStore, count: int = 20) -> ObjectId:
+    """Insert jobs that come after one of them; return its id."""
+    parent = simple("parent", followed=True)
+    await store.intake.insert([parent, *(after(parent) for _ in range(count))])
+    Recorder.statements.clear()
+    return parent.id
+
+
+async def release(store: SqliteStore, *, well: bool) -> None:
+    parent = await with_children(store)
+    assert await store.waits.release([End(job_tag(parent), well, "failed")]) == 20
+
+
+async def bring_back(store: SqliteStore) -> None:
+    tag = job_tag(await with_children(store))
+    await store.waits.release([End(tag, well=False, told="failed")])
+    Recorder.statements.clear()
+    assert len(await store.waits.bring_back(tag, NOW, 100)) == 20
+
+
+async def delete_children(store: SqliteStore) -> None:
+    parent = await with_children(store)
+    children = await store.waits.followers(job_tag(parent), 100)
+    Recorder.statements.clear()
+    await store.history.delete(children)
+
+
 VERBS: dict[str, tuple[Verb, set[str]]] = {
+    "waits.follow": (lambda s: s.waits.follow([ObjectId()]), {BY_ID}),
+    "waits.release": (partial(release, well=True), {OPEN_WAITS, BY_ID, BY_TAG}),
+    "waits.release, failed": (partial(release, well=False), {OPEN_WAITS, BY_ID, BY_TAG}),
+    "waits.waited_for": (lambda s: s.waits.waited_for("", 10), {OPEN_WAITS}),
+    "waits.followers": (lambda s: s.waits.followers("j:", 10), {BY_TAG}),
+    "waits.bring_back": (bring_back, {BY_TAG, BY_ID, WAITS_OF}),
+    "delete what comes after others": (delete_children, {BY_ID, WAITS_OF}),
     "queue.claim": (lambda s: s.queue.claim(claim(2, "resize")), {DUE, BY_ROW}),
     "claim of several names": (
         lambda s: s.queue.claim(claim(2, "resize", "mail", "none")),
@@ -263,7 +301,11 @@ def assert_good(
 ) -> None:
     steps = [step for sql, values in statements for step in plan_of(connection, sql, values)]
     assert {used for step in steps for used in used_by(step)} == wanted
-    walks = [step for step in steps if re.match(r"SCAN (job\b|job_processor_jobs\b)", step)]
+    walks = [
+        step
+        for step in steps
+        if re.match(r"SCAN (job\b|wait\b|job_processor_(jobs|waits)\b)", step)
+    ]
     assert [walk for walk in walks if RUNNING not in walk] == []  # running jobs are few
     sorts = [step for step in steps if "TEMP B-TREE" in step]
     assert not sorts or verb.startswith(("find", "history.")), sorts  # the running ones
@@ -273,7 +315,9 @@ def used_by(step: str) -> list[str]:
     """Return the indexes of ours that a step uses."""
     if "INTEGER PRIMARY KEY" in step:
         return [BY_ROW]
-    return re.findall(r"INDEX ((?:sqlite_autoindex_)?job_processor_(?:jobs|signals)\w*)", step)
+    return re.findall(
+        r"INDEX ((?:sqlite_autoindex_)?job_processor_(?:jobs|signals|waits)\w*)", step
+    )
 
 
 async def test_a_claim_of_nothing_is_one_statement_that_writes_nothing(
