@@ -111,7 +111,7 @@ def plain_tags(job: Job) -> dict[str, Any]:
         fields["after"] = list(job.after)
     if job.on_parent_failure is not None:
         fields["on_parent_failure"] = job.on_parent_failure
-    if job.waiting_for and place_of(job).parked is not None:
+    if job.waiting_for and (place_of(job).parked is not None or job.status is JobStatus.SKIPPED):
         fields["waiting_for"] = list(job.waiting_for)
     if job.followed:
         fields["followed"] = True

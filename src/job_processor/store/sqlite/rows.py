@@ -139,7 +139,7 @@ def encode_tags(job: Job) -> str | None:
 def waits_rows(jobs: Iterable[Job]) -> list[Row]:
     """Return tag, job and whether it waits for that, of all that these jobs come after."""
     return [
-        (tag, job.id.binary, tag in job.waiting_for)
+        (tag, job.id.binary, job.parked is not None and tag in job.waiting_for)
         for job in jobs
         for tag in dict.fromkeys((*job.after, *job.waiting_for))
     ]
