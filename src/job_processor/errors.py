@@ -153,6 +153,15 @@ class JobConflictError(JobProcessorError):
         """Return the error for a job whose unique key another one holds."""
         return cls(f"unique_key: {unique_key!r} of {name!r} is held by the job {holder_id}")
 
+    @classmethod
+    def held_by_another_order(cls, unique_key: str, holder_id: object) -> JobConflictError:
+        """Return the error for a job that comes after others than the one in its place."""
+        return cls(
+            f"unique_key: {unique_key!r} is held by the job {holder_id}, which comes after other "
+            "jobs than `after` says, and would be returned as it is; write "
+            "on_conflict='replace' to have this one in its place, or 'skip', or the same `after`"
+        )
+
 
 class JobStateError(JobProcessorError):
     """A job is not in a state in which this can be done with it; the message tells both."""

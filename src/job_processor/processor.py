@@ -42,6 +42,7 @@ from job_processor.handlers.registry import Registry
 from job_processor.handlers.resources import Lifespan, check_manager, check_resources
 from job_processor.hooks import Host, Integration, Scopes, Stamps
 from job_processor.jobs import actions, intake, pages, pauses
+from job_processor.jobs.after import Parents
 from job_processor.jobs.chunks import OnProgress, Requests
 from job_processor.jobs.collection import Given, parted
 from job_processor.jobs.decorator import Decorator, decorated_cron
@@ -55,6 +56,7 @@ from job_processor.models import (
     JobStatus,
     JobType,
     OnConflict,
+    OnParentFailure,
     Registrations,
     SimpleJob,
     Vitals,
@@ -438,6 +440,8 @@ class JobProcessor:
         on_conflict: OnConflict | None = None,
         unique_for: Duration | None = None,
         limit_key: str | float | None = None,
+        after: Parents = None,
+        on_parent_failure: OnParentFailure | None = None,
         session: Any = None,
     ) -> SimpleJob:
         """Store a job to run at `scheduled_for` (aware datetime, timedelta from now, None: now).
@@ -455,6 +459,11 @@ class JobProcessor:
             beside it; `error`: JobConflictError.
         unique_for: seconds from now during which the key is held, whatever becomes of the job.
         limit_key: the key of its limit, where the payload does not hold it: a text or a number.
+        after: what it comes after: jobs, ids of jobs and cron tasks, groups, at most 100. It starts
+            once all of them have finished, at its own time at the earliest.
+        on_parent_failure: what follows when one of them fails, is killed or skipped. `skip` (the
+            default): this one is skipped as well, and what comes after it in turn; `run`: it runs
+            all the same; `wait`: it waits until that one is retried and finishes.
         session: of a transaction, which then decides whether there is a job: an
             `AsyncClientSession` of the client that the database is of, or a `sqlite3` or
             `aiosqlite` connection to the same file. A conflict in it is an error.
@@ -474,6 +483,8 @@ class JobProcessor:
             on_conflict,
             unique_for,
             limit_key,
+            after,
+            on_parent_failure,
         )
         return await intake.schedule(parts, request, session)
 

@@ -14,13 +14,14 @@ from bson import ObjectId
 from job_processor.errors import InvalidArgumentError
 from job_processor.handlers.limits import Limit
 from job_processor.handlers.rates import Rate
+from job_processor.jobs.after import Parents
 from job_processor.jobs.chunks import Request
 from job_processor.jobs.intake import schedule
 from job_processor.jobs.limits import LimitInfo
 from job_processor.jobs.portal import Portal
 from job_processor.jobs.rates import RateInfo
 from job_processor.jobs.request import JobRequest, Payload, When
-from job_processor.models import Job, OnConflict, SimpleJob
+from job_processor.models import Job, OnConflict, OnParentFailure, SimpleJob
 from job_processor.parts import ready_parts_of
 from job_processor.processor import JobProcessor
 from job_processor.settings import LANES_SHOWN, Duration
@@ -65,6 +66,8 @@ class JobClient:
         on_conflict: OnConflict | None = None,
         unique_for: Duration | None = None,
         limit_key: str | float | None = None,
+        after: Parents = None,
+        on_parent_failure: OnParentFailure | None = None,
     ) -> SimpleJob:
         """Store a job, as `JobProcessor.schedule_job` does; return it as it is in the database."""
         request = JobRequest(
@@ -77,6 +80,8 @@ class JobClient:
             on_conflict,
             unique_for,
             limit_key,
+            after,
+            on_parent_failure,
         )
         return self._call(lambda processor: schedule(ready_parts_of(processor), request))
 

@@ -22,10 +22,11 @@ from typing import (
 from bson import ObjectId
 
 from job_processor.errors import InvalidArgumentError
+from job_processor.jobs.after import Parents
 from job_processor.jobs.chunks import OnProgress, Requests
 from job_processor.jobs.intake import schedule
 from job_processor.jobs.request import JobRequest, When
-from job_processor.models import OnConflict, SimpleJob, TypedJob
+from job_processor.models import OnConflict, OnParentFailure, SimpleJob, TypedJob
 from job_processor.parts import ready_parts_of
 from job_processor.settings import Duration
 
@@ -55,6 +56,8 @@ class ScheduleOptions(TypedDict, total=False):
     on_conflict: OnConflict | None
     unique_for: Duration | None
     limit_key: str | float | None
+    after: Parents
+    on_parent_failure: OnParentFailure | None
     session: Any
 
 
@@ -98,7 +101,8 @@ class JobHandle(Generic[P, R_co]):
         """Return this job with options for what is scheduled by it: `send.options(priority=3)`.
 
         They are those of `schedule_job`: scheduled_for, priority, expires_at, unique_key,
-        on_conflict, unique_for, limit_key, session. Raises InvalidArgumentError for others.
+        on_conflict, unique_for, limit_key, after, on_parent_failure, session. Raises
+        InvalidArgumentError for others.
         """
         for name in options:
             if name not in ScheduleOptions.__annotations__:
@@ -241,6 +245,8 @@ class PayloadHandle(JobHandle[..., R_co], Generic[T, R_co]):
         on_conflict: OnConflict | None = None,
         unique_for: Duration | None = None,
         limit_key: str | float | None = None,
+        after: Parents = None,
+        on_parent_failure: OnParentFailure | None = None,
         session: Any = None,
     ) -> TypedJob[R_co]:
         """Do as `schedule_job` does, with a payload of the class that the handler names."""
@@ -255,6 +261,8 @@ class PayloadHandle(JobHandle[..., R_co], Generic[T, R_co]):
             on_conflict,
             unique_for,
             limit_key,
+            after,
+            on_parent_failure,
         )
         if self._options:
             request = self._with_options(request)
@@ -287,6 +295,8 @@ class PlainJobHandle(PayloadHandle[Payload, R_co], Generic[R_co]):
         on_conflict: OnConflict | None = None,
         unique_for: Duration | None = None,
         limit_key: str | float | None = None,
+        after: Parents = None,
+        on_parent_failure: OnParentFailure | None = None,
         session: Any = None,
     ) -> TypedJob[R_co]:
         """Do as `schedule_job` does."""
@@ -299,6 +309,8 @@ class PlainJobHandle(PayloadHandle[Payload, R_co], Generic[R_co]):
             on_conflict=on_conflict,
             unique_for=unique_for,
             limit_key=limit_key,
+            after=after,
+            on_parent_failure=on_parent_failure,
             session=session,
         )
 

@@ -20,6 +20,7 @@ from job_processor.errors import (
     StoreError,
     StoreRefusedError,
 )
+from job_processor.jobs.after import attach, look_again
 from job_processor.jobs.chunks import Bulk, Chunk, OnProgress, Requests
 from job_processor.jobs.request import JobRequest, make_job
 from job_processor.models import SETTLED, Job, JobStatus, OnConflict, SimpleJob, SkipReason
@@ -40,12 +41,16 @@ async def put(
     parts: Parts, job: SimpleJob, on_conflict: OnConflict | None, session: Any = None
 ) -> SimpleJob:
     """Store a job that `new_job` has made, which may be a while ago, as `schedule` does."""
+    if job.after:
+        (job,) = await attach(parts, [job], session)
     if session is not None:
         await _insert_in(parts, session, [job], [on_conflict])
         stored: Job = job
     else:
         rules = {} if job.unique_key is None else {job.id: on_conflict or "return"}
         (stored,) = await insert_or_skip(parts.store, [job], parts.clock, rules)
+        if job.after:
+            await look_again(parts, [job])
     if parts.events.listeners.all and stored.id == job.id:
         parts.events.tell_stored([stored])
     if parts.onlooker is not None:
@@ -76,7 +81,11 @@ def new_job(parts: Parts, request: JobRequest) -> SimpleJob:
 
 
 async def _store_and_look(parts: Parts, session: Any, chunk: Chunk) -> list[SimpleJob]:
+    if any(job.after for job in chunk.jobs):
+        chunk = replace(chunk, jobs=await attach(parts, chunk.jobs, session))
     stored = await _store_chunk(parts, session, chunk)
+    if session is None:
+        await look_again(parts, chunk.jobs)
     if parts.onlooker is not None:
         await parts.onlooker.scheduled(parts, {job.name for job in chunk.jobs})
     return stored
@@ -253,6 +262,8 @@ async def _meet(
     if rule == "skip":
         return as_skipped(job, holder, clock, told=f"unique_key {job.unique_key!r} is held")
     if rule == "return" or holder.status in SETTLED:
+        if job.after and set(job.after) != set(holder.after):
+            raise JobConflictError.held_by_another_order(job.unique_key or "", holder.id)
         return holder
     if holder.status is JobStatus.PENDING:
         return await store.intake.replace(holder, job) or job

@@ -13,7 +13,8 @@ from job_processor.clock import truncate
 from job_processor.errors import InvalidArgumentError, Unshown
 from job_processor.handlers.definitions import JobDef
 from job_processor.handlers.payloads import TypedPayload
-from job_processor.models import JobStatus, OnConflict, SimpleJob, make
+from job_processor.jobs.after import Parents, waiting
+from job_processor.models import JobStatus, OnConflict, OnParentFailure, SimpleJob, make
 from job_processor.parts import Parts
 from job_processor.settings import Duration, check_name, duration
 
@@ -35,6 +36,8 @@ class JobRequest:
     on_conflict: OnConflict | None = None
     unique_for: Duration | None = None
     limit_key: str | float | None = None
+    after: Parents = None
+    on_parent_failure: OnParentFailure | None = None
 
 
 ShortRequest: TypeAlias = str | tuple[str] | tuple[str, Payload] | tuple[str, Payload, When]
@@ -86,9 +89,12 @@ def make_job(parts: Parts, request: JobRequest) -> SimpleJob:
         if request.unique_for is not None:
             _check_history(duration("unique_for", request.unique_for), parts.history_days)
         options["unique_key"] = request.unique_key
+    job = _job(request, definition, now, moment, **options)
     if definition.limited is not None or request.limit_key is not None:
-        return _in_lane(request, definition, _job(request, definition, now, moment, **options))
-    return _job(request, definition, now, moment, **options)
+        job = _in_lane(request, definition, job)
+    if request.after is None and request.on_parent_failure is None:
+        return job
+    return waiting(job, request.after, request.on_parent_failure)
 
 
 def _in_lane(request: JobRequest, definition: JobDef, job: SimpleJob) -> SimpleJob:

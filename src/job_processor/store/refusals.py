@@ -14,6 +14,7 @@ from job_processor.models import SimpleJob
 
 _FIELDS = {
     "limit": "lane, slots",
+    "after": "after, waiting_for",
     "retry": "attempt, attempts",
     "context": "notes, state, steps",
     "step": "steps",
@@ -47,6 +48,8 @@ def kept_beside_node(job: SimpleJob) -> SimpleJob:
         refuse("expires_at", job.expires_at, "expires_at")
     if job.lane is not None:
         refuse("limit", job.lane, "limit")
+    if job.after:
+        refuse("after", [*map(str, job.parents)] or list(job.after), "after")
     if job.unique_key is not None:
         refuse("unique_key", job.unique_key, "unique_key")
     return job if job.traceparent is None else replace(job, traceparent=None)

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from job_processor import StoreSetupError
-from job_processor.models import Step
+from job_processor.models import JobStatus, Step
 from job_processor.store.rates import Pace
 from job_processor.store.sqlite import SqliteStore, schema
 from tests.samples import NOW, claim, simple
+from tests.store.contract.test_waits import after
 
 STEP = ("ALTER TABLE {tables.jobs} ADD COLUMN mood TEXT DEFAULT 'good'",)
 
@@ -52,8 +53,18 @@ def come_to_next_version(monkeypatch: pytest.MonkeyPatch, *statements: str) -> N
     monkeypatch.setitem(schema._MIGRATIONS, PRESENT + 1, statements)
 
 
+def take_waits_away(path: Path) -> None:
+    """Make a file what it was before a job could come after others."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE job_processor_waits")
+        for column in ("waiting_for", "followed"):
+            connection.execute(f"ALTER TABLE job_processor_jobs DROP COLUMN {column}")
+    set_version(path, 4)
+
+
 def take_limits_away(path: Path) -> None:
     """Make a file what it was before there were limits: version 3."""
+    take_waits_away(path)
     with closing(sqlite3.connect(path)) as connection:
         for index in ("slots", "line", "lane", "parked", "expiring", "lane_history"):
             connection.execute(f"DROP INDEX job_processor_jobs_{index}")
@@ -180,5 +191,25 @@ async def test_a_file_without_limits_gets_them(path: Path) -> None:
     in_lane = simple(lane="resize:a")
     assert await again.intake.insert([in_lane]) == []
     assert await again.history.get(in_lane.id) == in_lane
+    await again.close()
+    assert version(path) == PRESENT
+
+
+async def test_a_file_without_waits_gets_them(path: Path) -> None:
+    """What was made before a job could come after others keeps its jobs, which may be followed."""
+    store = SqliteStore(path)
+    await store.setup()
+    ours = simple()
+    await store.intake.insert([ours])
+    await store.close()
+    take_waits_away(path)
+    again = SqliteStore(path)
+    await again.setup()
+    child = after(ours)
+    assert await again.intake.insert([child]) == []
+    assert await again.waits.follow([ours.id]) == {ours.id: JobStatus.PENDING}
+    assert await again.history.get(ours.id) == replace(ours, followed=True)
+    await again.kills.kill_waiting(ours.id, NOW)
+    assert (await again.history.states_of([child.id]))[child.id].status is JobStatus.SKIPPED
     await again.close()
     assert version(path) == PRESENT
