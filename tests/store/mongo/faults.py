@@ -30,7 +30,7 @@ class Faults:
         await self._arm(command, {"errorCode": code, **slowly}, times, app)
 
     async def miss_write_concern(
-        self, command: str, *, code: int = 64, times: int = 1, app: str | None = None
+        self, command: str, *, code: int = 64, times: int | None = 1, app: str | None = None
     ) -> None:
         """Execute a command, but answer that its write concern was not met, and why."""
         error = {"code": code, "errmsg": "waiting for replication timed out"}
