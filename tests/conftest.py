@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import secrets
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -30,6 +33,41 @@ DICTIONARIES = pytest.param("dictionaries", marks=pytest.mark.dictionaries)
 
 _SLOW_ONES_END = 0.8
 """The part of a run at whose end the last slow test begins."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without a look for garbage, and look at nothing later that lives to the end.
+
+    Some hundred thousand objects stand for the tests and the modules: a look at them all, every few
+    seconds, would take a tenth of the run.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Let what a process of a parallel run tells of a test travel, whatever the test has logged.
+
+    A lone surrogate, which UTF-8 cannot hold, would end the whole run.
+    """
+    return _encodable((yield))
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_encodable, value))
+    return value
 
 
 @pytest.hookimpl(trylast=True)
@@ -70,6 +108,19 @@ def pauses_of_tests() -> Iterator[None]:
         patch.setattr(scheduler, "SCHEDULER_INTERVAL", 3600.0)
         patch.setattr(tasks, "RETRY_DELAY_MIN", 0.01)
         yield
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """What a command configures of logging ends with the test that runs it in this process."""
+    loggers = [logging.getLogger(), logging.getLogger("job_processor")]
+    before = [(logger, logger.level, [*logger.handlers]) for logger in loggers]
+    yield
+    for logger, level, handlers in before:
+        if logger.level != level:
+            logger.setLevel(level)
+        for handler in set(logger.handlers).difference(handlers):
+            logger.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

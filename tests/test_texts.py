@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -99,11 +100,14 @@ def test_what_a_definition_names_is_refused(make: Callable[[], Any]) -> None:
 
 
 async def test_what_a_host_and_a_dashboard_say(
-    processors: Processors, monkeypatch: pytest.MonkeyPatch
+    processors: Processors, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The name of a machine and the notes of the audit are kept, with a replacement."""
+    """The name of a machine and the notes of the audit are kept and told, with a replacement."""
+    caplog.set_level(logging.INFO, "job_processor")
     monkeypatch.setattr(socket, "gethostname", lambda: f"host-{ODD}")
     processor, _ = await processors.start()
+    assert f"as host-caf?:{os.getpid()}" in caplog.text
+    caplog.text.encode()
     (worker,) = (await processor.get_registrations()).workers
     assert worker.hostname == "host-caf?"
     await processor.add_audit(ODD, ODD, ODD)

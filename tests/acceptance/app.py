@@ -13,6 +13,7 @@ and ACCEPTANCE_OPTIONS: JSON, options of JobProcessor and these:
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import itertools
 import json
 import os
@@ -37,6 +38,7 @@ from job_processor import (
     SimpleJob,
 )
 from job_processor.crons.scheduler import Scheduler
+from job_processor.worker import loop_watch
 from tests.desks import at
 from tests.insides import store_of
 
@@ -125,16 +127,13 @@ def thread(job: SimpleJob) -> str:
 
 
 def locks(job: SimpleJob) -> str:
-    """Hold Python's lock in one call, for about `seconds` of the processor; not in a second run."""
+    """Hold Python's lock in one call, until a byte is in the pipe `held`; not in a second run."""
     note("start", job)
     if not job.crashes:
-        count, took = 1 << 16, 0.0
-        while took < 0.05:  # learn how long it takes here
-            count *= 2
-            began = time.process_time()
-            sum(range(count))
-            took = time.process_time() - began
-        sum(range(int(count / took * float((job.payload or {})["seconds"]))))
+        loop_watch._WORKED = 0.0  # it computes nothing: that it waits tells nobody from a stop
+        pipe = os.open((job.payload or {})["held"], os.O_RDWR)
+        ctypes.PyDLL(None).read(pipe, ctypes.create_string_buffer(1), 1)
+        os.close(pipe)
     note("end", job)
     return "computed"
 

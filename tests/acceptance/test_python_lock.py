@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,16 +18,18 @@ pytestmark = pytest.mark.timeout(300)
 
 
 async def test_a_handler_that_holds_pythons_lock(
-    make_site: Callable[..., Any], db_url: str
+    make_site: Callable[..., Any], db_url: str, tmp_path: Path
 ) -> None:
     """Its run is taken up by another one, one end is written, and both workers go on."""
     site: Site = await make_site(db_url, concurrency=1)
     for _ in range(2):
         site.start_worker()
     await site.until_workers(2)
-    await asyncio.sleep(2.0)  # from then on a rescuer trusts its own heartbeats
-    (job,) = await site.processor.schedule_jobs([("locks", {"seconds": 4.5})])
-    (first,) = await site.until_started(1)
+    pipe = tmp_path / "held"
+    os.mkfifo(pipe)
+    (job,) = await site.processor.schedule_jobs([("locks", {"held": str(pipe)})])
+    first, _ = await site.until_started(2)
+    pipe.write_bytes(b"x")
     (done,) = await site.settled([job])
     spans = site.spans()[str(job.id)]
     assert spans[0].pid == first["pid"]

@@ -13,6 +13,7 @@ from job_processor.errors import InvalidArgumentError
 from job_processor.handlers.definitions import CronDef, Definition
 from job_processor.parts import Parts
 from job_processor.schedule import next_occurrence
+from job_processor.texts import storable
 from job_processor.version import version
 
 _NAMES = 20  # told of one tag
@@ -24,9 +25,10 @@ def lines(parts: Parts, worker_id: object) -> Iterator[str]:
     """Return who the worker is and where it works, then its jobs by tag, then its crons."""
     settings, registry = parts.settings, parts.registry
     tags = "all tags" if settings.worker_tags is None else f"tags {_some(settings.worker_tags)}"
+    host = storable(socket.gethostname())
     yield (
         f"worker started {worker_id}: working on {parts.store.address} "
-        f"as {socket.gethostname()}:{os.getpid()}, {settings.concurrency} at a time, {tags}, "
+        f"as {host}:{os.getpid()}, {settings.concurrency} at a time, {tags}, "
         f"service {settings.service!r}, job-processor {version()}, "
         f"Python {platform.python_version()}"
     )
