@@ -64,6 +64,11 @@ class Limit:
         """What follows when a job of its lanes fails; None: they have no order."""
         return (self.on_failure or "continue") if self.ordered else None
 
+    @property
+    def key_name(self) -> str | None:
+        """What its key is called: the field, or the name of the function; None without a key."""
+        return None if self.key is None else _called(self.key)
+
     def lane_of(
         self, name: str, payload: Mapping[str, Any] | None, limit_key: object = None
     ) -> Lane | None:
@@ -155,6 +160,9 @@ def _field(payload: Mapping[str, Any], path: str) -> object:
     return value
 
 
+def _called(key: object) -> str:
+    return key if isinstance(key, str) else getattr(key, "__name__", "function")
+
+
 def _of(name: str, key: object) -> str:
-    called = key if isinstance(key, str) else getattr(key, "__name__", "function")
-    return f"limit key {called!r} of {name!r}"
+    return f"limit key {_called(key)!r} of {name!r}"

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from job_processor.as_json import job_json
 from job_processor.errors import InvalidArgumentError
 from job_processor.handlers.lanes import group_of, lane_name
 from job_processor.handlers.limits import Limit, as_limit
@@ -55,6 +56,22 @@ class LimitInfo:
             self.defined is None or self.amount != self.defined.amount
         )
 
+    def as_json(self) -> dict[str, Any]:
+        """Return it in plain JSON values."""
+        limit = self.defined
+        return {
+            "name": self.name,
+            "names": list(self.names),
+            "amount": self.amount,
+            "defined": None if limit is None else limit.amount,
+            "key": None if limit is None else limit.key_name,
+            "ordered": limit is not None and limit.ordered,
+            "on_failure": None if limit is None else limit.order,
+            "per": None if limit is None else limit.per,
+            "lanes": [lane.as_json() for lane in self.lanes],
+            "more": self.more,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class LaneJobs:
@@ -68,6 +85,15 @@ class LaneJobs:
     or stop the lane."""
     next: tuple[Job, ...]
     """The jobs that are to have one, in their order."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it in plain JSON values."""
+        return {
+            **self.info.as_json(),
+            "amount": self.amount,
+            "holding_jobs": [job_json(job) for job in self.holding],
+            "next_jobs": [job_json(job) for job in self.next],
+        }
 
 
 async def set_limit(parts: Parts, name: str, limit: Limit | int | None) -> None:

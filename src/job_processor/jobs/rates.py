@@ -57,6 +57,20 @@ class RateInfo:
         """True where `set_rate` has changed it."""
         return self.rate != self.defined
 
+    def as_json(self) -> dict[str, Any]:
+        """Return it in plain JSON values; times in seconds."""
+        return {
+            "name": self.name,
+            "names": list(self.names),
+            "amount": self.rate.amount,
+            "per": self.rate.seconds,
+            "burst": self.rate.burst,
+            "defined": None if self.defined is None else str(self.defined),
+            "next_start": round(self.next_start, 3),
+            "held_for": round(self.held_for, 3),
+            "waiting": self.waiting,
+        }
+
 
 def lane_of(group: str) -> str:
     """Return the lane of a group in the database."""

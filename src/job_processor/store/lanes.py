@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bson import ObjectId
 
@@ -169,6 +169,25 @@ class LaneInfo:
     def waiting(self) -> int:
         """All that is in it and does not run."""
         return self.in_line + self.parked
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it in plain JSON values."""
+        following = self.next
+        return {
+            "lane": self.lane,
+            "key": self.key,
+            "running": self.running,
+            "in_line": self.in_line,
+            "parked": self.parked,
+            "next": None
+            if following is None
+            else {
+                "_id": str(following.id),
+                "name": following.name,
+                "due": following.due.isoformat(timespec="milliseconds"),
+            },
+            "stopped_by": None if self.stopped_by is None else str(self.stopped_by),
+        }
 
     @property
     def is_empty(self) -> bool:

@@ -42,6 +42,7 @@ def test_rates_are_listed(cli: Cli, db: str) -> None:
         "defined": None,
         "next_start": 0,
         "held_for": 0,
+        "waiting": 0,
     }
     assert 3500 < found["next_start"] <= 3600
 

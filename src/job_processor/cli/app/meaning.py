@@ -54,6 +54,16 @@ async def stranger(processor: JobProcessor, name: str | None, tag: str | None) -
     return None if tag in known else told + _known(tag, known)
 
 
+def check_known(what: str, name: str, known: Collection[str]) -> None:
+    """Refuse a name that nothing of a kind has, as far as can be told; raises UsageError."""
+    if name not in known:
+        raise UsageError(
+            f"NAME: no {what} of {plain(name)!r} is in use or defined"
+            f"{_known(name, known) or ' (there are: none)'}; --app APP knows those of an "
+            "application, and --force does it all the same"
+        )
+
+
 def agreed(told: str, action: str) -> bool:
     """Ask whether it is meant all the same; raise UsageError where nobody is there to ask."""
     answer = read_yes(f"{told}. {action} it all the same?")

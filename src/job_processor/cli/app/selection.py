@@ -56,6 +56,10 @@ Payload = Annotated[
     str | None,
     typer.Option(metavar="PATH=VALUE", help="Only with this value in the payload: user.id=7."),
 ]
+Lane = Annotated[
+    str | None,
+    typer.Option(metavar="LANE", help="Only of this lane, such as sync:tenant-42: see limits."),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class Selection:
     worker: str | None = None
     error: str | None = None
     payload: str | None = None
+    lane: str | None = None
 
     def arguments(self) -> dict[str, Any]:
         """Return what `find_jobs` takes, nothing for what was not asked.
@@ -95,6 +100,7 @@ class Selection:
             "worker": self.worker,
             "error": None if self.error is None else read_text("--error", self.error),
             "payload": None if self.payload is None else _field(self.payload),
+            "lane": None if self.lane is None else read_text("--lane", self.lane),
         }
         return {name: value for name, value in found.items() if value is not None}
 

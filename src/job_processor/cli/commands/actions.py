@@ -17,6 +17,7 @@ from job_processor.cli.app.output import amount, plain, print_json, say
 from job_processor.cli.app.reading import read_id, read_yes
 from job_processor.cli.app.selection import (
     Error,
+    Lane,
     Name,
     OfTag,
     Payload,
@@ -78,6 +79,7 @@ def command(action: Action) -> Callable[..., None]:
         worker: Worker = None,
         error: Error = None,
         payload: Payload = None,
+        lane: Lane = None,
         yes: Yes = False,
         dry_run: DryRun = False,
         from_beginning: FromBeginning = False,
@@ -86,7 +88,7 @@ def command(action: Action) -> Callable[..., None]:
         if from_beginning and action != "retry":
             raise UsageError("--from-beginning: only `jobs retry` takes it")
         place = Place(db, prefix, app)
-        selection = Selection(name, status, type, tag, since, until, worker, error, payload)
+        selection = Selection(name, status, type, tag, since, until, worker, error, payload, lane)
         for each in ids or ():
             read_id("ID", each)
         if ids and len(ids) == 1 and selection == Selection() and not dry_run:

@@ -14,6 +14,7 @@ from job_processor.cli.app.output import console, print_json, say
 from job_processor.cli.app.reading import read_id, read_limit
 from job_processor.cli.app.selection import (
     Error,
+    Lane,
     Name,
     OfTag,
     Payload,
@@ -56,6 +57,7 @@ def _jobs(
     worker: Worker = None,
     error: Error = None,
     payload: Payload = None,
+    lane: Lane = None,
     limit: Limit = "50",
     after: After = None,
     reveal: Reveal = False,
@@ -66,7 +68,7 @@ def _jobs(
     Without a command: jobs and cron tasks, the newest first.
     """
     if lists(context):
-        selection = Selection(name, status, type, tag, since, until, worker, error, payload)
+        selection = Selection(name, status, type, tag, since, until, worker, error, payload, lane)
         _list(Place(db, prefix, app), selection, limit, after, reveal=reveal, as_json=json)
 
 
@@ -84,13 +86,14 @@ def _list_jobs(
     worker: Worker = None,
     error: Error = None,
     payload: Payload = None,
+    lane: Lane = None,
     limit: Limit = "50",
     after: After = None,
     reveal: Reveal = False,
     json: Json = False,
 ) -> None:
     """List jobs and cron tasks, the newest first."""
-    selection = Selection(name, status, type, tag, since, until, worker, error, payload)
+    selection = Selection(name, status, type, tag, since, until, worker, error, payload, lane)
     _list(Place(db, prefix, app), selection, limit, after, reveal=reveal, as_json=json)
 
 

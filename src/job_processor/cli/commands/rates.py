@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +9,8 @@ import typer
 
 from job_processor.cli.app.asking import Place, ask
 from job_processor.cli.app.auditing import audited
-from job_processor.cli.app.failing import UsageError
 from job_processor.cli.app.groups import lists
+from job_processor.cli.app.meaning import check_known
 from job_processor.cli.app.options import AppOption, Db, Json, Prefix
 from job_processor.cli.app.output import console, plain, print_json, say
 from job_processor.cli.app.reading import read_number, read_text
@@ -176,7 +175,7 @@ def _change(
 
     async def call(processor: JobProcessor) -> list[RateInfo]:
         if not force:
-            _check_known(name, [each.name for each in await processor.rates()])
+            check_known("rate", name, [each.name for each in await processor.rates()])
         async with audited(processor, "rate", f"{name}: {done}"):
             await change(processor)
         return await processor.rates()
@@ -187,16 +186,3 @@ def _change(
         print_json(rates_json(each for each in found if each.name == name))
     else:
         say(f"The rate of {plain(name)!r} is {done}; workers see it within a second.")
-
-
-def _check_known(name: str, known: list[str]) -> None:
-    """Refuse a name that has no rate as far as can be told; raises UsageError."""
-    if name in known:
-        return
-    near = difflib.get_close_matches(name, known, n=1)
-    there = ", ".join(plain(each) for each in known[:8]) or "none"
-    meant = f"did you mean {plain(near[0])!r}?" if near else f"there are: {there}"
-    raise UsageError(
-        f"NAME: no rate of {plain(name)!r} is in use or defined ({meant}); --app APP knows those "
-        "of an application, and --force sets or holds it all the same"
-    )

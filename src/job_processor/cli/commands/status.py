@@ -47,11 +47,13 @@ def _report(address: str, status: dict[str, Any], paused: Pauses) -> RenderableT
     workers, queue, jobs, crons = (status[key] for key in ("workers", "queue", "jobs", "crons"))
     summary = f"{tables.workers_text(workers)}, {amount(len(queue), 'job', STATUS_LIMIT)} due"
     counts = ((group["name"], group["counts"]) for group in jobs)
+    parked = {group["name"]: group["parked"] for group in jobs if group["parked"]}
+    nothing = Text("There are no jobs yet.", style="dim")
     return tables.stacked(
         Text.assemble((address, "bold"), "  ", summary),
         Text(f"Paused: {paused_text(paused)}", style="yellow") if paused else None,
         tables.workers_table(workers, now) if workers else None,
-        tables.counts_table(counts) if jobs else Text("There are no jobs yet.", style="dim"),
+        tables.counts_table(counts, parked=parked) if jobs else nothing,
         tables.crons_table(crons, now, "Crons") if crons else None,
         tables.jobs_table(queue[:_QUEUE_ROWS], now, "Due first") if queue else None,
     )

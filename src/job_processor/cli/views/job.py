@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from job_processor.errors import JobNotFoundError
 from job_processor.models import Job, SimpleJob
 from job_processor.processor import JobProcessor
 from job_processor.redaction import REDACTED, Redaction, without
+from job_processor.store.lanes import stops
 from job_processor.texts import harmless
 
 BAR_WIDTH = 40
@@ -134,7 +136,7 @@ def _fields(job: Job) -> Table:
         made.add_row("took", took)
     if job.total_ms is not None and job.started_at is not None:
         made.add_row("total", f"{tables.milliseconds(job.total_ms)}, waits included")
-    for label, told in _workers(job, now):
+    for label, told in (*_workers(job, now), *_lane(job)):
         made.add_row(label, told)
     if job.priority:
         made.add_row("priority", str(job.priority))
@@ -146,6 +148,17 @@ def _fields(job: Job) -> Table:
         told = f"failed after {took}{where}, {relative(attempt.ended_at, now)}"
         made.add_row(f"attempt {attempt.number}", Text(told, style="dim"))
     return made
+
+
+def _lane(job: Job) -> Iterator[tuple[str, str]]:
+    """Return what a job shares a limit with, and what it waits for there."""
+    if job.lane is not None:
+        yield "lane", plain(job.lane)
+    if job.waits_for is not None:
+        look = f"; see job-processor limits show {shlex.quote(plain(job.lane))}" if job.lane else ""
+        yield "waits for", f"{plain(job.waits_for)}{look}"
+    if stops(job):
+        yield "stops", "its lane: nothing there starts until this job is retried or deleted"
 
 
 def _steps(job: Job) -> Table:

@@ -16,31 +16,25 @@ from job_processor.jobs.rates import RateInfo
 
 def rates_table(rates: Iterable[RateInfo]) -> Table:
     """Return rates, one a row: how many may start, at once, and when the next one may."""
-    made = table("name", "rate", "at once", "next start", "detail", numbers=("at once",))
+    columns = ("name", "rate", "at once", "next start", "waiting", "detail")
+    made = table(*columns, numbers=("at once", "waiting"))
     for each in rates:
         rate = Text(str(each.rate), style="bold" if each.is_changed else "")
         detail = ", ".join(map(plain, each.names)) if each.names != (each.name,) else ""
         made.add_row(
-            name_text(each.name), rate, str(each.rate.burst), _next_start(each), _told(each, detail)
+            name_text(each.name),
+            rate,
+            str(each.rate.burst),
+            _next_start(each),
+            str(each.waiting) if each.names else "",
+            _told(each, detail),
         )
     return made
 
 
 def rates_json(rates: Iterable[RateInfo]) -> list[dict[str, Any]]:
     """Return rates in plain JSON values; times in seconds."""
-    return [
-        {
-            "name": each.name,
-            "names": list(each.names),
-            "amount": each.rate.amount,
-            "per": each.rate.seconds,
-            "burst": each.rate.burst,
-            "defined": None if each.defined is None else str(each.defined),
-            "next_start": round(each.next_start, 3),
-            "held_for": round(each.held_for, 3),
-        }
-        for each in rates
-    ]
+    return [each.as_json() for each in rates]
 
 
 def _next_start(rate: RateInfo) -> Text:

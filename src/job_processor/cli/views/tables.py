@@ -96,12 +96,22 @@ def fields_table(rows: Mapping[str, str]) -> Table:
 
 
 def counts_table(
-    groups: Iterable[tuple[str, Mapping[str, int]]], *, title: str | None = "Jobs"
+    groups: Iterable[tuple[str, Mapping[str, int]]],
+    *,
+    title: str | None = "Jobs",
+    parked: Mapping[str, int] | None = None,
 ) -> Table:
-    """Return one row a name, one column a status."""
-    made = table("name", *STYLES, title=title, numbers=STYLES)
+    """Return one row a name, one column a status.
+
+    parked: of the pending ones those that nobody can start now; a column where there are any.
+    """
+    columns = list(STYLES)
+    if parked:
+        columns.insert(1, "parked")
+    made = table("name", *columns, title=title, numbers=columns)
     for name, counts in groups:
-        made.add_row(name_text(name), *(count_text(status, counts) for status in STYLES))
+        cells = {**counts, "parked": (parked or {}).get(name, 0)}
+        made.add_row(name_text(name), *(count_text(each, cells) for each in columns))
     return made
 
 
@@ -110,7 +120,7 @@ def count_text(status: str, counts: Mapping[str, int]) -> Text:
     count = counts.get(status, 0)
     if not count:
         return Text("-", style="dim")
-    return Text(f"{count}+" if count >= COUNT_CAP else str(count), style=STYLES[status])
+    return Text(f"{count}+" if count >= COUNT_CAP else str(count), style=STYLES.get(status, "dim"))
 
 
 def jobs_table(
@@ -275,6 +285,8 @@ _SHORT_FOR = ("{…}", "[…]", REDACTED)
 def detail(job: Mapping[str, Any]) -> Text:
     """Return the error, the reason or the result of a job, shortened."""
     output = job["output"]
+    if "waits_for" in job:
+        return Text(shorten(f"waits for {plain(job['waits_for'])}", _DETAIL), style="dim")
     if output is None:
         return Text("")
     skip = output.get("skip_metadata")
