@@ -629,7 +629,10 @@ class Lanes(Desk, ABC):
 
         As many as are free in each of the lanes; returns how many. A lane whose limit nobody knows
         here is left to the sweep, as it is when this fails: the write that freed the slot holds.
+        Of a lane without a key nobody is parked: who stands in line is for the next claim.
         """
+        if not all(map(has_key, lanes)):
+            self._tell(Hint.FREED, None)
         keyed = [lane for lane in lanes if has_key(lane) and self.book.amount(lane) is not None]
         if not keyed:
             return 0

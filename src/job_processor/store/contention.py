@@ -47,6 +47,10 @@ GROWTH = 0.1
 OVERDUE_PAUSE = 0.05
 """Seconds after a claim in vain of what is due, since others have it; doubled each time."""
 
+FREED_PAUSE = 0.2
+"""Seconds at most from the end of somebody else's run to a look for the slot that it had: whoever
+ended it looks at once, and mostly takes it."""
+
 EARLY = 0.1
 """Seconds; an answer without changes that comes sooner was not held by the server."""
 
@@ -110,6 +114,10 @@ class Contention:
         if not self.eager_polling:
             return interval
         return min(interval, max(SHORTEST, (idle - EAGER) * GROWTH) * questions)
+
+    def after_freed(self) -> float:
+        """Return the seconds until a look for a slot that another process may have freed."""
+        return random.uniform(0.5, 1.0) * FREED_PAUSE if self.patience else 0.0
 
     def after_vain(self, pause: float, interval: float) -> float:
         """Return the next pause after a claim in vain of what is due."""

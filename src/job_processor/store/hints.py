@@ -24,6 +24,8 @@ class Hint(Flag):
     """A kill request may have arrived."""
     SETTLED = auto()
     """A job may have been settled."""
+    FREED = auto()
+    """This process has freed a slot of a lane without a key, which nobody is handed."""
     SETTINGS = auto()
     """A setting may have changed."""
     NODE = auto()

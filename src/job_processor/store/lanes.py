@@ -91,7 +91,7 @@ class Taken:
 
     jobs: list[Job]
     blocked: bool
-    """True where more is due that waits for a slot: of any end of a run it is worth a look."""
+    """True where more stands in line for a slot of a lane without a key, which nobody is handed."""
 
 
 async def _nothing_set() -> Mapping[str, int]:

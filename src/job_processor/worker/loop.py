@@ -26,6 +26,7 @@ from job_processor.store.requests import Claim
 from job_processor.tasks import Trouble, set_within
 from job_processor.worker.asks import Ask, Asks
 from job_processor.worker.engine import Engine
+from job_processor.worker.freed_slots import FreedSlots
 from job_processor.worker.outcomes import give_back, is_expired, killed_unbegun
 from job_processor.worker.pauses import PauseWatch
 from job_processor.worker.rates import Batch, Rates, RateWatch, used_up
@@ -44,6 +45,7 @@ class ClaimLoop:
         pauses.on_changed(self._on_names_changed)
         rates.on_changed(self._on_names_changed)
         self._asks = Asks(engine)
+        self._freed = FreedSlots(self._on_names_changed)
         self._reconciler = reconciler
         self._stop = AbortController().signal
         self._wake = asyncio.Event()
@@ -64,8 +66,8 @@ class ClaimLoop:
         self._next_due: datetime | None = None
         self._last_work = -inf
         """When a job was claimed last, by the monotonic clock."""
-        self._blocked = False
-        """True when the last turn left something due that waits for another run to end."""
+        self._is_full = False
+        """True when the last turn left names out of which this worker runs as many as it may."""
         self._apart: set[ObjectId] = set()
         """Jobs that crashed before, and wait until the one that runs here has ended: from then on
         such run one at a time, so that it is known which one takes the worker down."""
@@ -96,7 +98,7 @@ class ClaimLoop:
                     await self._until_stopped(trouble.meet(error))
                     continue
                 trouble.end()
-                self._wants_slots = burst or not exhausted or self._blocked
+                self._wants_slots = burst or not exhausted or self._is_full
                 if burst and exhausted and idle and await self._is_done():
                     return
                 await self._wait(exhausted)
@@ -104,6 +106,7 @@ class ClaimLoop:
             forget_hints()
             forget_slots()
             forget_stop()
+            self._freed.stop()
 
     async def _until_stopped(self, seconds: float) -> None:
         """Pause for so many seconds, unless this is told to stop."""
@@ -131,9 +134,8 @@ class ClaimLoop:
             one_first = ON.one_first and self._engine.store.abilities.claims_one_sooner
             self._expects_one = one_first and not self._wants_slots
             self._wake.set()
-        elif hint & Hint.SETTLED and self._blocked:
-            self._look_ahead = True
-            self._wake.set()
+        else:
+            self._freed.on_hint(hint)
 
     def on_limits_changed(self) -> None:
         """Look again: more may run now, or less."""
@@ -151,21 +153,28 @@ class ClaimLoop:
 
     async def _fill_slots(self) -> bool:
         """Claim for every free slot and start what came; True when nothing more is due."""
-        engine = self._engine
-        expects_one, self._expects_one = self._expects_one, False
         batches = self._rates.plain(self._names())
         if self._rates.lanes:
             batches = [*batches, *await self._rates.open_batches(self._names())]
         asks = [(batch, ask) for batch in batches for ask in self._asks.of(batch.names)]
         self._rotation += 1
-        self._blocked = False
+        self._is_full = False
+        self._freed.begin(of_lanes=any(ask.of_lanes for _, ask in asks))
+        exhausted = await self._claim_all(asks)
+        self._freed.end()
+        return exhausted
+
+    async def _claim_all(self, asks: Sequence[tuple[Batch, Ask]]) -> bool:
+        """Make these claims, one after the other; True when none may bring more."""
+        engine = self._engine
+        expects_one, self._expects_one = self._expects_one, False
         for i in range(len(asks)):
             batch, ask = asks[(i + self._rotation) % len(asks)]
             if engine.runs.free_slots(engine.settings.concurrency) <= 0:
                 return False
             free = self._asks.free(ask)
             if free <= 0:  # of its own limit
-                self._blocked = True
+                self._is_full = True
                 continue
             limit = 1 if expects_one else free
             if batch.lane is not None:
@@ -237,7 +246,7 @@ class ClaimLoop:
             taken = await engine.store.lanes.claim(
                 LaneClaim(engine.worker_id, ask.names, limit, now, exclude)
             )
-            self._blocked = self._blocked or taken.blocked
+            self._freed.claimed(left=taken.blocked)
             return taken.jobs
         claim = Claim(
             worker_id=engine.worker_id,
@@ -346,7 +355,7 @@ class ClaimLoop:
         limited = self._asks.limited(names)
         if not limited:
             return due
-        after = engine.clock.now() if self._blocked else None
+        after = engine.clock.now() if self._freed.awaited else None
         ready = await engine.store.lanes.next_ready(limited, after)
         return min((each for each in (due, ready) if each is not None), default=None)
 

@@ -43,8 +43,9 @@ class DictionaryLanes(OnTables, Lanes):
                 if started is not None:
                     taken.append(started)
                 if tables.jobs[job.id].status in WAITING:
-                    blocked = True
-                    if has_key(job.lane or "") and tables.jobs[job.id].slot is None:
+                    keyed = has_key(job.lane or "")
+                    blocked = blocked or not keyed
+                    if keyed and tables.jobs[job.id].slot is None:
                         tables.jobs.write(replace(tables.jobs[job.id], parked=FOR_A_SLOT))
         return Taken([own(job) for job in taken], blocked)
 

@@ -80,9 +80,9 @@ class MongoLanes(MongoParking):
             starts, lets_in, full = await self._plan(claim, met, wanted)
             jobs += await self._start(claim, starts)
             await self._let_in(lets_in, claim.now)
-            blocked = blocked or bool(full)
             await self._park_lanes([job for job in full if has_key(job["lane"])], claim.now)
-            lines -= {job["line"] for job in full if not has_key(job["lane"])}
+            full_lines = {job["line"] for job in full if not has_key(job["lane"])}
+            blocked, lines = blocked or bool(full_lines), lines - full_lines
             if not met or len(jobs) >= claim.limit or not (starts or lets_in or full):
                 return Taken(jobs, blocked)
         return Taken(jobs, blocked=False)  # there is more to look at, and at once

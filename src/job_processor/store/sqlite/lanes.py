@@ -245,10 +245,10 @@ class _Claiming:
                 return False
             if self._take(candidate):
                 continue
-            self.blocked = True
             if has_key(candidate.lane):
                 full.add((candidate.lane, candidate.priority))
             else:
+                self.blocked = True
                 self._lines.discard(candidate.line)
         for lane, priority in full:
             self._desk.park_lane(self._connection, lane, priority, self._now)
