@@ -13,6 +13,7 @@ from job_processor.errors import InvalidArgumentError, Unshown
 from job_processor.models import (
     FOR_A_PARENT,
     BaseJob,
+    Cron,
     Job,
     JobStatus,
     OnParentFailure,
@@ -215,6 +216,8 @@ def _meant(value: object) -> str:
         return "it was not awaited; write first = await …, then after=[first]"
     if hasattr(value, "schedule"):  # a handle
         return _NOT_YET.format(f"{getattr(value, 'name', 'job')}.schedule(…)")
+    if isinstance(value, Cron):
+        return "a cron never ends; give the id of one of its occurrences"
     if type(value).__name__ == "JobRequest":
         return _NOT_YET.format("processor.schedule_job(…)")
     return _ALLOWED

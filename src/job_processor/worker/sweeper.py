@@ -1,4 +1,4 @@
-"""Does in the lanes what a process that died has owed them.
+"""Does what a process that died has owed to those that wait: in lanes, and after other jobs.
 
 Whoever frees a slot hands it over, in a write of its own: between the two it may die, or may not
 know the limit. So once per `worker_timeout` one of the workers, whoever wins the write of a
@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Collection, Sequence
+from datetime import timedelta
 
 from job_processor.handlers.lanes import group_of
 from job_processor.models import Registrations
@@ -22,11 +21,8 @@ from job_processor.tasks import Trouble, set_within
 from job_processor.worker.engine import Engine
 from job_processor.worker.limits import LimitWatch
 from job_processor.worker.pauses import PauseWatch
-
-KIND = "sweep"
-"""Of the setting that tells who swept last: when, and up to which lane."""
-
-_NAME = "lanes"
+from job_processor.worker.releasing import Releasing
+from job_processor.worker.turns import Turn
 
 LANES_AT_ONCE = 1000
 """Lanes of one pass."""
@@ -46,13 +42,15 @@ class Sweeper:
         self._pauses = pauses
         self._limits = limits
         self._news = asyncio.Event()
+        self._turn = Turn(engine, "lanes")
+        self._releasing = Releasing(engine, self._news.set)
         engine.store.lanes.book.names = pauses.unpaused
         for watch in (pauses, limits):
             watch.on_changed(self._news.set)
 
     async def run(self) -> None:
         """Sweep now and then, until cancelled."""
-        trouble = Trouble(self._engine.logger, "sweeping the lanes")
+        trouble = Trouble(self._engine.logger, "looking after what waits")
         interval = self._engine.settings.worker_timeout
         await set_within(self._news, interval * random.uniform(0.1, 0.5))
         while True:
@@ -62,7 +60,8 @@ class Sweeper:
                 await set_within(self._news, interval * random.uniform(0.4, 0.6))
 
     async def admit(self) -> None:
-        """Admit what may run since names were resumed or limits were set; raises StoreError."""
+        """Let go on what may since names were resumed or limits were set; raises StoreError."""
+        await self._releasing.go_on()
         desk = self._engine.store.lanes
         for group in list(self._limits.changed):
             await self._follow(Bounds.of_keys(group))
@@ -82,12 +81,24 @@ class Sweeper:
                 await desk.hand_over(part)
 
     async def sweep(self) -> bool:
-        """Walk along some of the lanes, unless somebody did so; raises StoreError."""
+        """Look after what waits, unless somebody did so; raises StoreError.
+
+        True where something may be due by that.
+        """
+        done = (
+            await self._releasing.go_on(),
+            await self._sweep_lanes(),
+            await self._releasing.sweep(),
+        )
+        return any(done)
+
+    async def _sweep_lanes(self) -> bool:
+        """Walk along some of the lanes, unless somebody did so."""
         engine = self._engine
         if not await engine.store.lanes.waiting("", 1):
             return False
         registrations = await engine.store.workers.registrations()
-        position = await self._win(registrations.now)
+        position = await self._turn.win(registrations.now)
         if position is None:
             return False
         await engine.store.lanes.expire(engine.clock.now(), EXPIRED_AT_ONCE)
@@ -95,25 +106,8 @@ class Sweeper:
         claimable = self._claimable(registrations)
         for start in range(0, len(lanes), _PART):
             await self._look_after(lanes[start : start + _PART], claimable, registrations)
-        await self._note(lanes[-1] if len(lanes) == LANES_AT_ONCE else "")
+        await self._turn.note(lanes[-1] if len(lanes) == LANES_AT_ONCE else "")
         return True
-
-    async def _win(self, now: datetime) -> str | None:
-        """Return where to begin; None where another worker sweeps at present, or just did."""
-        settings = self._engine.store.settings
-        last = (await settings.all(KIND)).get(_NAME)
-        due = timedelta(seconds=0.8 * self._engine.settings.worker_timeout)
-        if last is not None and abs(now - _moment(last, now)) < due:
-            return None
-        begun = {"at": now, "position": _position(last)}
-        return _position(last) if await settings.put(KIND, _NAME, begun, last) else None
-
-    async def _note(self, position: str) -> None:
-        """Note where the next one is to begin; another one may have begun meanwhile."""
-        settings = self._engine.store.settings
-        last = (await settings.all(KIND)).get(_NAME)
-        if last is not None:
-            await settings.put(KIND, _NAME, {**last, "position": position}, last)
 
     def _claimable(self, registrations: Registrations) -> set[str]:
         """Return the names that some living worker claims, and that are not paused."""
@@ -168,13 +162,3 @@ class Sweeper:
         }
         registry = self._engine.registry
         return {name for name, _ in registry if not registry.limited(name)} - limited
-
-
-def _moment(setting: Mapping[str, Any], now: datetime) -> datetime:
-    at = setting.get("at")
-    return at if isinstance(at, datetime) else now - timedelta(days=1)
-
-
-def _position(setting: Mapping[str, Any] | None) -> str:
-    position = None if setting is None else setting.get("position")
-    return position if isinstance(position, str) else ""

@@ -164,7 +164,8 @@ class Worker:
             await self._loop.run(stop, burst=True)
         if not stop.aborted:
             await self._once("removing old history", self._history.prune_a_part)
-            await self._once("sweeping the lanes", self._sweeper.sweep)
+            while await self._once("looking after what waits", self._sweeper.sweep):
+                await self._loop.run(stop, burst=True)
 
     async def _once(self, what: str, call: Callable[[], Awaitable[T]]) -> T | None:
         """Do what the next burst will do as well where this one cannot."""
