@@ -16,7 +16,7 @@ from job_processor.store.mongo.documents import cron_document, job_document
 from job_processor.store.requests import JobQuery
 from tests.node.databases import fixture
 from tests.samples import NOW, claim, cron, simple, worker
-from tests.store.mongo.conftest import Database
+from tests.store.mongo.conftest import Commands, Database
 
 pytestmark = pytest.mark.mongo
 
@@ -147,6 +147,17 @@ async def test_setup_twice_is_harmless(store: MongoStore, database: Database) ->
     before = await indexes(database, "jobs"), await current_validator(database)
     await store.setup()
     assert (await indexes(database, "jobs"), await current_validator(database)) == before
+
+
+async def test_indexes_are_read_once(watched_database: Database, commands: Commands) -> None:
+    """What is there is read once at each start, and what was just made is not read again."""
+    for _ in range(2):
+        store = MongoStore.from_database(watched_database)
+        commands.sent.clear()
+        await store.setup()
+        read = [command[name] for name, command in commands.sent if name == "listIndexes"]
+        assert len(read) == len(set(read)) > 1
+        await store.close()
 
 
 async def test_setup_keeps_a_database_that_node_has_set_up(

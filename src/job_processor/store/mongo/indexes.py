@@ -312,9 +312,10 @@ async def ensure_indexes(
     Raises StoreSetupError when a critical one cannot be had. One that is not critical and cannot be
     had costs time only: a warning.
     """
-    missing = _missing(collection.name, indexes, await existing_indexes(collection), logger)
-    if missing:
-        await _make(collection, missing, logger)
+    found = await existing_indexes(collection)
+    missing = _missing(collection.name, indexes, found, logger)
+    if not missing or await _make(collection, missing, logger):
+        return [*found, *(index.document for index in missing)]
     found = await existing_indexes(collection)
     for index in missing:
         if index.critical and not any(index.is_served_by(each) for each in found):
@@ -352,8 +353,8 @@ def _missing(
     return missing
 
 
-async def _make(collection: Collection, missing: list[Index], logger: logging.Logger) -> None:
-    """Make indexes, in one command where the server takes them.
+async def _make(collection: Collection, missing: list[Index], logger: logging.Logger) -> bool:
+    """Make indexes, in one command where the server takes them; True when it made them all.
 
     Where the server refuses, each by itself: so those are there that can be, and it is told which
     one cannot. Raises IndexRefusedError of a critical one.
@@ -388,6 +389,9 @@ async def _make(collection: Collection, missing: list[Index], logger: logging.Lo
                 missing[0].name,
                 reason(error),
             )
+    else:
+        return True
+    return False
 
 
 async def _create(collection: Collection, indexes: list[Index]) -> None:
