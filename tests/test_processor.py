@@ -12,6 +12,7 @@ from bson import ObjectId
 
 from job_processor import (
     AbortSignal,
+    Clock,
     CronDef,
     InvalidArgumentError,
     JobDef,
@@ -24,6 +25,7 @@ from job_processor import (
     UnknownJobError,
     WorkerStateError,
 )
+from tests.crons.clocks import SetClock
 from tests.definitions import JOBS, double, fail
 from tests.processors import WAIT, Processors, eventually
 
@@ -71,15 +73,19 @@ async def test_a_failing_handler_errors_its_job(processors: Processors) -> None:
 
 async def test_a_job_for_later_waits(processors: Processors) -> None:
     """A time to come, given as delay or datetime, is kept; a burst leaves the job alone."""
-    processor = await processors.make(jobs=JOBS)
-    later = datetime.now(UTC) + timedelta(hours=1)
-    by_time = await processor.schedule_job("double", {"value": 1}, later)
-    by_delay = await processor.schedule_job("double", {"value": 1}, timedelta(hours=1))
-    soon = await processor.schedule_job("double", {"value": 1}, timedelta(milliseconds=300))
-    assert by_time.scheduled_for == later.replace(microsecond=later.microsecond // 1000 * 1000)
-    assert abs(by_delay.scheduled_for - later) < timedelta(seconds=5)
+    clock = SetClock(Clock().now())
+    processor = await processors.make(jobs=JOBS, clock=clock)
+    later = clock.now() + timedelta(hours=1)
+    exactly = later + timedelta(microseconds=456)  # of which milliseconds are kept
+    by_time = await processor.schedule_job("double", {"value": 1}, exactly)
+    by_delay = await processor.schedule_job("double", {"value": 1}, timedelta(hours=2))
+    soon = await processor.schedule_job("double", {"value": 1}, timedelta(minutes=1))
+    assert by_time.scheduled_for == later
+    assert by_delay.scheduled_for == by_time.scheduled_for + timedelta(hours=1)
     await processor.run_worker(burst=True)
-    assert (await processor.find_jobs(status="pending")).jobs == (soon, by_delay, by_time)
+    waiting = (await processor.find_jobs(status="pending")).jobs
+    assert sorted(waiting, key=lambda job: job.scheduled_for) == [soon, by_time, by_delay]
+    clock.forward(minutes=1)
     await processors.worker(processor)
     done = await processor.wait_for_job(soon.id, timeout=WAIT)
     assert done.started_at is not None
