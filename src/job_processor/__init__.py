@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         LogLine,
         Notes,
         Output,
+        Parent,
         Progress,
         SimpleJob,
         SkipMetadata,
@@ -126,6 +127,7 @@ __all__ = [
     "NotSetUpError",
     "Notes",
     "Output",
+    "Parent",
     "Pauses",
     "PayloadError",
     "ProcessDiedError",
@@ -172,8 +174,8 @@ _HOMES = {  # all others are errors
     "jobs.pauses": "Pauses",
     "jobs.rates": "RateInfo",
     "jobs.request": "JobRequest",
-    "models": "Attempt Crash Cron CronTask Job JobStatus LogLine Notes Output Progress SimpleJob "
-    "SkipMetadata Step TypedJob Vitals",
+    "models": "Attempt Crash Cron CronTask Job JobStatus LogLine Notes Output Parent Progress "
+    "SimpleJob SkipMetadata Step TypedJob Vitals",
     "node.migration": "MigrationReport",
     "ops.check": "Finding",
     "processor": "JobProcessor init_job_processor",

@@ -340,6 +340,17 @@ class SimpleJob(BaseJob):
     """`TypedJob[int]` is the same class."""
 
 
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """A job that another one came after, as it stands."""
+
+    id: ObjectId
+    name: str
+    status: JobStatus
+    error: str | None = None
+    """Why it failed; None where it did not, or has not ended."""
+
+
 R_co = TypeVar("R_co", covariant=True)
 Awaited = TypeVar("Awaited")
 

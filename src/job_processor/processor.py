@@ -642,17 +642,28 @@ class JobProcessor:
         (did,) = await actions.kill(self._ready(), [object_id(job_id)])
         return did.result()
 
-    async def retry_job(self, job_id: ObjectId | str, *, from_beginning: bool = False) -> Job:
+    async def retry_job(
+        self,
+        job_id: ObjectId | str,
+        *,
+        from_beginning: bool = False,
+        descendants: bool = False,
+    ) -> Job:
         """Send a settled job round again, now, with all its attempts; return it pending.
 
         from_beginning: do all of its steps again. Else it goes on after those that it has done,
             unless it has finished.
+        descendants: what was skipped because it had failed waits for it again, and what comes
+            after that in turn.
 
         Raises JobNotFoundError, JobStateError when it is not settled, and JobConflictError when it
         is exclusive and another one of its name is active.
         """
         (did,) = await actions.retry(
-            self._ready(), [object_id(job_id)], from_beginning=from_beginning
+            self._ready(),
+            [object_id(job_id)],
+            from_beginning=from_beginning,
+            descendants=descendants,
         )
         return did.result()
 
@@ -672,12 +683,14 @@ class JobProcessor:
         *,
         on_progress: Callable[[int], object] | None = None,
         from_beginning: bool = False,
+        descendants: bool = False,
         **selection: Any,
     ) -> Acted:
         """Retry, kill or delete many jobs: those of `job_ids`, or those of a selection.
 
         action: `retry`, `kill` or `delete`.
         from_beginning: of `retry`: do all of their steps again, as `retry_job` does.
+        descendants: of `retry`: bring back what was skipped because of them, as `retry_job` does.
         on_progress: called after each 500 jobs with the number that was looked at so far.
         selection: what `find_jobs` takes to select. Jobs that come meanwhile are left alone.
 
@@ -691,6 +704,7 @@ class JobProcessor:
             selection,
             on_progress,
             from_beginning=from_beginning,
+            descendants=descendants,
         )
 
     # --- crons, pauses and workers --------------------------------------------------------------

@@ -369,3 +369,25 @@ def misuse_steps(context: Context) -> list[str]:
 def limited() -> None:
     """Meet somebody else's limit."""
     raise ExceptionGroup("two calls", [RateLimited(after=3600), RateLimited(after=60)])
+
+
+def asks_its_parents(context: Context) -> Any:
+    """Ask for all there is of what it came after."""
+    good, bad = context.parents
+    return _told_of(good, bad, context.results_sync(), context.result_sync(good.id))
+
+
+async def asks_its_parents_async(context: Context) -> Any:
+    """Do the same in an event loop."""
+    good, bad = context.parents
+    return _told_of(good, bad, await context.results(), await context.result(good.id))
+
+
+def _told_of(good: Any, bad: Any, results: Any, result: Any) -> Any:
+    return {
+        "names": [good.name, bad.name],
+        "states": [good.status, bad.status],
+        "errors": [good.error, bad.error.splitlines()[0]],
+        "results": {str(job_id): each for job_id, each in results.items()},
+        "result": result,
+    }

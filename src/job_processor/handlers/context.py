@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from bson import ObjectId
+
 from job_processor.errors import InvalidArgumentError, NotSetUpError
 from job_processor.handlers.abort import AbortSignal
+from job_processor.handlers.parents import ParentResult, ParentResults
 from job_processor.handlers.resources import LIFESPAN_TO_WRITE, MISSING
 from job_processor.settings import LOG_LINE_LIMIT, MESSAGE_LIMIT, Duration
 from job_processor.texts import told
@@ -18,7 +21,7 @@ from job_processor.texts import told
 if TYPE_CHECKING:  # it is handed through, and few handlers have steps
     from job_processor.handlers.retries import Retry
     from job_processor.handlers.steps import Steps
-    from job_processor.models import Job, Step
+    from job_processor.models import Job, Parent, Step
 
 T = TypeVar("T")
 
@@ -58,6 +61,14 @@ class Recorder(ABC):
         """Raise SharedDatabaseError where the database cannot keep steps."""
 
     @abstractmethod
+    async def results(self, job_ids: Sequence[ObjectId]) -> list[ParentResult]:
+        """Return what those of these jobs left that exist."""
+
+    @abstractmethod
+    def results_sync(self, job_ids: Sequence[ObjectId]) -> list[ParentResult]:
+        """The same, from a thread that is not the event loop's."""
+
+    @abstractmethod
     def now(self) -> datetime:
         """Return the present, by the clock of the worker."""
 
@@ -73,7 +84,7 @@ class Context:
     given in memory and return. It is written at most once a second, and at the end.
     """
 
-    __slots__ = ("_recorder", "_resources", "_steps", "job", "signal", "state")
+    __slots__ = ("_recorder", "_resources", "_steps", "job", "parents", "signal", "state")
 
     def __init__(
         self,
@@ -82,6 +93,7 @@ class Context:
         state: Any,
         recorder: Recorder,
         resources: Any = MISSING,
+        parents: Sequence[Parent] = (),
     ) -> None:
         self.job = job
         """The job as it was claimed."""
@@ -90,6 +102,9 @@ class Context:
         self.state = state
         """What was saved last, by this run or, when it was interrupted, retried or its worker
         died, by the one before; None when nothing was."""
+        self.parents = tuple(parents)
+        """The jobs that this one came after, in the order of `after`, as they stood when it began:
+        their ids, names, states and errors."""
         self._recorder = recorder
         self._resources = resources
         self._steps: Steps | None = None
@@ -134,6 +149,32 @@ class Context:
         """Do as `save` does, in a plain handler: return once it is in the database."""
         self._recorder.save_sync(state)
         self.state = state
+
+    # --- what came before -----------------------------------------------------------------------
+
+    async def results(self) -> dict[ObjectId, Any]:
+        """Return the results of the jobs that this one came after, by their ids.
+
+        Of those that have finished; of the others `parents` tells what became of them. Raises
+        InvalidArgumentError where one is defined with `discard_result`.
+        """
+        return await ParentResults(self.job, self._recorder).all()
+
+    def results_sync(self) -> dict[ObjectId, Any]:
+        """Do as `results` does, in a plain handler."""
+        return ParentResults(self.job, self._recorder).all_sync()
+
+    async def result(self, parent: Job | ObjectId | str) -> Any:
+        """Return the result of one of the jobs that this one came after.
+
+        Raises JobFailed where it did not finish, with its error, JobNotFoundError where history has
+        removed it, InvalidArgumentError for another job and for one with `discard_result`.
+        """
+        return await ParentResults(self.job, self._recorder).one(parent)
+
+    def result_sync(self, parent: Job | ObjectId | str) -> Any:
+        """Do as `result` does, in a plain handler."""
+        return ParentResults(self.job, self._recorder).one_sync(parent)
 
     # --- steps ----------------------------------------------------------------------------------
 

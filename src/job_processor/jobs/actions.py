@@ -19,6 +19,7 @@ from job_processor.errors import (
     JobStateError,
 )
 from job_processor.events import Event, EventKind
+from job_processor.jobs.after import bring_back
 from job_processor.jobs.selection import query_of
 from job_processor.models import CronTask, Job, JobStatus, object_id
 from job_processor.parts import Parts
@@ -51,7 +52,11 @@ async def kill(parts: Parts, job_ids: Sequence[ObjectId]) -> list[Did]:
 
 
 async def retry(
-    parts: Parts, job_ids: Sequence[ObjectId], *, from_beginning: bool = False
+    parts: Parts,
+    job_ids: Sequence[ObjectId],
+    *,
+    from_beginning: bool = False,
+    descendants: bool = False,
 ) -> list[Did]:
     """Send settled ones round again, now, with all their attempts.
 
@@ -60,11 +65,15 @@ async def retry(
 
     What was asked of the run that has ended is done with; what is asked from then on holds, and a
     kill that comes in between wins: the job is then returned as killed.
+
+    descendants: what was skipped because one of them had failed waits for it again.
     """
     await parts.store.kills.acknowledge(job_ids)
     did = [await _requeue(parts, job_id, from_beginning) for job_id in job_ids]
     waiting = [each.job for each in did if each.job is not None]
     parts.events.tell_stored(waiting)
+    if descendants:
+        await bring_back(parts, [job.id for job in waiting])
     late = await obey_kills(parts, [job.id for job in waiting])
     killed = {job.id: job for job in late}
     return [Did(killed.get(each.job.id, each.job)) if each.job else each for each in did]
@@ -231,11 +240,12 @@ async def act(
     on_progress: Callable[[int], object] | None,
     *,
     from_beginning: bool = False,
+    descendants: bool = False,
 ) -> Acted:
     """Do one thing to many jobs: to those of `job_ids`, or to those of a selection.
 
     Raises InvalidArgumentError for another action, for both or none of the two, and for
-    `from_beginning` with another action than `retry`.
+    `from_beginning` and `descendants` with another action than `retry`.
     """
     if action not in _DOING:
         allowed = "allowed are 'retry', 'kill' and 'delete'"
@@ -243,10 +253,12 @@ async def act(
     if (job_ids is None) == (not selection):
         allowed = "allowed is one of the two: job_ids, or what find_jobs takes"
         raise InvalidArgumentError("job_ids", job_ids, allowed)
-    if from_beginning and action != "retry":
-        allowed = "allowed is it with the action 'retry' alone"
-        raise InvalidArgumentError("from_beginning", from_beginning, allowed)
-    do = partial(retry, from_beginning=True) if from_beginning else _DOING[action]
+    options = {"from_beginning": from_beginning, "descendants": descendants}
+    given = {name: value for name, value in options.items() if value}
+    for name, value in given.items():
+        if action != "retry":
+            raise InvalidArgumentError(name, value, "allowed is it with the action 'retry' alone")
+    do = partial(_DOING[action], **given)
     acting = _Acting(parts, do, on_progress)
     if job_ids is not None:
         return await acting.on([object_id(each, "job_ids") for each in job_ids])

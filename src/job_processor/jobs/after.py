@@ -21,6 +21,7 @@ from job_processor.models import (
 )
 from job_processor.parts import Parts
 from job_processor.store.waits import (
+    RELEASED_AT_ONCE,
     End,
     end_of,
     is_skipped,
@@ -165,9 +166,26 @@ async def look_again(parts: Parts, jobs: Iterable[Job]) -> None:
 
 async def release_ended(parts: Parts, tags: Iterable[str]) -> int:
     """Release whoever waits for those of these that have ended; return how many have moved."""
-    standings = await look(parts, tags)
-    ends = [end for end in standings.values() if end is not None]
-    return await parts.store.waits.release(ends) if ends else 0
+    moved, left = 0, list(tags)
+    while left:
+        some, left = left[:RELEASED_AT_ONCE], left[RELEASED_AT_ONCE:]
+        ends = [end for end in (await look(parts, some)).values() if end is not None]
+        moved += await parts.store.waits.release(ends) if ends else 0
+    return moved
+
+
+async def bring_back(parts: Parts, job_ids: Iterable[ObjectId]) -> None:
+    """Let those wait again that were skipped because of these, and those after them in turn."""
+    waits, now = parts.store.waits, parts.clock.now()
+    todo, tags = [job_tag(job_id) for job_id in job_ids], dict[str, None]()
+    while todo:
+        back = await waits.bring_back(todo[-1], now, RELEASED_AT_ONCE)
+        if not back:
+            todo.pop()
+        for after in back.values():
+            tags |= dict.fromkeys(after)
+        todo += map(job_tag, back)
+    await release_ended(parts, tags)  # others of theirs may have ended meanwhile
 
 
 def _as_it_stands(job: SimpleJob, standings: Standings, now: datetime) -> SimpleJob:

@@ -32,6 +32,7 @@ from job_processor.models import (
     JobStatus,
     JobType,
     Notes,
+    Parent,
     Registrations,
     SimpleJob,
     Step,
@@ -874,6 +875,13 @@ class Waits(Desk, ABC):
 
     @abstractmethod
     def _followers(self, tag: str, limit: int) -> Awaitable[list[ObjectId]]: ...
+
+    async def parents(self, job_ids: Collection[ObjectId]) -> list[Parent]:
+        """Return how those of these jobs stand that exist, and read nothing else, in no order."""
+        return await self._parents(job_ids) if job_ids else []
+
+    @abstractmethod
+    def _parents(self, job_ids: Collection[ObjectId]) -> Awaitable[list[Parent]]: ...
 
     @abstractmethod
     async def bring_back(

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
+from bson import ObjectId
+
 from job_processor.errors import AbortedError, NotSetUpError
 from job_processor.events import Event, EventKind
 from job_processor.handlers.abort import AbortReason
 from job_processor.handlers.context import Context, Recorder
-from job_processor.models import LogLine, Notes, Progress, Step
+from job_processor.handlers.definitions import JobDef
+from job_processor.handlers.parents import ParentResult
+from job_processor.models import Job, LogLine, Notes, Output, Parent, Progress, Step
 from job_processor.parts import Parts
 from job_processor.settings import LOG_LINES, NOTES_INTERVAL
 from job_processor.store.refusals import refuse
@@ -31,6 +35,7 @@ class Scribe:
 
     def __init__(self, parts: Parts, gate: Gate, resources: Resources) -> None:
         self.store = parts.store
+        self.registry = parts.registry
         self.gate = gate
         self._events = parts.events
         self._resources = resources
@@ -48,8 +53,19 @@ class Scribe:
         if run.job.ran_before:
             read = partial(self.store.runs.state, run.job.id)
             state = await persist(read, self.logger, "saved state")
+        notebook.parents = await self._parents(run.job)
         resources = self._resources.value
-        return Context(run.given, run.controller.signal, state, notebook, resources)
+        return Context(
+            run.given, run.controller.signal, state, notebook, resources, notebook.parents
+        )
+
+    async def _parents(self, job: Job) -> tuple[Parent, ...]:
+        """Return how the jobs stand that a job came after, in the order in which it names them."""
+        if not job.parents:
+            return ()
+        read = partial(self.store.waits.parents, job.parents)
+        found = {each.id: each for each in await persist(read, self.logger, "parents")}
+        return tuple(found[job_id] for job_id in job.parents if job_id in found)
 
     def touch(self, notebook: Notebook) -> None:
         """Write a notebook soon."""
@@ -117,6 +133,8 @@ class Notebook(Recorder):
         self._unwritten = False
         self.alone = False
         """True once it failed together with others, and may be why."""
+        self.parents: tuple[Parent, ...] = ()
+        """How the jobs stood that its own came after, as it began."""
         self.left_until: datetime | None = None
         """Until when its handler sleeps, once it was told to leave."""
 
@@ -194,6 +212,22 @@ class Notebook(Recorder):
         node = self._scribe.store.node_side()
         if node is not None and node.refuses_own_fields:
             refuse("step", self.run.job.name, "step")
+
+    async def results(self, job_ids: Sequence[ObjectId]) -> list[ParentResult]:
+        """Return what jobs left, as soon as the database tells."""
+        read = partial(self._scribe.store.history.get_many, job_ids)
+        jobs = await persist(read, self._scribe.logger, "results")
+        return [self._result_of(job) for job in jobs]
+
+    def results_sync(self, job_ids: Sequence[ObjectId]) -> list[ParentResult]:
+        """Return what jobs left to another thread."""
+        return asyncio.run_coroutine_threadsafe(self.results(job_ids), self._loop).result()
+
+    def _result_of(self, job: Job) -> ParentResult:
+        definition = self._scribe.registry.get(job.name)
+        is_kept = not isinstance(definition, JobDef) or not definition.discard_result
+        output = job.output or Output("--")
+        return ParentResult(job.id, job.name, job.status, output.error, output.result, is_kept)
 
     def now(self) -> datetime:
         """Return the present, by the clock of the worker."""

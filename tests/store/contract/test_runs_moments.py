@@ -56,6 +56,7 @@ WRITES: dict[str, Call] = {
     "waits.follow": lambda store, job: store.waits.follow([job.id]),
     "waits.release": lambda store, job: store.waits.release([End(job_tag(job.id), True)]),
     "waits.waited_for": lambda store, job: store.waits.waited_for("", 10),
+    "waits.parents": lambda store, job: store.waits.parents([job.id]),
     "waits.followers": lambda store, job: store.waits.followers(job_tag(job.id), 10),
     "waits.bring_back": lambda store, job: store.waits.bring_back(job_tag(job.id), LATER, 10),
     "kills.kill_waiting": lambda store, job: store.kills.kill_waiting(job.id, LATER),

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from job_processor.models import FOR_A_PARENT, Job, JobStatus, OnParentFailure, SimpleJob
+from job_processor.models import (
+    FOR_A_PARENT,
+    Job,
+    JobStatus,
+    OnParentFailure,
+    Output,
+    Parent,
+    SimpleJob,
+)
 from job_processor.store import Store
 from job_processor.store.lanes import LaneClaim, LimitBook
 from job_processor.store.waits import RELEASED_AT_ONCE, End, job_tag
@@ -255,6 +263,20 @@ async def test_those_that_come_after_are_listed(store: Store) -> None:
     assert await store.waits.followers(job_tag(parent.id), 2) == ids[:2]
     await store.history.delete(ids)
     assert await store.waits.followers(job_tag(parent.id), 10) == []
+
+
+async def test_how_parents_stand(store: Store) -> None:
+    """Of those that exist, their names, states and errors."""
+    (failed, waiting) = await run(store, simple("parent"), simple("other"))
+    await store.runs.settle([end(failed, JobStatus.ERRORED, output=Output("1 second", 1, "no"))])
+    parents = await store.waits.parents([failed.id, ObjectId(), waiting.id])
+    assert sorted(parents, key=lambda parent: parent.id) == sorted(
+        [
+            Parent(failed.id, "parent", JobStatus.ERRORED, "no"),
+            Parent(waiting.id, "other", JobStatus.RUNNING),
+        ],
+        key=lambda parent: parent.id,
+    )
 
 
 async def test_those_skipped_because_of_it_come_back(store: Store) -> None:

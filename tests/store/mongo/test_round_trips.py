@@ -104,6 +104,7 @@ COSTS: dict[str, list[str]] = {
     "waits.bring_back": ["find"],
     "waits.waited_for": ["find"],
     "waits.followers": ["find"],
+    "waits.parents": ["find"],
     "history.names": ["aggregate", "aggregate"],
     "history.count": ["aggregate"],
 }

@@ -115,6 +115,7 @@ READS: Mapping[str, Call] = {
     "lanes.holding": lambda store: store.lanes.holding([ObjectId()]),
     "lanes.next_ready": lambda store: store.lanes.next_ready(["resize"]),
     "waits.waited_for": lambda store: store.waits.waited_for("", 10),
+    "waits.parents": lambda store: store.waits.parents([ObjectId()]),
     "waits.followers": lambda store: store.waits.followers(job_tag(ObjectId()), 10),
 }
 VERBS: Mapping[str, Call] = {**WRITES, **READS}

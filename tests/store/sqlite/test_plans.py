@@ -141,6 +141,7 @@ VERBS: dict[str, tuple[Verb, set[str]]] = {
     "waits.release": (partial(release, well=True), {OPEN_WAITS, BY_ID, BY_TAG}),
     "waits.release, failed": (partial(release, well=False), {OPEN_WAITS, BY_ID, BY_TAG}),
     "waits.waited_for": (lambda s: s.waits.waited_for("", 10), {OPEN_WAITS}),
+    "waits.parents": (lambda s: s.waits.parents([ObjectId()]), {BY_ID}),
     "waits.followers": (lambda s: s.waits.followers("j:", 10), {BY_TAG}),
     "waits.bring_back": (bring_back, {BY_TAG, BY_ID, WAITS_OF}),
     "delete what comes after others": (delete_children, {BY_ID, WAITS_OF}),

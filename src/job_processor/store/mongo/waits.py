@@ -15,9 +15,9 @@ from pymongo import UpdateMany, UpdateOne
 from pymongo.errors import BulkWriteError
 
 from job_processor.clock import FAR
-from job_processor.models import FOR_A_PARENT, JobStatus
+from job_processor.models import FOR_A_PARENT, JobStatus, Parent
 from job_processor.store.base import Waits
-from job_processor.store.lenient import status_of, texts_of
+from job_processor.store.lenient import fields_of, status_of, text_of, text_or_none, texts_of
 from job_processor.store.mongo.desks import MongoDesk, translated
 from job_processor.store.mongo.documents import (
     ACTIVE_STATUSES,
@@ -146,6 +146,19 @@ class MongoWaits(MongoDesk, Waits):
             return await (found if hint is None else found.hint(hint)).to_list()
 
         return [each["_id"] for each in await self._hinting.walk(AFTER, walk)]
+
+    async def _parents(self, job_ids: Collection[ObjectId]) -> list[Parent]:
+        wanted = {"_id": {"$in": list(job_ids)}, **IS_JOB}
+        found = self._jobs.find(wanted, {"name": 1, "status": 1, "output.error": 1})
+        return [
+            Parent(
+                each["_id"],
+                text_of(each.get("name", "")),
+                status_of(each["status"]),
+                text_or_none(fields_of(each.get("output")).get("error")),
+            )
+            async for each in found
+        ]
 
     async def bring_back(
         self, tag: str, now: datetime, limit: int

@@ -14,7 +14,7 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.clock import FAR, to_ms
-from job_processor.models import FOR_A_PARENT, JobStatus
+from job_processor.models import FOR_A_PARENT, JobStatus, Parent
 from job_processor.store.base import Waits
 from job_processor.store.sqlite.codec import decode
 from job_processor.store.sqlite.connections import (
@@ -82,6 +82,10 @@ class SqliteWaits(SqliteDesk, Waits):
                 waiting_for=?2, ended_at=NULL, worker_id=NULL, output=NULL,
                 extra=json_remove(extra, '$.expires_at')
             WHERE id=?3"""
+        self._standing = f"""
+            SELECT id, name, status,
+                CASE WHEN json_valid(output) THEN json_extract(output, '$.error') END
+            FROM {jobs} WHERE id=?"""
         self._open = f"UPDATE {waits} SET open=1 WHERE job=?"
 
     @transaction
@@ -159,6 +163,16 @@ class SqliteWaits(SqliteDesk, Waits):
     @page
     def _followers(self, connection: sqlite3.Connection, tag: str, limit: int) -> list[ObjectId]:
         return [ObjectId(id) for (id,) in connection.execute(self._after, (tag, limit))]
+
+    @page
+    def _parents(
+        self, connection: sqlite3.Connection, job_ids: Collection[ObjectId]
+    ) -> list[Parent]:
+        rows = (connection.execute(self._standing, (id.binary,)).fetchone() for id in job_ids)
+        return [
+            Parent(ObjectId(id), name, JobStatus(status), error)
+            for id, name, status, error in (row for row in rows if row is not None)
+        ]
 
     @verb
     @transaction

@@ -1,8 +1,8 @@
 """The inside of a process that runs one handler; the pool library calls it.
 
-It talks to its worker through a channel, a pipe: `abort` and `saved` come in, `notes`, `save`,
-`keep`, `leave` and `logs` go out, and at last `end`. The end of the channel means that the worker
-is gone, and then nothing here lives on.
+It talks to its worker through a channel, a pipe: `abort` and `answer` come in, `notes`, `save`,
+`keep`, `results`, `leave` and `logs` go out, and at last `end`. The end of the channel means that
+the worker is gone, and then nothing here lives on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -26,6 +26,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from bson import ObjectId
+
 from job_processor.clock import Clock
 from job_processor.errors import AbortedError
 from job_processor.handlers.abort import AbortController, AbortReason, AbortSignal
@@ -33,8 +35,9 @@ from job_processor.handlers.around import Managers
 from job_processor.handlers.binding import BoundHandler, bound_again
 from job_processor.handlers.context import Context, Recorder
 from job_processor.handlers.current import of_job
+from job_processor.handlers.parents import ParentResult
 from job_processor.handlers.resources import MISSING
-from job_processor.models import Job, LogLine, Progress, Step
+from job_processor.models import Job, LogLine, Parent, Progress, Step
 from job_processor.settings import LOG_LINES
 from job_processor.tasks import in_thread
 from job_processor.values import kept, normalize
@@ -61,6 +64,7 @@ class Task:
     """What opens the resources, where something here may ask for them."""
     job: Job
     state: Any
+    parents: tuple[Parent, ...]
     preloads: tuple[str, ...]
     """Modules to import before that of the handler."""
     levels: Levels
@@ -126,7 +130,7 @@ def _call(
 
     def made(resources: Any = MISSING) -> tuple[Managers, Callable[[], Any]]:
         """Return what stands around the handler, and its call."""
-        context = Context(task.job, signal, task.state, recorder, resources)
+        context = Context(task.job, signal, task.state, recorder, resources, task.parents)
         arguments, keywords = bound.arguments(task.job, signal, context, resources)
         managers = Managers.of(arounds, task.job, resources, asking)
         return managers, partial(function, *arguments, **keywords)
@@ -216,7 +220,7 @@ def _listen(channel: Connection, controller: AbortController, recorder: _Channel
         if kind == "abort":
             controller.abort(AbortReason(value))
         else:
-            recorder.saved.put(value)
+            recorder.answers.put(value)
     if not recorder.closed:
         os._exit(1)
 
@@ -225,8 +229,9 @@ class _ChannelRecorder(Recorder):
     """Sends what a handler tells to its worker, now and then."""
 
     def __init__(self, channel: Connection) -> None:
-        self.saved: SimpleQueue[str | None] = SimpleQueue()
-        """An answer to each state and step that was sent: None, or why it was not saved."""
+        self.answers: SimpleQueue[tuple[str | None, Any]] = SimpleQueue()
+        """To each state, step and question that was sent: None, or why it was refused; and what
+        was asked for."""
         self.closed = False
         self._channel = channel
         self._clock = Clock()
@@ -266,6 +271,15 @@ class _ChannelRecorder(Recorder):
     def check_steps(self) -> None:
         """Leave it to the worker, which knows the database."""
 
+    async def results(self, job_ids: Sequence[ObjectId]) -> list[ParentResult]:
+        """Ask the worker for what jobs left."""
+        return await in_thread(lambda: self.results_sync(job_ids), "job-processor-save")
+
+    def results_sync(self, job_ids: Sequence[ObjectId]) -> list[ParentResult]:
+        """The same, for a plain handler."""
+        found: list[ParentResult] = self._ask("results", tuple(job_ids))
+        return found
+
     def now(self) -> datetime:
         """Return the present."""
         return self._clock.now()
@@ -274,13 +288,14 @@ class _ChannelRecorder(Recorder):
         """Tell the worker that the handler leaves."""
         self.send("leave", until)
 
-    def _ask(self, kind: str, value: Any) -> None:
-        """Let the worker write something; return once it has. Threads take turns."""
+    def _ask(self, kind: str, value: Any) -> Any:
+        """Let the worker write or read something; return what it says. Threads take turns."""
         with self._asking:
             self.send(kind, value)
-            refused = self.saved.get()
+            refused, found = self.answers.get()
         if refused is not None:
             raise AbortedError(refused)
+        return found
 
     def close(self) -> None:
         """Send what is left; from now on the end of the channel means nothing."""

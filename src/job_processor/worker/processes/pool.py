@@ -111,6 +111,7 @@ class Processes:
             opening,
             run.job,
             state,
+            () if call.run.notebook is None else call.run.notebook.parents,
             self._scopes.preloads,
             forwarding.levels(),
             dict(os.environ),
@@ -216,9 +217,11 @@ class _Call:
         try:
             kind, value = pickle.loads(message)  # noqa: S301  # of a process of ours
             if kind == "save":
-                self._write(lambda notebook: notebook.save(value))
+                self._answer(lambda notebook: notebook.save(value))
             elif kind == "keep":
-                self._write(lambda notebook: notebook.keep(replace(value)))
+                self._answer(lambda notebook: notebook.keep(replace(value)))
+            elif kind == "results":
+                self._answer(lambda notebook: notebook.results(value))
             elif kind == "leave":
                 self._leave(value)
             elif kind == "logs":
@@ -251,16 +254,17 @@ class _Call:
         if self.run.notebook is not None:
             self.run.notebook.leave(truncate(until))
 
-    def _write(self, write: Callable[[Notebook], Coroutine[Any, Any, None]]) -> None:
-        """Write a state or a step and tell the process so, or why not."""
+    def _answer(self, ask: Callable[[Notebook], Coroutine[Any, Any, Any]]) -> None:
+        """Write a state or a step, or look something up; tell the process so, or why not."""
         refused: str | None = None
+        found: Any = None
         try:
             notebook = self.run.notebook
-            assert notebook is not None  # noqa: S101  # only a handler with a context saves
-            asyncio.run_coroutine_threadsafe(write(notebook), self.loop).result()
+            assert notebook is not None  # noqa: S101  # only a handler with a context asks
+            found = asyncio.run_coroutine_threadsafe(ask(notebook), self.loop).result()
         except BaseException as error:  # noqa: BLE001  # it waits for an answer, whatever it is
             refused = told(error, 500)
-        self._send("saved", refused)
+        self._send("answer", (refused, found))
 
     def _send(self, kind: str, value: Any) -> None:
         if self._channel is not None:
