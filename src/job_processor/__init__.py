@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from job_processor.clock import Clock
     from job_processor.crons.manage import CronInfo
+    from job_processor.crons.schedules import SchedulePage
     from job_processor.errors import (
         AbortedError,
         BulkError,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         NotSetUpError,
         PayloadError,
         ProcessDiedError,
+        ScheduleNotFoundError,
         SearchLimitError,
         SharedDatabaseError,
         StoreError,
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
     from job_processor.processor import JobProcessor, init_job_processor
     from job_processor.store.lanes import LaneInfo
     from job_processor.store.rollups import Rollup
+    from job_processor.store.schedules import Schedule
     from job_processor.store.summaries import JobSummary, SummaryPage
 
 __all__ = [
@@ -138,6 +141,9 @@ __all__ = [
     "Retry",
     "RetryLater",
     "Rollup",
+    "Schedule",
+    "ScheduleNotFoundError",
+    "SchedulePage",
     "SearchLimitError",
     "SharedDatabaseError",
     "SimpleJob",
@@ -159,6 +165,7 @@ __all__ = [
 _HOMES = {  # all others are errors
     "clock": "Clock",
     "crons.manage": "CronInfo",
+    "crons.schedules": "SchedulePage",
     "events": "Event EventKind",
     "handlers.abort": "AbortController AbortReason AbortSignal",
     "handlers.context": "Context",
@@ -181,6 +188,7 @@ _HOMES = {  # all others are errors
     "processor": "JobProcessor init_job_processor",
     "store.lanes": "LaneInfo",
     "store.rollups": "Rollup",
+    "store.schedules": "Schedule",
     "store.summaries": "JobSummary SummaryPage",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -113,6 +113,16 @@ class JobNotFoundError(JobProcessorError, LookupError):
         self.job_id = job_id
 
 
+class ScheduleNotFoundError(JobProcessorError, LookupError):
+    """No schedule that was made at run time has this name."""
+
+    def __init__(self, name: object) -> None:
+        super().__init__(
+            f"there is no schedule {name!r}; processor.schedules() lists those that there are"
+        )
+        self.name = name
+
+
 class JobTimeoutError(JobProcessorError, TimeoutError):
     """A job was not settled within the time given to `wait_for_job`."""
 

@@ -78,9 +78,12 @@ from job_processor.tasks import in_thread
 
 if TYPE_CHECKING:
     from job_processor.crons.manage import CronInfo
+    from job_processor.crons.schedules import SchedulePage
+    from job_processor.handlers.definitions import Misfire
     from job_processor.handlers.limits import Limit
     from job_processor.handlers.rates import Rate
     from job_processor.jobs.actions import Acted, Action
+    from job_processor.jobs.handle import JobHandle
     from job_processor.jobs.limits import LaneJobs, LimitInfo
     from job_processor.jobs.pages import JobPage
     from job_processor.jobs.pauses import Pauses
@@ -91,6 +94,7 @@ if TYPE_CHECKING:
     from job_processor.ops.check import Finding
     from job_processor.redaction import Redaction
     from job_processor.store.rollups import Rollup
+    from job_processor.store.schedules import Schedule
     from job_processor.store.summaries import SummaryPage
     from job_processor.worker.engine import Engine
     from job_processor.worker.resources import Resources
@@ -707,7 +711,7 @@ class JobProcessor:
             descendants=descendants,
         )
 
-    # --- crons, pauses and workers --------------------------------------------------------------
+    # --- crons ----------------------------------------------------------------------------------
 
     async def get_crons(self) -> list[CronInfo]:
         """Return all crons of the database by name, each with its next five times."""
@@ -737,6 +741,117 @@ class JobProcessor:
         from job_processor.crons.manage import remove_cron
 
         await remove_cron(self._ready(), name)
+
+    # --- schedules that are made at run time ----------------------------------------------------
+
+    async def put_schedule(
+        self,
+        name: str,
+        *,
+        job: str | JobHandle[..., Any],
+        payload: Payload = None,
+        cron: str | None = None,
+        every: Duration | None = None,
+        anchor: datetime | None = None,
+        timezone: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        limit: int | None = None,
+        misfire: Misfire = "once",
+        priority: int = 0,
+        expires_after: Duration | None = None,
+        unique_key: str | None = None,
+        limit_key: str | float | None = None,
+    ) -> Schedule:
+        """Let jobs be made at moments to come: make the schedule of this name, or change it.
+
+        One that is the same already stays as it is, so it may be put again and again. A change
+        counts from now on; what is due is still made, unless the times themselves changed.
+
+        name: such as "digest:42". job: the name, or the handle, of what it makes; payload: what
+            each gets, checked as by `schedule_job`.
+        cron, timezone: as a cron's expression and zone (None: the processor's); or
+        every: a timedelta, or a number of whole seconds, from one moment to the next. It counts
+            from `anchor`, else from `start`, else from when it was put first.
+        start, end: aware datetimes; no moment before the one, none after the other. Of an interval
+            without `anchor`, `start` is the first moment.
+        limit: as many jobs as it makes, all in all.
+        misfire: what follows moments that nobody was there for: `once` makes the first of them,
+            late; `skip` lets it be skipped, unless it begins within 5 minutes and before the next
+            moment; `all` makes the others, too, at most the latest 100.
+        priority, unique_key, limit_key: of each job, as of `schedule_job`; while one that waits or
+            runs holds the key, the next is stored as skipped.
+        expires_after: seconds from its moment from which on a job does not begin any more.
+
+        Any worker that defines the job makes it, once, at its moment. Returns the schedule as it
+        stands. Raises what `schedule_job` does, and InvalidArgumentError.
+        """
+        from job_processor.crons import schedules
+
+        wanted = schedules.Wanted(
+            name=name,
+            job=job,
+            payload=payload,
+            cron=cron,
+            every=every,
+            anchor=anchor,
+            timezone=timezone,
+            start=start,
+            end=end,
+            limit=limit,
+            misfire=misfire,
+            priority=priority,
+            expires_after=expires_after,
+            unique_key=unique_key,
+            limit_key=limit_key,
+        )
+        return await schedules.put_schedule(self._ready(), wanted)
+
+    async def remove_schedule(self, name: str) -> bool:
+        """Let a schedule make nothing more; return False where there was none of this name.
+
+        Jobs that it made stay as they are, also those that wait.
+        """
+        from job_processor.crons import schedules
+
+        return await schedules.remove_schedule(self._ready(), name)
+
+    async def get_schedule(self, name: str) -> Schedule | None:
+        """Return a schedule, None when there is none of this name."""
+        from job_processor.crons import schedules
+
+        return await schedules.get_schedule(self._ready(), name)
+
+    async def schedules(
+        self, limit: int = 50, after: str | None = None, *, job: str | None = None
+    ) -> SchedulePage:
+        """Return a page of schedules by name; of one job, or of all.
+
+        Pass its `next` as `after` for the page that follows. Raises InvalidArgumentError.
+        """
+        from job_processor.crons import schedules
+
+        return await schedules.schedules(self._ready(), limit, after, job)
+
+    async def pause_schedule(self, name: str) -> Schedule:
+        """Let a schedule make nothing until it is resumed; twice is harmless.
+
+        Raises ScheduleNotFoundError.
+        """
+        from job_processor.crons import schedules
+
+        return await schedules.pause_schedule(self._ready(), name)
+
+    async def resume_schedule(self, name: str) -> Schedule:
+        """Let a schedule go on; what it missed is judged by its `misfire`.
+
+        Raises ScheduleNotFoundError.
+        """
+        from job_processor.crons import schedules
+
+        return await schedules.resume_schedule(self._ready(), name)
+
+    # --- pauses and workers ---------------------------------------------------------------------
 
     async def pause(self, name: str | None = None, *, tag: str | None = None) -> None:
         """Let no worker begin anything of a name of jobs or crons, or of a tag; until `resume`.

@@ -138,6 +138,12 @@ RETRY_DELAY_MIN = 0.1
 RETRY_DELAY_MAX = 5.0
 """Seconds between two tries of a call that the database did not answer (jittered)."""
 
+DISPATCH_BATCH = 200
+"""Schedules whose moments are made into jobs in one write."""
+
+SCHEDULE_MARGIN = 300.0
+"""Seconds after its moment until which a job of a schedule with `misfire="skip"` may begin."""
+
 SCHEDULER_INTERVAL = 30.0
 """Seconds between two passes of the scheduler when no cron is due earlier."""
 

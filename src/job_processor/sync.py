@@ -7,10 +7,11 @@ process that was forked makes a new one with its first call, and leaves the pare
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 from bson import ObjectId
 
+from job_processor.crons.schedules import ScheduleFields, SchedulePage
 from job_processor.errors import InvalidArgumentError
 from job_processor.handlers.limits import Limit
 from job_processor.handlers.rates import Rate
@@ -25,6 +26,7 @@ from job_processor.models import Job, OnConflict, OnParentFailure, SimpleJob
 from job_processor.parts import ready_parts_of
 from job_processor.processor import JobProcessor
 from job_processor.settings import LANES_SHOWN, Duration
+from job_processor.store.schedules import Schedule
 
 __all__ = ["JobClient"]
 
@@ -128,6 +130,32 @@ class JobClient:
     def hold(self, name: str, seconds: Duration) -> None:
         """Let nothing that shares a rate start for so long, as `JobProcessor.hold` does."""
         self._call(lambda processor: processor.hold(name, seconds))
+
+    def put_schedule(self, name: str, **schedule: Unpack[ScheduleFields]) -> Schedule:
+        """Make a schedule, or change it, as `JobProcessor.put_schedule` does."""
+        return self._call(lambda processor: processor.put_schedule(name, **schedule))
+
+    def remove_schedule(self, name: str) -> bool:
+        """Remove a schedule, as `JobProcessor.remove_schedule` does."""
+        return self._call(lambda processor: processor.remove_schedule(name))
+
+    def get_schedule(self, name: str) -> Schedule | None:
+        """Return a schedule, None when there is none of this name."""
+        return self._call(lambda processor: processor.get_schedule(name))
+
+    def schedules(
+        self, limit: int = 50, after: str | None = None, *, job: str | None = None
+    ) -> SchedulePage:
+        """Return a page of schedules, as `JobProcessor.schedules` does."""
+        return self._call(lambda processor: processor.schedules(limit, after, job=job))
+
+    def pause_schedule(self, name: str) -> Schedule:
+        """Pause a schedule, as `JobProcessor.pause_schedule` does."""
+        return self._call(lambda processor: processor.pause_schedule(name))
+
+    def resume_schedule(self, name: str) -> Schedule:
+        """Let a schedule go on, as `JobProcessor.resume_schedule` does."""
+        return self._call(lambda processor: processor.resume_schedule(name))
 
     def close(self) -> None:
         """Give the connections of this process back; a later call makes new ones."""

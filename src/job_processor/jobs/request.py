@@ -112,6 +112,33 @@ def _in_lane(request: JobRequest, definition: JobDef, job: SimpleJob) -> SimpleJ
     return job if lane is None else replace(job, lane=lane.name, ordered=lane.ordered)
 
 
+def planned_job(
+    parts: Parts,
+    name: str,
+    payload: Mapping[str, Any] | None,
+    *,
+    limit_key: str | float | None,
+    **fields: Any,
+) -> SimpleJob:
+    """Return the pending job of a schedule's moment, whose payload was checked when that was put.
+
+    It is taken as it is stored: one that its handler takes no more fails in the handler's run,
+    where it is seen.
+    """
+    definition = parts.registry.job(name)
+    job = SimpleJob(
+        name=name,
+        payload=payload,
+        status=JobStatus.PENDING,
+        updated_at=fields["created_at"],
+        exclusive=definition.exclusive,
+        **fields,
+    )
+    if definition.limited is None:
+        return job
+    return _in_lane(JobRequest(name, limit_key=limit_key), definition, job)
+
+
 def make_running_job(parts: Parts, request: JobRequest, worker_id: ObjectId) -> SimpleJob:
     """Return a job that begins under the hand of its caller."""
     now = parts.clock.now()

@@ -28,13 +28,15 @@ class Hint(Flag):
     """This process has freed a slot of a lane without a key, which nobody is handed."""
     SETTINGS = auto()
     """A setting may have changed."""
+    SCHEDULES = auto()
+    """A schedule may have been put."""
     NODE = auto()
     """A worker of the Node package may have begun, which rearranges what we share with it."""
 
 
 NOTHING = Hint(0)
 
-ANYTHING = Hint.WORK | Hint.KILL | Hint.SETTLED | Hint.SETTINGS
+ANYTHING = Hint.WORK | Hint.KILL | Hint.SETTLED | Hint.SETTINGS | Hint.SCHEDULES
 """All that processes of ours change; a store that Node knows adds `Hint.NODE`."""
 
 HintListener: TypeAlias = Callable[[Hint], object]

@@ -14,7 +14,7 @@ _RESCUED_AFTER = 1.5
 
 
 class HistoryKeeper:
-    """Removes settled jobs that are older than `history_days`."""
+    """Removes jobs that were settled, and schedules that ended, more than `history_days` ago."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -48,4 +48,5 @@ class HistoryKeeper:
         ):  # else the only clock is ours, which a test may move
             now = min(now, await engine.store.ping())
         before = now - timedelta(days=engine.settings.history_days)
+        await engine.store.schedules.prune(before, HISTORY_BATCH)
         return await engine.store.history.prune(before, HISTORY_BATCH)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from bson import ObjectId
 
+from job_processor.crons.dispatcher import Dispatcher
 from job_processor.crons.scheduler import Scheduler
 from job_processor.errors import LifespanError, StoreError
 from job_processor.events import Event, EventKind
@@ -48,6 +49,7 @@ class Worker:
         self._pauses = PauseWatch(engine)
         self._scheduler = Scheduler(engine, self._pauses, neighbour_of(engine))
         engine.reporter.on_settled = self._scheduler.on_settled
+        self._dispatcher = Dispatcher(engine, self._pauses)
         self._rescuer = Rescuer(engine)
         self._reconciler = Reconciler(engine)
         self._burst_rescue = BurstRescue(engine, self._rescuer)
@@ -146,6 +148,7 @@ class Worker:
         await persist(self._limits.look, engine.logger, "limits")
         if burst:
             await persist(self._scheduler.schedule, engine.logger, "scheduling crons")
+            await persist(self._dispatcher.dispatch, engine.logger, "schedules")
             await self._once("looking for dead workers", self._burst_rescue.look)
             await self._once("listing the names of this service", self._names.list)
 
@@ -188,6 +191,7 @@ class Worker:
         if not burst:
             tasks += [
                 self._task("scheduler", self._scheduler.run()),
+                self._task("dispatcher", self._dispatcher.run()),
                 self._task("rescuer", self._rescuer.run()),
                 self._task("names", self._names.run()),
                 self._task("history", self._history.run()),

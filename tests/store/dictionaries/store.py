@@ -31,6 +31,7 @@ from tests.store.dictionaries.queue import DictionaryQueue
 from tests.store.dictionaries.rates import DictionaryRates
 from tests.store.dictionaries.rollups import DictionaryRollups
 from tests.store.dictionaries.runs import DictionaryRuns
+from tests.store.dictionaries.schedules import DictionarySchedules
 from tests.store.dictionaries.settings import DictionarySettings
 from tests.store.dictionaries.tables import Connection, Tables
 from tests.store.dictionaries.waits import DictionaryWaits
@@ -65,6 +66,7 @@ class DictionaryStore(Store):
         self.workers = DictionaryWorkers(*desk)
         self.crons = DictionaryCrons(*desk)
         self.settings = DictionarySettings(*desk)
+        self.schedules = DictionarySchedules(*desk)
         self.rollups = DictionaryRollups(*desk)
         self.rates = DictionaryRates(*desk)
         self.lanes = DictionaryLanes(*desk)

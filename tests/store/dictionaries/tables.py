@@ -24,6 +24,7 @@ from job_processor.store.lanes import holds_slot
 from job_processor.store.plain import plain_notes
 from job_processor.store.rates import Lane
 from job_processor.store.rollups import Rollup
+from job_processor.store.schedules import Schedule
 from job_processor.values import normalize
 
 Key: TypeAlias = tuple[str, ...]
@@ -104,6 +105,7 @@ class Tables:
         self.rollups: dict[tuple[int, datetime], Rollup] = {}
         """By the length of their span and its beginning."""
         self.lanes: dict[str, Lane] = {}
+        self.schedules: dict[str, Schedule] = {}
         """By name."""
         self.listeners = HintListeners()
         """Whoever is to be told of changes, in any store."""

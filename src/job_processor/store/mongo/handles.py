@@ -54,6 +54,7 @@ class Handles:
     signals: Collection
     settings: Collection
     lanes: Collection
+    schedules: Collection
 
     @classmethod
     def of(cls, database: AsyncDatabase[Any], prefix: str) -> Handles:
@@ -68,9 +69,13 @@ class Handles:
             signals=safe[f"{prefix}.signals"],
             settings=safe[f"{prefix}.settings"],
             lanes=safe[f"{prefix}.lanes"],
+            schedules=safe[f"{prefix}.schedules"],
         )
 
     @property
     def all(self) -> tuple[Collection, ...]:
         """What `setup()` makes."""
-        return self.jobs, self.workers, self.signals, self.settings, self.lanes
+        return (
+            *(self.jobs, self.workers, self.signals, self.settings, self.lanes),
+            self.schedules,
+        )

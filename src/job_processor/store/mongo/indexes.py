@@ -251,6 +251,11 @@ SIGNALS = (
     Index("unacknowledged_by_job", (("job_id", 1),), {"partialFilterExpression": {"ack": False}}),
 )
 LANES = (Index("expires_at_1", (("expires_at", 1),), {_TTL: 0}),)
+SCHEDULES = (
+    Index("job_1_due_1", (("job", 1), ("due", 1))),
+    Index("moved_at_1", (("moved_at", 1),)),
+    Index("ended_at_1", (("ended_at", 1),)),
+)
 SIGNALS_OF_NODE = (
     Index("worker_id_1_ack_1_created_at_1", (("worker_id", 1), ("ack", 1), ("created_at", 1))),
 )

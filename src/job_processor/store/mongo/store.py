@@ -34,6 +34,7 @@ from job_processor.store.mongo.queue import MongoQueue
 from job_processor.store.mongo.rates import MongoRates
 from job_processor.store.mongo.rollups import MongoRollups
 from job_processor.store.mongo.runs import MongoRuns
+from job_processor.store.mongo.schedules import MongoSchedules
 from job_processor.store.mongo.settings import MongoSettings
 from job_processor.store.mongo.waits import MongoWaits
 from job_processor.store.mongo.watch import Watch
@@ -56,7 +57,7 @@ def open_mongo(
 
 
 class MongoStore(Store):
-    """Jobs in the collections `<prefix>.jobs`, `.workers`, `.signals`, `.settings`, `.lanes`."""
+    """Jobs in the collections `<prefix>.jobs`, `.workers`, `.signals`, `.settings` and so on."""
 
     def __init__(self, connection: Connection, *, prefix: str, history_days: float) -> None:
         self.address = connection.address
@@ -82,6 +83,7 @@ class MongoStore(Store):
         self.settings = settings = MongoSettings(plumbing)
         self.rates = MongoRates(plumbing)
         self.waits = MongoWaits(plumbing)
+        self.schedules = MongoSchedules(plumbing)
         for desk in (self.intake, self.runs, self.kills, self.history):
             desk.lanes, desk.waits = self.lanes, self.waits
         self._node = MongoNodeSide(plumbing, self._history, settings, self._workers, crons)

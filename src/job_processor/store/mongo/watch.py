@@ -197,6 +197,8 @@ class Watch:
             return Hint.KILL
         if collection == self._handles.settings.name:
             return Hint.SETTINGS
+        if collection == self._handles.schedules.name:
+            return Hint.SCHEDULES
         if collection == self._handles.workers.name:
             return Hint.NODE
         document = change.get("fullDocument") or change["updateDescription"]["updatedFields"]
@@ -241,7 +243,8 @@ def _pipeline(handles: Handles) -> list[Document]:
     """Select on the server what may matter, and of that no more than is looked at."""
     told = WAITING_STATUSES + SETTLED_STATUSES
     collections = [
-        *(handles.jobs.name, handles.signals.name, handles.settings.name, handles.workers.name)
+        *(handles.jobs.name, handles.signals.name, handles.settings.name, handles.workers.name),
+        handles.schedules.name,
     ]
     return [
         {
@@ -258,6 +261,10 @@ def _pipeline(handles: Handles) -> list[Document]:
                         }
                         for kind in _AWAITED_SETTINGS
                     ),
+                    {  # what a worker has moved on, it knows
+                        "ns.coll": handles.schedules.name,
+                        "fullDocument.put": True,
+                    },
                     {
                         "ns.coll": handles.workers.name,
                         "operationType": "insert",

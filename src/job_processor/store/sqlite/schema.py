@@ -28,7 +28,7 @@ from job_processor.store.sqlite.tables import (
     Tables,
 )
 
-VERSION = 5
+VERSION = 6
 """Of the schema below. A step to a later one is added to `_MIGRATIONS`."""
 
 OLDEST_SQLITE = (3, 37, 0)  # the first with STRICT tables
@@ -119,6 +119,14 @@ _COLUMNS = {
         interval REAL NOT NULL,
         burst INTEGER NOT NULL,
         expires_at REAL NOT NULL""",
+    "schedules": """
+        name TEXT NOT NULL PRIMARY KEY,
+        job TEXT NOT NULL,
+        token BLOB NOT NULL,
+        due INTEGER,
+        moved_at INTEGER NOT NULL,
+        ended_at INTEGER,
+        value TEXT NOT NULL""",
     "meta": """
         key TEXT NOT NULL PRIMARY KEY,
         value INTEGER NOT NULL""",
@@ -141,6 +149,9 @@ _INDEXES = {
     "lane_history": ("", "jobs", f"(lane, id) WHERE {OF_LANE}"),
     "open_waits": ("", "waits", "(tag, job) WHERE open=1"),
     "waits_of": ("", "waits", "(job)"),
+    "schedules_due": ("", "schedules", "(job, due) WHERE due IS NOT NULL"),
+    "schedules_moved": ("", "schedules", "(moved_at)"),
+    "schedules_ended": ("", "schedules", "(ended_at) WHERE ended_at IS NOT NULL"),
     "open_kills": ("UNIQUE ", "signals", "(job_id, worker_id) WHERE ack=0"),
 }
 
@@ -161,6 +172,7 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE {tables.jobs} ADD COLUMN waiting_for TEXT",
         "ALTER TABLE {tables.jobs} ADD COLUMN followed INTEGER",
     ),
+    6: (),  # a table more
 }
 """Statements that lead to a version from the one before it, with `{tables.jobs}` for the name of a
 table. New tables, and indexes that are missing, are made anyway. A worker of that version goes on

@@ -34,6 +34,7 @@ from job_processor.store.sqlite.rates import SqliteRates
 from job_processor.store.sqlite.revision import Revision
 from job_processor.store.sqlite.rollups import SqliteRollups
 from job_processor.store.sqlite.runs import SqliteRuns
+from job_processor.store.sqlite.schedules import SqliteSchedules
 from job_processor.store.sqlite.settings import SqliteSettings
 from job_processor.store.sqlite.tables import Tables
 from job_processor.store.sqlite.waits import SqliteWaits
@@ -76,6 +77,7 @@ class SqliteStore(Store):
         self.crons = SqliteCrons(plumbing)
         self.settings = SqliteSettings(plumbing)
         self.waits = SqliteWaits(plumbing)
+        self.schedules = SqliteSchedules(plumbing)
         for desk in (self.intake, self.runs, self.kills, self.history):
             desk.lanes, desk.waits = self.lanes, self.waits
         self._abilities = Abilities(needs_heartbeat=path is not None)

@@ -59,6 +59,7 @@ class Tables:
     rollups: str
     lanes: str
     waits: str
+    schedules: str
     meta: str
     due: str
     """Index: the waiting jobs of a name in the order in which they are claimed."""
@@ -90,6 +91,12 @@ class Tables:
     """Index: what is waited for, and by whom."""
     waits_of: str
     """Index: what a job comes after."""
+    schedules_due: str
+    """Index: the schedules of a job that go on, by their next moment."""
+    schedules_moved: str
+    """Index: the schedules by when that was computed."""
+    schedules_ended: str
+    """Index: the schedules that have ended, by when."""
 
     def __init__(self, prefix: str) -> None:
         if prefix.lower().startswith("sqlite_") or '"' in prefix:
@@ -109,6 +116,7 @@ _NAMES = {
     "rollups": "rollups",
     "lanes": "lanes",
     "waits": "waits",
+    "schedules": "schedules",
     "meta": "meta",
     "due": "jobs_due",
     "history": "jobs_history",
@@ -122,6 +130,9 @@ _NAMES = {
     "lane": "jobs_lane",
     "parked": "jobs_parked",
     "expiring": "jobs_expiring",
+    "schedules_due": "schedules_due",
+    "schedules_moved": "schedules_moved",
+    "schedules_ended": "schedules_ended",
     "lane_history": "jobs_lane_history",
     "open_waits": "waits_open",
     "waits_of": "waits_job",
