@@ -19,6 +19,7 @@ from job_processor.models import (
     Step,
     WorkerInfo,
 )
+from job_processor.store.schedules import Schedule
 from job_processor.store.summaries import JobSummary
 
 
@@ -97,6 +98,40 @@ def cron_json(cron: Cron) -> dict[str, Any]:
         "updated_at": to_json(cron.updated_at),
         "created_at": to_json(cron.created_at),
     }
+
+
+def schedule_json(schedule: Schedule) -> dict[str, Any]:
+    """Return a schedule in plain JSON values: what it says, and how far it has come."""
+    every = None if schedule.every is None else int(schedule.every.total_seconds())
+    shown = {
+        "name": schedule.name,
+        "job": schedule.job,
+        "payload": schedule.payload,
+        "cron": schedule.cron,
+        "every": every,
+        "anchor": schedule.anchor,
+        "timezone": None if schedule.cron is None else schedule.timezone,
+        "when": schedule.when,
+        "start": schedule.start,
+        "end": schedule.end,
+        "limit": schedule.limit,
+        "misfire": schedule.misfire,
+        "priority": schedule.priority,
+        "expires_after": schedule.expires_after,
+        "unique_key": schedule.unique_key,
+        "limit_key": schedule.limit_key,
+        "rev": schedule.rev,
+        "paused": schedule.paused,
+        "next": schedule.next,
+        "last": schedule.last,
+        "last_job": schedule.last_job,
+        "made": schedule.made,
+        "problem": schedule.problem,
+        "created_at": schedule.created_at,
+        "updated_at": schedule.updated_at,
+        "ended_at": schedule.ended_at,
+    }
+    return {name: to_json(value) for name, value in shown.items()}
 
 
 def worker_json(worker: WorkerInfo) -> dict[str, Any]:

@@ -29,6 +29,7 @@ COMMANDS = {
     "limits": "List limits and lanes; or set, reset or show one.",
     "rates": "List rates; or set, reset, hold or release one.",
     "crons": "List crons; or show, run, pause, resume or remove one.",
+    "schedules": "List schedules; or put, pause, resume or remove one.",
 }
 
 app = typer.Typer(
