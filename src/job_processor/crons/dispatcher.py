@@ -33,6 +33,7 @@ from job_processor.settings import (
     DISPATCH_BATCH,
     SCHEDULE_BATCH,
     SCHEDULER_INTERVAL,
+    SETTINGS_INTERVAL,
 )
 from job_processor.store.hints import Hint
 from job_processor.store.schedules import Schedule, planned_id
@@ -82,7 +83,7 @@ class Dispatcher:
                 while not await trouble.attempt(lambda: self._pass(due)):  # noqa: B023  # awaited
                     pass
                 ahead = math.inf if due[-1] is None else (due[-1] - began).total_seconds()
-                await self._pause(ahead - (time.monotonic() - at))
+                await self._pause(ahead - (time.monotonic() - at), at)
         finally:
             forget()
 
@@ -259,10 +260,17 @@ class Dispatcher:
         if hint & Hint.SCHEDULES:
             self._wake.set()
 
-    async def _pause(self, ahead: float) -> None:
-        """Return when a schedule is due that lies so many seconds ahead, or something calls."""
-        seconds = min(SCHEDULER_INTERVAL, max(ahead, 0.0) + random.uniform(0, _JITTER))
-        await set_within(self._wake, seconds)
+    async def _pause(self, ahead: float, looked: float) -> None:
+        """Return when a schedule is due that lies so many seconds ahead, or something calls.
+
+        looked: when the last pass began, by the monotonic clock.
+        """
+        left = min(SCHEDULER_INTERVAL, max(ahead, 0.0) + random.uniform(0, _JITTER))
+        await set_within(self._wake, left)
+        if self._wake.is_set():  # hints come in crowds: one look is enough
+            left -= time.monotonic() - looked
+            rest = SETTINGS_INTERVAL - (time.monotonic() - looked)
+            await asyncio.sleep(max(min(left, rest), 0.0))
         self._wake.clear()
 
 
