@@ -1,4 +1,6 @@
-"""What rates hold: `python -m benchmarks.limits`.
+"""What limits cost, and what rates hold: `python -m benchmarks.limits [drain parked … rates]`.
+
+What limits cost is measured by `lanes.py`.
 
 For each rate, and 1, 3 and 10 worker processes: a long queue, a time, and each start written down
 by its process, outside of the database. Printed is the rate that was reached, once the first second
@@ -16,11 +18,13 @@ import time
 from bisect import bisect_right
 from pathlib import Path
 
+from benchmarks import lanes
 from job_processor import AbortController, Event, EventKind, JobDef, JobProcessor, Rate
 
 ROOT = Path(__file__).parents[1]
 RATES = (Rate(10, per=1), Rate(100, per=1), Rate(100, per=1, burst=1), Rate(500, per=1))
 WORKERS = (1, 3, 10)
+WHAT = (*lanes.MEASURES, "rates")
 
 
 def main() -> None:
@@ -28,13 +32,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--db", help="a MongoDB, or a file; without, a new SQLite file each time")
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("what", nargs="*", metavar="WHAT", help="what to measure: all without")
+    parser.add_argument("--pairs", type=int, default=20, help="runs of each of two in turn")
+    parser.add_argument("--jobs", type=int, default=20_000, help="jobs in a drain")
+    parser.add_argument("--other", type=Path, help="the checkout to compare with, for `plain`")
+    parser.add_argument("--parked", type=int, default=1_000_000, help="parked jobs beside a claim")
+    parser.add_argument("--lanes", type=int, default=10_000, help="lanes of the sweep")
+    parser.add_argument("--child-lanes", nargs="+", help=argparse.SUPPRESS)
     parser.add_argument("--child", nargs=4, metavar=("DB", "FILE", "AMOUNT", "BURST"))
     arguments = parser.parse_args()
+    if unknown := set(arguments.what) - set(WHAT):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(WHAT)}")
     if arguments.child:
         db, file, amount, burst = arguments.child
         starts = asyncio.run(work(db, Rate(int(amount), per=1, burst=int(burst))))
         Path(file).write_text("\n".join(map(str, starts)))
         return
+    if arguments.child_lanes:
+        lanes.child(*arguments.child_lanes)
+        return
+    chosen = arguments.what or list(WHAT)
+    costs = [what for what in chosen if what in lanes.MEASURES]
+    if costs:
+        print("| what limits cost | found | at most | holds |")
+        print("| --- | --- | --- | --- |")
+    for what in costs:
+        lanes.MEASURES[what](arguments)
+    if "rates" in chosen:
+        rates(arguments)
+
+
+def rates(arguments: argparse.Namespace) -> None:
+    """Measure what rates hold, and print a table."""
     print("| rate | burst | workers | reached | most in a second | allowed |")
     print("| --- | --- | --- | --- | --- | --- |")
     for rate in RATES:

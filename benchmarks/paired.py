@@ -61,7 +61,7 @@ def _run(checkout: Path, options: argparse.Namespace) -> dict[str, float]:
     return measured
 
 
-def _interval(ratios: list[float]) -> tuple[float, float, float]:
+def interval(ratios: list[float]) -> tuple[float, float, float]:
     """Return the mean ratio with the ends of its 95% interval."""
     logs = [math.log(ratio) for ratio in ratios]
     mean = statistics.fmean(logs)
@@ -97,7 +97,7 @@ def main() -> None:
             found.append(_run(checkout, options))
     for what in ("processor", "clock"):
         ratios = [a[what] / b[what] for a, b in zip(here, there, strict=True)]
-        mean, low, high = _interval(ratios)
+        mean, low, high = interval(ratios)
         mine, theirs = (statistics.median(each[what] for each in side) for side in (here, there))
         print(
             f"{what:9} {mine * 1e6:6.1f} µs a job here, {theirs * 1e6:6.1f} there;"

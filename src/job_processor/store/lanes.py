@@ -29,9 +29,14 @@ KEYED, KEYLESS = ":", "#"
 """What the line of a lane with or without a key has before the name of its jobs."""
 
 
+def slot_of(lane: str, number: int) -> str:
+    """Return a slot of a lane, which are counted from 0."""
+    return f"{lane}#{number}"
+
+
 def slots_of(lane: str, limit: int) -> list[str]:
     """Return the slots of a lane."""
-    return [f"{lane}#{i}" for i in range(limit)]
+    return [slot_of(lane, number) for number in range(limit)]
 
 
 def line_of(job: Job) -> str:

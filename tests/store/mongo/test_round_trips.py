@@ -85,7 +85,7 @@ COSTS: dict[str, list[str]] = {
     "workers.count_alive": ["aggregate"],
     "queue.due": ["find", "find"],
     "lanes.claim": ["find"],
-    "lanes.hand_over": ["find", "find", "find"],
+    "lanes.hand_over": ["find"],
     "lanes.park": ["update"],
     "lanes.release": ["update"],
     "lanes.withdraw": ["update"],

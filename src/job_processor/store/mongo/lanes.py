@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from job_processor.store.lanes import (
     LaneClaim,
     Taken,
     lines_of,
+    slot_of,
     slots_of,
 )
 from job_processor.store.lenient import whole
@@ -49,6 +51,9 @@ _ROUNDS = 6
 
 _LOOKED_AT = 32
 """Jobs of one look, where a claim wants fewer."""
+
+_SLOTS_TRIED = 64
+"""Slots of a lane that are asked about at first, whatever its limit."""
 
 _PASSES = 20
 """Looks of one hand-over at most: each but the last lets somebody in, or meets who was faster."""
@@ -112,7 +117,7 @@ class MongoLanes(MongoParking):
         limits = {lane: amount for lane, amount in amounts.items() if amount is not None}
         ordered = {job["lane"] for job in met if job.get("ordered") and job["lane"] in limits}
         free, turns = await asyncio.gather(
-            self._free(limits),
+            self._free(limits, Counter(job["lane"] for job in met)),
             asyncio.gather(*(self._next(lane, claim.now, 1) for lane in ordered)),
         )
         turn = {lane: jobs[0] for lane, jobs in zip(ordered, turns, strict=True) if jobs}
@@ -134,9 +139,32 @@ class MongoLanes(MongoParking):
                     full.append(job)
         return starts, lets_in, full
 
-    async def _free(self, limits: Mapping[str, int]) -> dict[str, list[str]]:
-        """Return the free slots of each lane."""
-        slots = {lane: slots_of(lane, limit) for lane, limit in limits.items()}
+    async def _free(
+        self, limits: Mapping[str, int], wanted: Mapping[str, int] | None = None
+    ) -> dict[str, list[str]]:
+        """Return free slots of each lane: as many as are wanted, or 1, where there are so many.
+
+        Of a large limit some are tried, by chance, and all where too few of those are free.
+        """
+        tried = {
+            lane: slots_of(lane, limit)
+            if limit <= _SLOTS_TRIED
+            else [slot_of(lane, n) for n in random.sample(range(limit), _SLOTS_TRIED)]
+            for lane, limit in limits.items()
+        }
+        free = await self._free_of(tried)
+        needed = dict.fromkeys(limits, 1) if wanted is None else wanted
+        short = [
+            lane
+            for lane, slots in tried.items()
+            if len(slots) < limits[lane] and len(free[lane]) < needed[lane]
+        ]
+        if short:
+            free |= await self._free_of({lane: slots_of(lane, limits[lane]) for lane in short})
+        return free
+
+    async def _free_of(self, slots: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+        """Return those of the slots of each lane that are free."""
         every = [slot for of_lane in slots.values() for slot in of_lane]
         if not every:
             return {}
@@ -267,7 +295,8 @@ class MongoLanes(MongoParking):
         self, lanes: Mapping[str, int], names: Collection[str], now: datetime
     ) -> int:
         """Let the next of each lane in, until each is full or nobody waits there."""
-        admitted, left = 0, dict(lanes)
+        # Where nobody is parked, who stands in line has a slot by the next claim: no write.
+        admitted, left = 0, dict(lanes) if await self._anybody_parked(lanes) else {}
         for _ in range(_PASSES):
             if not left:
                 break
@@ -285,6 +314,19 @@ class MongoLanes(MongoParking):
             admitted += await self._let_in(lets_in, now)
             left = {each.job["lane"]: left[each.job["lane"]] for each in lets_in}
         return admitted
+
+    async def _anybody_parked(self, lanes: Collection[str]) -> bool:
+        """Return whether anybody is parked for a slot of any of these lanes."""
+        parked: Document = {
+            "lane": {"$in": list(lanes)},
+            "parked": FOR_A_SLOT,
+            "status": WAITING,
+        }
+
+        async def walk(hint: IndexHint) -> Document | None:
+            return await self._last.find_one(parked, {"_id": 1}, hint=hint)
+
+        return await self._hinting.walk(LANE, walk) is not None
 
     async def _allowed(
         self, lane: str, now: datetime, limit: int, names: Collection[str]

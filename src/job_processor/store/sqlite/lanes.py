@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache, partial
+from itertools import islice
 from typing import NamedTuple
 
 from bson import ObjectId
@@ -18,7 +19,7 @@ from bson import ObjectId
 from job_processor.clock import FAR, LAST_MOMENT, to_ms
 from job_processor.handlers.lanes import has_key
 from job_processor.models import FOR_A_SLOT, Job
-from job_processor.store.lanes import PARKED_AT_ONCE, LaneClaim, Taken, lines_of, slots_of
+from job_processor.store.lanes import PARKED_AT_ONCE, LaneClaim, Taken, lines_of, slot_of
 from job_processor.store.sqlite.connections import (
     Plumbing,
     transaction,
@@ -84,7 +85,9 @@ class SqliteLanes(SqliteParking):
         self._look = lru_cache(partial(_look_statement, line))
         self._taken = f"""
             SELECT slot FROM {jobs} INDEXED BY {tables.slots}
-            WHERE slot IN (SELECT value FROM json_each(?)) AND {SLOTTED}"""
+            WHERE slot>?1||'#' AND slot<?1||'$' AND {SLOTTED}"""
+        self._anybody_parked = f"""
+            SELECT 1 FROM {lane} WHERE lane=? AND parked='{FOR_A_SLOT}' AND {IN_LANE} LIMIT 1"""
         self._priority = f"""
             SELECT max(priority) FROM {lane}
             WHERE lane=?1 AND parked IS ?2 AND priority<?3 AND {IN_LANE}"""
@@ -127,7 +130,10 @@ class SqliteLanes(SqliteParking):
     ) -> int:
         admitted = 0
         for lane, amount in lanes.items():
-            for slot in self.free(connection, lane, amount):
+            # Where nobody is parked, who stands in line has a slot by the next claim: no write.
+            if connection.execute(self._anybody_parked, (lane,)).fetchone() is None:
+                continue
+            for slot in self._free_slots(connection, lane, amount):
                 first = self.next_of(connection, lane, to_ms(now), names)
                 if first is None:
                     break
@@ -158,11 +164,17 @@ class SqliteLanes(SqliteParking):
         rows = connection.execute(self._look(merged), arguments).fetchall()
         return [_Candidate(*row[:-1]) for row in rows]
 
-    def free(self, connection: sqlite3.Connection, lane: str, amount: int) -> list[str]:
-        """Return the free slots of a lane."""
-        slots = slots_of(lane, amount)
-        taken = {slot for (slot,) in connection.execute(self._taken, (json.dumps(slots),))}
-        return [slot for slot in slots if slot not in taken]
+    def free(
+        self, connection: sqlite3.Connection, lane: str, amount: int, wanted: int | None = None
+    ) -> list[str]:
+        """Return free slots of a lane, as many as are wanted; None: all."""
+        return list(islice(self._free_slots(connection, lane, amount), wanted))
+
+    def _free_slots(self, connection: sqlite3.Connection, lane: str, amount: int) -> Iterator[str]:
+        # Those taken are read, and not the others looked for: a limit may be much larger.
+        taken = {slot for (slot,) in connection.execute(self._taken, (lane,))}
+        slots = (slot_of(lane, number) for number in range(amount))
+        return (slot for slot in slots if slot not in taken)
 
     def next(
         self, connection: sqlite3.Connection, lane: str, now: int, names: str | None = None
@@ -285,7 +297,9 @@ class _Claiming:
         if lane not in self._free:
             amount = self._desk.book.amount(lane)
             self._free[lane] = (
-                None if amount is None else self._desk.free(self._connection, lane, amount)
+                None
+                if amount is None
+                else self._desk.free(self._connection, lane, amount, self._claim.limit)
             )
         return self._free[lane]
 
