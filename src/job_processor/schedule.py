@@ -48,7 +48,9 @@ _LONGEST = 1000  # characters of an expression
 _ANCHOR = datetime(2024, 1, 1)  # noqa: DTZ001  # local time of no zone, to try expressions
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
-_LONGEST_INTERVAL = 50 * 365 * 86_400  # seconds: what is rarer never fires
+LONGEST_INTERVAL = 50 * 365 * 86_400
+"""Seconds: what is rarer never fires."""
+
 _EVERY = re.compile(r"@every (\d{1,12})([smhd])(?: from (\S+))?", re.IGNORECASE)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -177,7 +179,7 @@ def interval_expression(every: Duration, anchor: datetime | None = None) -> str:
     InvalidArgumentError for what is no interval of whole seconds, and for a naive anchor.
     """
     seconds = duration("every", every)
-    if not 1 <= seconds <= _LONGEST_INTERVAL or seconds != int(seconds):
+    if not 1 <= seconds <= LONGEST_INTERVAL or seconds != int(seconds):
         allowed = "allowed are whole seconds, from 1 to 50 years, as a number or a timedelta"
         raise InvalidArgumentError("every", every, allowed)
     if anchor is None:
@@ -197,7 +199,7 @@ def interval_of(expression: str) -> Interval | None:
 
 def _interval(found: re.Match[str], argument: str, text: str) -> Interval:
     seconds = int(found[1]) * _UNITS[found[2].lower()]
-    if not 1 <= seconds <= _LONGEST_INTERVAL:
+    if not 1 <= seconds <= LONGEST_INTERVAL:
         raise InvalidArgumentError(argument, text, "allowed are from 1 second to 50 years")
     if found[3] is None:
         return Interval(_SECOND * seconds)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta, tzinfo
@@ -140,6 +140,9 @@ RETRY_DELAY_MAX = 5.0
 
 DISPATCH_BATCH = 200
 """Schedules whose moments are made into jobs in one write."""
+
+SCHEDULE_PAYLOAD = 64 * 1024
+"""Bytes of the payload of a schedule, which is read whenever one of its moments comes."""
 
 SCHEDULE_MARGIN = 300.0
 """Seconds after its moment until which a job of a schedule with `misfire="skip"` may begin."""
@@ -317,7 +320,12 @@ def duration(argument: str, value: object, unit: Unit = "seconds", *, zero: bool
     """
     number: Any = value / timedelta(**{unit: 1}) if isinstance(value, timedelta) else value
     is_number = isinstance(number, int | float) and not isinstance(number, bool)
-    if not is_number or not math.isfinite(number) or number < 0 or (number == 0 and not zero):
+    if (
+        not is_number
+        or not abs(number) <= sys.float_info.max
+        or number < 0
+        or (number == 0 and not zero)
+    ):
         least = "of at least" if zero else "above"
         allowed = f"allowed is a number of {unit} {least} 0, or a timedelta"
         raise InvalidArgumentError(argument, value, allowed)

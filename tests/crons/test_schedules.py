@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from job_processor import (
     InvalidArgumentError,
     InvalidPayloadError,
     JobProcessor,
+    PayloadError,
     ScheduleNotFoundError,
     UnknownJobError,
 )
@@ -124,7 +125,15 @@ ALLOWED: dict[str, Any] = {"job": "digest", "every": 300}
         ({"expires_after": 0}, "expires_after"),
         ({"unique_key": ""}, "unique_key"),
         ({"limit_key": "tenant"}, "limit_key"),
-        ({"job": "digset"}, "name"),
+        ({"job": "digset"}, "job"),
+        ({"job": []}, "job"),
+        ({"every": 10**400}, "every"),
+        ({"expires_after": 1e300}, "expires_after"),
+        ({"limit": 10**30}, "limit"),
+        ({"every": None, "cron": "0 8 * * *", "timezone": ""}, "timezone"),
+        ({"start": datetime(1, 1, 1, tzinfo=UTC)}, "start"),
+        ({"start": datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)}, "start"),
+        ({"payload": {"user": 1, "x": 2}}, "payload"),
     ],
 )
 async def test_what_cannot_be_is_refused_when_it_is_put(
@@ -145,6 +154,15 @@ async def test_the_job_and_its_payload_are_checked(processors: Processors) -> No
         await processor.put_schedule("digest:1", every=60, job="digset")
     with pytest.raises(InvalidPayloadError) as told:
         await processor.put_schedule("digest:1", every=60, job="digest", payload={"user": "ada"})
+    assert "ada" not in str(told.value)
+
+
+async def test_a_large_payload_is_refused(processors: Processors) -> None:
+    """It would be read at each moment; the error says how large it may be, and nothing of it."""
+    processor = await processors.make()
+    processor.job("mail")(lambda payload: None)
+    with pytest.raises(PayloadError, match=r"65,536 bytes.*it has") as told:
+        await processor.put_schedule("mail:1", every=60, job="mail", payload={"x": "ada" * 30_000})
     assert "ada" not in str(told.value)
 
 

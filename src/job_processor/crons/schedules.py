@@ -11,23 +11,31 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Required, TypedDict, get_args
 
-from job_processor.clock import truncate
+from job_processor.clock import EPOCH, LAST_MOMENT, truncate
 from job_processor.crons.moments import first_moment
 from job_processor.errors import (
     InvalidArgumentError,
+    PayloadError,
     ScheduleNotFoundError,
     SharedDatabaseError,
     StoreError,
+    UnknownJobError,
 )
 from job_processor.handlers.definitions import Misfire
 from job_processor.jobs.handle import JobHandle
 from job_processor.jobs.intake import new_job
 from job_processor.jobs.request import JobRequest, Payload
 from job_processor.parts import Parts
-from job_processor.schedule import interval_expression, interval_of, parse
+from job_processor.schedule import (
+    LONGEST_INTERVAL,
+    interval_expression,
+    interval_of,
+    parse,
+)
 from job_processor.settings import (
     PAGE_LIMIT,
     SCHEDULE_MARGIN,
+    SCHEDULE_PAYLOAD,
     Duration,
     check_int,
     check_name,
@@ -35,9 +43,13 @@ from job_processor.settings import (
     time_zone,
 )
 from job_processor.store.schedules import Schedule
+from job_processor.values import size_of
 
 _TRIES = 50
 """Writes in a row before which somebody else was faster."""
+
+_MOST = 1_000_000_000
+"""Jobs of a schedule's limit: one a second for thirty years."""
 
 _TIMING = ("cron", "every", "anchor", "timezone", "start", "end")
 _DEFINITION = (
@@ -202,10 +214,12 @@ def _changed(present: Schedule, asked: Schedule) -> Schedule:
 def _checked(parts: Parts, wanted: Wanted) -> Schedule:
     """Return a new schedule, but for its first moment; raises InvalidArgumentError and others."""
     check_name("name", wanted.name)
+    job = wanted.job.name if isinstance(wanted.job, JobHandle) else wanted.job
+    check_name("job", job)
     now = parts.clock.now()
     schedule = Schedule(
         name=wanted.name,
-        job=wanted.job.name if isinstance(wanted.job, JobHandle) else wanted.job,
+        job=job,
         limit=_limit(wanted.limit),
         misfire=_misfire(wanted.misfire),
         priority=wanted.priority,
@@ -239,7 +253,8 @@ def _timing(parts: Parts, wanted: Wanted) -> dict[str, Any]:
     if wanted.every is not None and wanted.timezone is not None:
         allowed = "an interval is the same in all zones; leave it out, or write cron="
         raise InvalidArgumentError("timezone", wanted.timezone, allowed)
-    zone = "UTC" if cron is None else wanted.timezone or parts.settings.timezone
+    zone = parts.settings.timezone if wanted.timezone is None else wanted.timezone
+    zone = "UTC" if cron is None else zone
     time_zone(zone)
     anchor = _moment("anchor", wanted.anchor)
     every = None
@@ -260,14 +275,19 @@ def _moment(argument: str, value: Any) -> datetime | None:
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise InvalidArgumentError(argument, value, allowed)
     try:
-        return truncate(value)
+        moment = truncate(value)
     except OverflowError as error:
         raise InvalidArgumentError(argument, value, allowed) from error
+    if not EPOCH <= moment <= LAST_MOMENT:
+        raise InvalidArgumentError(argument, value, "allowed are the years from 1970 to 9999")
+    return moment
 
 
 def _limit(limit: int | None) -> int | None:
     if limit is not None:
         check_int("limit", limit, minimum=1)
+        if limit > _MOST:
+            raise InvalidArgumentError("limit", limit, f"allowed are at most {_MOST:,}")
     return limit
 
 
@@ -278,7 +298,12 @@ def _misfire(misfire: Misfire) -> Misfire:
 
 
 def _expires_after(expires_after: Duration | None) -> float | None:
-    return None if expires_after is None else float(duration("expires_after", expires_after))
+    if expires_after is None:
+        return None
+    seconds = float(duration("expires_after", expires_after))
+    if seconds > LONGEST_INTERVAL:
+        raise InvalidArgumentError("expires_after", expires_after, "allowed are at most 50 years")
+    return seconds
 
 
 def _stored_payload(parts: Parts, schedule: Schedule, payload: Payload) -> Any:
@@ -299,7 +324,9 @@ def _stored_payload(parts: Parts, schedule: Schedule, payload: Payload) -> Any:
         limit_key=schedule.limit_key,
     )
     try:
-        return new_job(parts, request).payload
+        stored = new_job(parts, request).payload
+    except UnknownJobError as error:
+        raise UnknownJobError("job", error.value, error.allowed) from error
     except SharedDatabaseError as error:
         if error.argument != "expires_at":
             raise
@@ -310,3 +337,11 @@ def _stored_payload(parts: Parts, schedule: Schedule, payload: Payload) -> Any:
         if error.argument != "expires_at":
             raise
         raise InvalidArgumentError("expires_after", seconds, error.allowed) from error
+    size = size_of(stored)
+    if size > SCHEDULE_PAYLOAD:
+        allowed = (
+            f"allowed are at most {SCHEDULE_PAYLOAD:,} bytes for a schedule, which is read at each "
+            f"of its moments; it has {size:,}: store it elsewhere, and give its key"
+        )
+        raise PayloadError("payload", payload, allowed)
+    return stored

@@ -116,6 +116,19 @@ async def _resume(processor: JobProcessor, fields: Fields) -> str:
     return fields.get("name") or f"tag {fields.get('tag')}"
 
 
+async def _pause_schedule(processor: JobProcessor, fields: Fields) -> str:
+    return (await processor.pause_schedule(fields.get("name", ""))).name
+
+
+async def _resume_schedule(processor: JobProcessor, fields: Fields) -> str:
+    return (await processor.resume_schedule(fields.get("name", ""))).name
+
+
+async def _remove_schedule(processor: JobProcessor, fields: Fields) -> str:
+    await processor.remove_schedule(fields.get("name", ""))
+    return fields.get("name", "")
+
+
 async def _stop(processor: JobProcessor, fields: Fields) -> str:
     await processor.stop_worker(fields.get("id", ""))
     return fields.get("id", "")
@@ -129,6 +142,9 @@ _ACTIONS: Mapping[str, Do] = {
     "pause": _pause,
     "resume": _resume,
     "stop": _stop,
+    "pause_schedule": _pause_schedule,
+    "resume_schedule": _resume_schedule,
+    "remove_schedule": _remove_schedule,
 }
 
 

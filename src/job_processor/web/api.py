@@ -78,7 +78,7 @@ async def create(request: Request) -> Response:
 
 async def kill(request: Request) -> Response:
     """Kill a job."""
-    _check_unforged(request)
+    check_unforged(request)
     job_id = request.path_params["id"]
     async with audited(request, "kill", job_id):
         killed = await _processor(request).kill_job(job_id)
@@ -87,7 +87,7 @@ async def kill(request: Request) -> Response:
 
 async def retry(request: Request) -> Response:
     """Send a settled job round again, after the steps that it has done or from its beginning."""
-    _check_unforged(request)
+    check_unforged(request)
     job_id = request.path_params["id"]
     anew = request.query_params.get("from_beginning", "false")
     if anew not in ("true", "false"):
@@ -99,7 +99,7 @@ async def retry(request: Request) -> Response:
 
 async def delete(request: Request) -> Response:
     """Remove a job that does not run."""
-    _check_unforged(request)
+    check_unforged(request)
     job_id = request.path_params["id"]
     async with audited(request, "delete", job_id):
         await _processor(request).delete_job(job_id)
@@ -138,7 +138,7 @@ def _shown(request: Request, job: Job) -> dict[str, Any]:
     return shown
 
 
-def _check_unforged(request: Request) -> None:
+def check_unforged(request: Request) -> None:
     """Refuse what a form of another site could be.
 
     No page can send JSON, a header of its own or a bearer token to another site without asking it

@@ -23,7 +23,7 @@ from job_processor.ops.keys import shared_key
 from job_processor.parts import ready_parts_of
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction
-from job_processor.web import actions, api, openapi, pages
+from job_processor.web import actions, api, openapi, pages, schedules
 from job_processor.web.access import Check
 from job_processor.web.guard import Guard
 from job_processor.web.health import Health, Healthz
@@ -94,6 +94,7 @@ def _routes() -> list[Route | Mount]:
         Route("/jobs", _page(pages.jobs), name="jobs"),
         Route("/jobs/{id}", _page(pages.job), name="job"),
         Route("/crons", _page(pages.crons), name="crons"),
+        Route("/schedules", _page(schedules.page), name="schedules"),
         Route("/workers", _page(pages.workers), name="workers"),
         Route("/audit", _page(pages.audit), name="audit"),
         Route("/act", _page(actions.act), methods=["POST"], name="act"),
@@ -111,6 +112,12 @@ def _routes() -> list[Route | Mount]:
         Route("/api/jobs/{id}/retry", _page(api.retry), methods=["POST"]),
         Route("/api/crons", _page(api.crons)),
         Route("/api/workers", _page(api.workers)),
+        Route("/api/schedules", _page(schedules.listed)),
+        Route("/api/schedules/{name:path}/pause", _page(schedules.pause), methods=["POST"]),
+        Route("/api/schedules/{name:path}/resume", _page(schedules.resume), methods=["POST"]),
+        Route("/api/schedules/{name:path}", _page(schedules.one), methods=["GET"]),
+        Route("/api/schedules/{name:path}", _page(schedules.put), methods=["PUT"]),
+        Route("/api/schedules/{name:path}", _page(schedules.remove), methods=["DELETE"]),
         Mount("/static", StaticFiles(directory=_STATIC), name="static"),
     ]
 

@@ -72,8 +72,43 @@ def describe(root: str) -> dict[str, Any]:
             },
             "/api/crons": {"get": _operation("all crons with their next times", anything)},
             "/api/workers": {"get": _operation("workers with what they run", anything)},
+            **_schedule_paths(),
         },
         "components": {"schemas": _schemas()},
+    }
+
+
+def _schedule_paths() -> dict[str, Any]:
+    schedule = {"$ref": "#/components/schemas/Schedule"}
+    name = {**_ID, "name": "name"}
+    body = {"application/json": {"schema": {"$ref": "#/components/schemas/NewSchedule"}}}
+    return {
+        "/api/schedules": {
+            "get": {
+                **_operation("a page of schedules by name", {"type": "object"}, 400),
+                "parameters": [
+                    {"name": each, "in": "query", "schema": {"type": kind}}
+                    for each, kind in (("limit", "integer"), ("after", "string"), ("job", "string"))
+                ],
+            }
+        },
+        "/api/schedules/{name}": {
+            "parameters": [name],
+            "get": _operation("a schedule", schedule, 400, 404),
+            "put": {
+                **_operation("make it, or change it", schedule, 400, 408, 413, 422),
+                "requestBody": {"required": True, "content": body},
+            },
+            "delete": _unforged(_operation("remove it", None, 400, 404, success=204)),
+        },
+        "/api/schedules/{name}/pause": {
+            "parameters": [name],
+            "post": _unforged(_operation("let it make nothing", schedule, 400, 404)),
+        },
+        "/api/schedules/{name}/resume": {
+            "parameters": [name],
+            "post": _unforged(_operation("let it go on", schedule, 400, 404)),
+        },
     }
 
 
@@ -144,6 +179,36 @@ def _schemas() -> dict[str, Any]:
                 "jobs": {"type": "array", "items": {"$ref": "#/components/schemas/Job"}},
                 "next": nullable,
                 "previous": nullable,
+            },
+        },
+        "Schedule": {
+            "type": "object",
+            "required": ["name", "job", "when", "rev", "paused", "next", "made"],
+            "properties": {
+                "name": {"type": "string"},
+                "job": {"type": "string"},
+                "when": {"type": "string"},
+                "rev": {"type": "integer"},
+                "paused": {"type": "boolean"},
+                "next": nullable,
+                "made": {"type": "integer"},
+            },
+        },
+        "NewSchedule": {
+            "type": "object",
+            "required": ["job"],
+            "additionalProperties": False,
+            "properties": {
+                "job": {"type": "string"},
+                "payload": {"type": ["object", "null"]},
+                "every": {"type": ["number", "null"]},
+                "limit": {"type": ["integer", "null"], "minimum": 1},
+                "misfire": {"enum": ["once", "skip", "all"]},
+                "priority": {"type": "integer", "minimum": 0, "maximum": 9},
+                "expires_after": {"type": ["number", "null"]},
+                "limit_key": {"type": ["string", "number", "null"]},
+                **dict.fromkeys(("cron", "timezone", "unique_key"), nullable),
+                **dict.fromkeys(("anchor", "start", "end"), nullable),
             },
         },
         "New": {

@@ -14,6 +14,7 @@ from job_processor.errors import (
     JobProcessorError,
     JobStateError,
     PayloadError,
+    ScheduleNotFoundError,
     SearchLimitError,
     StoreRefusedError,
     StoreUnavailableError,
@@ -22,6 +23,7 @@ from job_processor.errors import (
 
 _STATUSES: tuple[tuple[type[JobProcessorError], int], ...] = (
     (JobNotFoundError, 404),
+    (ScheduleNotFoundError, 404),
     (UnknownJobError, 422),
     (PayloadError, 422),
     (StoreRefusedError, 422),

@@ -160,7 +160,7 @@ def put(
 
     from job_processor.cli.app.loading import load_app
     from job_processor.cli.app.when import parse_delay
-    from job_processor.schedule import parse
+    from job_processor.schedule import LONGEST_INTERVAL, parse
 
     _check_name(name)
     if job is None:
@@ -170,7 +170,7 @@ def put(
     fields: dict[str, Any] = {
         "job": read_text("--job", job),
         "cron": None if cron is None else parse(read_text("--cron", cron), "--cron"),
-        "every": None if every is None else parse_delay(every, "--every", _LONGEST),
+        "every": None if every is None else parse_delay(every, "--every", LONGEST_INTERVAL),
         "payload": None if payload is None else read_payload(payload),
         "timezone": timezone,
         "start": _time("--start", start),
@@ -253,9 +253,6 @@ def remove(
     else:
         say(f"Schedule {plain(name)!r} is removed; the jobs that it made stay.")
     raise typer.Exit(DONE)
-
-
-_LONGEST = 50 * 365 * 86_400.0  # seconds, as of every interval
 
 
 async def _put(app: App, name: str, fields: dict[str, Any]) -> Schedule:
