@@ -895,15 +895,18 @@ class JobProcessor:
 
         return await limits.limits(self._ready(), lanes)
 
-    async def get_lane(self, lane: str, limit: int = 10) -> LaneJobs:
+    async def get_lane(
+        self, lane: str, limit: int = 10, *, redaction: Redaction | None = None
+    ) -> LaneJobs:
         """Return how a lane stands, such as "sync:tenant-42" (the `lane` of a job), with its jobs.
 
-        At most `limit` of those that have a slot and of those that are next. One that nothing is in
-        is empty. Raises InvalidArgumentError.
+        At most `limit` of those that have a slot and of those that are next; of each what
+        `list_jobs` tells, and redaction as there. One that nothing is in is empty. Raises
+        InvalidArgumentError.
         """
         from job_processor.jobs import limits
 
-        return await limits.get_lane(self._ready(), lane, limit)
+        return await limits.get_lane(self._ready(), lane, limit, redaction)
 
     async def set_rate(self, name: str, rate: Rate | str | None) -> None:
         """Change how many jobs may start in a time, for all workers, within a second; it is kept.

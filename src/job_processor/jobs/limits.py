@@ -16,8 +16,8 @@ from job_processor.errors import InvalidArgumentError
 from job_processor.handlers.lanes import group_of, lane_name
 from job_processor.handlers.limits import Limit, as_limit
 from job_processor.jobs import overrides
-from job_processor.models import Job
 from job_processor.parts import Parts
+from job_processor.redaction import Redaction
 from job_processor.settings import (
     LANE_COUNT_CAP,
     LANES_LOOKED_AT,
@@ -29,6 +29,7 @@ from job_processor.settings import (
 from job_processor.store.base import Setting
 from job_processor.store.lanes import EVERYWHERE, LIMIT, Bounds, LaneInfo, fullest_first
 from job_processor.store.lenient import whole
+from job_processor.store.summaries import JobSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +81,10 @@ class LaneJobs:
     info: LaneInfo
     amount: int | None
     """How many of it may run at a time; None where nothing here defines it, nor was it set."""
-    holding: tuple[Job, ...]
+    holding: tuple[JobSummary, ...]
     """The jobs that have a slot: those that run, and those that were let in and wait for a worker,
     or stop the lane."""
-    next: tuple[Job, ...]
+    next: tuple[JobSummary, ...]
     """The jobs that are to have one, in their order."""
 
     def as_json(self) -> dict[str, Any]:
@@ -130,8 +131,13 @@ async def limits(parts: Parts, lanes: int = LANES_SHOWN) -> list[LimitInfo]:
     return told
 
 
-async def get_lane(parts: Parts, lane: str, limit: int = 10) -> LaneJobs:
+async def get_lane(
+    parts: Parts, lane: str, limit: int = 10, redaction: Redaction | None = None
+) -> LaneJobs:
     """Return a lane with its jobs, at most `limit` of those that run and of those that wait."""
+    if not isinstance(lane, str) or not lane.strip() or "\0" in lane:
+        allowed = "allowed is the name of a lane, such as 'sync:tenant-42'"
+        raise InvalidArgumentError("lane", lane, allowed)
     check_text("lane", lane)
     check_int("limit", limit, minimum=1)
     store = parts.store
@@ -140,7 +146,8 @@ async def get_lane(parts: Parts, lane: str, limit: int = 10) -> LaneJobs:
         store.lanes.look_at([lane], LANE_COUNT_CAP),
         store.lanes.members(lane, limit),
     )
-    jobs = {job.id: job for job in await store.history.get_many([*holding, *following])}
+    found = await store.history.summaries_of([*holding, *following], redaction)
+    jobs = {job.id: job for job in found}
     group = group_of(lane)
     defined, _ = parts.registry.limit_groups.get(group, (None, ()))
     return LaneJobs(

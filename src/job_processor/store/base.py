@@ -495,6 +495,17 @@ class History(Desk, ABC):
         self, query: JobQuery, redaction: Redaction | None
     ) -> Awaitable[list[JobSummary]]: ...
 
+    async def summaries_of(
+        self, job_ids: Collection[ObjectId], redaction: Redaction | None = None
+    ) -> list[JobSummary]:
+        """Return what a list shows of those of these jobs that exist, in no order."""
+        return await self._summaries_of(job_ids, redaction) if job_ids else []
+
+    @abstractmethod
+    def _summaries_of(
+        self, job_ids: Collection[ObjectId], redaction: Redaction | None
+    ) -> Awaitable[list[JobSummary]]: ...
+
     @abstractmethod
     async def find_active(self, type: JobType, name: str) -> Job | None:
         """Return a pending, running or paused one of this name; an exclusive one before others."""

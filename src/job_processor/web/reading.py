@@ -9,11 +9,11 @@ from typing import Any
 from job_processor.errors import InvalidArgumentError, Unshown
 from job_processor.redaction import Redaction
 
-FILTERS = ("name", "status", "type", "tag", "worker", "error", "payload", "from", "to")
+FILTERS = ("name", "status", "type", "tag", "lane", "worker", "error", "payload", "from", "to")
 """Those of the jobs page, as they stand in its address."""
 
-_NAMES = ("name", "tag")
-_TEXTS = ("name", "status", "type", "tag", "worker", "error")
+_NAMES = ("name", "tag", "lane")
+_TEXTS = ("name", "status", "type", "tag", "lane", "worker", "error")
 
 
 def selection_of(parameters: Mapping[str, str], redaction: Redaction) -> dict[str, Any]:

@@ -120,6 +120,7 @@ READS = frozenset(
         "kills.requested",
         "settings.last",
         "history.latest",
+        "history.summaries_of",
         "history.names",
         "queue.next_due",
         "describe",

@@ -52,6 +52,13 @@ class DictionaryHistory(OnTables, History):
         async with self._connection as tables:
             return summaries_of(islice(_selected(tables, query), query.limit), redaction)
 
+    async def _summaries_of(
+        self, job_ids: Collection[ObjectId], redaction: Redaction | None
+    ) -> list[JobSummary]:
+        async with self._connection as tables:
+            found = [tables.jobs[each] for each in job_ids if each in tables.jobs]
+            return summaries_of(found, redaction)
+
     async def _latest(
         self, names: Sequence[tuple[JobType, str]], limit: int, redaction: Redaction | None
     ) -> list[list[JobSummary]]:

@@ -80,6 +80,7 @@ COSTS: dict[str, list[str]] = {
     "rates.states": ["aggregate"],
     "history.summaries": ["find"],
     "runs.summaries": ["find"],
+    "history.summaries_of": ["find"],
     "history.latest": ["aggregate"],
     "workers.vitals": ["aggregate", "find", "find"],
     "workers.count_alive": ["aggregate"],

@@ -99,6 +99,7 @@ READS: Mapping[str, Call] = {
     "history.find_active": lambda store: store.history.find_active("simple", "resize"),
     "history.summaries": lambda store: store.history.summaries(JobQuery()),
     "runs.summaries": lambda store: store.runs.summaries(WORKER, 10),
+    "history.summaries_of": lambda store: store.history.summaries_of([ObjectId()]),
     "history.latest": lambda store: store.history.latest([("simple", name) for name in "abc"], 10),
     "workers.vitals": lambda store: store.workers.vitals(),
     "workers.count_alive": lambda store: store.workers.count_alive(),

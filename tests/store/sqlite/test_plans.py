@@ -192,6 +192,7 @@ VERBS: dict[str, tuple[Verb, set[str]]] = {
     "runs.workers": (lambda s: s.runs.workers(), {RUNNING}),
     "history.get": (lambda s: s.history.get(ObjectId()), {BY_ID}),
     "history.get_many": (lambda s: s.history.get_many([ObjectId(), ObjectId()]), {BY_ID}),
+    "history.summaries_of": (lambda s: s.history.summaries_of([ObjectId()]), {BY_ID}),
     "history.find": (lambda s: s.history.find(JobQuery()), {BY_ID}),
     "find by name": (lambda s: s.history.find(JobQuery(name="resize")), {HISTORY, RUNNING, BY_ID}),
     "find by state": (

@@ -144,22 +144,18 @@ def show(
 
     Values of fields whose names tell of secrets are hidden.
     """
-    from dataclasses import replace
     from datetime import UTC, datetime
 
-    from job_processor.cli.views.job import hidden
     from job_processor.cli.views.limits import lane_view
+    from job_processor.redaction import Redaction
 
     most = read_limit(limit)
     read_text("LANE", lane)
 
     async def look(processor: JobProcessor) -> tuple[str, LaneJobs]:
-        return processor.address, await processor.get_lane(lane, most)
+        return processor.address, await processor.get_lane(lane, most, redaction=Redaction())
 
     address, found = ask(Place(db, prefix, app), look)
-    found = replace(
-        found, holding=tuple(map(hidden, found.holding)), next=tuple(map(hidden, found.next))
-    )
     if json:
         print_json(found.as_json())
     elif found.info.is_empty:

@@ -144,6 +144,13 @@ class MongoHistory(MongoDesk, History):
         """Return what a list shows of a selection."""
         return await self._show(partial(self._found, query), redaction)
 
+    async def _summaries_of(
+        self, job_ids: Collection[ObjectId], redaction: Redaction | None
+    ) -> list[JobSummary]:
+        """Return what a list shows of the jobs of these ids that exist."""
+        wanted = {"_id": {"$in": list(job_ids)}, **IS_JOB}
+        return await self._show(partial(find_whole, self._jobs, wanted), redaction)
+
     async def _show(
         self, read: Callable[[Document], Awaitable[list[Document]]], redaction: Redaction | None
     ) -> list[JobSummary]:

@@ -202,6 +202,16 @@ class SqliteHistory(SqliteDesk, History):
         """Return what is shown of the newest jobs of a selection, or of the oldest."""
         return self._show(connection, query, redaction)
 
+    @page
+    def _summaries_of(
+        self,
+        connection: sqlite3.Connection,
+        job_ids: Collection[ObjectId],
+        redaction: Redaction | None,
+    ) -> list[JobSummary]:
+        """Return what is shown of the jobs of these ids that exist."""
+        return self._shown.by_id(connection, (id.binary for id in job_ids), redaction)
+
     def _show(
         self, connection: sqlite3.Connection, query: JobQuery, redaction: Redaction | None
     ) -> list[JobSummary]:
