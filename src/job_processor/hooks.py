@@ -42,6 +42,7 @@ class Host:
     get_vitals: Callable[[], Awaitable[Vitals]]
     """As that of the processor: cheap, whatever the database holds."""
     count_waiting: Callable[[], Awaitable[dict[str, int]]]
+    count_parked: Callable[[], Awaitable[dict[str, int]]]
     """As that of the processor: cheap, whatever the jobs hold."""
 
 

@@ -1015,6 +1015,16 @@ class JobProcessor:
 
         return await status.count_waiting(self._ready().store)
 
+    async def count_parked(self) -> dict[str, int]:
+        """Return how many jobs are parked, by name: another worker would not help them.
+
+        They wait for a slot of their lane, for instance; see `job.waits_for`. What is 0 is left
+        out; counts and names as in `count_waiting`, which leaves these jobs out.
+        """
+        from job_processor.ops import status
+
+        return await status.count_parked(self._ready().store)
+
     async def get_rollups(self, seconds: int, since: datetime) -> list[Rollup]:
         """Return how runs ended in spans of 60 seconds (kept for 3 hours) or of 600 (3 days).
 
@@ -1201,6 +1211,7 @@ class JobProcessor:
             get_status=self.get_status,
             get_vitals=self.get_vitals,
             count_waiting=self.count_waiting,
+            count_parked=self.count_parked,
         )
 
 

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from job_processor import InvalidArgumentError, JobDef, JobProcessor, Retry
+from job_processor import InvalidArgumentError, JobDef, JobProcessor, Limit, Retry
 from job_processor.integrations.exposition import serve
 from job_processor.integrations.prometheus import OTHER, Prometheus
+from job_processor.parts import parts_of
 from tests.definitions import nothing
 from tests.docs.markdown import ROOT, codes, table
+from tests.insides import store_of
 from tests.processors import Processors, eventually
 from tests.web.spy import Spy
 from tests.worker.deaths import die_holding
@@ -138,9 +140,26 @@ async def test_a_look_at_the_database_reads_no_job(processors: Processors) -> No
     await processor.schedule_jobs(["a"] * 3)
     host = processor._host()
     spy = Spy(processor)
-    scrape.integration._take(host, await host.get_vitals(), await host.count_waiting())
+    await scrape.integration._ask(host)
     assert scrape("waiting", name="a") == 3
-    assert set(spy.asked) == {"history.count", "history.names", "settings.all", "workers.vitals"}
+    counts = {"history.count", "history.names", "lanes.parked"}
+    assert set(spy.asked) == {*counts, "settings.all", "workers.vitals"}
+
+
+async def test_parked_jobs_are_counted_apart(processors: Processors) -> None:
+    """What nobody can start is no work that waits for a worker; what is gone shows no more."""
+    scrape = Scrape(interval=0.01)
+    limited = {"a": JobDef(nothing, limit=Limit(1, key="k"))}
+    processor = await processors.make(jobs=limited, integrations=[scrape.integration])
+    jobs = await processor.schedule_jobs([("a", {"k": "x"})] * 3)
+    lanes, now = store_of(processor).lanes, parts_of(processor).clock.now()
+    await lanes.park([job.id for job in jobs[1:]], "slot", now)
+    host = processor._host()
+    await scrape.integration._ask(host)
+    assert (scrape("waiting", name="a"), scrape("parked", name="a")) == (1, 2)
+    await lanes.release([job.id for job in jobs[1:]], now)
+    await scrape.integration._ask(host)
+    assert (scrape("waiting", name="a"), scrape("parked", name="a")) == (3, None)
 
 
 def test_page_and_dashboard_are_those_of_the_code() -> None:

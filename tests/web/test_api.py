@@ -152,5 +152,6 @@ async def test_the_document(client: httpx.AsyncClient) -> None:
     assert set(document["paths"]) == {
         "/healthz",
         *(f"/api/{name}" for name in ("status", "processor-status", "jobs", "crons", "workers")),
+        *(f"/api/{name}" for name in ("limits", "lane", "rates", "rates/hold")),
         *(f"/api/jobs/{{id}}{rest}" for rest in ("", "/kill", "/retry")),
     }

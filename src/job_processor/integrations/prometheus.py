@@ -69,8 +69,8 @@ class Prometheus:
         self._interval = duration("interval", interval)
         self._max_names = max_names
         self._names: set[str] = set()
-        self._told: dict[int, set[str]] = {}
-        """By processor: the labels of `waiting` that it set last."""
+        self._told: dict[tuple[str, int], set[str]] = {}
+        """By gauge and processor: the labels that it set last."""
         self._tasks: dict[int, list[asyncio.Task[None]]] = {}
         self._make()
 
@@ -96,6 +96,7 @@ class Prometheus:
         self._slots = gauge("slots", "Handlers that may run here at a time")
         self._lag = gauge("loop_lag_seconds", "By how much the event loop was late last")
         self._waiting = gauge("waiting", "Jobs in the database that are to run", "name")
+        self._parked = gauge("parked", "Jobs that wait for a slot or another job to end", "name")
         self._delay = gauge("queue_delay_seconds", "For how long the first due job has waited")
         self._workers = gauge("workers", "Workers that are registered")
 
@@ -156,25 +157,35 @@ class Prometheus:
         """Look at the database now and then; while it is away the last numbers stand."""
         while True:
             try:
-                self._take(host, await host.get_vitals(), await host.count_waiting())
+                await self._ask(host)
             except StoreError as error:
                 host.logger.debug("metrics: %s", error)
             await asyncio.sleep(self._interval)
 
-    def _take(self, host: Host, vitals: Vitals, counted: Mapping[str, int]) -> None:
+    async def _ask(self, host: Host) -> None:
+        """Ask the database how it stands; raises StoreError."""
+        self._take(await host.get_vitals())
+        self._count("waiting", self._waiting, host, await host.count_waiting())
+        self._count("parked", self._parked, host, await host.count_parked())
+
+    def _take(self, vitals: Vitals) -> None:
         self._workers.set(vitals.workers)
         since = vitals.now if vitals.due_since is None else vitals.due_since
         self._delay.set((vitals.now - since).total_seconds())
-        waiting: dict[str, int] = {}
+
+    def _count(self, kind: str, gauge: Gauge, host: Host, counted: Mapping[str, int]) -> None:
+        """Set a gauge of what is counted by name."""
+        counts: dict[str, int] = {}
         for name, count in counted.items():
             label = self._label(name)
-            waiting[label] = waiting.get(label, 0) + count
-        for label, count in waiting.items():
-            self._waiting.labels(label).set(count)
-        gone = self._told.get(id(host), set()) - waiting.keys()
-        self._told[id(host)] = set(waiting)
-        for label in gone.difference(*self._told.values()):
-            self._waiting.remove(label)  # a number that nobody brings up to date any more
+            counts[label] = counts.get(label, 0) + count
+        for label, count in counts.items():
+            gauge.labels(label).set(count)
+        gone = self._told.get((kind, id(host)), set()) - counts.keys()
+        self._told[kind, id(host)] = set(counts)
+        of_kind = (told for (of, _), told in self._told.items() if of == kind)
+        for label in gone.difference(*of_kind):
+            gauge.remove(label)  # a number that nobody brings up to date any more
 
     def _label(self, name: str) -> str:
         if name not in self._names:

@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from job_processor.errors import InvalidArgumentError, JobProcessorError
 from job_processor.processor import JobProcessor
-from job_processor.web import again, bulk, texts
+from job_processor.web import again, bulk, limiting, texts
 from job_processor.web.auditing import audited
 from job_processor.web.cookies import set_cookie
 from job_processor.web.forms import form_of
@@ -85,6 +85,9 @@ async def _act_on_one(request: Request, fields: Fields) -> str:
 
 def _subject(fields: Fields) -> str:
     tag = fields.get("tag")
+    for value in ("amount", "rate", "seconds"):
+        if value in fields:
+            return f"{fields.get('name')}: {fields[value][:50]}"
     return fields.get("id") or fields.get("name") or (f"tag {tag}" if tag else "")
 
 
@@ -145,6 +148,7 @@ _ACTIONS: Mapping[str, Do] = {
     "pause_schedule": _pause_schedule,
     "resume_schedule": _resume_schedule,
     "remove_schedule": _remove_schedule,
+    **limiting.ACTIONS,
 }
 
 

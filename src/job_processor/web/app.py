@@ -23,7 +23,7 @@ from job_processor.ops.keys import shared_key
 from job_processor.parts import ready_parts_of
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction
-from job_processor.web import actions, api, openapi, pages, schedules
+from job_processor.web import actions, api, limiting, limiting_api, openapi, pages, schedules
 from job_processor.web.access import Check
 from job_processor.web.guard import Guard
 from job_processor.web.health import Health, Healthz
@@ -95,6 +95,8 @@ def _routes() -> list[Route | Mount]:
         Route("/jobs/{id}", _page(pages.job), name="job"),
         Route("/crons", _page(pages.crons), name="crons"),
         Route("/schedules", _page(schedules.page), name="schedules"),
+        Route("/limits", _page(limiting.limits), name="limits"),
+        Route("/lane", _page(limiting.lane), name="lane"),
         Route("/workers", _page(pages.workers), name="workers"),
         Route("/audit", _page(pages.audit), name="audit"),
         Route("/act", _page(actions.act), methods=["POST"], name="act"),
@@ -118,6 +120,12 @@ def _routes() -> list[Route | Mount]:
         Route("/api/schedules/{name:path}", _page(schedules.one), methods=["GET"]),
         Route("/api/schedules/{name:path}", _page(schedules.put), methods=["PUT"]),
         Route("/api/schedules/{name:path}", _page(schedules.remove), methods=["DELETE"]),
+        Route("/api/limits", _page(limiting_api.limits), methods=["GET"]),
+        Route("/api/limits", _page(limiting_api.set_limit), methods=["POST"]),
+        Route("/api/lane", _page(limiting_api.lane)),
+        Route("/api/rates", _page(limiting_api.rates), methods=["GET"]),
+        Route("/api/rates", _page(limiting_api.set_rate), methods=["POST"]),
+        Route("/api/rates/hold", _page(limiting_api.hold), methods=["POST"]),
         Mount("/static", StaticFiles(directory=_STATIC), name="static"),
     ]
 

@@ -73,6 +73,7 @@ def describe(root: str) -> dict[str, Any]:
             "/api/crons": {"get": _operation("all crons with their next times", anything)},
             "/api/workers": {"get": _operation("workers with what they run", anything)},
             **_schedule_paths(),
+            **_limiting(anything),
         },
         "components": {"schemas": _schemas()},
     }
@@ -112,6 +113,41 @@ def _schedule_paths() -> dict[str, Any]:
     }
 
 
+def _limiting(anything: dict[str, Any]) -> dict[str, Any]:
+    """Return what there is of limits and rates."""
+    lanes = {"name": "lanes", "in": "query", "schema": {"type": "integer", "minimum": 0}}
+    lane = {"name": "lane", "in": "query", "required": True, "schema": {"type": "string"}}
+    limit = {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1}}
+    listed = _operation("limits with their fullest lanes", anything, 400)
+    one = _operation("a lane with its jobs", anything, 400)
+    return {
+        "/api/limits": {
+            "get": {**listed, "parameters": [lanes]},
+            "post": _change("change a limit; null: as the code says", "amount", "integer", "null"),
+        },
+        "/api/lane": {"get": {**one, "parameters": [lane, limit]}},
+        "/api/rates": {
+            "get": _operation("rates", anything),
+            "post": _change("change a rate; null: as the code says", "rate", "string", "null"),
+        },
+        "/api/rates/hold": {"post": _change("let nothing start for a time", "seconds", "number")},
+    }
+
+
+def _change(summary: str, field: str, *types: str) -> dict[str, Any]:
+    """Return an operation that takes a name and a value, and answers with all there are."""
+    body = {
+        "type": "object",
+        "required": ["name", field],
+        "additionalProperties": False,
+        "properties": {"name": {"type": "string"}, field: {"type": list(types)}},
+    }
+    return {
+        **_operation(summary, {"type": "object"}, 400, 408, 413, 422),
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+    }
+
+
 def _operation(
     summary: str, schema: dict[str, Any] | None, *problems: int, success: int = 200
 ) -> dict[str, Any]:
@@ -144,7 +180,7 @@ def _query_parameters() -> list[dict[str, Any]]:
         parameter("status", {"enum": [status.value for status in JobStatus]}),
         parameter("type", {"enum": ["simple", "cron_task"]}),
         parameter("limit", {"type": "integer", "minimum": 1, "maximum": 1000}),
-        *(parameter(name, text) for name in ("after", "before", "tag", "worker")),
+        *(parameter(name, text) for name in ("after", "before", "tag", "lane", "worker")),
         *(parameter(name, text) for name in ("error", "payload", "from", "to")),
     ]
 

@@ -16,6 +16,7 @@ from job_processor.models import JobStatus
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction
 from job_processor.settings import COUNT_CAP_OF_SELECTIONS as COUNT_CAP
+from job_processor.store.lanes import stops
 from job_processor.store.rollups import MINUTE, TEN_MINUTES, total
 from job_processor.store.summaries import JobSummary, SummaryPage
 from job_processor.web import attention
@@ -39,12 +40,13 @@ async def overview(request: Request) -> Response:
         _counts(processor),
         _list(request, status=JobStatus.RUNNING, limit=20),
     )
-    hour, day, crons, pauses, registrations = await asyncio.gather(
+    hour, day, crons, pauses, registrations, parked = await asyncio.gather(
         processor.get_rollups(MINUTE, now - timedelta(hours=1)),
         processor.get_rollups(TEN_MINUTES, now - timedelta(days=1)),
         processor.get_crons(),
         processor.get_pauses(),
         processor.get_registrations(),
+        processor.count_parked(),
     )
     last_hour = total(hour)
     return _views(request).page(
@@ -52,6 +54,7 @@ async def overview(request: Request) -> Response:
         "overview.html",
         status=status,
         counts=counts,
+        parked=sum(parked.values()),
         cap=COUNT_CAP,
         running=[job_json(job) for job in running.jobs],
         hour=chart(hour, MINUTE, timedelta(hours=1), now),
@@ -89,7 +92,7 @@ async def jobs(request: Request) -> Response:
         request,
         "jobs.html",
         400 if wrong else 200,
-        jobs=[job_json(job) for job in shown.jobs],
+        jobs=[{**job_json(job), "parked": job.parked} for job in shown.jobs],
         count=count,
         cap=COUNT_CAP,
         filters={**filters, **order},
@@ -121,7 +124,8 @@ async def job(request: Request) -> Response:
         defined=found.name in processor.registry.jobs,
         unique_key=getattr(found, "unique_key", None),
         lane=found.lane,
-        waits_for=found.waits_for,
+        parked=found.parked,
+        stops_lane=stops(found),
     )
 
 

@@ -68,6 +68,26 @@ def time_of(text: str, argument: str) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
+def amount_of(text: str) -> int:
+    """Return the amount of a limit; which ones are allowed is for the facade to judge."""
+    try:
+        return int(text)
+    except ValueError as error:
+        raise InvalidArgumentError("amount", text, "allowed is a whole number") from error
+
+
+def seconds_of(text: str) -> float:
+    """Return a number of seconds above 0; the rest is for the facade to judge."""
+    allowed = "allowed is a number of seconds above 0"
+    try:
+        seconds = float(text)
+    except ValueError as error:
+        raise InvalidArgumentError("seconds", text, allowed) from error
+    if not seconds > 0:
+        raise InvalidArgumentError("seconds", text, allowed)
+    return seconds
+
+
 def number_of(parameters: Mapping[str, str], name: str, default: int) -> int:
     """Return a whole number; which ones are allowed is for the facade to judge."""
     text = parameters.get(name, "")

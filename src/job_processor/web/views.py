@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from job_processor import clock
+from job_processor.models import WAITS_FOR
 from job_processor.web import texts
 from job_processor.web.cron_words import cron_in_words
 from job_processor.web.forms import csrf_of
@@ -35,7 +36,9 @@ class Views:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.globals.update(STATUSES=STATUSES, LANGUAGES=texts.LANGUAGES)
+        self._templates.globals.update(
+            STATUSES=STATUSES, LANGUAGES=texts.LANGUAGES, WAITS_FOR=WAITS_FOR
+        )
         self._templates.filters.update(pretty=pretty, flat=flat, link=link)
 
     def page(

@@ -26,6 +26,9 @@ from job_processor.store.mongo.documents import (
 from job_processor.store.mongo.hinting import IndexHint
 from job_processor.store.mongo.indexes import EXPIRING, LANE, LINE_BY_TIME
 
+_NAMES_AT_ONCE = 200
+"""Names of one statement that counts."""
+
 _WALKED_AT_ONCE = 100
 """Documents read at a time in a walk along the lanes."""
 
@@ -187,13 +190,20 @@ class MongoParking(MongoCrowds):
 
     async def _parked(self, names: Collection[str], cap: int) -> dict[str, int]:
         """Count the parked jobs of each name."""
-        counts = {
-            name: await self._jobs.count_documents(
-                {"name": name, "parked": PRESENT, "status": WAITING}, limit=cap
-            )
+        parts: list[list[Document]] = [
+            [
+                {"$match": {"name": name, "parked": PRESENT, "status": WAITING}},
+                {"$limit": cap},
+                {"$group": {"_id": {"$literal": name}, "count": {"$sum": 1}}},
+            ]
             for name in await self._names_of_parked(names)
-        }
-        return {name: count for name, count in counts.items() if count}
+        ]
+        counts: dict[str, int] = {}
+        for start in range(0, len(parts), _NAMES_AT_ONCE):
+            united = self._united(parts[start : start + _NAMES_AT_ONCE])
+            async for each in await self._jobs.aggregate(united):
+                counts[each["_id"]] = each["count"]
+        return counts
 
     async def _names_of_parked(self, names: Collection[str]) -> list[str]:
         """Return those of the names of which anything is parked: mostly none."""

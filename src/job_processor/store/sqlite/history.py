@@ -8,7 +8,6 @@ and the branches are merged as far as the limit. Running jobs are not in it; the
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
@@ -27,6 +26,7 @@ from job_processor.redaction import Redaction
 from job_processor.settings import LOOK_THROUGH
 from job_processor.store.base import History, State
 from job_processor.store.requests import JobQuery, NameCount
+from job_processor.store.sqlite.conditions import condition_of
 from job_processor.store.sqlite.connections import (
     Plumbing,
     SqliteDesk,
@@ -54,7 +54,6 @@ TYPES: tuple[JobType, ...] = get_args(JobType)
 STATUSES_AT_REST = tuple(
     status for status in JobStatus if status not in (JobStatus.RUNNING, JobStatus.ACTIVE)
 )
-_PLAIN = re.compile(r"[\w .,:;()=-]*", re.ASCII)  # stands in JSON as it is
 _BEHIND_EVERY_ID = b"\xff" * 13  # an id has 12 bytes
 _LOOKED_AT_ONCE = 500  # jobs; so few that a look that was given up ends soon
 _NO_BRANCH = (None, None, None)
@@ -236,7 +235,7 @@ class SqliteHistory(SqliteDesk, History):
         All of its statements together look at no more jobs than `LOOK_THROUGH`: each gives its jobs
         in order and no sooner than they are asked for, and they are merged as far as that.
         """
-        condition, conditions = _condition(query)
+        condition, conditions = condition_of(query)
         statement = f"""
             SELECT job.rowid FROM {self._table} AS job NOT INDEXED
             WHERE job.rowid IN (SELECT value FROM json_each(?)) AND {condition}"""
@@ -442,35 +441,3 @@ def _branches_statement(at_rest: str, merged: int, order: str) -> str:
         f"WHERE type=? AND name=? AND status=? AND {AT_REST} AND id<? AND id>?"
     )
     return f"{' UNION ALL '.join([term] * merged)} ORDER BY id {order} LIMIT ?"
-
-
-def _condition(query: JobQuery) -> tuple[str, list[Any]]:
-    """Return what no index tells as a condition, with its values."""
-    terms: list[str] = []
-    values: list[Any] = []
-    if query.worker_id is not None:
-        terms.append("job.worker_id=?")
-        values.append(query.worker_id.binary)
-    if query.error is not None:
-        # Most jobs are passed over by the first test, which does not have to read the JSON.
-        if _PLAIN.fullmatch(query.error):
-            terms.append("instr(lower(output), lower(?))>0")
-            values.append(query.error)
-        terms.append(
-            "instr(output, '\"error\":')>0 AND json_valid(output) "
-            "AND instr(lower(json_extract(output, '$.error')), lower(?))>0"
-        )
-        values.append(query.error)
-    if query.payload is not None:
-        path, value = query.payload
-        names = "".join(f'."{name}"' for name in path)
-        if any('"' in name for name in path):  # SQLite has no way to say that
-            return "0", []
-        # SQLite's true is 1.
-        terms.append(
-            "json_valid(payload) AND CASE json_type(payload, ?) "
-            "WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' "
-            "ELSE CAST(json_extract(payload, ?) AS TEXT) END=?"
-        )
-        values += [f"${names}", f"${names}", value]
-    return " AND ".join(terms), values

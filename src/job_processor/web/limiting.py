@@ -1,0 +1,99 @@
+"""Limits and rates: their page, the page of a lane, and what their buttons do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from job_processor.as_json import job_json
+from job_processor.clock import span
+from job_processor.errors import InvalidArgumentError
+from job_processor.processor import JobProcessor
+from job_processor.settings import LANE_COUNT_CAP
+from job_processor.web.reading import amount_of, seconds_of
+from job_processor.web.views import Views
+
+_JOBS = 20  # of a lane, of each kind
+
+
+async def limits(request: Request) -> Response:
+    """The limits with their fullest lanes, and the rates."""
+    processor: JobProcessor = request.app.state.processor
+    found, rates = await asyncio.gather(processor.limits(), processor.rates())
+    return _views(request).page(
+        request, "limits.html", limits=found, rates=rates, cap=LANE_COUNT_CAP
+    )
+
+
+async def lane(request: Request) -> Response:
+    """A lane with the jobs that hold it and those that are next."""
+    processor: JobProcessor = request.app.state.processor
+    named = request.query_params.get("lane", "")
+    found = await processor.get_lane(named, _JOBS, redaction=request.app.state.redaction)
+    return _views(request).page(
+        request,
+        "lane.html",
+        lane=found.info,
+        amount=found.amount,
+        cap=LANE_COUNT_CAP,
+        holding=[job_json(job) for job in found.holding],
+        following=[job_json(job) for job in found.next],
+    )
+
+
+# --- buttons -------------------------------------------------------------------------------------
+
+Fields = Mapping[str, str]
+
+
+async def _set_limit(processor: JobProcessor, fields: Fields) -> str:
+    amount = amount_of(fields.get("amount", ""))
+    await processor.set_limit(fields.get("name", ""), amount)
+    return f"{fields.get('name')}: {amount}"
+
+
+async def _reset_limit(processor: JobProcessor, fields: Fields) -> str:
+    await processor.set_limit(fields.get("name", ""), None)
+    return fields.get("name", "")
+
+
+async def _set_rate(processor: JobProcessor, fields: Fields) -> str:
+    rate = fields.get("rate", "").strip()
+    if not rate:
+        raise InvalidArgumentError("rate", rate, "allowed is a rate such as 10/s or 100/m")
+    await processor.set_rate(fields.get("name", ""), rate)
+    return f"{fields.get('name')}: {rate}"
+
+
+async def _reset_rate(processor: JobProcessor, fields: Fields) -> str:
+    await processor.set_rate(fields.get("name", ""), None)
+    return fields.get("name", "")
+
+
+async def _hold(processor: JobProcessor, fields: Fields) -> str:
+    seconds = seconds_of(fields.get("seconds", ""))
+    await processor.hold(fields.get("name", ""), seconds)
+    return f"{fields.get('name')}: {span(seconds)}"
+
+
+async def _release(processor: JobProcessor, fields: Fields) -> str:
+    await processor.hold(fields.get("name", ""), 0)
+    return fields.get("name", "")
+
+
+ACTIONS: Mapping[str, Callable[[JobProcessor, Fields], Awaitable[str]]] = {
+    "set_limit": _set_limit,
+    "reset_limit": _reset_limit,
+    "set_rate": _set_rate,
+    "reset_rate": _reset_rate,
+    "hold": _hold,
+    "release": _release,
+}
+
+
+def _views(request: Request) -> Views:
+    views: Views = request.app.state.views
+    return views
