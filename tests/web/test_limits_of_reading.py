@@ -104,14 +104,14 @@ async def test_a_search_that_runs_holds_up_no_page(
     """While two look through jobs, in the thread or the database that does it, pages answer."""
     await processor.schedule_jobs([("echo", {"a": n}) for n in range(5)])
     begun, may_go = threading.Semaphore(0), threading.Event()
-    condition = sqlite._condition
+    condition = sqlite.condition_of
 
     def slow(query: JobQuery) -> Any:
         begun.release()
         may_go.wait(WAIT)
         return condition(query)
 
-    monkeypatch.setattr(sqlite, "_condition", slow)
+    monkeypatch.setattr(sqlite, "condition_of", slow)
     held = Held(processor, monkeypatch)
     if "sqlite" in type(store_of(processor)).__module__:
         held.may_go.set()
