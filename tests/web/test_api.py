@@ -152,6 +152,7 @@ async def test_the_document(client: httpx.AsyncClient) -> None:
     assert set(document["paths"]) == {
         "/healthz",
         *(f"/api/{name}" for name in ("status", "processor-status", "jobs", "crons", "workers")),
-        *(f"/api/{name}" for name in ("limits", "lane", "rates", "rates/hold")),
+        *(f"/api/{name}" for name in ("limits", "lane", "rates", "rates/hold", "schedules")),
+        *(f"/api/schedules/{{name}}{rest}" for rest in ("", "/pause", "/resume")),
         *(f"/api/jobs/{{id}}{rest}" for rest in ("", "/kill", "/retry")),
     }

@@ -13,6 +13,7 @@ from job_processor import JobProcessor, SearchLimitError
 from job_processor.settings import LOOKS_AT_A_TIME
 from job_processor.store.requests import JobQuery
 from job_processor.store.sqlite import history as sqlite
+from job_processor.store.sqlite.conditions import condition_of
 from job_processor.web import api
 from tests.desks import at
 from tests.insides import store_of
@@ -104,12 +105,11 @@ async def test_a_search_that_runs_holds_up_no_page(
     """While two look through jobs, in the thread or the database that does it, pages answer."""
     await processor.schedule_jobs([("echo", {"a": n}) for n in range(5)])
     begun, may_go = threading.Semaphore(0), threading.Event()
-    condition = sqlite.condition_of
 
     def slow(query: JobQuery) -> Any:
         begun.release()
         may_go.wait(WAIT)
-        return condition(query)
+        return condition_of(query)
 
     monkeypatch.setattr(sqlite, "condition_of", slow)
     held = Held(processor, monkeypatch)

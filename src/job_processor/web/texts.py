@@ -157,7 +157,6 @@ FRENCH: Mapping[str, str] = {
     "held for": "retenu pendant",
     "in line": "dans la file",
     "parked": "bloqués",
-    "next": "suivant",
     "Next": "Suivants",
     "Have a slot": "Occupent une place",
     "all jobs of this lane": "tous les jobs de cette file",
