@@ -179,9 +179,13 @@ def _step_json(step: Step) -> dict[str, Any]:
         "name": step.name,
         "started_at": to_json(step.started_at),
         "ended_at": to_json(step.ended_at),
-        "duration_ms": max(to_ms(step.ended_at) - to_ms(step.started_at), 0),
+        "duration_ms": None
+        if step.ended_at is None
+        else max(to_ms(step.ended_at) - to_ms(step.started_at), 0),
         "result": to_json(step.result),
     }
+    if step.topic is not None:
+        fields["topic"] = step.topic
     if step.until is not None:
         fields["until"] = to_json(step.until)
     return fields

@@ -5,7 +5,7 @@ Every model is immutable: a change is a new object. Times are aware, in UTC, to 
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -25,7 +25,7 @@ from typing import (
 
 from bson import ObjectId
 
-from job_processor.clock import duration_ms, to_ms, total_ms
+from job_processor.clock import FAR, duration_ms, to_ms, total_ms
 from job_processor.errors import InvalidArgumentError, JobFailed, JobStateError
 from job_processor.settings import NODE_WORKER_TIMEOUT
 from job_processor.texts import storable
@@ -87,16 +87,25 @@ class Lane(NamedTuple):
 
 FOR_A_SLOT = "slot"
 FOR_A_PARENT = "parent"
+FOR_A_MESSAGE = "message"
 WAITS_FOR: dict[str, str] = {
     FOR_A_SLOT: "a slot of {lane}",
     FOR_A_PARENT: "the end of what it comes after",
+    FOR_A_MESSAGE: "the {messages}",
 }
 """The reasons why jobs are parked, and what that is in words."""
 
 
-def waits_for(parked: str | None, lane: str | None) -> str | None:
+def waits_for(
+    parked: str | None, lane: str | None, topics: Sequence[str] = (), until: datetime | None = None
+) -> str | None:
     """Return in words what a job is parked for; None for one that is not."""
-    return None if parked is None else WAITS_FOR.get(parked, parked).format(lane=lane)
+    if parked is None:
+        return None
+    messages = f"{'message' if len(topics) == 1 else 'messages'} {', '.join(topics)}"
+    if until is not None and until < FAR:
+        messages += f" until {until:%Y-%m-%d %H:%M:%S} UTC"
+    return WAITS_FOR.get(parked, parked).format(lane=lane, messages=messages)
 
 
 SkipReason = Literal["noConcurrent_conflict", "other"]
@@ -165,15 +174,50 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step of a handler, or its sleep: what later runs of the job find done."""
+    """A step of a handler, its sleep, or its wait for a message: what later runs find done."""
 
     name: str
     """Numbered from the second of its name on: `ship`, `ship:2`."""
     started_at: datetime
-    ended_at: datetime
+    ended_at: datetime | None
+    """None: of a message that it waits for still."""
     result: Any = None
+    """Of a message: its payload; None: none came in time."""
     until: datetime | None = None
-    """Of a sleep: when it is over; None: it is none."""
+    """When a sleep is over, or a wait for a message; None: it is neither, or waits for ever."""
+    topic: str | None = None
+    """The name of the message that it waits for, or has waited for; None: of no message."""
+
+    @property
+    def is_sleep(self) -> bool:
+        """True for a sleep."""
+        return self.until is not None and self.topic is None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What was sent under a name."""
+
+    topic: str
+    """Its name."""
+    payload: Any
+    id: ObjectId
+    """Of this very sending: a repetition after a lost reply is known by it."""
+    sent_at: datetime
+    expires_at: datetime
+    """From then on it is as if it was never sent."""
+
+
+def with_step(steps: Sequence[Step], step: Step) -> tuple[Step, ...]:
+    """Return steps with one more.
+
+    Of a name the first counts: another one is a repetition of its write, whose reply was lost; but
+    what a wait has brought stands in the place of the wait.
+    """
+    for i, each in enumerate(steps):
+        if each.name == step.name:
+            return (*steps[:i], step, *steps[i + 1 :]) if each.ended_at is None else tuple(steps)
+    return (*steps, step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +269,7 @@ class BaseJob:
     state_saved: datetime | None = field(default=None, compare=False)
     """The run that saved a state last: its `updated_at`, the moment of its claim."""
     steps: tuple[Step, ...] = ()
-    """The steps of its handler that are done, and its sleeps, in the order of their ends."""
+    """The steps of its handler that are done, its sleeps and its waits for messages, in order."""
     lane: str | None = None
     """What it shares a limit with, such as `sync:tenant-42`; None: nothing limits it."""
     slot: str | None = None
@@ -234,6 +278,8 @@ class BaseJob:
     """What follows in its lane when it fails, where the jobs of that run one after the other."""
     parked: str | None = None
     """Why it does not start though its time may have come, a word of `WAITS_FOR`; None: it may."""
+    topics: tuple[str, ...] = ()
+    """The names of the messages for which its handler has left."""
     after: tuple[str, ...] = ()
     """What it comes after, as tags: `j:` and the id of a job, `g:` and that of a group."""
     waiting_for: tuple[str, ...] = ()
@@ -254,9 +300,9 @@ class BaseJob:
     def waits_for(self) -> str | None:
         """What it waits for besides its time, in words; None: nothing.
 
-        Such as "a slot of sync:tenant-42".
+        Such as "a slot of sync:tenant-42", or "the message paid:42 until 2026-11-30 12:00:00 UTC".
         """
-        return waits_for(self.parked, self.lane)
+        return waits_for(self.parked, self.lane, self.topics, self.scheduled_for)
 
     @property
     def progress(self) -> Progress | None:
@@ -284,10 +330,11 @@ class BaseJob:
     @property
     def sleeps_until(self) -> datetime | None:
         """Until when its handler sleeps; None: it does not."""
-        if self.status is not JobStatus.PENDING:
+        if self.status is not JobStatus.PENDING or self.parked == FOR_A_MESSAGE:
             return None
         due = self.scheduled_for
-        return next((step.until for step in self.steps if step.until == due), None)
+        sleeps = (step for step in self.steps if step.is_sleep)
+        return next((step.until for step in sleeps if step.until == due), None)
 
     @property
     def settled(self) -> bool:

@@ -67,6 +67,7 @@ from job_processor.settings import (
     CLOSE_TIMEOUT,
     COUNT_CAP_OF_SELECTIONS,
     LANES_SHOWN,
+    MESSAGE_TTL,
     Duration,
     Settings,
     check_tags,
@@ -710,6 +711,25 @@ class JobProcessor:
             from_beginning=from_beginning,
             descendants=descendants,
         )
+
+    async def send(
+        self, topic: str, payload: Any = True, *, ttl: Duration = MESSAGE_TTL, session: Any = None
+    ) -> bool:
+        """Send a message to the jobs that wait for it: see `Context.receive`.
+
+        All of them go on, and get its payload; so does who asks for it later, while it is kept.
+
+        topic: 1 to 200 characters, such as "paid:42". The first message of a name wins until its
+            time is over: returns False, and changes nothing, where there is one.
+        payload: what a result may be, at most 900,000 bytes, and not None.
+        ttl: seconds for which it is kept, seven days unless it is given.
+        session: as in `schedule_job`: it is sent once the transaction commits.
+
+        Raises InvalidArgumentError, PayloadError, and SharedDatabaseError beside the Node package.
+        """
+        from job_processor.jobs import messages
+
+        return await messages.send(self._ready(), messages.Sending(topic, payload, ttl), session)
 
     # --- crons ----------------------------------------------------------------------------------
 

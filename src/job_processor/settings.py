@@ -25,6 +25,15 @@ CLAIM_NAMES = 50
 SETTLE_BATCH = 500
 """Outcomes in one write."""
 
+MESSAGE_BYTES = 900_000
+"""Bytes of the payload of a message: it becomes a step of who receives it, see `STEPS_BYTES`."""
+
+MESSAGE_TTL = 7 * 86_400.0
+"""Seconds for which a message is kept unless its sender says otherwise."""
+
+MESSAGE_LOOK = 0.5
+"""Seconds between two looks for a message of a job that waits for it where it runs (`run_job`)."""
+
 STEPS_BYTES = 1_000_000
 """Bytes of all steps of a job: each claim reads them, and a payload of 15 MiB leaves room for them
 in the 16 MiB of a document."""

@@ -25,7 +25,7 @@ from job_processor.jobs.request import JobRequest, Payload, When
 from job_processor.models import Job, OnConflict, OnParentFailure, SimpleJob
 from job_processor.parts import ready_parts_of
 from job_processor.processor import JobProcessor
-from job_processor.settings import LANES_SHOWN, Duration
+from job_processor.settings import LANES_SHOWN, MESSAGE_TTL, Duration
 from job_processor.store.schedules import Schedule
 
 __all__ = ["JobClient"]
@@ -156,6 +156,10 @@ class JobClient:
     def resume_schedule(self, name: str) -> Schedule:
         """Let a schedule go on, as `JobProcessor.resume_schedule` does."""
         return self._call(lambda processor: processor.resume_schedule(name))
+
+    def send(self, topic: str, payload: Any = True, *, ttl: Duration = MESSAGE_TTL) -> bool:
+        """Send a message to the jobs that wait for it, as `JobProcessor.send` does."""
+        return self._call(lambda processor: processor.send(topic, payload, ttl=ttl))
 
     def close(self) -> None:
         """Give the connections of this process back; a later call makes new ones."""

@@ -64,6 +64,11 @@ EMPTY: dict[str, tuple[tuple[Any, ...], Any]] = {
     "history.delete": (([],), set()),
     "rollups.add": (([],), None),
     "rates.give_back": (("rate:a", RESERVED, 0), True),
+    "messages.find": (([], NOW), {}),
+    "messages.deliver": (([], NOW), 0),
+    "messages.wake": (([],), 0),
+    "messages.waiting": ((0,), []),
+    "messages.waiting_for": (("paid:42", 0), []),
 }
 """Verbs with arguments that ask for nothing, and what they return then."""
 
@@ -99,6 +104,8 @@ WRITES: list[tuple[str, tuple[Any, ...], Any, Told]] = [
     ("settings.remove", ("kind", "name"), True, [(Hint.SETTINGS, None)]),
     ("rates.hold", ("rate:a", 30.0), None, [(Hint.WORK, None)]),
     ("settings.remove_before", ("kind", "name"), None, [(Hint.SETTINGS, None)]),
+    ("messages.wake", ([ONE.id],), 1, [(Hint.WORK, None)]),
+    ("messages.wake", ([ONE.id],), 0, []),
 ]
 """Verbs, what the database answers, and what is told of it."""
 

@@ -21,7 +21,7 @@ from job_processor.texts import told
 if TYPE_CHECKING:  # it is handed through, and few handlers have steps
     from job_processor.handlers.retries import Retry
     from job_processor.handlers.steps import Steps
-    from job_processor.models import Job, Parent, Step
+    from job_processor.models import Job, Message, Parent, Step
 
 T = TypeVar("T")
 
@@ -69,12 +69,23 @@ class Recorder(ABC):
         """The same, from a thread that is not the event loop's."""
 
     @abstractmethod
+    async def message(self, topic: str) -> Message | None:
+        """Return the message of a name; None where there is none."""
+
+    @abstractmethod
+    def message_sync(self, topic: str) -> Message | None:
+        """The same, from a thread that is not the event loop's."""
+
+    @abstractmethod
     def now(self) -> datetime:
         """Return the present, by the clock of the worker."""
 
     @abstractmethod
-    def leave(self, until: datetime) -> None:
-        """Take that the handler leaves now, to come back then; never blocks."""
+    def leave(self, until: datetime, topics: tuple[str, ...]) -> None:
+        """Take that the handler leaves now, to come back then or with one of these messages.
+
+        Never blocks.
+        """
 
 
 class Context:
@@ -271,6 +282,25 @@ class Context:
     ) -> None:
         """Do as `sleep` does, in a plain handler."""
         self._of_run.sleep_sync(name, seconds, minutes, hours, until)
+
+    def receive(self, topic: str, timeout: Duration | None = None) -> Coroutine[Any, Any, Any]:
+        """Return the payload of a message that `JobProcessor.send` sends under this name.
+
+        One that was sent before is found as well, while it is kept. Until one comes the handler is
+        left, and its slot; the job is then run again, and goes on here with the steps before it
+        done. What came is kept among the steps, and counts as no attempt.
+
+        topic: 1 to 200 characters, such as "paid:42".
+        timeout: seconds, counted from the first time; None: for ever, 0: what is there already.
+
+        Returns None when none came in time. Raises InvalidArgumentError, and PayloadError when the
+        steps of the job have no room for it. What leaves the handler is no Exception: let it pass.
+        """
+        return self._of_run.messages.receive(topic, timeout)
+
+    def receive_sync(self, topic: str, timeout: Duration | None = None) -> Any:
+        """Do as `receive` does, in a plain handler."""
+        return self._of_run.messages.receive_sync(topic, timeout)
 
     @property
     def _of_run(self) -> Steps:

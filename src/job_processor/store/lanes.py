@@ -64,6 +64,8 @@ class Place:
     ready: datetime | None = None
     """Its place in the line."""
     parked: str | None = None
+    topics: tuple[str, ...] = ()
+    """The messages of which any lets it go on, where it is parked for one."""
 
 
 NOWHERE = Place()
@@ -74,7 +76,7 @@ def place_of(job: Job) -> Place:
     if job.status not in WAITING or (job.lane is None and job.parked is None):
         return NOWHERE
     if job.parked is not None:
-        return Place(job.scheduled_for, parked=job.parked)
+        return Place(job.scheduled_for, parked=job.parked, topics=job.topics)
     return Place(job.scheduled_for, line_of(job), job.scheduled_for)
 
 

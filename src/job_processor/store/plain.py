@@ -86,7 +86,7 @@ def plain_notes(notes: Notes) -> dict[str, Any]:
 
 
 def plain_step(step: Step) -> dict[str, Any]:
-    """Return a step that is done; its name is a value, since it may be any text."""
+    """Return a step; its name is a value, since it may be any text."""
     plain: dict[str, Any] = {
         "name": step.name,
         "started_at": step.started_at,
@@ -95,6 +95,8 @@ def plain_step(step: Step) -> dict[str, Any]:
     }
     if step.until is not None:
         plain["until"] = step.until
+    if step.topic is not None:
+        plain["topic"] = step.topic
     return plain
 
 
@@ -138,22 +140,25 @@ def attempts_of(value: object) -> tuple[Attempt, ...]:
 
 
 def steps_of(value: object) -> tuple[Step, ...]:
-    """Return the steps that are done.
-
-    Of a name the first counts: the others are repetitions of its write, whose reply was lost.
-    """
+    """Return the steps that are done, and those that wait for a message: see `with_step`."""
     found: dict[str, Step] = {}
     for each in map(fields_of, list_of(value)):
-        name = text_of(each.get("name", ""))
-        if name not in found:
-            found[name] = Step(
-                name=name,
-                started_at=moment(each.get("started_at")) or EPOCH,
-                ended_at=moment(each.get("ended_at")) or EPOCH,
-                result=each.get("result"),
-                until=moment(each.get("until")),
-            )
+        step = _step_of(each)
+        if step.name not in found or found[step.name].ended_at is None:
+            found[step.name] = step
     return tuple(found.values())
+
+
+def _step_of(fields: Mapping[str, Any]) -> Step:
+    ended_at, topic = moment(fields.get("ended_at")), text_or_none(fields.get("topic"))
+    return Step(
+        name=text_of(fields.get("name", "")),
+        started_at=moment(fields.get("started_at")) or EPOCH,
+        ended_at=EPOCH if ended_at is None and topic is None else ended_at,
+        result=fields.get("result"),
+        until=moment(fields.get("until")),
+        topic=topic,
+    )
 
 
 def notes_of(value: object) -> Notes | None:

@@ -18,6 +18,7 @@ _FIELDS = {
     "retry": "attempt, attempts",
     "context": "notes, state, steps",
     "step": "steps",
+    "message": "steps, topics",
     "priority": "priority",
     "expires_at": "expires_at",
     "unique_key": "unique_key, unique_until",

@@ -11,6 +11,7 @@ from bson import ObjectId
 
 from job_processor.models import (
     ATTEMPTS_KEPT,
+    FOR_A_MESSAGE,
     FOR_A_PARENT,
     FOR_A_SLOT,
     SETTLED,
@@ -111,6 +112,9 @@ class Outcome:
     """Seconds for which nothing that shares its rate is to start; None: as its rate says."""
     lane: Lane | None = None
     """The lane in which it is to wait from now on; None leaves it where it is."""
+    topics: tuple[str, ...] = ()
+    """The messages for which its handler has left: the first of them, or `scheduled_for`, lets it
+    go on."""
 
 
 def skipped(
@@ -125,11 +129,13 @@ def replaced_by(holder: SimpleJob, job: SimpleJob) -> SimpleJob:
     """Return what a waiting job becomes when another one takes its place, and its key.
 
     It is `job` under the id of `holder`: attempts, log, state and start of earlier runs go. What it
-    is parked for stays, unless it is a slot of another lane, or of one for which it is too early.
-    What it comes after is what `job` comes after.
+    is parked for stays, unless it is a slot of another lane, or of one for which it is too early,
+    or a message, for which an earlier run has left. What it comes after is what `job` comes after.
     """
     parked = job.parked or (None if holder.parked == FOR_A_PARENT else holder.parked)
     if parked == FOR_A_SLOT and (job.lane != holder.lane or job.scheduled_for > job.updated_at):
+        parked = None
+    if parked == FOR_A_MESSAGE:
         parked = None
     return replace(
         job,
@@ -188,12 +194,17 @@ class Settlement:
             changes["notes"] = None
         if not outcome.started:
             changes["started_at"] = None
-        if outcome.lane is not None or job.slot is not None or job.parked is not None:
-            changes |= self._of_lane()
+        if (
+            outcome.lane is not None
+            or job.slot is not None
+            or job.parked is not None
+            or outcome.topics
+        ):
+            changes |= self._of_place()
         return make(type(job), {**job.__dict__, **changes})
 
-    def _of_lane(self) -> dict[str, Any]:
-        """Return what changes of its lane, and of its slot."""
+    def _of_place(self) -> dict[str, Any]:
+        """Return what changes of its lane, of its slot, and of what it is parked for."""
         lane, changes = self.outcome.lane, dict[str, Any]()
         if lane is not None:
             changes |= {"lane": lane.name, "ordered": lane.ordered}
@@ -201,6 +212,8 @@ class Settlement:
             changes["slot"] = None  # in one with an order nothing overtakes it
         if self.outcome.status in SETTLED and self.job.parked is not None:
             changes |= {"parked": None, "waiting_for": ()}
+        if self.outcome.topics:
+            changes |= {"parked": FOR_A_MESSAGE, "topics": self.outcome.topics}
         return changes
 
 

@@ -129,6 +129,7 @@ class JobSummary:
     """The first line of the error, at most 160 characters; the result cut as the payload is."""
     lane: str | None = None
     parked: str | None = None
+    topics: tuple[str, ...] = ()
     is_cut: bool = False
     """True when the job has more than this of its payload, result or error."""
 
@@ -145,7 +146,7 @@ class JobSummary:
     @property
     def waits_for(self) -> str | None:
         """What it waits for besides its time, in words; None: nothing."""
-        return waits_for(self.parked, self.lane)
+        return waits_for(self.parked, self.lane, self.topics, self.scheduled_for)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +189,7 @@ def extract_of(job: Job) -> Extract:
 _OF_A_JOB = (
     *("id", "type", "name", "status", "scheduled_for", "created_at", "updated_at", "started_at"),
     *("ended_at", "worker_id", "exclusive", "attempt", "priority", "crash", "lane", "parked"),
+    "topics",
 )
 """Fields of every job that are shown as they are."""
 

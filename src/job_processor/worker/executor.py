@@ -27,7 +27,7 @@ from job_processor.handlers.abort import AbortReason
 from job_processor.handlers.around import Managers
 from job_processor.handlers.callables import attempt
 from job_processor.handlers.definitions import Definition
-from job_processor.handlers.steps import Suspended, suspended_until
+from job_processor.handlers.steps import suspension_of
 from job_processor.hooks import Call
 from job_processor.models import Job, JobStatus, make
 from job_processor.parts import Parts
@@ -284,7 +284,7 @@ class Executor:
 
     def _outcome(self, run: Run, ending: Ending, at: datetime, elapsed: float) -> Outcome | None:
         ending = self._left(run, ending)
-        sleeps = suspended_until(ending.error) is not None
+        sleeps = suspension_of(ending.error) is not None
         run.error = ending.error if run.reason is None and not sleeps else None
         outcome = classify(
             run.job,
@@ -300,19 +300,25 @@ class Executor:
     def _left(self, run: Run, ending: Ending) -> Ending:
         """Return how a handler ended; one that was to leave, and returned all the same, has left.
 
-        What it returned is not what it would after its sleep.
+        What it returned is not what it would after its sleep, or with its message.
         """
-        until = run.notebook.left_until if run.notebook is not None else None
-        if until is None or ending.error is not None:
+        left = run.notebook.left if run.notebook is not None else None
+        if left is None or ending.error is not None:
             return ending
+        verb, then = (
+            ("receive", "with the message") if left.topics else ("sleep", "after the sleep")
+        )
         self._logger.warning(
-            "job %r (%s): its handler went on after context.sleep() had left it; what it returned "
-            "is dropped, and it runs again after the sleep. Let what sleep raises pass: catch "
+            "job %r (%s): its handler went on after context.%s() had left it; what it returned "
+            "is dropped, and it runs again %s. Let what %s raises pass: catch "
             "Exception, neither BaseException nor everything, and return from no `finally`",
             run.job.name,
             run.job.id,
+            verb,
+            then,
+            verb,
         )
-        return Ending(error=Suspended(until))
+        return Ending(error=left)
 
     def _storable(self, run: Run, outcome: Outcome) -> Outcome:
         """Return the outcome with what the run told, and a result that the store can hold.

@@ -19,7 +19,18 @@ from job_processor.handlers.abort import AbortReason
 from job_processor.handlers.context import Context, Recorder
 from job_processor.handlers.definitions import JobDef
 from job_processor.handlers.parents import ParentResult
-from job_processor.models import Job, LogLine, Notes, Output, Parent, Progress, Step
+from job_processor.handlers.steps import Suspended
+from job_processor.models import (
+    Job,
+    LogLine,
+    Message,
+    Notes,
+    Output,
+    Parent,
+    Progress,
+    Step,
+    with_step,
+)
 from job_processor.parts import Parts
 from job_processor.settings import LOG_LINES, NOTES_INTERVAL
 from job_processor.store.refusals import refuse
@@ -135,8 +146,8 @@ class Notebook(Recorder):
         """True once it failed together with others, and may be why."""
         self.parents: tuple[Parent, ...] = ()
         """How the jobs stood that its own came after, as it began."""
-        self.left_until: datetime | None = None
-        """Until when its handler sleeps, once it was told to leave."""
+        self.left: Suspended | None = None
+        """For what its handler sleeps or waits, once it was told to leave."""
 
     def progress(self, fraction: float, message: str | None) -> None:
         """Take how far the run has come."""
@@ -187,7 +198,7 @@ class Notebook(Recorder):
         """Write a step; return once it is in the database, and in the job of the run."""
         runs = self._scribe.store.runs
         await self._write(lambda: runs.save_step(self.run.job, step), "step")
-        self.run.job = replace(self.run.job, steps=(*self.run.job.steps, step))
+        self.run.job = replace(self.run.job, steps=with_step(self.run.job.steps, step))
 
     def keep_sync(self, step: Step) -> None:
         """Write a step from another thread."""
@@ -229,13 +240,23 @@ class Notebook(Recorder):
         output = job.output or Output("--")
         return ParentResult(job.id, job.name, job.status, output.error, output.result, is_kept)
 
+    async def message(self, topic: str) -> Message | None:
+        """Return the message of a name, as soon as the database tells."""
+        messages, logger = self._scribe.store.messages, self._scribe.logger
+        found = await persist(lambda: messages.find([topic], self.now()), logger, "message")
+        return found.get(topic)
+
+    def message_sync(self, topic: str) -> Message | None:
+        """Return the message of a name to another thread."""
+        return asyncio.run_coroutine_threadsafe(self.message(topic), self._loop).result()
+
     def now(self) -> datetime:
         """Return the present, by the clock of the worker."""
         return self._scribe.clock.now()
 
-    def leave(self, until: datetime) -> None:
-        """Take that the handler leaves now, to come back then."""
-        self.left_until = until
+    def leave(self, until: datetime, topics: tuple[str, ...]) -> None:
+        """Take that the handler leaves now, to come back then or with one of these messages."""
+        self.left = Suspended(until, topics)
 
     def _touch(self) -> None:
         if not self._unwritten:

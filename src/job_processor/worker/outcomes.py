@@ -13,7 +13,7 @@ from job_processor.handlers.abort import AbortReason
 from job_processor.handlers.callables import never_ran
 from job_processor.handlers.definitions import Definition
 from job_processor.handlers.retries import Retry, Wish, hold_of, leaves, wish_of
-from job_processor.handlers.steps import suspended_until
+from job_processor.handlers.steps import Suspended, suspension_of
 from job_processor.models import (
     SETTLED,
     Attempt,
@@ -98,9 +98,9 @@ def classify(
     # Before the shutdown: who says when it wants to come back ended by itself, and was not
     # interrupted. The caller of `run_job` waits for an end, and gets what was raised as one.
     wish = None if _is_called_here(job) else wish_of(raised)
-    back = suspended_until(raised) or _snoozed_until(wish, at)
-    if back is not None:
-        return Outcome(JobStatus.PENDING, at, scheduled_for=back, hold=hold)
+    if (left := suspension_of(raised) or _snoozed(wish, at)) is not None:
+        until, topics = left.until, left.topics
+        return Outcome(JobStatus.PENDING, at, scheduled_for=until, topics=topics, hold=hold)
     # Before a failure: what a handler raises as it is interrupted says nothing against its code.
     if reason is AbortReason.SHUTDOWN and wish is None:
         return _paused(at, lives_on) if is_resumable(job, definition) else failed(INTERRUPTED)
@@ -283,8 +283,8 @@ def _again(
     )
 
 
-def _snoozed_until(wish: Wish | None, at: datetime) -> datetime | None:
-    return None if wish is None or wish.counts else _later(at, wish.delay)
+def _snoozed(wish: Wish | None, at: datetime) -> Suspended | None:
+    return None if wish is None or wish.counts else Suspended(_later(at, wish.delay))
 
 
 def _later(at: datetime, seconds: float) -> datetime:

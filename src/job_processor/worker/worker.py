@@ -26,6 +26,7 @@ from job_processor.worker.engine import Engine
 from job_processor.worker.history import HistoryKeeper
 from job_processor.worker.limits import LimitWatch
 from job_processor.worker.loop import ClaimLoop
+from job_processor.worker.messages import MessageWatch
 from job_processor.worker.outcomes import is_resumable
 from job_processor.worker.pauses import PauseWatch
 from job_processor.worker.rates import RateWatch
@@ -60,6 +61,7 @@ class Worker:
         self._limits = LimitWatch(engine)
         self._limits.on_changed(self._loop.on_limits_changed)
         self._sweeper = Sweeper(engine, self._pauses, self._limits)
+        self._messages = MessageWatch(engine)
         self._tasks: set[asyncio.Task[None]] = set()
         self._main: asyncio.Task[None] | None = None
         """The claim loop."""
@@ -162,6 +164,8 @@ class Worker:
 
     async def _burst(self, stop: AbortSignal) -> None:
         """Work until nothing is due; so too for what dead workers left, and remove old history."""
+        await self._once("looking for messages", self._messages.look)
+        await self._once("sweeping the messages", self._messages.sweep)
         await self._loop.run(stop, burst=True)
         if await self._once("rescue", partial(self._burst_rescue.rescue, stop)):
             await self._loop.run(stop, burst=True)
@@ -196,6 +200,7 @@ class Worker:
                 self._task("names", self._names.run()),
                 self._task("history", self._history.run()),
                 self._task("sweeper", self._sweeper.run()),
+                self._task("messages", self._messages.run()),
             ]
         return tasks
 

@@ -70,7 +70,12 @@ NOT_PLAIN: dict[str, Any] = {
     "crash": Crash(WORKER, "there:12", ObjectId(), "here:34", NOW),
     "attempts": (ATTEMPT,),
     "notes": Notes(Progress(0.5, "half", NOW)),
-    "steps": (Step("charge", NOW, NOW, 7), Step("sleep", NOW, NOW, until=NOW)),
+    "steps": (
+        Step("charge", NOW, NOW, 7),
+        Step("sleep", NOW, NOW, until=NOW),
+        Step("paid:1", NOW, NOW, 5, NOW, "paid:1"),
+        Step("paid:2", NOW, None, topic="paid:2"),
+    ),
     "sync": True,
     "expires_at": NOW,
     "unique_key": "k",
@@ -84,6 +89,7 @@ NOT_PLAIN: dict[str, Any] = {
     "waiting_for": ("j:" + str(ObjectId()),),
     "on_parent_failure": "run",
     "followed": True,
+    "topics": ("paid:42", "sent:42"),
 }
 """Another value of each field that most new jobs have in common."""
 
@@ -118,6 +124,8 @@ async def test_no_field_of_a_new_job_is_lost(store: Store, field: str, value: An
         changes["parked"] = "parent"
     if field == "on_parent_failure":
         changes["after"] = (f"j:{ObjectId()}",)
+    if field == "topics":
+        changes["parked"] = "message"
     jobs = [simple(), replace(simple(), **changes), simple()]
     assert await store.intake.insert(jobs) == []
     assert await read(store, *jobs) == jobs

@@ -9,12 +9,14 @@ from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 import pytest
+from bson import ObjectId
 
 from job_processor.clock import LAST_MOMENT
-from job_processor.models import Job, JobStatus, Notes, Progress, SimpleJob, Step
+from job_processor.models import Job, JobStatus, Message, Notes, Progress, SimpleJob, Step
 from job_processor.store import Store
 from job_processor.store.lanes import LaneClaim
 from job_processor.store.rates import Pace, Reservation
+from job_processor.store.requests import Outcome
 from job_processor.store.rollups import Rollup
 from job_processor.store.waits import End, job_tag
 from tests.desks import verbs
@@ -39,6 +41,9 @@ LATER = NOW + timedelta(hours=1)
 PACE = Pace.of(1, 60.0, 1)
 RESERVED = Reservation(granted=1, wait=0.0, tat=0.0, interval=60_000.0)
 NOTES = Notes(Progress(0.5, "half", NOW))
+
+MESSAGE = Message("paid:42", 1, ObjectId(), NOW, LATER)
+WAIT = Outcome(JobStatus.PENDING, NOW, scheduled_for=LATER, topics=("paid:42",))
 
 WRITES: dict[str, Call] = {
     "intake.insert": lambda store, job: store.intake.insert([job]),
@@ -95,6 +100,10 @@ WRITES: dict[str, Call] = {
     "lanes.expire": lambda store, job: store.lanes.expire(LATER, 10),
     "lanes.retract": lambda store, job: store.lanes.retract([job.name]),
     "lanes.dissolve": lambda store, job: store.lanes.dissolve([job.name], [job.name], 10),
+    "messages.put": lambda store, job: store.messages.put(MESSAGE),
+    "messages.deliver": lambda store, job: store.messages.deliver([MESSAGE.topic], LATER),
+    "messages.wake": lambda store, job: store.messages.wake([job.id], LATER),
+    "messages.waited": lambda store, job: store.messages.waited([WAIT]),
 }
 """Each verb that might write, aimed at a running job."""
 
@@ -137,9 +146,14 @@ READS = frozenset(
         "history.states_of",
         "runs.summaries",
         "workers.vitals",
+        "messages.find",
+        "messages.waiting",
+        "messages.waiting_for",
     }
 )
-NOT_OF_A_RUN = frozenset({"close", "intake.insert_in", "waits.follow_in", "runs.settle"})
+NOT_OF_A_RUN = frozenset(
+    {"close", "intake.insert_in", "waits.follow_in", "messages.put_in", "runs.settle"}
+)
 """`settle` ends the run; a transaction of the caller only inserts, and marks what it follows."""
 
 

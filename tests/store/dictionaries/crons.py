@@ -77,7 +77,13 @@ class DictionaryCrons(OnTables, Crons):
             waiting = [task for task in _tasks(tables, name) if task.status in WAITING]
             for task in waiting:
                 skipped = replace(
-                    task, status=JobStatus.SKIPPED, output=output, updated_at=now, ended_at=now
+                    task,
+                    status=JobStatus.SKIPPED,
+                    output=output,
+                    updated_at=now,
+                    ended_at=now,
+                    parked=None,
+                    topics=(),
                 )
                 tables.jobs.write(skipped)
             return len(waiting)

@@ -158,6 +158,7 @@ def _as_new(job: Job, now: datetime) -> Job:
         "slot": job.slot if stops(job) else None,
         "parked": None,
         "waiting_for": (),
+        "topics": (),
     }
     if isinstance(job, CronTask):
         changes["planned_for"] = job.planned_for or job.scheduled_for

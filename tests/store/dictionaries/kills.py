@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from bson import ObjectId
 
@@ -22,14 +23,8 @@ class DictionaryKills(OnTables, Kills):
             if job is None or not _is_unheld(job):
                 return None
             at = max(job.updated_at, now)
-            killed = replace(
-                job,
-                status=JobStatus.KILLED,
-                updated_at=at,
-                ended_at=now,
-                parked=None,
-                waiting_for=(),
-            )
+            gone: Any = {"parked": None, "topics": (), "waiting_for": ()}
+            killed = replace(job, status=JobStatus.KILLED, updated_at=at, ended_at=now, **gone)
             tables.jobs.write(killed)
             return own(killed)
 

@@ -107,7 +107,7 @@ class DictionaryLanes(OnTables, Lanes):
         async with self._connection as tables:
             found = [job for job in map(tables.jobs.get, job_ids) if job is not None and job.parked]
             for job in found:
-                released: Any = {"parked": None}
+                released: Any = {"parked": None, "topics": ()}
                 if at is not None and job.lane is None:
                     released["scheduled_for"] = at
                 tables.jobs.write(replace(job, **released))
@@ -169,7 +169,7 @@ class DictionaryLanes(OnTables, Lanes):
             of_names = (job for job in _waiting(tables) if job.name in names and job.lane in lanes)
             found = list(islice(of_names, limit))
             for job in found:
-                parked = job.parked if job.waiting_for else None
+                parked = job.parked if job.waiting_for or job.topics else None
                 gone: Any = {"lane": None, "slot": None, "ordered": None, "parked": parked}
                 tables.jobs.write(replace(job, **gone))
             return len(found)

@@ -10,7 +10,7 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.errors import StoreRefusedError
-from job_processor.models import Job, JobStatus, Notes, Step
+from job_processor.models import Job, JobStatus, Notes, Step, with_step
 from job_processor.redaction import Redaction
 from job_processor.store.base import Runs
 from job_processor.store.requests import Settlement, Verdict
@@ -22,7 +22,7 @@ _TELLING = ("status", "updated_at", "ended_at", "output", "worker_id", "attempt"
 """Fields that tell whose end a job holds."""
 
 _ENDING = (*_TELLING, "crashes", "crash", "scheduled_for", "started_at", "attempts", "planned_for")
-_OF_LANES = ("lane", "ordered", "slot")
+_OF_LANES = ("lane", "ordered", "slot", "parked", "topics")
 """Fields that an end writes; what it does not name, such as a key, may have changed meanwhile."""
 
 
@@ -74,8 +74,7 @@ class DictionaryRuns(OnTables, Runs):
             held = _held(tables, job)
             if held is None:
                 return False
-            known = any(each.name == step.name for each in held.steps)
-            steps = held.steps if known else (*held.steps, kept)
+            steps = with_step(held.steps, kept)
             tables.jobs.write(replace(held, steps=steps, state_saved=held.updated_at))
             return True
 

@@ -27,6 +27,7 @@ from tests.store.dictionaries.history import DictionaryHistory
 from tests.store.dictionaries.intake import DictionaryIntake
 from tests.store.dictionaries.kills import DictionaryKills
 from tests.store.dictionaries.lanes import DictionaryLanes
+from tests.store.dictionaries.messages import DictionaryMessages
 from tests.store.dictionaries.queue import DictionaryQueue
 from tests.store.dictionaries.rates import DictionaryRates
 from tests.store.dictionaries.rollups import DictionaryRollups
@@ -71,6 +72,7 @@ class DictionaryStore(Store):
         self.rates = DictionaryRates(*desk)
         self.lanes = DictionaryLanes(*desk)
         self.waits = DictionaryWaits(*desk)
+        self.messages = self.runs.messages = DictionaryMessages(*desk)
         for each in (self.intake, self.runs, self.kills, self.history):
             each.lanes, each.waits = self.lanes, self.waits
 

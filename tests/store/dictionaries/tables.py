@@ -17,7 +17,16 @@ from bson import ObjectId
 
 from job_processor.clock import Clock
 from job_processor.errors import NotSetUpError, PayloadError, StoreRefusedError
-from job_processor.models import ACTIVE, AnyJob, Cron, Job, Notes, SimpleJob, WorkerInfo
+from job_processor.models import (
+    ACTIVE,
+    AnyJob,
+    Cron,
+    Job,
+    Message,
+    Notes,
+    SimpleJob,
+    WorkerInfo,
+)
 from job_processor.store.base import Desk, Setting
 from job_processor.store.hints import HintListeners, Tell
 from job_processor.store.lanes import holds_slot
@@ -106,6 +115,8 @@ class Tables:
         """By the length of their span and its beginning."""
         self.lanes: dict[str, Lane] = {}
         self.schedules: dict[str, Schedule] = {}
+        """By name."""
+        self.messages: dict[str, Message] = {}
         """By name."""
         self.listeners = HintListeners()
         """Whoever is to be told of changes, in any store."""

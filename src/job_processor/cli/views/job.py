@@ -172,20 +172,23 @@ def _steps(job: Job) -> Table:
     if len(steps) > _STEPS:
         made.add_row("", f"… {len(steps) - _STEPS} before", "", "")
     for step in steps[-_STEPS:]:
-        ended = read_time(step["ended_at"])
-        took = "" if "until" in step else tables.milliseconds(step["duration_ms"])
-        made.add_row(f"{ended:%H:%M:%S}", Text(plain(step["name"])), took, _outcome_of(step))
+        waits = step["ended_at"] is None
+        ended = "" if waits else f"{read_time(step['ended_at']):%H:%M:%S}"
+        slept = "until" in step and "topic" not in step
+        took = "" if waits or slept else tables.milliseconds(step["duration_ms"])
+        made.add_row(ended, Text(plain(step["name"])), took, _outcome_of(step))
     return made
 
 
 def _outcome_of(step: Mapping[str, Any]) -> Text:
-    """Return the result of a step in one line, or until when its sleep is."""
-    if "until" in step:
+    """Return the result of a step in one line, or until when it sleeps or waits for a message."""
+    is_message, waits = "topic" in step, step["ended_at"] is None
+    if "until" in step and (waits or not is_message):
         until = read_time(step["until"])
         told = f"until {until:%Y-%m-%d %H:%M:%S} UTC, {relative(until, datetime.now(UTC))}"
-        return Text(told, style="dim")
+        return Text(f"waits {told}" if waits else told, style="dim")
     if step["result"] is None:
-        return Text()
+        return Text("waits" if waits else "no message" if is_message else "", style="dim")
     text = plain(json.dumps(step["result"], ensure_ascii=False))
     return Text(text if len(text) <= _RESULT else f"{text[: _RESULT - 1]}…")
 

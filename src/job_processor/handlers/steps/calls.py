@@ -28,6 +28,20 @@ def check_plain_function(name: str, function: Any) -> None:
         raise InvalidArgumentError("function", function, allowed)
 
 
+def check_loop(argument: str, value: object, verb: str) -> None:
+    """Raise InvalidArgumentError in a plain handler, which can await nothing."""
+    if not _in_loop():
+        allowed = f"allowed in a plain handler is context.{verb}_sync(…)"
+        raise InvalidArgumentError(argument, value, allowed)
+
+
+def check_no_loop(argument: str, value: object, verb: str) -> None:
+    """Raise InvalidArgumentError in an event loop, which must not stand still."""
+    if _in_loop():
+        allowed = f"allowed in an async handler is await context.{verb}(…)"
+        raise InvalidArgumentError(argument, value, allowed)
+
+
 def _check_callable(name: str, function: object) -> None:
     if not callable(function):
         allowed = f"allowed is a function that is not called yet: context.step({name!r}, charge, 5)"

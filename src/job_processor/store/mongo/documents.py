@@ -61,7 +61,7 @@ WAIT_FIELDS = frozenset({"after", "on_parent_failure", "waiting_for", "followed"
 """What a job has that comes before or after others, or waits for an event."""
 
 LANE_FIELDS = (
-    *("lane", "ordered", "slots", "due", "line", "ready", "parked"),
+    *("lane", "ordered", "slots", "due", "line", "ready", "parked", "topics"),
     *("after", "on_parent_failure", "waiting_for", "followed"),
 )
 """What a job has that is in a lane, or parked, or comes before or after others."""
@@ -76,7 +76,7 @@ LINE: Document = {
 """The line of a job that has a lane, as an expression: see `lanes.line_of`."""
 
 TRUE_TIME: Document = {"scheduled_for": {"$ifNull": ["$due", "$scheduled_for"]}}
-OUT_OF_LANE: Document = {"$unset": ["due", "line", "ready", "parked", "waiting_for"]}
+OUT_OF_LANE: Document = {"$unset": ["due", "line", "ready", "parked", "topics", "waiting_for"]}
 """What becomes of a job that waits no more, one stage after the other: its time is true again."""
 
 
@@ -151,6 +151,7 @@ def _lane_fields(job: Job) -> Document:
         "line": place.line,
         "ready": place.ready,
         "parked": place.parked,
+        "topics": list(place.topics) or None,
     }
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -204,6 +205,7 @@ def _of_lane(document: Mapping[str, Any]) -> dict[str, Any]:
         "slot": text_or_none(slots[0]) if isinstance(slots, list) and slots else None,
         "ordered": ordered if ordered in ("continue", "stop") else None,
         "parked": text_or_none(document.get("parked")),
+        "topics": texts_of(document.get("topics")),
     }
     due = moment(document.get("due"))
     return fields if due is None else {**fields, "scheduled_for": due}

@@ -55,6 +55,7 @@ class Handles:
     settings: Collection
     lanes: Collection
     schedules: Collection
+    messages: Collection
 
     @classmethod
     def of(cls, database: AsyncDatabase[Any], prefix: str) -> Handles:
@@ -70,6 +71,7 @@ class Handles:
             settings=safe[f"{prefix}.settings"],
             lanes=safe[f"{prefix}.lanes"],
             schedules=safe[f"{prefix}.schedules"],
+            messages=safe[f"{prefix}.messages"],
         )
 
     @property
@@ -77,5 +79,5 @@ class Handles:
         """What `setup()` makes."""
         return (
             *(self.jobs, self.workers, self.signals, self.settings, self.lanes),
-            self.schedules,
+            *(self.schedules, self.messages),
         )

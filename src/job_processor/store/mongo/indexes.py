@@ -199,6 +199,15 @@ AFTER = Index(
     {"partialFilterExpression": {"after": {"$exists": True}}},
 )
 
+_HAS_TOPICS = {"topics": {"$exists": True}}
+TOPICS = Index("topics", (("topics", 1),), {"partialFilterExpression": _HAS_TOPICS})
+"""What waits for a message, by its name."""
+
+TIMEOUTS = Index(
+    "message_timeouts", (("due", 1), ("_id", 1)), {"partialFilterExpression": _HAS_TOPICS}
+)
+"""What waits for a message, by the time until when."""
+
 RUNNING_BY_WORKER = Index(
     "running_by_worker",
     (("worker_id", 1), ("status", 1)),
@@ -229,6 +238,8 @@ JOBS = (
     NEWEST_BY_LANE,
     WAITING_FOR,
     AFTER,
+    TOPICS,
+    TIMEOUTS,
     NEWEST_BY_NAME,
     NEWEST_BY_TYPE,
     # The Node package's kill of a waiting job leaves no end, so the time to live never comes.
@@ -256,6 +267,7 @@ SCHEDULES = (
     Index("moved_at_1", (("moved_at", 1),)),
     Index("ended_at_1", (("ended_at", 1),)),
 )
+MESSAGES = (Index("expires_at_1", (("expires_at", 1),), {_TTL: 0}),)
 SIGNALS_OF_NODE = (
     Index("worker_id_1_ack_1_created_at_1", (("worker_id", 1), ("ack", 1), ("created_at", 1))),
 )

@@ -32,7 +32,7 @@ _NAMES_AT_ONCE = 200
 _WALKED_AT_ONCE = 100
 """Documents read at a time in a walk along the lanes."""
 
-_WAITS_ON: Document = {"$isArray": "$waiting_for"}
+_WAITS_ON: Document = {"$or": [{"$isArray": "$waiting_for"}, {"$isArray": "$topics"}]}
 _OUT_OF_LANE_ALONE: list[Document] = [
     {
         "$set": {
@@ -43,7 +43,7 @@ _OUT_OF_LANE_ALONE: list[Document] = [
     },
     {"$unset": ["lane", "slots", "ordered", "line", "ready"]},
 ]
-"""What becomes of a job whose lane is no more: what it comes after, it waits for all the same."""
+"""What becomes of a job whose lane is no more: what else it waits for, it waits for all the same."""
 
 
 @translated()
@@ -85,7 +85,7 @@ class MongoParking(MongoCrowds):
             "ready": {"$cond": [HAS_LANE, then, "$$REMOVE"]},
             "line": {"$cond": [HAS_LANE, LINE, "$$REMOVE"]},
         }
-        change: list[Document] = [{"$set": released}, {"$unset": "parked"}]
+        change: list[Document] = [{"$set": released}, {"$unset": ["parked", "topics"]}]
         return (await self._jobs.update_many(parked, change)).modified_count
 
     async def _withdraw(

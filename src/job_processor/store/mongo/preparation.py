@@ -16,6 +16,7 @@ from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.indexes import (
     JOBS,
     LANES,
+    MESSAGES,
     RACES,
     SCHEDULES,
     SIGNALS,
@@ -83,6 +84,7 @@ async def _prepare_once(handles: Handles, logger: logging.Logger) -> float:
     await ensure_indexes(handles.signals, SIGNALS, logger)
     await ensure_indexes(handles.lanes, LANES, logger)
     await ensure_indexes(handles.schedules, SCHEDULES, logger)
+    await ensure_indexes(handles.messages, MESSAGES, logger)
     await ensure_validator(handles.database, handles.jobs, logger)
     if await is_node_here(handles):
         await serve_node(handles, logger)

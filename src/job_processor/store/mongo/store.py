@@ -26,6 +26,7 @@ from job_processor.store.mongo.history import MongoHistory
 from job_processor.store.mongo.intake import MongoIntake
 from job_processor.store.mongo.kills import MongoKills
 from job_processor.store.mongo.lanes import MongoLanes
+from job_processor.store.mongo.messages import MongoMessages
 from job_processor.store.mongo.node import MongoNodeSide
 from job_processor.store.mongo.preparation import prepare
 from job_processor.store.mongo.presence import is_node_here
@@ -84,6 +85,7 @@ class MongoStore(Store):
         self.rates = MongoRates(plumbing)
         self.waits = MongoWaits(plumbing)
         self.schedules = MongoSchedules(plumbing)
+        self.messages = self.runs.messages = MongoMessages(plumbing)
         for desk in (self.intake, self.runs, self.kills, self.history):
             desk.lanes, desk.waits = self.lanes, self.waits
         self._node = MongoNodeSide(plumbing, self._history, settings, self._workers, crons)

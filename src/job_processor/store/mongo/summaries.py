@@ -18,6 +18,7 @@ from job_processor.store.lenient import (
     status_of,
     text_of,
     text_or_none,
+    texts_of,
     whole,
 )
 from job_processor.store.mongo.documents import Document
@@ -61,6 +62,7 @@ _PLAIN: Document = {
     "due": 1,
     "lane": 1,
     "parked": 1,
+    "topics": 1,
     "created_at": 1,
     "updated_at": 1,
     "started_at": 1,
@@ -117,6 +119,7 @@ def _extract(document: Mapping[str, Any]) -> Extract:
             or created,
             "lane": text_or_none(document.get("lane")),
             "parked": text_or_none(document.get("parked")),
+            "topics": texts_of(document.get("topics")),
             "created_at": created,
             "updated_at": moment(document.get("updated_at")) or created,
             "started_at": moment(document.get("started_at")),

@@ -1,13 +1,8 @@
-"""New jobs into the table, one or many, also in a caller's transaction; and who holds a unique key.
-
-A caller's own connection to the same file is a `sqlite3.Connection`, or one of `aiosqlite`, whose
-methods have the same names and are awaited.
-"""
+"""New jobs into the table, also in a caller's transaction; and who holds a unique key."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import sqlite3
 from collections.abc import Collection, Sequence
 from itertools import chain
@@ -17,7 +12,7 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.clock import to_ms
-from job_processor.errors import InvalidArgumentError, JobConflictError, StoreRefusedError
+from job_processor.errors import JobConflictError, StoreRefusedError
 from job_processor.models import Job, JobStatus, SimpleJob
 from job_processor.store.base import Intake
 from job_processor.store.hints import Hint
@@ -44,13 +39,12 @@ from job_processor.store.sqlite.rows import (
     to_row,
     waits_rows,
 )
+from job_processor.store.sqlite.sessions import answer, write_in
 from job_processor.store.sqlite.tables import HOLDING, Tables
 
 _GROUP = 100
 """New jobs of one statement. It runs without Python's lock, so the next are made meanwhile; row by
 row, the lock would be asked for after each, and be had late."""
-
-_ALLOWED = "allowed is a connection of sqlite3 or aiosqlite to the file of this processor"
 
 
 class SqliteIntake(SqliteDesk, Intake):
@@ -78,7 +72,8 @@ class SqliteIntake(SqliteDesk, Intake):
             WHERE id=? AND status=? AND unique_key=? AND unique_until IS ?"""
         self._replace_holder = f"""
             UPDATE {jobs} SET payload=?, priority=?, updated_at=?3, extra=?,
-                scheduled_for=?, due=?, parked=?, line=?, ready=?, lane=?, ordered=?, slot=NULL,
+                scheduled_for=?, due=?, parked=?, line=?, ready=?, topics=?,
+                lane=?, ordered=?, slot=NULL,
                 waiting_for=?, attempt=1, crashes=0, started_at=NULL, worker_id=NULL, output=NULL,
                 notes=NULL, state=NULL, steps=NULL
             WHERE id=? AND status='pending' AND unique_key=? AND unique_until IS ?
@@ -95,10 +90,10 @@ class SqliteIntake(SqliteDesk, Intake):
         """Insert jobs in the transaction of the caller's connection to the same file."""
         rows = [to_row(job) for job in jobs]
         path = self._connections.location.path
-        if await _write_in(session, path, self._insert_any, rows) < len(rows):
+        if await write_in(session, path, self._insert_any, rows) < len(rows):
             raise JobConflictError.in_transaction(jobs)
         if waits := waits_rows(jobs):
-            await _write_in(session, path, self._insert_wait, waits)
+            await write_in(session, path, self._insert_wait, waits)
 
     @verb
     @call
@@ -206,52 +201,14 @@ async def follow_in(
 ) -> dict[ObjectId, JobStatus]:
     """Mark jobs in the caller's transaction; return the states of those that it has."""
     ids = [(job_id.binary,) for job_id in job_ids]
-    await _write_in(connection, path, mark, ids)
+    await write_in(connection, path, mark, ids)
     states: dict[ObjectId, JobStatus] = {}
     for job_id, id in zip(job_ids, ids, strict=True):
-        cursor = await _answer(connection.execute(look, id))
-        row = await _answer(cursor.fetchone())
+        cursor = await answer(connection.execute(look, id))
+        row = await answer(cursor.fetchone())
         if row is not None:
             states[job_id] = JobStatus(row[0])
     return states
-
-
-async def _write_in(connection: Any, path: Path | None, statement: str, rows: Sequence[Row]) -> int:
-    """Run a statement with each of the rows in the caller's transaction; return what it changed.
-
-    Raises InvalidArgumentError when the connection is none, is one to another file, or commits each
-    statement by itself.
-    """
-    if not hasattr(connection, "executemany") or not hasattr(connection, "in_transaction"):
-        raise InvalidArgumentError("session", connection, _ALLOWED)
-    if path is None:
-        refused = "a database in memory has no other connection; use a file"
-        raise InvalidArgumentError("session", connection, refused)
-    cursor = await _answer(connection.execute("PRAGMA database_list"))
-    files = [row[2] for row in await _answer(cursor.fetchall()) if row[1] == "main"]
-    if not files or not _is_same(path, files[0]):
-        raise InvalidArgumentError("session", connection, f"{_ALLOWED}: {path}")
-    # It begins a transaction, if the connection is one that begins any. How that was asked for
-    # (isolation_level, autocommit) differs by the version of Python, and is hidden by aiosqlite.
-    await _answer(connection.executemany(statement, ()))
-    if not connection.in_transaction:
-        refused = "it commits each statement by itself; execute BEGIN IMMEDIATE first"
-        raise InvalidArgumentError("session", connection, refused)
-    cursor = await _answer(connection.executemany(statement, rows))
-    changed: int = cursor.rowcount
-    return changed
-
-
-def _is_same(path: Path, other: str) -> bool:
-    """True when the two are one file, by whatever name."""
-    try:
-        return path.samefile(other)
-    except OSError:
-        return False
-
-
-async def _answer(call: Any) -> Any:
-    return await call if inspect.isawaitable(call) else call
 
 
 def _simple(row: Row) -> SimpleJob:

@@ -65,7 +65,7 @@ class SqliteParking(SqliteCrowds):
                 parked=?1, line=NULL, ready=NULL
             WHERE id=?2 AND status='pending' AND parked IS NULL AND slot IS NULL"""
         self._release_one = f"""
-            UPDATE {jobs} SET parked=NULL,
+            UPDATE {jobs} SET parked=NULL, topics=NULL,
                 line={LINE}, ready=CASE WHEN lane IS NOT NULL THEN coalesce(?1, due) END,
                 scheduled_for=CASE WHEN lane IS NULL THEN coalesce(?1, due) ELSE scheduled_for END,
                 due=CASE WHEN lane IS NOT NULL THEN due END
@@ -84,11 +84,12 @@ class SqliteParking(SqliteCrowds):
                 WHERE slot>?1||'#' AND slot<?1||'$' AND {SLOTTED} AND lane=?1 AND {WAITING}
                     AND line IS NOT NULL AND ordered IS NULL
                     AND slot NOT IN (SELECT value FROM json_each(?2)))"""
+        waits_on = "coalesce(waiting_for, topics) IS NOT NULL"
         self._dissolve_lane = f"""
             UPDATE {jobs} NOT INDEXED SET lane=NULL, slot=NULL, ordered=NULL, line=NULL, ready=NULL,
-                scheduled_for=CASE WHEN waiting_for IS NULL THEN due ELSE scheduled_for END,
-                due=CASE WHEN waiting_for IS NOT NULL THEN due END,
-                parked=CASE WHEN waiting_for IS NOT NULL THEN parked END
+                scheduled_for=CASE WHEN {waits_on} THEN scheduled_for ELSE due END,
+                due=CASE WHEN {waits_on} THEN due END,
+                parked=CASE WHEN {waits_on} THEN parked END
             WHERE rowid IN (
                 SELECT rowid FROM {lane} WHERE lane=?1 AND {IN_LANE}
                     AND name IN (SELECT value FROM json_each(?2)) LIMIT ?3)"""

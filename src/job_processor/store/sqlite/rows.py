@@ -54,7 +54,7 @@ Row: TypeAlias = tuple[Any, ...]
 COLUMNS = (
     "id,type,name,status,payload,scheduled_for,created_at,updated_at,started_at,ended_at,"
     "worker_id,output,exclusive,attempt,crashes,sync,sentry_id,planned_for,extra,priority,"
-    "unique_key,unique_until,notes,steps,lane,slot,ordered,due,parked,waiting_for,followed"
+    "unique_key,unique_until,notes,steps,lane,slot,ordered,due,parked,waiting_for,followed,topics"
 )
 """Those of a job, in the order of its row."""
 
@@ -73,7 +73,7 @@ _EXTRA: Mapping[str, Callable[[object], Any]] = {
     "traceparent": text_or_none,
 }
 
-_STEP = ("name", "started_at", "ended_at", "result", "until")
+_STEP = ("name", "started_at", "ended_at", "result", "until", "topic")
 """The fields of a step, by their positions."""
 
 _FAR_MS = to_ms(FAR)
@@ -125,6 +125,7 @@ def to_row(job: Job) -> Row:
         place.parked,
         encode_tags(job),
         job.followed or None,
+        encode_topics(place.topics),
         place.line,
         optional_ms(place.ready),
     )
@@ -146,11 +147,14 @@ def waits_rows(jobs: Iterable[Job]) -> list[Row]:
 
 
 def place_values(job: Job) -> Row:
-    """Return the values of scheduled_for, due, parked, line and ready, as a job is to be stored."""
+    """Return the values of a job's place, as it is to be stored.
+
+    Those of scheduled_for, due, parked, line, ready and topics.
+    """
     place = place_of(job)
     scheduled = to_ms(job.scheduled_for) if place.due is None else _FAR_MS
     due, ready = optional_ms(place.due), optional_ms(place.ready)
-    return scheduled, due, place.parked, place.line, ready
+    return scheduled, due, place.parked, place.line, ready, encode_topics(place.topics)
 
 
 def to_plain_rows(jobs: Sequence[Job]) -> list[Row] | None:
@@ -254,6 +258,7 @@ def _job(row: Row, from_ms: Callable[[int], datetime], decode: Callable[[str], A
         parked,
         waiting_for,
         followed,
+        topics,
     ) = row
     fields = {
         "id": ObjectId(job_id),
@@ -278,6 +283,8 @@ def _job(row: Row, from_ms: Callable[[int], datetime], decode: Callable[[str], A
         fields |= {"lane": lane, "slot": slot, "ordered": ordered, "parked": parked}
         if due is not None:
             fields["scheduled_for"] = from_ms(due)
+        if topics is not None:
+            fields["topics"] = decode_topics(topics)
     if waiting_for is not None:
         fields["waiting_for"] = texts_of(decode(waiting_for))
     if followed is not None:
@@ -335,13 +342,32 @@ def encode_steps(steps: Iterable[Step]) -> str | None:
 
 def encode_step(step: Step) -> str:
     """Return a step as JSON text, its fields by position: each that is added writes all anew."""
-    values = [step.name, to_ms(step.started_at), to_ms(step.ended_at), step.result]
+    values = [step.name, to_ms(step.started_at), optional_ms(step.ended_at), step.result]
+    if step.topic is not None:
+        return encode([*values, optional_ms(step.until), step.topic])
     return encode(values if step.until is None else [*values, to_ms(step.until)])
 
 
 def _decode_steps(text: str, decode: Callable[[str], Any]) -> tuple[Step, ...]:
     rows = list_of(decode(f"[{text}]"))
     return steps_of([dict(zip(_STEP, list_of(row), strict=False)) for row in rows])
+
+
+def encode_topics(topics: Sequence[str]) -> str | None:
+    """Return the messages that a job waits for: a single one as it is, so that an index finds it.
+
+    Several are a list, and stand together in the index: see `tables.AMONG_SEVERAL`.
+    """
+    if not topics:
+        return None
+    return f"={topics[0]}" if len(topics) == 1 else encode(list(topics))
+
+
+def decode_topics(text: str) -> tuple[str, ...]:
+    """Return what `encode_topics` was given."""
+    if text.startswith("="):
+        return (text[1:],)
+    return tuple(each for each in list_of(decoded(text)) if isinstance(each, str))
 
 
 def encode_output(output: Output | None) -> str | None:

@@ -68,7 +68,8 @@ class SqliteRuns(SqliteDesk, Runs):
         self._settle_in_lane = f"""
             UPDATE {jobs} SET status=?, updated_at=?, ended_at=?, output=?, worker_id=?, attempt=?,
                 crashes=?, planned_for=?, started_at=?, extra=?, notes=?,
-                scheduled_for=?, due=?, parked=?, line=?, ready=?, lane=?, ordered=?, slot=?,
+                scheduled_for=?, due=?, parked=?, line=?, ready=?, topics=?,
+                lane=?, ordered=?, slot=?,
                 state=CASE WHEN ? THEN NULL ELSE state END
             WHERE {fence} AND {known}"""
         self._note_one = f"UPDATE {jobs} SET notes=? WHERE {fence}"
@@ -104,7 +105,7 @@ class SqliteRuns(SqliteDesk, Runs):
         for each in settlements:
             if _is_plain(each):
                 plain.append(each)
-            elif each.written().lane is None:
+            elif each.written().lane is None and not each.outcome.topics:
                 others.append(each)
             else:
                 in_lanes.append(each)
@@ -134,7 +135,7 @@ class SqliteRuns(SqliteDesk, Runs):
         return connection.executemany(self._settle_one, rows).rowcount
 
     def _change_in_lane(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
-        """Write ends of any kind of jobs in lanes; return how many still ran under their fence."""
+        """Write ends of any kind of jobs in lanes, or parked; return how many still ran."""
         return connection.executemany(self._settle_in_lane, rows).rowcount
 
     def _recognized(
@@ -282,7 +283,7 @@ def _change_row(settlement: Settlement) -> Row:
 
 
 def _lane_row(settlement: Settlement) -> Row:
-    """Return the parameters of an end of any kind of a job in a lane."""
+    """Return the parameters of an end of any kind of a job that has a place of its own."""
     changes, job = _changes(settlement), settlement.written()
     values = (*changes[:_PLACE], *changes[_PLACE + 1 :], *place_values(job))
     in_lane = job.lane, job.ordered, job.slot

@@ -18,6 +18,7 @@ from job_processor.store.sqlite.tables import (
     EXPIRY,
     HAS_LINE,
     HAS_PLACE,
+    HAS_TOPICS,
     HOLDING,
     IS_PARKED,
     MAY_EXPIRE,
@@ -28,7 +29,7 @@ from job_processor.store.sqlite.tables import (
     Tables,
 )
 
-VERSION = 6
+VERSION = 7
 """Of the schema below. A step to a later one is added to `_MIGRATIONS`."""
 
 OLDEST_SQLITE = (3, 37, 0)  # the first with STRICT tables
@@ -68,7 +69,8 @@ _COLUMNS = {
         line TEXT,
         ready INTEGER,
         waiting_for TEXT,
-        followed INTEGER""",
+        followed INTEGER,
+        topics TEXT""",
     "waits": """
         tag TEXT NOT NULL,
         job BLOB NOT NULL,
@@ -127,6 +129,12 @@ _COLUMNS = {
         moved_at INTEGER NOT NULL,
         ended_at INTEGER,
         value TEXT NOT NULL""",
+    "messages": """
+        topic TEXT NOT NULL PRIMARY KEY,
+        id BLOB NOT NULL,
+        payload TEXT NOT NULL,
+        sent_at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL""",
     "meta": """
         key TEXT NOT NULL PRIMARY KEY,
         value INTEGER NOT NULL""",
@@ -152,6 +160,9 @@ _INDEXES = {
     "schedules_due": ("", "schedules", "(job, due) WHERE due IS NOT NULL"),
     "schedules_moved": ("", "schedules", "(moved_at)"),
     "schedules_ended": ("", "schedules", "(ended_at) WHERE ended_at IS NOT NULL"),
+    "topics": ("", "jobs", f"(topics) WHERE {HAS_TOPICS}"),
+    "timeouts": ("", "jobs", f"(due, id) WHERE {HAS_TOPICS}"),
+    "kept_messages": ("", "messages", "(expires_at)"),
     "open_kills": ("UNIQUE ", "signals", "(job_id, worker_id) WHERE ack=0"),
 }
 
@@ -173,6 +184,7 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE {tables.jobs} ADD COLUMN followed INTEGER",
     ),
     6: (),  # a table more
+    7: ("ALTER TABLE {tables.jobs} ADD COLUMN topics TEXT",),
 }
 """Statements that lead to a version from the one before it, with `{tables.jobs}` for the name of a
 table. New tables, and indexes that are missing, are made anyway. A worker of that version goes on

@@ -28,6 +28,7 @@ from job_processor.store.sqlite.intake import SqliteIntake
 from job_processor.store.sqlite.kills import SqliteKills
 from job_processor.store.sqlite.lanes import SqliteLanes
 from job_processor.store.sqlite.location import Location
+from job_processor.store.sqlite.messages import SqliteMessages
 from job_processor.store.sqlite.pulse import FilePulse, MemoryPulse
 from job_processor.store.sqlite.queue import SqliteQueue
 from job_processor.store.sqlite.rates import SqliteRates
@@ -72,6 +73,7 @@ class SqliteStore(Store):
         self.kills = kills = SqliteKills(plumbing)
         self.rollups = rollups = SqliteRollups(plumbing)
         self.rates = rates = SqliteRates(plumbing)
+        self.messages = self.runs.messages = SqliteMessages(plumbing)
         self.history = SqliteHistory(plumbing, kills=kills, rollups=rollups, rates=rates)
         self.workers = self._workers = SqliteWorkers(plumbing, queue=queue)
         self.crons = SqliteCrons(plumbing)

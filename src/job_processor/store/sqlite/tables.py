@@ -18,6 +18,7 @@ HAS_LINE = "line IS NOT NULL"
 HAS_PLACE = "lane IS NOT NULL AND due IS NOT NULL"
 IS_PARKED = "parked IS NOT NULL"
 MAY_EXPIRE = "due IS NOT NULL AND instr(extra,'expires_at')"
+HAS_TOPICS = "topics IS NOT NULL"
 OF_LANE = "lane IS NOT NULL"
 SLOTTED = f"slot IS NOT NULL AND ({ACTIVE} OR ordered='stop' AND status='errored')"
 """Conditions of partial indexes. SQLite uses such an index only for a statement that says the very
@@ -30,7 +31,14 @@ UNBEGUN = "status='pending' AND attempt=1 AND started_at IS NULL"
 """What statements say that use those of lanes. The indexes themselves do not name the state: each
 change of it would have to look at them, of whatever job."""
 
-OUT_OF_PLACE = "scheduled_for=coalesce(due,scheduled_for),due=NULL,parked=NULL,line=NULL,ready=NULL"
+AMONG_SEVERAL = "topics>='[' AND topics<'\\'"
+"""What a job has that waits for any of several messages: a list, as JSON. A single one has its name
+behind an `=`."""
+
+OUT_OF_PLACE = (
+    "scheduled_for=coalesce(due,scheduled_for),due=NULL,parked=NULL,topics=NULL,"
+    "line=NULL,ready=NULL"
+)
 OUT_OF_LANE = f"{OUT_OF_PLACE},waiting_for=NULL"
 """What a job becomes that waits no more: its true time is where it belongs again."""
 
@@ -60,6 +68,7 @@ class Tables:
     lanes: str
     waits: str
     schedules: str
+    messages: str
     meta: str
     due: str
     """Index: the waiting jobs of a name in the order in which they are claimed."""
@@ -97,6 +106,12 @@ class Tables:
     """Index: the schedules by when that was computed."""
     schedules_ended: str
     """Index: the schedules that have ended, by when."""
+    topics: str
+    """Index: what waits for a message, by its name."""
+    timeouts: str
+    """Index: what waits for a message, by the time until when."""
+    kept_messages: str
+    """Index: the messages by the time until when they are kept."""
 
     def __init__(self, prefix: str) -> None:
         if prefix.lower().startswith("sqlite_") or '"' in prefix:
@@ -117,6 +132,7 @@ _NAMES = {
     "lanes": "lanes",
     "waits": "waits",
     "schedules": "schedules",
+    "messages": "messages",
     "meta": "meta",
     "due": "jobs_due",
     "history": "jobs_history",
@@ -136,4 +152,7 @@ _NAMES = {
     "lane_history": "jobs_lane_history",
     "open_waits": "waits_open",
     "waits_of": "waits_job",
+    "topics": "jobs_topics",
+    "timeouts": "jobs_timeouts",
+    "kept_messages": "messages_kept",
 }

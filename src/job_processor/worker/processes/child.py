@@ -1,7 +1,7 @@
 """The inside of a process that runs one handler; the pool library calls it.
 
 It talks to its worker through a channel, a pipe: `abort` and `answer` come in, `notes`, `save`,
-`keep`, `results`, `leave` and `logs` go out, and at last `end`. The end of the channel means that
+`keep`, `results`, `message`, `leave` and `logs` go out, and at last `end`. The end of it means that
 the worker is gone, and then nothing here lives on.
 """
 
@@ -37,7 +37,7 @@ from job_processor.handlers.context import Context, Recorder
 from job_processor.handlers.current import of_job
 from job_processor.handlers.parents import ParentResult
 from job_processor.handlers.resources import MISSING
-from job_processor.models import Job, LogLine, Parent, Progress, Step
+from job_processor.models import Job, LogLine, Message, Parent, Progress, Step
 from job_processor.settings import LOG_LINES
 from job_processor.tasks import in_thread
 from job_processor.values import kept, normalize
@@ -280,13 +280,22 @@ class _ChannelRecorder(Recorder):
         found: list[ParentResult] = self._ask("results", tuple(job_ids))
         return found
 
+    async def message(self, topic: str) -> Message | None:
+        """Ask the worker for a message."""
+        return await in_thread(lambda: self.message_sync(topic), "job-processor-save")
+
+    def message_sync(self, topic: str) -> Message | None:
+        """The same, for a plain handler."""
+        found: Message | None = self._ask("message", topic)
+        return found
+
     def now(self) -> datetime:
         """Return the present."""
         return self._clock.now()
 
-    def leave(self, until: datetime) -> None:
+    def leave(self, until: datetime, topics: tuple[str, ...]) -> None:
         """Tell the worker that the handler leaves."""
-        self.send("leave", until)
+        self.send("leave", (until, topics))
 
     def _ask(self, kind: str, value: Any) -> Any:
         """Let the worker write or read something; return what it says. Threads take turns."""

@@ -222,8 +222,10 @@ class _Call:
                 self._answer(lambda notebook: notebook.keep(replace(value)))
             elif kind == "results":
                 self._answer(lambda notebook: notebook.results(value))
+            elif kind == "message":
+                self._answer(lambda notebook: notebook.message(str(value)))
             elif kind == "leave":
-                self._leave(value)
+                self._leave(*value)
             elif kind == "logs":
                 forwarding.replay(value)
             elif kind == "notes":
@@ -249,10 +251,10 @@ class _Call:
             taken = [replace(line) for line in lines]
             self.loop.call_soon_threadsafe(notebook.take, made, taken)
 
-    def _leave(self, until: datetime) -> None:
+    def _leave(self, until: datetime, topics: Sequence[str]) -> None:
         """Take that the handler leaves."""
         if self.run.notebook is not None:
-            self.run.notebook.leave(truncate(until))
+            self.run.notebook.leave(truncate(until), tuple(map(str, topics)))
 
     def _answer(self, ask: Callable[[Notebook], Coroutine[Any, Any, Any]]) -> None:
         """Write a state or a step, or look something up; tell the process so, or why not."""
