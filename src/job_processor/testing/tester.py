@@ -48,7 +48,8 @@ class JobTester:
         such: `job.result()` raises its error.
 
         skip_sleeps: when nothing is due any more, move the clock to the end of the next
-            `context.sleep`, and go on, until no handler sleeps.
+            `context.sleep`, and go on, until no handler sleeps. Which handlers then wait for a
+            message is logged.
 
         Raises JobTimeoutError after `timeout` seconds.
         """
@@ -71,16 +72,35 @@ class JobTester:
         while skip_sleeps and (until := await self._next_end_of_a_sleep()) is not None:
             self.clock.move_to(until)
             await self.processor.run_worker(burst=True)
+        for job in await self.waiting() if skip_sleeps else ():
+            self.processor.logger.warning(
+                "job %r (%s) still waits for %s; send it, or move the clock",
+                job.name,
+                job.id,
+                job.waits_for,
+            )
+
+    async def send(self, topic: str, payload: Any = True) -> bool:
+        """Send a message, as `JobProcessor.send` does: the next `drain` goes on with it."""
+        return await self.processor.send(topic, payload)
+
+    async def waiting(self) -> list[Job]:
+        """Return the jobs whose handlers wait for a message; `waits_for` says for which."""
+        return [job for job in await self._pending() if job.topics]
 
     async def _next_end_of_a_sleep(self) -> datetime | None:
         """Return when the first handler that sleeps is to go on; None: none sleeps."""
-        ends: list[datetime] = []
+        ends = [job.sleeps_until for job in await self._pending()]
+        now = self.clock.now()
+        return min((end for end in ends if end is not None and end > now), default=None)
+
+    async def _pending(self) -> list[Job]:
         page = await self.processor.find_jobs(status=JobStatus.PENDING)
-        while True:
-            ends += [job.sleeps_until for job in page.jobs if job.sleeps_until is not None]
-            if page.next is None:
-                return min((end for end in ends if end > self.clock.now()), default=None)
+        jobs = list(page.jobs)
+        while page.next is not None:
             page = await self.processor.find_jobs(status=JobStatus.PENDING, after=page.next)
+            jobs += page.jobs
+        return jobs
 
     def scheduled(self, name: str | None = None) -> list[Job]:
         """Return the jobs that were scheduled so far, as they then were; of one name, or all."""

@@ -43,7 +43,7 @@ _OUT_OF_LANE_ALONE: list[Document] = [
     },
     {"$unset": ["lane", "slots", "ordered", "line", "ready"]},
 ]
-"""What becomes of a job whose lane is no more: what else it waits for, it waits for all the same."""
+"""What becomes of a job whose lane is no more: what else it waits for, it waits for still."""
 
 
 @translated()

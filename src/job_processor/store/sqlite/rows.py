@@ -367,7 +367,7 @@ def decode_topics(text: str) -> tuple[str, ...]:
     """Return what `encode_topics` was given."""
     if text.startswith("="):
         return (text[1:],)
-    return tuple(each for each in list_of(decoded(text)) if isinstance(each, str))
+    return texts_of(decoded(text))
 
 
 def encode_output(output: Output | None) -> str | None:
