@@ -304,6 +304,31 @@ async def test_a_handler_that_sleeps_for_ever_is_no_end() -> None:
             await tester.drain(0.5, skip_sleeps=True)
 
 
+async def test_a_message_is_sent_in_a_test(caplog: pytest.LogCaptureFixture) -> None:
+    """Who waits for one is named, and its time is not skipped; it goes on with it."""
+    processor = JobProcessor("sqlite://")
+
+    @processor.job
+    async def order(id: int, context: Context) -> Any:
+        await context.sleep(hours=1)
+        return await context.receive(f"paid:{id}", timeout=86_400)
+
+    async with in_memory(processor, START) as tester:
+        job = await order.schedule(id=42)
+        late = await order.schedule(id=43)
+        assert await tester.drain(skip_sleeps=True) == []
+        assert tester.clock.now() == START + timedelta(hours=1)
+        waiting = await tester.waiting()
+        assert {each.topics for each in waiting} == {("paid:42",), ("paid:43",)}
+        assert f"job 'order' ({job.id}) still waits for the message paid:42 until" in caplog.text
+        assert await tester.send("paid:42", {"by": "card"})
+        assert not await tester.send("paid:42")
+        assert [each.result() for each in await tester.drain()] == [{"by": "card"}]
+        tester.clock.move(days=1)
+        (ended,) = await tester.drain()
+        assert (ended.id, ended.result()) == (late.id, None)
+
+
 async def test_no_test_waits_for_a_rate(processor: JobProcessor) -> None:
     """What is due runs, however few may start in a time; afterwards the rate applies again."""
     processor.job("rare", rate="1/d")(nothing)

@@ -19,6 +19,7 @@ COMMANDS = {
     "status": "Show workers, counts of jobs, crons, and what is due.",
     "top": "Watch workers, queue, running jobs and rates.",
     "shell": "Start Python with `processor` set up; `await` works.",
+    "send": "Send the message NAME to the jobs that wait for it.",
     "kill": "Kill the job ID, whether it waits or runs.",
     "pause": "Pause NAME, or a tag, for all workers.",
     "resume": "End the pause of NAME, or of a tag.",

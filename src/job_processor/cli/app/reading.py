@@ -81,16 +81,21 @@ def read_payload(text: str) -> dict[str, Any] | None:
 
     Whether its values can be kept is for the facade to judge.
     """
-    if text == "-":
-        text = _stdin()
-    try:
-        payload = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        reason = "it nests too deep" if isinstance(error, RecursionError) else str(error)
-        raise InvalidArgumentError("--payload", Unshown(text), f"{_PAYLOAD}: {reason}") from error
+    payload = read_json("--payload", text, _PAYLOAD)
     if payload is not None and not isinstance(payload, dict):
         raise InvalidArgumentError("--payload", Unshown(text), _PAYLOAD)
     return payload
+
+
+def read_json(argument: str, text: str, allowed: str) -> Any:
+    """Return the value that a JSON text says; `-` reads it from stdin."""
+    if text == "-":
+        text = _stdin()
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = "it nests too deep" if isinstance(error, RecursionError) else str(error)
+        raise InvalidArgumentError(argument, Unshown(text), f"{allowed}: {reason}") from error
 
 
 def read_yes(question: str) -> bool | None:
