@@ -15,7 +15,8 @@ from tests.cli.conftest import Cli
 from tests.cli.processes import environment
 
 ORDER = [
-    *("init", "check", "worker", "schedule", "status", "top", "shell", "kill", "pause", "resume"),
+    *("init", "check", "worker", "schedule", "status", "top", "shell", "send", "kill", "pause"),
+    "resume",
     *("migrate-from-node", "web", "demo", "jobs", "limits", "rates", "crons", "schedules"),
 ]
 MAIN = "import sys; sys.argv[1:] = {}; import job_processor.cli as c; c.main()"

@@ -9,12 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from bson import ObjectId
 
 from job_processor import StoreSetupError
-from job_processor.models import JobStatus, Step
+from job_processor.models import JobStatus, Message, Step
 from job_processor.store.rates import Pace
+from job_processor.store.requests import Outcome, Settlement
 from job_processor.store.sqlite import SqliteStore, schema
-from tests.samples import NOW, claim, simple
+from tests.samples import NOW, SOON, WORKER, claim, simple
 from tests.store.contract.test_waits import after
 
 STEP = ("ALTER TABLE {tables.jobs} ADD COLUMN mood TEXT DEFAULT 'good'",)
@@ -53,8 +55,19 @@ def come_to_next_version(monkeypatch: pytest.MonkeyPatch, *statements: str) -> N
     monkeypatch.setitem(schema._MIGRATIONS, PRESENT + 1, statements)
 
 
+def take_messages_away(path: Path) -> None:
+    """Make a file what it was before a job could wait for a message."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE job_processor_messages")
+        for index in ("topics", "timeouts"):
+            connection.execute(f"DROP INDEX job_processor_jobs_{index}")
+        connection.execute("ALTER TABLE job_processor_jobs DROP COLUMN topics")
+    set_version(path, 6)
+
+
 def take_waits_away(path: Path) -> None:
     """Make a file what it was before a job could come after others."""
+    take_messages_away(path)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DROP TABLE job_processor_waits")
         for column in ("waiting_for", "followed"):
@@ -211,5 +224,24 @@ async def test_a_file_without_waits_gets_them(path: Path) -> None:
     assert await again.history.get(ours.id) == replace(ours, followed=True)
     await again.kills.kill_waiting(ours.id, NOW)
     assert (await again.history.states_of([child.id]))[child.id].status is JobStatus.SKIPPED
+    await again.close()
+    assert version(path) == PRESENT
+
+
+async def test_a_file_without_messages_gets_them(path: Path) -> None:
+    """What was made before there were messages keeps its jobs, which may wait for one then."""
+    store = SqliteStore(path)
+    await store.setup()
+    ours = simple()
+    await store.intake.insert([ours])
+    await store.close()
+    take_messages_away(path)
+    again = SqliteStore(path)
+    await again.setup()
+    (run,) = await again.queue.claim(claim())
+    leaves = Outcome(JobStatus.PENDING, NOW, scheduled_for=SOON, topics=("paid",))
+    assert (await again.runs.settle([Settlement(run, leaves, WORKER)])).won == {ours.id}
+    assert await again.messages.put(Message("paid", 1, ObjectId(), NOW, SOON))
+    assert await again.messages.deliver(["paid"], NOW) == 1
     await again.close()
     assert version(path) == PRESENT
