@@ -190,8 +190,8 @@ async def test_whoever_gave_up_leaves_nothing_behind(processors: Processors) -> 
 async def test_a_database_that_is_away_keeps_them_waiting(
     processors: Processors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They return once it answers again, and nobody sees an error."""
-    processor = await processors.make(jobs=JOBS)
+    """They return soon after it answers again, without a sweep, and nobody sees an error."""
+    processor = await processors.make(jobs=JOBS, poll_interval=3600)
     done = await processor.run_job("nothing")
     questions = Questions(store_of(processor), monkeypatch)
     questions.error = StoreUnavailableError("away")

@@ -23,7 +23,7 @@ from job_processor.models import SETTLED, Job
 from job_processor.settings import WAITED_BATCH, WAITED_CROWD, WAITED_PAUSE, Duration, duration
 from job_processor.store import Store
 from job_processor.store.base import State
-from job_processor.tasks import set_within
+from job_processor.tasks import Backoff, set_within
 
 
 class Waiting:
@@ -117,11 +117,14 @@ class _Crowd:
         """Ask until nobody waits any more."""
         forget = self._store.on_ended(self._on_ended)
         self._asked_at = asyncio.get_running_loop().time()
+        backoff = Backoff()
         try:
             while self._waiters:
                 if not await self._ask():
-                    await asyncio.sleep(self._poll_interval)
-                elif self._waiters:
+                    await asyncio.sleep(min(backoff.next(), self._poll_interval))
+                    continue
+                backoff.reset()
+                if self._waiters:
                     await self._pause()
         except Exception as error:  # whoever waits must hear of it, or waits for ever
             for futures in self._waiters.values():
