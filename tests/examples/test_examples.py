@@ -8,6 +8,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.examples.programs import EXAMPLES, run
 
 
@@ -41,6 +43,7 @@ def test_quickstart(tmp_path: Path) -> None:
     assert (tmp_path / "quickstart.db").exists()
 
 
+@pytest.mark.slow
 def test_crons(tmp_path: Path) -> None:
     """The crons fire each second, and the next night's occurrence stands in the queue."""
     lines = run("crons.py", tmp_path)
@@ -55,6 +58,7 @@ def test_crons(tmp_path: Path) -> None:
     assert re.fullmatch(r"in the queue: nightly_report for 0[01]:30 UTC", rest[1])
 
 
+@pytest.mark.slow
 def test_sync_script(tmp_path: Path) -> None:
     """Threads schedule, a wait can end, results and a kill are seen without an event loop."""
     assert run("sync_script.py", tmp_path) == [
@@ -64,6 +68,7 @@ def test_sync_script(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_retries(tmp_path: Path) -> None:
     """A job is put off, tried again, and told when to come back; another is sent round again."""
     assert run("retries.py", tmp_path, failing=["order", "pay"]) == [
@@ -75,6 +80,7 @@ def test_retries(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_orders(tmp_path: Path) -> None:
     """The worker after a killed one goes on after the last step, and charges nothing again."""
     assert run("orders.py", tmp_path) == [
@@ -87,6 +93,7 @@ def test_orders(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_processes(tmp_path: Path) -> None:
     """They compute, are ended, and crash, each for itself."""
     primes, for_ever, crash, again = run("processes.py", tmp_path, failing=["for_ever", "crash"])
@@ -95,6 +102,7 @@ def test_processes(tmp_path: Path) -> None:
     assert "SIGABRT" in crash
 
 
+@pytest.mark.slow
 def test_checkout(tmp_path: Path) -> None:
     """What is rolled back has no job; the stock is counted once, for the last order."""
     assert run("checkout.py", tmp_path) == [
@@ -106,6 +114,7 @@ def test_checkout(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_tags(tmp_path: Path) -> None:
     """Each replica runs the jobs of its tag; one without a tag runs in either."""
     mail, video, untagged = run("tags.py", tmp_path)
@@ -114,6 +123,7 @@ def test_tags(tmp_path: Path) -> None:
     assert re.fullmatch(r"clean_up +ran in replica (mail|video)", untagged)
 
 
+@pytest.mark.slow
 def test_csv_import(tmp_path: Path) -> None:
     """The import is paused by a shutdown, goes on where it stood, and leaves out no row."""
     first, shutdown, second, resumed, northernmost = run("csv_import.py", tmp_path)

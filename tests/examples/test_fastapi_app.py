@@ -30,6 +30,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.slow
 def test_a_report_is_ordered_and_read(server: Server, tmp_path: Path) -> None:
     """An endpoint schedules a job, the worker inside runs it, another endpoint returns it.
 
@@ -49,6 +50,7 @@ def test_a_report_is_ordered_and_read(server: Server, tmp_path: Path) -> None:
     assert server.request("POST", "/reports", {"customer": "Ada"})[0] == 422
 
 
+@pytest.mark.slow
 def test_the_dashboard_is_mounted(server: Server) -> None:
     """Links, static files, the cookie and live updates work below its path, behind a proxy's.
 

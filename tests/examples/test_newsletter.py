@@ -98,6 +98,7 @@ def test_it_has_sixty_lines() -> None:
     assert set(re.findall(r"localhost:8000(/\w+)", page)) <= set(re.findall(r'"(/\w+)"', program))
 
 
+@pytest.mark.slow
 def test_its_own_tests_pass(tmp_path: Path) -> None:
     """As they stand in the folder, by the command of its page."""
     folder = tmp_path / "newsletter"
@@ -117,6 +118,7 @@ def test_its_own_tests_pass(tmp_path: Path) -> None:
     assert "3 passed" in done.stdout
 
 
+@pytest.mark.slow
 def test_an_issue_reaches_its_readers(newsletter: Server, mail_server: MailServer) -> None:
     """Each gets one mail, though the server sends the first one away; the bar comes to its end."""
     readers = [f"reader-{number}@example.org" for number in range(3)]
@@ -137,6 +139,7 @@ def test_an_issue_reaches_its_readers(newsletter: Server, mail_server: MailServe
     assert newsletter.request("GET", f"/issues/{24 * '0'}")[0] == 404
 
 
+@pytest.mark.slow
 def test_the_report_comes_by_hand_too(
     newsletter: Server, mail_server: MailServer, tmp_path: Path
 ) -> None:

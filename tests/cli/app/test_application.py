@@ -106,6 +106,7 @@ def test_found_upward(cli: Cli, monkeypatch: pytest.MonkeyPatch, shop: Path) -> 
     cli("jobs").refused(f"app in {below}/pyproject.toml", "shop_b.db")
 
 
+@pytest.mark.slow
 def test_a_worker_needs_no_app(shell: Shell, shop: Path) -> None:
     """Nor do those of several processes, whichever way it is named."""
     project(shop)

@@ -11,9 +11,17 @@ from tests.cli.conftest import Shell
     ("words", "offered"),
     [
         ("job-processor jobs --status e", {"errored"}),
-        ("job-processor jobs delete --status ", {"errored", "pending", "skipped", "killed"}),
-        ("job-processor worker app:p --log-format ", {"console", "json"}),
-        ("job-processor mig", {"migrate-from-node"}),
+        pytest.param(
+            "job-processor jobs delete --status ",
+            {"errored", "pending", "skipped", "killed"},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "job-processor worker app:p --log-format ",
+            {"console", "json"},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("job-processor mig", {"migrate-from-node"}, marks=pytest.mark.slow),
     ],
 )
 def test_bash_is_offered(shell: Shell, words: str, offered: set[str]) -> None:

@@ -107,7 +107,15 @@ def test_a_variable_that_is_no_database(cli: Cli, monkeypatch: pytest.MonkeyPatc
     cli("jobs", "--app", "tests.cli.apps:make").refused("$JOB_PROCESSOR_DB: 'name.db'", "--app: ")
 
 
-@pytest.mark.parametrize("command", [["status"], ["demo"], APP_COMMANDS[1]], ids=str)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["status"],
+        pytest.param(["demo"], marks=pytest.mark.slow),
+        pytest.param(APP_COMMANDS[1], marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
 def test_a_mongodb_that_is_away(start: Start, command: list[str]) -> None:
     """It fails soon, with its address but without its password."""
     host = f"127.0.0.1:{free_port()}"

@@ -71,7 +71,9 @@ def test_the_list_imports_no_command() -> None:
     assert _commands_of(_imported_by(["pause", "--help"])) == {"pause"}
 
 
-@pytest.mark.parametrize("name", ORDER)
+@pytest.mark.parametrize(
+    "name", [*ORDER[:2], *(pytest.param(name, marks=pytest.mark.slow) for name in ORDER[2:])]
+)
 def test_help_of_a_command_stays_quick(name: str) -> None:
     """Neither that nor the completion of its options imports the engine, or what draws tables."""
     assert not _imported_by([name, "--help"]) & ENGINE

@@ -21,6 +21,7 @@ async def _fill(db: str) -> None:
         await processor.run_worker(burst=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "code", "message"),
     [
@@ -49,6 +50,7 @@ async def test_stdout_that_is_read_no_further(shell: Shell, sqlite_db_url: str) 
     assert done.stderr in ("0\n", "1\n")  # 0: it wrote before `true` had ended
 
 
+@pytest.mark.slow
 async def test_stdout_in_ascii(shell: Shell, sqlite_db_url: str) -> None:
     """Tables and JSON can be read in an encoding that lacks our lines and their letters."""
     await _fill(sqlite_db_url)
@@ -60,6 +62,7 @@ async def test_stdout_in_ascii(shell: Shell, sqlite_db_url: str) -> None:
     assert '"\\u00e9"' in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", ["0", "-1", "1", "", "wide"])
 async def test_odd_widths(shell: Shell, sqlite_db_url: str, columns: str) -> None:
     """A terminal that says that it has no columns gets its table all the same."""

@@ -79,6 +79,7 @@ async def test_on_a_terminal_it_asks(start: Start, sqlite_db_url: str) -> None:
         assert await processor.count_jobs(type="simple") == 2
 
 
+@pytest.mark.slow
 async def test_a_bar_is_on_stderr_and_on_a_terminal_only(start: Start, sqlite_db_url: str) -> None:
     """What takes long shows how far it has come; without a terminal there is nothing of it."""
     async with apps.make(db=sqlite_db_url) as processor:

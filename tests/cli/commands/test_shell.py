@@ -54,12 +54,17 @@ def test_a_program_from_a_pipe(shell: Shell, db_url: str) -> None:
     ("program", "code", "told"),
     [
         ("1/0", 1, ["<stdin>", "line 1, in <module>", "ZeroDivisionError"]),
-        ("x = (", 1, ["SyntaxError"]),
-        ("\0", 1, ["Error"]),
-        ("await processor.kill_job(7)", 1, ["InvalidArgumentError: job_id: 7"]),
+        pytest.param("x = (", 1, ["SyntaxError"], marks=pytest.mark.slow),
+        pytest.param("\0", 1, ["Error"], marks=pytest.mark.slow),
+        pytest.param(
+            "await processor.kill_job(7)",
+            1,
+            ["InvalidArgumentError: job_id: 7"],
+            marks=pytest.mark.slow,
+        ),
         ("import sys; sys.exit(7)", 7, []),
-        ("raise SystemExit", 0, []),
-        ("", 0, []),
+        pytest.param("raise SystemExit", 0, [], marks=pytest.mark.slow),
+        pytest.param("", 0, [], marks=pytest.mark.slow),
     ],
 )
 def test_a_program_that_fails(
@@ -74,6 +79,7 @@ def test_a_program_that_fails(
     assert "evaluation.py" not in done.stderr
 
 
+@pytest.mark.slow
 def test_code_of_an_option(shell: Shell, sqlite_db_url: str, tmp_path: Path) -> None:
     """`-c` runs code instead of asking for it; `--db` alone needs no application."""
     code = "print([each.name for each in (await processor.find_jobs()).jobs])"

@@ -46,6 +46,7 @@ def test_it_serves_until_it_is_stopped(start: Start, db_url: str, stop: int) -> 
     assert "Traceback" not in process.output
 
 
+@pytest.mark.slow
 def test_a_database_without_an_application(start: Start, db_url: str, tmp_path: Path) -> None:
     """Is shown and acted on; nothing can be scheduled there, and no application is imported."""
 
@@ -72,6 +73,7 @@ def test_a_database_without_an_application(start: Start, db_url: str, tmp_path: 
     assert process.wait() == 0
 
 
+@pytest.mark.slow
 def test_an_application_on_another_database(
     cli: Cli, start: Start, db_url: str, tmp_path: Path
 ) -> None:
@@ -94,6 +96,7 @@ def test_a_login(start: Start, db_url: str) -> None:
     assert process.wait() == 0
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken(start: Start, db_url: str) -> None:
     """Is told in a line."""
     first = start("web", APP, "--port", "0", "--no-login", db=db_url)
@@ -108,6 +111,7 @@ def test_a_port_that_is_taken(start: Start, db_url: str) -> None:
     assert first.wait() == 0
 
 
+@pytest.mark.slow
 def test_without_a_login_on_a_terminal(start: Start, db_url: str) -> None:
     """It prints an address with a token, which becomes a cookie; nobody comes in without it."""
     process = start("web", APP, "--port", "0", db=db_url, terminal=True)
@@ -141,6 +145,7 @@ def test_a_variable_that_holds_no_secret(
     cli("web", APP, other, given).refused(f"${variable}")
 
 
+@pytest.mark.slow
 def test_the_variables(start: Start, db_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A token and a login may be given where other users of the machine do not see them."""
     monkeypatch.setenv("JOB_PROCESSOR_WEB_TOKEN", TOKEN)
@@ -169,6 +174,7 @@ def test_under_a_path_of_a_proxy(start: Start, db_url: str) -> None:
     assert 'href="/queue/static/app.css"' in page.text
 
 
+@pytest.mark.slow
 def test_a_login_that_travels_readably(start: Start, db_url: str) -> None:
     """Is warned of at the start, where others can listen and no proxy is named."""
     options = ("web", APP, "--port", "0", "--host", "0.0.0.0", "--token", TOKEN)  # noqa: S104

@@ -164,6 +164,7 @@ def test_options_that_are_not_allowed(cli: Cli, arguments: list[str], parts: lis
     cli("worker", APP, *arguments).refused(*parts)
 
 
+@pytest.mark.slow
 async def test_it_gives_up_when_all_crash_at_start(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -43,6 +43,7 @@ async def stored(processor: JobProcessor, job: Job) -> Job:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [SIGTERM, SIGINT])
 async def test_the_first_signal_lets_jobs_end(
     start: Start, db_url: str, tmp_path: Path, number: Signals

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from signal import SIGINT
 
+import pytest
+
 from tests.cli import apps
 from tests.cli.conftest import Start
 from tests.cli.processes import COLUMNS
@@ -37,6 +39,7 @@ async def test_live_view(start: Start, sqlite_db_url: str, tmp_path: Path) -> No
     assert "\x1b[31mno" not in process.output
 
 
+@pytest.mark.slow
 async def test_tables_on_a_terminal(start: Start, sqlite_db_url: str) -> None:
     """A table is coloured and fits the terminal; JSON is indented, and plain."""
     async with apps.make(db=sqlite_db_url):

@@ -270,6 +270,7 @@ def test_one_looks_for_a_server_for_five_seconds(nobody: str) -> None:
 
 
 # pymongo leaves the socket of a connect that was cancelled to the garbage collector.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*socket.socket:pytest.PytestUnraisableExceptionWarning")
 async def test_a_worker_begins_when_the_server_comes(server: MongoServer) -> None:
     """A worker that was started while the server was away runs what it finds there later."""

@@ -284,6 +284,7 @@ async def test_options_that_nobody_tells_mean_polling(
     await store.close()
 
 
+@pytest.mark.slow
 async def test_work_that_follows_work_on_a_standalone_server() -> None:
     """What another process schedules soon after a job is found long before `poll_interval`."""
     with MongoServer(standalone=True) as alone:

@@ -245,7 +245,11 @@ async def test_a_processor_has_one_stream(watched_database: Database, commands: 
 # --- healing ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("selection", [300, 5000], ids=["long", "short"])
+@pytest.mark.parametrize(
+    "selection",
+    [pytest.param(300, marks=pytest.mark.slow), 5000],
+    ids=["long", "short"],
+)
 async def test_the_stream_heals_after_a_crash_of_the_server(
     server: MongoServer, selection: int
 ) -> None:
@@ -287,6 +291,7 @@ async def test_what_happened_during_a_cut_is_told_afterwards(
 # --- no stream to be had ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_a_standalone_server_is_polled(caplog: pytest.LogCaptureFixture) -> None:
     """Without a change stream a worker finds jobs and kills of others within `poll_interval`."""
     caplog.set_level(logging.INFO, "job_processor")
