@@ -35,6 +35,7 @@ from job_processor.node.rules import (
     describe_untagged,
     refuses_own_fields,
 )
+from job_processor.ops.lanes import remarks_on_lanes
 from job_processor.ops.schedules import remarks_on_schedules
 from job_processor.parts import Parts
 from job_processor.schedule import next_occurrence
@@ -165,6 +166,7 @@ async def _database(parts: Parts) -> list[Finding]:
         *_workers(registrations, registry),
         *await _waiting(store, registrations, settings),
         *await _dormant(store),
+        *(Finding(*each) for each in await remarks_on_lanes(parts)),
         *(Finding(*each) for each in await remarks_on_schedules(store, registrations)),
         *await _sharing(parts, registrations),
     ]
