@@ -316,8 +316,8 @@ async def test_a_worker_whose_clock_is_ahead_leaves_them_to_one_whose_clock_is_r
     assert (await found(engine)).next == now + 20 * MINUTE
 
 
-async def test_ten_thousand_cost_what_is_due(processors: Processors) -> None:
-    """A pass asks when the first is due, and nothing else while none is."""
+async def test_a_pass_asks_for_what_is_due_alone(processors: Processors) -> None:
+    """However many there are: when the first is due, and nothing else while none is."""
     clock = clock_at(NOON)
     engine, dispatcher = await dispatching(processors, clock)
     await put(processors, clock, "digest:0")

@@ -14,7 +14,7 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -117,18 +117,15 @@ class Dispatcher:
             moves.append((schedule, after))
             made[schedule.name] = jobs
             await asyncio.sleep(0)  # each is some work: whatever else runs here goes on
-        stored = await self._store([job for jobs in made.values() for job in jobs])
-        refused = {name: why for job_id, why in stored.items() if (name := _of(made, job_id))}
-        moves = [
-            (before, replace(after, problem=refused.get(before.name, after.problem)))
-            for before, after in moves
-        ]
+        refused = await self._store([job for jobs in made.values() for job in jobs])
+        if refused:
+            moves = [(before, _with_problem(after, made, refused)) for before, after in moves]
         won = await self._parts.store.schedules.advance(moves)
         if len(won) < len(moves):  # somebody else is at it: from here on, one of us is enough
             await asyncio.sleep(random.uniform(0, _JITTER))
         if self._parts.events.listeners.all:
             self._parts.events.tell_stored(
-                job for name in won for job in made[name] if job.id not in stored
+                job for name in won for job in made[name] if job.id not in refused
             )
 
     def _planned(self, schedule: Schedule, now: datetime) -> tuple[Schedule, list[SimpleJob]]:
@@ -274,5 +271,9 @@ class Dispatcher:
         self._wake.clear()
 
 
-def _of(made: dict[str, list[SimpleJob]], job_id: ObjectId) -> str | None:
-    return next((n for n, jobs in made.items() if any(job.id == job_id for job in jobs)), None)
+def _with_problem(
+    schedule: Schedule, made: Mapping[str, Sequence[SimpleJob]], refused: Mapping[ObjectId, str]
+) -> Schedule:
+    """Return a schedule with why a job of it was refused, where one was."""
+    why = next((refused[job.id] for job in made[schedule.name] if job.id in refused), None)
+    return schedule if why is None else replace(schedule, problem=why)

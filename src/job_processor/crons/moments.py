@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 from job_processor.errors import InvalidArgumentError
@@ -12,6 +13,8 @@ from job_processor.settings import MISFIRE_LIMIT, SCHEDULE_MARGIN
 from job_processor.store.schedules import Schedule
 
 _MS = timedelta(milliseconds=1)
+_next_of = lru_cache(maxsize=256)(next_occurrence)
+"""Thousands of schedules may have the same few expressions, and be due at the same moment."""
 _MARGIN = timedelta(seconds=SCHEDULE_MARGIN)
 
 
@@ -31,7 +34,7 @@ def next_moment(schedule: Schedule, after: datetime) -> datetime | None:
     if schedule.start is not None:
         after = max(after, schedule.start - _MS)
     try:
-        moment = next_occurrence(schedule.expression, schedule.timezone, after)
+        moment = _next_of(schedule.expression, schedule.timezone, after)
     except InvalidArgumentError as error:
         if error.argument == "timezone":
             raise
