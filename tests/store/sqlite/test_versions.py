@@ -17,6 +17,7 @@ from job_processor.store.rates import Pace
 from job_processor.store.requests import Outcome, Settlement
 from job_processor.store.sqlite import SqliteStore, schema
 from tests.samples import NOW, SOON, WORKER, claim, simple
+from tests.store.contract.test_schedules import schedule
 from tests.store.contract.test_waits import after
 
 STEP = ("ALTER TABLE {tables.jobs} ADD COLUMN mood TEXT DEFAULT 'good'",)
@@ -243,5 +244,26 @@ async def test_a_file_without_messages_gets_them(path: Path) -> None:
     assert (await again.runs.settle([Settlement(run, leaves, WORKER)])).won == {ours.id}
     assert await again.messages.put(Message("paid", 1, ObjectId(), NOW, SOON))
     assert await again.messages.deliver(["paid"], NOW) == 1
+    await again.close()
+    assert version(path) == PRESENT
+
+
+async def test_a_file_without_schedules_gets_them(path: Path) -> None:
+    """What was made before there were any keeps its jobs, and takes schedules."""
+    store = SqliteStore(path)
+    await store.setup()
+    ours = simple()
+    await store.intake.insert([ours])
+    await store.close()
+    take_messages_away(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE job_processor_schedules")
+    set_version(path, 5)
+    again = SqliteStore(path)
+    await again.setup()
+    made = schedule()
+    assert await again.schedules.put(made, None)
+    assert await again.schedules.get(made.name) == made
+    assert await again.history.get(ours.id) == ours
     await again.close()
     assert version(path) == PRESENT

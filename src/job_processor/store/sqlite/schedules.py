@@ -42,11 +42,11 @@ class SqliteSchedules(SqliteDesk, Schedules):
         self._by_name = f"{select} WHERE name>? ORDER BY name LIMIT ?"
         self._of_job = f"{select} WHERE name>? AND job=? ORDER BY name LIMIT ?"
         self._due_ones = f"""
-            {select} WHERE rowid IN (
-                SELECT rowid FROM {table} INDEXED BY {due}
+            SELECT each.value, each.token FROM (
+                SELECT rowid AS place FROM {table} INDEXED BY {due}
                 WHERE job IN (SELECT value FROM json_each(?)) AND due IS NOT NULL AND due<=?
                 ORDER BY due LIMIT ?)
-            ORDER BY due, name"""
+            CROSS JOIN {table} AS each ON each.rowid=place"""
         self._first = f"""
             SELECT min((
                 SELECT due FROM {table} INDEXED BY {due}
@@ -95,7 +95,8 @@ class SqliteSchedules(SqliteDesk, Schedules):
     ) -> list[Schedule]:
         """Return what is due, the earliest first."""
         values = json.dumps(list(jobs)), to_ms(now), limit
-        return _schedules(connection.execute(self._due_ones, values))
+        found = _schedules(connection.execute(self._due_ones, values))
+        return sorted(found, key=lambda each: (each.due or now, each.name))
 
     @read
     def _next_due(self, connection: sqlite3.Connection, jobs: Collection[str]) -> datetime | None:
