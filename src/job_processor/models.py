@@ -88,16 +88,27 @@ class Lane(NamedTuple):
 FOR_A_SLOT = "slot"
 FOR_A_PARENT = "parent"
 FOR_A_MESSAGE = "message"
+FOR_A_TOKEN = "token"  # noqa: S105  # no secret
+DATED = "dated"
+NEXT = "next"
+_A_START = "a start of {rate_lane}"
 WAITS_FOR: dict[str, str] = {
     FOR_A_SLOT: "a slot of {lane}",
     FOR_A_PARENT: "the end of what it comes after",
     FOR_A_MESSAGE: "the {messages}",
+    FOR_A_TOKEN: _A_START,
+    DATED: _A_START,  # it has one, and waits for its moment
+    NEXT: _A_START,  # it is the one that asks for the next, once there may be any
 }
 """The reasons why jobs are parked, and what that is in words."""
 
 
 def waits_for(
-    parked: str | None, lane: str | None, topics: Sequence[str] = (), until: datetime | None = None
+    parked: str | None,
+    lane: str | None,
+    topics: Sequence[str] = (),
+    until: datetime | None = None,
+    rate_lane: str | None = None,
 ) -> str | None:
     """Return in words what a job is parked for; None for one that is not."""
     if parked is None:
@@ -105,7 +116,8 @@ def waits_for(
     messages = f"{'message' if len(topics) == 1 else 'messages'} {', '.join(topics)}"
     if until is not None and until < FAR:
         messages += f" until {until:%Y-%m-%d %H:%M:%S} UTC"
-    return WAITS_FOR.get(parked, parked).format(lane=lane, messages=messages)
+    told = WAITS_FOR.get(parked, parked)
+    return told.format(lane=lane, messages=messages, rate_lane=rate_lane)
 
 
 SkipReason = Literal["noConcurrent_conflict", "other"]
@@ -276,6 +288,8 @@ class BaseJob:
     """The place that it has in its lane, or had when it ended; None while it waits for one."""
     ordered: OnFailure | None = None
     """What follows in its lane when it fails, where the jobs of that run one after the other."""
+    rate_lane: str | None = None
+    """What it shares a rate with that has a key, such as `sync:tenant-42`; None: nothing."""
     parked: str | None = None
     """Why it does not start though its time may have come, a word of `WAITS_FOR`; None: it may."""
     topics: tuple[str, ...] = ()
@@ -302,7 +316,8 @@ class BaseJob:
 
         Such as "a slot of sync:tenant-42", or "the message paid:42 until 2026-11-30 12:00:00 UTC".
         """
-        return waits_for(self.parked, self.lane, self.topics, self.scheduled_for)
+        until, rate_lane = self.scheduled_for, self.rate_lane
+        return waits_for(self.parked, self.lane, self.topics, until, rate_lane)
 
     @property
     def progress(self) -> Progress | None:
@@ -472,6 +487,8 @@ class WorkerInfo:
     """Bytes of its process in memory at its last heartbeat, where the system tells."""
     limits: tuple[str, ...] = ()
     """Those of its names whose jobs have a limit by its definitions."""
+    rates: tuple[str, ...] = ()
+    """Those whose jobs have a rate with a key."""
     clock_ahead: float | None = None
     """Seconds by which its clock is ahead of the database's (behind it, if negative), where that is
     worth a word. Not kept by SQLite, where the clock of each process is the database's."""

@@ -17,6 +17,7 @@ from job_processor.settings import Settings
 from job_processor.store import Store
 from job_processor.store.lanes import LIMIT, LimitBook
 from job_processor.store.searches import Searches
+from job_processor.store.tokens import Paces, RateBook
 
 
 class Onlooker(ABC):
@@ -60,6 +61,11 @@ class Parts:
         async def read() -> Mapping[str, int]:
             return registry.amounts_of(await store.settings.all(LIMIT))
 
+        store.tokens.book = RateBook(
+            Paces(lambda: registry.keyed_rates),
+            lambda: {*registry.jobs, *registry.crons},
+            self.clock.now,
+        )
         store.lanes.book = LimitBook(
             lambda: registry.limits, lambda: {*registry.jobs, *registry.crons}, self.clock.now, read
         )

@@ -445,6 +445,7 @@ class JobProcessor:
         on_conflict: OnConflict | None = None,
         unique_for: Duration | None = None,
         limit_key: str | float | None = None,
+        rate_key: str | float | None = None,
         after: Parents = None,
         on_parent_failure: OnParentFailure | None = None,
         session: Any = None,
@@ -464,6 +465,7 @@ class JobProcessor:
             beside it; `error`: JobConflictError.
         unique_for: seconds from now during which the key is held, whatever becomes of the job.
         limit_key: the key of its limit, where the payload does not hold it: a text or a number.
+        rate_key: the same of its rate, which has a key.
         after: what it comes after: jobs, ids of jobs and cron tasks, groups, at most 100. It starts
             once all of them have finished, at its own time at the earliest.
         on_parent_failure: what follows when one of them fails, is killed or skipped. `skip` (the
@@ -488,6 +490,7 @@ class JobProcessor:
             on_conflict,
             unique_for,
             limit_key,
+            rate_key,
             after,
             on_parent_failure,
         )
@@ -945,15 +948,16 @@ class JobProcessor:
 
         return await rates.rates(self._ready())
 
-    async def hold(self, name: str, seconds: Duration) -> None:
+    async def hold(self, name: str, seconds: Duration, key: str | float | None = None) -> None:
         """Let nothing that shares a rate start for so many seconds from now; 0 lets it go on.
 
         It replaces what was held before. What runs goes on. name: the group of a rate, or the name
-        of a job or cron that has one. Raises InvalidArgumentError.
+        of a job or cron that has one. key: only what has this key, where the rate has one. Raises
+        InvalidArgumentError.
         """
         from job_processor.jobs import rates
 
-        await rates.hold(self._ready(), name, seconds)
+        await rates.hold(self._ready(), name, seconds, key)
 
     async def run_worker(self, signal: AbortSignal | None = None, burst: bool = False) -> None:
         """Run jobs and crons until `signal` is aborted, then stop gracefully.

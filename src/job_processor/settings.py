@@ -106,6 +106,10 @@ RATE_ASKED_AGAIN = 10.0
 """Seconds after which a worker asks again for starts that are further away: others may have given
 some back."""
 
+RATE_LOOKAHEAD = 2.0
+"""Seconds of a lane's starts that are given out before their time, one at least, where a rate has a
+key: each to a job, which waits for its own."""
+
 RATES_SHOWN = 1000
 """Rates that are listed at the most."""
 

@@ -68,6 +68,7 @@ class JobClient:
         on_conflict: OnConflict | None = None,
         unique_for: Duration | None = None,
         limit_key: str | float | None = None,
+        rate_key: str | float | None = None,
         after: Parents = None,
         on_parent_failure: OnParentFailure | None = None,
     ) -> SimpleJob:
@@ -82,6 +83,7 @@ class JobClient:
             on_conflict,
             unique_for,
             limit_key,
+            rate_key,
             after,
             on_parent_failure,
         )
@@ -127,9 +129,9 @@ class JobClient:
         """Return the rates, as `JobProcessor.rates` does."""
         return self._call(lambda processor: processor.rates())
 
-    def hold(self, name: str, seconds: Duration) -> None:
+    def hold(self, name: str, seconds: Duration, key: str | float | None = None) -> None:
         """Let nothing that shares a rate start for so long, as `JobProcessor.hold` does."""
-        self._call(lambda processor: processor.hold(name, seconds))
+        self._call(lambda processor: processor.hold(name, seconds, key))
 
     def put_schedule(self, name: str, **schedule: Unpack[ScheduleFields]) -> Schedule:
         """Make a schedule, or change it, as `JobProcessor.put_schedule` does."""

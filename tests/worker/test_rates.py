@@ -24,7 +24,8 @@ from job_processor import (
 from job_processor.jobs.rates import lane_of, pace_of
 from job_processor.store.base import Store
 from job_processor.worker.pauses import PauseWatch
-from job_processor.worker.rates import Rates, RateWatch
+from job_processor.worker.rate_watch import RateWatch
+from job_processor.worker.rates import Rates
 from tests.clocks_of_lanes import turn_clock
 from tests.definitions import nothing
 from tests.faults import failed, faulty

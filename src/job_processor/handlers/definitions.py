@@ -313,7 +313,7 @@ def check_common(definition: Definition) -> None:
         object.__setattr__(definition, "rate_limit", as_rate(definition.rate))
     with as_definition_error():
         object.__setattr__(definition, "limited", as_limit(definition.limit))
-    _check_limit(definition)
+    _check_keys(definition)
     check_manager("around", definition.around, "job")
     arounds = () if definition.around is None else (definition.around,)
     object.__setattr__(definition, "arounds", arounds)
@@ -331,14 +331,19 @@ def _limit(definition: Definition) -> float | None:
     return None if limit is None else duration("max_runtime", limit)
 
 
-def _check_limit(definition: Definition) -> None:
-    """Check that a limit has a key only where there is one to be had."""
-    key = None if definition.limited is None else definition.limited.key
-    if key is None:
-        return
+def _check_keys(definition: Definition) -> None:
+    """Check that a limit, and a rate, has a key only where there is one to be had."""
+    limit, rate = definition.limited, definition.rate_limit
+    if limit is not None and limit.key is not None:
+        _check_key(definition, "limit", limit.key, "limit=1, or give a group")
+    if rate is not None and rate.key is not None:
+        _check_key(definition, "rate", rate.key, f'rate="{rate}", or give a group without a key')
+
+
+def _check_key(definition: Definition, argument: str, key: object, instead: str) -> None:
     if isinstance(definition, CronDef):
-        allowed = "an occurrence has no payload, so no key; write limit=1, or give a group"
-        raise DefinitionError("limit", definition.limit, allowed)
+        allowed = f"an occurrence has no payload, so no key; write {instead}"
+        raise DefinitionError(argument, getattr(definition, argument), allowed)
     fields = definition.bound.fields
     if isinstance(key, str) and fields is not None and definition.handler is not None:
         known = fields.parameters

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
-from job_processor.errors import InvalidArgumentError, Unshown
+from job_processor.errors import InvalidArgumentError
+from job_processor.handlers.keys import Key, check_key, key_of, key_text
 from job_processor.handlers.lanes import lane_name
 from job_processor.models import Lane, OnFailure
-from job_processor.settings import check_int, check_name, check_text
-
-Key: TypeAlias = str | Callable[[Mapping[str, Any]], object]
-"""A field of the payload (a dot leads into a mapping), or a function of the payload."""
-
-_KEYS = "allowed is a non-empty text or a number, or None: then nothing limits this job"
+from job_processor.settings import check_int, check_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +43,7 @@ class Limit:
         check_int("limit", self.amount, minimum=1)
         if self.group is not None:
             check_name("group", self.group)
-        self._check_key()
+        check_key(self.key)
         self._check_order()
         if self.per not in (None, "worker"):
             raise InvalidArgumentError("per", self.per, "allowed are None and 'worker'")
@@ -80,31 +75,11 @@ class Limit:
             return None
         group = self.group or name
         if limit_key is not None:
-            return Lane(lane_name(group, key_text("limit_key", limit_key)), self.order)
+            return Lane(lane_name(group, key_text("limit_key", limit_key, "limit")), self.order)
         if self.key is None:
             return Lane(lane_name(group), self.order)
-        value = self._value(name, payload or {})
-        if value is None:
-            return None
-        return Lane(lane_name(group, key_text(_of(name, self.key), value, shown=False)), self.order)
-
-    def _value(self, name: str, payload: Mapping[str, Any]) -> object:
-        if callable(self.key):
-            try:
-                return self.key(payload)
-            except Exception as error:
-                told = f"the function of the key failed: {type(error).__name__}"
-                raise InvalidArgumentError(_of(name, self.key), self.key, told) from error
-        assert self.key is not None  # noqa: S101  # it was looked at before
-        return _field(payload, self.key)
-
-    def _check_key(self) -> None:
-        if self.key is None or callable(self.key):
-            return
-        if not isinstance(self.key, str) or not self.key.strip():
-            allowed = "allowed is a field of the payload, such as 'tenant', or a function of it"
-            raise InvalidArgumentError("key", self.key, allowed)
-        check_text("key", self.key)
+        key = key_of("limit", name, self.key, payload or {})
+        return None if key is None else Lane(lane_name(group, key), self.order)
 
     def _check_order(self) -> None:
         if not isinstance(self.ordered, bool):
@@ -130,39 +105,5 @@ def as_limit(value: object) -> Limit | None:
     raise InvalidArgumentError("limit", value, allowed)
 
 
-def key_text(argument: str, value: object, *, shown: bool = True) -> str:
-    """Return a key as text; raises InvalidArgumentError for what is neither text nor number."""
-    told = value if shown else Unshown.of(value)
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise InvalidArgumentError(argument, told, _KEYS)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise InvalidArgumentError(argument, told, _KEYS)
-        value = int(value) if value.is_integer() else value
-    if isinstance(value, str):
-        if not value.strip() or "\0" in value:
-            raise InvalidArgumentError(argument, told, _KEYS)
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise InvalidArgumentError(argument, told, _KEYS) from error
-    return str(value)
-
-
-def _field(payload: Mapping[str, Any], path: str) -> object:
-    if path in payload:
-        return payload[path]
-    value: object = payload
-    for name in path.split("."):
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(name)
-    return value
-
-
 def _called(key: object) -> str:
     return key if isinstance(key, str) else getattr(key, "__name__", "function")
-
-
-def _of(name: str, key: object) -> str:
-    return f"limit key {_called(key)!r} of {name!r}"

@@ -1,13 +1,16 @@
-"""How many jobs of a name, or of a group of names, may start in a time."""
+"""How many jobs may start in a time: of a name, of a group of names, for each value of a key."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from job_processor.errors import InvalidArgumentError
+from job_processor.handlers.keys import Key, check_key, key_of, key_text
+from job_processor.handlers.lanes import lane_name
 from job_processor.settings import (
     RATE_AMOUNT_MAX,
     RATE_DEFAULT_BURST,
@@ -39,6 +42,9 @@ class Rate:
     group: jobs and crons that share this rate; None: each name has its own.
     on_full: what becomes of a job that may not start yet: `wait` (it starts later) or `skip` (it is
         skipped, for good).
+    key: so many for each of its values: a field of the payload, such as "tenant" or "account.id",
+        or a function of the payload; True: only what `rate_key` says when a job is scheduled. A job
+        whose key is None has no rate.
 
     Raises InvalidArgumentError when one of these cannot work.
     """
@@ -48,6 +54,7 @@ class Rate:
     burst: int | None = None
     group: str | None = None
     on_full: OnFull = "wait"
+    key: Key | Literal[True] | None = None
 
     def __post_init__(self) -> None:
         check_int("amount", self.amount, minimum=1)
@@ -71,6 +78,23 @@ class Rate:
         if self.on_full not in ("wait", "skip"):
             allowed = "allowed are 'wait' (it starts later) and 'skip' (it never starts)"
             raise InvalidArgumentError("on_full", self.on_full, allowed)
+        if self.key is not True:
+            check_key(self.key)
+
+    def lane_of(
+        self, name: str, payload: Mapping[str, Any] | None, rate_key: object = None
+    ) -> str | None:
+        """Return what a job shares this rate with that has a key; None: nothing.
+
+        Raises InvalidArgumentError for a key that cannot be one, or that its function cannot tell.
+        """
+        if self.key is None:
+            return None
+        if rate_key is not None:
+            key: str | None = key_text("rate_key", rate_key, "rate")
+        else:
+            key = None if self.key is True else key_of("rate", name, self.key, payload or {})
+        return None if key is None else lane_name(self.group or name, key)
 
     @property
     def seconds(self) -> float:

@@ -14,6 +14,8 @@ from job_processor.handlers.limits import Limit
 from job_processor.handlers.rates import Rate
 from job_processor.settings import check_name
 
+_NO_RATES: Mapping[str, Rate] = {}
+
 
 class Registry:
     """The jobs and crons of one processor, by name.
@@ -35,6 +37,7 @@ class Registry:
         self.rates_apply = True
         """False where nothing is to wait for its rate: in tests of handlers."""
         self._rates: Mapping[str, tuple[Rate, tuple[str, ...]]] | None = None
+        self._keyed_rates: Mapping[str, Rate] | None = None
         self._served: dict[tuple[str, ...] | None, tuple[str, ...]] = {}
         self._limits: dict[str, int] = {}
         for argument, given in (("jobs", jobs), ("crons", crons)):
@@ -118,6 +121,27 @@ class Registry:
             self._rates = found
         return self._rates
 
+    def keyed_rate(self, name: str) -> Rate | None:
+        """Return the rate of a name that has a key, None when it has none."""
+        if not self.rates_apply:
+            return None
+        definition = self.jobs.get(name)
+        rate = None if definition is None else definition.rate_limit
+        return None if rate is None or rate.key is None else rate
+
+    @property
+    def keyed_rates(self) -> Mapping[str, Rate]:
+        """The rates that have a key, by group, or by name where there is none.
+
+        The same mapping until something is defined.
+        """
+        if not self.rates_apply:
+            return _NO_RATES
+        if self._keyed_rates is None:
+            found = {group: rate for group, (rate, _) in self.rates.items() if rate.key is not None}
+            self._keyed_rates = found
+        return self._keyed_rates
+
     def served(self, tags: tuple[str, ...] | None) -> tuple[str, ...]:
         """Return the names that a worker with these tags takes; None stands for all tags."""
         names = self._served.get(tags)
@@ -183,7 +207,7 @@ class Registry:
 
     def _check_rate(self, name: str, new: Definition) -> None:
         """Raise DefinitionError where others of the group have another rate."""
-        self._rates = None
+        self._rates = self._keyed_rates = None
         if new.rate_limit is None:
             return
         group = new.rate_limit.group or name
@@ -191,7 +215,7 @@ class Registry:
             theirs = each.rate_limit
             if other == name or theirs is None or (theirs.group or other) != group:
                 continue
-            if replace(theirs, group=group) != replace(new.rate_limit, group=group):
+            if _of_all(theirs, group) != _of_all(new.rate_limit, group):
                 raise DefinitionError(
                     f"rate of {name!r}",
                     new.rate,
@@ -224,6 +248,11 @@ class Registry:
         if not again and (name in self.jobs or name in self.crons):
             raise DefinitionError("name", name, "allowed is a name that no job or cron has yet")
         self._served.clear()
+
+
+def _of_all(rate: Rate, group: str) -> Rate:
+    """Return a rate as all of its group have it; the key, each finds in its own payload."""
+    return replace(rate, group=group, key=None if rate.key is None else True)
 
 
 def _is_defined_again(old: Definition, new: Definition) -> bool:

@@ -56,6 +56,7 @@ class ScheduleOptions(TypedDict, total=False):
     on_conflict: OnConflict | None
     unique_for: Duration | None
     limit_key: str | float | None
+    rate_key: str | float | None
     after: Parents
     on_parent_failure: OnParentFailure | None
     session: Any
@@ -101,7 +102,7 @@ class JobHandle(Generic[P, R_co]):
         """Return this job with options for what is scheduled by it: `send.options(priority=3)`.
 
         They are those of `schedule_job`: scheduled_for, priority, expires_at, unique_key,
-        on_conflict, unique_for, limit_key, after, on_parent_failure, session. Raises
+        on_conflict, unique_for, limit_key, rate_key, after, on_parent_failure, session. Raises
         InvalidArgumentError for others.
         """
         for name in options:
@@ -245,6 +246,7 @@ class PayloadHandle(JobHandle[..., R_co], Generic[T, R_co]):
         on_conflict: OnConflict | None = None,
         unique_for: Duration | None = None,
         limit_key: str | float | None = None,
+        rate_key: str | float | None = None,
         after: Parents = None,
         on_parent_failure: OnParentFailure | None = None,
         session: Any = None,
@@ -261,6 +263,7 @@ class PayloadHandle(JobHandle[..., R_co], Generic[T, R_co]):
             on_conflict,
             unique_for,
             limit_key,
+            rate_key,
             after,
             on_parent_failure,
         )
@@ -295,6 +298,7 @@ class PlainJobHandle(PayloadHandle[Payload, R_co], Generic[R_co]):
         on_conflict: OnConflict | None = None,
         unique_for: Duration | None = None,
         limit_key: str | float | None = None,
+        rate_key: str | float | None = None,
         after: Parents = None,
         on_parent_failure: OnParentFailure | None = None,
         session: Any = None,
@@ -309,6 +313,7 @@ class PlainJobHandle(PayloadHandle[Payload, R_co], Generic[R_co]):
             on_conflict=on_conflict,
             unique_for=unique_for,
             limit_key=limit_key,
+            rate_key=rate_key,
             after=after,
             on_parent_failure=on_parent_failure,
             session=session,

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from job_processor.errors import InvalidArgumentError
+from job_processor.handlers.keys import key_text
+from job_processor.handlers.lanes import group_of, lane_name
 from job_processor.handlers.rates import Rate, as_rate
 from job_processor.jobs import overrides
 from job_processor.models import WAITING, JobType
@@ -25,9 +28,8 @@ from job_processor.settings import (
 )
 from job_processor.store.base import Setting
 from job_processor.store.lenient import number, whole
-from job_processor.store.rates import LaneState, Pace
-
-_LANE = "rate:"
+from job_processor.store.rates import KEYED_RATE, KEYLESS_RATE, LaneState, Pace
+from job_processor.store.tokens import lane_id
 
 KIND = "rate"
 """Kind of the settings; the name of each is its group's."""
@@ -51,6 +53,9 @@ class RateInfo:
     """Seconds for which it is held still; 0: it is not."""
     waiting: int = 0
     """Jobs of these names that wait, for their time or for a start; exact up to 10,000 a name."""
+    key: str | None = None
+    """Of a lane of one key, which is in use, and of which no job is counted; None: the rate itself,
+    of which each key has as many starts where it has one."""
 
     @property
     def is_changed(self) -> bool:
@@ -74,7 +79,7 @@ class RateInfo:
 
 def lane_of(group: str) -> str:
     """Return the lane of a group in the database."""
-    return _LANE + group
+    return KEYLESS_RATE + group
 
 
 def pace_of(rate: Rate) -> Pace:
@@ -93,8 +98,12 @@ def present_rate(defined: Rate, setting: Setting | None) -> Rate:
 async def set_rate(parts: Parts, name: str, rate: Rate | str | None) -> None:
     """Change a rate for all workers; raises InvalidArgumentError."""
     wanted = as_rate(rate)
-    if wanted is not None and (wanted.group not in (None, name) or wanted.on_full != "wait"):
-        allowed = "allowed are amount, per and burst; the group, and on_full, are those of the code"
+    others = wanted is not None and (wanted.on_full != "wait" or wanted.key is not None)
+    if wanted is not None and (wanted.group not in (None, name) or others):
+        allowed = (
+            "allowed are amount, per and burst; the group, the key, and on_full, are those of the "
+            "code"
+        )
         raise InvalidArgumentError("rate", rate, allowed)
     await _check_known(parts, name)
 
@@ -112,15 +121,27 @@ async def set_rate(parts: Parts, name: str, rate: Rate | str | None) -> None:
     await overrides.change(parts.store, KIND, name, changed)
 
 
-async def hold(parts: Parts, name: str, seconds: Duration) -> None:
-    """Let nothing of a group start for so many seconds from now; 0 ends that. See `set_rate`."""
+async def hold(parts: Parts, name: str, seconds: Duration, key: str | float | None = None) -> None:
+    """Let nothing of a group start for so many seconds from now; 0 ends that. See `set_rate`.
+
+    key: of this key only; needed where the rate has one.
+    """
     length = float(duration("seconds", seconds, zero=True))
     if length > RATE_PER_MAX:
         days = f"{RATE_PER_MAX / 86_400:g} days"
         raise InvalidArgumentError("seconds", seconds, f"allowed are at most {days}")
     await _check_known(parts, name)
-    await parts.store.rates.hold(lane_of(name), length)
-    moment = parts.clock.now()
+    moment, defined = parts.clock.now(), parts.registry.rates.get(name)
+    lane = None if key is None else lane_name(name, key_text("key", key, "rate"))
+    if lane is None and defined is not None and defined[0].key is not None:
+        allowed = f"this rate has a key; write hold({name!r}, {length:g}, key=…)"
+        raise InvalidArgumentError("key", key, allowed)
+    if lane is not None and defined is not None and defined[0].key is None:
+        allowed = f"the rate of {name!r} has no key; leave it out"
+        raise InvalidArgumentError("key", key, allowed)
+    await parts.store.rates.hold(lane_of(name) if lane is None else lane_id(lane), length)
+    if lane is not None:
+        await parts.store.tokens.hasten(lane, moment + timedelta(seconds=length))
     await overrides.change(parts.store, KIND, name, lambda present: {**present, "held_at": moment})
 
 
@@ -128,7 +149,8 @@ async def rates(parts: Parts) -> list[RateInfo]:
     """Return the rates that are defined here, were changed or are in use, by name."""
     settings = await parts.store.settings.all(KIND)
     states = await parts.store.rates.states(RATES_SHOWN)
-    in_use = {lane.removeprefix(_LANE) for lane in states}
+    in_use = {lane.removeprefix(KEYLESS_RATE) for lane in states}
+    keyed = await _keyed(parts, settings)
     waiting = await _waiting(parts)
     found = []
     for name in sorted({*parts.registry.rates, *settings, *in_use}):
@@ -140,6 +162,22 @@ async def rates(parts: Parts) -> list[RateInfo]:
             held_for = 0.0 if state is None else state.held_for
             count = sum(waiting.get(each, 0) for each in names)
             found.append(RateInfo(name, names, rate, defined, next_start, held_for, count))
+            found += keyed.pop(name, [])
+    return [*found, *(each for of_name in keyed.values() for each in of_name)]
+
+
+async def _keyed(parts: Parts, settings: Mapping[str, Setting]) -> dict[str, list[RateInfo]]:
+    """Return how the lanes of keys stand that are in use, by group, `RATES_SHOWN` at most."""
+    found: dict[str, list[RateInfo]] = {}
+    for lane, state in (await parts.store.rates.states(RATES_SHOWN, KEYED_RATE)).items():
+        group, _, key = lane.removeprefix(KEYED_RATE).partition(":")
+        name = group_of(group)
+        defined, names = parts.registry.rates.get(name, (None, ()))
+        rate = _present(defined, settings.get(name), state)
+        if rate is not None:
+            next_start = max(state.next_start, 0.0)
+            info = RateInfo(name, names, rate, defined, next_start, state.held_for, 0, key)
+            found.setdefault(name, []).append(info)
     return found
 
 

@@ -36,6 +36,7 @@ class JobRequest:
     on_conflict: OnConflict | None = None
     unique_for: Duration | None = None
     limit_key: str | float | None = None
+    rate_key: str | float | None = None
     after: Parents = None
     on_parent_failure: OnParentFailure | None = None
 
@@ -92,6 +93,8 @@ def make_job(parts: Parts, request: JobRequest) -> SimpleJob:
     job = _job(request, definition, now, moment, **options)
     if definition.limited is not None or request.limit_key is not None:
         job = _in_lane(request, definition, job)
+    if definition.rate_limit is not None or request.rate_key is not None:
+        job = _in_rate_lane(parts, request, definition, job)
     if request.after is None and request.on_parent_failure is None:
         return job
     return waiting(job, request.after, request.on_parent_failure)
@@ -134,9 +137,27 @@ def planned_job(
         exclusive=definition.exclusive,
         **fields,
     )
-    if definition.limited is None:
-        return job
-    return _in_lane(JobRequest(name, limit_key=limit_key), definition, job)
+    request = JobRequest(name, limit_key=limit_key)
+    if definition.limited is not None:
+        job = _in_lane(request, definition, job)
+    return job if definition.rate_limit is None else _in_rate_lane(parts, request, definition, job)
+
+
+def _in_rate_lane(
+    parts: Parts, request: JobRequest, definition: JobDef, job: SimpleJob
+) -> SimpleJob:
+    """Return a job in the lane that its rate has for it, where that has a key."""
+    rate = definition.rate_limit
+    if rate is None or rate.key is None:
+        if request.rate_key is None:
+            return job
+        allowed = (
+            f"{request.name!r} has no rate with a key; write @processor.job(rate=Rate(5, per=1, "
+            "key=True)), or leave it out"
+        )
+        raise InvalidArgumentError("rate_key", request.rate_key, allowed)
+    lane = rate.lane_of(request.name, job.payload, request.rate_key)
+    return job if lane is None or not parts.registry.rates_apply else replace(job, rate_lane=lane)
 
 
 def make_running_job(parts: Parts, request: JobRequest, worker_id: ObjectId) -> SimpleJob:

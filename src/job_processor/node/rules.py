@@ -29,6 +29,8 @@ def check_definition(store: Store, name: str, definition: Definition) -> None:
         refuse(f"retry of {name!r}", definition.retry, "retry")
     if definition.limited is not None and definition.limited.per != "worker":
         refuse(f"limit of {name!r}", definition.limit, "limit")
+    if definition.rate_limit is not None and definition.rate_limit.key is not None:
+        refuse(f"rate of {name!r}", definition.rate, "a key of a rate")
     if definition.bound.wants_context:
         refuse(f"handler of {name!r}", definition.handler, "context")
     if isinstance(definition, CronDef):

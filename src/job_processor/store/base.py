@@ -1,4 +1,4 @@
-"""What a database does for us: thirteen desks, one for each noun, the same on every store.
+"""What a database does for us: fifteen desks, one for each noun, the same on every store.
 
 Each verb says from which states to which it goes and what it returns when it lost. No verb reads a
 status and then writes it: the guard is part of the write. Every verb raises StoreRefusedError when
@@ -45,7 +45,7 @@ from job_processor.redaction import Redaction
 from job_processor.store.hints import NOTHING, EndListener, Hint, HintListener, Tell, told
 from job_processor.store.lanes import Bounds, LaneClaim, LaneInfo, LimitBook, Taken, freed_by
 from job_processor.store.messages import Wait
-from job_processor.store.rates import LaneState, Pace, Reservation
+from job_processor.store.rates import KEYLESS_RATE, LaneState, Pace, Reservation
 from job_processor.store.requests import (
     Claim,
     JobQuery,
@@ -57,6 +57,7 @@ from job_processor.store.requests import (
 from job_processor.store.rollups import Rollup
 from job_processor.store.schedules import Schedule
 from job_processor.store.summaries import JobSummary
+from job_processor.store.tokens import FOLLOWERS, RateBook
 from job_processor.store.waits import (
     RELEASE_PASSES,
     RELEASED_AT_ONCE,
@@ -152,6 +153,8 @@ class Desk:
     """Where a slot is handed over that something done here has freed."""
     waits: Waits | None = None
     """Where those are released who waited for what has ended here."""
+    tokens: Tokens | None = None
+    """Where another one of a rate's lane is let follow, where one has left it here."""
 
     messages: Messages | None = None
     """Where it is looked for what a job waits for that was left here."""
@@ -168,6 +171,11 @@ class Desk:
         """Release whoever waited for what has ended here."""
         if self.waits is not None and ends:
             await self.waits.release(ends)
+
+    async def _let_follow(self, left: Iterable[str | None]) -> None:
+        """Let others follow in these lanes of rates; None stands for no lane."""
+        if self.tokens is not None and (lanes := {lane for lane in left if lane is not None}):
+            await self.tokens.admit(lanes)
 
     async def _holding(self, job_ids: Collection[ObjectId]) -> dict[ObjectId, str]:
         """Return the lanes of those of these jobs that have a slot; none where nobody has."""
@@ -238,6 +246,7 @@ class Intake(Desk, ABC):
         if replaced is not None:
             self._tell(Hint.WORK, None)
             await self._pass_on([freed_by(holder, replaced)])
+            await self._let_follow([holder.rate_lane])
         return replaced
 
     @abstractmethod
@@ -430,6 +439,7 @@ class Kills(Desk, ABC):
             self._tell(Hint.SETTLED, [job_id])
             await self._pass_on([killed.lane if killed.slot is not None else None])
             await self._let_go(ends_of([killed]))
+            await self._let_follow([killed.rate_lane])
         return killed
 
     @abstractmethod
@@ -604,8 +614,11 @@ class History(Desk, ABC):
         if not job_ids:
             return set()
         holding = await self._holding(job_ids)
+        dated = self.tokens is not None and bool(self.tokens.book)
+        leaving = await self.tokens.lanes_of(job_ids) if self.tokens and dated else set()
         gone = await self._delete(job_ids)
         await self._pass_on(lane for job_id, lane in holding.items() if job_id in gone)
+        await self._let_follow(leaving)
         await self._let_go(_gone(job_id for job_id, followed in gone.items() if followed))
         return set(gone)
 
@@ -833,6 +846,112 @@ class Lanes(Desk, ABC):
     def _next_ready(
         self, names: Collection[str], after: datetime | None
     ) -> Awaitable[datetime | None]: ...
+
+
+class Tokens(Desk, ABC):
+    """Jobs that wait for a start, in lanes of rates that have a key: see `store/tokens.py`."""
+
+    def __init__(self, tell: Tell) -> None:
+        super().__init__(tell)
+        self.book = RateBook()
+        """The rates, as this process knows them."""
+
+    async def admit(self, lanes: Collection[str]) -> int:
+        """Parked for a token, the first of their lane → dated; return how many.
+
+        As far as the rate lets them. Where it lets none, and nobody is in line, the first of them
+        is the next one. A lane whose rate nobody knows here is left to the sweep, as it is when
+        this fails.
+        """
+        paces = {lane: rate.pace for lane in lanes if (rate := self.book.of(lane)) is not None}
+        if not paces:
+            return 0
+        try:
+            admitted = await self._admit(paces, FOLLOWERS, self.book.names())
+        except StoreError as error:
+            _logger.warning("rates: %s; what waits there is found by the next sweep", error)
+            return 0
+        if admitted:
+            self._tell(Hint.WORK, None)
+        return admitted
+
+    def note(self, lane: str, reserved: Reservation) -> None:
+        """Note a lane whose clock was wrong, for whoever warns of it."""
+        if reserved.ahead:
+            self.book.wrong[lane] = reserved.ahead
+
+    @abstractmethod
+    def _admit(
+        self, lanes: Mapping[str, Pace], limit: int, names: Collection[str]
+    ) -> Awaitable[int]:
+        """Do so, in each lane for so many at most, of these names."""
+
+    async def recall(self, group: str, after: datetime, at: datetime) -> int:
+        """Dated or the next one, later than `after`, in lanes of a group → the next one, at `at`.
+
+        Returns how many. Their tokens are lost. For a rate that was changed.
+        """
+        recalled = await self._recall(group, after, at)
+        if recalled:
+            self._tell(Hint.WORK, None)
+        return recalled
+
+    @abstractmethod
+    def _recall(self, group: str, after: datetime, at: datetime) -> Awaitable[int]: ...
+
+    async def hasten(self, lane: str, at: datetime) -> int:
+        """The next one of a lane, later than this → at this moment; return how many.
+
+        For a hold that ends sooner than it was to.
+        """
+        hastened = await self._hasten(lane, at)
+        if hastened:
+            self._tell(Hint.WORK, None)
+        return hastened
+
+    @abstractmethod
+    def _hasten(self, lane: str, at: datetime) -> Awaitable[int]: ...
+
+    async def withdraw(
+        self, lanes: Collection[str], before: datetime, names: Collection[str]
+    ) -> int:
+        """Dated or the next one, ready before a time, of none of these names → parked for a token.
+
+        Returns how many: for jobs that nobody claims, which let nobody follow.
+        """
+        return await self._withdraw(lanes, before, names) if lanes else 0
+
+    @abstractmethod
+    def _withdraw(
+        self, lanes: Collection[str], before: datetime, names: Collection[str]
+    ) -> Awaitable[int]: ...
+
+    async def dissolve(self, lanes: Collection[str], names: Collection[str], limit: int) -> int:
+        """Waiting in these lanes, of these names → in none of a rate, at most `limit`.
+
+        Returns how many; for names whose rate is no more. What has a limit waits for that.
+        """
+        asked = bool(lanes and names) and limit > 0
+        dissolved = await self._dissolve(lanes, names, limit) if asked else 0
+        if dissolved:
+            self._tell(Hint.WORK, None)
+        return dissolved
+
+    @abstractmethod
+    def _dissolve(
+        self, lanes: Collection[str], names: Collection[str], limit: int
+    ) -> Awaitable[int]: ...
+
+    async def waiting(self, after: str, limit: int) -> list[str]:
+        """Return the lanes in which anything waits, by name, behind one, at most `limit`."""
+        return await self._waiting(after, limit) if limit > 0 else []
+
+    @abstractmethod
+    def _waiting(self, after: str, limit: int) -> Awaitable[list[str]]: ...
+
+    @abstractmethod
+    async def lanes_of(self, job_ids: Collection[ObjectId]) -> set[str]:
+        """Return the lanes in which any of these jobs waits."""
 
 
 class Waits(Desk, ABC):
@@ -1202,8 +1321,8 @@ class Rates(Desk, ABC):
     def _hold(self, lane: str, seconds: float, at_least: bool) -> Awaitable[object]: ...
 
     @abstractmethod
-    async def states(self, limit: int) -> dict[str, LaneState]:
-        """Return how the lanes stand that are there, by name, at most `limit`."""
+    async def states(self, limit: int, prefix: str = KEYLESS_RATE) -> dict[str, LaneState]:
+        """Return how the lanes stand whose names begin with this, by name, at most `limit`."""
 
 
 class Schedules(Desk, ABC):
@@ -1309,6 +1428,7 @@ class Store(ABC):
     waits: Waits
     schedules: Schedules
     messages: Messages
+    tokens: Tokens
 
     @property
     @abstractmethod

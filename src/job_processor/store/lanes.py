@@ -3,7 +3,7 @@
 A waiting job that is in a lane, or parked, has the end of time as its stored `scheduled_for` and
 its true time in `due`. So no claim ever meets it that does not know of lanes: neither that of an
 older release nor the Node package's. It is either in line (`line` and `ready`), or parked for a
-reason (`parked`).
+reason (`parked`). What waits for its moment by a rate is both: see `store/tokens.py`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ from bson import ObjectId
 
 from job_processor.clock import Clock
 from job_processor.handlers.lanes import group_of, has_key, lane_name
-from job_processor.models import WAITING, Job, JobStatus
+from job_processor.models import DATED, NEXT, WAITING, Job, JobStatus
 
 PARKED_AT_ONCE = 1000
 """Jobs of a full lane that are parked with the one that met it full."""
 
 LIMIT = "limit"
 """Kind of the settings that keep what was set of limits; the name of each is its group's."""
+
+IN_LINE_TOO = (DATED, NEXT)
+"""What is parked for these stands in line, until its moment."""
 
 KEYED, KEYLESS = ":", "#"
 """What the line of a lane with or without a key has before the name of its jobs."""
@@ -45,8 +48,8 @@ def line_of(job: Job) -> str:
     It is of one name, so that what a worker does not serve is never met; and lanes without a key
     have lines of their own, which are left out while such a lane is full.
     """
-    assert job.lane is not None  # noqa: S101  # it is in one
-    return (KEYED if has_key(job.lane) else KEYLESS) + job.name
+    keyless = job.lane is not None and not has_key(job.lane)
+    return (KEYLESS if keyless else KEYED) + job.name
 
 
 def lines_of(names: Collection[str]) -> list[str]:
@@ -71,10 +74,17 @@ class Place:
 NOWHERE = Place()
 
 
+def is_apart(job: Job) -> bool:
+    """True for a job that waits where no plain claim meets it."""
+    return not (job.lane is None and job.rate_lane is None and job.parked is None)
+
+
 def place_of(job: Job) -> Place:
     """Return where a job is to stand that is stored as it is."""
-    if job.status not in WAITING or (job.lane is None and job.parked is None):
+    if job.status not in WAITING or not is_apart(job):
         return NOWHERE
+    if job.parked in IN_LINE_TOO:
+        return Place(job.scheduled_for, line_of(job), job.scheduled_for, job.parked)
     if job.parked is not None:
         return Place(job.scheduled_for, parked=job.parked, topics=job.topics)
     return Place(job.scheduled_for, line_of(job), job.scheduled_for)
@@ -99,6 +109,11 @@ class Taken:
     jobs: list[Job]
     blocked: bool
     """True where more stands in line for a slot of a lane without a key, which nobody is handed."""
+    refused: Mapping[ObjectId, float] = field(default_factory=dict)
+    """Those of the jobs that may not start by their rate, which lets nothing wait, and in how many
+    seconds they might."""
+    moved: bool = False
+    """True where what waits for a start has another moment than before."""
 
 
 async def _nothing_set() -> Mapping[str, int]:

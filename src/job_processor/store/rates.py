@@ -10,15 +10,24 @@ has a part in it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import floor
+from math import ceil, floor
 
-from job_processor.settings import LANE_KEPT, RATE_LATENESS
+from job_processor.settings import LANE_KEPT, RATE_LATENESS, RATE_LOOKAHEAD
 
 ROUNDING = 0.001
 """Milliseconds by which sums of intervals may be off."""
 
+DATE_STEP = 1.0
+"""Milliseconds to which dates are kept."""
+
 NOTABLE = 1000.0
 """Milliseconds; a clock that was wrong by less is that of another member of a replica set."""
+
+KEYLESS_RATE, KEYED_RATE = "rate:", "rate_key:"
+"""What the lane of a rate without or with a key has before its name in the database."""
+
+LAST_CHARACTER = "\U0010ffff"
+"""No name has it: what begins with another text comes before that text and this."""
 
 SPARE = 3_600_000.0
 """Milliseconds for which a lane is kept once it says nothing more: clocks step back."""
@@ -32,11 +41,15 @@ class Pace:
     """Milliseconds from one start to the next where they come evenly."""
     burst: int
     """Starts that may come at once after a pause."""
+    reach: float = 0.0
+    """Milliseconds from now in which starts are granted that are to come: a date is given for each.
+    0: only what may start now is granted."""
 
     @classmethod
-    def of(cls, amount: int, per: float, burst: int) -> Pace:
-        """Return the pace of so many starts in `per` seconds."""
-        return cls(per * 1000.0 / amount, burst)
+    def of(cls, amount: int, per: float, burst: int, *, dates: bool = False) -> Pace:
+        """Return the pace of so many starts in `per` seconds; with `dates`, those to come too."""
+        interval = per * 1000.0 / amount
+        return cls(interval, burst, _reach(interval) if dates else 0.0)
 
     @property
     def tolerance(self) -> float:
@@ -62,9 +75,39 @@ class Pace:
         return max(min(RATE_LATENESS * 1000.0 - self.interval, self.tolerance), 0.0)
 
     @property
+    def changed_horizon(self) -> float:
+        """The same where it was slower before: dates further away than that are given anew."""
+        near = min(self.reach, RATE_LOOKAHEAD * 1000.0)
+        return self.burst * self.interval + self.respite + near
+
+    @property
+    def farthest(self) -> float:
+        """Milliseconds from now behind which a date comes from a clock that was wrong.
+
+        Or from another rate, whose dates of the next seconds stand.
+        """
+        return self.reach + RATE_LOOKAHEAD * 1000.0
+
+    def is_to_come(self, date: float, now: float) -> bool:
+        """True for a date for which it is too soon."""
+        return 0 < date - now <= self.farthest
+
+    def is_kept(self, date: float, now: float) -> bool:
+        """True for a start of this date that is not too late yet to be one.
+
+        It may be late as long as an even pace would have it no later than one interval ago: so no
+        window has more starts. A later one is reserved anew.
+        """
+        return 0 <= now - date < self.tolerance + self.interval - DATE_STEP
+
+    @property
     def horizon(self) -> float:
         """Milliseconds that `tat` is ahead of the clock at the most."""
-        return self.burst * self.interval + self.respite
+        return self.burst * self.interval + self.respite + self.reach
+
+
+def _reach(interval: float) -> float:
+    return max(1.0, RATE_LOOKAHEAD * 1000.0 // interval) * interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +123,23 @@ class Reservation:
     """By these it is given back, as long as nobody has reserved since."""
     ahead: float = 0.0
     """Seconds by which the lane was further ahead than its pace explains: a clock was wrong."""
+    now: float = 0.0
+    first: float = 0.0
+    """When the first granted one would be due if all came evenly."""
+    held: bool = False
+    """True where nothing was granted because the lane is held."""
+
+    def dates(self, pace: Pace) -> list[float]:
+        """Return from when on each of them may be, in milliseconds, the first first.
+
+        They are whole: databases keep no other moments.
+        """
+        respite = self.tat - self.first - self.granted * self.interval
+        due = (
+            self.first + i * self.interval + (respite if i >= pace.burst else 0.0)
+            for i in range(self.granted)
+        )
+        return [float(ceil(each - pace.tolerance - ROUNDING)) for each in due]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +162,21 @@ class Lane:
         wrong, or it was slower before.
         """
         held = min(self.held_until, now + self.held_for)
-        furthest = now + pace.horizon
+        same = (self.interval, self.burst) == (pace.interval, pace.burst)
+        furthest = now + (pace.horizon if same else pace.changed_horizon)
         goes_on = self.tat >= now - pace.lateness
         start = min(self.tat if goes_on else now, furthest)
-        free = floor((now + pace.tolerance - start + ROUNDING) / pace.interval) + 1
+        last = now + pace.reach + pace.tolerance
+        free = floor((last - start + ROUNDING) / pace.interval) + 1
         granted = 0 if held > now else max(0, min(count, free))
         tat = start + granted * pace.interval + (0.0 if goes_on or not granted else pace.respite)
         wait = max(held, tat - pace.tolerance) - now
-        same = (self.interval, self.burst) == (pace.interval, pace.burst)
         ahead = self.tat - furthest if same else 0.0
         lane = Lane(tat, held, self.held_for, pace.interval, pace.burst)
         wrong = ahead / 1000.0 if ahead > NOTABLE else 0.0
-        return lane, Reservation(granted, wait / 1000.0, tat, pace.interval, wrong)
+        return lane, Reservation(
+            granted, wait / 1000.0, tat, pace.interval, wrong, now, start, held > now
+        )
 
     def held(self, seconds: float, now: float, *, at_least: bool) -> Lane:
         """Return the lane held for so long; with `at_least`, no shorter than it is held already."""
@@ -123,12 +186,12 @@ class Lane:
             return self
         return Lane(self.tat, now + length, length, self.interval, self.burst)
 
-    def state(self, now: float) -> LaneState:
-        """Return how it stands."""
+    def state(self, now: float, *, dates: bool = False) -> LaneState:
+        """Return how it stands; `dates`: of a rate with a key."""
         held = max(min(self.held_until - now, self.held_for), 0.0)
         if self.interval <= 0:
             return LaneState(held / 1000.0, held / 1000.0, None)
-        pace = Pace(self.interval, self.burst)
+        pace = Pace(self.interval, self.burst, _reach(self.interval) if dates else 0.0)
         ahead = min(self.tat - now, pace.horizon)
         return LaneState(max(held, ahead - pace.tolerance) / 1000.0, held / 1000.0, pace)
 

@@ -15,6 +15,7 @@ from job_processor.models import SimpleJob
 _FIELDS = {
     "limit": "lane, slots",
     "after": "after, waiting_for",
+    "a key of a rate": "rate_lane",
     "retry": "attempt, attempts",
     "context": "notes, state, steps",
     "step": "steps",
@@ -49,6 +50,8 @@ def kept_beside_node(job: SimpleJob) -> SimpleJob:
         refuse("expires_at", job.expires_at, "expires_at")
     if job.lane is not None:
         refuse("limit", job.lane, "limit")
+    if job.rate_lane is not None:
+        refuse("rate", job.rate_lane, "a key of a rate")
     if job.after:
         refuse("after", [*map(str, job.parents)] or list(job.after), "after")
     if job.unique_key is not None:

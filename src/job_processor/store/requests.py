@@ -11,9 +11,12 @@ from bson import ObjectId
 
 from job_processor.models import (
     ATTEMPTS_KEPT,
+    DATED,
     FOR_A_MESSAGE,
     FOR_A_PARENT,
     FOR_A_SLOT,
+    FOR_A_TOKEN,
+    NEXT,
     SETTLED,
     WAITING,
     Attempt,
@@ -112,6 +115,8 @@ class Outcome:
     """Seconds for which nothing that shares its rate is to start; None: as its rate says."""
     lane: Lane | None = None
     """The lane in which it is to wait from now on; None leaves it where it is."""
+    rate_lane: str | None = None
+    """The same of its rate."""
     topics: tuple[str, ...] = ()
     """The messages for which its handler has left: the first of them, or `scheduled_for`, lets it
     go on."""
@@ -129,11 +134,15 @@ def replaced_by(holder: SimpleJob, job: SimpleJob) -> SimpleJob:
     """Return what a waiting job becomes when another one takes its place, and its key.
 
     It is `job` under the id of `holder`: attempts, log, state and start of earlier runs go. What it
-    is parked for stays, unless it is a slot of another lane, or of one for which it is too early,
-    or a message, for which an earlier run has left. What it comes after is what `job` comes after.
+    is parked for stays, unless that is of another lane, or of one for which it is too early, or a
+    message, for which an earlier run has left. What it comes after is what `job` comes after.
     """
     parked = job.parked or (None if holder.parked == FOR_A_PARENT else holder.parked)
-    if parked == FOR_A_SLOT and (job.lane != holder.lane or job.scheduled_for > job.updated_at):
+    elsewhere = job.lane != holder.lane or job.rate_lane != holder.rate_lane
+    in_lane = parked in (FOR_A_SLOT, FOR_A_TOKEN)
+    if in_lane and (elsewhere or job.scheduled_for > job.updated_at):
+        parked = None
+    if parked in (DATED, NEXT):
         parked = None
     if parked == FOR_A_MESSAGE:
         parked = None
@@ -196,6 +205,7 @@ class Settlement:
             changes["started_at"] = None
         if (
             outcome.lane is not None
+            or outcome.rate_lane is not None
             or job.slot is not None
             or job.parked is not None
             or outcome.topics
@@ -208,6 +218,8 @@ class Settlement:
         lane, changes = self.outcome.lane, dict[str, Any]()
         if lane is not None:
             changes |= {"lane": lane.name, "ordered": lane.ordered}
+        if self.outcome.rate_lane is not None:
+            changes["rate_lane"] = self.outcome.rate_lane
         if self.outcome.status in WAITING and self.job.ordered is None:
             changes["slot"] = None  # in one with an order nothing overtakes it
         if self.outcome.status in SETTLED and self.job.parked is not None:

@@ -130,6 +130,7 @@ class JobSummary:
     lane: str | None = None
     parked: str | None = None
     topics: tuple[str, ...] = ()
+    rate_lane: str | None = None
     is_cut: bool = False
     """True when the job has more than this of its payload, result or error."""
 
@@ -146,7 +147,8 @@ class JobSummary:
     @property
     def waits_for(self) -> str | None:
         """What it waits for besides its time, in words; None: nothing."""
-        return waits_for(self.parked, self.lane, self.topics, self.scheduled_for)
+        until, rate_lane = self.scheduled_for, self.rate_lane
+        return waits_for(self.parked, self.lane, self.topics, until, rate_lane)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,7 @@ _OF_A_JOB = (
     *("id", "type", "name", "status", "scheduled_for", "created_at", "updated_at", "started_at"),
     *("ended_at", "worker_id", "exclusive", "attempt", "priority", "crash", "lane", "parked"),
     "topics",
+    "rate_lane",
 )
 """Fields of every job that are shown as they are."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from job_processor.errors import InvalidArgumentError
 from job_processor.models import CronTask, Job, Lane, SimpleJob
@@ -26,6 +27,16 @@ class Ask:
     """True for jobs that stand in the lines of lanes, False for all others."""
     amount: int | None = None
     """How many of these this worker may run at a time; None: as many as it has slots."""
+
+
+class Lanes(NamedTuple):
+    """What a job waits in."""
+
+    limit: Lane | None = None
+    rate: str | None = None
+
+
+_NO_LANES = Lanes()
 
 
 class Asks:
@@ -61,9 +72,14 @@ class Asks:
         }
 
     def limited(self, names: Collection[str]) -> list[str]:
-        """Return those of the names that have a limit wherever they run."""
+        """Return those of the names whose jobs stand in the lines of lanes.
+
+        They have a limit wherever they run, or a rate with a key.
+        """
         registry = self._engine.registry
-        return [name for name in names if registry.limited(name)] if registry.limits else []
+        if not registry.limits and not registry.keyed_rates:
+            return []
+        return [name for name in names if registry.limited(name) or registry.keyed_rate(name)]
 
     def free(self, ask: Ask) -> int:
         """Return how many of an ask may begin here."""
@@ -97,29 +113,56 @@ class Asks:
 
     # --- jobs that are claimed without their lane -----------------------------------------------
 
-    def without_lane(self, jobs: Sequence[Job], now: datetime) -> list[tuple[Job, Lane]]:
-        """Return those claimed at `now` that should wait in a lane, each with it.
+    def without_lane(
+        self, jobs: Sequence[Job], now: datetime, *, of_lanes: bool
+    ) -> list[tuple[Job, Lanes]]:
+        """Return those claimed at `now` that should wait in a lane, each with those that it is of.
 
         Whoever made them knew no limit: an occurrence of a cron, a job of a process that does not
         define one, or one that stood in the queue before there was one. What expired is to end.
         """
         engine = self._engine
-        if not engine.registry.limits or refuses_own_fields(engine.store):
+        registry = engine.registry
+        if not registry.limits and not registry.keyed_rates:
             return []
-        unlimited = (job for job in jobs if job.slot is None and not is_expired(job, now))
-        found = ((job, self._lane_of(job)) for job in unlimited)
-        return [(job, lane) for job, lane in found if lane is not None]
+        if refuses_own_fields(engine.store):
+            return []
+        unexpired = (job for job in jobs if not is_expired(job, now))
+        found = ((job, self._missing(job, of_lanes=of_lanes)) for job in unexpired)
+        return [(job, lanes) for job, lanes in found if lanes != _NO_LANES]
 
-    async def enrol(self, found: Sequence[tuple[Job, Lane]]) -> None:
+    async def enrol(self, found: Sequence[tuple[Job, Lanes]]) -> None:
         """Running, unbegun → waiting in its lane; raises StoreError."""
         if not found:
             return
         engine, now = self._engine, self._engine.clock.now()
         ends = [
-            Settlement(job, _in_lane(job, lane, give_back(job, now)), engine.worker_id)
-            for job, lane in found
+            Settlement(job, _in_lanes(job, lanes, give_back(job, now)), engine.worker_id)
+            for job, lanes in found
         ]
         await engine.store.runs.settle(ends)
+
+    def _missing(self, job: Job, *, of_lanes: bool) -> Lanes:
+        """Return what a job was claimed without; one that came by its lanes lacks no other."""
+        limited = job.slot is not None or (of_lanes and job.lane is not None)
+        rated = of_lanes and job.rate_lane is not None
+        return Lanes(
+            None if limited else self._lane_of(job), None if rated else self._rate_lane_of(job)
+        )
+
+    def _rate_lane_of(self, job: Job) -> str | None:
+        rate = self._engine.registry.keyed_rate(job.name)
+        if rate is None:
+            return None
+        if job.rate_lane is not None:
+            return job.rate_lane
+        try:
+            return rate.lane_of(job.name, job.payload if isinstance(job, SimpleJob) else None)
+        except InvalidArgumentError as error:
+            self._engine.logger.warning(
+                "job %r (%s) starts without a rate: %s", job.name, job.id, error
+            )
+            return None
 
     def _lane_of(self, job: Job) -> Lane | None:
         limit = self._engine.registry.limited(job.name)
@@ -137,11 +180,11 @@ class Asks:
             return None
 
 
-def _in_lane(job: Job, lane: Lane, outcome: Outcome) -> Outcome:
+def _in_lanes(job: Job, lanes: Lanes, outcome: Outcome) -> Outcome:
     # The time of an occurrence is noted as its planned one, so that it is not taken for one that
     # a later definition of its cron has left behind.
     time = job.scheduled_for if isinstance(job, CronTask) else None
-    return replace(outcome, lane=lane, scheduled_for=time)
+    return replace(outcome, lane=lanes.limit, rate_lane=lanes.rate, scheduled_for=time)
 
 
 def _parts(names: Sequence[str]) -> list[tuple[str, ...]]:

@@ -253,6 +253,7 @@ class Engine:
             service=settings.service,
             names=tuple(name for name, _ in self.registry),
             limits=tuple(name for name, _ in self.registry if self.registry.limited(name)),
+            rates=tuple(name for name, _ in self.registry if self.registry.keyed_rate(name)),
             crons={
                 name: cron.fingerprint(settings.timezone)
                 for name, cron in self.registry.crons.items()

@@ -29,8 +29,10 @@ from job_processor.worker.engine import Engine
 from job_processor.worker.freed_slots import FreedSlots
 from job_processor.worker.outcomes import give_back, is_expired, killed_unbegun
 from job_processor.worker.pauses import PauseWatch
-from job_processor.worker.rates import Batch, Rates, RateWatch, used_up
+from job_processor.worker.rate_watch import RateWatch
+from job_processor.worker.rates import Batch, Rates
 from job_processor.worker.reconciler import Reconciler
+from job_processor.worker.starts import used_up, warn_of_clocks
 
 
 class ClaimLoop:
@@ -218,9 +220,9 @@ class ClaimLoop:
         async with engine.gate.shared():
             now = engine.clock.now()
             try:
-                jobs = await self._take(ask, limit, now, waiting_for)
+                jobs = await self._take(batch, ask, limit, now, waiting_for)
                 engine.lease.check()  # the claim may have taken longer than our heartbeats last
-                strays = [] if ask.of_lanes else self._asks.without_lane(jobs, now)
+                strays = self._asks.without_lane(jobs, now, of_lanes=ask.of_lanes)
                 if strays:
                     of_lanes = {job.id for job, _ in strays}
                     jobs = [job for job in jobs if job.id not in of_lanes]
@@ -237,7 +239,7 @@ class ClaimLoop:
         return len(jobs) + len(strays)
 
     async def _take(
-        self, ask: Ask, limit: int, now: datetime, waiting_for: float | None
+        self, batch: Batch, ask: Ask, limit: int, now: datetime, waiting_for: float | None
     ) -> list[Job]:
         """Claim what an ask is for."""
         engine = self._engine
@@ -247,6 +249,9 @@ class ClaimLoop:
                 LaneClaim(engine.worker_id, ask.names, limit, now, exclude)
             )
             self._freed.claimed(left=taken.blocked)
+            self._look_ahead = self._look_ahead or taken.moved
+            batch.refused = taken.refused
+            warn_of_clocks(engine)
             return taken.jobs
         claim = Claim(
             worker_id=engine.worker_id,
@@ -297,20 +302,20 @@ class ClaimLoop:
             engine.executor.skip(job, definition)
         elif is_expired(job, now):
             engine.executor.skip(job, definition, told="expired before a worker was free")
-        elif batch.lane is not None and not batch.takes_start():
-            self._refuse(job, definition, batch)
+        elif (wait := batch.refuses(job)) is not None:
+            self._refuse(job, definition, wait)
         else:
             engine.executor.start(job, definition)
 
-    def _refuse(self, job: Job, definition: Definition, batch: Batch) -> None:
+    def _refuse(self, job: Job, definition: Definition, wait: timedelta) -> None:
         """Skip what its rate does not let start now; what began before waits until it may."""
-        engine, lane = self._engine, batch.lane
-        assert lane is not None  # noqa: S101  # all others may start
+        engine = self._engine
         if not job.ran_before:
-            engine.executor.skip(job, definition, told=used_up(lane.rate))
+            rate = self._rates.present(definition, job.name)
+            engine.executor.skip(job, definition, told=used_up(rate))
             return
         at = engine.clock.now()
-        outcome = replace(give_back(job, at), scheduled_for=at + lane.until_free)
+        outcome = replace(give_back(job, at), scheduled_for=at + wait)
         engine.executor.settle_unbegun(job, definition, outcome)
 
     async def _start_again(self, jobs: Sequence[Job], now: datetime, batch: Batch) -> None:

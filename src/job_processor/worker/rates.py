@@ -7,58 +7,32 @@ much of it waits: nothing is asked meanwhile.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from math import inf
 
+from bson import ObjectId
+
+from job_processor.handlers.definitions import Definition
 from job_processor.handlers.rates import Rate
-from job_processor.jobs.rates import KIND, lane_of, pace_of, present_rate
-from job_processor.settings import BURST_WAITS, CLAIM_NAMES, RATE_ASKED_AGAIN, RATE_GATHER
-from job_processor.store.base import Setting
+from job_processor.jobs.rates import lane_of, pace_of
+from job_processor.models import Job
+from job_processor.settings import (
+    BURST_WAITS,
+    CLAIM_NAMES,
+    RATE_ASKED_AGAIN,
+    RATE_GATHER,
+)
 from job_processor.store.rates import Pace, Reservation
 from job_processor.worker.engine import Engine
+from job_processor.worker.rate_watch import RateWatch
+from job_processor.worker.starts import warn_of_clock
 from job_processor.worker.watching import SettingsWatch
 
 _DIVISIONS = 100
 """Sets of names of which it is kept how they are divided."""
-
-
-class RateWatch(SettingsWatch):
-    """What was changed of the rates; reads nothing where nothing here has one."""
-
-    kind = KIND
-    what = "rates"
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
-        self._settings: Mapping[str, Setting] = {}
-        self.needed = asyncio.Event()
-        """Set once a name has a rate: until then nothing is listened to."""
-
-    async def run(self) -> None:
-        """Look until cancelled."""
-        await self.needed.wait()
-        await super().run()
-
-    async def look(self) -> None:
-        """Read them; raises StoreError."""
-        if self._engine.registry.rates:
-            await super().look()
-        else:
-            self._wake.clear()
-
-    def present(self, group: str, defined: Rate) -> Rate:
-        """Return the rate that holds for a group."""
-        return present_rate(defined, self._settings.get(group))
-
-    def _take(self, settings: Mapping[str, Setting]) -> bool:
-        if settings == self._settings:
-            return False
-        self._settings = settings
-        return True
 
 
 @dataclass(slots=True)
@@ -114,11 +88,16 @@ class Batch:
     reservation: Reservation | None = field(default=None, init=False)
     left: int = field(default=0, init=False)
     """How many may start still."""
+    refused: Mapping[ObjectId, float] = field(default_factory=dict, init=False)
+    """Jobs whose own lanes do not let them start, and in how many seconds these might."""
 
-    def takes_start(self) -> bool:
-        """True where one more job of a lane may start, which is counted."""
+    def refuses(self, job: Job) -> timedelta | None:
+        """Return in what time a job may start that may not now; None: now, and that is counted."""
+        if self.lane is None:
+            wait = self.refused.get(job.id)
+            return None if wait is None else timedelta(seconds=max(wait, 0.0))
         self.left -= 1
-        return self.left >= 0
+        return None if self.left >= 0 else self.lane.until_free
 
 
 class Rates:
@@ -135,6 +114,11 @@ class Rates:
         """By group and names; empty where no name has a rate."""
         self._looked_at = -inf
         """When the open ones were chosen: what was full then has not been looked at since."""
+
+    def present(self, definition: Definition, name: str) -> Rate | None:
+        """Return the rate that holds for a definition."""
+        rate = definition.rate_limit
+        return None if rate is None else self._watch.present(rate.group or name, rate)
 
     def plain(self, names: tuple[str, ...]) -> list[Batch]:
         """Return what to claim of those of these names that have no rate."""
@@ -183,7 +167,18 @@ class Rates:
         """True where something that is due may start soon, so that a burst waits for it."""
         soon = time.monotonic() + BURST_WAITS
         waiting = [lane for lane in self._full() if lane.free_at <= soon]
-        return bool(waiting) and await self._is_due(waiting)
+        if waiting and await self._is_due(waiting):
+            return True
+        return await self._has_dates()
+
+    async def _has_dates(self) -> bool:
+        """True where something that has its own lane is to start soon."""
+        engine, names = self._engine, list(self._watch.names_with_key())
+        if not names or not await engine.store.lanes.parked(names, 1):
+            return False
+        ready = await engine.store.lanes.next_ready(names)
+        soon = engine.clock.now() + timedelta(seconds=BURST_WAITS)
+        return ready is not None and ready <= soon
 
     def _full(self) -> list[Lane]:
         """Return the lanes that were full when they were looked at."""
@@ -201,6 +196,8 @@ class Rates:
         rated: set[str] = set()
         lanes: list[Lane] = []
         for group, (defined, sharing) in self._engine.registry.rates.items():
+            if defined.key is not None:  # the lanes of its jobs let them start, or do not
+                continue
             own = tuple(name for name in names if name in sharing)
             rated.update(own)
             for part in _parts(own):
@@ -236,34 +233,3 @@ class Rates:
 def _parts(names: tuple[str, ...]) -> list[tuple[str, ...]]:
     """Return names in parts that one claim may ask for."""
     return [names[start : start + CLAIM_NAMES] for start in range(0, len(names), CLAIM_NAMES)]
-
-
-def warn_of_clock(engine: Engine, group: str, reservation: Reservation) -> None:
-    """Say that a lane was further ahead than its rate explains."""
-    if reservation.ahead:
-        engine.logger.warning(
-            "the rate of %r was %.0f s ahead of the database's clock, which must have been wrong; "
-            "it goes on from the present time",
-            group,
-            reservation.ahead,
-        )
-
-
-def used_up(rate: Rate | None) -> str:
-    """Return why a job was skipped."""
-    return f"the rate of {rate} was used up"
-
-
-async def may_start(engine: Engine, group: str, defined: Rate) -> bool:
-    """Wait until one job of a group may start here and now; False where it is to be skipped.
-
-    It counts as a start. Others that wait may be faster: who comes first has no right to be next.
-    """
-    while True:
-        setting = (await engine.store.settings.all(KIND)).get(group)
-        pace = pace_of(present_rate(defined, setting))
-        reservation = await engine.store.rates.reserve(lane_of(group), pace, 1)
-        warn_of_clock(engine, group, reservation)
-        if reservation.granted or defined.on_full == "skip":
-            return reservation.granted > 0
-        await asyncio.sleep(min(max(reservation.wait, 0.0), RATE_ASKED_AGAIN))

@@ -13,8 +13,8 @@ from job_processor.jobs.wait import Waiting
 from job_processor.models import Job, SimpleJob
 from job_processor.settings import LEAVE_TIMEOUT, graceful_stop_seconds
 from job_processor.worker.engine import Engine
-from job_processor.worker.rates import may_start, used_up
 from job_processor.worker.runs import Run
+from job_processor.worker.starts import may_start, may_start_in, used_up
 
 
 async def run_job(engine: Engine, waiting: Waiting, request: JobRequest) -> SimpleJob:
@@ -70,8 +70,12 @@ async def _may_start(engine: Engine, definition: JobDef, request: JobRequest) ->
     rate = definition.rate_limit
     if rate is None or not engine.registry.rates_apply:
         return True
-    _made(engine, request)  # what is refused takes no start
-    return await may_start(engine, rate.group or request.name, rate)
+    job = _made(engine, request)  # what is refused takes no start
+    group = rate.group or request.name
+    if rate.key is None:
+        return await may_start(engine, group, rate)
+    lane = rate.lane_of(request.name, job.payload)
+    return lane is None or await may_start_in(engine, lane, group, rate)
 
 
 async def _skip(engine: Engine, definition: JobDef, request: JobRequest) -> SimpleJob:

@@ -19,6 +19,7 @@ from job_processor.models import WAITING, Job, JobStatus
 from job_processor.parts import Parts
 from job_processor.settings import LONE_TRIES, RATE_PER_MAX, SETTLE_BATCH
 from job_processor.store.requests import Outcome, Settlement, Verdict
+from job_processor.store.tokens import lane_id
 from job_processor.tasks import Trouble, cancel, is_of_input, set_within
 from job_processor.worker.gate import Gate
 from job_processor.worker.outcomes import last_resort, next_best
@@ -160,8 +161,10 @@ class Settler:
     async def _hold(self, run: Run, seconds: float) -> None:
         """Let nothing that shares the rate of a run start, before the run itself is let go."""
         rate, name = run.definition.rate_limit, run.job.name
-        if rate is not None:
-            lane = lane_of(rate.group or name)
+        lane = None if rate is None else lane_of(rate.group or name)
+        if rate is not None and rate.key is not None:
+            lane = None if run.job.rate_lane is None else lane_id(run.job.rate_lane)
+        if lane is not None:
             await self._store.rates.hold(lane, min(seconds, RATE_PER_MAX), at_least=True)
         elif name not in self._without_rate:
             self._without_rate.add(name)

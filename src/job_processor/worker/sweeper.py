@@ -22,6 +22,7 @@ from job_processor.worker.engine import Engine
 from job_processor.worker.limits import LimitWatch
 from job_processor.worker.pauses import PauseWatch
 from job_processor.worker.releasing import Releasing
+from job_processor.worker.token_sweep import TokenSweep
 from job_processor.worker.turns import Turn
 
 LANES_AT_ONCE = 1000
@@ -45,6 +46,8 @@ class Sweeper:
         self._turn = Turn(engine, "lanes")
         self._releasing = Releasing(engine, self._news.set)
         engine.store.lanes.book.names = pauses.unpaused
+        engine.store.tokens.book.names = pauses.unpaused
+        self._tokens = TokenSweep(engine, self._claimable)
         for watch in (pauses, limits):
             watch.on_changed(self._news.set)
 
@@ -68,6 +71,7 @@ class Sweeper:
             self._limits.changed.discard(group)
         if desk.book:
             await desk.hand_over(await desk.waiting("", LANES_AT_ONCE))
+        await self._tokens.admit()
 
     async def _follow(self, bounds: Bounds) -> None:
         """Let all lanes of a group whose limit was set have as many slots as it says now."""
@@ -88,6 +92,7 @@ class Sweeper:
         done = (
             await self._releasing.go_on(),
             await self._sweep_lanes(),
+            await self._tokens.sweep(),
             await self._releasing.sweep(),
         )
         return any(done)

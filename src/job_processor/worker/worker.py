@@ -29,7 +29,7 @@ from job_processor.worker.loop import ClaimLoop
 from job_processor.worker.messages import MessageWatch
 from job_processor.worker.outcomes import is_resumable
 from job_processor.worker.pauses import PauseWatch
-from job_processor.worker.rates import RateWatch
+from job_processor.worker.rate_watch import RateWatch
 from job_processor.worker.reconciler import Reconciler
 from job_processor.worker.rescuer import Rescuer
 from job_processor.worker.runs import Run

@@ -85,6 +85,7 @@ NOT_PLAIN: dict[str, Any] = {
     "slot": "resize:a#0",
     "ordered": "stop",
     "parked": "token",
+    "rate_lane": "resize:a",
     "after": ("j:" + str(ObjectId()), "g:" + str(ObjectId())),
     "waiting_for": ("j:" + str(ObjectId()),),
     "on_parent_failure": "run",

@@ -104,6 +104,11 @@ WRITES: dict[str, Call] = {
     "messages.deliver": lambda store, job: store.messages.deliver([MESSAGE.topic], LATER),
     "messages.wake": lambda store, job: store.messages.wake([job.id], LATER),
     "messages.waited": lambda store, job: store.messages.waited([WAIT]),
+    "tokens.admit": lambda store, job: store.tokens.admit([job.name]),
+    "tokens.recall": lambda store, job: store.tokens.recall(job.name, NOW, LATER),
+    "tokens.hasten": lambda store, job: store.tokens.hasten(job.name, NOW),
+    "tokens.withdraw": lambda store, job: store.tokens.withdraw([job.name], LATER, ()),
+    "tokens.dissolve": lambda store, job: store.tokens.dissolve([job.name], [job.name], 10),
 }
 """Each verb that might write, aimed at a running job."""
 
@@ -116,6 +121,8 @@ READS = frozenset(
         "lanes.parked",
         "lanes.holding",
         "lanes.next_ready",
+        "tokens.waiting",
+        "tokens.lanes_of",
         "history.count",
         "workers.count_alive",
         "history.count_matching",

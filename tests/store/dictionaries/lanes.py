@@ -14,6 +14,7 @@ from bson import ObjectId
 from job_processor.handlers.lanes import has_key
 from job_processor.models import FOR_A_SLOT, WAITING, Job, JobStatus, SimpleJob
 from job_processor.store.base import Lanes
+from job_processor.store.hints import Tell
 from job_processor.store.lanes import (
     Bounds,
     LaneClaim,
@@ -21,35 +22,46 @@ from job_processor.store.lanes import (
     Taken,
     Turn,
     holds_slot,
+    is_apart,
     slots_of,
 )
 from tests.store.dictionaries.queue import claimed
-from tests.store.dictionaries.tables import OnTables, Tables, own
+from tests.store.dictionaries.tables import Connection, OnTables, Tables, is_in_line, own
+from tests.store.dictionaries.tokens import FOR_A_START, Asking, DictionaryTokens
 
 
 class DictionaryLanes(OnTables, Lanes):
     """Gives slots, which the third of the unique indexes keeps."""
 
+    def __init__(self, connection: Connection, tell: Tell, *, starts: DictionaryTokens) -> None:
+        super().__init__(connection, tell)
+        self.starts = starts
+
     async def _claim(self, claim: LaneClaim) -> Taken:
         taken: list[Job] = []
-        blocked = False
+        blocked, asking = False, Asking(self.starts)
         async with self._connection as tables:
             for job in sorted(_in_line(tables, claim.names), key=lambda job: _line(tables, job)):
                 if tables.ready(job) > claim.now or job.id in claim.exclude:
                     continue
                 if len(taken) == claim.limit:
                     break
-                started = self._take(tables, claim, tables.jobs[job.id])
+                started = self._take(tables, claim, tables.jobs[job.id], asking)
                 if started is not None:
                     taken.append(started)
-                if tables.jobs[job.id].status in WAITING:
+                present = tables.jobs[job.id]
+                if present.status in WAITING and present.parked not in FOR_A_START:
                     keyed = has_key(job.lane or "")
                     blocked = blocked or not keyed
-                    if keyed and tables.jobs[job.id].slot is None:
-                        tables.jobs.write(replace(tables.jobs[job.id], parked=FOR_A_SLOT))
-        return Taken([own(job) for job in taken], blocked)
+                    if keyed and present.slot is None:
+                        asking.has_left(job)
+                        tables.jobs.write(replace(present, parked=FOR_A_SLOT))
+            asking.let_follow(tables)
+            for lane in asking.freed:
+                self._hand_over_in(tables, {lane: self.book.amount(lane) or 0}, claim.now)
+        return Taken([own(job) for job in taken], blocked, asking.refused, asking.moved)
 
-    def _take(self, tables: Tables, claim: LaneClaim, job: Job) -> Job | None:
+    def _take(self, tables: Tables, claim: LaneClaim, job: Job, asking: Asking) -> Job | None:
         """Start a job, or the one of its lane whose turn it is; None where there is no slot."""
         if job.status not in WAITING:
             return None
@@ -64,6 +76,8 @@ class DictionaryLanes(OnTables, Lanes):
             if job.name not in claim.names or job.id in claim.exclude:
                 self._let_in(tables, job, claim.now)
                 return None
+        if not asking.may_start(tables, job, tables.jobs[job.id]):
+            return None
         running = replace(claimed(job, claim.worker_id, claim.now), parked=None)
         tables.jobs.write(running)
         return running
@@ -71,17 +85,21 @@ class DictionaryLanes(OnTables, Lanes):
     async def _hand_over(
         self, lanes: Mapping[str, int], names: Collection[str], now: datetime
     ) -> int:
-        admitted = 0
+        del names
         async with self._connection as tables:
-            for lane, amount in lanes.items():
-                for slot in _free(tables, lane, amount):
-                    job = _next(tables, lane, now)
-                    if job is not None and job.ordered is None and job.name not in names:
-                        job = _next(tables, lane, now, names)
-                    if job is None or job.name not in names:
-                        break
-                    self._let_in(tables, replace(job, slot=slot), now)
-                    admitted += 1
+            return self._hand_over_in(tables, lanes, now)
+
+    def _hand_over_in(self, tables: Tables, lanes: Mapping[str, int], now: datetime) -> int:
+        admitted, names = 0, self.book.names()
+        for lane, amount in lanes.items():
+            for slot in _free(tables, lane, amount):
+                job = _next(tables, lane, now)
+                if job is not None and job.ordered is None and job.name not in names:
+                    job = _next(tables, lane, now, names)
+                if job is None or job.name not in names:
+                    break
+                self._let_in(tables, replace(job, slot=slot), now)
+                admitted += 1
         return admitted
 
     def _let_in(self, tables: Tables, job: Job, now: datetime) -> None:
@@ -108,7 +126,7 @@ class DictionaryLanes(OnTables, Lanes):
             found = [job for job in map(tables.jobs.get, job_ids) if job is not None and job.parked]
             for job in found:
                 released: Any = {"parked": None, "topics": ()}
-                if at is not None and job.lane is None:
+                if at is not None and job.lane is None and job.rate_lane is None:
                     released["scheduled_for"] = at
                 tables.jobs.write(replace(job, **released))
                 tables.admitted[job.id] = at or job.scheduled_for
@@ -169,8 +187,10 @@ class DictionaryLanes(OnTables, Lanes):
             of_names = (job for job in _waiting(tables) if job.name in names and job.lane in lanes)
             found = list(islice(of_names, limit))
             for job in found:
-                parked = job.parked if job.waiting_for or job.topics else None
-                gone: Any = {"lane": None, "slot": None, "ordered": None, "parked": parked}
+                waits = job.waiting_for or job.topics
+                stays = waits or (job.rate_lane and job.parked in FOR_A_START)
+                gone: Any = {"lane": None, "slot": None, "ordered": None}
+                gone["parked"] = job.parked if stays else None
                 tables.jobs.write(replace(job, **gone))
             return len(found)
 
@@ -180,7 +200,7 @@ class DictionaryLanes(OnTables, Lanes):
                 job
                 for job in _waiting(tables)
                 if isinstance(job, SimpleJob)
-                and (job.lane is not None or job.parked is not None)
+                and is_apart(job)
                 and job.slot is None
                 and not job.ran_before
                 and job.expires_at is not None
@@ -212,7 +232,8 @@ class DictionaryLanes(OnTables, Lanes):
 
 
 def _take_out(tables: Tables, jobs: Iterable[Job]) -> int:
-    gone: Any = {"lane": None, "slot": None, "ordered": None, "parked": None, "waiting_for": ()}
+    gone: Any = dict.fromkeys(("lane", "rate_lane", "slot", "ordered", "parked"))
+    gone["waiting_for"] = ()
     found = list(jobs)
     for job in found:
         tables.jobs.write(replace(job, **gone))
@@ -253,11 +274,7 @@ def _turns(tables: Tables, lane: str, now: datetime) -> list[Job]:
 
 
 def _in_line(tables: Tables, names: Collection[str]) -> Iterable[Job]:
-    return (
-        job
-        for job in _waiting(tables)
-        if job.lane is not None and job.parked is None and job.name in names
-    )
+    return (job for job in _waiting(tables) if is_in_line(job) and job.name in names)
 
 
 def _line(tables: Tables, job: Job) -> tuple[Any, ...]:

@@ -14,10 +14,11 @@ from job_processor.clock import LAST_MOMENT
 from job_processor.models import WAITING, Job, JobStatus
 from job_processor.redaction import Redaction
 from job_processor.store.base import Queue
+from job_processor.store.lanes import is_apart
 from job_processor.store.requests import Claim
 from job_processor.store.summaries import JobSummary
 from tests.store.dictionaries.summaries import summaries_of
-from tests.store.dictionaries.tables import OnTables, Tables, own
+from tests.store.dictionaries.tables import OnTables, Tables, is_in_line, own
 
 _MOMENT = timedelta(milliseconds=1)
 
@@ -61,15 +62,11 @@ class DictionaryQueue(OnTables, Queue):
 
 def due(tables: Tables, now: datetime, leaving_out: Collection[str]) -> list[Job]:
     """Return what waits and is due, but for some names."""
-    in_lines = (
-        job
-        for job in tables.jobs.values()
-        if job.status in WAITING and job.lane is not None and job.parked is None
-    )
+    in_lines = (job for job in tables.jobs.values() if job.status in WAITING and is_in_line(job))
     return [
         job
         for job in (*_waiting(tables), *in_lines)
-        if job.scheduled_for <= now and job.name not in leaving_out
+        if tables.ready(job) <= now and job.name not in leaving_out
     ]
 
 
@@ -79,11 +76,7 @@ def first(jobs: Iterable[Job]) -> datetime | None:
 
 
 def _waiting(tables: Tables) -> Iterable[Job]:
-    return (
-        job
-        for job in tables.jobs.values()
-        if job.status in WAITING and (job.lane, job.parked) == (None, None)
-    )
+    return (job for job in tables.jobs.values() if job.status in WAITING and not is_apart(job))
 
 
 def claimed(job: Job, worker_id: ObjectId, now: datetime) -> Job:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from job_processor.store.base import Rates
-from job_processor.store.rates import Lane, LaneState, Pace, Reservation
-from tests.store.dictionaries.tables import OnTables
+from job_processor.store.rates import KEYED_RATE, KEYLESS_RATE, Lane, LaneState, Pace, Reservation
+from tests.store.dictionaries.tables import OnTables, Tables
 
 
 class DictionaryRates(OnTables, Rates):
@@ -14,9 +14,13 @@ class DictionaryRates(OnTables, Rates):
 
     async def _reserve(self, lane: str, pace: Pace, count: int) -> Reservation:
         async with self._connection as tables:
-            present = tables.lanes.get(lane, Lane())
-            tables.lanes[lane], reservation = present.reserved(pace, count, self._now())
-            return reservation
+            return self.take(tables, lane, pace, count)
+
+    def take(self, tables: Tables, lane: str, pace: Pace, count: int) -> Reservation:
+        """Do so while nobody else does anything."""
+        present = tables.lanes.get(lane, Lane())
+        tables.lanes[lane], reservation = present.reserved(pace, count, self._now())
+        return reservation
 
     async def _give_back(self, lane: str, reserved: Reservation, unused: int) -> bool:
         async with self._connection as tables:
@@ -31,11 +35,15 @@ class DictionaryRates(OnTables, Rates):
             present = tables.lanes.get(lane, Lane())
             tables.lanes[lane] = present.held(seconds, self._now(), at_least=at_least)
 
-    async def states(self, limit: int) -> dict[str, LaneState]:
+    async def states(self, limit: int, prefix: str = KEYLESS_RATE) -> dict[str, LaneState]:
         """Return how they stand."""
+        dates = prefix.startswith(KEYED_RATE)
         async with self._connection as tables:
             now = self._now()
-            return {name: lane.state(now) for name, lane in sorted(tables.lanes.items())[:limit]}
+            lanes = sorted(
+                (name, each) for name, each in tables.lanes.items() if name.startswith(prefix)
+            )
+            return {name: lane.state(now, dates=dates) for name, lane in lanes[:limit]}
 
     async def move(self, lane: str, ms: float) -> None:
         """Move a lane by so many milliseconds: for tests of clocks."""
@@ -43,6 +51,11 @@ class DictionaryRates(OnTables, Rates):
             present = tables.lanes[lane]
             held_until = present.held_until + ms
             tables.lanes[lane] = replace(present, tat=present.tat + ms, held_until=held_until)
+
+    def is_good(self, pace: Pace, date: float) -> bool:
+        """Return whether a date is no reason to reserve anew, by the present time."""
+        now = self._now()
+        return pace.is_kept(date, now) or pace.is_to_come(date, now)
 
     def _now(self) -> float:
         return self._connection.now().timestamp() * 1000.0

@@ -22,7 +22,7 @@ _TELLING = ("status", "updated_at", "ended_at", "output", "worker_id", "attempt"
 """Fields that tell whose end a job holds."""
 
 _ENDING = (*_TELLING, "crashes", "crash", "scheduled_for", "started_at", "attempts", "planned_for")
-_OF_LANES = ("lane", "ordered", "slot", "parked", "topics")
+_OF_LANES = ("lane", "ordered", "slot", "parked", "topics", "rate_lane")
 """Fields that an end writes; what it does not name, such as a key, may have changed meanwhile."""
 
 

@@ -35,6 +35,7 @@ from tests.store.dictionaries.runs import DictionaryRuns
 from tests.store.dictionaries.schedules import DictionarySchedules
 from tests.store.dictionaries.settings import DictionarySettings
 from tests.store.dictionaries.tables import Connection, Tables
+from tests.store.dictionaries.tokens import DictionaryTokens
 from tests.store.dictionaries.waits import DictionaryWaits
 from tests.store.dictionaries.workers import DictionaryPulse, DictionaryWorkers
 
@@ -70,11 +71,12 @@ class DictionaryStore(Store):
         self.schedules = DictionarySchedules(*desk)
         self.rollups = DictionaryRollups(*desk)
         self.rates = DictionaryRates(*desk)
-        self.lanes = DictionaryLanes(*desk)
+        self.tokens = DictionaryTokens(*desk, rates=self.rates)
+        self.lanes = DictionaryLanes(*desk, starts=self.tokens)
         self.waits = DictionaryWaits(*desk)
         self.messages = self.runs.messages = DictionaryMessages(*desk)
         for each in (self.intake, self.runs, self.kills, self.history):
-            each.lanes, each.waits = self.lanes, self.waits
+            each.lanes, each.waits, each.tokens = self.lanes, self.waits, self.tokens
 
     @property
     def abilities(self) -> Abilities:

@@ -29,7 +29,7 @@ from job_processor.models import (
 )
 from job_processor.store.base import Desk, Setting
 from job_processor.store.hints import HintListeners, Tell
-from job_processor.store.lanes import holds_slot
+from job_processor.store.lanes import IN_LINE_TOO, holds_slot, is_apart
 from job_processor.store.plain import plain_notes
 from job_processor.store.rates import Lane
 from job_processor.store.rollups import Rollup
@@ -103,6 +103,8 @@ class Tables:
         self.jobs = JobTable()
         self.admitted: dict[ObjectId, datetime] = {}
         """The places in line of those that did not come there at their own time."""
+        self.dates: dict[ObjectId, datetime] = {}
+        """The same of those that wait for a start of a rate."""
         self.states: dict[ObjectId, Any] = {}
         """What runs have saved, by job."""
         self.kills: set[ObjectId] = set()
@@ -123,6 +125,8 @@ class Tables:
 
     def ready(self, job: Job) -> datetime:
         """Return the place of a job in its line."""
+        if job.parked in IN_LINE_TOO:
+            return self.dates.get(job.id, job.scheduled_for)
         return max(job.scheduled_for, self.admitted.get(job.id, job.scheduled_for))
 
 
@@ -165,6 +169,11 @@ class OnTables(Desk):
     def __init__(self, connection: Connection, tell: Tell) -> None:
         super().__init__(tell)
         self._connection = connection
+
+
+def is_in_line(job: Job) -> bool:
+    """True for a job that waits in the line of a lane."""
+    return is_apart(job) and (job.parked is None or job.parked in IN_LINE_TOO)
 
 
 def own(job: AnyJob) -> AnyJob:

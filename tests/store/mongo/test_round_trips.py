@@ -106,6 +106,13 @@ COSTS: dict[str, list[str]] = {
     "waits.waited_for": ["find"],
     "waits.followers": ["find"],
     "waits.parents": ["find"],
+    "tokens.admit": ["find"],
+    "tokens.recall": ["update"],
+    "tokens.hasten": ["update"],
+    "tokens.withdraw": ["update"],
+    "tokens.dissolve": ["find"],
+    "tokens.waiting": ["find"],
+    "tokens.lanes_of": ["find"],
     "history.names": ["aggregate", "aggregate"],
     "history.count": ["aggregate"],
 }

@@ -8,12 +8,13 @@ from typing import Any, TypeAlias
 from bson import ObjectId
 
 from job_processor.models import Notes, Step
-from job_processor.store.base import Lanes
+from job_processor.store.base import Lanes, Tokens
 from job_processor.store.lanes import EVERYWHERE, LaneClaim, LimitBook
 from job_processor.store.mongo import MongoStore
 from job_processor.store.rates import Pace, Reservation
 from job_processor.store.requests import JobQuery
 from job_processor.store.rollups import Rollup
+from job_processor.store.tokens import KeyedRate, RateBook
 from job_processor.store.waits import End, job_tag
 from tests.samples import NOW, SOON, WORKER, claim, cron, end, simple, worker
 
@@ -30,9 +31,16 @@ def _knowing_limits(store: MongoStore) -> Lanes:
     return store.lanes
 
 
-SWEPT = frozenset({"lanes.hand_over"})
+SWEPT = frozenset({"lanes.hand_over", "tokens.admit"})
 """Verbs that raise nothing when the database does not answer: the write before them holds, and the
 next sweep does what they would have."""
+
+
+def _knowing_rates(store: MongoStore) -> Tokens:
+    rates = {"resize": KeyedRate(PACE)}
+    store.tokens.book = RateBook(lambda: rates, lambda: ["resize"])
+    return store.tokens
+
 
 WRITES: Mapping[str, Call] = {
     "intake.insert": lambda store: store.intake.insert([simple(), simple()]),
@@ -77,6 +85,11 @@ WRITES: Mapping[str, Call] = {
     "waits.follow": lambda store: store.waits.follow([ObjectId()]),
     "waits.release": lambda store: store.waits.release([End(job_tag(ObjectId()), True)]),
     "waits.bring_back": lambda store: store.waits.bring_back(job_tag(ObjectId()), NOW, 10),
+    "tokens.admit": lambda store: _knowing_rates(store).admit(["resize:a"]),
+    "tokens.recall": lambda store: store.tokens.recall("resize", NOW, NOW),
+    "tokens.hasten": lambda store: store.tokens.hasten("resize:a", NOW),
+    "tokens.withdraw": lambda store: store.tokens.withdraw(["resize:a"], NOW, ()),
+    "tokens.dissolve": lambda store: store.tokens.dissolve(["resize:a"], ["resize"], 10),
 }
 READS: Mapping[str, Call] = {
     "ping": lambda store: store.ping(),
@@ -118,6 +131,8 @@ READS: Mapping[str, Call] = {
     "waits.waited_for": lambda store: store.waits.waited_for("", 10),
     "waits.parents": lambda store: store.waits.parents([ObjectId()]),
     "waits.followers": lambda store: store.waits.followers(job_tag(ObjectId()), 10),
+    "tokens.waiting": lambda store: store.tokens.waiting("", 10),
+    "tokens.lanes_of": lambda store: store.tokens.lanes_of([ObjectId()]),
 }
 VERBS: Mapping[str, Call] = {**WRITES, **READS}
 ELSEWHERE = frozenset({"intake.insert_in", "waits.follow_in"})

@@ -15,8 +15,10 @@ from bson import ObjectId
 
 from job_processor.models import JobStatus, Notes, OnFailure, Step
 from job_processor.store.lanes import EVERYWHERE, Bounds, LaneClaim, LimitBook
+from job_processor.store.rates import Pace
 from job_processor.store.requests import JobQuery
 from job_processor.store.sqlite import SqliteStore
+from job_processor.store.tokens import KeyedRate, RateBook
 from job_processor.store.waits import End, job_tag
 from tests.samples import NOW, SOON, WORKER, claim, end, occurrence, settled, simple
 from tests.store.contract.test_waits import after
@@ -27,12 +29,13 @@ BY_ROW = "the row itself"
 DUE, HISTORY, RUNNING, ENDED, EXCLUSIVE = (
     f"job_processor_jobs_{name}" for name in ("due", "history", "running", "ended", "exclusive")
 )
-LINE, LANE, SLOTS, PARKED, EXPIRING, OF_LANE = (
+LINE, LANE, SLOTS, PARKED, EXPIRING, OF_LANE, RATE_LANE = (
     f"job_processor_jobs_{name}"
-    for name in ("line", "lane", "slots", "parked", "expiring", "lane_history")
+    for name in ("line", "lane", "slots", "parked", "expiring", "lane_history", "rate_lane")
 )
 OPEN_WAITS, WAITS_OF = "job_processor_waits_open", "job_processor_waits_job"
 BY_TAG = "sqlite_autoindex_job_processor_waits_1"
+RATES = "sqlite_autoindex_job_processor_lanes_1"
 OPEN_KILLS = "job_processor_signals_open"
 UNIQUE_KEY = "job_processor_jobs_unique_key"
 
@@ -91,6 +94,31 @@ async def hand_over(store: SqliteStore) -> None:
     await store.lanes.claim(of_lanes("sync"))
     Recorder.statements.clear()
     assert len((await store.runs.settle([end(run) for run in runs])).won) == 4
+
+
+async def with_rates(store: SqliteStore) -> None:
+    """Put jobs into lanes of a rate, some of which have a date, and forget what that took."""
+    rates = {"call": KeyedRate(Pace.of(1, 3600.0, 2, dates=True))}
+    store.tokens.book = RateBook(lambda: rates, lambda: ["call"])
+    await store.intake.insert([simple("call", rate_lane=f"call:{n % 4}") for n in range(20)])
+    await store.lanes.claim(of_lanes("call", limit=3))
+    Recorder.statements.clear()
+
+
+async def claim_by_rate(store: SqliteStore) -> None:
+    await with_rates(store)
+    assert (await store.lanes.claim(of_lanes("call", "none"))).jobs
+
+
+async def look_after_rates(store: SqliteStore) -> None:
+    await with_rates(store)
+    lanes = await store.tokens.waiting("", 3)
+    await store.tokens.admit(lanes)
+    await store.tokens.hasten(lanes[0], NOW)
+    await store.tokens.recall("call", NOW, NOW)
+    await store.tokens.withdraw(lanes, SOON, ["mail"])
+    await store.tokens.dissolve(lanes, ["call"], 2)
+    await store.tokens.lanes_of([ObjectId()])
 
 
 async def look_at_lanes(store: SqliteStore, ordered: OnFailure | None = None) -> None:
@@ -168,6 +196,8 @@ VERBS: dict[str, tuple[Verb, set[str]]] = {
     "lanes.expire": (lambda s: s.lanes.expire(NOW, 10), {EXPIRING, BY_ROW}),
     "lanes, looked at": (look_at_lanes, {LANE, SLOTS, BY_ROW}),
     "lanes, looked after": (look_after_lanes, {LINE, LANE, SLOTS, BY_ROW}),
+    "lanes.claim by a rate": (claim_by_rate, {LINE, RATE_LANE, RATES, BY_ROW}),
+    "tokens": (look_after_rates, {RATE_LANE, RATES, BY_ROW, BY_ID}),
     "lanes.parked": (lambda s: s.lanes.parked(["resize"], 10), {PARKED}),
     "lanes.holding": (lambda s: s.lanes.holding([ObjectId()]), {BY_ID}),
     "lanes.park": (lambda s: s.lanes.park([ObjectId()], "token", NOW), {BY_ID}),

@@ -80,11 +80,12 @@ def take_limits_away(path: Path) -> None:
     """Make a file what it was before there were limits: version 3."""
     take_waits_away(path)
     with closing(sqlite3.connect(path)) as connection:
-        for index in ("slots", "line", "lane", "parked", "expiring", "lane_history"):
+        for index in ("slots", "line", "lane", "parked", "expiring", "lane_history", "rate_lane"):
             connection.execute(f"DROP INDEX job_processor_jobs_{index}")
-        for column in ("lane", "slot", "ordered", "due", "parked", "line", "ready"):
+        for column in ("lane", "slot", "ordered", "due", "parked", "line", "ready", "rate_lane"):
             connection.execute(f"ALTER TABLE job_processor_jobs DROP COLUMN {column}")
-        connection.execute("ALTER TABLE job_processor_workers DROP COLUMN limits")
+        for column in ("limits", "rates"):
+            connection.execute(f"ALTER TABLE job_processor_workers DROP COLUMN {column}")
         connection.commit()
     set_version(path, 3)
 

@@ -23,7 +23,7 @@ from job_processor.models import (
     SimpleJob,
     make,
 )
-from job_processor.store.lanes import KEYED, KEYLESS, place_of
+from job_processor.store.lanes import KEYED, KEYLESS, is_apart, place_of
 from job_processor.store.lenient import (
     fields_of,
     id_of,
@@ -61,15 +61,21 @@ WAIT_FIELDS = frozenset({"after", "on_parent_failure", "waiting_for", "followed"
 """What a job has that comes before or after others, or waits for an event."""
 
 LANE_FIELDS = (
-    *("lane", "ordered", "slots", "due", "line", "ready", "parked", "topics"),
+    *("lane", "ordered", "slots", "due", "line", "ready", "parked", "topics", "rate_lane"),
     *("after", "on_parent_failure", "waiting_for", "followed"),
 )
 """What a job has that is in a lane, or parked, or comes before or after others."""
 
-HAS_LANE: Document = {"$gt": ["$lane", None]}
+HAS_LANE: Document = {"$or": [{"$gt": ["$lane", None]}, {"$gt": ["$rate_lane", None]}]}
 LINE: Document = {
     "$concat": [
-        {"$cond": [{"$gte": [{"$indexOfCP": ["$lane", ":"]}, 0]}, KEYED, KEYLESS]},
+        {
+            "$cond": [
+                {"$gte": [{"$indexOfCP": [{"$ifNull": ["$lane", ":"]}, ":"]}, 0]},
+                KEYED,
+                KEYLESS,
+            ]
+        },
         "$name",
     ]
 }
@@ -136,7 +142,7 @@ def own_fields(job: Job) -> Document:
         fields["planned_for"] = job.planned_for
     if job.notes is not None:
         fields["notes"] = plain_notes(job.notes)
-    if job.lane is not None or job.parked is not None:
+    if is_apart(job):
         fields |= _lane_fields(job)
     return fields | plain_tags(job)
 
@@ -152,6 +158,7 @@ def _lane_fields(job: Job) -> Document:
         "ready": place.ready,
         "parked": place.parked,
         "topics": list(place.topics) or None,
+        "rate_lane": job.rate_lane,
     }
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -180,7 +187,7 @@ def to_job(document: Mapping[str, Any]) -> Job:
         "state_saved": moment(document.get("state_saved")),
         "steps": steps_of(steps) if (steps := document.get("steps")) else (),
     }
-    if "lane" in document or "due" in document:
+    if "lane" in document or "due" in document or "rate_lane" in document:
         fields |= _of_lane(document)
     if not WAIT_FIELDS.isdisjoint(document):
         fields |= _of_waits(document)
@@ -206,6 +213,7 @@ def _of_lane(document: Mapping[str, Any]) -> dict[str, Any]:
         "ordered": ordered if ordered in ("continue", "stop") else None,
         "parked": text_or_none(document.get("parked")),
         "topics": texts_of(document.get("topics")),
+        "rate_lane": text_or_none(document.get("rate_lane")),
     }
     due = moment(document.get("due"))
     return fields if due is None else {**fields, "scheduled_for": due}

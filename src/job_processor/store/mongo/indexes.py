@@ -123,6 +123,10 @@ UNIQUE_KEY = Index(
 
 _IN_LINE = {"line": {"$exists": True}, "status": {"$in": ["pending", "paused"]}}
 _IN_LANE = {"lane": {"$exists": True}, "status": {"$in": ["pending", "paused"]}}
+_IN_RATE_LANE = {
+    "rate_lane": {"$exists": True},
+    "status": {"$in": ["pending", "paused"]},
+}
 SLOTS = Index(
     "slots",
     (("slots", 1),),
@@ -173,6 +177,14 @@ EXPIRING = Index(
     {"partialFilterExpression": {"due": {"$exists": True}, "expires_at": {"$exists": True}}},
 )
 """What is in a lane or parked by when it expires."""
+
+RATE_LANE = Index(
+    "rate_lane",
+    (("rate_lane", 1), ("parked", 1), ("priority", -1), ("due", 1), ("_id", 1)),
+    {"partialFilterExpression": _IN_RATE_LANE},
+    critical=True,
+)
+"""What waits in a lane of a rate, in the order in which it is its turn."""
 
 NEWEST_BY_LANE = Index(
     "newest_by_lane",
@@ -235,6 +247,7 @@ JOBS = (
     LANE,
     PARKED,
     EXPIRING,
+    RATE_LANE,
     NEWEST_BY_LANE,
     WAITING_FOR,
     AFTER,

@@ -11,7 +11,6 @@ import random
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
 
 from bson import ObjectId
 from pymongo import UpdateOne
@@ -20,8 +19,7 @@ from pymongo.errors import BulkWriteError
 from job_processor.handlers.lanes import has_key
 from job_processor.models import FOR_A_SLOT, Job
 from job_processor.store.lanes import (
-    KEYED,
-    KEYLESS,
+    IN_LINE_TOO,
     PARKED_AT_ONCE,
     LaneClaim,
     Taken,
@@ -30,20 +28,31 @@ from job_processor.store.lanes import (
     slots_of,
 )
 from job_processor.store.lenient import whole
+from job_processor.store.mongo.asking import Asking
 from job_processor.store.mongo.crowds import ABSENT, HOLDING, PRESENT, WAITING
-from job_processor.store.mongo.desks import translated
+from job_processor.store.mongo.desks import Plumbing, translated
 from job_processor.store.mongo.documents import (
     OUT_OF_LANE,
     TRUE_TIME,
     Document,
     to_job,
 )
-from job_processor.store.mongo.errors import DUPLICATE_KEY, is_refused, write_errors
+from job_processor.store.mongo.errors import is_refused, write_errors
 from job_processor.store.mongo.hinting import IndexHint
 from job_processor.store.mongo.indexes import LANE
 from job_processor.store.mongo.indexes import LINE as LINE_INDEX
 from job_processor.store.mongo.parking import MongoParking
 from job_processor.store.mongo.queue import moment_of_claim
+from job_processor.store.mongo.starting import (
+    Start,
+    guard_of,
+    is_taken,
+    line_set,
+    slot_held,
+    slots_set,
+    turn_of,
+)
+from job_processor.store.mongo.tokens import MongoTokens, waiting_on
 from job_processor.store.mongo.whole import find_whole
 
 _ROUNDS = 6
@@ -62,44 +71,59 @@ _LANES_AT_ONCE = 100
 """Lanes of one such look."""
 
 _TURN = [("priority", -1), ("due", 1), ("_id", 1)]
-_MET: Document = dict.fromkeys(("line", "name", "lane", "slots", "ordered", "priority", "due"), 1)
-
-
-class _Start(NamedTuple):
-    """A job that is to run, and the slot that it gets or has; None: it needs none."""
-
-    job: Document
-    slot: str | None
+_MET: Document = dict.fromkeys(
+    (
+        *("line", "name", "lane", "slots", "ordered", "priority", "due"),
+        *("rate_lane", "parked", "ready"),
+    ),
+    1,
+)
 
 
 @translated()
 class MongoLanes(MongoParking):
     """Gives slots, and hands them over."""
 
+    def __init__(self, plumbing: Plumbing, *, starts: MongoTokens) -> None:
+        super().__init__(plumbing)
+        self.starts = starts
+
     async def _claim(self, claim: LaneClaim) -> Taken:
         """Go through the lines until the worker has enough, or nothing is left that may start."""
         lines, jobs, blocked = set(lines_of(claim.names)), list[Job](), False
+        asking = Asking(self, claim)
         for _ in range(_ROUNDS):
             wanted = claim.limit - len(jobs)
-            met = await self._look(lines, claim, max(wanted, _LOOKED_AT))
-            starts, lets_in, full = await self._plan(claim, met, wanted)
-            jobs += await self._start(claim, starts)
+            met = await self._look(lines, claim, max(wanted, _LOOKED_AT), asking.too_soon)
+            planned, lets_in, full = await self._plan(claim, met, wanted)
+            starts = await asking.ask(planned)
+            jobs += (started := await self._start(claim, starts))
+            await asking.settle({job.id for job in started})
             await self._let_in(lets_in, claim.now)
-            await self._park_lanes([job for job in full if has_key(job["lane"])], claim.now)
+            parked = [job for job in full if has_key(job["lane"])]
+            await self._park_lanes(parked, claim.now)
+            await asking.let_follow(parked)
             full_lines = {job["line"] for job in full if not has_key(job["lane"])}
             blocked, lines = blocked or bool(full_lines), lines - full_lines
-            if not met or len(jobs) >= claim.limit or not (starts or lets_in or full):
-                return Taken(jobs, blocked)
-        return Taken(jobs, blocked=False)  # there is more to look at, and at once
+            if not met or len(jobs) >= claim.limit or not (planned or lets_in or full):
+                return Taken(jobs, blocked, asking.refused, asking.moved)
+        # There is more to look at, and at once.
+        return Taken(jobs, False, asking.refused, asking.moved)  # blocked
 
-    async def _look(self, lines: Collection[str], claim: LaneClaim, limit: int) -> list[Document]:
+    async def _look(
+        self,
+        lines: Collection[str],
+        claim: LaneClaim,
+        limit: int,
+        too_soon: Collection[ObjectId],
+    ) -> list[Document]:
         """Return the jobs that stand first in these lines and are ready."""
         ready: Document = {
             "line": {"$in": list(lines)},
             "status": WAITING,
             "ready": {"$lte": claim.now},
         }
-        if left_out := [*claim.exclude, *self._aside.ids()]:
+        if left_out := [*claim.exclude, *self._aside.ids(), *too_soon]:
             ready["_id"] = {"$nin": left_out}
 
         async def read(hint: IndexHint) -> list[Document]:
@@ -111,9 +135,10 @@ class MongoLanes(MongoParking):
 
     async def _plan(
         self, claim: LaneClaim, met: Sequence[Document], wanted: int
-    ) -> tuple[list[_Start], list[_Start], list[Document]]:
+    ) -> tuple[list[Start], list[Start], list[Document]]:
         """Return who may start, who is let into line instead, and who met a full lane."""
-        amounts = {job["lane"]: self.book.amount(job["lane"]) for job in met if not _slot(job)}
+        unslotted = [job["lane"] for job in met if not slot_held(job) and "lane" in job]
+        amounts = {lane: self.book.amount(lane) for lane in unslotted}
         limits = {lane: amount for lane, amount in amounts.items() if amount is not None}
         ordered = {job["lane"] for job in met if job.get("ordered") and job["lane"] in limits}
         free, turns = await asyncio.gather(
@@ -121,20 +146,20 @@ class MongoLanes(MongoParking):
             asyncio.gather(*(self._next(lane, claim.now, 1) for lane in ordered)),
         )
         turn = {lane: jobs[0] for lane, jobs in zip(ordered, turns, strict=True) if jobs}
-        starts, lets_in, full = list[_Start](), list[_Start](), list[Document]()
+        starts, lets_in, full = list[Start](), list[Start](), list[Document]()
         for job in met:
-            lane = job["lane"]
+            lane = job.get("lane", "")
             if len(starts) == wanted:
                 break
-            if _slot(job) or lane not in limits:
-                starts.append(_Start(job, _slot(job)))
+            if slot_held(job) or lane not in limits:
+                starts.append(Start(job, slot_held(job)))
             elif not free[lane]:
                 full.append(job)
             else:
                 slot = free[lane].pop(random.randrange(len(free[lane])))
                 first = turn.get(lane, job)
                 ours = first["name"] in claim.names and first["_id"] not in claim.exclude
-                (starts if ours else lets_in).append(_Start(first, slot))
+                (starts if ours else lets_in).append(Start(first, slot))
                 if first["_id"] != job["_id"]:
                     full.append(job)
         return starts, lets_in, full
@@ -197,9 +222,9 @@ class MongoLanes(MongoParking):
             return await self._hinting.walk(LANE, walk)
 
         in_line, parked = await asyncio.gather(read(None), read(FOR_A_SLOT))
-        return sorted([*in_line, *parked], key=_turn)[:limit]
+        return sorted([*in_line, *parked], key=turn_of)[:limit]
 
-    async def _start(self, claim: LaneClaim, starts: Sequence[_Start]) -> list[Job]:
+    async def _start(self, claim: LaneClaim, starts: Sequence[Start]) -> list[Job]:
         """Waiting → running, each with its slot; return those that are ours, in their order."""
         if not starts:
             return []
@@ -211,9 +236,11 @@ class MongoLanes(MongoParking):
             "started_at": {"$ifNull": ["$started_at", at]},
             **TRUE_TIME,
         }
-        await self._write_guarded(
+        await self.write_guarded(
             [
-                UpdateOne(_guard(each), [{"$set": {**running, **_slots(each.slot)}}, OUT_OF_LANE])
+                UpdateOne(
+                    guard_of(each), [{"$set": {**running, **slots_set(each.slot)}}, OUT_OF_LANE]
+                )
                 for each in starts
             ],
             starts,
@@ -228,25 +255,37 @@ class MongoLanes(MongoParking):
         found = await find_whole(self._jobs, ours, limit=len(ids), batch_size=len(ids))
         return [to_job(each) for each in sorted(found, key=lambda each: ids.index(each["_id"]))]
 
-    async def _let_in(self, lets_in: Sequence[_Start], now: datetime) -> int:
+    async def _let_in(self, lets_in: Sequence[Start], now: datetime) -> int:
         """Waiting → in line with a slot, from now on; return how many."""
         if not lets_in:
             return 0
         operations = [
             UpdateOne(
-                _guard(each),
+                guard_of(each),
                 [
-                    {"$set": {**_slots(each.slot), "line": _line(each.job), "ready": now}},
+                    {"$set": {**slots_set(each.slot), "line": line_set(each.job), "ready": now}},
                     {"$unset": "parked"},
                 ],
             )
             for each in lets_in
         ]
-        return await self._write_guarded(operations, lets_in)
+        return await self.write_guarded(operations, lets_in)
 
-    async def _write_guarded(
-        self, operations: Sequence[UpdateOne], starts: Sequence[_Start]
-    ) -> int:
+    async def let_wait(self, start: Start, date: int | None) -> bool:
+        """Met in line → dated or, without a date, parked for a token; False where it has moved.
+
+        In a lane with an order it has the slot from now on: nothing overtakes it.
+        """
+        slots = slots_set(start.slot) if start.job.get("ordered") else {}
+        operation = UpdateOne(guard_of(start), waiting_on(slots, date))
+        return await self.write_guarded([operation], [start]) == 1
+
+    async def hand_over_now(self, limits: Mapping[str, int], now: datetime) -> None:
+        """Do what `hand_over` does, within a claim."""
+        if limits:
+            await self._hand_over(limits, self.book.names(), now)
+
+    async def write_guarded(self, operations: Sequence[UpdateOne], starts: Sequence[Start]) -> int:
         """Write what each guard and the slots allow; return how many of them that was."""
         try:
             return (await self._jobs.bulk_write(operations, ordered=False)).modified_count
@@ -254,7 +293,7 @@ class MongoLanes(MongoParking):
             if not is_refused(error):
                 raise
             for each in write_errors(error):
-                if not _is_taken(each):
+                if not is_taken(each):
                     self._aside.put(starts[each["index"]].job["_id"], each)
             return int(error.details.get("nModified", 0))
 
@@ -263,18 +302,23 @@ class MongoLanes(MongoParking):
         lines = {(job["lane"], whole(job.get("priority"), 0)) for job in met}
         if not lines:
             return
-        found = await asyncio.gather(*(self._in_line(*line, now) for line in lines))
+        found = await asyncio.gather(*(self._inline_set(*line, now) for line in lines))
         ids = {job["_id"] for job in met}.union(*found)
-        in_line = {"_id": {"$in": list(ids)}, "line": PRESENT, "slots": ABSENT}
-        await self._jobs.update_many(
-            {**in_line, "status": WAITING},
-            {"$set": {"parked": FOR_A_SLOT}, "$unset": {"line": "", "ready": ""}},
-        )
+        in_line = {"line": PRESENT, "slots": ABSENT, "status": WAITING}
+        for states, some in (
+            ([None], ids),
+            ([*IN_LINE_TOO], {job["_id"] for job in met if job.get("parked") in IN_LINE_TOO}),
+        ):
+            if some:
+                await self._jobs.update_many(
+                    {"_id": {"$in": list(some)}, "parked": {"$in": states}, **in_line},
+                    {"$set": {"parked": FOR_A_SLOT}, "$unset": {"line": "", "ready": ""}},
+                )
         lanes = {lane: self.book.amount(lane) for lane, _ in lines}
         limits = {lane: amount for lane, amount in lanes.items() if amount is not None}
         await self._hand_over(limits, self.book.names(), now)
 
-    async def _in_line(self, lane: str, priority: int, now: datetime) -> set[ObjectId]:
+    async def _inline_set(self, lane: str, priority: int, now: datetime) -> set[ObjectId]:
         """Return more jobs of a lane that wait in line for a slot."""
         waiting: Document = {
             "lane": lane,
@@ -302,7 +346,7 @@ class MongoLanes(MongoParking):
                 break
             free = await self._free(left)
             open_lanes = [lane for lane in left if free[lane]]
-            lets_in: list[_Start] = []
+            lets_in: list[Start] = []
             for start in range(0, len(open_lanes), _LANES_AT_ONCE):
                 some = open_lanes[start : start + _LANES_AT_ONCE]
                 turns = await asyncio.gather(
@@ -310,7 +354,7 @@ class MongoLanes(MongoParking):
                 )
                 for lane, jobs in zip(some, turns, strict=True):
                     random.shuffle(free[lane])
-                    lets_in += map(_Start, jobs, free[lane][: len(jobs)])
+                    lets_in += map(Start, jobs, free[lane][: len(jobs)])
             admitted += await self._let_in(lets_in, now)
             left = {each.job["lane"]: left[each.job["lane"]] for each in lets_in}
         return admitted
@@ -338,36 +382,3 @@ class MongoLanes(MongoParking):
         if jobs[0].get("ordered"):
             return [] if jobs[0]["name"] not in names else jobs[:1]
         return await self._next(lane, now, limit, names)
-
-
-def _slot(job: Document) -> str | None:
-    slots = job.get("slots")
-    return slots[0] if slots else None
-
-
-def _slots(slot: str | None) -> Document:
-    return {} if slot is None else {"slots": {"$literal": [slot]}}
-
-
-def _line(job: Document) -> Document:
-    return {"$literal": (KEYED if has_key(job["lane"]) else KEYLESS) + job["name"]}
-
-
-def _turn(job: Document) -> tuple[int, datetime, ObjectId]:
-    return -whole(job.get("priority"), 0), job["due"], job["_id"]
-
-
-def _guard(start: _Start) -> Document:
-    """Match a job as it was met: still waiting, and with or without its slot."""
-    waiting: Document = {"_id": start.job["_id"], "status": WAITING}
-    if _slot(start.job):
-        return {**waiting, "slots": start.slot, "parked": None, "line": PRESENT}
-    return {**waiting, "slots": ABSENT, "due": PRESENT, "parked": {"$in": [None, FOR_A_SLOT]}}
-
-
-def _is_taken(error: Mapping[str, Any]) -> bool:
-    """True where somebody else was faster with a slot."""
-    if error.get("code") != DUPLICATE_KEY:
-        return False
-    keys = error.get("keyPattern")
-    return list(keys) == ["slots"] if keys else " index: slots " in str(error.get("errmsg", ""))

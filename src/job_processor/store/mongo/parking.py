@@ -10,7 +10,7 @@ from bson import ObjectId
 from pymongo import UpdateMany
 
 from job_processor.clock import FAR
-from job_processor.models import FOR_A_SLOT
+from job_processor.models import FOR_A_SLOT, FOR_A_TOKEN
 from job_processor.store.lanes import lines_of, slots_of
 from job_processor.store.lenient import moment
 from job_processor.store.mongo.aside import Aside
@@ -44,6 +44,18 @@ _OUT_OF_LANE_ALONE: list[Document] = [
     {"$unset": ["lane", "slots", "ordered", "line", "ready"]},
 ]
 """What becomes of a job whose lane is no more: what else it waits for, it waits for still."""
+
+_FOR_A_TOKEN: Document = {"$eq": ["$parked", FOR_A_TOKEN]}
+_HAS_PLACE: Document = {"$eq": [{"$ifNull": ["$parked", FOR_A_SLOT]}, FOR_A_SLOT]}
+_UNLIMITED: Document = {"$unset": ["lane", "slots", "ordered"]}
+_IN_RATE_LANE_ALONE: Document = {
+    "$set": {
+        "line": {"$cond": [_FOR_A_TOKEN, "$$REMOVE", LINE]},
+        "ready": {"$cond": [_FOR_A_TOKEN, "$$REMOVE", {"$ifNull": ["$ready", "$due"]}]},
+        "parked": {"$cond": [_HAS_PLACE, "$$REMOVE", "$parked"]},
+    }
+}
+"""What a job becomes that has a rate, and no limit any more."""
 
 
 @translated()
@@ -137,7 +149,15 @@ class MongoParking(MongoCrowds):
             "name": {"$in": list(names)},
         }
         found = await self._last.find(waiting, {"_id": 1}, limit=limit).to_list()
-        return await self._take_out(waiting, found, _OUT_OF_LANE_ALONE)
+        rated = {
+            **waiting,
+            "_id": {"$in": [each["_id"] for each in found]},
+            "rate_lane": PRESENT,
+            "waiting_for": ABSENT,
+            "topics": ABSENT,
+        }
+        kept = await self._jobs.update_many(rated, [_UNLIMITED, _IN_RATE_LANE_ALONE])
+        return kept.modified_count + await self._take_out(waiting, found, _OUT_OF_LANE_ALONE)
 
     async def _expire(self, now: datetime, limit: int) -> int:
         """Waiting unbegun without a slot, and expired → in no lane, at its own time."""
@@ -156,7 +176,8 @@ class MongoParking(MongoCrowds):
             return await (found if hint is None else found.hint(hint)).to_list()
 
         found = await self._hinting.walk(EXPIRING, walk)
-        change = [{"$set": TRUE_TIME}, OUT_OF_LANE, {"$unset": ["lane", "slots", "ordered"]}]
+        gone = {"$unset": ["lane", "slots", "ordered", "rate_lane"]}
+        change = [{"$set": TRUE_TIME}, OUT_OF_LANE, gone]
         return await self._take_out(expired, found, change)
 
     async def _take_out(

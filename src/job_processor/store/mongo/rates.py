@@ -20,6 +20,9 @@ from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import Document
 from job_processor.store.mongo.modifying import find_one_and_update
 from job_processor.store.rates import (
+    KEYED_RATE,
+    KEYLESS_RATE,
+    LAST_CHARACTER,
     NOTABLE,
     ROUNDING,
     SPARE,
@@ -45,12 +48,20 @@ class MongoRates(MongoDesk, Rates):
 
     async def _reserve(self, lane: str, pace: Pace, count: int) -> Reservation:
         """Grant up to so many starts; nobody reserves in between."""
+        return await self.take(lane, pace, count)
+
+    async def take(self, lane: str, pace: Pace, count: int) -> Reservation:
+        """Do so, or only look how the lane stands, where it is none."""
         written = await self._change(lane, _reserving(pace, count))
         now, tat = written["at"], written["tat"]
         wait = max(written.get("held_until", 0.0), tat - pace.tolerance) - now
         ahead = written["ahead"] if written["ahead"] > NOTABLE else 0.0
         granted = int(written["granted"])
-        return Reservation(granted, wait / 1000.0, tat, pace.interval, ahead / 1000.0)
+        held = written.get("held_until", 0.0) > now
+        return Reservation(
+            *(granted, wait / 1000.0, tat, pace.interval, ahead / 1000.0),
+            *(now, written["first"], held),
+        )
 
     async def _give_back(self, lane: str, reserved: Reservation, unused: int) -> bool:
         """Take starts back, where the lane still stands as it was reserved."""
@@ -62,15 +73,17 @@ class MongoRates(MongoDesk, Rates):
         """Let nothing start for so many seconds."""
         await self._change(lane, _holding(seconds * 1000.0, at_least=at_least))
 
-    async def states(self, limit: int) -> dict[str, LaneState]:
+    async def states(self, limit: int, prefix: str = KEYLESS_RATE) -> dict[str, LaneState]:
         """Return how they stand."""
+        dates = prefix.startswith(KEYED_RATE)
         pipeline: list[Document] = [
+            {"$match": {"_id": {"$gte": prefix, "$lt": prefix + LAST_CHARACTER}}},
             {"$sort": {"_id": 1}},
             {"$limit": limit},
             {"$set": {"now": _NOW}},
         ]
         found = await (await self._lanes.aggregate(pipeline)).to_list()
-        return {each["_id"]: _read(each).state(float(each["now"])) for each in found}
+        return {each["_id"]: _read(each).state(float(each["now"]), dates=dates) for each in found}
 
     async def _change(self, lane: str, pipeline: list[Document]) -> Document:
         """Change a lane, a new one where there is none; return it as it is then."""
@@ -93,10 +106,12 @@ class MongoRates(MongoDesk, Rates):
 def _reserving(pace: Pace, count: int) -> list[Document]:
     """Return what `Lane.reserved` does."""
     interval, burst = float(pace.interval), pace.burst
-    furthest = {"$add": ["$at", float(pace.horizon)]}
     goes_on = {"$gte": ["$tat", {"$subtract": ["$at", float(pace.lateness)]}]}
     same = {"$and": [{"$eq": ["$interval", interval]}, {"$eq": ["$burst", burst]}]}
-    early = {"$subtract": [{"$add": ["$at", pace.tolerance + ROUNDING]}, "$start"]}
+    horizon = {"$cond": [same, float(pace.horizon), float(pace.changed_horizon)]}
+    furthest = {"$add": ["$at", horizon]}
+    last = {"$add": ["$at", pace.tolerance + pace.reach + ROUNDING]}
+    early = {"$subtract": [last, "$first"]}
     free = {"$add": [{"$floor": {"$divide": [early, interval]}}, 1]}
     granted = {"$max": [0, {"$min": [count, free]}]}
     respite = {"$cond": [{"$gt": ["$granted", 0]}, "$respite", 0.0]}
@@ -104,7 +119,7 @@ def _reserving(pace: Pace, count: int) -> list[Document]:
         *_present(),
         {
             "$set": {
-                "start": {"$min": [{"$cond": [goes_on, "$tat", "$at"]}, furthest]},
+                "first": {"$min": [{"$cond": [goes_on, "$tat", "$at"]}, furthest]},
                 "respite": {"$cond": [goes_on, 0.0, float(pace.respite)]},
                 "ahead": {"$cond": [same, {"$subtract": ["$tat", furthest]}, 0.0]},
             }
@@ -112,13 +127,13 @@ def _reserving(pace: Pace, count: int) -> list[Document]:
         {"$set": {"granted": {"$cond": [{"$gt": ["$held_until", "$at"]}, 0, granted]}}},
         {
             "$set": {
-                "tat": {"$add": ["$start", {"$multiply": ["$granted", interval]}, respite]},
+                "tat": {"$add": ["$first", {"$multiply": ["$granted", interval]}, respite]},
                 "interval": interval,
                 "burst": burst,
             }
         },
         *_expiring(),
-        {"$unset": ["start", "respite"]},
+        {"$unset": "respite"},
     ]
 
 

@@ -83,6 +83,7 @@ _PROPERTIES: Document = {
     "line": {"bsonType": "string"},
     "ready": {"bsonType": "date"},
     "parked": {"bsonType": "string"},
+    "rate_lane": {"bsonType": "string"},
 }
 
 Found = Literal["none", "older", "newer or ours", "node", "foreign"]

@@ -37,6 +37,7 @@ from job_processor.store.mongo.rollups import MongoRollups
 from job_processor.store.mongo.runs import MongoRuns
 from job_processor.store.mongo.schedules import MongoSchedules
 from job_processor.store.mongo.settings import MongoSettings
+from job_processor.store.mongo.tokens import MongoTokens
 from job_processor.store.mongo.waits import MongoWaits
 from job_processor.store.mongo.watch import Watch
 from job_processor.store.mongo.workers import MongoWorkers
@@ -72,7 +73,9 @@ class MongoStore(Store):
         plumbing = Plumbing(self._watch.tell, self.address, handles, hinting, logger)
         self.intake = MongoIntake(plumbing, self._is_beside_node)
         self.queue = queue = MongoQueue(plumbing)
-        self.lanes = MongoLanes(plumbing)
+        self.rates = rates = MongoRates(plumbing)
+        self.tokens = MongoTokens(plumbing, rates=rates)
+        self.lanes = MongoLanes(plumbing, starts=self.tokens)
         self.runs = MongoRuns(plumbing)
         self.kills = kills = MongoKills(plumbing)
         self.rollups = rollups = MongoRollups(plumbing)
@@ -82,12 +85,11 @@ class MongoStore(Store):
         self.workers = self._workers = MongoWorkers(plumbing, queue=queue, turns=self._turns)
         self.crons = crons = MongoCrons(plumbing, self._is_beside_node)
         self.settings = settings = MongoSettings(plumbing)
-        self.rates = MongoRates(plumbing)
         self.waits = MongoWaits(plumbing)
         self.schedules = MongoSchedules(plumbing)
         self.messages = self.runs.messages = MongoMessages(plumbing)
         for desk in (self.intake, self.runs, self.kills, self.history):
-            desk.lanes, desk.waits = self.lanes, self.waits
+            desk.lanes, desk.waits, desk.tokens = self.lanes, self.waits, self.tokens
         self._node = MongoNodeSide(plumbing, self._history, settings, self._workers, crons)
 
     @classmethod

@@ -137,6 +137,7 @@ def _worker_document(worker: WorkerInfo) -> Document:
         "memory": worker.memory,
         "clock_ahead": worker.clock_ahead,
         "limits": list(worker.limits) or None,
+        "rates": list(worker.rates) or None,
     }
     return document | {name: value for name, value in ours.items() if value is not None}
 
@@ -161,4 +162,5 @@ def _to_worker(document: Mapping[str, Any]) -> WorkerInfo:
         memory=whole(document.get("memory")),
         clock_ahead=number(document.get("clock_ahead")),
         limits=tuple(map(text_of, list_of(document.get("limits")))),
+        rates=tuple(map(text_of, list_of(document.get("rates")))),
     )

@@ -73,9 +73,8 @@ class SqliteIntake(SqliteDesk, Intake):
         self._replace_holder = f"""
             UPDATE {jobs} SET payload=?, priority=?, updated_at=?3, extra=?,
                 scheduled_for=?, due=?, parked=?, line=?, ready=?, topics=?,
-                lane=?, ordered=?, slot=NULL,
-                waiting_for=?, attempt=1, crashes=0, started_at=NULL, worker_id=NULL, output=NULL,
-                notes=NULL, state=NULL, steps=NULL
+                lane=?, ordered=?, rate_lane=?, slot=NULL, waiting_for=?, attempt=1, crashes=0,
+                started_at=NULL, worker_id=NULL, output=NULL, notes=NULL, state=NULL, steps=NULL
             WHERE id=? AND status='pending' AND unique_key=? AND unique_until IS ?
                 AND updated_at<=?3"""
 
@@ -128,6 +127,7 @@ class SqliteIntake(SqliteDesk, Intake):
                 *place_values(replaced),
                 replaced.lane,
                 replaced.ordered,
+                replaced.rate_lane,
                 encode_tags(replaced),
                 replaced.id.binary,
                 replaced.unique_key,

@@ -12,14 +12,11 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache, partial
 from itertools import islice
-from typing import NamedTuple
-
-from bson import ObjectId
 
 from job_processor.clock import FAR, LAST_MOMENT, to_ms
-from job_processor.handlers.lanes import has_key
 from job_processor.models import FOR_A_SLOT, Job
-from job_processor.store.lanes import PARKED_AT_ONCE, LaneClaim, Taken, lines_of, slot_of
+from job_processor.store.lanes import PARKED_AT_ONCE, LaneClaim, Taken, slot_of
+from job_processor.store.sqlite.claiming import Candidate, Claiming, Next
 from job_processor.store.sqlite.connections import (
     Plumbing,
     transaction,
@@ -33,12 +30,10 @@ from job_processor.store.sqlite.tables import (
     OUT_OF_LANE,
     SLOTTED,
 )
+from job_processor.store.sqlite.tokens import SqliteTokens
 
 _ROUNDS = 8
 """Looks at the lines that one claim takes at most: each goes behind what the last found full."""
-
-_LOOKED_AT = 32
-"""Jobs of one look, where a claim wants fewer."""
 
 MERGED_LINES = 64
 """Lines that one statement merges at most."""
@@ -49,35 +44,12 @@ _IN_LINE = IN_LINE.replace("line", "job.line").replace("status", "job.status")
 _NO_LINE = (None, None)  # stands in where a statement merges more lines than there are
 
 
-class _Next(NamedTuple):
-    """A job that may be the next of its lane; the smallest is."""
-
-    urgency: int
-    due: int
-    id: bytes
-    row: int
-    name: str
-    ordered: str | None
-
-
-class _Candidate(NamedTuple):
-    """A job that stands in line, as a claim meets it."""
-
-    row: int
-    id: bytes
-    line: str
-    name: str
-    lane: str
-    slot: str | None
-    ordered: str | None
-    priority: int
-
-
 class SqliteLanes(SqliteParking):
     """Gives slots, by a unique index over those that are taken."""
 
-    def __init__(self, plumbing: Plumbing) -> None:
+    def __init__(self, plumbing: Plumbing, *, tokens: SqliteTokens) -> None:
         super().__init__(plumbing)
+        self.starts = tokens
         tables = plumbing.tables
         jobs = tables.jobs
         line = f"{jobs} AS job INDEXED BY {tables.line}"
@@ -92,7 +64,7 @@ class SqliteLanes(SqliteParking):
             SELECT max(priority) FROM {lane}
             WHERE lane=?1 AND parked IS ?2 AND priority<?3 AND {IN_LANE}"""
         self._first = f"""
-            SELECT -priority, due, id, rowid, name, ordered FROM {lane}
+            SELECT -priority, due, id, rowid, name, ordered, rate_lane FROM {lane}
             WHERE lane=?1 AND parked IS ?2 AND priority=?3 AND due<=?4 AND slot IS NULL
                 AND {IN_LANE} AND (?5 IS NULL OR name IN (SELECT value FROM json_each(?5)))
             ORDER BY due, id LIMIT 1"""
@@ -101,6 +73,9 @@ class SqliteLanes(SqliteParking):
             UPDATE {jobs} NOT INDEXED SET status='running', worker_id=?1, updated_at={moment},
                 started_at=coalesce(started_at, {moment}), slot=?3, {OUT_OF_LANE}
             WHERE rowid=?4 RETURNING {COLUMNS}"""
+        self._park_one_for_slot = f"""
+            UPDATE {jobs} NOT INDEXED SET parked='{FOR_A_SLOT}', line=NULL, ready=NULL
+            WHERE rowid=?"""
         self._park_lane = f"""
             UPDATE {jobs} NOT INDEXED SET parked='{FOR_A_SLOT}', line=NULL, ready=NULL
             WHERE rowid IN (
@@ -114,11 +89,14 @@ class SqliteLanes(SqliteParking):
     @transaction
     def _claim(self, connection: sqlite3.Connection, claim: LaneClaim) -> Taken:
         """Go through the lines until the worker has enough, or nothing is left that may start."""
-        claiming = _Claiming(self, connection, claim)
-        for _ in range(_ROUNDS):
-            if not claiming.look():
-                return Taken(claiming.jobs, claiming.blocked)
-        return Taken(claiming.jobs, blocked=False)  # there is more to look at, and at once
+        claiming = Claiming(self, connection, claim)
+        is_done = any(not claiming.look() for _ in range(_ROUNDS))
+        claiming.let_follow()
+        if claiming.moved:
+            self._revision.bump(connection)
+        # Where it is not done, there is more to look at, and at once.
+        blocked = claiming.blocked and is_done
+        return Taken(claiming.jobs, blocked, claiming.refused, claiming.moved)
 
     @transaction
     def _hand_over(
@@ -128,6 +106,18 @@ class SqliteLanes(SqliteParking):
         names: Collection[str],
         now: datetime,
     ) -> int:
+        return self.hand_over_in(connection, lanes, names, now)
+
+    # --- what claims and hand-overs have in common, within their transactions -------------------
+
+    def hand_over_in(
+        self,
+        connection: sqlite3.Connection,
+        lanes: Mapping[str, int],
+        names: Collection[str],
+        now: datetime,
+    ) -> int:
+        """Give the free slots of lanes to those whose turn it is; return how many."""
         admitted = 0
         for lane, amount in lanes.items():
             # Where nobody is parked, who stands in line has a slot by the next claim: no write.
@@ -143,11 +133,14 @@ class SqliteLanes(SqliteParking):
             self._revision.bump(connection)
         return admitted
 
-    # --- what claims and hand-overs have in common, within their transactions -------------------
-
     def look(
-        self, connection: sqlite3.Connection, lines: Collection[str], claim: LaneClaim, limit: int
-    ) -> list[_Candidate]:
+        self,
+        connection: sqlite3.Connection,
+        lines: Collection[str],
+        claim: LaneClaim,
+        limit: int,
+        too_soon: Collection[bytes],
+    ) -> list[Candidate]:
         """Return the jobs that stand first in these lines and are ready."""
         now = to_ms(claim.now)
         heads = connection.execute(self._heads, (json.dumps(list(lines)), -1)).fetchall()
@@ -159,10 +152,11 @@ class SqliteLanes(SqliteParking):
         merged = 1 << (len(due) - 1).bit_length()
         values = [value for line, priority, _ in due for value in (line, priority)]
         values += _NO_LINE * (merged - len(due))
-        excluded = json.dumps([id.binary.hex().upper() for id in claim.exclude])
+        left_out = [*(id.binary for id in claim.exclude), *too_soon]
+        excluded = json.dumps([id.hex().upper() for id in left_out])
         arguments = (now, limit, excluded, *values)
         rows = connection.execute(self._look(merged), arguments).fetchall()
-        return [_Candidate(*row[:-1]) for row in rows]
+        return [Candidate(*row) for row in rows]
 
     def free(
         self, connection: sqlite3.Connection, lane: str, amount: int, wanted: int | None = None
@@ -178,7 +172,7 @@ class SqliteLanes(SqliteParking):
 
     def next(
         self, connection: sqlite3.Connection, lane: str, now: int, names: str | None = None
-    ) -> _Next | None:
+    ) -> Next | None:
         """Return the due job of a lane whose turn it is, be it parked or in line."""
         found = (
             self._next_of_state(connection, lane, parked, now, names)
@@ -188,7 +182,7 @@ class SqliteLanes(SqliteParking):
 
     def next_of(
         self, connection: sqlite3.Connection, lane: str, now: int, names: Collection[str]
-    ) -> _Next | None:
+    ) -> Next | None:
         """Return the same, of these names; none where the order of its lane is in the way."""
         first = self.next(connection, lane, now)
         if first is None or first.name in names:
@@ -204,7 +198,7 @@ class SqliteLanes(SqliteParking):
         parked: str | None,
         now: int,
         names: str | None,
-    ) -> _Next | None:
+    ) -> Next | None:
         """Look one priority after the other: within one the due jobs stand in front."""
         priority = _ABOVE_ALL
         while True:
@@ -215,7 +209,7 @@ class SqliteLanes(SqliteParking):
             values = (lane, parked, priority, now, names)
             row = connection.execute(self._first, values).fetchone()
             if row is not None:
-                return _Next(*row)
+                return Next(*row)
 
     def start(
         self, connection: sqlite3.Connection, claim: LaneClaim, row: int, slot: str | None
@@ -228,80 +222,13 @@ class SqliteLanes(SqliteParking):
         """Waiting → in line with this slot, from now on."""
         connection.execute(self._admit_one, (slot, now, row))
 
+    def park_for_slot(self, connection: sqlite3.Connection, row: int) -> None:
+        """In line, be it dated or not → parked for a slot."""
+        connection.execute(self._park_one_for_slot, (row,))
+
     def park_lane(self, connection: sqlite3.Connection, lane: str, priority: int, now: int) -> None:
         """In line for a slot of a lane that is full → parked, many at once."""
         connection.execute(self._park_lane, (lane, priority, now, PARKED_AT_ONCE))
-
-
-class _Claiming:
-    """One claim of lanes, within its transaction."""
-
-    def __init__(self, desk: SqliteLanes, connection: sqlite3.Connection, claim: LaneClaim) -> None:
-        self._desk = desk
-        self._connection = connection
-        self._claim = claim
-        self._now = to_ms(claim.now)
-        self._lines = set(lines_of(claim.names))
-        self._free: dict[str, list[str] | None] = {}
-        """The free slots of each lane that was met; None: it needs none."""
-        self.jobs: list[Job] = []
-        self.blocked = False
-
-    def look(self) -> bool:
-        """Take what may start of the first in line; True where there may be more."""
-        wanted = max(self._claim.limit - len(self.jobs), _LOOKED_AT)
-        candidates = self._desk.look(self._connection, self._lines, self._claim, wanted)
-        full: set[tuple[str, int]] = set()
-        for candidate in candidates:
-            if len(self.jobs) == self._claim.limit:
-                return False
-            if self._take(candidate):
-                continue
-            if has_key(candidate.lane):
-                full.add((candidate.lane, candidate.priority))
-            else:
-                self.blocked = True
-                self._lines.discard(candidate.line)
-        for lane, priority in full:
-            self._desk.park_lane(self._connection, lane, priority, self._now)
-        return len(candidates) > 0 and len(self.jobs) < self._claim.limit
-
-    def _take(self, candidate: _Candidate) -> bool:
-        """Start a job, or the one of its lane whose turn it is; False where there is no slot."""
-        if candidate.slot is not None:
-            self._start(candidate.row, candidate.slot)
-            return True
-        free = self._free_of(candidate.lane)
-        if free is None:
-            self._start(candidate.row, None)
-            return True
-        if not free:
-            return False
-        if candidate.ordered is None:
-            self._start(candidate.row, free.pop(0))
-            return True
-        first = self._desk.next(self._connection, candidate.lane, self._now)
-        if first is None:  # it is ready before its time
-            self._start(candidate.row, free.pop(0))
-            return True
-        if first.name in self._claim.names and ObjectId(first.id) not in self._claim.exclude:
-            self._start(first.row, free.pop(0))
-        else:
-            self._desk.admit(self._connection, first.row, free.pop(0), self._now)
-        return first.row == candidate.row
-
-    def _start(self, row: int, slot: str | None) -> None:
-        self.jobs.append(self._desk.start(self._connection, self._claim, row, slot))
-
-    def _free_of(self, lane: str) -> list[str] | None:
-        if lane not in self._free:
-            amount = self._desk.book.amount(lane)
-            self._free[lane] = (
-                None
-                if amount is None
-                else self._desk.free(self._connection, lane, amount, self._claim.limit)
-            )
-        return self._free[lane]
 
 
 def _look_statement(source: str, lines: int) -> str:
@@ -311,7 +238,8 @@ def _look_statement(source: str, lines: int) -> str:
     priority of each line.
     """
     terms = [
-        f"SELECT rowid AS number, id, line, name, lane, slot, ordered, priority, ready "
+        f"SELECT rowid AS number, id, line, name, lane, slot, ordered, priority, rate_lane, "
+        f"parked, ready "
         f"FROM {source} WHERE line=?{4 + 2 * i} AND priority=?{5 + 2 * i} AND ready<=?1 "
         f"AND {IN_LINE} AND hex(id) NOT IN (SELECT value FROM json_each(?3))"
         for i in range(lines)

@@ -22,7 +22,7 @@ from job_processor.store.sqlite.connections import (
 )
 from job_processor.store.sqlite.rows import Row, decode_topics, encode_topics
 from job_processor.store.sqlite.sessions import write_in
-from job_processor.store.sqlite.tables import AMONG_SEVERAL, HAS_TOPICS, LINE
+from job_processor.store.sqlite.tables import AMONG_SEVERAL, HAS_LANE, HAS_TOPICS, LINE
 
 _DROPPED_AT_ONCE = 10
 """Messages whose time is over that go with each new one: more than come."""
@@ -62,9 +62,9 @@ class SqliteMessages(SqliteDesk, Messages):
             WHERE {HAS_TOPICS} AND (due, id)>(?, ?) AND {parked} ORDER BY due, id LIMIT ?"""
         go_on = f"""
             UPDATE {jobs} NOT INDEXED SET parked=NULL, topics=NULL, line={LINE},
-                ready=CASE WHEN lane IS NOT NULL THEN coalesce(?1, due) END,
-                scheduled_for=CASE WHEN lane IS NULL THEN coalesce(?1, due) ELSE {to_ms(FAR)} END,
-                due=CASE WHEN lane IS NOT NULL THEN coalesce(?1, due) END
+                ready=CASE WHEN {HAS_LANE} THEN coalesce(?1, due) END,
+                scheduled_for=CASE WHEN {HAS_LANE} THEN {to_ms(FAR)} ELSE coalesce(?1, due) END,
+                due=CASE WHEN {HAS_LANE} THEN coalesce(?1, due) END
             WHERE {parked} AND """
         self._wake_one = f"{go_on} id=?2"
         self._wake_all = f"{go_on} rowid IN ({for_it})"

@@ -12,8 +12,8 @@ from operator import itemgetter
 from bson import ObjectId
 
 from job_processor.clock import FAR, from_ms, to_ms
-from job_processor.models import FOR_A_SLOT
-from job_processor.store.lanes import lines_of, slots_of
+from job_processor.models import FOR_A_SLOT, FOR_A_TOKEN
+from job_processor.store.lanes import KEYED, lines_of, slots_of
 from job_processor.store.sqlite.connections import (
     Plumbing,
     call,
@@ -24,6 +24,7 @@ from job_processor.store.sqlite.connections import (
 from job_processor.store.sqlite.crowds import SqliteCrowds
 from job_processor.store.sqlite.tables import (
     EXPIRY,
+    HAS_LANE,
     IN_LANE,
     IN_LINE,
     LINE,
@@ -66,9 +67,9 @@ class SqliteParking(SqliteCrowds):
             WHERE id=?2 AND status='pending' AND parked IS NULL AND slot IS NULL"""
         self._release_one = f"""
             UPDATE {jobs} SET parked=NULL, topics=NULL,
-                line={LINE}, ready=CASE WHEN lane IS NOT NULL THEN coalesce(?1, due) END,
-                scheduled_for=CASE WHEN lane IS NULL THEN coalesce(?1, due) ELSE scheduled_for END,
-                due=CASE WHEN lane IS NOT NULL THEN due END
+                line={LINE}, ready=CASE WHEN {HAS_LANE} THEN coalesce(?1, due) END,
+                scheduled_for=CASE WHEN {HAS_LANE} THEN scheduled_for ELSE coalesce(?1, due) END,
+                due=CASE WHEN {HAS_LANE} THEN due END
             WHERE id=?2 AND {WAITING} AND parked IS NOT NULL"""
         self._withdraw_lane = f"""
             UPDATE {jobs} SET slot=NULL, parked='{FOR_A_SLOT}', line=NULL, ready=NULL
@@ -84,17 +85,24 @@ class SqliteParking(SqliteCrowds):
                 WHERE slot>?1||'#' AND slot<?1||'$' AND {SLOTTED} AND lane=?1 AND {WAITING}
                     AND line IS NOT NULL AND ordered IS NULL
                     AND slot NOT IN (SELECT value FROM json_each(?2)))"""
-        waits_on = "coalesce(waiting_for, topics) IS NOT NULL"
+        of_rate, waits = "rate_lane IS NOT NULL", "(coalesce(waiting_for, topics) IS NOT NULL)"
         self._dissolve_lane = f"""
-            UPDATE {jobs} NOT INDEXED SET lane=NULL, slot=NULL, ordered=NULL, line=NULL, ready=NULL,
-                scheduled_for=CASE WHEN {waits_on} THEN scheduled_for ELSE due END,
-                due=CASE WHEN {waits_on} THEN due END,
-                parked=CASE WHEN {waits_on} THEN parked END
+            UPDATE {jobs} NOT INDEXED SET lane=NULL, slot=NULL, ordered=NULL,
+                scheduled_for=CASE WHEN {of_rate} OR {waits} THEN scheduled_for
+                    ELSE coalesce(due, scheduled_for) END,
+                line=CASE WHEN NOT {waits} AND {of_rate} AND parked IS NOT '{FOR_A_TOKEN}'
+                    THEN '{KEYED}'||name END,
+                ready=CASE WHEN NOT {waits} AND {of_rate} AND parked IS NOT '{FOR_A_TOKEN}'
+                    THEN coalesce(ready, due) END,
+                parked=CASE WHEN {waits} THEN parked
+                    WHEN {of_rate} AND parked<>'{FOR_A_SLOT}' THEN parked END,
+                due=CASE WHEN {of_rate} OR {waits} THEN due END
             WHERE rowid IN (
                 SELECT rowid FROM {lane} WHERE lane=?1 AND {IN_LANE}
                     AND name IN (SELECT value FROM json_each(?2)) LIMIT ?3)"""
         self._expire_some = f"""
-            UPDATE {jobs} NOT INDEXED SET lane=NULL, ordered=NULL, {OUT_OF_LANE}
+            UPDATE {jobs} NOT INDEXED SET lane=NULL, rate_lane=NULL, ordered=NULL,
+                {OUT_OF_LANE}
             WHERE rowid IN (
                 SELECT rowid FROM {jobs} INDEXED BY {tables.expiring}
                 WHERE {EXPIRY}<=?1 AND {MAY_EXPIRE} AND {UNBEGUN} AND slot IS NULL

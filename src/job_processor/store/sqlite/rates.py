@@ -5,7 +5,15 @@ from __future__ import annotations
 import sqlite3
 
 from job_processor.store.base import Rates
-from job_processor.store.rates import Lane, LaneState, Pace, Reservation
+from job_processor.store.rates import (
+    KEYED_RATE,
+    KEYLESS_RATE,
+    LAST_CHARACTER,
+    Lane,
+    LaneState,
+    Pace,
+    Reservation,
+)
 from job_processor.store.sqlite.connections import (
     Plumbing,
     SqliteDesk,
@@ -28,7 +36,9 @@ class SqliteRates(SqliteDesk, Rates):
         self._read = f"""
             SELECT {NOW_MS}, {_FIELDS} FROM (SELECT ?1 AS wanted)
             LEFT JOIN {lanes} ON name=wanted"""
-        self._all = f"SELECT {NOW_MS}, name, {_FIELDS} FROM {lanes} ORDER BY name LIMIT ?"
+        self._all = f"""
+            SELECT {NOW_MS}, name, {_FIELDS} FROM {lanes}
+            WHERE name>=?1 AND name<?1||'{LAST_CHARACTER}' ORDER BY name LIMIT ?2"""
         self._write = f"""
             INSERT OR REPLACE INTO {lanes} (name,{_FIELDS},expires_at) VALUES (?,?,?,?,?,?,?)"""
         self._drop = f"DELETE FROM {lanes} WHERE expires_at<{NOW_MS}"
@@ -39,6 +49,12 @@ class SqliteRates(SqliteDesk, Rates):
         self, connection: sqlite3.Connection, lane: str, pace: Pace, count: int
     ) -> Reservation:
         """Grant up to so many starts; nobody reserves in between."""
+        return self.take(connection, lane, pace, count)
+
+    def take(
+        self, connection: sqlite3.Connection, lane: str, pace: Pace, count: int
+    ) -> Reservation:
+        """Do so within a transaction."""
         present, now = self._find(connection, lane)
         changed, reservation = (present or Lane()).reserved(pace, count, now)
         if changed != present:
@@ -64,10 +80,18 @@ class SqliteRates(SqliteDesk, Rates):
 
     @verb
     @read
-    def states(self, connection: sqlite3.Connection, limit: int) -> dict[str, LaneState]:
+    def states(
+        self, connection: sqlite3.Connection, limit: int, prefix: str = KEYLESS_RATE
+    ) -> dict[str, LaneState]:
         """Return how they stand."""
-        rows = connection.execute(self._all, (limit,)).fetchall()
-        return {name: Lane(*values).state(float(now)) for now, name, *values in rows}
+        dates = prefix.startswith(KEYED_RATE)
+        rows = connection.execute(self._all, (prefix, limit)).fetchall()
+        return {name: Lane(*values).state(float(now), dates=dates) for now, name, *values in rows}
+
+    def held(self, connection: sqlite3.Connection, lane: str) -> tuple[float, bool]:
+        """Return the present time, and whether a lane is held, within a transaction."""
+        present, now = self._find(connection, lane)
+        return now, present is not None and min(present.held_until, now + present.held_for) > now
 
     def _find(self, connection: sqlite3.Connection, name: str) -> tuple[Lane | None, float]:
         """Return a lane, None where there is none, and the present time."""

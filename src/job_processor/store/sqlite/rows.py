@@ -54,7 +54,8 @@ Row: TypeAlias = tuple[Any, ...]
 COLUMNS = (
     "id,type,name,status,payload,scheduled_for,created_at,updated_at,started_at,ended_at,"
     "worker_id,output,exclusive,attempt,crashes,sync,sentry_id,planned_for,extra,priority,"
-    "unique_key,unique_until,notes,steps,lane,slot,ordered,due,parked,waiting_for,followed,topics"
+    "unique_key,unique_until,notes,steps,lane,slot,ordered,due,parked,waiting_for,followed,topics,"
+    "rate_lane"
 )
 """Those of a job, in the order of its row."""
 
@@ -126,6 +127,7 @@ def to_row(job: Job) -> Row:
         encode_tags(job),
         job.followed or None,
         encode_topics(place.topics),
+        job.rate_lane,
         place.line,
         optional_ms(place.ready),
     )
@@ -187,6 +189,7 @@ def _to_plain_row(job: Job) -> Row | None:
         or job.ended_at is not None
         or job.worker_id is not None
         or job.lane is not None
+        or job.rate_lane is not None
         or job.parked is not None
         or job.after
         or job.followed
@@ -259,6 +262,7 @@ def _job(row: Row, from_ms: Callable[[int], datetime], decode: Callable[[str], A
         waiting_for,
         followed,
         topics,
+        rate_lane,
     ) = row
     fields = {
         "id": ObjectId(job_id),
@@ -279,8 +283,9 @@ def _job(row: Row, from_ms: Callable[[int], datetime], decode: Callable[[str], A
         "notes": None if notes is None else notes_of(decode(notes)),
         "steps": () if steps is None else _decode_steps(steps, decode),
     }
-    if lane is not None or due is not None:
+    if lane is not None or due is not None or rate_lane is not None:
         fields |= {"lane": lane, "slot": slot, "ordered": ordered, "parked": parked}
+        fields["rate_lane"] = rate_lane
         if due is not None:
             fields["scheduled_for"] = from_ms(due)
         if topics is not None:

@@ -16,6 +16,7 @@ from job_processor.clock import to_ms
 from job_processor.models import CronTask, Job, Notes, Step
 from job_processor.redaction import Redaction
 from job_processor.store.base import Runs
+from job_processor.store.lanes import is_apart
 from job_processor.store.requests import Settlement, Verdict
 from job_processor.store.sqlite.batches import write_storable
 from job_processor.store.sqlite.codec import decode, encode
@@ -69,7 +70,7 @@ class SqliteRuns(SqliteDesk, Runs):
             UPDATE {jobs} SET status=?, updated_at=?, ended_at=?, output=?, worker_id=?, attempt=?,
                 crashes=?, planned_for=?, started_at=?, extra=?, notes=?,
                 scheduled_for=?, due=?, parked=?, line=?, ready=?, topics=?,
-                lane=?, ordered=?, slot=?,
+                lane=?, ordered=?, slot=?, rate_lane=?,
                 state=CASE WHEN ? THEN NULL ELSE state END
             WHERE {fence} AND {known}"""
         self._note_one = f"UPDATE {jobs} SET notes=? WHERE {fence}"
@@ -105,7 +106,7 @@ class SqliteRuns(SqliteDesk, Runs):
         for each in settlements:
             if _is_plain(each):
                 plain.append(each)
-            elif each.written().lane is None and not each.outcome.topics:
+            elif not is_apart(each.written()):
                 others.append(each)
             else:
                 in_lanes.append(each)
@@ -286,7 +287,7 @@ def _lane_row(settlement: Settlement) -> Row:
     """Return the parameters of an end of any kind of a job that has a place of its own."""
     changes, job = _changes(settlement), settlement.written()
     values = (*changes[:_PLACE], *changes[_PLACE + 1 :], *place_values(job))
-    in_lane = job.lane, job.ordered, job.slot
+    in_lane = job.lane, job.ordered, job.slot, job.rate_lane
     run = settlement.job
     return (*values, *in_lane, settlement.outcome.bare, *_fence(run), run.followed)
 

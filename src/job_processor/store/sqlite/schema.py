@@ -18,6 +18,7 @@ from job_processor.store.sqlite.tables import (
     EXPIRY,
     HAS_LINE,
     HAS_PLACE,
+    HAS_RATE_PLACE,
     HAS_TOPICS,
     HOLDING,
     IS_PARKED,
@@ -29,7 +30,7 @@ from job_processor.store.sqlite.tables import (
     Tables,
 )
 
-VERSION = 7
+VERSION = 8
 """Of the schema below. A step to a later one is added to `_MIGRATIONS`."""
 
 OLDEST_SQLITE = (3, 37, 0)  # the first with STRICT tables
@@ -70,7 +71,8 @@ _COLUMNS = {
         ready INTEGER,
         waiting_for TEXT,
         followed INTEGER,
-        topics TEXT""",
+        topics TEXT,
+        rate_lane TEXT""",
     "waits": """
         tag TEXT NOT NULL,
         job BLOB NOT NULL,
@@ -97,7 +99,8 @@ _COLUMNS = {
         concurrency INTEGER,
         started_at INTEGER,
         memory INTEGER,
-        limits TEXT""",
+        limits TEXT,
+        rates TEXT""",
     "signals": """
         job_id BLOB NOT NULL,
         worker_id BLOB NOT NULL,
@@ -163,6 +166,10 @@ _INDEXES = {
     "topics": ("", "jobs", f"(topics) WHERE {HAS_TOPICS}"),
     "timeouts": ("", "jobs", f"(due, id) WHERE {HAS_TOPICS}"),
     "kept_messages": ("", "messages", "(expires_at)"),
+    "rate_lane": (
+        *("", "jobs"),
+        f"(rate_lane, parked, priority DESC, due, id) WHERE {HAS_RATE_PLACE}",
+    ),
     "open_kills": ("UNIQUE ", "signals", "(job_id, worker_id) WHERE ack=0"),
 }
 
@@ -185,6 +192,10 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
     ),
     6: (),  # a table more
     7: ("ALTER TABLE {tables.jobs} ADD COLUMN topics TEXT",),
+    8: (
+        "ALTER TABLE {tables.jobs} ADD COLUMN rate_lane TEXT",
+        "ALTER TABLE {tables.workers} ADD COLUMN rates TEXT",
+    ),
 }
 """Statements that lead to a version from the one before it, with `{tables.jobs}` for the name of a
 table. New tables, and indexes that are missing, are made anyway. A worker of that version goes on

@@ -38,6 +38,7 @@ from job_processor.store.sqlite.runs import SqliteRuns
 from job_processor.store.sqlite.schedules import SqliteSchedules
 from job_processor.store.sqlite.settings import SqliteSettings
 from job_processor.store.sqlite.tables import Tables
+from job_processor.store.sqlite.tokens import SqliteTokens
 from job_processor.store.sqlite.waits import SqliteWaits
 from job_processor.store.sqlite.watch import Watch
 from job_processor.store.sqlite.workers import SqliteWorkers
@@ -67,12 +68,13 @@ class SqliteStore(Store):
         self._watch: Watch | None = None
         plumbing = Plumbing(self._listeners.tell, self._connections, self._tables, self._revision)
         self.intake = SqliteIntake(plumbing)
-        self.lanes = SqliteLanes(plumbing)
+        self.rates = rates = SqliteRates(plumbing)
+        self.tokens = SqliteTokens(plumbing, rates=rates)
+        self.lanes = SqliteLanes(plumbing, tokens=self.tokens)
         self.queue = queue = SqliteQueue(plumbing, lanes=self.lanes)
         self.runs = SqliteRuns(plumbing)
         self.kills = kills = SqliteKills(plumbing)
         self.rollups = rollups = SqliteRollups(plumbing)
-        self.rates = rates = SqliteRates(plumbing)
         self.messages = self.runs.messages = SqliteMessages(plumbing)
         self.history = SqliteHistory(plumbing, kills=kills, rollups=rollups, rates=rates)
         self.workers = self._workers = SqliteWorkers(plumbing, queue=queue)
@@ -81,7 +83,7 @@ class SqliteStore(Store):
         self.waits = SqliteWaits(plumbing)
         self.schedules = SqliteSchedules(plumbing)
         for desk in (self.intake, self.runs, self.kills, self.history):
-            desk.lanes, desk.waits = self.lanes, self.waits
+            desk.lanes, desk.waits, desk.tokens = self.lanes, self.waits, self.tokens
         self._abilities = Abilities(needs_heartbeat=path is not None)
 
     @property

@@ -43,7 +43,7 @@ HIDES = "job_processor_hides"
 
 _PLAIN = (
     "id,type,name,status,scheduled_for,created_at,updated_at,started_at,ended_at,worker_id,"
-    "exclusive,attempt,priority,sync,sentry_id,lane,parked,due,topics"
+    "exclusive,attempt,priority,sync,sentry_id,lane,parked,rate_lane,due,topics"
 )
 _NAMING = "('name','key','header','field')"  # fields that name the `value` beside them
 

@@ -20,12 +20,14 @@ IS_PARKED = "parked IS NOT NULL"
 MAY_EXPIRE = "due IS NOT NULL AND instr(extra,'expires_at')"
 HAS_TOPICS = "topics IS NOT NULL"
 OF_LANE = "lane IS NOT NULL"
+HAS_RATE_PLACE = "rate_lane IS NOT NULL AND due IS NOT NULL"
 SLOTTED = f"slot IS NOT NULL AND ({ACTIVE} OR ordered='stop' AND status='errored')"
 """Conditions of partial indexes. SQLite uses such an index only for a statement that says the very
 same, so they are written once, here."""
 
 IN_LINE = f"{HAS_LINE} AND {WAITING}"
 IN_LANE = f"{HAS_PLACE} AND {WAITING}"
+IN_RATE_LANE = f"{HAS_RATE_PLACE} AND {WAITING}"
 PARKED = f"{IS_PARKED} AND {WAITING}"
 UNBEGUN = "status='pending' AND attempt=1 AND started_at IS NULL"
 """What statements say that use those of lanes. The indexes themselves do not name the state: each
@@ -42,9 +44,10 @@ OUT_OF_PLACE = (
 OUT_OF_LANE = f"{OUT_OF_PLACE},waiting_for=NULL"
 """What a job becomes that waits no more: its true time is where it belongs again."""
 
+HAS_LANE = "(lane IS NOT NULL OR rate_lane IS NOT NULL)"
 LINE = (
-    "CASE WHEN lane IS NULL THEN NULL "
-    f"WHEN instr(lane,':') THEN '{KEYED}'||name ELSE '{KEYLESS}'||name END"
+    f"CASE WHEN NOT {HAS_LANE} THEN NULL WHEN lane IS NULL OR instr(lane,':') "
+    f"THEN '{KEYED}'||name ELSE '{KEYLESS}'||name END"
 )
 """The line in which a job of a lane waits."""
 
@@ -112,6 +115,8 @@ class Tables:
     """Index: what waits for a message, by the time until when."""
     kept_messages: str
     """Index: the messages by the time until when they are kept."""
+    rate_lane: str
+    """Index: what waits in a lane of a rate, in the order in which it is its turn."""
 
     def __init__(self, prefix: str) -> None:
         if prefix.lower().startswith("sqlite_") or '"' in prefix:
@@ -155,4 +160,5 @@ _NAMES = {
     "topics": "jobs_topics",
     "timeouts": "jobs_timeouts",
     "kept_messages": "messages_kept",
+    "rate_lane": "jobs_rate_lane",
 }

@@ -27,7 +27,7 @@ from job_processor.store.sqlite.connections import (
 )
 from job_processor.store.sqlite.intake import follow_in
 from job_processor.store.sqlite.rows import encode_output
-from job_processor.store.sqlite.tables import ACTIVE, LINE, OUT_OF_PLACE, WAITING
+from job_processor.store.sqlite.tables import ACTIVE, HAS_LANE, LINE, OUT_OF_PLACE, WAITING
 from job_processor.store.waits import (
     End,
     Released,
@@ -60,9 +60,9 @@ class SqliteWaits(SqliteDesk, Waits):
             WHERE id=?2 RETURNING waiting_for"""
         self._free = f"""
             UPDATE {jobs} SET parked=NULL, line={LINE},
-                ready=CASE WHEN lane IS NOT NULL THEN due END,
-                scheduled_for=CASE WHEN lane IS NULL THEN due ELSE scheduled_for END,
-                due=CASE WHEN lane IS NOT NULL THEN due END
+                ready=CASE WHEN {HAS_LANE} THEN due END,
+                scheduled_for=CASE WHEN {HAS_LANE} THEN scheduled_for ELSE due END,
+                due=CASE WHEN {HAS_LANE} THEN due END
             WHERE id=? AND parked IS NOT NULL AND due IS NOT NULL"""
         self._skip = f"""
             UPDATE {jobs} SET status='skipped', updated_at=max(updated_at, ?1), ended_at=?1,

@@ -27,7 +27,7 @@ from job_processor.store.sqlite.tables import NOW_MS
 
 _COLUMNS = (
     "id,hostname,tags,timeout_s,service,names,crons,pid,version,concurrency,started_at,memory,"
-    "limits"
+    "limits,rates"
 )
 
 
@@ -133,12 +133,13 @@ def _to_row(worker: WorkerInfo) -> Row:
         optional_ms(worker.started_at),
         worker.memory,
         encode(list(worker.limits)) if worker.limits else None,
+        encode(list(worker.rates)) if worker.rates else None,
     )
 
 
 def _to_worker(row: Row) -> WorkerInfo:
     last_seen, id, hostname, tags, timeout_s, service, names, crons, *rest = row
-    pid, version, concurrency, started_at, memory, limits = rest
+    pid, version, concurrency, started_at, memory, limits, rates = rest
     return WorkerInfo(
         id=ObjectId(id),
         hostname=hostname,
@@ -154,4 +155,5 @@ def _to_worker(row: Row) -> WorkerInfo:
         started_at=moment(started_at),
         memory=memory,
         limits=() if limits is None else tuple(map(text_of, list_of(decoded(limits)))),
+        rates=() if rates is None else tuple(map(text_of, list_of(decoded(rates)))),
     )
