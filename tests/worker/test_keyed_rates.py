@@ -136,8 +136,8 @@ async def test_jobs_that_know_no_rate_wait_for_it_all_the_same(processors: Proce
     worker, _ = await processors.start(
         jobs={"sync": JobDef(starts, rate=Rate(1, per=HOUR, burst=1, key="tenant"))}
     )
+    await starts.reach(a=1)
     await parked(worker, 3)
-    assert starts.counts() == {"a": 1}
 
 
 async def test_a_429_holds_its_key_and_no_other(processors: Processors) -> None:

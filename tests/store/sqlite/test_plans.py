@@ -35,7 +35,6 @@ LINE, LANE, SLOTS, PARKED, EXPIRING, OF_LANE, RATE_LANE = (
 )
 OPEN_WAITS, WAITS_OF = "job_processor_waits_open", "job_processor_waits_job"
 BY_TAG = "sqlite_autoindex_job_processor_waits_1"
-RATES = "sqlite_autoindex_job_processor_lanes_1"
 OPEN_KILLS = "job_processor_signals_open"
 UNIQUE_KEY = "job_processor_jobs_unique_key"
 
@@ -196,8 +195,8 @@ VERBS: dict[str, tuple[Verb, set[str]]] = {
     "lanes.expire": (lambda s: s.lanes.expire(NOW, 10), {EXPIRING, BY_ROW}),
     "lanes, looked at": (look_at_lanes, {LANE, SLOTS, BY_ROW}),
     "lanes, looked after": (look_after_lanes, {LINE, LANE, SLOTS, BY_ROW}),
-    "lanes.claim by a rate": (claim_by_rate, {LINE, RATE_LANE, RATES, BY_ROW}),
-    "tokens": (look_after_rates, {RATE_LANE, RATES, BY_ROW, BY_ID}),
+    "lanes.claim by a rate": (claim_by_rate, {LINE, RATE_LANE, BY_ROW}),
+    "tokens": (look_after_rates, {RATE_LANE, BY_ROW, BY_ID}),
     "lanes.parked": (lambda s: s.lanes.parked(["resize"], 10), {PARKED}),
     "lanes.holding": (lambda s: s.lanes.holding([ObjectId()]), {BY_ID}),
     "lanes.park": (lambda s: s.lanes.park([ObjectId()], "token", NOW), {BY_ID}),

@@ -56,8 +56,18 @@ def come_to_next_version(monkeypatch: pytest.MonkeyPatch, *statements: str) -> N
     monkeypatch.setitem(schema._MIGRATIONS, PRESENT + 1, statements)
 
 
+def take_rates_away(path: Path) -> None:
+    """Make a file what it was before a rate could have a key."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP INDEX job_processor_jobs_rate_lane")
+        connection.execute("ALTER TABLE job_processor_jobs DROP COLUMN rate_lane")
+        connection.execute("ALTER TABLE job_processor_workers DROP COLUMN rates")
+    set_version(path, 7)
+
+
 def take_messages_away(path: Path) -> None:
     """Make a file what it was before a job could wait for a message."""
+    take_rates_away(path)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DROP TABLE job_processor_messages")
         for index in ("topics", "timeouts"):
@@ -80,12 +90,11 @@ def take_limits_away(path: Path) -> None:
     """Make a file what it was before there were limits: version 3."""
     take_waits_away(path)
     with closing(sqlite3.connect(path)) as connection:
-        for index in ("slots", "line", "lane", "parked", "expiring", "lane_history", "rate_lane"):
+        for index in ("slots", "line", "lane", "parked", "expiring", "lane_history"):
             connection.execute(f"DROP INDEX job_processor_jobs_{index}")
-        for column in ("lane", "slot", "ordered", "due", "parked", "line", "ready", "rate_lane"):
+        for column in ("lane", "slot", "ordered", "due", "parked", "line", "ready"):
             connection.execute(f"ALTER TABLE job_processor_jobs DROP COLUMN {column}")
-        for column in ("limits", "rates"):
-            connection.execute(f"ALTER TABLE job_processor_workers DROP COLUMN {column}")
+        connection.execute("ALTER TABLE job_processor_workers DROP COLUMN limits")
         connection.commit()
     set_version(path, 3)
 
@@ -266,5 +275,23 @@ async def test_a_file_without_schedules_gets_them(path: Path) -> None:
     assert await again.schedules.put(made, None)
     assert await again.schedules.get(made.name) == made
     assert await again.history.get(ours.id) == ours
+    await again.close()
+    assert version(path) == PRESENT
+
+
+async def test_a_file_without_keys_of_rates_gets_them(path: Path) -> None:
+    """What was made before a rate could have a key keeps its jobs, and takes others."""
+    store = SqliteStore(path)
+    await store.setup()
+    ours = simple()
+    await store.intake.insert([ours])
+    await store.close()
+    take_rates_away(path)
+    again = SqliteStore(path)
+    await again.setup()
+    rated = simple(rate_lane="resize:a")
+    assert await again.intake.insert([rated]) == []
+    assert await again.history.get(ours.id) == ours
+    assert await again.history.get(rated.id) == rated
     await again.close()
     assert version(path) == PRESENT

@@ -149,6 +149,8 @@ class MongoParking(MongoCrowds):
             "name": {"$in": list(names)},
         }
         found = await self._last.find(waiting, {"_id": 1}, limit=limit).to_list()
+        if not found:
+            return 0
         rated = {
             **waiting,
             "_id": {"$in": [each["_id"] for each in found]},
