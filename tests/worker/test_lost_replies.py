@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
-from job_processor import Job, JobDef, JobProcessor, JobStatus, SimpleJob
+from job_processor import Job, JobDef, JobProcessor, JobStatus, Limit, SimpleJob
 from job_processor.worker import reconciler
 from tests.mongo_server import database_of
 from tests.processors import WAIT, Processors, eventually
@@ -98,6 +99,34 @@ async def test_a_worker_that_loses_replies_runs_everything_once(
     await eventually(hooked)
     assert proxy.swallowed == 4
     assert not worker.task.done()
+    ledger.assert_once(settled)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("db_url", ["mongo"], indirect=True)
+@pytest.mark.parametrize(
+    "limit", [2, Limit(2, key="n"), Limit(1, key="n", ordered=True)], ids=["name", "key", "ordered"]
+)
+async def test_a_slot_that_a_lost_claim_took_is_recognised(
+    proxy: Proxy, processors: Processors, db_url: str, ledger: Ledger, limit: int | Limit
+) -> None:
+    """Claims of lanes whose replies are lost: what they started runs once, and no slot is lost."""
+    jobs = {"a": replace(ledger.definition(), limit=limit)}
+    producer = await processors.make(jobs=jobs)
+    made = await producer.schedule_jobs(("a", {"n": n % 3}) for n in range(COUNT))
+    processor = await processors.make(
+        db=behind(proxy, db_url), jobs=jobs, concurrency=20, worker_timeout=5
+    )
+    proxy.swallow_reply("update", times=4)
+    await processors.worker(processor)
+    settled = [await producer.wait_for_job(job.id, timeout=WAIT) for job in made]
+    assert {job.status for job in settled} == {JobStatus.FINISHED}
+
+    async def hooked() -> bool:
+        return sum(ledger.exited.values()) == COUNT
+
+    await eventually(hooked)
+    assert proxy.swallowed == 4
     ledger.assert_once(settled)
 
 

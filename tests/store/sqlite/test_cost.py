@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
 from job_processor.models import Job, JobStatus, Output
+from job_processor.store.lanes import LaneClaim, LimitBook
 from job_processor.store.requests import JobQuery
 from job_processor.store.sqlite import SqliteStore
-from tests.samples import NOW, RESULT, WORKER, claim, end, settled, simple
+from tests.samples import NOW, RESULT, SOON, WORKER, claim, end, settled, simple
 
 FEW, MANY = 1_000, 20_000
 NAMES = ("resize", "mail", "report")
@@ -56,6 +58,37 @@ async def test_a_claim_costs_the_same_whatever_waits(store: SqliteStore, backlog
         costs.append(await steps_of(store, lambda: claimed(store, 10)))
     few, many = costs
     assert many <= few * 1.05
+
+
+@pytest.mark.parametrize("around", ["parked", "in line of other names", "running in lanes"])
+async def test_a_claim_of_lanes_costs_the_same_whatever_is_parked(
+    store: SqliteStore, around: str
+) -> None:
+    """Neither who is parked nor who runs counts, for a claim of lanes and for one of plain jobs."""
+    store.lanes.book = LimitBook(lambda: {"sync": 1}, lambda: ["sync"], lambda: SOON)
+    lanes = [simple("sync", due_in=-1e6, lane=f"sync:{n}") for n in range(40)]
+    await store.intake.insert([*lanes, *(simple("resize", due_in=-1e6) for _ in range(40))])
+    fields: dict[str, Any] = {
+        "parked": {"name": "sync", "parked": "slot"},
+        "in line of other names": {"name": "other"},
+        "running in lanes": {"name": "sync", "status": JobStatus.RUNNING},
+    }[around]
+
+    async def of_lanes() -> None:
+        wanted = LaneClaim(WORKER, ("sync",), 10, SOON)
+        assert len((await store.lanes.claim(wanted)).jobs) == 10
+
+    costs: list[tuple[int, int]] = []
+    for numbers in (range(FEW), range(FEW, MANY)):
+        around_it = [simple(lane=f"sync:a{i % 500}", due_in=-i, **fields) for i in numbers]
+        if around == "running in lanes":
+            around_it = [replace(job, slot=f"{job.lane}#{job.id}") for job in around_it]
+        await store.intake.insert(around_it)
+        plain = await steps_of(store, lambda: store.queue.claim(claim(10, "resize")))
+        costs.append((await steps_of(store, of_lanes), plain))
+    few, many = costs
+    assert many[0] <= few[0] * 1.05
+    assert many[1] <= few[1] * 1.05
 
 
 async def claimed(store: SqliteStore, count: int) -> Sequence[Job]:
