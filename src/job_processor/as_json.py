@@ -11,6 +11,7 @@ from typing import Any
 
 from job_processor.clock import to_ms
 from job_processor.models import (
+    JOB_TAG,
     Cron,
     CronTask,
     Job,
@@ -77,6 +78,9 @@ def _told_json(job: Job | JobSummary) -> dict[str, Any]:
         fields["progress"] = to_json(asdict(job.progress))
     if job.log:
         fields["log"] = [to_json(asdict(line)) for line in job.log]
+    if not isinstance(job, JobSummary) and job.after:
+        fields["after"] = [tag.removeprefix(JOB_TAG) for tag in job.after]
+        fields["on_parent_failure"] = job.on_parent_failure or "skip"
     if not isinstance(job, JobSummary) and job.steps:
         fields["steps"] = [_step_json(step) for step in job.steps]
     if job.crash is not None:

@@ -403,8 +403,8 @@ class SimpleJob(BaseJob):
 
 
 @dataclass(frozen=True, slots=True)
-class Parent:
-    """A job that another one came after, as it stands."""
+class RelatedJob:
+    """A job that another one comes after, or that comes after another, as it stands."""
 
     id: ObjectId
     name: str

@@ -42,6 +42,7 @@ from job_processor.handlers.registry import Registry
 from job_processor.handlers.resources import Lifespan, check_manager, check_resources
 from job_processor.hooks import Host, Integration, Scopes, Stamps
 from job_processor.jobs import actions, intake, pages, pauses
+from job_processor.jobs import after as relations
 from job_processor.jobs.after import Parents
 from job_processor.jobs.chunks import OnProgress, Requests
 from job_processor.jobs.collection import Given, parted
@@ -58,6 +59,7 @@ from job_processor.models import (
     OnConflict,
     OnParentFailure,
     Registrations,
+    RelatedJob,
     SimpleJob,
     Vitals,
     object_id,
@@ -569,6 +571,17 @@ class JobProcessor:
     async def get_job(self, job_id: ObjectId | str) -> Job | None:
         """Return a job or cron task, None when there is none of this id."""
         return await self._ready().store.history.get(object_id(job_id))
+
+    async def get_parents(self, job_id: ObjectId | str) -> list[RelatedJob]:
+        """Return how the jobs stand that a job comes after, in the order of its `after`.
+
+        Without those that history has removed. Raises JobNotFoundError.
+        """
+        return await relations.parents_of(self._ready(), object_id(job_id))
+
+    async def get_children(self, job_id: ObjectId | str, limit: int = 100) -> list[RelatedJob]:
+        """Return how the jobs stand that come after a job, the oldest first, at most `limit`."""
+        return await relations.children_of(self._ready(), object_id(job_id), limit)
 
     async def find_jobs(
         self,

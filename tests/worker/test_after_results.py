@@ -16,7 +16,7 @@ from job_processor import (
     JobNotFoundError,
     JobProcessor,
     JobStatus,
-    Parent,
+    RelatedJob,
 )
 from tests.processors import Processors
 from tests.worker import process_handlers as handlers
@@ -55,7 +55,7 @@ def asks_in_a_thread(context: Context) -> Any:
     return _told(good, bad, results, context.result_sync(good.id))
 
 
-def _told(good: Parent, bad: Parent, results: dict[ObjectId, Any], result: Any) -> Any:
+def _told(good: RelatedJob, bad: RelatedJob, results: dict[ObjectId, Any], result: Any) -> Any:
     return {
         "names": [good.name, bad.name],
         "states": [good.status, bad.status],

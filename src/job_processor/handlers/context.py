@@ -21,7 +21,7 @@ from job_processor.texts import told
 if TYPE_CHECKING:  # it is handed through, and few handlers have steps
     from job_processor.handlers.retries import Retry
     from job_processor.handlers.steps import Steps
-    from job_processor.models import Job, Message, Parent, Step
+    from job_processor.models import Job, Message, RelatedJob, Step
 
 T = TypeVar("T")
 
@@ -104,7 +104,7 @@ class Context:
         state: Any,
         recorder: Recorder,
         resources: Any = MISSING,
-        parents: Sequence[Parent] = (),
+        parents: Sequence[RelatedJob] = (),
     ) -> None:
         self.job = job
         """The job as it was claimed."""

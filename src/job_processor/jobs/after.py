@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias, get_args, runtime_checkable
 
 from bson import ObjectId
 
-from job_processor.errors import InvalidArgumentError, Unshown
+from job_processor.errors import InvalidArgumentError, JobNotFoundError, Unshown
 from job_processor.models import (
     FOR_A_PARENT,
     BaseJob,
@@ -17,6 +17,7 @@ from job_processor.models import (
     Job,
     JobStatus,
     OnParentFailure,
+    RelatedJob,
     SimpleJob,
 )
 from job_processor.parts import Parts
@@ -34,6 +35,9 @@ from job_processor.store.waits import (
 
 PARENTS_MAX = 100
 """What one job may come after: each is a value in its document. A group stands for any number."""
+
+CHILDREN_MAX = 1000
+"""Jobs that come after another, of one list."""
 
 _ALLOWED = (
     "allowed are a job as schedule_job returns it, the id of a job or cron task, a group, and a "
@@ -205,6 +209,32 @@ def _as_it_stands(job: SimpleJob, standings: Standings, now: datetime) -> Simple
         )
     left = without(job.waiting_for, [end.tag for end in over if not stays(rule, end)])
     return replace(job, waiting_for=left, parked=job.parked if left else None)
+
+
+# --- who comes before and after ------------------------------------------------------------------
+
+
+async def parents_of(parts: Parts, job_id: ObjectId) -> list[RelatedJob]:
+    """Return how the jobs stand that a job comes after; raises JobNotFoundError."""
+    job = await parts.store.history.get(job_id)
+    if job is None:
+        raise JobNotFoundError(job_id)
+    return await _in_order(parts, job.parents)
+
+
+async def children_of(parts: Parts, job_id: ObjectId, limit: int) -> list[RelatedJob]:
+    """Return how the jobs stand that come after a job, the oldest first."""
+    whole = isinstance(limit, int) and not isinstance(limit, bool)
+    if not whole or not 1 <= limit <= CHILDREN_MAX:
+        allowed = f"allowed is a whole number from 1 to {CHILDREN_MAX}"
+        raise InvalidArgumentError("limit", limit, allowed)
+    children = await parts.store.waits.followers(job_tag(job_id), limit)
+    return await _in_order(parts, children)
+
+
+async def _in_order(parts: Parts, job_ids: Sequence[ObjectId]) -> list[RelatedJob]:
+    found = {each.id: each for each in await parts.store.waits.parents(job_ids)}
+    return [found[job_id] for job_id in job_ids if job_id in found]
 
 
 # --- what callers write -------------------------------------------------------------------------

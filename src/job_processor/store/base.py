@@ -33,8 +33,8 @@ from job_processor.models import (
     JobType,
     Message,
     Notes,
-    Parent,
     Registrations,
+    RelatedJob,
     SimpleJob,
     Step,
     Vitals,
@@ -1025,12 +1025,12 @@ class Waits(Desk, ABC):
     @abstractmethod
     def _followers(self, tag: str, limit: int) -> Awaitable[list[ObjectId]]: ...
 
-    async def parents(self, job_ids: Collection[ObjectId]) -> list[Parent]:
+    async def parents(self, job_ids: Collection[ObjectId]) -> list[RelatedJob]:
         """Return how those of these jobs stand that exist, and read nothing else, in no order."""
         return await self._parents(job_ids) if job_ids else []
 
     @abstractmethod
-    def _parents(self, job_ids: Collection[ObjectId]) -> Awaitable[list[Parent]]: ...
+    def _parents(self, job_ids: Collection[ObjectId]) -> Awaitable[list[RelatedJob]]: ...
 
     @abstractmethod
     async def bring_back(

@@ -96,8 +96,8 @@ async def _kill(processor: JobProcessor, fields: Fields) -> str:
 
 
 async def _retry(processor: JobProcessor, fields: Fields) -> str:
-    anew = "from_beginning" in fields
-    return str((await processor.retry_job(fields.get("id", ""), from_beginning=anew)).id)
+    options = {name: name in fields for name in ("from_beginning", "descendants")}
+    return str((await processor.retry_job(fields.get("id", ""), **options)).id)
 
 
 async def _delete(processor: JobProcessor, fields: Fields) -> str:

@@ -89,12 +89,18 @@ async def retry(request: Request) -> Response:
     """Send a settled job round again, after the steps that it has done or from its beginning."""
     check_unforged(request)
     job_id = request.path_params["id"]
-    anew = request.query_params.get("from_beginning", "false")
-    if anew not in ("true", "false"):
-        raise InvalidArgumentError("from_beginning", anew[:20], "allowed are true and false")
+    options = {name: _switch(request, name) for name in ("from_beginning", "descendants")}
     async with audited(request, "retry", job_id):
-        waiting = await _processor(request).retry_job(job_id, from_beginning=anew == "true")
+        waiting = await _processor(request).retry_job(job_id, **options)
     return JSONResponse(_shown(request, waiting))
+
+
+def _switch(request: Request, name: str) -> bool:
+    """Return a parameter that is true or false, and false where it is left out."""
+    value = request.query_params.get(name, "false")
+    if value not in ("true", "false"):
+        raise InvalidArgumentError(name, value[:20], "allowed are true and false")
+    return value == "true"
 
 
 async def delete(request: Request) -> Response:

@@ -19,6 +19,12 @@ _FROM_BEGINNING = {
     "schema": {"enum": ["true", "false"]},
     "description": "do all of its steps again",
 }
+_DESCENDANTS = {
+    "name": "descendants",
+    "in": "query",
+    "schema": {"enum": ["true", "false"]},
+    "description": "bring back what was skipped because it had failed",
+}
 _PROBLEM = {
     "description": "a problem document",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -67,7 +73,7 @@ def describe(root: str) -> dict[str, Any]:
                 "post": _unforged(_operation("kill it", job, 400, 404)),
             },
             "/api/jobs/{id}/retry": {
-                "parameters": [_ID, _FROM_BEGINNING],
+                "parameters": [_ID, _FROM_BEGINNING, _DESCENDANTS],
                 "post": _unforged(_operation("send it round again", job, 400, 404, 409)),
             },
             "/api/crons": {"get": _operation("all crons with their next times", anything)},

@@ -29,6 +29,7 @@ from job_processor.web.views import Views
 
 PAGE = 50
 _LAST_RUNS = 20
+_CHILDREN = 100  # of what comes after a job, the first ones
 _STEPS = 100  # of a job, the last ones; its JSON has all
 
 
@@ -126,6 +127,8 @@ async def job(request: Request) -> Response:
         lane=found.lane,
         parked=found.parked,
         stops_lane=stops(found),
+        parents=await processor.get_parents(found.id) if found.after else [],
+        children=await processor.get_children(found.id, _CHILDREN),
     )
 
 

@@ -26,8 +26,8 @@ from job_processor.models import (
     Message,
     Notes,
     Output,
-    Parent,
     Progress,
+    RelatedJob,
     Step,
     with_step,
 )
@@ -70,7 +70,7 @@ class Scribe:
             run.given, run.controller.signal, state, notebook, resources, notebook.parents
         )
 
-    async def _parents(self, job: Job) -> tuple[Parent, ...]:
+    async def _parents(self, job: Job) -> tuple[RelatedJob, ...]:
         """Return how the jobs stand that a job came after, in the order in which it names them."""
         if not job.parents:
             return ()
@@ -144,7 +144,7 @@ class Notebook(Recorder):
         self._unwritten = False
         self.alone = False
         """True once it failed together with others, and may be why."""
-        self.parents: tuple[Parent, ...] = ()
+        self.parents: tuple[RelatedJob, ...] = ()
         """How the jobs stood that its own came after, as it began."""
         self.left: Suspended | None = None
         """For what its handler sleeps or waits, once it was told to leave."""

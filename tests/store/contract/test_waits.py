@@ -14,7 +14,7 @@ from job_processor.models import (
     JobStatus,
     OnParentFailure,
     Output,
-    Parent,
+    RelatedJob,
     SimpleJob,
 )
 from job_processor.store import Store
@@ -272,8 +272,8 @@ async def test_how_parents_stand(store: Store) -> None:
     parents = await store.waits.parents([failed.id, ObjectId(), waiting.id])
     assert sorted(parents, key=lambda parent: parent.id) == sorted(
         [
-            Parent(failed.id, "parent", JobStatus.ERRORED, "no"),
-            Parent(waiting.id, "other", JobStatus.RUNNING),
+            RelatedJob(failed.id, "parent", JobStatus.ERRORED, "no"),
+            RelatedJob(waiting.id, "other", JobStatus.RUNNING),
         ],
         key=lambda parent: parent.id,
     )

@@ -11,7 +11,7 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.errors import InvalidArgumentError
-from job_processor.models import ACTIVE, FOR_A_PARENT, WAITING, Job, JobStatus, Parent
+from job_processor.models import ACTIVE, FOR_A_PARENT, WAITING, Job, JobStatus, RelatedJob
 from job_processor.store.base import Waits
 from job_processor.store.waits import (
     End,
@@ -61,11 +61,11 @@ class DictionaryWaits(OnTables, Waits):
         async with self._connection as tables:
             return sorted(job.id for job in tables.jobs.values() if tag in job.after)[:limit]
 
-    async def _parents(self, job_ids: Collection[ObjectId]) -> list[Parent]:
+    async def _parents(self, job_ids: Collection[ObjectId]) -> list[RelatedJob]:
         async with self._connection as tables:
             found = [tables.jobs[job_id] for job_id in job_ids if job_id in tables.jobs]
             return [
-                Parent(job.id, job.name, job.status, job.output.error if job.output else None)
+                RelatedJob(job.id, job.name, job.status, job.output.error if job.output else None)
                 for job in found
             ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,7 +50,14 @@ FromBeginning = Annotated[
     bool,
     typer.Option("--from-beginning", help="Do all of their steps again, also those that are done."),
 ]
-_OF_RETRY = Annotated[bool, typer.Option("--from-beginning", hidden=True)]
+Descendants = Annotated[
+    bool,
+    typer.Option("--descendants", help="Bring back what was skipped because they had failed, too."),
+]
+_OF_RETRY: dict[str, Any] = {
+    name: Annotated[bool, typer.Option(f"--{name.replace('_', '-')}", hidden=True)]
+    for name in ("from_beginning", "descendants")
+}
 
 ACTIONS: dict[Action, str] = {
     "retry": "Send ended jobs round again: those of ID, or a selection.",
@@ -83,41 +90,44 @@ def command(action: Action) -> Callable[..., None]:
         yes: Yes = False,
         dry_run: DryRun = False,
         from_beginning: FromBeginning = False,
+        descendants: Descendants = False,
         json: Json = False,
     ) -> None:
-        if from_beginning and action != "retry":
-            raise UsageError("--from-beginning: only `jobs retry` takes it")
+        given = {"from_beginning": from_beginning, "descendants": descendants}
+        options = {name: True for name, value in given.items() if value}
+        if options and action != "retry":
+            option = next(iter(options)).replace("_", "-")
+            raise UsageError(f"--{option}: only `jobs retry` takes it")
         place = Place(db, prefix, app)
         selection = Selection(name, status, type, tag, since, until, worker, error, payload, lane)
         for each in ids or ():
             read_id("ID", each)
         if ids and len(ids) == 1 and selection == Selection() and not dry_run:
-            options = {"from_beginning": True} if from_beginning else {}
             _ONE[action](ids[0], place, json, **options)
             return
         meant = Meant(ids, selection, selection.arguments())
         _check(meant)
         done = ask(
             place,
-            lambda processor: _act(processor, action, meant, yes, dry_run, from_beginning),
+            lambda processor: _act(processor, action, meant, yes, dry_run, options),
         )
         raise typer.Exit(_report(action, meant, done, as_json=json))
 
     if action != "retry":
-        act.__annotations__["from_beginning"] = _OF_RETRY
+        act.__annotations__ |= _OF_RETRY
     return act
 
 
 # --- one job ------------------------------------------------------------------------------------
 
 
-def _retry(job_id: str, place: Place, json: bool, *, from_beginning: bool = False) -> None:
+def _retry(job_id: str, place: Place, json: bool, **options: bool) -> None:
     """Send a settled job round again and print how it then stands."""
     from job_processor.as_json import job_json
 
     async def begin(processor: JobProcessor) -> Job:
         async with audited(processor, "retry", job_id):
-            return await processor.retry_job(job_id, from_beginning=from_beginning)
+            return await processor.retry_job(job_id, **options)
 
     job = ask(place, begin)
     if json:
@@ -183,7 +193,7 @@ async def _act(
     meant: Meant,
     yes: bool,
     dry_run: bool,
-    from_beginning: bool,
+    options: Mapping[str, bool],
 ) -> Acted | int | None:
     """Return what was done; only how many are selected when dry; None when it was not agreed to."""
     from job_processor.cli.views.progress import progress
@@ -207,7 +217,7 @@ async def _act(
                 action,
                 meant.ids or None,
                 on_progress=tell,
-                from_beginning=from_beginning,
+                **options,
                 **meant.chosen,
             )
             outcome.told = f"{acted.done} done, {acted.left} left"

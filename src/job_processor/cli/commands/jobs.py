@@ -30,6 +30,7 @@ from job_processor.cli.commands import actions
 
 if TYPE_CHECKING:
     from job_processor.jobs.pages import JobPage
+    from job_processor.models import Job
     from job_processor.processor import JobProcessor
     from job_processor.store.summaries import SummaryPage
 
@@ -156,18 +157,24 @@ def show(
 ) -> None:
     """Show the job ID in detail.
 
-    Times, attempts, progress, payload, result, error and log. Values of fields whose names tell of
-    secrets, such as password and token, are hidden in all of it.
+    Times, attempts, what it comes after and before, progress, payload, result, error and log.
+    Values of fields whose names tell of secrets, such as password and token, are hidden in all
+    of it.
     """
     from job_processor.as_json import job_json
     from job_processor.cli.views import job as view
 
     read_id("ID", id)
-    job = ask(Place(db, prefix, app), lambda processor: view.read(processor, id, reveal=reveal))
+
+    async def read(processor: JobProcessor) -> tuple[Job, view.Related]:
+        job = await view.read(processor, id, reveal=reveal)
+        return job, await view.related(processor, job)
+
+    job, related = ask(Place(db, prefix, app), read)
     if json:
-        print_json(job_json(job))
+        print_json(job_json(job) | view.related_json(related))
     else:
-        view.show(job, console())
+        view.show(job, console(), related)
 
 
 @jobs.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
@@ -21,16 +21,42 @@ from job_processor.cli.app.when import read_time, relative
 from job_processor.cli.views import tables
 from job_processor.clock import span
 from job_processor.errors import JobNotFoundError
-from job_processor.models import Job, SimpleJob
+from job_processor.models import Job, RelatedJob, SimpleJob
 from job_processor.processor import JobProcessor
 from job_processor.redaction import REDACTED, Redaction, without
 from job_processor.store.lanes import stops
 from job_processor.texts import harmless
 
 BAR_WIDTH = 40
+_CHILDREN = 20  # that are shown, the first ones
 _STEPS = 50  # that are shown, the last ones; `--json` has all
 _RESULT = 120  # characters of the result of a step
 _TIMES = ("created_at", "scheduled_for", "started_at", "ended_at", "expires_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """What a job comes after, and what comes after it."""
+
+    parents: tuple[RelatedJob, ...] = ()
+    children: tuple[RelatedJob, ...] = ()
+
+
+async def related(processor: JobProcessor, job: Job) -> Related:
+    """Return what a job comes after, and what comes after it."""
+    parents = await processor.get_parents(job.id) if job.after else []
+    children = await processor.get_children(job.id, _CHILDREN + 1)
+    return Related(tuple(parents), tuple(children))
+
+
+def related_json(found: Related) -> dict[str, Any]:
+    """Return the same in plain JSON values; nothing where there is none."""
+    lists = {"parents": found.parents, "children": found.children[:_CHILDREN]}
+    return {
+        name: [{"_id": str(each.id), "name": each.name, "status": each.status} for each in some]
+        for name, some in lists.items()
+        if some
+    }
 
 
 async def read(processor: JobProcessor, job_id: str, *, reveal: bool = False) -> Job:
@@ -44,9 +70,11 @@ async def read(processor: JobProcessor, job_id: str, *, reveal: bool = False) ->
     return job if reveal else hidden(job)
 
 
-def show(job: Job, out: Console) -> None:
-    """Print a job."""
+def show(job: Job, out: Console, found: Related | None = None) -> None:
+    """Print a job, and what it comes after and before."""
     out.print(_fields(job))
+    if found is not None:
+        _show_related(found, out)
     if job.steps:
         out.print(Text("\nSteps", style="bold"))
         out.print(_steps(job))
@@ -148,6 +176,22 @@ def _fields(job: Job) -> Table:
         told = f"failed after {took}{where}, {relative(attempt.ended_at, now)}"
         made.add_row(f"attempt {attempt.number}", Text(told, style="dim"))
     return made
+
+
+def _show_related(found: Related, out: Console) -> None:
+    """Print what a job comes after, and what comes after it, each with its state."""
+    for title, jobs in (("Comes after", found.parents), ("Followed by", found.children)):
+        if not jobs:
+            continue
+        made = Table.grid(padding=(0, 2))
+        for each in jobs[:_CHILDREN] if jobs is found.children else jobs:
+            made.add_row(
+                tables.status_text(each.status.value), plain(each.name), Text(str(each.id), "dim")
+            )
+        if jobs is found.children and len(jobs) > _CHILDREN:
+            made.add_row("…", "and more", "")
+        out.print(Text(f"\n{title}", style="bold"))
+        out.print(made)
 
 
 def _lane(job: Job) -> Iterator[tuple[str, str]]:

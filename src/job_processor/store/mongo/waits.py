@@ -15,7 +15,7 @@ from pymongo import UpdateMany, UpdateOne
 from pymongo.errors import BulkWriteError
 
 from job_processor.clock import FAR
-from job_processor.models import FOR_A_PARENT, JobStatus, Parent
+from job_processor.models import FOR_A_PARENT, JobStatus, RelatedJob
 from job_processor.store.base import Waits
 from job_processor.store.lenient import fields_of, status_of, text_of, text_or_none, texts_of
 from job_processor.store.mongo.desks import MongoDesk, translated
@@ -147,11 +147,11 @@ class MongoWaits(MongoDesk, Waits):
 
         return [each["_id"] for each in await self._hinting.walk(AFTER, walk)]
 
-    async def _parents(self, job_ids: Collection[ObjectId]) -> list[Parent]:
+    async def _parents(self, job_ids: Collection[ObjectId]) -> list[RelatedJob]:
         wanted = {"_id": {"$in": list(job_ids)}, **IS_JOB}
         found = self._jobs.find(wanted, {"name": 1, "status": 1, "output.error": 1})
         return [
-            Parent(
+            RelatedJob(
                 each["_id"],
                 text_of(each.get("name", "")),
                 status_of(each["status"]),

@@ -14,7 +14,7 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.clock import FAR, to_ms
-from job_processor.models import FOR_A_PARENT, JobStatus, Parent
+from job_processor.models import FOR_A_PARENT, JobStatus, RelatedJob
 from job_processor.store.base import Waits
 from job_processor.store.sqlite.codec import decode
 from job_processor.store.sqlite.connections import (
@@ -167,10 +167,10 @@ class SqliteWaits(SqliteDesk, Waits):
     @page
     def _parents(
         self, connection: sqlite3.Connection, job_ids: Collection[ObjectId]
-    ) -> list[Parent]:
+    ) -> list[RelatedJob]:
         rows = (connection.execute(self._standing, (id.binary,)).fetchone() for id in job_ids)
         return [
-            Parent(ObjectId(id), name, JobStatus(status), error)
+            RelatedJob(ObjectId(id), name, JobStatus(status), error)
             for id, name, status, error in (row for row in rows if row is not None)
         ]
 

@@ -37,7 +37,7 @@ from job_processor.handlers.context import Context, Recorder
 from job_processor.handlers.current import of_job
 from job_processor.handlers.parents import ParentResult
 from job_processor.handlers.resources import MISSING
-from job_processor.models import Job, LogLine, Message, Parent, Progress, Step
+from job_processor.models import Job, LogLine, Message, Progress, RelatedJob, Step
 from job_processor.settings import LOG_LINES
 from job_processor.tasks import in_thread
 from job_processor.values import kept, normalize
@@ -64,7 +64,7 @@ class Task:
     """What opens the resources, where something here may ask for them."""
     job: Job
     state: Any
-    parents: tuple[Parent, ...]
+    parents: tuple[RelatedJob, ...]
     preloads: tuple[str, ...]
     """Modules to import before that of the handler."""
     levels: Levels
