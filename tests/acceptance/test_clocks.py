@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from job_processor import JobStatus
+from tests.acceptance.test_schedules import until_made
 from tests.acceptance.workers import Site, WorkerProcess
 
 pytestmark = pytest.mark.timeout(240)
@@ -48,6 +49,22 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if made.returncode:
         pytest.skip(f"what sets a process's clock cannot be compiled here: {made.stderr[:200]}")
     return built
+
+
+async def test_schedules_outlive_steps_of_the_wall_clock(
+    make_site: Callable[..., Any], sqlite_db_url: str, tmp_path: Path, library: Path
+) -> None:
+    """An hour ahead and back again: whatever the clock says, the next moment comes soon."""
+    site: Site = await make_site(sqlite_db_url)
+    clock = WallClock(tmp_path, library)
+    site.environment = clock.environment
+    await site.processor.put_schedule("each", every=1, job="plain")
+    site.start_worker()
+    for step in (0, 3600, 0, -3600, 0):
+        clock.set(step)
+        schedule = await site.processor.get_schedule("each")
+        assert schedule is not None
+        await until_made(site, schedule.made + 3)
 
 
 @pytest.mark.parametrize("whose", ["everybody's", "one worker's"])
