@@ -15,6 +15,8 @@ if TYPE_CHECKING:
         AbortedError,
         BulkError,
         DefinitionError,
+        GroupClosedError,
+        GroupNotFoundError,
         InvalidArgumentError,
         InvalidPayloadError,
         JobConflictError,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from job_processor.handlers.abort import AbortController, AbortReason, AbortSignal
     from job_processor.handlers.context import Context
     from job_processor.handlers.definitions import CronDef, CronOptions, JobDef, JobOptions
+    from job_processor.handlers.groups import Group, GroupCounts, GroupInfo, GroupStatus
     from job_processor.handlers.limits import Limit
     from job_processor.handlers.rates import Rate
     from job_processor.handlers.retries import RateLimited, Retry, RetryLater, Snooze
@@ -100,6 +103,12 @@ __all__ = [
     "Event",
     "EventKind",
     "Finding",
+    "Group",
+    "GroupClosedError",
+    "GroupCounts",
+    "GroupInfo",
+    "GroupNotFoundError",
+    "GroupStatus",
     "InvalidArgumentError",
     "InvalidPayloadError",
     "Job",
@@ -170,6 +179,7 @@ _HOMES = {  # all others are errors
     "handlers.abort": "AbortController AbortReason AbortSignal",
     "handlers.context": "Context",
     "handlers.definitions": "CronDef CronOptions JobDef JobOptions",
+    "handlers.groups": "Group GroupCounts GroupInfo GroupStatus",
     "handlers.limits": "Limit",
     "handlers.rates": "Rate",
     "handlers.retries": "RateLimited Retry RetryLater Snooze",

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from job_processor.clock import to_ms
+from job_processor.handlers.groups import GroupInfo
 from job_processor.models import (
     JOB_TAG,
     Cron,
@@ -68,7 +69,40 @@ def _of_few(job: Job | JobSummary) -> dict[str, Any]:
         fields["lane"] = job.lane
     if job.waits_for is not None:
         fields["waits_for"] = job.waits_for
+    if not isinstance(job, JobSummary):
+        fields |= _of_group(job)
     return fields | _told_json(job)
+
+
+def _of_group(job: Job) -> dict[str, Any]:
+    """Return the group that a job is a member of, or whose end it follows."""
+    ids = {"group": job.group, "callback_of": job.callback_of}
+    return {name: str(group) for name, group in ids.items() if group is not None}
+
+
+def group_json(group: GroupInfo) -> dict[str, Any]:
+    """Return a group in plain JSON values, with the counts of its members."""
+    counts = group.counts
+    return {
+        "_id": str(group.id),
+        "status": group.status.value,
+        "round": group.round,
+        "created_at": to_json(group.created_at),
+        "completed_at": to_json(group.completed_at),
+        "broken": group.broken,
+        "then": group.then,
+        "catch": group.catch,
+        "callback_id": to_json(group.callback_id),
+        "counts": {
+            "total": counts.total,
+            "ended": counts.ended,
+            "failed": counts.failed,
+            "by_name": {
+                name: {status.value: count for status, count in of_name.items()}
+                for name, of_name in sorted(counts.by_name.items())
+            },
+        },
+    }
 
 
 def _told_json(job: Job | JobSummary) -> dict[str, Any]:

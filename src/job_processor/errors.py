@@ -177,6 +177,27 @@ class JobStateError(JobProcessorError):
     """A job is not in a state in which this can be done with it; the message tells both."""
 
 
+class GroupNotFoundError(JobProcessorError, LookupError):
+    """There is no group of this id: it never was, or history has removed it."""
+
+    def __init__(self, group_id: object) -> None:
+        super().__init__(f"there is no group {group_id}")
+        self.group_id = group_id
+
+
+class GroupClosedError(JobProcessorError):
+    """Nothing can be added to a group any more, or not by who tries; the message tells why."""
+
+    def __init__(self, group_id: object, why: str) -> None:
+        super().__init__(f"group {group_id} is closed: {why}")
+        self.group_id = group_id
+        self.why = why
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Tell pickle how it is made: it may be raised in another process."""
+        return type(self), (self.group_id, self.why)
+
+
 class AbortedError(JobProcessorError):
     """Raised by `AbortSignal.raise_if_aborted()`; `reason` says why the run should stop."""
 

@@ -47,6 +47,7 @@ class JobStatus(StrEnum):
 WAITING = frozenset({JobStatus.PENDING, JobStatus.PAUSED})
 ACTIVE = frozenset({JobStatus.PENDING, JobStatus.RUNNING, JobStatus.PAUSED})
 SETTLED = frozenset({JobStatus.FINISHED, JobStatus.ERRORED, JobStatus.KILLED, JobStatus.SKIPPED})
+FAILED = SETTLED - {JobStatus.FINISHED}
 
 TRANSITIONS: frozenset[tuple[JobStatus | None, JobStatus]] = frozenset(
     {
@@ -309,6 +310,21 @@ class BaseJob:
         return tuple(
             ObjectId(tag.removeprefix(JOB_TAG)) for tag in self.after if tag.startswith(JOB_TAG)
         )
+
+    group: ObjectId | None = None
+    """The group that it is a member of, for good; None: of none."""
+    callback_of: ObjectId | None = None
+    """The group whose end made it: it is what was given as `then` or `catch`."""
+
+    @property
+    def open_in(self) -> ObjectId | None:
+        """The group that waits for its end; None: none does."""
+        return self.group if self.group is not None and self.status in ACTIVE else None
+
+    @property
+    def failed_in(self) -> ObjectId | None:
+        """The group that will not have ended well because of it; None: none."""
+        return self.group if self.group is not None and self.status in FAILED else None
 
     @property
     def waits_for(self) -> str | None:

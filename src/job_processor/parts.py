@@ -13,6 +13,7 @@ from job_processor.events import EventBus
 from job_processor.handlers.registry import Registry
 from job_processor.handlers.resources import Lifespan
 from job_processor.hooks import Scopes, Stamps
+from job_processor.models import SimpleJob
 from job_processor.settings import Settings
 from job_processor.store import Store
 from job_processor.store.lanes import LIMIT, LimitBook
@@ -69,6 +70,12 @@ class Parts:
         store.lanes.book = LimitBook(
             lambda: registry.limits, lambda: {*registry.jobs, *registry.crons}, self.clock.now, read
         )
+        self.store.groups.now = self.clock.now
+        self.store.groups.on_called = self._tell_called
+
+    def _tell_called(self, job: SimpleJob) -> None:
+        if self.events.listeners.all:
+            self.events.tell_stored([job])
 
     @property
     def history_days(self) -> float:

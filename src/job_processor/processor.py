@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import copy
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import fields, replace
 from datetime import datetime
@@ -38,6 +38,7 @@ from job_processor.handlers.definitions import (
     JobDef,
     JobOptions,
 )
+from job_processor.handlers.groups import Group, GroupInfo
 from job_processor.handlers.registry import Registry
 from job_processor.handlers.resources import Lifespan, check_manager, check_resources
 from job_processor.hooks import Host, Integration, Scopes, Stamps
@@ -68,10 +69,13 @@ from job_processor.parts import Parts, ready_parts_of
 from job_processor.settings import (
     CLOSE_TIMEOUT,
     COUNT_CAP_OF_SELECTIONS,
+    GROUP_PAGE,
+    GROUPS_SHOWN,
     LANES_SHOWN,
     MESSAGE_TTL,
     Duration,
     Settings,
+    check_int,
     check_tags,
     duration,
 )
@@ -86,6 +90,7 @@ if TYPE_CHECKING:
     from job_processor.handlers.limits import Limit
     from job_processor.handlers.rates import Rate
     from job_processor.jobs.actions import Acted, Action
+    from job_processor.jobs.groups import Called, OpenGroup
     from job_processor.jobs.handle import JobHandle
     from job_processor.jobs.limits import LaneJobs, LimitInfo
     from job_processor.jobs.pages import JobPage
@@ -547,6 +552,66 @@ class JobProcessor:
             self._ready(), jobs, session, on_progress, return_jobs=return_jobs
         )
 
+    def group(self, *, then: Called | None = None, catch: Called | None = None) -> OpenGroup:
+        """Open a group of jobs: `async with processor.group(then="zip") as group`.
+
+        Members are added in the block, by `await group.add("resize", {"id": 1})`, and by members
+        that run. The group is sealed where the block ends.
+
+        then: the job that follows once all members have finished, exactly one each time the group
+            ends; its name, its handle or a JobRequest, whose `scheduled_for` and `expires_at` as
+            timedeltas count from that end on.
+        catch: the same, once all have ended and one has not finished (errored, killed or skipped),
+            or the block has raised.
+
+        Its handler finds the group in `context.group`. Raises InvalidArgumentError as
+        `schedule_job` does, and SharedDatabaseError beside the Node package.
+        """
+        from job_processor.jobs.groups import OpenGroup
+
+        return OpenGroup(self._ready, then, catch)
+
+    async def schedule_group(
+        self,
+        name: str | JobHandle[..., Any],
+        payloads: Iterable[Any] | AsyncIterable[Any],
+        *,
+        then: Called | None = None,
+        catch: Called | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Group:
+        """Store a group with a member for each payload, 1,000 in one write.
+
+        name: of the members, or their handle with its options. payloads: from an iterable, plain or
+        async, which is read as far as it is stored. then, catch: as in `group`. on_progress: as in
+        `schedule_jobs`. Raises what that raises; what was stored by then goes on, and `catch`
+        follows.
+        """
+        from job_processor.jobs.groups import schedule_group
+
+        return await schedule_group(self._ready, name, payloads, then, catch, on_progress)
+
+    async def get_group(self, group_id: ObjectId | str) -> Group | None:
+        """Return a group, to wait for it, look at it, kill or retry it; None: there is none."""
+        from job_processor.jobs.groups import GroupDesk
+
+        parts, wanted = self._ready(), object_id(group_id, "group_id")
+        if await parts.store.groups.get(wanted) is None:
+            return None
+        return Group(wanted, GroupDesk(parts))
+
+    async def find_groups(
+        self, limit: int = GROUPS_SHOWN, after: ObjectId | str | None = None
+    ) -> list[GroupInfo]:
+        """Return groups, the newest first, at most 100; `after`: those older than this one."""
+        from job_processor.jobs.groups import find_groups
+
+        check_int("limit", limit, minimum=1)
+        if limit > GROUP_PAGE:
+            raise InvalidArgumentError("limit", limit, f"allowed are at most {GROUP_PAGE}")
+        below = None if after is None else object_id(after, "after")
+        return await find_groups(self._ready(), limit, below)
+
     async def run_job(self, name: str, payload: Payload = None) -> SimpleJob:
         """Run a job here and now, whatever its tag; return it settled.
 
@@ -607,6 +672,7 @@ class JobProcessor:
         created_from, created_to: aware datetimes; only made from then on, until then.
         up_to: the id of a job; only it and older ones.
         worker: the id of the worker that runs it, or that wrote its end.
+        group: only members of this group, a Group or its id.
         error: only with this text in its error, whatever the case.
         payload: only with this value at this path, such as `{"user.id": 7}`.
 

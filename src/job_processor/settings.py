@@ -110,6 +110,15 @@ RATE_LOOKAHEAD = 2.0
 """Seconds of a lane's starts that are given out before their time, one at least, where a rate has a
 key: each to a job, which waits for its own."""
 
+GROUP_TOUCHED = 60.0
+"""Seconds between two signs of whoever fills a group."""
+GROUP_LEFT = 600.0
+"""Seconds without one after which a group counts as left by who filled it, and is broken off."""
+GROUP_PAGE = 100
+GROUP_PAGE_BYTES = 4 * 1024 * 1024
+"""Members that are read at a time, and what they have together at most."""
+GROUPS_SHOWN = 20
+"""Groups of one page of a list: those of each are counted."""
 RATES_SHOWN = 1000
 """Rates that are listed at the most."""
 

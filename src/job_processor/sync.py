@@ -6,13 +6,15 @@ process that was forked makes a new one with its first call, and leaves the pare
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Self, TypeVar, Unpack
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from bson import ObjectId
 
 from job_processor.crons.schedules import ScheduleFields, SchedulePage
 from job_processor.errors import InvalidArgumentError
+from job_processor.handlers.groups import Group, GroupCounts, GroupInfo
 from job_processor.handlers.limits import Limit
 from job_processor.handlers.rates import Rate
 from job_processor.jobs.after import Parents
@@ -22,13 +24,17 @@ from job_processor.jobs.limits import LimitInfo
 from job_processor.jobs.portal import Portal
 from job_processor.jobs.rates import RateInfo
 from job_processor.jobs.request import JobRequest, Payload, When
-from job_processor.models import Job, OnConflict, OnParentFailure, SimpleJob
+from job_processor.models import Job, JobStatus, OnConflict, OnParentFailure, SimpleJob
 from job_processor.parts import ready_parts_of
 from job_processor.processor import JobProcessor
 from job_processor.settings import LANES_SHOWN, MESSAGE_TTL, Duration
 from job_processor.store.schedules import Schedule
 
-__all__ = ["JobClient"]
+if TYPE_CHECKING:  # they are handed through
+    from job_processor.jobs.groups import Called, OpenGroup
+    from job_processor.jobs.handle import JobHandle
+
+__all__ = ["ClientGroup", "JobClient"]
 
 T = TypeVar("T")
 
@@ -163,6 +169,42 @@ class JobClient:
         """Send a message to the jobs that wait for it, as `JobProcessor.send` does."""
         return self._call(lambda processor: processor.send(topic, payload, ttl=ttl))
 
+    @contextmanager
+    def group(
+        self, *, then: Called | None = None, catch: Called | None = None
+    ) -> Iterator[ClientGroup]:
+        """Open a group of jobs, as `JobProcessor.group` does: `with client.group() as group`."""
+
+        async def opened(processor: JobProcessor) -> tuple[OpenGroup, Group]:
+            block = processor.group(then=then, catch=catch)
+            return block, await block.__aenter__()
+
+        block, group = self._call(opened)
+        try:
+            yield ClientGroup(group, self._portal)
+        except BaseException as error:
+            raised = type(error), error, error.__traceback__
+            self._call(lambda _: block.__aexit__(*raised))
+            raise
+        self._call(lambda _: block.__aexit__(None, None, None))
+
+    def schedule_group(
+        self,
+        name: str | JobHandle[..., Any],
+        payloads: Iterable[Any],
+        *,
+        then: Called | None = None,
+        catch: Called | None = None,
+    ) -> ClientGroup:
+        """Store a group with a member for each payload, as `JobProcessor.schedule_group` does."""
+        group = self._call(lambda it: it.schedule_group(name, payloads, then=then, catch=catch))
+        return ClientGroup(group, self._portal)
+
+    def get_group(self, group_id: ObjectId | str) -> ClientGroup | None:
+        """Return a group; None when there is none of this id."""
+        group = self._call(lambda processor: processor.get_group(group_id))
+        return None if group is None else ClientGroup(group, self._portal)
+
     def close(self) -> None:
         """Give the connections of this process back; a later call makes new ones."""
         self._portal.close()
@@ -175,6 +217,62 @@ class JobClient:
 
     def _call(self, call: Callable[[JobProcessor], Coroutine[Any, Any, T]]) -> T:
         return self._portal.call(call)
+
+
+class ClientGroup:
+    """A group for synchronous code: what `Group` has, without `await`."""
+
+    def __init__(self, group: Group, portal: Portal) -> None:
+        self.id = group.id
+        self._group = group
+        self._portal = portal
+
+    def __repr__(self) -> str:
+        return repr(self._group)
+
+    def add(self, job: Any, payload: Any = None, **options: Any) -> SimpleJob:
+        """Store a job as a member, as `Group.add` does."""
+        return self._call(self._group.add, job, payload, **options)
+
+    def add_many(self, jobs: Iterable[Any]) -> None:
+        """Store many jobs as members, as `Group.add_many` does."""
+        self._call(self._group.add_many, jobs)
+
+    def wait(self, timeout: Duration | None = None) -> GroupInfo:
+        """Return how it stands once all members have ended; other threads go on meanwhile."""
+        return self._call(self._group.wait, timeout)
+
+    def info(self) -> GroupInfo:
+        """Return how it stands."""
+        return self._call(self._group.info)
+
+    def counts(self) -> GroupCounts:
+        """Return how many members are in which state."""
+        return self._call(self._group.counts)
+
+    def results(self) -> Iterator[Any]:
+        """Give what the handlers of those members returned that have finished, in order."""
+        return (job.result() for job in self.jobs(JobStatus.FINISHED))
+
+    def jobs(self, status: JobStatus | str | None = None) -> Iterator[SimpleJob]:
+        """Give the members, those in one state if it is given, in order, a page at a time."""
+        after: ObjectId | None = None
+        while page := self._call(self._group.page, after, status):
+            yield from page
+            after = page[-1].id
+
+    def kill(self) -> int:
+        """Kill all members, as `Group.kill` does; return how many."""
+        return self._call(self._group.kill)
+
+    def retry(self) -> int:
+        """Send the members that did not finish round again; return how many."""
+        return self._call(self._group.retry)
+
+    def _call(
+        self, verb: Callable[..., Coroutine[Any, Any, T]], *arguments: Any, **named: Any
+    ) -> T:
+        return self._portal.call(lambda _: verb(*arguments, **named))
 
 
 def portal_of(client: JobClient) -> Portal:

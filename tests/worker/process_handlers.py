@@ -25,6 +25,7 @@ import structlog
 from job_processor import (
     AbortSignal,
     Context,
+    GroupClosedError,
     Job,
     PayloadError,
     RateLimited,
@@ -391,3 +392,20 @@ def _told_of(good: Any, bad: Any, results: Any, result: Any) -> Any:
         "results": {str(job_id): each for job_id, each in results.items()},
         "result": result,
     }
+
+
+def branch(context: Context, depth: int) -> int:
+    """Add two members, which do the same."""
+    if depth:
+        context.group.add_sync("branch", {"depth": depth - 1})
+        context.group.add_many_sync([("branch", {"depth": depth - 1})])
+    return depth
+
+
+async def summed(context: Context) -> int:
+    """Return the sum of all results."""
+    try:
+        await context.group.add("branch", {"depth": 0})
+    except GroupClosedError:
+        return sum([each async for each in context.group.results()])
+    return -1

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from bson import ObjectId
 
-from job_processor.errors import InvalidArgumentError, NotSetUpError
+from job_processor.errors import InvalidArgumentError, JobStateError, NotSetUpError
 from job_processor.handlers.abort import AbortSignal
+from job_processor.handlers.groups import Group, GroupWork
 from job_processor.handlers.parents import ParentResult, ParentResults
 from job_processor.handlers.resources import LIFESPAN_TO_WRITE, MISSING
 from job_processor.settings import LOG_LINE_LIMIT, MESSAGE_LIMIT, Duration
@@ -55,6 +56,10 @@ class Recorder(ABC):
     @abstractmethod
     def keep_sync(self, step: Step) -> None:
         """The same, from a thread that is not the event loop's."""
+
+    def group_work(self) -> GroupWork:
+        """Return what a group of the run's job asks of the place that it runs in."""
+        raise NotSetUpError("there are no groups here")
 
     @abstractmethod
     def check_steps(self) -> None:
@@ -186,6 +191,19 @@ class Context:
     def result_sync(self, parent: Job | ObjectId | str) -> Any:
         """Do as `result` does, in a plain handler."""
         return ParentResults(self.job, self._recorder).one_sync(parent)
+
+    @property
+    def group(self) -> Group:
+        """The group that the job is a member of or, of a `then` or `catch`, whose end it follows.
+
+        A member may add more to it while it runs: `await context.group.add("resize", {"id": 2})`.
+        Raises JobStateError where there is none: look at `job.group` and `job.callback_of`.
+        """
+        group_id = self.job.group or self.job.callback_of
+        if group_id is None:
+            told = f"job {self.job.name!r} ({self.job.id}) is in no group, and follows none"
+            raise JobStateError(f"{told}; members are added by `async with processor.group(…)`")
+        return Group(group_id, self._recorder.group_work())
 
     # --- steps ----------------------------------------------------------------------------------
 

@@ -128,7 +128,23 @@ async def _look_at_jobs(parts: Parts, tags: Sequence[str], session: Any) -> Stan
     return {tag: end_of(job_id, states.get(job_id)) for job_id, tag in ids.items()}
 
 
-LOOKS: dict[str, Look] = {"j": _look_at_jobs}
+async def _look_at_groups(parts: Parts, tags: Sequence[str], session: Any) -> Standings:
+    """Nothing is marked: each end of a group looks who waits for it, after it was written."""
+    del session  # a group is in no transaction
+    ids = {ObjectId(hex_id): tag for tag in tags if ObjectId.is_valid(hex_id := tag[2:])}
+    found = {record.id: record for record in await parts.store.groups.get_many(ids)}
+    standings: dict[str, End | None] = {}
+    for group_id, tag in ids.items():
+        record = found.get(group_id)
+        if record is None:
+            told = f"group {group_id} is gone"
+            standings[tag] = End(tag, well=False, told=told, gone=True)
+        else:
+            standings[tag] = None if record.completed_at is None else record.end
+    return standings
+
+
+LOOKS: dict[str, Look] = {"j": _look_at_jobs, "g": _look_at_groups}
 """By the letter before the colon of a tag."""
 
 

@@ -22,6 +22,7 @@ from typing import (
 from bson import ObjectId
 
 from job_processor.errors import InvalidArgumentError
+from job_processor.handlers.groups import Group
 from job_processor.jobs.after import Parents
 from job_processor.jobs.chunks import OnProgress, Requests
 from job_processor.jobs.intake import schedule
@@ -59,6 +60,7 @@ class ScheduleOptions(TypedDict, total=False):
     rate_key: str | float | None
     after: Parents
     on_parent_failure: OnParentFailure | None
+    group: Group | None
     session: Any
 
 
@@ -102,8 +104,13 @@ class JobHandle(Generic[P, R_co]):
         """Return this job with options for what is scheduled by it: `send.options(priority=3)`.
 
         They are those of `schedule_job`: scheduled_for, priority, expires_at, unique_key,
+        <<<<<<< HEAD
         on_conflict, unique_for, limit_key, rate_key, after, on_parent_failure, session. Raises
         InvalidArgumentError for others.
+        =======
+        on_conflict, unique_for, limit_key, after, on_parent_failure, session; and the group that
+        it is to be a member of. Raises InvalidArgumentError for others.
+        >>>>>>> a9b49a3 (Groups: jobs that are waited for together, and what follows their end)
         """
         for name in options:
             if name not in ScheduleOptions.__annotations__:
@@ -197,6 +204,13 @@ class JobHandle(Generic[P, R_co]):
             raise InvalidArgumentError("options", tuple(self._options), allowed)
         job: Any = await self._processor().run_job(self.name, payload)
         return job  # type: ignore[no-any-return]  # as its handler says
+
+    def request_of(self, payload: Any) -> JobRequest:
+        """Return the job with a payload that is whole already, with the options of this handle."""
+        if self._options.get("session") is not None:
+            allowed = "allowed is none here: what is stored later is of no transaction"
+            raise InvalidArgumentError("session", self._options["session"], allowed)
+        return self._request(payload)
 
     def _request(self, payload: Any) -> JobRequest:
         request = JobRequest(self.name, payload)

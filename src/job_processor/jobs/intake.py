@@ -15,6 +15,8 @@ from bson import ObjectId
 from job_processor.clock import Clock
 from job_processor.errors import (
     BulkError,
+    GroupClosedError,
+    GroupNotFoundError,
     InvalidArgumentError,
     JobConflictError,
     StoreError,
@@ -43,6 +45,8 @@ async def put(
     """Store a job that `new_job` has made, which may be a while ago, as `schedule` does."""
     if job.after:
         (job,) = await attach(parts, [job], session)
+    if job.group is not None:
+        await _check_groups(parts, [job], session)
     if session is not None:
         await _insert_in(parts, session, [job], [on_conflict])
         stored: Job = job
@@ -93,6 +97,7 @@ async def _store_and_look(parts: Parts, session: Any, chunk: Chunk) -> list[Simp
 
 async def _store_chunk(parts: Parts, session: Any, chunk: Chunk) -> list[SimpleJob]:
     jobs = chunk.jobs
+    await _check_groups(parts, jobs, session)
     if session is not None:
         await _insert_in(parts, session, jobs, list(chunk.rules.values()))
         if parts.events.listeners.all:
@@ -130,6 +135,23 @@ async def _insert_chunk(parts: Parts, chunk: Chunk) -> list[SimpleJob]:
     held = tuple(position for position, job in positions if job.id in insertion.conflicts)
     conflict = next(iter(insertion.conflicts.values()))
     raise BulkError(len(jobs) - len(held), held, ()) from conflict
+
+
+async def _check_groups(parts: Parts, jobs: Sequence[SimpleJob], session: Any) -> None:
+    """Raise GroupClosedError where members come too late, as the database has it last."""
+    groups = {job.group for job in jobs if job.group is not None}
+    if not groups:
+        return
+    if session is not None:
+        allowed = "allowed is none for members: their group counts them as soon as they are stored"
+        raise InvalidArgumentError("session", session, allowed)
+    there = {each.id: each for each in await parts.store.groups.get_many(groups)}
+    for group in groups:
+        record = there.get(group)
+        if record is None:
+            raise GroupNotFoundError(group)
+        if record.broken is not None or record.completed_at is not None:
+            raise GroupClosedError(group, record.broken or "it has ended")
 
 
 async def _insert_in(

@@ -12,6 +12,7 @@ from bson import ObjectId
 from job_processor.clock import truncate
 from job_processor.errors import InvalidArgumentError, Unshown
 from job_processor.handlers.definitions import JobDef
+from job_processor.handlers.groups import Group
 from job_processor.handlers.payloads import TypedPayload
 from job_processor.jobs.after import Parents, waiting
 from job_processor.models import JobStatus, OnConflict, OnParentFailure, SimpleJob, make
@@ -39,6 +40,8 @@ class JobRequest:
     rate_key: str | float | None = None
     after: Parents = None
     on_parent_failure: OnParentFailure | None = None
+    group: Group | None = None
+    """The group that it is to be a member of, to whom may add to it: see `Group.add`."""
 
 
 ShortRequest: TypeAlias = str | tuple[str] | tuple[str, Payload] | tuple[str, Payload, When]
@@ -90,6 +93,8 @@ def make_job(parts: Parts, request: JobRequest) -> SimpleJob:
         if request.unique_for is not None:
             _check_history(duration("unique_for", request.unique_for), parts.history_days)
         options["unique_key"] = request.unique_key
+    if request.group is not None:
+        options["group"] = _open_group(request.group)
     job = _job(request, definition, now, moment, **options)
     if definition.limited is not None or request.limit_key is not None:
         job = _in_lane(request, definition, job)
@@ -98,6 +103,15 @@ def make_job(parts: Parts, request: JobRequest) -> SimpleJob:
     if request.after is None and request.on_parent_failure is None:
         return job
     return waiting(job, request.after, request.on_parent_failure)
+
+
+def _open_group(group: object) -> ObjectId:
+    """Return the id of a group that may be added to here; raises GroupClosedError."""
+    if not isinstance(group, Group):
+        allowed = "allowed is a Group: that of `async with processor.group(…)`, or context.group"
+        raise InvalidArgumentError("group", group, allowed)
+    group.check_open()
+    return group.id
 
 
 def _in_lane(request: JobRequest, definition: JobDef, job: SimpleJob) -> SimpleJob:

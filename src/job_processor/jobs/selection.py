@@ -10,6 +10,7 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.errors import InvalidArgumentError, Unshown
+from job_processor.handlers.groups import Group
 from job_processor.handlers.registry import Registry
 from job_processor.models import JobStatus, JobType, object_id
 from job_processor.settings import check_name, check_text
@@ -51,6 +52,7 @@ def query_of(
     error: str | None = None,
     payload: Mapping[str, Any] | None = None,
     lane: str | None = None,
+    group: Group | ObjectId | str | None = None,
     up_to: ObjectId | str | None = None,
 ) -> JobQuery:
     """Return a query without page and limit; raises InvalidArgumentError."""
@@ -67,7 +69,14 @@ def query_of(
         error=_text("error", error),
         payload=_field(payload),
         lane=_text("lane", lane),
+        group=_group(group),
     )
+
+
+def _group(group: Group | ObjectId | str | None) -> ObjectId | None:
+    if group is None or isinstance(group, Group):
+        return None if group is None else group.id
+    return object_id(group, "group")
 
 
 def _status(status: JobStatus | str | None) -> JobStatus | None:

@@ -27,6 +27,7 @@ from job_processor.clock import Clock
 from job_processor.errors import StoreError
 from job_processor.handlers.lanes import has_key
 from job_processor.models import (
+    SETTLED,
     Cron,
     Job,
     JobStatus,
@@ -42,6 +43,7 @@ from job_processor.models import (
     occurrence_id,
 )
 from job_processor.redaction import Redaction
+from job_processor.store.groups import GroupRecord
 from job_processor.store.hints import NOTHING, EndListener, Hint, HintListener, Tell, told
 from job_processor.store.lanes import Bounds, LaneClaim, LaneInfo, LimitBook, Taken, freed_by
 from job_processor.store.messages import Wait
@@ -81,6 +83,15 @@ class State(NamedTuple):
 
     status: JobStatus
     attempt: int
+
+
+class Gone(NamedTuple):
+    """Who may wait for a job that was deleted."""
+
+    followed: bool
+    """True where another job may come after it."""
+    open_in: ObjectId | None
+    """The group that waited for its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +166,8 @@ class Desk:
     """Where those are released who waited for what has ended here."""
     tokens: Tokens | None = None
     """Where another one of a rate's lane is let follow, where one has left it here."""
+    groups: Groups | None = None
+    """Where a group is looked at of which something done here has ended a member."""
 
     messages: Messages | None = None
     """Where it is looked for what a job waits for that was left here."""
@@ -176,6 +189,11 @@ class Desk:
         """Let others follow in these lanes of rates; None stands for no lane."""
         if self.tokens is not None and (lanes := {lane for lane in left if lane is not None}):
             await self.tokens.admit(lanes)
+
+    async def _left(self, groups: Iterable[ObjectId | None]) -> None:
+        """Look whether these groups have ended; None stands for no group."""
+        if self.groups is not None and (left := {each for each in groups if each is not None}):
+            await self.groups.look(left)
 
     async def _holding(self, job_ids: Collection[ObjectId]) -> dict[ObjectId, str]:
         """Return the lanes of those of these jobs that have a slot; none where nobody has."""
@@ -247,6 +265,7 @@ class Intake(Desk, ABC):
             self._tell(Hint.WORK, None)
             await self._pass_on([freed_by(holder, replaced)])
             await self._let_follow([holder.rate_lane])
+            await self._left([holder.group if replaced.group != holder.group else None])
         return replaced
 
     @abstractmethod
@@ -333,6 +352,8 @@ class Runs(Desk, ABC):
                 if each.job.followed and each.job.id in verdict.won
             )
         )
+        members = [each for each in won if each.job.group is not None]
+        await self._left(each.job.group for each in members if each.outcome.status in SETTLED)
         waits = [each.outcome for each in won if each.outcome.topics]
         if waits and self.messages is not None:
             await self.messages.waited(waits)
@@ -440,6 +461,7 @@ class Kills(Desk, ABC):
             await self._pass_on([killed.lane if killed.slot is not None else None])
             await self._let_go(ends_of([killed]))
             await self._let_follow([killed.rate_lane])
+            await self._left([killed.group])
         return killed
 
     @abstractmethod
@@ -619,18 +641,20 @@ class History(Desk, ABC):
         gone = await self._delete(job_ids)
         await self._pass_on(lane for job_id, lane in holding.items() if job_id in gone)
         await self._let_follow(leaving)
-        await self._let_go(_gone(job_id for job_id, followed in gone.items() if followed))
+        await self._let_go(_gone(job_id for job_id, was in gone.items() if was.followed))
+        await self._left(was.open_in for was in gone.values())
         return set(gone)
 
     @abstractmethod
-    def _delete(self, job_ids: Collection[ObjectId]) -> Awaitable[Mapping[ObjectId, bool]]:
-        """Return which are gone, and of each whether anybody may wait for it."""
+    def _delete(self, job_ids: Collection[ObjectId]) -> Awaitable[Mapping[ObjectId, Gone]]:
+        """Return which are gone, and of each who may wait for it."""
 
     async def prune(self, before: datetime, limit: int) -> int:
         """Settled before this time → absent; at most `limit`, return how many.
 
         Not what the database removes by itself (`Abilities.history_days`). Also drops the kill
-        requests of jobs that are settled or gone, and rollups that are too old.
+        requests of jobs that are settled or gone, rollups that are too old, and groups that ended
+        before this time.
         """
         removed, followed = await self._prune(before, limit)
         await self._let_go(_gone(followed))
@@ -987,7 +1011,7 @@ class Waits(Desk, ABC):
         and whoever comes after it in turn. Returns how many have moved. Repeating is harmless. So
         many passes are done at once; what is left, and what fails, is found by the sweep.
         """
-        todo, moved = list(ends), 0
+        todo, moved, groups = list(ends), 0, set[ObjectId]()
         try:
             for _ in range(RELEASE_PASSES):
                 if not todo:
@@ -995,6 +1019,7 @@ class Waits(Desk, ABC):
                 now, later = todo[:RELEASED_AT_ONCE], todo[RELEASED_AT_ONCE:]
                 done = await self._release(now, self.now(), RELEASED_AT_ONCE)
                 moved += done.freed + len(done.skipped)
+                groups |= done.groups
                 if done.freed:
                     self._tell(Hint.WORK, None)
                 if done.skipped:
@@ -1002,7 +1027,8 @@ class Waits(Desk, ABC):
                 todo = [*later, *(now if done.more else ()), *done.ends]
         except StoreError as error:
             _logger.warning("release: %s; who waits there is found by the next sweep", error)
-            return moved
+            todo = []
+        await self._left(groups)
         if todo and self.on_left is not None:
             self.on_left(todo)
         return moved
@@ -1150,6 +1176,159 @@ class Messages(Desk, ABC):
             await self.deliver(there, now)
         except StoreError as error:
             _logger.warning("messages: %s; who waits for one is found by the next sweep", error)
+
+
+class Groups(Desk, ABC):
+    """Groups of jobs, and what follows their ends.
+
+    A group ends when it is sealed and none of its members is active. Whoever ends a member, or
+    seals, writes that first and then looks: of two that do so at once, one sees that nothing is
+    left, or both do, and one wins the guarded write of the end.
+    """
+
+    intake: Intake
+    """Where callbacks come in: one of its own, so that no two desks keep each other alive."""
+
+    def __init__(self, tell: Tell) -> None:
+        super().__init__(tell)
+        self.now: Callable[[], datetime] = Clock().now
+        """The time at which groups end here."""
+        self.on_called: Callable[[SimpleJob], object] = lambda _: None
+        """Called with each callback that is stored."""
+
+    @abstractmethod
+    async def open(self, record: GroupRecord) -> None:
+        """Absent → as given; one that is there stays: it was our own first attempt."""
+
+    async def get(self, group_id: ObjectId) -> GroupRecord | None:
+        """Return a group, None when there is none of this id."""
+        return next(iter(await self.get_many([group_id])), None)
+
+    async def get_many(self, group_ids: Collection[ObjectId]) -> list[GroupRecord]:
+        """Return those of the groups that exist, as the database has them last, in no order."""
+        return await self._get_many(group_ids) if group_ids else []
+
+    @abstractmethod
+    def _get_many(self, group_ids: Collection[ObjectId]) -> Awaitable[list[GroupRecord]]: ...
+
+    async def newest(self, after: ObjectId | None, limit: int) -> list[GroupRecord]:
+        """Return groups, the newest first, with ids below one, at most `limit`."""
+        return await self._newest(after, limit) if limit > 0 else []
+
+    @abstractmethod
+    def _newest(self, after: ObjectId | None, limit: int) -> Awaitable[list[GroupRecord]]: ...
+
+    async def unfinished(self, after: ObjectId | None, limit: int) -> list[GroupRecord]:
+        """Return groups that have not ended, or whose end nothing has followed yet.
+
+        With ids above one, in their order, at most `limit`.
+        """
+        return await self._unfinished(after, limit) if limit > 0 else []
+
+    @abstractmethod
+    def _unfinished(self, after: ObjectId | None, limit: int) -> Awaitable[list[GroupRecord]]: ...
+
+    @abstractmethod
+    async def touch(self, group_id: ObjectId, now: datetime) -> bool:
+        """Open → the same, touched now; False when it is sealed, or gone."""
+
+    async def seal(self, group_id: ObjectId, broken: str | None = None) -> bool:
+        """Open → sealed, and ended if nothing is open in it; False when it was sealed, or is gone.
+
+        broken: why it cannot end well, whatever becomes of its members. A repetition after a lost
+        reply gives False, and has sealed it all the same.
+        """
+        sealed = await self._seal(group_id, broken)
+        if sealed:
+            await self.look([group_id])
+        return sealed
+
+    @abstractmethod
+    def _seal(self, group_id: ObjectId, broken: str | None) -> Awaitable[bool]: ...
+
+    @abstractmethod
+    async def abandon(self, group_id: ObjectId, untouched_since: datetime, why: str) -> bool:
+        """Open, and not touched since → sealed and broken; False in other states."""
+
+    @abstractmethod
+    async def break_off(self, group_id: ObjectId, why: str) -> bool:
+        """Not ended → sealed and broken; False when it has ended, or is gone."""
+
+    @abstractmethod
+    async def reopen(self, group_id: ObjectId, now: datetime) -> GroupRecord | None:
+        """Sealed, and owing nothing → open, in its next round if it had ended; return it.
+
+        None in other states.
+        """
+
+    async def look(self, group_ids: Collection[ObjectId]) -> None:
+        """Sealed with nothing open → ended, and whatever follows its end.
+
+        What is not done because the database fails is left to the sweep: the write that ended the
+        last member holds.
+        """
+        try:
+            for group_id in set(group_ids).difference(await self.open_of(group_ids)):
+                record = await self.complete(group_id)
+                if record is not None:
+                    await self.serve(record)
+        except StoreError as error:
+            _logger.warning("groups: %s; what follows their ends is done by the next sweep", error)
+
+    async def open_of(self, group_ids: Collection[ObjectId]) -> set[ObjectId]:
+        """Return those of the groups in which anything is open: one question to the index."""
+        return await self._open_of(group_ids) if group_ids else set()
+
+    @abstractmethod
+    def _open_of(self, group_ids: Collection[ObjectId]) -> Awaitable[set[ObjectId]]: ...
+
+    async def complete(self, group_id: ObjectId) -> GroupRecord | None:
+        """Sealed, not ended, nothing open → ended, owing what follows; None in other states."""
+        record = await self._complete(group_id, self.now())
+        if record is not None:
+            self._tell(Hint.SETTLED, [])
+        return record
+
+    @abstractmethod
+    def _complete(self, group_id: ObjectId, now: datetime) -> Awaitable[GroupRecord | None]: ...
+
+    async def serve(self, record: GroupRecord) -> None:
+        """Do what follows the end of a group, and note that it is done; raises StoreError.
+
+        Repeating is harmless: the callback has the id of its round. Where an exclusive job of its
+        name is active, nothing is noted, so that the next sweep tries again.
+        """
+        callback = record.callback_job()
+        if callback is not None:
+            if await self.intake.insert([callback]):
+                return
+            self.on_called(callback)
+        await self.release_waiters(record)
+        await self.note_served(record.id, record.round)
+
+    async def release_waiters(self, record: GroupRecord) -> None:
+        """Let go the jobs that come after the group; repeating is harmless."""
+        if self.waits is not None:
+            await self.waits.release([record.end])
+
+    @abstractmethod
+    async def note_served(self, group_id: ObjectId, round: int) -> None:
+        """Ended in this round → owing nothing; other states stay."""
+
+    async def mend(self, group_ids: Collection[ObjectId]) -> int:
+        """Settled, and still open in one of these groups → as ended; return how many.
+
+        An older program settles what it does not know to be a member. At most 1,000 at a time, and
+        only in groups in which nothing is active any more: the others do not end by that.
+        """
+        return await self._mend(group_ids) if group_ids else 0
+
+    @abstractmethod
+    def _mend(self, group_ids: Collection[ObjectId]) -> Awaitable[int]: ...
+
+    @abstractmethod
+    async def counts(self, group_id: ObjectId) -> dict[str, dict[JobStatus, int]]:
+        """Count the members by name and state; what is 0 is left out."""
 
 
 class Workers(Desk, ABC):
@@ -1429,6 +1608,7 @@ class Store(ABC):
     schedules: Schedules
     messages: Messages
     tokens: Tokens
+    groups: Groups
 
     @property
     @abstractmethod

@@ -13,6 +13,7 @@ from job_processor.errors import SharedDatabaseError
 from job_processor.models import SimpleJob
 
 _FIELDS = {
+    "group": "group, open_in",
     "limit": "lane, slots",
     "after": "after, waiting_for",
     "a key of a rate": "rate_lane",
@@ -54,6 +55,8 @@ def kept_beside_node(job: SimpleJob) -> SimpleJob:
         refuse("rate", job.rate_lane, "a key of a rate")
     if job.after:
         refuse("after", [*map(str, job.parents)] or list(job.after), "after")
+    if job.group is not None:
+        refuse("group", job.group, "group")
     if job.unique_key is not None:
         refuse("unique_key", job.unique_key, "unique_key")
     return job if job.traceparent is None else replace(job, traceparent=None)

@@ -77,6 +77,8 @@ class JobQuery:
     """Only with this value, as text, at this path of its payload."""
     lane: str | None = None
     """Only of this lane."""
+    group: ObjectId | None = None
+    """Only members of this group."""
 
     max_bytes: int | None = None
     """No more jobs than have so many bytes together, but one at least; None: whatever they have."""
@@ -134,8 +136,14 @@ def replaced_by(holder: SimpleJob, job: SimpleJob) -> SimpleJob:
     """Return what a waiting job becomes when another one takes its place, and its key.
 
     It is `job` under the id of `holder`: attempts, log, state and start of earlier runs go. What it
+    <<<<<<< HEAD
     is parked for stays, unless that is of another lane, or of one for which it is too early, or a
     message, for which an earlier run has left. What it comes after is what `job` comes after.
+    =======
+    is parked for stays, unless it is a slot of another lane, or of one for which it is too early,
+    or a message, for which an earlier run has left. What it comes after is what `job` comes
+    after; its group stays, unless it comes into another.
+    >>>>>>> a9b49a3 (Groups: jobs that are waited for together, and what follows their end)
     """
     parked = job.parked or (None if holder.parked == FOR_A_PARENT else holder.parked)
     elsewhere = job.lane != holder.lane or job.rate_lane != holder.rate_lane
@@ -149,6 +157,7 @@ def replaced_by(holder: SimpleJob, job: SimpleJob) -> SimpleJob:
     return replace(
         job,
         parked=parked,
+        group=holder.group if job.group is None else job.group,
         id=holder.id,
         created_at=holder.created_at,
         updated_at=max(holder.updated_at, job.updated_at),

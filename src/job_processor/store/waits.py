@@ -48,6 +48,8 @@ class Released:
     skipped: list[ObjectId] = field(default_factory=list)
     ends: list[End] = field(default_factory=list)
     """Those of the skipped that are followed themselves."""
+    groups: set[ObjectId] = field(default_factory=set)
+    """Those of which some of the skipped are members."""
     more: bool = False
     """True where there was more than one pass does."""
 

@@ -9,7 +9,8 @@ from bson import ObjectId
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from job_processor.errors import InvalidArgumentError, JobProcessorError
+from job_processor.errors import GroupNotFoundError, InvalidArgumentError, JobProcessorError
+from job_processor.handlers.groups import Group
 from job_processor.processor import JobProcessor
 from job_processor.web import again, bulk, limiting, texts
 from job_processor.web.auditing import audited
@@ -137,7 +138,26 @@ async def _stop(processor: JobProcessor, fields: Fields) -> str:
     return fields.get("id", "")
 
 
+async def _group(processor: JobProcessor, fields: Fields) -> Group:
+    found = await processor.get_group(fields.get("id", ""))
+    if found is None:
+        raise GroupNotFoundError(fields.get("id", ""))
+    return found
+
+
+async def _kill_group(processor: JobProcessor, fields: Fields) -> str:
+    group = await _group(processor, fields)
+    return f"{group.id}: {await group.kill()}"
+
+
+async def _retry_group(processor: JobProcessor, fields: Fields) -> str:
+    group = await _group(processor, fields)
+    return f"{group.id}: {await group.retry()}"
+
+
 _ACTIONS: Mapping[str, Do] = {
+    "kill_group": _kill_group,
+    "retry_group": _retry_group,
     "kill": _kill,
     "retry": _retry,
     "delete": _delete,

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from job_processor.as_json import job_json, to_json
+from job_processor.as_json import group_json, job_json, to_json
 from job_processor.errors import InvalidArgumentError, JobNotFoundError, Unshown
 from job_processor.models import Job
 from job_processor.processor import JobProcessor
+from job_processor.settings import GROUPS_SHOWN
 from job_processor.web.auditing import audited
 from job_processor.web.forms import json_of
 from job_processor.web.health import AWAY, IDLE, Health
 from job_processor.web.problems import problem
-from job_processor.web.reading import number_of, selection_of, time_of
+from job_processor.web.reading import group_of, number_of, selection_of, time_of
 
 OWN_HEADER = "X-Requested-With"
 """Says of a request without a body that no form of another site sent it."""
@@ -110,6 +111,37 @@ async def delete(request: Request) -> Response:
     async with audited(request, "delete", job_id):
         await _processor(request).delete_job(job_id)
     return Response(status_code=204)
+
+
+async def groups(request: Request) -> Response:
+    """Return the newest groups, with the counts of their members."""
+    limit = number_of(request.query_params, "limit", GROUPS_SHOWN)
+    after = request.query_params.get("after") or None
+    found = await _processor(request).find_groups(limit, after)
+    return JSONResponse({"groups": [group_json(each) for each in found]})
+
+
+async def group(request: Request) -> Response:
+    """Return a group, with the counts of its members."""
+    return JSONResponse(group_json(await (await group_of(request)).info()))
+
+
+async def kill_group(request: Request) -> Response:
+    """Kill the members of a group."""
+    return await _act_on_group(request, "kill")
+
+
+async def retry_group(request: Request) -> Response:
+    """Send the members of a group that did not finish round again."""
+    return await _act_on_group(request, "retry")
+
+
+async def _act_on_group(request: Request, action: Literal["kill", "retry"]) -> Response:
+    check_unforged(request)
+    found = await group_of(request)
+    async with audited(request, action, f"group {found.id}"):
+        await (found.kill() if action == "kill" else found.retry())
+    return JSONResponse(group_json(await found.info()))
 
 
 async def crons(request: Request) -> Response:

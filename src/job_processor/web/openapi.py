@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from job_processor.models import JobStatus
+from job_processor.settings import GROUP_PAGE
 from job_processor.version import version
 from job_processor.web.api import OWN_HEADER
 from job_processor.web.places import root_of
@@ -75,6 +76,26 @@ def describe(root: str) -> dict[str, Any]:
             "/api/jobs/{id}/retry": {
                 "parameters": [_ID, _FROM_BEGINNING, _DESCENDANTS],
                 "post": _unforged(_operation("send it round again", job, 400, 404, 409)),
+            },
+            "/api/groups": {
+                "get": {
+                    **_operation("the newest groups with counts of their members", anything, 400),
+                    "parameters": _page_of_groups(),
+                }
+            },
+            "/api/groups/{id}": {
+                "parameters": [_ID],
+                "get": _operation("a group with counts of its members", anything, 400, 404),
+            },
+            "/api/groups/{id}/kill": {
+                "parameters": [_ID],
+                "post": _unforged(_operation("kill its members", anything, 400, 404)),
+            },
+            "/api/groups/{id}/retry": {
+                "parameters": [_ID],
+                "post": _unforged(
+                    _operation("send what did not finish round again", anything, 400, 404, 409)
+                ),
             },
             "/api/crons": {"get": _operation("all crons with their next times", anything)},
             "/api/workers": {"get": _operation("workers with what they run", anything)},
@@ -176,6 +197,14 @@ def _unforged(operation: dict[str, Any]) -> dict[str, Any]:
     return {**operation, "parameters": [header]}
 
 
+def _page_of_groups() -> list[dict[str, Any]]:
+    limit = {"type": "integer", "minimum": 1, "maximum": GROUP_PAGE}
+    return [
+        {"name": "limit", "in": "query", "schema": limit},
+        {"name": "after", "in": "query", "schema": {"type": "string"}},
+    ]
+
+
 def _query_parameters() -> list[dict[str, Any]]:
     def parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
         return {"name": name, "in": "query", "schema": schema}
@@ -186,7 +215,7 @@ def _query_parameters() -> list[dict[str, Any]]:
         parameter("status", {"enum": [status.value for status in JobStatus]}),
         parameter("type", {"enum": ["simple", "cron_task"]}),
         parameter("limit", {"type": "integer", "minimum": 1, "maximum": 1000}),
-        *(parameter(name, text) for name in ("after", "before", "tag", "lane", "worker")),
+        *(parameter(name, text) for name in ("after", "before", "tag", "lane", "group", "worker")),
         *(parameter(name, text) for name in ("error", "payload", "from", "to")),
     ]
 

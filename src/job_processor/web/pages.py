@@ -10,12 +10,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
-from job_processor.as_json import job_json
+from job_processor.as_json import group_json, job_json
 from job_processor.errors import InvalidArgumentError, JobNotFoundError
-from job_processor.models import JobStatus
+from job_processor.handlers.groups import GroupCounts
+from job_processor.models import FAILED, JobStatus
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction
 from job_processor.settings import COUNT_CAP_OF_SELECTIONS as COUNT_CAP
+from job_processor.settings import GROUPS_SHOWN
 from job_processor.store.lanes import stops
 from job_processor.store.rollups import MINUTE, TEN_MINUTES, total
 from job_processor.store.summaries import JobSummary, SummaryPage
@@ -24,7 +26,7 @@ from job_processor.web.access import access_of, who
 from job_processor.web.charts import chart
 from job_processor.web.live import Hub
 from job_processor.web.problems import problem
-from job_processor.web.reading import filters_of, selection_of
+from job_processor.web.reading import filters_of, group_of, selection_of
 from job_processor.web.views import Views
 
 PAGE = 50
@@ -129,7 +131,53 @@ async def job(request: Request) -> Response:
         stops_lane=stops(found),
         parents=await processor.get_parents(found.id) if found.after else [],
         children=await processor.get_children(found.id, _CHILDREN),
+        group=found.group,
+        callback_of=found.callback_of,
     )
+
+
+async def groups(request: Request) -> Response:
+    """The newest groups."""
+    found = await _processor(request).find_groups(after=request.query_params.get("after") or None)
+    return _views(request).page(
+        request,
+        "groups.html",
+        groups=[group_json(each) for each in found],
+        next=str(found[-1].id) if len(found) == GROUPS_SHOWN else None,
+    )
+
+
+async def group(request: Request) -> Response:
+    """One group: its members by name and state, those that failed first."""
+    group = await group_of(request)
+    info = await group.info()
+    counts = info.counts
+    failed = await asyncio.gather(
+        *(_list(request, status=status, group=group.id, limit=PAGE) for status in sorted(FAILED))
+    )
+    others = await _list(request, group=group.id, limit=PAGE)
+    shown = [job for page in failed for job in page.jobs][:PAGE]
+    known = {job.id for job in shown}
+    shown += [job for job in others.jobs if job.id not in known]
+    return _views(request).page(
+        request,
+        "group.html",
+        group=group_json(info),
+        members=[_of_name(name, of_name) for name, of_name in sorted(counts.by_name.items())],
+        jobs=[job_json(job) for job in shown[:PAGE]],
+        over=info.is_over,
+    )
+
+
+def _of_name(name: str, of_name: Mapping[JobStatus, int]) -> dict[str, Any]:
+    """Return what the box of all members of a name shows."""
+    counts = GroupCounts({name: of_name})
+    return {
+        "name": name,
+        "ended": counts.ended,
+        "total": counts.total,
+        "counts": {status.value: of_name[status] for status in _STATUSES if of_name.get(status)},
+    }
 
 
 async def crons(request: Request) -> Response:

@@ -8,6 +8,8 @@ from http import HTTPStatus
 from starlette.responses import JSONResponse
 
 from job_processor.errors import (
+    GroupClosedError,
+    GroupNotFoundError,
     InvalidArgumentError,
     JobConflictError,
     JobNotFoundError,
@@ -24,12 +26,14 @@ from job_processor.errors import (
 _STATUSES: tuple[tuple[type[JobProcessorError], int], ...] = (
     (JobNotFoundError, 404),
     (ScheduleNotFoundError, 404),
+    (GroupNotFoundError, 404),
     (UnknownJobError, 422),
     (PayloadError, 422),
     (StoreRefusedError, 422),
     (InvalidArgumentError, 400),
     (JobConflictError, 409),
     (JobStateError, 409),
+    (GroupClosedError, 409),
     (SearchLimitError, 429),
     (StoreUnavailableError, 503),
 )

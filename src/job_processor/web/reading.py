@@ -6,14 +6,29 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from job_processor.errors import InvalidArgumentError, Unshown
+from starlette.requests import Request
+
+from job_processor.errors import GroupNotFoundError, InvalidArgumentError, Unshown
+from job_processor.handlers.groups import Group
 from job_processor.redaction import Redaction
 
-FILTERS = ("name", "status", "type", "tag", "lane", "worker", "error", "payload", "from", "to")
+FILTERS = (
+    "name",
+    "status",
+    "type",
+    "tag",
+    "lane",
+    "group",
+    "worker",
+    "error",
+    "payload",
+    "from",
+    "to",
+)
 """Those of the jobs page, as they stand in its address."""
 
 _NAMES = ("name", "tag", "lane")
-_TEXTS = ("name", "status", "type", "tag", "lane", "worker", "error")
+_TEXTS = ("name", "status", "type", "tag", "lane", "group", "worker", "error")
 
 
 def selection_of(parameters: Mapping[str, str], redaction: Redaction) -> dict[str, Any]:
@@ -40,6 +55,15 @@ def selection_of(parameters: Mapping[str, str], redaction: Redaction) -> dict[st
         if given[key]:
             selection[argument] = time_of(given[key], key)
     return selection
+
+
+async def group_of(request: Request) -> Group:
+    """Return the group that an address names; raises GroupNotFoundError."""
+    group_id = request.path_params["id"]
+    found: Group | None = await request.app.state.processor.get_group(group_id)
+    if found is None:
+        raise GroupNotFoundError(group_id)
+    return found
 
 
 def filters_of(parameters: Mapping[str, str]) -> dict[str, str]:

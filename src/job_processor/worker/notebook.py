@@ -20,6 +20,7 @@ from job_processor.handlers.context import Context, Recorder
 from job_processor.handlers.definitions import JobDef
 from job_processor.handlers.parents import ParentResult
 from job_processor.handlers.steps import Suspended
+from job_processor.jobs.groups import GroupDesk
 from job_processor.models import (
     Job,
     LogLine,
@@ -45,6 +46,7 @@ class Scribe:
     """Gives runs their notebooks, and writes what is in them."""
 
     def __init__(self, parts: Parts, gate: Gate, resources: Resources) -> None:
+        self.parts = parts
         self.store = parts.store
         self.registry = parts.registry
         self.gate = gate
@@ -217,6 +219,12 @@ class Notebook(Recorder):
         if self.run.concluded or not await persist(write_as_ours, self._scribe.logger, what):
             raise AbortedError(AbortReason.LOST)
         self.run.cleared = True
+
+    def group_work(self) -> GroupDesk:
+        """Return what a group asks of the database; its member may add while its run is ours."""
+        run = self.run
+        may_add = run.job.group is not None
+        return GroupDesk(self._scribe.parts, lambda: may_add and not run.concluded, self._loop)
 
     def check_steps(self) -> None:
         """Raise SharedDatabaseError where the Node package's validator refuses steps."""

@@ -23,6 +23,7 @@ from job_processor.tasks import cancel, persist
 from job_processor.worker import serving
 from job_processor.worker.burst_rescue import BurstRescue
 from job_processor.worker.engine import Engine
+from job_processor.worker.group_sweeper import GroupSweeper
 from job_processor.worker.history import HistoryKeeper
 from job_processor.worker.limits import LimitWatch
 from job_processor.worker.loop import ClaimLoop
@@ -62,6 +63,7 @@ class Worker:
         self._limits.on_changed(self._loop.on_limits_changed)
         self._sweeper = Sweeper(engine, self._pauses, self._limits)
         self._messages = MessageWatch(engine)
+        self._group_sweeper = GroupSweeper(engine)
         self._tasks: set[asyncio.Task[None]] = set()
         self._main: asyncio.Task[None] | None = None
         """The claim loop."""
@@ -171,6 +173,8 @@ class Worker:
             await self._loop.run(stop, burst=True)
         if not stop.aborted:
             await self._once("removing old history", self._history.prune_a_part)
+            if await self._once("looking after groups", self._group_sweeper.sweep):
+                await self._loop.run(stop, burst=True)
             while await self._once("looking after what waits", self._sweeper.sweep):
                 await self._loop.run(stop, burst=True)
 
@@ -201,6 +205,7 @@ class Worker:
                 self._task("history", self._history.run()),
                 self._task("sweeper", self._sweeper.run()),
                 self._task("messages", self._messages.run()),
+                self._task("group sweeper", self._group_sweeper.run()),
             ]
         return tasks
 

@@ -17,7 +17,8 @@ from tests.cli.processes import environment
 ORDER = [
     *("init", "check", "worker", "schedule", "status", "top", "shell", "send", "kill", "pause"),
     "resume",
-    *("migrate-from-node", "web", "demo", "jobs", "limits", "rates", "crons", "schedules"),
+    *("migrate-from-node", "web", "demo", "jobs", "groups", "limits", "rates"),
+    *("crons", "schedules"),
 ]
 MAIN = "import sys; sys.argv[1:] = {}; import job_processor.cli as c; c.main()"
 HEAVY = {"pydantic", "pymongo", "rich", "sqlite3"}

@@ -91,6 +91,8 @@ NOT_PLAIN: dict[str, Any] = {
     "on_parent_failure": "run",
     "followed": True,
     "topics": ("paid:42", "sent:42"),
+    "group": ObjectId(),
+    "callback_of": ObjectId(),
 }
 """Another value of each field that most new jobs have in common."""
 

@@ -14,6 +14,7 @@ from bson import ObjectId
 from job_processor.clock import LAST_MOMENT
 from job_processor.models import Job, JobStatus, Message, Notes, Progress, SimpleJob, Step
 from job_processor.store import Store
+from job_processor.store.groups import GroupRecord
 from job_processor.store.lanes import LaneClaim
 from job_processor.store.rates import Pace, Reservation
 from job_processor.store.requests import Outcome
@@ -39,6 +40,7 @@ from tests.samples import (
 Call: TypeAlias = Callable[[Store, SimpleJob], Awaitable[Any]]
 LATER = NOW + timedelta(hours=1)
 PACE = Pace.of(1, 60.0, 1)
+OPENED: dict[str, Any] = {"created_at": NOW, "touched_at": NOW}
 RESERVED = Reservation(granted=1, wait=0.0, tat=0.0, interval=60_000.0)
 NOTES = Notes(Progress(0.5, "half", NOW))
 
@@ -109,11 +111,31 @@ WRITES: dict[str, Call] = {
     "tokens.hasten": lambda store, job: store.tokens.hasten(job.name, NOW),
     "tokens.withdraw": lambda store, job: store.tokens.withdraw([job.name], LATER, ()),
     "tokens.dissolve": lambda store, job: store.tokens.dissolve([job.name], [job.name], 10),
+    "groups.open": lambda store, job: store.groups.open(GroupRecord(**OPENED, id=job.id)),
+    "groups.touch": lambda store, job: store.groups.touch(job.id, LATER),
+    "groups.seal": lambda store, job: store.groups.seal(job.id),
+    "groups.abandon": lambda store, job: store.groups.abandon(job.id, LATER, "left"),
+    "groups.break_off": lambda store, job: store.groups.break_off(job.id, "killed"),
+    "groups.reopen": lambda store, job: store.groups.reopen(job.id, LATER),
+    "groups.look": lambda store, job: store.groups.look([job.id]),
+    "groups.complete": lambda store, job: store.groups.complete(job.id),
+    "groups.serve": lambda store, job: store.groups.serve(GroupRecord(**OPENED, id=job.id)),
+    "groups.release_waiters": lambda store, job: store.groups.release_waiters(
+        GroupRecord(**OPENED, id=job.id)
+    ),
+    "groups.note_served": lambda store, job: store.groups.note_served(job.id, 1),
+    "groups.mend": lambda store, job: store.groups.mend([job.id]),
 }
 """Each verb that might write, aimed at a running job."""
 
 READS = frozenset(
     {
+        "groups.counts",
+        "groups.get",
+        "groups.get_many",
+        "groups.newest",
+        "groups.open_of",
+        "groups.unfinished",
         "lanes.waiting",
         "lanes.in_use",
         "lanes.look_at",

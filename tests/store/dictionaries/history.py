@@ -16,7 +16,7 @@ from job_processor.errors import JobConflictError
 from job_processor.models import ACTIVE, SETTLED, CronTask, Job, JobStatus, JobType, SimpleJob
 from job_processor.redaction import Redaction
 from job_processor.settings import LOOK_THROUGH
-from job_processor.store.base import History, State
+from job_processor.store.base import Gone, History, State
 from job_processor.store.lanes import stops
 from job_processor.store.requests import JobQuery, NameCount
 from job_processor.store.rollups import KEPT
@@ -117,7 +117,7 @@ class DictionaryHistory(OnTables, History):
             tables.states.pop(job_id, None)
             return own(fresh)
 
-    async def _delete(self, job_ids: Collection[ObjectId]) -> dict[ObjectId, bool]:
+    async def _delete(self, job_ids: Collection[ObjectId]) -> dict[ObjectId, Gone]:
         async with self._connection as tables:
             jobs = [tables.jobs[job_id] for job_id in set(job_ids) if job_id in tables.jobs]
             return _removed(tables, [job for job in jobs if job.status is not JobStatus.RUNNING])
@@ -127,23 +127,27 @@ class DictionaryHistory(OnTables, History):
         async with self._connection as tables:
             tables.kills = {job_id for job_id in tables.kills if is_active(tables, job_id)}
             now = self._connection.now()
+            for group in list(tables.groups.values()):
+                ended = group.completed_at
+                if not group.unfinished and ended is not None and ended < before:
+                    del tables.groups[group.id]
             for seconds, start in list(tables.rollups):
                 if start < now - KEPT[seconds]:
                     del tables.rollups[seconds, start]
-            ended = [
+            settled = [
                 job
                 for job in tables.jobs.values()
                 if job.status in SETTLED and job.ended_at is not None and job.ended_at < before
             ]
-            gone = _removed(tables, ended[:limit])
-            return len(gone), [job_id for job_id, followed in gone.items() if followed]
+            gone = _removed(tables, settled[:limit])
+            return len(gone), [job_id for job_id, was in gone.items() if was.followed]
 
 
-def _removed(tables: Tables, jobs: Sequence[Job]) -> dict[ObjectId, bool]:
+def _removed(tables: Tables, jobs: Sequence[Job]) -> dict[ObjectId, Gone]:
     for job in jobs:
         tables.jobs.remove(job.id)
         tables.states.pop(job.id, None)
-    return {job.id: job.followed for job in jobs}
+    return {job.id: Gone(job.followed, job.open_in) for job in jobs}
 
 
 def _as_new(job: Job, now: datetime) -> Job:
@@ -189,6 +193,7 @@ def _is_named(job: Job, query: JobQuery) -> bool:
         and query.status in (None, job.status)
         and query.type in (None, job.type)
         and query.lane in (None, job.lane)
+        and query.group in (None, job.group)
     )
 
 

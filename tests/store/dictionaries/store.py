@@ -23,6 +23,7 @@ from job_processor.store.hints import (
 )
 from job_processor.store.opening import Opener
 from tests.store.dictionaries.crons import DictionaryCrons
+from tests.store.dictionaries.groups import DictionaryGroups
 from tests.store.dictionaries.history import DictionaryHistory
 from tests.store.dictionaries.intake import DictionaryIntake
 from tests.store.dictionaries.kills import DictionaryKills
@@ -75,8 +76,11 @@ class DictionaryStore(Store):
         self.lanes = DictionaryLanes(*desk, starts=self.tokens)
         self.waits = DictionaryWaits(*desk)
         self.messages = self.runs.messages = DictionaryMessages(*desk)
+        self.groups = self.waits.groups = DictionaryGroups(*desk)
+        self.groups.intake, self.groups.waits = DictionaryIntake(*desk), self.waits
         for each in (self.intake, self.runs, self.kills, self.history):
             each.lanes, each.waits, each.tokens = self.lanes, self.waits, self.tokens
+            each.groups = self.groups
 
     @property
     def abilities(self) -> Abilities:

@@ -28,6 +28,7 @@ from job_processor.models import (
     WorkerInfo,
 )
 from job_processor.store.base import Desk, Setting
+from job_processor.store.groups import GroupRecord
 from job_processor.store.hints import HintListeners, Tell
 from job_processor.store.lanes import IN_LINE_TOO, holds_slot, is_apart
 from job_processor.store.plain import plain_notes
@@ -120,6 +121,7 @@ class Tables:
         """By name."""
         self.messages: dict[str, Message] = {}
         """By name."""
+        self.groups: dict[ObjectId, GroupRecord] = {}
         self.listeners = HintListeners()
         """Whoever is to be told of changes, in any store."""
 

@@ -126,5 +126,6 @@ def _move(tables: Tables, job: Job, by_tag: dict[str, End], now: datetime, done:
     }
     tables.jobs.write(replace(job, **changes))
     done.skipped.append(job.id)
+    done.groups |= set() if job.group is None else {job.group}
     own = end_of(job.id, JobStatus.SKIPPED) if job.followed else None
     done.ends += [own] if own is not None else []

@@ -13,9 +13,10 @@ from bson import ObjectId
 
 from job_processor import JobProcessor
 from job_processor.models import Job
+from job_processor.store.groups import Callback, GroupRecord
 from job_processor.store.mongo import MongoStore
 from tests.processors import eventually, working
-from tests.samples import claim, end, simple
+from tests.samples import NOW, claim, end, simple
 from tests.store.contract.test_waits import after
 from tests.store.mongo.conftest import Commands, Database
 from tests.store.mongo.verbs import READS, VERBS
@@ -25,6 +26,8 @@ pytestmark = pytest.mark.mongo
 MANY = 50
 CLAIM_OF_MANY = ["find", "update", "find"]
 """Candidates, the claim itself, and which of them it took."""
+
+PRUNE = ["delete", "delete", *["find"] * 4, "update", "delete", "delete", "find"]
 
 COSTS: dict[str, list[str]] = {
     "queue.claim": ["findAndModify"],
@@ -57,7 +60,7 @@ COSTS: dict[str, list[str]] = {
     "rates.reserve": ["findAndModify", "insert", "findAndModify"],  # the first of a lane
     "rates.give_back": ["update"],
     "rates.hold": ["findAndModify"],
-    "history.prune": ["delete", "delete", *["find"] * 4, "update", "delete", "find"],
+    "history.prune": PRUNE,
     "ping": ["hello"],
     "queue.next_due": ["find"],
     "runs.of_worker": ["find"],
@@ -113,6 +116,24 @@ COSTS: dict[str, list[str]] = {
     "tokens.dissolve": ["find"],
     "tokens.waiting": ["find"],
     "tokens.lanes_of": ["find"],
+    "groups.open": ["insert"],
+    "groups.touch": ["update"],
+    "groups.seal": ["update"],
+    "groups.abandon": ["update"],
+    "groups.break_off": ["update"],
+    "groups.reopen": ["update"],
+    "groups.look": ["find", "find"],
+    "groups.complete": ["find"],
+    "groups.serve": ["find", "update"],
+    "groups.release_waiters": ["find"],
+    "groups.note_served": ["update"],
+    "groups.mend": ["find", "find"],
+    "groups.get": ["find"],
+    "groups.get_many": ["find"],
+    "groups.newest": ["find"],
+    "groups.unfinished": ["find"],
+    "groups.open_of": ["find"],
+    "groups.counts": ["aggregate"],
     "history.names": ["aggregate", "aggregate"],
     "history.count": ["aggregate"],
 }
@@ -246,3 +267,21 @@ def test_every_verb_has_a_cost() -> None:
     """A new verb states its cost here."""
     assert COSTS.keys() == VERBS.keys()
     assert READS.keys() <= COSTS.keys()
+
+
+async def test_the_end_of_a_group_costs_a_question_a_batch(
+    watched_store: MongoStore, commands: Commands
+) -> None:
+    """A batch that ends members asks one question more, the last one ends the group."""
+    group = GroupRecord(id=ObjectId(), created_at=NOW, touched_at=NOW, then=Callback(name="zip"))
+    await watched_store.groups.open(group)
+    await watched_store.intake.insert([simple(group=group.id) for _ in range(MANY)])
+    assert await watched_store.groups.seal(group.id)
+    jobs = await watched_store.queue.claim(claim(MANY))
+    commands.sent.clear()
+    await watched_store.runs.settle([end(job) for job in jobs[1:]])
+    assert commands.names == ["update", "find"]
+    commands.sent.clear()
+    await watched_store.runs.settle([end(jobs[0])])
+    asked = ["find"] * 4  # is anything open, the group, has any failed, is anything open
+    assert commands.names == ["update", *asked, "update", "insert", "find", "update"]

@@ -46,6 +46,9 @@ OURS = {
         "newest_by_lane": {"lane": 1, "_id": -1},
         "waiting_for": {"waiting_for": 1},
         "after": {"after": 1, "_id": 1},
+        "open_members": {"open_in": 1},
+        "failed_members": {"failed_in": 1},
+        "newest_by_group": {"group": 1, "status": 1, "_id": -1},
     },
     "workers": {},
     "signals": {"unacknowledged_by_job": {"job_id": 1}},
@@ -323,8 +326,11 @@ async def test_a_prefix_has_collections_of_its_own(mongo_db_url: str, database: 
     assert [len(await store.history.find(JobQuery())) for store in stores] == [1, 0]
     assert await stores[1].ping() > NOW
     assert sorted(await database.list_collection_names(filter={"name": {"$regex": "^two"}})) == [
+        "two.deep.groups",
         "two.deep.jobs",
         "two.deep.lanes",
+        "two.deep.messages",
+        "two.deep.schedules",
         "two.deep.settings",
         "two.deep.signals",
         "two.deep.workers",

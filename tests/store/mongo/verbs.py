@@ -9,6 +9,7 @@ from bson import ObjectId
 
 from job_processor.models import Notes, Step
 from job_processor.store.base import Lanes, Tokens
+from job_processor.store.groups import GroupRecord
 from job_processor.store.lanes import EVERYWHERE, LaneClaim, LimitBook
 from job_processor.store.mongo import MongoStore
 from job_processor.store.rates import Pace, Reservation
@@ -23,6 +24,7 @@ Call: TypeAlias = Callable[[MongoStore], Awaitable[Any]]
 _RUN = simple(worker_id=WORKER)
 PACE = Pace.of(1, 60.0, 1)
 RESERVED = Reservation(granted=1, wait=0.0, tat=0.0, interval=60_000.0)
+_GROUP = GroupRecord(id=ObjectId(), created_at=NOW, touched_at=NOW)
 _KEYED = simple(unique_key="key")
 
 
@@ -90,6 +92,18 @@ WRITES: Mapping[str, Call] = {
     "tokens.hasten": lambda store: store.tokens.hasten("resize:a", NOW),
     "tokens.withdraw": lambda store: store.tokens.withdraw(["resize:a"], NOW, ()),
     "tokens.dissolve": lambda store: store.tokens.dissolve(["resize:a"], ["resize"], 10),
+    "groups.open": lambda store: store.groups.open(_GROUP),
+    "groups.touch": lambda store: store.groups.touch(ObjectId(), NOW),
+    "groups.seal": lambda store: store.groups.seal(ObjectId()),
+    "groups.abandon": lambda store: store.groups.abandon(ObjectId(), NOW, "left"),
+    "groups.break_off": lambda store: store.groups.break_off(ObjectId(), "killed"),
+    "groups.reopen": lambda store: store.groups.reopen(ObjectId(), NOW),
+    "groups.look": lambda store: store.groups.look([ObjectId()]),
+    "groups.complete": lambda store: store.groups.complete(ObjectId()),
+    "groups.serve": lambda store: store.groups.serve(_GROUP),
+    "groups.release_waiters": lambda store: store.groups.release_waiters(_GROUP),
+    "groups.note_served": lambda store: store.groups.note_served(ObjectId(), 1),
+    "groups.mend": lambda store: store.groups.mend([ObjectId()]),
 }
 READS: Mapping[str, Call] = {
     "ping": lambda store: store.ping(),
@@ -127,6 +141,12 @@ READS: Mapping[str, Call] = {
     "lanes.members": lambda store: store.lanes.members("resize:a", 10),
     "lanes.parked": lambda store: store.lanes.parked(["resize"], 10),
     "lanes.holding": lambda store: store.lanes.holding([ObjectId()]),
+    "groups.get": lambda store: store.groups.get(ObjectId()),
+    "groups.get_many": lambda store: store.groups.get_many([ObjectId()]),
+    "groups.newest": lambda store: store.groups.newest(None, 10),
+    "groups.unfinished": lambda store: store.groups.unfinished(None, 10),
+    "groups.open_of": lambda store: store.groups.open_of([ObjectId()]),
+    "groups.counts": lambda store: store.groups.counts(ObjectId()),
     "lanes.next_ready": lambda store: store.lanes.next_ready(["resize"]),
     "waits.waited_for": lambda store: store.waits.waited_for("", 10),
     "waits.parents": lambda store: store.waits.parents([ObjectId()]),

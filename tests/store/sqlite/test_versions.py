@@ -13,6 +13,7 @@ from bson import ObjectId
 
 from job_processor import StoreSetupError
 from job_processor.models import JobStatus, Message, Step
+from job_processor.store.groups import GroupRecord
 from job_processor.store.rates import Pace
 from job_processor.store.requests import Outcome, Settlement
 from job_processor.store.sqlite import SqliteStore, schema
@@ -58,11 +59,24 @@ def come_to_next_version(monkeypatch: pytest.MonkeyPatch, *statements: str) -> N
 
 def take_rates_away(path: Path) -> None:
     """Make a file what it was before a rate could have a key."""
+    take_groups_away(path)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DROP INDEX job_processor_jobs_rate_lane")
         connection.execute("ALTER TABLE job_processor_jobs DROP COLUMN rate_lane")
         connection.execute("ALTER TABLE job_processor_workers DROP COLUMN rates")
     set_version(path, 7)
+
+
+def take_groups_away(path: Path) -> None:
+    """Make a file what it was before there were groups: version 8."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE job_processor_groups")
+        for index in ("members", "open_members", "failed_members"):
+            connection.execute(f"DROP INDEX job_processor_jobs_{index}")
+        for column in ("group_id", "open_in", "failed_in"):
+            connection.execute(f"ALTER TABLE job_processor_jobs DROP COLUMN {column}")
+        connection.commit()
+    set_version(path, 8)
 
 
 def take_messages_away(path: Path) -> None:
@@ -293,5 +307,26 @@ async def test_a_file_without_keys_of_rates_gets_them(path: Path) -> None:
     assert await again.intake.insert([rated]) == []
     assert await again.history.get(ours.id) == ours
     assert await again.history.get(rated.id) == rated
+    await again.close()
+    assert version(path) == PRESENT
+
+
+async def test_a_file_without_groups_gets_them(path: Path) -> None:
+    """What was made before there were groups keeps its jobs, and from then on has groups."""
+    store = SqliteStore(path)
+    await store.setup()
+    ours = simple()
+    await store.intake.insert([ours])
+    await store.close()
+    take_groups_away(path)
+    again = SqliteStore(path)
+    await again.setup()
+    assert await again.history.get(ours.id) == ours
+    group = GroupRecord(id=ObjectId(), created_at=NOW, touched_at=NOW)
+    await again.groups.open(group)
+    member = simple(group=group.id)
+    await again.intake.insert([member])
+    assert await again.groups.open_of([group.id]) == {group.id}
+    assert await again.history.get(member.id) == member
     await again.close()
     assert version(path) == PRESENT

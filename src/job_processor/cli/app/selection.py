@@ -61,6 +61,10 @@ Lane = Annotated[
     typer.Option(metavar="LANE", help="Only of this lane, such as sync:tenant-42: see limits."),
 ]
 
+OfGroup = Annotated[
+    str | None, typer.Option("--group", metavar="ID", help="Only members of this group.")
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -76,6 +80,7 @@ class Selection:
     error: str | None = None
     payload: str | None = None
     lane: str | None = None
+    group: str | None = None
 
     def arguments(self) -> dict[str, Any]:
         """Return what `find_jobs` takes, nothing for what was not asked.
@@ -101,6 +106,7 @@ class Selection:
             "error": None if self.error is None else read_text("--error", self.error),
             "payload": None if self.payload is None else _field(self.payload),
             "lane": None if self.lane is None else read_text("--lane", self.lane),
+            "group": self.group,
         }
         return {name: value for name, value in found.items() if value is not None}
 

@@ -19,6 +19,7 @@ from job_processor.cli.app.selection import (
     Error,
     Lane,
     Name,
+    OfGroup,
     OfTag,
     Payload,
     Selection,
@@ -87,6 +88,7 @@ def command(action: Action) -> Callable[..., None]:
         error: Error = None,
         payload: Payload = None,
         lane: Lane = None,
+        group: OfGroup = None,
         yes: Yes = False,
         dry_run: DryRun = False,
         from_beginning: FromBeginning = False,
@@ -99,7 +101,9 @@ def command(action: Action) -> Callable[..., None]:
             option = next(iter(options)).replace("_", "-")
             raise UsageError(f"--{option}: only `jobs retry` takes it")
         place = Place(db, prefix, app)
-        selection = Selection(name, status, type, tag, since, until, worker, error, payload, lane)
+        selection = Selection(
+            name, status, type, tag, since, until, worker, error, payload, lane, group
+        )
         for each in ids or ():
             read_id("ID", each)
         if ids and len(ids) == 1 and selection == Selection() and not dry_run:

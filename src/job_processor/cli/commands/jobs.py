@@ -16,6 +16,7 @@ from job_processor.cli.app.selection import (
     Error,
     Lane,
     Name,
+    OfGroup,
     OfTag,
     Payload,
     Selection,
@@ -59,6 +60,7 @@ def _jobs(
     error: Error = None,
     payload: Payload = None,
     lane: Lane = None,
+    group: OfGroup = None,
     limit: Limit = "50",
     after: After = None,
     reveal: Reveal = False,
@@ -69,7 +71,9 @@ def _jobs(
     Without a command: jobs and cron tasks, the newest first.
     """
     if lists(context):
-        selection = Selection(name, status, type, tag, since, until, worker, error, payload, lane)
+        selection = Selection(
+            name, status, type, tag, since, until, worker, error, payload, lane, group
+        )
         _list(Place(db, prefix, app), selection, limit, after, reveal=reveal, as_json=json)
 
 
@@ -88,13 +92,16 @@ def _list_jobs(
     error: Error = None,
     payload: Payload = None,
     lane: Lane = None,
+    group: OfGroup = None,
     limit: Limit = "50",
     after: After = None,
     reveal: Reveal = False,
     json: Json = False,
 ) -> None:
     """List jobs and cron tasks, the newest first."""
-    selection = Selection(name, status, type, tag, since, until, worker, error, payload, lane)
+    selection = Selection(
+        name, status, type, tag, since, until, worker, error, payload, lane, group
+    )
     _list(Place(db, prefix, app), selection, limit, after, reveal=reveal, as_json=json)
 
 

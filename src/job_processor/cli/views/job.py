@@ -164,7 +164,7 @@ def _fields(job: Job) -> Table:
         made.add_row("took", took)
     if job.total_ms is not None and job.started_at is not None:
         made.add_row("total", f"{tables.milliseconds(job.total_ms)}, waits included")
-    for label, told in (*_workers(job, now), *_lane(job)):
+    for label, told in (*_workers(job, now), *_lane(job), *_group(job)):
         made.add_row(label, told)
     if job.priority:
         made.add_row("priority", str(job.priority))
@@ -203,6 +203,13 @@ def _lane(job: Job) -> Iterator[tuple[str, str]]:
         yield "waits for", f"{plain(job.waits_for)}{look}"
     if stops(job):
         yield "stops", "its lane: nothing there starts until this job is retried or deleted"
+
+
+def _group(job: Job) -> Iterator[tuple[str, str]]:
+    """Return the group that a job is a member of, or whose end it follows."""
+    for label, group in (("group", job.group), ("follows", job.callback_of)):
+        if group is not None:
+            yield label, f"{group}; see job-processor groups show {group}"
 
 
 def _steps(job: Job) -> Table:

@@ -66,6 +66,13 @@ LANE_FIELDS = (
 )
 """What a job has that is in a lane, or parked, or comes before or after others."""
 
+GROUP_FIELDS = ("group", "open_in", "failed_in", "callback_of")
+"""What a member of a group has, or the job that follows its end."""
+
+LEAVES_GROUP: Document = {"failed_in": {"$ifNull": ["$group", "$$REMOVE"]}}
+REJOINS_GROUP: Document = {"open_in": {"$ifNull": ["$group", "$$REMOVE"]}}
+"""What becomes of a member that ends otherwise than finished, and of one that waits again."""
+
 HAS_LANE: Document = {"$or": [{"$gt": ["$lane", None]}, {"$gt": ["$rate_lane", None]}]}
 LINE: Document = {
     "$concat": [
@@ -142,12 +149,13 @@ def own_fields(job: Job) -> Document:
         fields["planned_for"] = job.planned_for
     if job.notes is not None:
         fields["notes"] = plain_notes(job.notes)
-    if is_apart(job):
-        fields |= _lane_fields(job)
+    if is_apart(job) or job.group is not None or job.callback_of is not None:
+        fields |= _tied_fields(job)
     return fields | plain_tags(job)
 
 
-def _lane_fields(job: Job) -> Document:
+def _tied_fields(job: Job) -> Document:
+    """Return what ties a job to its lane or its group."""
     place = place_of(job)
     fields = {
         "lane": job.lane,
@@ -159,6 +167,7 @@ def _lane_fields(job: Job) -> Document:
         "parked": place.parked,
         "topics": list(place.topics) or None,
         "rate_lane": job.rate_lane,
+        **{name: getattr(job, name) for name in GROUP_FIELDS},
     }
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -191,6 +200,9 @@ def to_job(document: Mapping[str, Any]) -> Job:
         fields |= _of_lane(document)
     if not WAIT_FIELDS.isdisjoint(document):
         fields |= _of_waits(document)
+    if "group" in document or "callback_of" in document:
+        fields["group"] = id_of(document.get("group"))
+        fields["callback_of"] = id_of(document.get("callback_of"))
     if document["type"] == "simple":
         fields["payload"] = document.get("payload")
         fields["sync"] = bool(document.get("sync"))

@@ -56,6 +56,7 @@ class Handles:
     lanes: Collection
     schedules: Collection
     messages: Collection
+    groups: Collection
 
     @classmethod
     def of(cls, database: AsyncDatabase[Any], prefix: str) -> Handles:
@@ -72,12 +73,11 @@ class Handles:
             lanes=safe[f"{prefix}.lanes"],
             schedules=safe[f"{prefix}.schedules"],
             messages=safe[f"{prefix}.messages"],
+            groups=safe[f"{prefix}.groups"],
         )
 
     @property
     def all(self) -> tuple[Collection, ...]:
         """What `setup()` makes."""
-        return (
-            *(self.jobs, self.workers, self.signals, self.settings, self.lanes),
-            *(self.schedules, self.messages),
-        )
+        ours = self.lanes, self.schedules, self.messages, self.groups
+        return self.jobs, self.workers, self.signals, self.settings, *ours

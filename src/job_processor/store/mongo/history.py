@@ -27,7 +27,7 @@ from job_processor.errors import JobConflictError, SearchLimitError, StoreRefuse
 from job_processor.models import Job, JobStatus, JobType
 from job_processor.redaction import Redaction
 from job_processor.settings import LOOK_SECONDS, MONGO_MAX_HISTORY_DAYS
-from job_processor.store.base import History, State
+from job_processor.store.base import Gone, History, State
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (
     ACTIVE_STATUSES,
@@ -35,12 +35,14 @@ from job_processor.store.mongo.documents import (
     JOB_STATUSES,
     JOB_TYPES,
     LINE,
+    REJOINS_GROUP,
     SETTLED_STATUSES,
     WAITING_STATUSES,
     Document,
     to_job,
 )
 from job_processor.store.mongo.errors import VALIDATOR_ADVICE, is_away, is_refused_by_validator
+from job_processor.store.mongo.groups import MongoGroups
 from job_processor.store.mongo.hinting import IndexHint
 from job_processor.store.mongo.indexes import is_conflict, not_ours
 from job_processor.store.mongo.kills import MongoKills
@@ -90,10 +92,12 @@ class MongoHistory(MongoDesk, History):
         *,
         kills: MongoKills,
         rollups: MongoRollups,
+        groups: MongoGroups,
     ) -> None:
         super().__init__(plumbing)
         self._kills = kills
         self._rollups = rollups
+        self._groups = groups
         self._days = history_days
         self.database_days: float = MONGO_MAX_HISTORY_DAYS
         """After how many days the database removes them; set once its index has been read."""
@@ -298,7 +302,7 @@ class MongoHistory(MongoDesk, History):
             raise
         return None if document is None else to_job(document)
 
-    async def _delete(self, job_ids: Collection[ObjectId]) -> dict[ObjectId, bool]:
+    async def _delete(self, job_ids: Collection[ObjectId]) -> dict[ObjectId, Gone]:
         """Present and not running → absent; return which are gone now and were there.
 
         What waits may be followed by now without having been when it was read.
@@ -308,9 +312,12 @@ class MongoHistory(MongoDesk, History):
             "type": {"$in": JOB_TYPES},
             "status": {"$ne": "running"},
         }
-        told = {"_id": 1, "status": 1, "followed": 1}
+        told = {"_id": 1, "status": 1, "followed": 1, "open_in": 1}
         there = {
-            each["_id"]: bool(each.get("followed")) or each["status"] in WAITING_STATUSES
+            each["_id"]: Gone(
+                bool(each.get("followed")) or each["status"] in WAITING_STATUSES,
+                each.get("open_in"),
+            )
             async for each in self._last.find(at_rest, told)
         }
         if not there:
@@ -318,12 +325,13 @@ class MongoHistory(MongoDesk, History):
         await self._jobs.delete_many({**at_rest, "_id": {"$in": list(there)}})
         left = self._last.find({"_id": {"$in": list(there)}}, {"_id": 1})
         kept = {document["_id"] async for document in left}
-        return {job_id: followed for job_id, followed in there.items() if job_id not in kept}
+        return {job_id: was for job_id, was in there.items() if job_id not in kept}
 
     async def _prune(self, before: datetime, limit: int) -> tuple[int, list[ObjectId]]:
         """Settled before this time → absent, where the database would keep them longer."""
         await self._rollups.prune(datetime.now(UTC))
         await self._kills.prune()
+        await self._groups.prune(before)
         await end_killed(self._jobs, limit)
         if self._days >= self.database_days or limit < 1:
             return 0, []
@@ -373,6 +381,7 @@ def _to_waiting(now: datetime, from_beginning: bool) -> list[Document]:
                 "ready": {"$cond": [HAS_LANE, now, "$$REMOVE"]},
                 "line": {"$cond": [HAS_LANE, LINE, "$$REMOVE"]},
                 "slots": {"$cond": [stopped, "$slots", "$$REMOVE"]},
+                **REJOINS_GROUP,
                 "started_at": None,
                 "ended_at": None,
                 "worker_id": None,
@@ -385,7 +394,7 @@ def _to_waiting(now: datetime, from_beginning: bool) -> list[Document]:
         {
             "$unset": [
                 *("attempt", "crashes", "expires_at", "notes", "state", "state_saved"),
-                "waiting_for",
+                *("waiting_for", "failed_in"),
             ]
         },
     ]

@@ -191,6 +191,21 @@ NEWEST_BY_LANE = Index(
     (("lane", 1), ("_id", -1)),
     {"partialFilterExpression": {"lane": {"$exists": True}}},
 )
+OPEN_MEMBERS = Index(
+    "open_members", (("open_in", 1),), {"partialFilterExpression": {"open_in": {"$exists": True}}}
+)
+"""The members that their group waits for: one that has ended has left it."""
+
+FAILED_MEMBERS = Index(
+    "failed_members",
+    (("failed_in", 1),),
+    {"partialFilterExpression": {"failed_in": {"$exists": True}}},
+)
+NEWEST_BY_GROUP = Index(
+    "newest_by_group",
+    (("group", 1), ("status", 1), ("_id", -1)),
+    {"partialFilterExpression": {"group": {"$exists": True}}},
+)
 
 WAITING_FOR = Index(
     "waiting_for",
@@ -253,6 +268,9 @@ JOBS = (
     AFTER,
     TOPICS,
     TIMEOUTS,
+    OPEN_MEMBERS,
+    FAILED_MEMBERS,
+    NEWEST_BY_GROUP,
     NEWEST_BY_NAME,
     NEWEST_BY_TYPE,
     # The Node package's kill of a waiting job leaves no end, so the time to live never comes.
@@ -274,6 +292,12 @@ SIGNALS = (
     # From here on ours.
     Index("unacknowledged_by_job", (("job_id", 1),), {"partialFilterExpression": {"ack": False}}),
 )
+UNFINISHED = Index(
+    "unfinished",
+    (("unfinished", 1), ("_id", 1)),
+    {"partialFilterExpression": {"unfinished": True}},
+)
+GROUPS = (UNFINISHED, Index("completed_at_1", (("completed_at", 1),)))
 LANES = (Index("expires_at_1", (("expires_at", 1),), {_TTL: 0}),)
 SCHEDULES = (
     Index("job_1_due_1", (("job", 1), ("due", 1))),

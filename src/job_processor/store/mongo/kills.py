@@ -20,6 +20,7 @@ from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (
     ACTIVE_STATUSES,
     JOB_TYPES,
+    LEAVES_GROUP,
     OUT_OF_LANE,
     TRUE_TIME,
     WAITING_STATUSES,
@@ -59,9 +60,11 @@ class MongoKills(MongoDesk, Kills):
                         "ended_at": now,
                         "updated_at": {"$max": ["$updated_at", now]},
                         **TRUE_TIME,
+                        **LEAVES_GROUP,
                     }
                 },
                 OUT_OF_LANE,
+                {"$unset": "open_in"},
             ],
         )
         return None if document is None else to_job(document)

@@ -17,6 +17,7 @@ from job_processor.store.mongo.crons import MongoCrons
 from job_processor.store.mongo.description import found_indexes, version_of
 from job_processor.store.mongo.desks import Plumbing, translated
 from job_processor.store.mongo.documents import (
+    GROUP_FIELDS,
     JOB_STATUSES,
     LANE_FIELDS,
     Document,
@@ -41,6 +42,7 @@ _OWN_FIELDS = (
     *("attempt", "attempts", "crash", "crashes", "expires_at", "notes", "planned_for", "priority"),
     *("state", "state_saved", "steps", "traceparent", "unique_key", "unique_until"),
     *LANE_FIELDS,
+    *GROUP_FIELDS,
 )
 """What a job of ours may have and the Node package's validator refuses."""
 

@@ -14,6 +14,7 @@ from job_processor.settings import MONGO_MAX_HISTORY_DAYS
 from job_processor.store.mongo.errors import CANNOT_CREATE_INDEX, is_unauthorized, reason
 from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.indexes import (
+    GROUPS,
     JOBS,
     LANES,
     MESSAGES,
@@ -85,6 +86,7 @@ async def _prepare_once(handles: Handles, logger: logging.Logger) -> float:
     await ensure_indexes(handles.lanes, LANES, logger)
     await ensure_indexes(handles.schedules, SCHEDULES, logger)
     await ensure_indexes(handles.messages, MESSAGES, logger)
+    await ensure_indexes(handles.groups, GROUPS, logger)
     await ensure_validator(handles.database, handles.jobs, logger)
     if await is_node_here(handles):
         await serve_node(handles, logger)

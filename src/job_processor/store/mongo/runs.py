@@ -20,6 +20,7 @@ from job_processor.store.base import Runs
 from job_processor.store.lanes import place_of
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (
+    GROUP_FIELDS,
     LANE_FIELDS,
     Document,
     own_fields,
@@ -60,6 +61,9 @@ _RECOGNIZED_BY = {
 _OF_CRASHES = frozenset({"crash", "crashes"})
 """Fields that tell of workers that died: a job is settled without them where it has to be."""
 
+_TOGETHER = frozenset({*LANE_FIELDS, *GROUP_FIELDS})
+"""Fields that tie a job to others: it is settled without them where it has to be."""
+
 _FIRST_ID = ObjectId(bytes(12))
 """No id comes before it: a range of all ids, which an index that begins with them answers."""
 
@@ -71,7 +75,7 @@ class MongoRuns(MongoDesk, Runs):
     def __init__(self, plumbing: Plumbing) -> None:
         super().__init__(plumbing)
         self._counts_crashes = True
-        self._keeps_lanes = True
+        self._keeps_ties = True
 
     async def _settle(self, settlements: Sequence[Settlement]) -> Verdict:
         """Running, under the fence's worker and at its attempt → the outcome's state.
@@ -141,19 +145,19 @@ class MongoRuns(MongoDesk, Runs):
         return again
 
     def _change(self, settlement: Settlement) -> Document:
-        return _change(settlement, crashes=self._counts_crashes, lanes=self._keeps_lanes)
+        return _change(settlement, crashes=self._counts_crashes, ties=self._keeps_ties)
 
     def _may_pass(self, settlement: Settlement) -> bool:
         """True for one that Node's validator takes without what it has not heard of."""
         ours = own_fields(settlement.written()).keys()
-        crashes, lane = ours & _OF_CRASHES, ours & set(LANE_FIELDS)
-        is_news = bool(crashes and self._counts_crashes) or bool(lane and self._keeps_lanes)
-        return is_news and ours == crashes | lane
+        crashes, ties = ours & _OF_CRASHES, ours & _TOGETHER
+        is_news = bool(crashes and self._counts_crashes) or bool(ties and self._keeps_ties)
+        return is_news and ours == crashes | ties
 
     async def _write_without_ours(
         self, settlements: Sequence[Settlement], refused: dict[ObjectId, str]
     ) -> int:
-        """Write what the Node package's validator takes: it knows neither crashes nor lanes."""
+        """Write what the Node package's validator takes: no crashes, lanes, groups."""
         ours = {name for each in settlements for name in own_fields(each.written())}
         if ours & _OF_CRASHES:
             self._logger.warning(
@@ -163,13 +167,13 @@ class MongoRuns(MongoDesk, Runs):
                 self._jobs.name,
             )
             self._counts_crashes = False
-        if ours & set(LANE_FIELDS):
+        if ours & _TOGETHER:
             self._logger.warning(
-                "the validator of %s refuses the fields of lanes and of 'after': what runs leaves "
-                "its lane at its end, and what comes before others forgets them",
+                "the validator of %s refuses the fields of lanes, groups and 'after': what runs "
+                "leaves its lane and its group at its end, and forgets who comes after it",
                 self._jobs.name,
             )
-            self._keeps_lanes = False
+            self._keeps_ties = False
         return await self._write(settlements, refused)
 
     async def _recognize(
@@ -322,7 +326,7 @@ def _moment_of_claim(job: Job) -> Any:
     return job.updated_at if job.updated_at > job.created_at else {"$in": [job.updated_at, None]}
 
 
-def _change(settlement: Settlement, *, crashes: bool, lanes: bool) -> Document:
+def _change(settlement: Settlement, *, crashes: bool, ties: bool) -> Document:
     outcome, written = settlement.outcome, settlement.written()
     fields: Document = {
         "status": written.status.value,
@@ -332,7 +336,7 @@ def _change(settlement: Settlement, *, crashes: bool, lanes: bool) -> Document:
     }
     if outcome.output is not None:
         fields["output"] = plain_output(outcome.output)
-    if lanes and place_of(written).due is not None:
+    if ties and place_of(written).due is not None:
         fields["scheduled_for"] = FAR
     elif outcome.scheduled_for is not None:
         fields["scheduled_for"] = outcome.scheduled_for
@@ -342,8 +346,8 @@ def _change(settlement: Settlement, *, crashes: bool, lanes: bool) -> Document:
     if not crashes:
         for name in _OF_CRASHES:
             after.pop(name, None)
-    if not lanes:
-        after = {name: value for name, value in after.items() if name not in LANE_FIELDS}
+    if not ties:
+        after = {name: value for name, value in after.items() if name not in _TOGETHER}
     fields |= {name: value for name, value in after.items() if before.get(name) != value}
     gone = dict.fromkeys(before.keys() - after.keys(), "")
     if outcome.bare:

@@ -22,7 +22,7 @@ from job_processor.store.mongo.errors import (
 )
 from job_processor.store.mongo.handles import Collection, Database, Handles
 
-VERSION = 2
+VERSION = 3
 """Raise it with each change of the rules below."""
 
 _DATE = {"bsonType": "date"}
@@ -84,6 +84,10 @@ _PROPERTIES: Document = {
     "ready": {"bsonType": "date"},
     "parked": {"bsonType": "string"},
     "rate_lane": {"bsonType": "string"},
+    "group": {"bsonType": "objectId"},
+    "open_in": {"bsonType": "objectId"},
+    "failed_in": {"bsonType": "objectId"},
+    "callback_of": {"bsonType": "objectId"},
 }
 
 Found = Literal["none", "older", "newer or ours", "node", "foreign"]

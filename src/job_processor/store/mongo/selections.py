@@ -12,7 +12,13 @@ from bson import ObjectId
 
 from job_processor.settings import LOOK_THROUGH
 from job_processor.store.mongo.documents import JOB_STATUSES, JOB_TYPES, Document
-from job_processor.store.mongo.indexes import NEWEST_BY_LANE, NEWEST_BY_NAME, NEWEST_BY_TYPE, Index
+from job_processor.store.mongo.indexes import (
+    NEWEST_BY_GROUP,
+    NEWEST_BY_LANE,
+    NEWEST_BY_NAME,
+    NEWEST_BY_TYPE,
+    Index,
+)
 from job_processor.store.requests import JobQuery
 
 IS_JOB: Document = {"type": {"$in": JOB_TYPES}, "status": {"$in": JOB_STATUSES}}
@@ -39,6 +45,8 @@ def selected(query: JobQuery) -> Document:
         selection["name"] = {"$in": list(query.names)}
     if query.lane is not None:
         selection["lane"] = query.lane
+    if query.group is not None:
+        selection["group"] = query.group
     between: Document = {}
     if query.after is not None:
         between["$lt"] = query.after
@@ -52,7 +60,8 @@ def walks(query: JobQuery) -> Iterator[JobQuery]:
 
     Each name and state is a walk of its own, and it merges at most `_WALKS` of them.
     """
-    if query.name is not None or query.names is None or query.lane is not None:
+    together = query.lane is not None or query.group is not None
+    if query.name is not None or query.names is None or together:
         yield query
         return
     size = _WALKS // (1 if query.status else len(JOB_STATUSES))
@@ -71,6 +80,8 @@ def within(query: JobQuery, page: Sequence[ObjectId]) -> JobQuery:
 
 def index_of_ids(query: JobQuery) -> Index:
     """Return the index that has the ids of each lane, name or type in their order."""
+    if query.group is not None:
+        return NEWEST_BY_GROUP
     if query.lane is not None:
         return NEWEST_BY_LANE
     by_type = query.name is None and query.names is None

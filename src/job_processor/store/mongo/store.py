@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import weakref
 from collections.abc import Callable
 from datetime import datetime
 
@@ -20,6 +21,7 @@ from job_processor.store.mongo.crons import MongoCrons
 from job_processor.store.mongo.description import found_indexes, remarks_on, version_of
 from job_processor.store.mongo.desks import Plumbing, answered
 from job_processor.store.mongo.documents import Document
+from job_processor.store.mongo.groups import MongoGroups
 from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.hinting import Hinting
 from job_processor.store.mongo.history import MongoHistory
@@ -79,8 +81,10 @@ class MongoStore(Store):
         self.runs = MongoRuns(plumbing)
         self.kills = kills = MongoKills(plumbing)
         self.rollups = rollups = MongoRollups(plumbing)
+        self.groups = groups = MongoGroups(plumbing)
+        groups.intake = MongoIntake(plumbing, self._is_beside_node)
         self.history = self._history = MongoHistory(
-            plumbing, history_days, kills=kills, rollups=rollups
+            plumbing, history_days, kills=kills, rollups=rollups, groups=groups
         )
         self.workers = self._workers = MongoWorkers(plumbing, queue=queue, turns=self._turns)
         self.crons = crons = MongoCrons(plumbing, self._is_beside_node)
@@ -90,6 +94,9 @@ class MongoStore(Store):
         self.messages = self.runs.messages = MongoMessages(plumbing)
         for desk in (self.intake, self.runs, self.kills, self.history):
             desk.lanes, desk.waits, desk.tokens = self.lanes, self.waits, self.tokens
+            desk.groups = groups
+        # A weak one back, or the two would keep each other alive.
+        self.waits.groups, groups.waits = groups, weakref.proxy(self.waits)
         self._node = MongoNodeSide(plumbing, self._history, settings, self._workers, crons)
 
     @classmethod

@@ -22,8 +22,10 @@ from job_processor.store.mongo.desks import MongoDesk, translated
 from job_processor.store.mongo.documents import (
     ACTIVE_STATUSES,
     HAS_LANE,
+    LEAVES_GROUP,
     LINE,
     OUT_OF_LANE,
+    REJOINS_GROUP,
     TRUE_TIME,
     WAITING_STATUSES,
     Document,
@@ -41,7 +43,7 @@ _WALKED_AT_ONCE = 1000
 """Documents read at a time in a walk along what is waited for."""
 
 _WAITING: Document = {"$in": WAITING_STATUSES}
-_TOLD: Document = {"waiting_for": 1, "on_parent_failure": 1, "followed": 1}
+_TOLD: Document = {"waiting_for": 1, "on_parent_failure": 1, "followed": 1, "group": 1}
 _NOTHING_LEFT: Document = {"$eq": ["$waiting_for", []]}
 
 
@@ -85,6 +87,7 @@ class MongoWaits(MongoDesk, Waits):
             freed=sum(map(len, going.values())),
             skipped=[each["_id"] for each in gone],
             ends=await self._ends(followed),
+            groups={each["group"] for each in gone if "group" in each},
             more=len(found) >= limit,
         )
 
@@ -235,10 +238,12 @@ def _skip(end: End, jobs: Iterable[Document], now: datetime) -> UpdateMany:
         "updated_at": {"$max": ["$updated_at", now]},
         "output": {"$literal": plain_output(skipped_output(end, now))},
         **TRUE_TIME,
+        **LEAVES_GROUP,
     }
-    because = {"$set": {"waiting_for": [end.tag]}}
     ids = [each["_id"] for each in jobs]
-    return UpdateMany(_still_waiting(ids, [end.tag]), [{"$set": skipped}, OUT_OF_LANE, because])
+    change: list[Document] = [{"$set": skipped}, OUT_OF_LANE, {"$unset": "open_in"}]
+    change.append({"$set": {"waiting_for": [end.tag]}})
+    return UpdateMany(_still_waiting(ids, [end.tag]), change)
 
 
 def _still_waiting(ids: Sequence[ObjectId], tags: Sequence[str]) -> Document:
@@ -257,5 +262,6 @@ def _to_waiting(now: datetime) -> list[Document]:
         "ended_at": None,
         "worker_id": None,
         "output": None,
+        **REJOINS_GROUP,
     }
-    return [{"$set": waiting}, {"$unset": "expires_at"}]
+    return [{"$set": waiting}, {"$unset": ["expires_at", "failed_in"]}]

@@ -24,7 +24,7 @@ from job_processor.errors import JobConflictError
 from job_processor.models import Job, JobStatus, JobType
 from job_processor.redaction import Redaction
 from job_processor.settings import LOOK_THROUGH
-from job_processor.store.base import History, State
+from job_processor.store.base import Gone, History, State
 from job_processor.store.requests import JobQuery, NameCount
 from job_processor.store.sqlite.conditions import condition_of
 from job_processor.store.sqlite.connections import (
@@ -36,6 +36,7 @@ from job_processor.store.sqlite.connections import (
     transaction,
     verb,
 )
+from job_processor.store.sqlite.groups import SqliteGroups
 from job_processor.store.sqlite.kills import SqliteKills
 from job_processor.store.sqlite.rates import SqliteRates
 from job_processor.store.sqlite.rollups import SqliteRollups
@@ -46,6 +47,7 @@ from job_processor.store.sqlite.tables import (
     AT_REST,
     HAS_LANE,
     LINE,
+    OF_GROUP,
     OF_LANE,
     RUNNING,
     SETTLED,
@@ -83,17 +85,20 @@ class SqliteHistory(SqliteDesk, History):
         kills: SqliteKills,
         rollups: SqliteRollups,
         rates: SqliteRates,
+        groups: SqliteGroups,
     ) -> None:
         super().__init__(plumbing)
         tables = plumbing.tables
         self._kills = kills
         self._rollups = rollups
         self._rates = rates
+        self._groups = groups
         jobs = tables.jobs
         self._shown = Summaries(tables)
         self._at_rest = f"{jobs} AS job INDEXED BY {tables.history}"
         self._running = f"{jobs} AS job INDEXED BY {tables.running}"
         self._of_lanes = f"{jobs} AS job INDEXED BY {tables.lane_history}"
+        self._of_groups = f"{jobs} AS job INDEXED BY {tables.members}"
         self._by_id = f"SELECT {COLUMNS} FROM {jobs} WHERE id=?"
         self._state_of = f"SELECT id, status, attempt FROM {jobs} WHERE id=?"
         self._table = jobs
@@ -134,13 +139,14 @@ class SqliteHistory(SqliteDesk, History):
                 slot=CASE WHEN ordered='stop' AND status='errored' THEN slot END,
                 parked=NULL, waiting_for=NULL, started_at=NULL, ended_at=NULL, worker_id=NULL,
                 output=NULL, attempt=1, crashes=0, sync=0, notes=NULL, state=NULL,
+                open_in=group_id, failed_in=NULL,
                 steps=CASE WHEN ?3 OR status='finished' THEN NULL ELSE steps END,
                 extra=json_remove(extra, '$.expires_at', '$.state_saved'),
                 planned_for=CASE type WHEN 'cron_task' THEN coalesce(planned_for, scheduled_for) END
             WHERE id=?2 AND {SETTLED} RETURNING {COLUMNS}"""
         self._remove_one = f"""
             DELETE FROM {jobs} WHERE id=? AND {AT_REST}
-            RETURNING id, followed, instr(extra, '"after"')"""
+            RETURNING id, followed, instr(extra, '"after"'), open_in"""
         self._remove_waits = f"DELETE FROM {tables.waits} INDEXED BY {tables.waits_of} WHERE job=?"
         self._remove_old = f"""
             DELETE FROM {jobs} WHERE rowid IN (
@@ -267,8 +273,8 @@ class SqliteHistory(SqliteDesk, History):
         order = "ASC" if query.oldest_first else "DESC"
         below = _BEHIND_EVERY_ID if query.after is None else query.after.binary
         above = b"" if query.above is None else query.above.binary
-        if query.lane is not None:
-            yield self._of_lane(query, below, above, limit, order)
+        if query.lane is not None or query.group is not None:
+            yield self._of_some(query, below, above, limit, order)
             return
         if (query.name, query.names, query.status, query.type) == (None, None, None, None):
             statement = f"""
@@ -290,19 +296,25 @@ class SqliteHistory(SqliteDesk, History):
                 values += [*branch, below, above]
             yield self._branches(size, order), [*values, limit]
 
-    def _of_lane(
+    def _of_some(
         self, query: JobQuery, below: bytes, above: bytes, limit: int, order: str
     ) -> Source:
-        """Return a statement that selects the jobs of a lane."""
+        """Return a statement that selects the jobs of a lane, or the members of a group."""
+        key: Any = query.lane
+        source, of_these = self._of_lanes, f"lane=?1 AND {OF_LANE}"
+        if query.group is not None:
+            source, of_these = self._of_groups, f"group_id=?1 AND {OF_GROUP}"
+            key = query.group.binary
         statement = f"""
-            SELECT id, rowid AS place FROM {self._of_lanes}
-            WHERE lane=?1 AND {OF_LANE} AND id<?2 AND id>?3 AND (?4 IS NULL OR name=?4)
+            SELECT id, rowid AS place FROM {source}
+            WHERE {of_these} AND id<?2 AND id>?3 AND (?4 IS NULL OR name=?4)
                 AND (?5 IS NULL OR status=?5) AND (?6 IS NULL OR type=?6)
                 AND (?7 IS NULL OR name IN (SELECT value FROM json_each(?7)))
-            ORDER BY id {order} LIMIT ?8"""
+                AND (?8 IS NULL OR lane=?8)
+            ORDER BY id {order} LIMIT ?9"""
         status = None if query.status is None else query.status.value
         names = None if query.names is None else json.dumps(query.names)
-        values = [query.lane, below, above, query.name, status, query.type, names, limit]
+        values = [key, below, above, query.name, status, query.type, names, query.lane, limit]
         return statement, values
 
     def _ids(self, connection: sqlite3.Connection, query: JobQuery, limit: int) -> list[bytes]:
@@ -377,7 +389,7 @@ class SqliteHistory(SqliteDesk, History):
     @transaction
     def _delete(
         self, connection: sqlite3.Connection, job_ids: Collection[ObjectId]
-    ) -> dict[ObjectId, bool]:
+    ) -> dict[ObjectId, Gone]:
         """Remove jobs that do not run; return which."""
         rows = [
             row
@@ -385,9 +397,12 @@ class SqliteHistory(SqliteDesk, History):
             for row in connection.execute(self._remove_one, (job_id.binary,)).fetchall()
         ]
         if rows:
-            self._forget_waits(connection, rows)
+            self._forget_waits(connection, [row[:3] for row in rows])
             self._revision.bump(connection)
-        return {ObjectId(id): bool(followed) for id, followed, _ in rows}
+        return {
+            ObjectId(id): Gone(bool(followed), None if group is None else ObjectId(group))
+            for id, followed, _, group in rows
+        }
 
     def _forget_waits(
         self, connection: sqlite3.Connection, rows: Sequence[tuple[bytes, Any, Any]]
@@ -402,6 +417,7 @@ class SqliteHistory(SqliteDesk, History):
         await self._kills.prune()
         await self._rollups.prune()
         await self._rates.prune()
+        await self._groups.prune(before)
         removed, followed = 0, list[ObjectId]()
         while removed < limit:
             wanted = min(PRUNE_BATCH, limit - removed)

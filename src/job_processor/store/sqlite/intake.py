@@ -32,6 +32,7 @@ from job_processor.store.sqlite.rows import (
     Row,
     encode_extra,
     encode_tags,
+    group_values,
     optional_ms,
     place_values,
     to_job,
@@ -73,7 +74,8 @@ class SqliteIntake(SqliteDesk, Intake):
         self._replace_holder = f"""
             UPDATE {jobs} SET payload=?, priority=?, updated_at=?3, extra=?,
                 scheduled_for=?, due=?, parked=?, line=?, ready=?, topics=?,
-                lane=?, ordered=?, rate_lane=?, slot=NULL, waiting_for=?, attempt=1, crashes=0,
+                lane=?, ordered=?, rate_lane=?, slot=NULL, waiting_for=?,
+                group_id=?, open_in=?, failed_in=?, attempt=1, crashes=0,
                 started_at=NULL, worker_id=NULL, output=NULL, notes=NULL, state=NULL, steps=NULL
             WHERE id=? AND status='pending' AND unique_key=? AND unique_until IS ?
                 AND updated_at<=?3"""
@@ -129,6 +131,7 @@ class SqliteIntake(SqliteDesk, Intake):
                 replaced.ordered,
                 replaced.rate_lane,
                 encode_tags(replaced),
+                *group_values(replaced),
                 replaced.id.binary,
                 replaced.unique_key,
                 optional_ms(replaced.unique_until),

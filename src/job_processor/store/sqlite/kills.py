@@ -18,7 +18,7 @@ from job_processor.store.sqlite.connections import (
     transaction,
 )
 from job_processor.store.sqlite.rows import COLUMNS, to_job
-from job_processor.store.sqlite.tables import ACTIVE, OUT_OF_LANE, UNHELD
+from job_processor.store.sqlite.tables import ACTIVE, OUT_OF_GROUP, OUT_OF_LANE, UNHELD
 
 
 class SqliteKills(SqliteDesk, Kills):
@@ -29,7 +29,7 @@ class SqliteKills(SqliteDesk, Kills):
         tables = plumbing.tables
         self._kill = f"""
             UPDATE {tables.jobs} SET status='killed', updated_at=max(updated_at, ?1), ended_at=?1,
-                {OUT_OF_LANE}
+                {OUT_OF_LANE}, {OUT_OF_GROUP}
             WHERE id=?2 AND {UNHELD} RETURNING {COLUMNS}"""
         self._ask = f"""
             INSERT INTO {tables.signals} (job_id, worker_id, created_at) VALUES (?, ?, ?)

@@ -28,6 +28,7 @@ from job_processor.models import (
 from job_processor.store.lanes import place_of
 from job_processor.store.lenient import (
     fields_of,
+    id_of,
     list_of,
     moment,
     rule_of,
@@ -59,7 +60,7 @@ COLUMNS = (
 )
 """Those of a job, in the order of its row."""
 
-NEW_COLUMNS = f"{COLUMNS},line,ready"
+NEW_COLUMNS = f"{COLUMNS},line,ready,group_id,open_in,failed_in"
 """Those that a new job is given."""
 
 PLAIN_COLUMNS = "id,name,payload,scheduled_for,created_at,updated_at,exclusive,priority"
@@ -67,8 +68,10 @@ PLAIN_COLUMNS = "id,name,payload,scheduled_for,created_at,updated_at,exclusive,p
 
 _EXTRA: Mapping[str, Callable[[object], Any]] = {
     "after": texts_of,
+    "callback_of": id_of,
     "crash": crash_of,
     "expires_at": moment,
+    "group": id_of,
     "on_parent_failure": rule_of,
     "state_saved": moment,
     "traceparent": text_or_none,
@@ -130,6 +133,7 @@ def to_row(job: Job) -> Row:
         job.rate_lane,
         place.line,
         optional_ms(place.ready),
+        *group_values(job),
     )
 
 
@@ -146,6 +150,11 @@ def waits_rows(jobs: Iterable[Job]) -> list[Row]:
         for job in jobs
         for tag in dict.fromkeys((*job.after, *job.waiting_for))
     ]
+
+
+def group_values(job: Job) -> Row:
+    """Return the values of group_id, open_in and failed_in."""
+    return optional_id(job.group), optional_id(job.open_in), optional_id(job.failed_in)
 
 
 def place_values(job: Job) -> Row:
@@ -193,6 +202,8 @@ def _to_plain_row(job: Job) -> Row | None:
         or job.parked is not None
         or job.after
         or job.followed
+        or job.group is not None
+        or job.callback_of is not None
     ):
         return None
     created = to_ms(job.created_at)
@@ -326,6 +337,10 @@ def encode_extra(job: Job) -> str | None:
         extra["after"] = list(job.after)
     if job.on_parent_failure is not None:
         extra["on_parent_failure"] = job.on_parent_failure
+    if job.group is not None:
+        extra["group"] = job.group
+    if job.callback_of is not None:
+        extra["callback_of"] = job.callback_of
     return encode(extra) if extra else None
 
 

@@ -36,6 +36,7 @@ from job_processor.store.sqlite.rows import (
     encode_notes,
     encode_output,
     encode_step,
+    group_values,
     optional_id,
     optional_ms,
     place_values,
@@ -47,6 +48,9 @@ from job_processor.store.summaries import JobSummary
 
 _END_VALUES = 7  # of each plain end
 _COMPARED = 6  # of the changes of an end, when a reply was lost
+_END_OF_MEMBER = (
+    ", open_in=NULL, failed_in=CASE WHEN column1='finished' THEN NULL ELSE job.group_id END"
+)
 _PLACE = 7  # where the time is among them, which a lane keeps elsewhere
 
 
@@ -66,11 +70,11 @@ class SqliteRuns(SqliteDesk, Runs):
                 crashes=?, scheduled_for=?, planned_for=?, started_at=?, extra=?, notes=?,
                 state=CASE WHEN ? THEN NULL ELSE state END
             WHERE {fence} AND {known}"""
-        self._settle_in_lane = f"""
+        self._settle_apart = f"""
             UPDATE {jobs} SET status=?, updated_at=?, ended_at=?, output=?, worker_id=?, attempt=?,
                 crashes=?, planned_for=?, started_at=?, extra=?, notes=?,
                 scheduled_for=?, due=?, parked=?, line=?, ready=?, topics=?,
-                lane=?, ordered=?, slot=?, rate_lane=?,
+                lane=?, ordered=?, slot=?, rate_lane=?, group_id=?, open_in=?, failed_in=?,
                 state=CASE WHEN ? THEN NULL ELSE state END
             WHERE {fence} AND {known}"""
         self._note_one = f"UPDATE {jobs} SET notes=? WHERE {fence}"
@@ -102,21 +106,23 @@ class SqliteRuns(SqliteDesk, Runs):
     def _settle(self, connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> Verdict:
         """Write outcomes, each guarded; tell which hold, and which cannot be stored."""
         refused: dict[ObjectId, str] = {}
-        plain, others, in_lanes = list[Settlement](), list[Settlement](), list[Settlement]()
+        plain, members = list[Settlement](), list[Settlement]()
+        others, apart = list[Settlement](), list[Settlement]()
         for each in settlements:
             if _is_plain(each):
-                plain.append(each)
-            elif not is_apart(each.written()):
+                (plain if each.job.group is None else members).append(each)
+            elif each.job.group is None and not is_apart(each.written()):
                 others.append(each)
             else:
-                in_lanes.append(each)
+                apart.append(each)
 
         def refuse(settlement: Settlement, why: str) -> None:
             refused[settlement.job.id] = why
 
         written = write_storable(connection, plain, _end_row, self._end, refuse)
+        written += write_storable(connection, members, _end_row, self._end_members, refuse)
         written += write_storable(connection, others, _change_row, self._change, refuse)
-        written += write_storable(connection, in_lanes, _lane_row, self._change_in_lane, refuse)
+        written += write_storable(connection, apart, _apart_row, self._change_apart, refuse)
         if written:
             self._revision.bump(connection)
         sent = settlements
@@ -129,15 +135,20 @@ class SqliteRuns(SqliteDesk, Runs):
     def _end(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
         """Write plain ends in one statement; return how many still ran under their fence."""
         values = list(chain.from_iterable(rows))
-        return connection.execute(self._end_many(len(rows)), values).rowcount
+        return connection.execute(self._end_many(len(rows), ""), values).rowcount
+
+    def _end_members(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
+        """Write plain ends of members of groups in one statement; return the same."""
+        values = list(chain.from_iterable(rows))
+        return connection.execute(self._end_many(len(rows), _END_OF_MEMBER), values).rowcount
 
     def _change(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
         """Write ends of any kind; return how many still ran under their fence."""
         return connection.executemany(self._settle_one, rows).rowcount
 
-    def _change_in_lane(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
-        """Write ends of any kind of jobs in lanes, or parked; return how many still ran."""
-        return connection.executemany(self._settle_in_lane, rows).rowcount
+    def _change_apart(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
+        """Write ends of any kind of jobs in lanes and groups; return the same."""
+        return connection.executemany(self._settle_apart, rows).rowcount
 
     def _recognized(
         self,
@@ -241,13 +252,13 @@ class SqliteRuns(SqliteDesk, Runs):
         return {ObjectId(id) for (id,) in connection.execute(self._running_workers)}
 
 
-def _end_statement(tables: Tables, count: int) -> str:
+def _end_statement(tables: Tables, count: int, more: str) -> str:
     marks = f"({','.join('?' * _END_VALUES)})"
     # It begins with UPDATE: sqlite3 counts the rows of no other. Columns: see `_end`.
     return f"""
         UPDATE {tables.jobs} AS job
         SET status=column1, updated_at=max(column2, job.updated_at), ended_at=column2,
-            output=column3
+            output=column3{more}
         FROM (VALUES {",".join([marks] * count)})
         WHERE job.id=column4 AND job.{RUNNING} AND job.worker_id=column5
             AND job.attempt=column6 AND job.updated_at=column7 AND job.followed IS NULL"""
@@ -283,13 +294,13 @@ def _change_row(settlement: Settlement) -> Row:
     return (*_changes(settlement), settlement.outcome.bare, *_fence(job), job.followed)
 
 
-def _lane_row(settlement: Settlement) -> Row:
-    """Return the parameters of an end of any kind of a job that has a place of its own."""
+def _apart_row(settlement: Settlement) -> Row:
+    """Return the parameters of an end of any kind of a job in a lane or a group."""
     changes, job = _changes(settlement), settlement.written()
     values = (*changes[:_PLACE], *changes[_PLACE + 1 :], *place_values(job))
-    in_lane = job.lane, job.ordered, job.slot, job.rate_lane
+    together = job.lane, job.ordered, job.slot, job.rate_lane, *group_values(job)
     run = settlement.job
-    return (*values, *in_lane, settlement.outcome.bare, *_fence(run), run.followed)
+    return (*values, *together, settlement.outcome.bare, *_fence(run), run.followed)
 
 
 def _still_runs(row: Row | None, job: Job) -> bool:

@@ -16,13 +16,17 @@ from job_processor.store.sqlite.tables import (
     ACTIVE,
     AT_REST,
     EXPIRY,
+    HAS_FAILED,
     HAS_LINE,
     HAS_PLACE,
     HAS_RATE_PLACE,
     HAS_TOPICS,
     HOLDING,
+    IS_OPEN,
     IS_PARKED,
+    IS_UNFINISHED,
     MAY_EXPIRE,
+    OF_GROUP,
     OF_LANE,
     RUNNING,
     SLOTTED,
@@ -30,7 +34,7 @@ from job_processor.store.sqlite.tables import (
     Tables,
 )
 
-VERSION = 8
+VERSION = 9
 """Of the schema below. A step to a later one is added to `_MIGRATIONS`."""
 
 OLDEST_SQLITE = (3, 37, 0)  # the first with STRICT tables
@@ -72,7 +76,10 @@ _COLUMNS = {
         waiting_for TEXT,
         followed INTEGER,
         topics TEXT,
-        rate_lane TEXT""",
+        rate_lane TEXT,
+        group_id BLOB,
+        open_in BLOB,
+        failed_in BLOB""",
     "waits": """
         tag TEXT NOT NULL,
         job BLOB NOT NULL,
@@ -138,6 +145,17 @@ _COLUMNS = {
         payload TEXT NOT NULL,
         sent_at INTEGER NOT NULL,
         expires_at INTEGER NOT NULL""",
+    "groups": """
+        id BLOB NOT NULL PRIMARY KEY,
+        created_at INTEGER NOT NULL,
+        touched_at INTEGER NOT NULL,
+        sealed INTEGER NOT NULL DEFAULT 0,
+        broken TEXT,
+        callbacks TEXT NOT NULL,
+        round INTEGER NOT NULL DEFAULT 1,
+        completed_at INTEGER,
+        failed INTEGER,
+        unfinished INTEGER NOT NULL DEFAULT 1""",
     "meta": """
         key TEXT NOT NULL PRIMARY KEY,
         value INTEGER NOT NULL""",
@@ -170,6 +188,11 @@ _INDEXES = {
         *("", "jobs"),
         f"(rate_lane, parked, priority DESC, due, id) WHERE {HAS_RATE_PLACE}",
     ),
+    "members": ("", "jobs", f"(group_id, id) WHERE {OF_GROUP}"),
+    "open_members": ("", "jobs", f"(open_in) WHERE {IS_OPEN}"),
+    "failed_members": ("", "jobs", f"(failed_in) WHERE {HAS_FAILED}"),
+    "unfinished": ("", "groups", f"(id) WHERE {IS_UNFINISHED}"),
+    "ended_groups": ("", "groups", "(completed_at) WHERE completed_at IS NOT NULL"),
     "open_kills": ("UNIQUE ", "signals", "(job_id, worker_id) WHERE ack=0"),
 }
 
@@ -195,6 +218,10 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
     8: (
         "ALTER TABLE {tables.jobs} ADD COLUMN rate_lane TEXT",
         "ALTER TABLE {tables.workers} ADD COLUMN rates TEXT",
+    ),
+    9: tuple(
+        f"ALTER TABLE {{tables.jobs}} ADD COLUMN {column} BLOB"
+        for column in ("group_id", "open_in", "failed_in")
     ),
 }
 """Statements that lead to a version from the one before it, with `{tables.jobs}` for the name of a

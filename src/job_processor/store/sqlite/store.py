@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -23,6 +24,7 @@ from job_processor.store.sqlite import schema
 from job_processor.store.sqlite.connections import Connections, Plumbing
 from job_processor.store.sqlite.crons import SqliteCrons
 from job_processor.store.sqlite.errors import explain_setup
+from job_processor.store.sqlite.groups import SqliteGroups
 from job_processor.store.sqlite.history import SqliteHistory
 from job_processor.store.sqlite.intake import SqliteIntake
 from job_processor.store.sqlite.kills import SqliteKills
@@ -76,7 +78,11 @@ class SqliteStore(Store):
         self.kills = kills = SqliteKills(plumbing)
         self.rollups = rollups = SqliteRollups(plumbing)
         self.messages = self.runs.messages = SqliteMessages(plumbing)
-        self.history = SqliteHistory(plumbing, kills=kills, rollups=rollups, rates=rates)
+        self.groups = groups = SqliteGroups(plumbing)
+        groups.intake = SqliteIntake(plumbing)
+        self.history = SqliteHistory(
+            plumbing, kills=kills, rollups=rollups, rates=rates, groups=groups
+        )
         self.workers = self._workers = SqliteWorkers(plumbing, queue=queue)
         self.crons = SqliteCrons(plumbing)
         self.settings = SqliteSettings(plumbing)
@@ -84,6 +90,9 @@ class SqliteStore(Store):
         self.schedules = SqliteSchedules(plumbing)
         for desk in (self.intake, self.runs, self.kills, self.history):
             desk.lanes, desk.waits, desk.tokens = self.lanes, self.waits, self.tokens
+            desk.groups = groups
+        # A weak one back, or the two would keep each other alive.
+        self.waits.groups, groups.waits = groups, weakref.proxy(self.waits)
         self._abilities = Abilities(needs_heartbeat=path is not None)
 
     @property

@@ -21,6 +21,10 @@ MAY_EXPIRE = "due IS NOT NULL AND instr(extra,'expires_at')"
 HAS_TOPICS = "topics IS NOT NULL"
 OF_LANE = "lane IS NOT NULL"
 HAS_RATE_PLACE = "rate_lane IS NOT NULL AND due IS NOT NULL"
+OF_GROUP = "group_id IS NOT NULL"
+IS_OPEN = "open_in IS NOT NULL"
+HAS_FAILED = "failed_in IS NOT NULL"
+IS_UNFINISHED = "unfinished=1"
 SLOTTED = f"slot IS NOT NULL AND ({ACTIVE} OR ordered='stop' AND status='errored')"
 """Conditions of partial indexes. SQLite uses such an index only for a statement that says the very
 same, so they are written once, here."""
@@ -54,6 +58,9 @@ LINE = (
 EXPIRY = """CASE WHEN json_valid(extra) THEN json_extract(extra,'$.expires_at."$date"') END"""
 """When a job expires, in milliseconds."""
 
+OUT_OF_GROUP = "open_in=NULL,failed_in=group_id"
+"""What becomes of a member that ends otherwise than finished; nothing, of any other job."""
+
 NOW_MS = "CAST((julianday('now')-2440587.5)*86400000.0+0.5 AS INTEGER)"
 """The database's own clock in milliseconds; 2440587.5 is the Julian day of the Unix epoch."""
 
@@ -72,6 +79,7 @@ class Tables:
     waits: str
     schedules: str
     messages: str
+    groups: str
     meta: str
     due: str
     """Index: the waiting jobs of a name in the order in which they are claimed."""
@@ -117,6 +125,16 @@ class Tables:
     """Index: the messages by the time until when they are kept."""
     rate_lane: str
     """Index: what waits in a lane of a rate, in the order in which it is its turn."""
+    members: str
+    """Index: the members of a group by id."""
+    open_members: str
+    """Index: the members that their group waits for."""
+    failed_members: str
+    """Index: the members that ended otherwise than finished."""
+    unfinished: str
+    """Index: the groups that have not ended, or whose end nothing has followed yet."""
+    ended_groups: str
+    """Index: the groups by their end."""
 
     def __init__(self, prefix: str) -> None:
         if prefix.lower().startswith("sqlite_") or '"' in prefix:
@@ -138,6 +156,7 @@ _NAMES = {
     "waits": "waits",
     "schedules": "schedules",
     "messages": "messages",
+    "groups": "groups",
     "meta": "meta",
     "due": "jobs_due",
     "history": "jobs_history",
@@ -161,4 +180,9 @@ _NAMES = {
     "timeouts": "jobs_timeouts",
     "kept_messages": "messages_kept",
     "rate_lane": "jobs_rate_lane",
+    "members": "jobs_members",
+    "open_members": "jobs_open_members",
+    "failed_members": "jobs_failed_members",
+    "unfinished": "groups_unfinished",
+    "ended_groups": "groups_ended",
 }

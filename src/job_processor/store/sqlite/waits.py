@@ -27,7 +27,14 @@ from job_processor.store.sqlite.connections import (
 )
 from job_processor.store.sqlite.intake import follow_in
 from job_processor.store.sqlite.rows import encode_output
-from job_processor.store.sqlite.tables import ACTIVE, HAS_LANE, LINE, OUT_OF_PLACE, WAITING
+from job_processor.store.sqlite.tables import (
+    ACTIVE,
+    HAS_LANE,
+    LINE,
+    OUT_OF_GROUP,
+    OUT_OF_PLACE,
+    WAITING,
+)
 from job_processor.store.waits import (
     End,
     Released,
@@ -66,8 +73,8 @@ class SqliteWaits(SqliteDesk, Waits):
             WHERE id=? AND parked IS NOT NULL AND due IS NOT NULL"""
         self._skip = f"""
             UPDATE {jobs} SET status='skipped', updated_at=max(updated_at, ?1), ended_at=?1,
-                output=?2, {OUT_OF_PLACE}, waiting_for=json_array(?3)
-            WHERE id=?4"""
+                output=?2, {OUT_OF_PLACE}, {OUT_OF_GROUP}, waiting_for=json_array(?3)
+            WHERE id=?4 RETURNING group_id"""
         self._close = f"UPDATE {waits} SET open=0 WHERE tag=? AND job=?"
         self._next_tag = f"SELECT min(tag) FROM {open_waits} WHERE tag>? AND open=1"
         self._after = f"SELECT job FROM {waits} WHERE tag=? ORDER BY job LIMIT ?"
@@ -80,6 +87,7 @@ class SqliteWaits(SqliteDesk, Waits):
             UPDATE OR IGNORE {jobs} SET status='pending', updated_at=max(updated_at, ?1),
                 due=scheduled_for, scheduled_for={to_ms(FAR)}, parked='{FOR_A_PARENT}',
                 waiting_for=?2, ended_at=NULL, worker_id=NULL, output=NULL,
+                open_in=group_id, failed_in=NULL,
                 extra=json_remove(extra, '$.expires_at')
             WHERE id=?3"""
         self._standing = f"""
@@ -139,7 +147,9 @@ class SqliteWaits(SqliteDesk, Waits):
             return
         if is_skipped(rule, end):
             output = encode_output(skipped_output(end, now))
-            connection.execute(self._skip, (to_ms(now), output, end.tag, job_id))
+            values = (to_ms(now), output, end.tag, job_id)
+            ((group,),) = connection.execute(self._skip, values).fetchall()
+            done.groups |= set() if group is None else {ObjectId(group)}
             done.skipped.append(ObjectId(job_id))
             own = end_of(ObjectId(job_id), JobStatus.SKIPPED) if followed else None
             done.ends += [own] if own is not None else []

@@ -3,6 +3,9 @@
 It talks to its worker through a channel, a pipe: `abort` and `answer` come in, `notes`, `save`,
 `keep`, `results`, `message`, `leave` and `logs` go out, and at last `end`. The end of it means that
 the worker is gone, and then nothing here lives on.
+It talks to its worker through a channel, a pipe: `abort` and `saved` come in, `notes`, `save`,
+`keep`, `group`, `leave` and `logs` go out, and at last `end`. The end of the channel means that the
+worker is gone, and then nothing here lives on.
 """
 
 from __future__ import annotations
@@ -17,14 +20,14 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from bson import ObjectId
 
@@ -35,18 +38,30 @@ from job_processor.handlers.around import Managers
 from job_processor.handlers.binding import BoundHandler, bound_again
 from job_processor.handlers.context import Context, Recorder
 from job_processor.handlers.current import of_job
+from job_processor.handlers.groups import GroupInfo, GroupWork
 from job_processor.handlers.parents import ParentResult
 from job_processor.handlers.resources import MISSING
-from job_processor.models import Job, LogLine, Message, Progress, RelatedJob, Step
-from job_processor.settings import LOG_LINES
+from job_processor.jobs.groups import member_request
+from job_processor.models import (
+    Job,
+    JobStatus,
+    LogLine,
+    Message,
+    Progress,
+    RelatedJob,
+    SimpleJob,
+    Step,
+)
+from job_processor.settings import LOG_LINES, Duration
 from job_processor.tasks import in_thread
 from job_processor.values import kept, normalize
 from job_processor.worker.describing import describe_error
 from job_processor.worker.outcomes import check_ran
 from job_processor.worker.processes.forwarding import Forwarder, Levels
 from job_processor.worker.processes.opening import Opening
-from job_processor.worker.processes.portable import Portable, pack
+from job_processor.worker.processes.portable import Portable, pack, unpack
 
+T = TypeVar("T")
 _SEND_INTERVAL = 0.25  # seconds between two messages about progress and log
 
 
@@ -258,7 +273,7 @@ class _ChannelRecorder(Recorder):
 
     def save_sync(self, state: Any) -> None:
         """The same, for a plain handler."""
-        self._ask("save", normalize(state, "state"))
+        self.ask("save", normalize(state, "state"))
 
     async def keep(self, step: Step) -> None:
         """Let the worker write a step; return once it has."""
@@ -266,7 +281,11 @@ class _ChannelRecorder(Recorder):
 
     def keep_sync(self, step: Step) -> None:
         """The same, for a plain handler."""
-        self._ask("keep", step)
+        self.ask("keep", step)
+
+    def group_work(self) -> GroupWork:
+        """Return what lets the worker do what a group asks for."""
+        return _ChannelGroups(self)
 
     def check_steps(self) -> None:
         """Leave it to the worker, which knows the database."""
@@ -277,7 +296,7 @@ class _ChannelRecorder(Recorder):
 
     def results_sync(self, job_ids: Sequence[ObjectId]) -> list[ParentResult]:
         """The same, for a plain handler."""
-        found: list[ParentResult] = self._ask("results", tuple(job_ids))
+        found: list[ParentResult] = self.ask("results", tuple(job_ids))
         return found
 
     async def message(self, topic: str) -> Message | None:
@@ -286,7 +305,7 @@ class _ChannelRecorder(Recorder):
 
     def message_sync(self, topic: str) -> Message | None:
         """The same, for a plain handler."""
-        found: Message | None = self._ask("message", topic)
+        found: Message | None = self.ask("message", topic)
         return found
 
     def now(self) -> datetime:
@@ -297,7 +316,7 @@ class _ChannelRecorder(Recorder):
         """Tell the worker that the handler leaves."""
         self.send("leave", (until, topics))
 
-    def _ask(self, kind: str, value: Any) -> Any:
+    def ask(self, kind: str, value: Any) -> Any:
         """Let the worker write or read something; return what it says. Threads take turns."""
         with self._asking:
             self.send(kind, value)
@@ -335,3 +354,58 @@ class _ChannelRecorder(Recorder):
         """Send a message; waits while the worker does not read."""
         with self._sending, contextlib.suppress(OSError):  # the worker is gone: so are we, soon
             self._channel.send((kind, value))
+
+
+class _ChannelGroups(GroupWork):
+    """Lets the worker do what a group asks for: it answers with a result, or with an error."""
+
+    def __init__(self, recorder: _ChannelRecorder) -> None:
+        self._recorder = recorder
+
+    def check_open(self, group_id: ObjectId) -> None:
+        """Leave it to the worker."""
+
+    async def add(self, group_id: ObjectId, jobs: Any, *, many: bool) -> list[SimpleJob]:
+        """Store members."""
+        if not many:
+            given: Any = (member_request(*jobs), None, {})
+        elif isinstance(jobs, AsyncIterable):
+            given = [job async for job in jobs]
+        else:
+            given = list(jobs) if isinstance(jobs, Iterator) else jobs
+        return await self._ask("add", group_id, given, many=many)  # type: ignore[no-any-return]
+
+    async def info(self, group_id: ObjectId) -> GroupInfo:
+        """Return how it stands."""
+        return await self._ask("info", group_id)  # type: ignore[no-any-return]
+
+    async def page(
+        self, group_id: ObjectId, after: ObjectId | None, status: JobStatus | None
+    ) -> list[SimpleJob]:
+        """Return the members that follow one."""
+        return await self._ask("page", group_id, after, status)  # type: ignore[no-any-return]
+
+    async def wait(self, group_id: ObjectId, timeout: Duration | None) -> None:
+        """Return once it has ended."""
+        await self._ask("wait", group_id, timeout)
+
+    async def kill(self, group_id: ObjectId) -> int:
+        """Kill the members."""
+        return await self._ask("kill", group_id)  # type: ignore[no-any-return]
+
+    async def retry(self, group_id: ObjectId) -> int:
+        """Send what failed round again."""
+        return await self._ask("retry", group_id)  # type: ignore[no-any-return]
+
+    def run(self, call: Coroutine[Any, Any, T]) -> T:
+        """Return what a call comes to: it waits in a thread, and needs no loop of ours."""
+        return asyncio.run(call)
+
+    async def _ask(self, verb: str, *arguments: Any, **named: Any) -> Any:
+        asked = verb, arguments, named
+        answer, error = await in_thread(
+            lambda: self._recorder.ask("group", asked), "job-processor-group"
+        )
+        if error is not None:
+            raise unpack(error)
+        return answer

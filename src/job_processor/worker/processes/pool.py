@@ -16,7 +16,7 @@ import pickle
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime
@@ -37,7 +37,7 @@ from job_processor.worker.notebook import Notebook
 from job_processor.worker.outcomes import Ending
 from job_processor.worker.processes import child, forwarding
 from job_processor.worker.processes.opening import opening_of
-from job_processor.worker.processes.portable import unpack
+from job_processor.worker.processes.portable import Portable, pack, unpack
 from job_processor.worker.resources import Resources
 from job_processor.worker.runs import Run
 
@@ -49,6 +49,9 @@ _PRELOADED = (
     "job_processor.cli",
     "job_processor.processor",
 )
+
+_OF_GROUPS = {verb: verb for verb in ("add", "info", "page", "wait", "kill", "retry")}
+"""What a process may ask of its group; nothing else of it is called."""
 
 _LAST_WORDS = 5.0
 """Seconds in which what a process told before its end is read."""
@@ -216,14 +219,8 @@ class _Call:
         """
         try:
             kind, value = pickle.loads(message)  # noqa: S301  # of a process of ours
-            if kind == "save":
-                self._answer(lambda notebook: notebook.save(value))
-            elif kind == "keep":
-                self._answer(lambda notebook: notebook.keep(replace(value)))
-            elif kind == "results":
-                self._answer(lambda notebook: notebook.results(value))
-            elif kind == "message":
-                self._answer(lambda notebook: notebook.message(str(value)))
+            if kind in _ANSWERS:
+                self._answer(partial(_ANSWERS[kind], value))
             elif kind == "leave":
                 self._leave(*value)
             elif kind == "logs":
@@ -272,6 +269,26 @@ class _Call:
         if self._channel is not None:
             with contextlib.suppress(OSError):  # the process is gone
                 self._channel.send((kind, value))
+
+
+async def _of_group(
+    notebook: Notebook, verb: str, arguments: tuple[Any, ...], named: Mapping[str, Any]
+) -> tuple[Any, Portable | None]:
+    """Return what comes of what a process asks of its group, or the error."""
+    try:
+        return await getattr(notebook.group_work(), _OF_GROUPS[verb])(*arguments, **named), None
+    except Exception as error:  # noqa: BLE001  # the handler is to see it
+        return None, pack(error)
+
+
+_ANSWERS: Mapping[str, Callable[[Any, Notebook], Coroutine[Any, Any, Any]]] = {
+    "save": lambda state, notebook: notebook.save(state),
+    "keep": lambda step, notebook: notebook.keep(replace(step)),
+    "results": lambda parents, notebook: notebook.results(parents),
+    "message": lambda topic, notebook: notebook.message(str(topic)),
+    "group": lambda asked, notebook: _of_group(notebook, *asked),
+}
+"""What a process asks for, and waits for what comes of it."""
 
 
 def _how(exitcode: int | None) -> str:
