@@ -14,7 +14,6 @@ import pytest
 from bson import ObjectId
 
 from job_processor.models import JobStatus, Notes, OnFailure, Step
-from job_processor.store.groups import Callback, GroupRecord
 from job_processor.store.lanes import EVERYWHERE, Bounds, LaneClaim, LimitBook
 from job_processor.store.rates import Pace
 from job_processor.store.requests import JobQuery
@@ -23,6 +22,7 @@ from job_processor.store.tokens import KeyedRate, RateBook
 from job_processor.store.waits import End, job_tag
 from tests.samples import NOW, SOON, WORKER, claim, end, occurrence, settled, simple
 from tests.store.contract.test_waits import after
+from tests.store.sqlite.plans_of_groups import OF_GROUPS
 from tests.store.sqlite.recording import Recorder, plan_of
 
 BY_ID = "sqlite_autoindex_job_processor_jobs_1"
@@ -36,9 +36,6 @@ LINE, LANE, SLOTS, PARKED, EXPIRING, OF_LANE, RATE_LANE = (
 )
 OPEN_WAITS, WAITS_OF = "job_processor_waits_open", "job_processor_waits_job"
 BY_TAG = "sqlite_autoindex_job_processor_waits_1"
-MEMBERS, OPEN_MEMBERS, FAILED_MEMBERS = (
-    f"job_processor_jobs_{name}" for name in ("members", "open_members", "failed_members")
-)
 OPEN_KILLS = "job_processor_signals_open"
 UNIQUE_KEY = "job_processor_jobs_unique_key"
 
@@ -167,44 +164,8 @@ async def delete_children(store: SqliteStore) -> None:
     await store.history.delete(children)
 
 
-async def with_group(store: SqliteStore, count: int = 20) -> GroupRecord:
-    """Put members into a group, sealed, and forget what that took."""
-    group = GroupRecord(id=ObjectId(), created_at=NOW, touched_at=NOW, then=Callback(name="zip"))
-    await store.groups.open(group)
-    await store.intake.insert([simple("member", group=group.id) for _ in range(count)])
-    await store.groups.seal(group.id)
-    Recorder.statements.clear()
-    return group
-
-
-async def end_of_group(store: SqliteStore) -> None:
-    """End the members of a group, and with the last one the group."""
-    group = await with_group(store)
-    runs = await store.queue.claim(claim(20, "member"))
-    Recorder.statements.clear()
-    assert len((await store.runs.settle([end(run) for run in runs])).won) == 20
-    record = await store.groups.get(group.id)
-    assert record is not None
-    assert not record.unfinished
-
-
-async def look_after_groups(store: SqliteStore) -> None:
-    """Do what the sweep does."""
-    group = await with_group(store)
-    assert await store.groups.unfinished(None, 10)
-    await store.groups.mend([group.id])
-    await store.groups.look([group.id])
-
-
-async def members_of_group(store: SqliteStore) -> None:
-    """Count, find and list."""
-    group = await with_group(store)
-    assert await store.groups.counts(group.id)
-    assert await store.history.find(JobQuery(group=group.id, status=JobStatus.PENDING))
-    assert await store.groups.newest(None, 10)
-
-
 VERBS: dict[str, tuple[Verb, set[str]]] = {
+    **OF_GROUPS,
     "waits.follow": (lambda s: s.waits.follow([ObjectId()]), {BY_ID}),
     "waits.release": (partial(release, well=True), {OPEN_WAITS, BY_ID, BY_TAG}),
     "waits.release, failed": (partial(release, well=False), {OPEN_WAITS, BY_ID, BY_TAG}),
@@ -242,15 +203,6 @@ VERBS: dict[str, tuple[Verb, set[str]]] = {
     "lanes.holding": (lambda s: s.lanes.holding([ObjectId()]), {BY_ID}),
     "lanes.park": (lambda s: s.lanes.park([ObjectId()], "token", NOW), {BY_ID}),
     "lanes.release": (lambda s: s.lanes.release([ObjectId()], NOW), {BY_ID}),
-    "the end of a group": (
-        end_of_group,
-        {OPEN_MEMBERS, FAILED_MEMBERS, BY_ID, OPEN_WAITS},
-    ),
-    "groups, looked after": (
-        look_after_groups,
-        {OPEN_MEMBERS, BY_ROW},
-    ),
-    "find and count members": (members_of_group, {MEMBERS, BY_ID}),
     "find by lane": (lambda s: s.history.find(JobQuery(lane="sync:1")), {OF_LANE}),
     "queue.next_due": (lambda s: s.queue.next_due(("resize", "mail")), {DUE}),
     "queue.due": (lambda s: s.queue.due(NOW, 10), {DUE, LINE, BY_ROW}),

@@ -10,13 +10,13 @@ from job_processor.store.base import Remark
 from job_processor.store.mongo.documents import Document
 from job_processor.store.mongo.errors import API_STRICT
 from job_processor.store.mongo.handles import Collection, Handles
+from job_processor.store.mongo.index import Index
 from job_processor.store.mongo.indexes import (
     JOBS,
     JOBS_OF_NODE,
     SIGNALS,
     SIGNALS_OF_NODE,
     WORKERS,
-    Index,
     existing_indexes,
 )
 from job_processor.store.node import FoundIndex, IndexState

@@ -20,7 +20,8 @@ from job_processor.store.lenient import status_of, text_of
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import ACTIVE_STATUSES, SETTLED_STATUSES, Document
 from job_processor.store.mongo.hinting import IndexHint
-from job_processor.store.mongo.indexes import FAILED_MEMBERS, OPEN_MEMBERS, Index
+from job_processor.store.mongo.index import Index
+from job_processor.store.mongo.indexes import FAILED_MEMBERS, OPEN_MEMBERS
 from job_processor.store.mongo.modifying import update_then_find
 from job_processor.store.mongo.whole import find_whole
 

@@ -13,7 +13,7 @@ from typing import TypeAlias, TypeVar
 from pymongo.errors import OperationFailure
 
 from job_processor.store.mongo.errors import BAD_VALUE
-from job_processor.store.mongo.indexes import Index
+from job_processor.store.mongo.index import Index
 
 T = TypeVar("T")
 IndexHint: TypeAlias = list[tuple[str, int]] | None

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from pymongo.errors import OperationFailure
@@ -29,48 +28,9 @@ from job_processor.store.mongo.errors import (
     reason,
 )
 from job_processor.store.mongo.handles import Collection
+from job_processor.store.mongo.index import TTL, Index, plain
 
 _DAY = 86_400
-_TTL = "expireAfterSeconds"
-_COMPARED = ("unique", "sparse", "collation", "partialFilterExpression")
-"""Options that change what an index does; MongoDB keeps one index per key and set of these."""
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """An index that setup makes."""
-
-    name: str
-    keys: tuple[tuple[str, int], ...]
-    options: Mapping[str, Any] = field(default_factory=dict)
-    critical: bool = False
-
-    @property
-    def document(self) -> Document:
-        """What the server is asked to make."""
-        return {"key": dict(self.keys), "name": self.name, **self.options}
-
-    def is_served_by(self, found: Mapping[str, Any]) -> bool:
-        """True when `found` does the same; the length of a time to live may differ."""
-        return self._has_key_of(found) and self._differing(found) == []
-
-    def conflicts_with(self, found: Mapping[str, Any]) -> bool:
-        """True when `found` keeps this index from being made, and does not do the same."""
-        if self.is_served_by(found):
-            return False
-        same = self._has_key_of(found) and self._differing(found) == [_TTL]
-        return found.get("name") == self.name or same
-
-    def _has_key_of(self, found: Mapping[str, Any]) -> bool:
-        return list(found["key"].items()) == list(self.keys)
-
-    def _differing(self, found: Mapping[str, Any]) -> list[str]:
-        differing = [
-            option
-            for option in _COMPARED
-            if _plain(found.get(option)) != _plain(self.options.get(option))
-        ]
-        return differing + [_TTL] * ((_TTL in found) != (_TTL in self.options))
 
 
 def _exclusive(job_type: str) -> Index:
@@ -89,7 +49,7 @@ def _exclusive(job_type: str) -> Index:
     )
 
 
-ENDED_AT = Index("ended_at_1", (("ended_at", 1),), {_TTL: MONGO_MAX_HISTORY_DAYS * _DAY}, True)
+ENDED_AT = Index("ended_at_1", (("ended_at", 1),), {TTL: MONGO_MAX_HISTORY_DAYS * _DAY}, True)
 CLAIM = Index(
     "claim", (("name", 1), ("status", 1), ("priority", -1), ("scheduled_for", 1)), critical=True
 )
@@ -286,9 +246,9 @@ JOBS_OF_NODE = (
 )
 """What no statement of ours walks."""
 
-WORKERS = (Index("lastSeen_1", (("lastSeen", 1),), {_TTL: int(NODE_WORKER_TIMEOUT)}),)
+WORKERS = (Index("lastSeen_1", (("lastSeen", 1),), {TTL: int(NODE_WORKER_TIMEOUT)}),)
 SIGNALS = (
-    Index("created_at_1", (("created_at", 1),), {_TTL: 3600}),
+    Index("created_at_1", (("created_at", 1),), {TTL: 3600}),
     # From here on ours.
     Index("unacknowledged_by_job", (("job_id", 1),), {"partialFilterExpression": {"ack": False}}),
 )
@@ -298,13 +258,13 @@ UNFINISHED = Index(
     {"partialFilterExpression": {"unfinished": True}},
 )
 GROUPS = (UNFINISHED, Index("completed_at_1", (("completed_at", 1),)))
-LANES = (Index("expires_at_1", (("expires_at", 1),), {_TTL: 0}),)
+LANES = (Index("expires_at_1", (("expires_at", 1),), {TTL: 0}),)
 SCHEDULES = (
     Index("job_1_due_1", (("job", 1), ("due", 1))),
     Index("moved_at_1", (("moved_at", 1),)),
     Index("ended_at_1", (("ended_at", 1),)),
 )
-MESSAGES = (Index("expires_at_1", (("expires_at", 1),), {_TTL: 0}),)
+MESSAGES = (Index("expires_at_1", (("expires_at", 1),), {TTL: 0}),)
 SIGNALS_OF_NODE = (
     Index("worker_id_1_ack_1_created_at_1", (("worker_id", 1), ("ack", 1), ("created_at", 1))),
 )
@@ -383,7 +343,7 @@ async def ensure_indexes(
 
 def history_days(found: Iterable[Mapping[str, Any]]) -> float:
     """Return after how many days the database itself removes settled jobs."""
-    seconds = [each[_TTL] for each in found if ENDED_AT.is_served_by(each)]
+    seconds = [each[TTL] for each in found if ENDED_AT.is_served_by(each)]
     return min(seconds) / _DAY if seconds else float("inf")
 
 
@@ -465,18 +425,9 @@ async def existing_indexes(collection: Collection) -> list[Document]:
 
 
 def _describe_conflict(collection: str, index: Index, found: Mapping[str, Any]) -> str:
-    there = {key: _plain(value) for key, value in found.items() if key != "v"}
+    there = {key: plain(value) for key, value in found.items() if key != "v"}
     return (
         f"the index {found['name']!r} of {collection} is {there}, "
         f"but needed is {index.document}; drop it (db.getCollection('{collection}')"
         f".dropIndex('{found['name']}')) and start again: setup() makes it as needed"
     )
-
-
-def _plain(value: Any) -> Any:
-    """Return an option in a form that compares by meaning: the order of `$in` has none."""
-    if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return sorted(map(_plain, value), key=repr)
-    return value or None

@@ -32,7 +32,8 @@ from job_processor.store.mongo.errors import (
     reason,
 )
 from job_processor.store.mongo.hinting import BY_ID, IndexHint
-from job_processor.store.mongo.indexes import BY_TIME, CLAIM, Index
+from job_processor.store.mongo.index import Index
+from job_processor.store.mongo.indexes import BY_TIME, CLAIM
 from job_processor.store.mongo.modifying import find_one_and_update
 from job_processor.store.mongo.summaries import shown_fields, to_summary
 from job_processor.store.mongo.whole import find_whole

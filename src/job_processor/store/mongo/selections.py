@@ -12,12 +12,12 @@ from bson import ObjectId
 
 from job_processor.settings import LOOK_THROUGH
 from job_processor.store.mongo.documents import JOB_STATUSES, JOB_TYPES, Document
+from job_processor.store.mongo.index import Index
 from job_processor.store.mongo.indexes import (
     NEWEST_BY_GROUP,
     NEWEST_BY_LANE,
     NEWEST_BY_NAME,
     NEWEST_BY_TYPE,
-    Index,
 )
 from job_processor.store.requests import JobQuery
 

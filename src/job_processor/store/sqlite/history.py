@@ -41,14 +41,18 @@ from job_processor.store.sqlite.kills import SqliteKills
 from job_processor.store.sqlite.rates import SqliteRates
 from job_processor.store.sqlite.rollups import SqliteRollups
 from job_processor.store.sqlite.rows import COLUMNS, to_job
+from job_processor.store.sqlite.selections import (
+    BEHIND_EVERY_ID,
+    Source,
+    branches_statement,
+    of_some,
+)
 from job_processor.store.sqlite.summaries import Summaries
 from job_processor.store.sqlite.tables import (
     ACTIVE,
     AT_REST,
     HAS_LANE,
     LINE,
-    OF_GROUP,
-    OF_LANE,
     RUNNING,
     SETTLED,
 )
@@ -64,15 +68,11 @@ TYPES: tuple[JobType, ...] = get_args(JobType)
 STATUSES_AT_REST = tuple(
     status for status in JobStatus if status not in (JobStatus.RUNNING, JobStatus.ACTIVE)
 )
-_BEHIND_EVERY_ID = b"\xff" * 13  # an id has 12 bytes
 _LOOKED_AT_ONCE = 500  # jobs; so few that a look that was given up ends soon
 _NO_BRANCH = (None, None, None)
 
 Branch: TypeAlias = tuple[str, str, str]
 """Type, name and state."""
-
-Source: TypeAlias = tuple[str, list[Any]]
-"""A statement with its values, which may stand in another one."""
 
 
 class SqliteHistory(SqliteDesk, History):
@@ -153,7 +153,7 @@ class SqliteHistory(SqliteDesk, History):
                 SELECT rowid FROM {jobs} INDEXED BY {tables.ended}
                 WHERE ended_at<? ORDER BY ended_at LIMIT ?
             ) RETURNING id, followed, instr(extra, '"after"')"""
-        self._branches = lru_cache(partial(_branches_statement, self._at_rest))
+        self._branches = lru_cache(partial(branches_statement, self._at_rest))
 
     @verb
     @read
@@ -271,10 +271,10 @@ class SqliteHistory(SqliteDesk, History):
         merging sorts. 0: `MERGED_BRANCHES`.
         """
         order = "ASC" if query.oldest_first else "DESC"
-        below = _BEHIND_EVERY_ID if query.after is None else query.after.binary
+        below = BEHIND_EVERY_ID if query.after is None else query.after.binary
         above = b"" if query.above is None else query.above.binary
         if query.lane is not None or query.group is not None:
-            yield self._of_some(query, below, above, limit, order)
+            yield of_some(query, self._of_lanes, self._of_groups, limit)
             return
         if (query.name, query.names, query.status, query.type) == (None, None, None, None):
             statement = f"""
@@ -295,27 +295,6 @@ class SqliteHistory(SqliteDesk, History):
             for branch in part + [_NO_BRANCH] * (size - len(part)):
                 values += [*branch, below, above]
             yield self._branches(size, order), [*values, limit]
-
-    def _of_some(
-        self, query: JobQuery, below: bytes, above: bytes, limit: int, order: str
-    ) -> Source:
-        """Return a statement that selects the jobs of a lane, or the members of a group."""
-        key: Any = query.lane
-        source, of_these = self._of_lanes, f"lane=?1 AND {OF_LANE}"
-        if query.group is not None:
-            source, of_these = self._of_groups, f"group_id=?1 AND {OF_GROUP}"
-            key = query.group.binary
-        statement = f"""
-            SELECT id, rowid AS place FROM {source}
-            WHERE {of_these} AND id<?2 AND id>?3 AND (?4 IS NULL OR name=?4)
-                AND (?5 IS NULL OR status=?5) AND (?6 IS NULL OR type=?6)
-                AND (?7 IS NULL OR name IN (SELECT value FROM json_each(?7)))
-                AND (?8 IS NULL OR lane=?8)
-            ORDER BY id {order} LIMIT ?9"""
-        status = None if query.status is None else query.status.value
-        names = None if query.names is None else json.dumps(query.names)
-        values = [key, below, above, query.name, status, query.type, names, query.lane, limit]
-        return statement, values
 
     def _ids(self, connection: sqlite3.Connection, query: JobQuery, limit: int) -> list[bytes]:
         """Return the first ids of a selection, in its order."""
@@ -457,11 +436,3 @@ class SqliteHistory(SqliteDesk, History):
     def _rows(self, connection: sqlite3.Connection, ids: Iterable[bytes]) -> list[Job]:
         rows = (connection.execute(self._by_id, (id,)).fetchone() for id in ids)
         return [to_job(row) for row in rows if row is not None]
-
-
-def _branches_statement(at_rest: str, merged: int, order: str) -> str:
-    term = (
-        f"SELECT id, rowid AS place FROM {at_rest} "
-        f"WHERE type=? AND name=? AND status=? AND {AT_REST} AND id<? AND id>?"
-    )
-    return f"{' UNION ALL '.join([term] * merged)} ORDER BY id {order} LIMIT ?"
