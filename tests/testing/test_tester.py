@@ -337,3 +337,13 @@ async def test_no_test_waits_for_a_rate(processor: JobProcessor) -> None:
         assert len(await tester.drain()) == 3
         assert (await processor.run_job("rare")).status is JobStatus.FINISHED
     assert list(processor.registry.rates) == ["rare"]
+
+
+async def test_groups_are_run_to_their_end() -> None:
+    """With the jobs that follow, which count as scheduled."""
+    processor = JobProcessor(jobs={"a": JobDef(nothing), "zip": JobDef(nothing)})
+    async with in_memory(processor) as tester:
+        group = await processor.schedule_group("a", [{}, {}], then="zip")
+        assert [job.name for job in await tester.drain()] == ["a", "a", "zip"]
+        tester.assert_scheduled("zip", count=1)
+        assert (await group.counts()).finished == 2

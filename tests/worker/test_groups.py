@@ -110,6 +110,32 @@ async def test_a_member_that_has_ended_adds_nothing(processors: Processors) -> N
         await kept[0].add("keep")
 
 
+async def test_jobs_come_after_a_group(processors: Processors) -> None:
+    """A job is released by the end of the group that it comes after, or skipped by its failure."""
+
+    async def part(broken: bool = False) -> None:
+        if broken:
+            raise ValueError("no")
+
+    processor = await processors.make(jobs={"part": JobDef(part), "report": JobDef(nothing)})
+    async with processor.group() as group, processor.group() as bad, processor.group() as third:
+        await group.add("part")
+        await bad.add("part", {"broken": True})
+        waiting = await processor.schedule_job("report", after=[group])
+        stuck = await processor.schedule_job("report", after=[group, bad])
+        member = await third.add("report", after=[bad])
+    assert waiting.parked == "parent"
+    await processor.run_worker(burst=True)
+    assert (await processor.wait_for_job(waiting.id, WAIT)).status is JobStatus.FINISHED
+    skipped = await processor.wait_for_job(stuck.id, WAIT)
+    assert skipped.status is JobStatus.SKIPPED
+    assert (await processor.wait_for_job(member.id, WAIT)).status is JobStatus.SKIPPED
+    assert (await bad.info()).status is GroupStatus.ERRORED
+    assert (await third.wait(timeout=WAIT)).counts.failed == 1
+    late = await processor.schedule_job("report", after=bad, on_parent_failure="run")
+    assert late.parked is None
+
+
 # --- the sweep ----------------------------------------------------------------------------------
 
 

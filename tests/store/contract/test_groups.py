@@ -183,16 +183,19 @@ async def test_every_end_counts(store: Store, way: Way, follows: str, laned: boo
     assert [each.name for each in await called(store)] == [follows]
 
 
-async def test_last_two_at_once(stores: Any) -> None:
+@pytest.mark.parametrize("times", [10, pytest.param(1000, marks=pytest.mark.soak)])
+async def test_last_two_at_once(stores: Any, times: int) -> None:
     """Of members that end at the same moment, one ends the group: one callback."""
     one, other = await stores.several(2)
-    group = await opened(one)
-    other.groups.now = one.groups.now
-    await members(one, group, 2)
-    await one.groups.seal(group.id)
-    first, second = await running(one, 2)
-    await asyncio.gather(settle(one, first), settle(other, second))
-    assert len(await called(one)) == 1
+    for _ in range(times):
+        group = await opened(one)
+        other.groups.now = one.groups.now
+        await members(one, group, 2)
+        await one.groups.seal(group.id)
+        first, second = await running(one, 2)
+        await asyncio.gather(settle(one, first), settle(other, second))
+        assert not (await record_of(one, group)).unfinished
+    assert len(await one.history.find(JobQuery(name="zip", limit=2 * times))) == times
 
 
 async def test_sealed_while_the_last_one_ends(stores: Any) -> None:
