@@ -38,7 +38,7 @@ from tests.processors import WAIT, Processors, working
 from tests.web.conftest import client_of
 
 NOW = datetime.now(UTC).replace(microsecond=0)
-PAGES = ("/", "/jobs", "/crons", "/workers", "/audit")
+PAGES = ("/", "/jobs", "/crons", "/workers", "/limits", "/audit")
 API = ("/api/jobs", "/api/status", "/api/crons", "/api/workers", "/healthz")
 
 REAL = EXTERNAL_URL_VARIABLE in os.environ

@@ -214,7 +214,16 @@ async def test_under_another_application(processor: JobProcessor) -> None:
     host = Starlette(routes=[Mount("/admin/queue", create_app(processor))])
     await processor.schedule_job("echo")
     async with client_of(host) as client:
-        for path in ("/", "/jobs", "/crons", "/workers", "/audit", "/nothing"):
+        for path in (
+            "/",
+            "/jobs",
+            "/crons",
+            "/workers",
+            "/limits",
+            "/lane?lane=a",
+            "/audit",
+            "/nothing",
+        ):
             text = (await client.get(f"/admin/queue{path}")).text
             links = re.findall(r'(?:href|src|action|data-live)="(/[^"]*)"', text)
             assert links

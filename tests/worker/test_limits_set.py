@@ -277,9 +277,9 @@ async def test_what_cannot_be_set_is_told(
 async def test_an_order_outlives_what_others_set(processors: Processors) -> None:
     """Who does not know that a lane has an order cannot take it away."""
     jobs = {"posts": JobDef(nothing, limit=Limit(1, key="account", ordered=True))}
-    worker, _ = await processors.start(jobs=jobs)
     other = await processors.make()
     await other.set_limit("posts", 5)
+    worker, _ = await processors.start(jobs=jobs)  # which reads it before it claims
     job = await worker.schedule_job("posts", {"account": 1})
     assert (await worker.wait_for_job(job.id)).status is JobStatus.FINISHED
     assert (await of_name(worker, "posts")).amount == 1

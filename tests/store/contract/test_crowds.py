@@ -175,13 +175,18 @@ async def test_who_watches_no_settings_reads_them_before_a_hand_over(limited: St
         return {"wide": 1}
 
     limited.lanes.book = LimitBook(limited.lanes.book.limits, lambda: ["wide"], lambda: SOON, read)
-    await wide(limited, 4)
-    assert await limited.lanes.hand_over(["wide:a"]) == 1
+    await wide(limited, 6)
+    running = await claim(limited)
+    await claim(limited)
+    assert (len(running), asked) == (2, [])
+    for job in running:
+        await end(limited, job)
+    assert counts(await look(limited)) == (0, 1, 3)
+    assert asked == ["read"] * 2
     await limited.lanes.hand_over(["wide", "unknown:a"])
-    assert asked == ["read"]
     limited.lanes.book.is_watched = True
     await limited.lanes.hand_over(["wide:a"])
-    assert asked == ["read"]
+    assert asked == ["read"] * 2
 
 
 def test_the_fullest_comes_first() -> None:

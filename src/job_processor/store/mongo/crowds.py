@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
 
 from bson import ObjectId
 
 from job_processor.models import WAITS_FOR
 from job_processor.store.base import Lanes
 from job_processor.store.lanes import Bounds, LaneInfo, Turn
-from job_processor.store.lenient import moment, text_of
+from job_processor.store.lenient import moment, text_of, whole
 from job_processor.store.mongo.desks import MongoDesk, translated
 from job_processor.store.mongo.documents import WAITING_STATUSES, Document
 
@@ -127,7 +126,7 @@ def _waiting_within(part: int, bounds: Bounds, limit: int) -> list[Document]:
 
 def _parts_of(part: int, lane: str, cap: int, now: datetime) -> Iterator[list[Document]]:
     """Give what is asked of one lane."""
-    shown = {"status": 1, "ready": 1, **_SHOWN}
+    shown = {"status": 1, **_SHOWN}
     yield [{"$match": _slotted(lane)}, {"$limit": cap}, *_marked(part, "slotted", shown)]
     for of, parked in (("in line", None), ("parked", {"$gt": ""})):
         waiting = {"lane": lane, "parked": parked, "status": WAITING}
@@ -165,7 +164,7 @@ def _as_info(lane: str, told: Sequence[Document]) -> LaneInfo:
     counts: dict[str, int] = {each["of"]: each["count"] for each in told if "count" in each}
     slotted = [each for each in told if each["of"] == "slotted"]
     admitted = [each for each in slotted if each["status"] in WAITING_STATUSES]
-    following = [_turn(min(admitted, key=_ready))] if admitted else _in_turn(told)
+    following = _in_turn([{**each, "of": "due"} for each in admitted]) or _in_turn(told)
     return LaneInfo(
         lane,
         running=sum(each["status"] == "running" for each in slotted),
@@ -177,22 +176,22 @@ def _as_info(lane: str, told: Sequence[Document]) -> LaneInfo:
 
 
 def _in_turn(told: Sequence[Document]) -> list[Turn]:
-    """Return whose turn it is: what is due first, and else what will be."""
-    due = sorted((each for each in told if each["of"] == "due"), key=_urgency)
-    known = {each["_id"] for each in due}
-    later = [each for each in told if each["of"] == "later" and each["_id"] not in known]
-    return [_turn(each) for each in (*due, *sorted(later, key=lambda each: each["due"]))]
+    """Return whose turn it is: what is due first, and else what will be.
+
+    What another program has left without a time is passed over.
+    """
+    found: dict[str, list[tuple[int, Turn]]] = {"due": [], "later": []}
+    for each in told:
+        due = moment(each.get("due"))
+        if each["of"] in found and due is not None:
+            turn = Turn(each["_id"], text_of(each.get("name")), due)
+            found[each["of"]].append((-whole(each.get("priority"), 0), turn))
+    first = [turn for _, turn in sorted(found["due"], key=_urgency)]
+    known = {turn.id for turn in first}
+    later = sorted((turn for _, turn in found["later"]), key=lambda turn: turn.due)
+    return [*first, *(turn for turn in later if turn.id not in known)]
 
 
-def _urgency(job: Document) -> Any:
-    return -(job.get("priority") or 0), job["due"], job["_id"]
-
-
-def _ready(job: Document) -> Any:
-    return job.get("ready") or job["due"]
-
-
-def _turn(job: Document) -> Turn:
-    due = moment(job["due"])
-    assert due is not None  # noqa: S101  # what waits in a lane has its time
-    return Turn(job["_id"], text_of(job["name"]), due)
+def _urgency(found: tuple[int, Turn]) -> tuple[int, datetime, str]:
+    urgency, turn = found
+    return urgency, turn.due, str(turn.id)
