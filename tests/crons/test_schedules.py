@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from job_processor import (
+    Clock,
     InvalidArgumentError,
     InvalidPayloadError,
     JobProcessor,
@@ -17,8 +19,10 @@ from job_processor import (
     UnknownJobError,
 )
 from job_processor.sync import JobClient
+from job_processor.worker.history import HistoryKeeper
 from tests.crons.clocks import SetClock
 from tests.crons.schedules import HOUR, MINUTE, NOON, clock_at
+from tests.insides import engine_of, store_of
 from tests.processors import Processors
 
 
@@ -47,13 +51,17 @@ async def test_a_schedule_is_put_and_found(processors: Processors) -> None:
 
 
 async def test_a_put_of_the_same_is_no_change(processors: Processors) -> None:
-    """Neither its revision nor its next moment changes, whenever it is put again."""
+    """Nothing is written: neither its revision nor its next moment changes, whenever it comes."""
     clock = clock_at(NOON)
     processor = await make(processors, clock)
     said: dict[str, Any] = {"every": 300, "job": "digest", "payload": {"user": 1}, "limit": 9}
     made = await processor.put_schedule("digest:1", **said)
+    desk = store_of(processor).schedules
+    (before,) = await desk.page("", 1)
     clock.forward(hours=1)
     assert await processor.put_schedule("digest:1", **said) == made
+    (behind,) = await desk.page("", 1)
+    assert behind.token == before.token
     same = {**said, "every": timedelta(minutes=5)}
     assert await processor.put_schedule("digest:1", **same) == made
 
@@ -246,6 +254,23 @@ async def test_a_raised_limit_lets_one_that_has_ended_go_on(processors: Processo
     assert (on.made, on.next, on.ended_at) == (1, NOON + 2 * MINUTE, None)
     over = await processor.put_schedule("digest:1", every=60, job="digest", limit=1)
     assert (over.next, over.ended_at) == (None, NOON + MINUTE)
+
+
+async def test_one_that_has_ended_goes_with_the_history(processors: Processors) -> None:
+    """After `history_days`; one that goes on stays, however old it is."""
+    clock = SetClock(Clock().now())
+    processor = await make(processors, clock, history_days=1)
+    ended = clock.now() - timedelta(days=2)
+    await processor.put_schedule("on", every=60, job="digest")
+    made = await processor.put_schedule("over", every=60, job="digest", end=ended)
+    desk = store_of(processor).schedules
+    (present,) = await desk.page("on", 1)
+    assert await desk.put(replace(made, ended_at=ended), present.token)
+    engine = engine_of(processor)
+    await engine.start()
+    processors.at_the_end(engine.stop)
+    await HistoryKeeper(engine).prune()
+    assert [each.name for each in await desk.page("", 10)] == ["on"]
 
 
 async def test_one_whose_end_has_come_has_ended_at_once(processors: Processors) -> None:
