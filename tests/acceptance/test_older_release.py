@@ -9,6 +9,7 @@ import sys
 import tarfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +175,25 @@ async def test_an_older_worker_that_comes_later_claims_none(
     await processors.start(jobs=limited(inside), concurrency=8)
     await all_finished(processor, in_lane)
     assert inside.most == 1
+
+
+async def test_what_an_older_worker_ends_is_released(processors: Processors, older: Path) -> None:
+    """It knows nothing of who comes after a job, and never claims one that waits; a sweep heals."""
+    ran: list[str] = []
+
+    async def child(payload: Any) -> None:
+        ran.append(payload["as"])
+
+    jobs = {"plain": JobDef(None), "child": JobDef(child)}
+    async with older_worker(older, processors.db_url) as worker:
+        assert await worker.line() == "works"
+        processor = await processors.make(jobs=jobs)
+        soon = timedelta(seconds=1)  # a job is followed before the older worker begins it
+        parent = await processor.schedule_job("plain", {}, soon)
+        waiting = await processor.schedule_job("child", {"as": "a"}, after=parent)
+        await worker.runs(1)
+        await all_finished(processor, [parent])
+        assert await statuses(processor, [waiting]) == {JobStatus.PENDING}
+        newer, _ = await processors.start(jobs={"child": JobDef(child)})
+        await all_finished(newer, [waiting])
+    assert ran == ["a"]

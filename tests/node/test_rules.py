@@ -118,6 +118,7 @@ async def test_a_default_is_refused_like_an_option(shared_url: str) -> None:
         {"priority": 1},
         {"expires_at": timedelta(hours=1)},
         {"unique_key": "k"},
+        {"after": "6b0c4ac55354ab563935f3e8"},
     ],
 )
 async def test_a_job_with_a_field_of_ours_is_refused(
