@@ -347,3 +347,25 @@ async def test_groups_are_run_to_their_end() -> None:
         assert [job.name for job in await tester.drain()] == ["a", "a", "zip"]
         tester.assert_scheduled("zip", count=1)
         assert (await group.counts()).finished == 2
+
+
+async def test_jobs_after_others_run_to_their_end(processor: JobProcessor) -> None:
+    """A drain runs a chain as far as it goes; a failure skips the rest, however long that is."""
+
+    async def fail() -> None:
+        raise ValueError("no")
+
+    processor.job(fail)
+    async with in_memory(processor, START) as tester:
+        first = await processor.schedule_job("a")
+        second = await processor.schedule_job("a", after=first)
+        bad = await processor.schedule_job("fail", after=second)
+        last = await processor.schedule_job("a", after=bad)
+        chain = [last]
+        for _ in range(30):
+            chain.append(await processor.schedule_job("a", after=chain[-1]))
+        anyway = await processor.schedule_job("a", after=chain[-1], on_parent_failure="run")
+        ended = await tester.drain()
+        assert [job.id for job in ended] == [first.id, second.id, bad.id, anyway.id]
+        found = [await processor.get_job(job.id) for job in chain]
+        assert {job.status for job in found if job is not None} == {JobStatus.SKIPPED}
