@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import secrets
@@ -18,7 +19,7 @@ from job_processor.crons import scheduler
 from job_processor.store import opening
 from job_processor.worker import reconciler, watching
 from tests.mongo_server import database_url, external_url, missing_server, mongo_url
-from tests.processors import Processors
+from tests.processors import WAIT, Processors
 from tests.store.dictionaries.store import opener
 from tests.worker.probe import Probe
 
@@ -94,6 +95,23 @@ def interrupts() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ends_of_loops() -> Iterator[None]:
+    """The end of a test's event loop waits for none of its tasks for ever.
+
+    What a test that failed has left may lose its cancellation (see `tasks.cancel`), and nothing
+    limits the time after a failure: the whole run would stand still.
+    """
+
+    def cancel_all(loop: asyncio.AbstractEventLoop) -> None:
+        if living := asyncio.all_tasks(loop):
+            loop.run_until_complete(tasks.cancel(living, WAIT))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("asyncio.runners._cancel_all_tasks", cancel_all)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

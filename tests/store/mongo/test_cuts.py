@@ -60,9 +60,11 @@ async def test_every_verb_fails_with_the_address_and_works_afterwards(
         await distant.ping()
         await proxy.cut()
         failing = [call for name, call in VERBS.items() if name not in SWEPT]
-        messages = await asyncio.gather(*(failure(distant, call) for call in failing))
+        # All of them, though one raises nothing: pymongo waits for ever where its search is cancelled.
+        told = (failure(distant, call) for call in failing)
+        messages = await asyncio.gather(*told, return_exceptions=True)
         begin = f"{distant.address} does not answer: "
-        assert [each for each in messages if not each.startswith(begin)] == []
+        assert [each for each in messages if not str(each).startswith(begin)] == []
         for verb in SWEPT:
             caplog.clear()
             await VERBS[verb](distant)
