@@ -60,7 +60,7 @@ async def test_every_verb_fails_with_the_address_and_works_afterwards(
         await distant.ping()
         await proxy.cut()
         failing = [call for name, call in VERBS.items() if name not in SWEPT]
-        # All of them, though one raises nothing: pymongo waits for ever where its search is cancelled.
+        # All are waited for: where its search for a server is cancelled, pymongo may wait for ever.
         told = (failure(distant, call) for call in failing)
         messages = await asyncio.gather(*told, return_exceptions=True)
         begin = f"{distant.address} does not answer: "
