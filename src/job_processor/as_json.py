@@ -10,12 +10,14 @@ from datetime import datetime
 from typing import Any
 
 from job_processor.clock import to_ms
-from job_processor.handlers.groups import GroupInfo
+from job_processor.handlers.groups import GroupCounts, GroupInfo
+from job_processor.jobs.flow_graph import FlowInfo
 from job_processor.models import (
     JOB_TAG,
     Cron,
     CronTask,
     Job,
+    JobStatus,
     Output,
     SimpleJob,
     Step,
@@ -75,9 +77,10 @@ def _of_few(job: Job | JobSummary) -> dict[str, Any]:
 
 
 def _of_group(job: Job) -> dict[str, Any]:
-    """Return the group that a job is a member of, or whose end it follows."""
-    ids = {"group": job.group, "callback_of": job.callback_of}
-    return {name: str(group) for name, group in ids.items() if group is not None}
+    """Return flow and group of a job, or the group whose end it follows."""
+    ids = {"group": job.group, "callback_of": job.callback_of, "flow": job.flow}
+    fields = {name: str(of) for name, of in ids.items() if of is not None}
+    return fields if job.flow_name is None else {**fields, "flow_name": job.flow_name}
 
 
 def group_json(group: GroupInfo) -> dict[str, Any]:
@@ -103,6 +106,36 @@ def group_json(group: GroupInfo) -> dict[str, Any]:
             },
         },
     }
+
+
+def flow_json(flow: FlowInfo) -> dict[str, Any]:
+    """Return a flow in plain JSON values: its levels, each a list of boxes."""
+    return {
+        "_id": str(flow.id),
+        "name": flow.name,
+        "status": flow.status,
+        "created_at": to_json(flow.created_at),
+        "counts": _counts_json(flow.counts),
+        "levels": [
+            [
+                {
+                    "name": box.name,
+                    "counts": _counts_json(box.counts),
+                    "job_id": to_json(box.job_id),
+                    "group": to_json(box.group),
+                }
+                for box in level
+            ]
+            for level in flow.levels
+        ],
+        "is_cut": flow.is_cut,
+    }
+
+
+def _counts_json(counts: GroupCounts) -> dict[str, Any]:
+    by_status = {status.value: counts[status] for status in JobStatus if counts[status]}
+    figures = {"total": counts.total, "ended": counts.ended, "failed": counts.failed}
+    return {**figures, "by_status": by_status}
 
 
 def _told_json(job: Job | JobSummary) -> dict[str, Any]:

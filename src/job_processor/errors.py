@@ -185,6 +185,14 @@ class GroupNotFoundError(JobProcessorError, LookupError):
         self.group_id = group_id
 
 
+class FlowNotFoundError(JobProcessorError, LookupError):
+    """There is no job of a flow of this id: it never started, or history has removed it."""
+
+    def __init__(self, flow_id: object) -> None:
+        super().__init__(f"there is no flow {flow_id}")
+        self.flow_id = flow_id
+
+
 class GroupClosedError(JobProcessorError):
     """Nothing can be added to a group any more, or not by who tries; the message tells why."""
 

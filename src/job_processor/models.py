@@ -303,6 +303,10 @@ class BaseJob:
     """What becomes of it when one of them fails; None: it is skipped."""
     followed: bool = False
     """True once another job was made that comes after it."""
+    flow: ObjectId | None = None
+    """The flow that it belongs to, for good; None: to none."""
+    flow_name: str | None = None
+    """What that flow is called."""
 
     @property
     def parents(self) -> tuple[ObjectId, ...]:

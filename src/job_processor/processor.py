@@ -90,6 +90,9 @@ if TYPE_CHECKING:
     from job_processor.handlers.limits import Limit
     from job_processor.handlers.rates import Rate
     from job_processor.jobs.actions import Acted, Action
+    from job_processor.jobs.chunks import Request
+    from job_processor.jobs.flow_graph import FlowInfo
+    from job_processor.jobs.flows import Flow
     from job_processor.jobs.groups import Called, OpenGroup
     from job_processor.jobs.handle import JobHandle
     from job_processor.jobs.limits import LaneJobs, LimitInfo
@@ -612,6 +615,56 @@ class JobProcessor:
         below = None if after is None else object_id(after, "after")
         return await find_groups(self._ready(), limit, below)
 
+    def flow(self, name: str = "flow") -> Flow:
+        """Return an empty flow: jobs that come after each other, to be stored together.
+
+        `flow.add(…)` for each, with `after` for what it comes after, then `await flow.start()`.
+        name: what it is called where it is shown.
+        """
+        from job_processor.jobs.flows import Flow
+
+        return Flow(self._ready, name)
+
+    def chain(
+        self,
+        *jobs: Request | JobHandle[..., Any],
+        name: str = "chain",
+        on_parent_failure: OnParentFailure | None = None,
+    ) -> Flow:
+        """Return a flow of jobs each of which comes after the one before; `start()` stores it.
+
+        jobs: names, `(name, payload)`, handles and JobRequests. on_parent_failure: of all of them,
+            as in `schedule_job`. Raises what `schedule_job` does.
+        """
+        from job_processor.jobs.flows import chain
+
+        return chain(self._ready, jobs, name, on_parent_failure)
+
+    async def get_flow(self, flow_id: ObjectId | str) -> FlowInfo | None:
+        """Return how a flow stands: its jobs in levels, and counts; None when there is none."""
+        from job_processor.jobs.flow_graph import get_flow
+
+        return await get_flow(self._ready(), object_id(flow_id, "flow_id"))
+
+    async def kill_flow(self, flow_id: ObjectId | str) -> Acted:
+        """Kill what is active in a flow: what waits at once, then what runs by its workers.
+
+        What comes after another one is killed before that, so that nothing is released. Returns
+        what was done, as `act_on_jobs` does. Raises FlowNotFoundError.
+        """
+        from job_processor.jobs import flows
+
+        return await flows.kill(self._ready(), object_id(flow_id, "flow_id"))
+
+    async def retry_flow(self, flow_id: ObjectId | str) -> Acted:
+        """Send what failed or was killed in a flow round again, with what was skipped by it.
+
+        Raises FlowNotFoundError.
+        """
+        from job_processor.jobs import flows
+
+        return await flows.retry(self._ready(), object_id(flow_id, "flow_id"))
+
     async def run_job(self, name: str, payload: Payload = None) -> SimpleJob:
         """Run a job here and now, whatever its tag; return it settled.
 
@@ -671,6 +724,7 @@ class JobProcessor:
         tag: only names that have this tag here.
         created_from, created_to: aware datetimes; only made from then on, until then.
         up_to: the id of a job; only it and older ones.
+        flow: the id of a flow; only its jobs.
         worker: the id of the worker that runs it, or that wrote its end.
         group: only members of this group, a Group or its id.
         error: only with this text in its error, whatever the case.

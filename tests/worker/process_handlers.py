@@ -409,3 +409,9 @@ async def summed(context: Context) -> int:
     except GroupClosedError:
         return sum([each async for each in context.group.results()])
     return -1
+
+
+def split(context: Context) -> None:
+    """Add to the flow: two, and one that comes after them and after this one."""
+    parts = context.flow.add_many_sync("part", [{"n": n} for n in range(2)])
+    context.flow.add_sync("last", after=[*parts, context.job])

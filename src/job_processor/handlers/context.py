@@ -13,6 +13,7 @@ from bson import ObjectId
 
 from job_processor.errors import InvalidArgumentError, JobStateError, NotSetUpError
 from job_processor.handlers.abort import AbortSignal
+from job_processor.handlers.flows import FlowWork, RunningFlow
 from job_processor.handlers.groups import Group, GroupWork
 from job_processor.handlers.parents import ParentResult, ParentResults
 from job_processor.handlers.resources import LIFESPAN_TO_WRITE, MISSING
@@ -60,6 +61,10 @@ class Recorder(ABC):
     def group_work(self) -> GroupWork:
         """Return what a group of the run's job asks of the place that it runs in."""
         raise NotSetUpError("there are no groups here")
+
+    def flow_work(self) -> FlowWork:
+        """Return what the flow of the run's job asks of the place that it runs in."""
+        raise NotSetUpError("there are no flows here")
 
     @abstractmethod
     def check_steps(self) -> None:
@@ -204,6 +209,19 @@ class Context:
             told = f"job {self.job.name!r} ({self.job.id}) is in no group, and follows none"
             raise JobStateError(f"{told}; members are added by `async with processor.group(…)`")
         return Group(group_id, self._recorder.group_work())
+
+    @property
+    def flow(self) -> RunningFlow:
+        """The flow that the job belongs to; it may add more to it while it runs.
+
+        `await context.flow.add("load", {"part": 7})`. Raises JobStateError where there is none:
+        look at `job.flow`.
+        """
+        job = self.job
+        if job.flow is None:
+            told = f"job {job.name!r} ({job.id}) is of no flow"
+            raise JobStateError(f"{told}; jobs of one are added by processor.flow(…).add(…)")
+        return RunningFlow(job.flow, job.flow_name or "flow", self._recorder.flow_work())
 
     # --- steps ----------------------------------------------------------------------------------
 

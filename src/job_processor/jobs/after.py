@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeAlias, get_args, runtime_checkable
 
 from bson import ObjectId
@@ -38,6 +38,8 @@ PARENTS_MAX = 100
 
 CHILDREN_MAX = 1000
 """Jobs that come after another, of one list."""
+NOT_YET = timedelta(minutes=10)
+"""How long a job that is waited for may take to be stored."""
 
 _ALLOWED = (
     "allowed are a job as schedule_job returns it, the id of a job or cron task, a group, and a "
@@ -160,13 +162,16 @@ async def look(parts: Parts, tags: Iterable[str], session: Any = None) -> dict[s
     return standings
 
 
-async def attach(parts: Parts, jobs: Sequence[SimpleJob], session: Any = None) -> list[SimpleJob]:
+async def attach(
+    parts: Parts, jobs: Sequence[SimpleJob], session: Any = None, made: Collection[str] = ()
+) -> list[SimpleJob]:
     """Mark what new jobs come after, and return them as they are to be stored.
 
-    What has ended already is waited for no more, and a failure of it skips them. Raises
-    InvalidArgumentError for what is not there.
+    What has ended already is waited for no more, and a failure of it skips them. made: the tags of
+    what is stored with them, marked as followed already. Raises InvalidArgumentError for what is
+    not there.
     """
-    tags = dict.fromkeys(tag for job in jobs for tag in job.after)
+    tags = dict.fromkeys(tag for job in jobs for tag in job.after if tag not in made)
     if not tags:
         return list(jobs)
     standings = await look(parts, tags, session)
@@ -185,11 +190,16 @@ async def look_again(parts: Parts, jobs: Iterable[Job]) -> None:
 
 
 async def release_ended(parts: Parts, tags: Iterable[str]) -> int:
-    """Release whoever waits for those of these that have ended; return how many have moved."""
-    moved, left = 0, list(tags)
+    """Release whoever waits for those of these that have ended; return how many have moved.
+
+    A job that is not there may still come, where its id was made a short while ago: what comes
+    after it is stored before it (see `jobs.flows`).
+    """
+    moved, left, recently = 0, list(tags), parts.clock.now() - NOT_YET
     while left:
         some, left = left[:RELEASED_AT_ONCE], left[RELEASED_AT_ONCE:]
-        ends = [end for end in (await look(parts, some)).values() if end is not None]
+        over = [end for end in (await look(parts, some)).values() if end is not None]
+        ends = [end for end in over if not (end.gone and _is_made_after(end.tag, recently))]
         moved += await parts.store.waits.release(ends) if ends else 0
     return moved
 
@@ -206,6 +216,11 @@ async def bring_back(parts: Parts, job_ids: Iterable[ObjectId]) -> None:
             tags |= dict.fromkeys(after)
         todo += map(job_tag, back)
     await release_ended(parts, tags)  # others of theirs may have ended meanwhile
+
+
+def _is_made_after(tag: str, moment: datetime) -> bool:
+    job_id = job_of(tag)
+    return job_id is not None and job_id.generation_time > moment
 
 
 def _as_it_stands(job: SimpleJob, standings: Standings, now: datetime) -> SimpleJob:

@@ -16,7 +16,6 @@ from job_processor.errors import (
     GroupClosedError,
     GroupNotFoundError,
     InvalidArgumentError,
-    JobProcessorError,
     JobTimeoutError,
     StoreError,
     StoreUnavailableError,
@@ -26,7 +25,7 @@ from job_processor.jobs import actions
 from job_processor.jobs.chunks import OnProgress, Request, Requests
 from job_processor.jobs.handle import JobHandle
 from job_processor.jobs.intake import new_job, schedule, schedule_all
-from job_processor.jobs.portal import call_in
+from job_processor.jobs.portal import wait_in
 from job_processor.jobs.request import JobRequest, request_of
 from job_processor.models import FAILED, JobStatus, SimpleJob
 from job_processor.parts import Parts
@@ -239,12 +238,7 @@ class GroupDesk(GroupWork):
 
     def run(self, call: Coroutine[Any, Any, T]) -> T:
         """Return what a call comes to in the event loop of the processor."""
-        with contextlib.suppress(RuntimeError):
-            if asyncio.get_running_loop() is self._loop:
-                call.close()
-                told = "its event loop runs here, and would stand still meanwhile"
-                raise JobProcessorError(f"{told}; await the method of the same name without _sync")
-        return call_in(self._loop, call)
+        return wait_in(self._loop, call)
 
 
 def new_group(parts: Parts, then: Called | None, catch: Called | None) -> GroupRecord:

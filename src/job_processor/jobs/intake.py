@@ -76,9 +76,16 @@ async def schedule_all(
     return await Bulk(make, write, on_progress, keep=return_jobs).run(requests)
 
 
-def new_job(parts: Parts, request: JobRequest) -> SimpleJob:
-    """Return a job as this database takes it, with what integrations add."""
+def new_job(
+    parts: Parts, request: JobRequest, flow: tuple[ObjectId, str] | None = None
+) -> SimpleJob:
+    """Return a job as this database takes it, with what integrations add.
+
+    flow: id and name of the flow that it belongs to.
+    """
     job = make_job(parts, request)
+    if flow is not None:
+        job = replace(job, flow=flow[0], flow_name=flow[1])
     if parts.stamps:
         job = parts.stamps.on(job)
     return parts.store.intake.keep(job)

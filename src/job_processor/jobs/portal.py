@@ -81,6 +81,19 @@ class Portal:
         _close_here(self._runtimes)
 
 
+def wait_in(loop: asyncio.AbstractEventLoop, call: Coroutine[Any, Any, T]) -> T:
+    """Return what a call comes to in an event loop of another thread.
+
+    Raises JobProcessorError in that loop itself.
+    """
+    with contextlib.suppress(RuntimeError):
+        if asyncio.get_running_loop() is loop:
+            call.close()
+            told = "its event loop runs here, and would stand still meanwhile"
+            raise JobProcessorError(f"{told}; await the method of the same name without _sync")
+    return call_in(loop, call)
+
+
 def call_in(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
     """Return what `work` comes to in a loop that runs in another thread; this one waits.
 

@@ -53,6 +53,7 @@ def query_of(
     payload: Mapping[str, Any] | None = None,
     lane: str | None = None,
     group: Group | ObjectId | str | None = None,
+    flow: ObjectId | str | None = None,
     up_to: ObjectId | str | None = None,
 ) -> JobQuery:
     """Return a query without page and limit; raises InvalidArgumentError."""
@@ -70,6 +71,7 @@ def query_of(
         payload=_field(payload),
         lane=_text("lane", lane),
         group=_group(group),
+        flow=None if flow is None else object_id(flow, "flow"),
     )
 
 

@@ -64,6 +64,7 @@ from job_processor.store.waits import (
     RELEASE_PASSES,
     RELEASED_AT_ONCE,
     End,
+    Node,
     Released,
     end_of,
     ends_of,
@@ -1057,6 +1058,17 @@ class Waits(Desk, ABC):
 
     @abstractmethod
     def _parents(self, job_ids: Collection[ObjectId]) -> Awaitable[list[RelatedJob]]: ...
+
+    async def graph(self, flow: ObjectId, limit: int, *, newest: bool = False) -> list[Node]:
+        """Return the oldest jobs of a flow, at most `limit`, or the newest; in the order of ids."""
+        return await self._graph(flow, limit, newest=newest) if limit > 0 else []
+
+    @abstractmethod
+    def _graph(self, flow: ObjectId, limit: int, *, newest: bool) -> Awaitable[list[Node]]: ...
+
+    @abstractmethod
+    async def counts_of_flow(self, flow: ObjectId) -> dict[str, dict[JobStatus, int]]:
+        """Count the jobs of a flow by name and state."""
 
     @abstractmethod
     async def bring_back(

@@ -17,6 +17,7 @@ _FIELDS = {
     "limit": "lane, slots",
     "after": "after, waiting_for",
     "a key of a rate": "rate_lane",
+    "flow": "flow, flow_name",
     "retry": "attempt, attempts",
     "context": "notes, state, steps",
     "step": "steps",
@@ -53,6 +54,8 @@ def kept_beside_node(job: SimpleJob) -> SimpleJob:
         refuse("limit", job.lane, "limit")
     if job.rate_lane is not None:
         refuse("rate", job.rate_lane, "a key of a rate")
+    if job.flow is not None:
+        refuse("flow", job.flow_name, "flow")
     if job.after:
         refuse("after", [*map(str, job.parents)] or list(job.after), "after")
     if job.group is not None:

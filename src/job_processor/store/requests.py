@@ -79,6 +79,8 @@ class JobQuery:
     """Only of this lane."""
     group: ObjectId | None = None
     """Only members of this group."""
+    flow: ObjectId | None = None
+    """Only of this flow."""
 
     max_bytes: int | None = None
     """No more jobs than have so many bytes together, but one at least; None: whatever they have."""
@@ -158,6 +160,8 @@ def replaced_by(holder: SimpleJob, job: SimpleJob) -> SimpleJob:
         job,
         parked=parked,
         group=holder.group if job.group is None else job.group,
+        flow=holder.flow,
+        flow_name=holder.flow_name,
         id=holder.id,
         created_at=holder.created_at,
         updated_at=max(holder.updated_at, job.updated_at),

@@ -39,6 +39,17 @@ class End(NamedTuple):
     """True where it is not there any more: then nothing is to be waited for."""
 
 
+class Node(NamedTuple):
+    """A job as a part of its flow."""
+
+    id: ObjectId
+    name: str
+    status: JobStatus
+    after: tuple[str, ...]
+    group: ObjectId | None
+    flow_name: str | None
+
+
 @dataclass(slots=True)
 class Released:
     """What one pass of a release has done."""

@@ -155,7 +155,19 @@ async def _retry_group(processor: JobProcessor, fields: Fields) -> str:
     return f"{group.id}: {await group.retry()}"
 
 
+async def _kill_flow(processor: JobProcessor, fields: Fields) -> str:
+    flow_id = fields.get("id", "")
+    return f"{flow_id}: {(await processor.kill_flow(flow_id)).done}"
+
+
+async def _retry_flow(processor: JobProcessor, fields: Fields) -> str:
+    flow_id = fields.get("id", "")
+    return f"{flow_id}: {(await processor.retry_flow(flow_id)).done}"
+
+
 _ACTIONS: Mapping[str, Do] = {
+    "kill_flow": _kill_flow,
+    "retry_flow": _retry_flow,
     "kill_group": _kill_group,
     "retry_group": _retry_group,
     "kill": _kill,

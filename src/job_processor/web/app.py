@@ -23,7 +23,7 @@ from job_processor.ops.keys import shared_key
 from job_processor.parts import ready_parts_of
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction
-from job_processor.web import actions, api, limiting, limiting_api, openapi, pages, schedules
+from job_processor.web import actions, api, flows, limiting, limiting_api, openapi, pages, schedules
 from job_processor.web.access import Check
 from job_processor.web.guard import Guard
 from job_processor.web.health import Health, Healthz
@@ -93,6 +93,7 @@ def _routes() -> list[Route | Mount]:
         Route("/", _page(pages.overview), name="overview"),
         Route("/jobs", _page(pages.jobs), name="jobs"),
         Route("/jobs/{id}", _page(pages.job), name="job"),
+        Route("/flows/{id}", _page(flows.page), name="flow"),
         Route("/groups", _page(pages.groups), name="groups"),
         Route("/groups/{id}", _page(pages.group), name="group"),
         Route("/crons", _page(pages.crons), name="crons"),
@@ -114,6 +115,9 @@ def _routes() -> list[Route | Mount]:
         Route("/api/jobs/{id}", _page(api.delete), methods=["DELETE"]),
         Route("/api/jobs/{id}/kill", _page(api.kill), methods=["POST"]),
         Route("/api/jobs/{id}/retry", _page(api.retry), methods=["POST"]),
+        Route("/api/flows/{id}", _page(flows.one)),
+        Route("/api/flows/{id}/kill", _page(flows.kill), methods=["POST"]),
+        Route("/api/flows/{id}/retry", _page(flows.retry), methods=["POST"]),
         Route("/api/groups", _page(api.groups)),
         Route("/api/groups/{id}", _page(api.group)),
         Route("/api/groups/{id}/kill", _page(api.kill_group), methods=["POST"]),

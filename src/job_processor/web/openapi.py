@@ -77,6 +77,18 @@ def describe(root: str) -> dict[str, Any]:
                 "parameters": [_ID, _FROM_BEGINNING, _DESCENDANTS],
                 "post": _unforged(_operation("send it round again", job, 400, 404, 409)),
             },
+            "/api/flows/{id}": {
+                "parameters": [_ID],
+                "get": _operation("a flow: its levels and counts", anything, 400, 404),
+            },
+            "/api/flows/{id}/kill": {
+                "parameters": [_ID],
+                "post": _unforged(_operation("kill what is active in it", anything, 400, 404)),
+            },
+            "/api/flows/{id}/retry": {
+                "parameters": [_ID],
+                "post": _unforged(_operation("retry what failed in it", anything, 400, 404)),
+            },
             "/api/groups": {
                 "get": {
                     **_operation("the newest groups with counts of their members", anything, 400),
@@ -215,7 +227,10 @@ def _query_parameters() -> list[dict[str, Any]]:
         parameter("status", {"enum": [status.value for status in JobStatus]}),
         parameter("type", {"enum": ["simple", "cron_task"]}),
         parameter("limit", {"type": "integer", "minimum": 1, "maximum": 1000}),
-        *(parameter(name, text) for name in ("after", "before", "tag", "lane", "group", "worker")),
+        *(
+            parameter(name, text)
+            for name in ("after", "before", "tag", "lane", "group", "flow", "worker")
+        ),
         *(parameter(name, text) for name in ("error", "payload", "from", "to")),
     ]
 

@@ -133,6 +133,8 @@ async def job(request: Request) -> Response:
         children=await processor.get_children(found.id, _CHILDREN),
         group=found.group,
         callback_of=found.callback_of,
+        flow=found.flow,
+        flow_name=found.flow_name,
     )
 
 

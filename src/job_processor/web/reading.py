@@ -19,6 +19,7 @@ FILTERS = (
     "tag",
     "lane",
     "group",
+    "flow",
     "worker",
     "error",
     "payload",
@@ -28,7 +29,7 @@ FILTERS = (
 """Those of the jobs page, as they stand in its address."""
 
 _NAMES = ("name", "tag", "lane")
-_TEXTS = ("name", "status", "type", "tag", "lane", "group", "worker", "error")
+_TEXTS = ("name", "status", "type", "tag", "lane", "group", "flow", "worker", "error")
 
 
 def selection_of(parameters: Mapping[str, str], redaction: Redaction) -> dict[str, Any]:

@@ -47,6 +47,14 @@ FRENCH: Mapping[str, str] = {
     "Groups": "Groupes",
     "No groups.": "Aucun groupe.",
     "group": "groupe",
+    "flow": "flux",
+    "level": "niveau",
+    "All jobs": "Tous les jobs",
+    "Failures": "Échecs",
+    "Kill the flow": "Arrêter le flux",
+    "Its first and its last jobs are shown; there are more between them.": (
+        "Les premiers et les derniers jobs sont affichés ; il y en a d'autres entre eux."
+    ),
     "follows": "suite",
     "or": "ou",
     "older": "plus anciens",

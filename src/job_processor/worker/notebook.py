@@ -20,6 +20,7 @@ from job_processor.handlers.context import Context, Recorder
 from job_processor.handlers.definitions import JobDef
 from job_processor.handlers.parents import ParentResult
 from job_processor.handlers.steps import Suspended
+from job_processor.jobs.flows import FlowDesk
 from job_processor.jobs.groups import GroupDesk
 from job_processor.models import (
     Job,
@@ -225,6 +226,11 @@ class Notebook(Recorder):
         run = self.run
         may_add = run.job.group is not None
         return GroupDesk(self._scribe.parts, lambda: may_add and not run.concluded, self._loop)
+
+    def flow_work(self) -> FlowDesk:
+        """Return what a flow asks of the database; its job may add while its run is ours."""
+        run = self.run
+        return FlowDesk(self._scribe.parts, run.job, lambda: not run.concluded, self._loop)
 
     def check_steps(self) -> None:
         """Raise SharedDatabaseError where the Node package's validator refuses steps."""

@@ -93,6 +93,8 @@ NOT_PLAIN: dict[str, Any] = {
     "topics": ("paid:42", "sent:42"),
     "group": ObjectId(),
     "callback_of": ObjectId(),
+    "flow": ObjectId(),
+    "flow_name": "import",
 }
 """Another value of each field that most new jobs have in common."""
 
@@ -125,6 +127,8 @@ async def test_no_field_of_a_new_job_is_lost(store: Store, field: str, value: An
         changes["lane"] = "resize:a"
     if field == "waiting_for":
         changes["parked"] = "parent"
+    if field in ("flow", "flow_name"):
+        changes = {"flow": ObjectId(), "flow_name": "import"}
     if field == "on_parent_failure":
         changes["after"] = (f"j:{ObjectId()}",)
     if field == "topics":

@@ -194,6 +194,7 @@ def _is_named(job: Job, query: JobQuery) -> bool:
         and query.type in (None, job.type)
         and query.lane in (None, job.lane)
         and query.group in (None, job.group)
+        and query.flow in (None, job.flow)
     )
 
 

@@ -15,6 +15,7 @@ from job_processor.models import ACTIVE, FOR_A_PARENT, WAITING, Job, JobStatus, 
 from job_processor.store.base import Waits
 from job_processor.store.waits import (
     End,
+    Node,
     Released,
     end_of,
     is_skipped,
@@ -68,6 +69,25 @@ class DictionaryWaits(OnTables, Waits):
                 RelatedJob(job.id, job.name, job.status, job.output.error if job.output else None)
                 for job in found
             ]
+
+    async def _graph(self, flow: ObjectId, limit: int, *, newest: bool) -> list[Node]:
+        async with self._connection as tables:
+            nodes = sorted(
+                Node(job.id, job.name, job.status, job.after, job.group, job.flow_name)
+                for job in tables.jobs.values()
+                if job.flow == flow
+            )
+            return nodes[-limit:] if newest else nodes[:limit]
+
+    async def counts_of_flow(self, flow: ObjectId) -> dict[str, dict[JobStatus, int]]:
+        """Count the jobs of a flow by name and state."""
+        counts: dict[str, dict[JobStatus, int]] = {}
+        async with self._connection as tables:
+            for job in tables.jobs.values():
+                if job.flow == flow:
+                    of_name = counts.setdefault(job.name, {})
+                    of_name[job.status] = of_name.get(job.status, 0) + 1
+        return counts
 
     async def bring_back(
         self, tag: str, now: datetime, limit: int

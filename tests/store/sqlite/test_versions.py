@@ -15,7 +15,7 @@ from job_processor import StoreSetupError
 from job_processor.models import JobStatus, Message, Step
 from job_processor.store.groups import GroupRecord
 from job_processor.store.rates import Pace
-from job_processor.store.requests import Outcome, Settlement
+from job_processor.store.requests import JobQuery, Outcome, Settlement
 from job_processor.store.sqlite import SqliteStore, schema
 from tests.samples import NOW, SOON, WORKER, claim, simple
 from tests.store.contract.test_schedules import schedule
@@ -67,8 +67,17 @@ def take_rates_away(path: Path) -> None:
     set_version(path, 7)
 
 
+def take_flows_away(path: Path) -> None:
+    """Make a file what it was before there were flows: version 9."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP INDEX job_processor_jobs_flow_history")
+        connection.execute("ALTER TABLE job_processor_jobs DROP COLUMN flow")
+    set_version(path, 9)
+
+
 def take_groups_away(path: Path) -> None:
     """Make a file what it was before there were groups: version 8."""
+    take_flows_away(path)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DROP TABLE job_processor_groups")
         for index in ("members", "open_members", "failed_members"):
@@ -328,5 +337,23 @@ async def test_a_file_without_groups_gets_them(path: Path) -> None:
     await again.intake.insert([member])
     assert await again.groups.open_of([group.id]) == {group.id}
     assert await again.history.get(member.id) == member
+    await again.close()
+    assert version(path) == PRESENT
+
+
+async def test_a_file_without_flows_gets_them(path: Path) -> None:
+    """What was made before there were flows keeps its jobs, which are of none."""
+    store = SqliteStore(path)
+    await store.setup()
+    ours = simple()
+    await store.intake.insert([ours])
+    await store.close()
+    take_flows_away(path)
+    again = SqliteStore(path)
+    await again.setup()
+    of_flow = simple(flow=ObjectId(), flow_name="import")
+    assert await again.intake.insert([of_flow]) == []
+    assert await again.history.get(ours.id) == ours
+    assert await again.history.find(JobQuery(flow=of_flow.flow)) == [of_flow]
     await again.close()
     assert version(path) == PRESENT

@@ -65,6 +65,8 @@ OfGroup = Annotated[
     str | None, typer.Option("--group", metavar="ID", help="Only members of this group.")
 ]
 
+OfFlow = Annotated[str | None, typer.Option("--flow", metavar="ID", help="Only jobs of this flow.")]
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -81,6 +83,7 @@ class Selection:
     payload: str | None = None
     lane: str | None = None
     group: str | None = None
+    flow: str | None = None
 
     def arguments(self) -> dict[str, Any]:
         """Return what `find_jobs` takes, nothing for what was not asked.
@@ -107,6 +110,7 @@ class Selection:
             "payload": None if self.payload is None else _field(self.payload),
             "lane": None if self.lane is None else read_text("--lane", self.lane),
             "group": self.group,
+            "flow": self.flow,
         }
         return {name: value for name, value in found.items() if value is not None}
 

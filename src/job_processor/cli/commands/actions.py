@@ -19,6 +19,7 @@ from job_processor.cli.app.selection import (
     Error,
     Lane,
     Name,
+    OfFlow,
     OfGroup,
     OfTag,
     Payload,
@@ -89,6 +90,7 @@ def command(action: Action) -> Callable[..., None]:
         payload: Payload = None,
         lane: Lane = None,
         group: OfGroup = None,
+        flow: OfFlow = None,
         yes: Yes = False,
         dry_run: DryRun = False,
         from_beginning: FromBeginning = False,
@@ -102,7 +104,7 @@ def command(action: Action) -> Callable[..., None]:
             raise UsageError(f"--{option}: only `jobs retry` takes it")
         place = Place(db, prefix, app)
         selection = Selection(
-            name, status, type, tag, since, until, worker, error, payload, lane, group
+            name, status, type, tag, since, until, worker, error, payload, lane, group, flow
         )
         for each in ids or ():
             read_id("ID", each)

@@ -16,6 +16,7 @@ from job_processor.cli.app.selection import (
     Error,
     Lane,
     Name,
+    OfFlow,
     OfGroup,
     OfTag,
     Payload,
@@ -61,6 +62,7 @@ def _jobs(
     payload: Payload = None,
     lane: Lane = None,
     group: OfGroup = None,
+    flow: OfFlow = None,
     limit: Limit = "50",
     after: After = None,
     reveal: Reveal = False,
@@ -72,7 +74,7 @@ def _jobs(
     """
     if lists(context):
         selection = Selection(
-            name, status, type, tag, since, until, worker, error, payload, lane, group
+            name, status, type, tag, since, until, worker, error, payload, lane, group, flow
         )
         _list(Place(db, prefix, app), selection, limit, after, reveal=reveal, as_json=json)
 
@@ -93,6 +95,7 @@ def _list_jobs(
     payload: Payload = None,
     lane: Lane = None,
     group: OfGroup = None,
+    flow: OfFlow = None,
     limit: Limit = "50",
     after: After = None,
     reveal: Reveal = False,
@@ -100,7 +103,7 @@ def _list_jobs(
 ) -> None:
     """List jobs and cron tasks, the newest first."""
     selection = Selection(
-        name, status, type, tag, since, until, worker, error, payload, lane, group
+        name, status, type, tag, since, until, worker, error, payload, lane, group, flow
     )
     _list(Place(db, prefix, app), selection, limit, after, reveal=reveal, as_json=json)
 

@@ -206,7 +206,10 @@ def _lane(job: Job) -> Iterator[tuple[str, str]]:
 
 
 def _group(job: Job) -> Iterator[tuple[str, str]]:
-    """Return the group that a job is a member of, or whose end it follows."""
+    """Return the flow and the group that a job belongs to, or the group whose end it follows."""
+    if job.flow is not None:
+        name = plain(job.flow_name or "flow")
+        yield "flow", f"{name} {job.flow}; see job-processor flows show {job.flow}"
     for label, group in (("group", job.group), ("follows", job.callback_of)):
         if group is not None:
             yield label, f"{group}; see job-processor groups show {group}"

@@ -122,6 +122,8 @@ def job_document(job: Job) -> Document:
         document["unique_key"] = job.unique_key
         if job.unique_until is not None:
             document["unique_until"] = job.unique_until
+    if job.flow is not None:
+        document |= {"flow": job.flow, "flow_name": job.flow_name}
     if job.steps:
         document["steps"] = [plain_step(step) for step in job.steps]
     return document | own_fields(job)
@@ -203,6 +205,9 @@ def to_job(document: Mapping[str, Any]) -> Job:
     if "group" in document or "callback_of" in document:
         fields["group"] = id_of(document.get("group"))
         fields["callback_of"] = id_of(document.get("callback_of"))
+    if "flow" in document:
+        fields["flow"] = id_of(document["flow"])
+        fields["flow_name"] = text_or_none(document.get("flow_name"))
     if document["type"] == "simple":
         fields["payload"] = document.get("payload")
         fields["sync"] = bool(document.get("sync"))

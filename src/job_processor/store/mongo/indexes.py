@@ -194,6 +194,11 @@ TIMEOUTS = Index(
     "message_timeouts", (("due", 1), ("_id", 1)), {"partialFilterExpression": _HAS_TOPICS}
 )
 """What waits for a message, by the time until when."""
+NEWEST_BY_FLOW = Index(
+    "newest_by_flow",
+    (("flow", 1), ("status", 1), ("_id", -1)),
+    {"partialFilterExpression": {"flow": {"$exists": True}}},
+)
 
 RUNNING_BY_WORKER = Index(
     "running_by_worker",
@@ -231,6 +236,7 @@ JOBS = (
     OPEN_MEMBERS,
     FAILED_MEMBERS,
     NEWEST_BY_GROUP,
+    NEWEST_BY_FLOW,
     NEWEST_BY_NAME,
     NEWEST_BY_TYPE,
     # The Node package's kill of a waiting job leaves no end, so the time to live never comes.

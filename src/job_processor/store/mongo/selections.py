@@ -14,6 +14,7 @@ from job_processor.settings import LOOK_THROUGH
 from job_processor.store.mongo.documents import JOB_STATUSES, JOB_TYPES, Document
 from job_processor.store.mongo.index import Index
 from job_processor.store.mongo.indexes import (
+    NEWEST_BY_FLOW,
     NEWEST_BY_GROUP,
     NEWEST_BY_LANE,
     NEWEST_BY_NAME,
@@ -47,6 +48,8 @@ def selected(query: JobQuery) -> Document:
         selection["lane"] = query.lane
     if query.group is not None:
         selection["group"] = query.group
+    if query.flow is not None:
+        selection["flow"] = query.flow
     between: Document = {}
     if query.after is not None:
         between["$lt"] = query.after
@@ -60,7 +63,7 @@ def walks(query: JobQuery) -> Iterator[JobQuery]:
 
     Each name and state is a walk of its own, and it merges at most `_WALKS` of them.
     """
-    together = query.lane is not None or query.group is not None
+    together = (query.lane, query.group, query.flow) != (None, None, None)
     if query.name is not None or query.names is None or together:
         yield query
         return
@@ -84,6 +87,8 @@ def index_of_ids(query: JobQuery) -> Index:
         return NEWEST_BY_GROUP
     if query.lane is not None:
         return NEWEST_BY_LANE
+    if query.flow is not None:
+        return NEWEST_BY_FLOW
     by_type = query.name is None and query.names is None
     return NEWEST_BY_TYPE if by_type else NEWEST_BY_NAME
 

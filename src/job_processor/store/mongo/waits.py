@@ -6,6 +6,7 @@ afterwards who waits, and whoever makes a job wait looks afterwards what has end
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -17,7 +18,14 @@ from pymongo.errors import BulkWriteError
 from job_processor.clock import FAR
 from job_processor.models import FOR_A_PARENT, JobStatus, RelatedJob
 from job_processor.store.base import Waits
-from job_processor.store.lenient import fields_of, status_of, text_of, text_or_none, texts_of
+from job_processor.store.lenient import (
+    fields_of,
+    id_of,
+    status_of,
+    text_of,
+    text_or_none,
+    texts_of,
+)
 from job_processor.store.mongo.desks import MongoDesk, translated
 from job_processor.store.mongo.documents import (
     ACTIVE_STATUSES,
@@ -33,17 +41,19 @@ from job_processor.store.mongo.documents import (
 from job_processor.store.mongo.errors import DUPLICATE_KEY, write_errors
 from job_processor.store.mongo.handles import Collection as Jobs
 from job_processor.store.mongo.hinting import IndexHint
-from job_processor.store.mongo.indexes import AFTER, WAITING_FOR
+from job_processor.store.mongo.indexes import AFTER, NEWEST_BY_FLOW, WAITING_FOR
 from job_processor.store.mongo.intake import check_session
-from job_processor.store.mongo.selections import IS_JOB
+from job_processor.store.mongo.selections import IS_JOB, selected
 from job_processor.store.plain import plain_output
-from job_processor.store.waits import End, Released, end_of, is_skipped, skipped_output, stays
+from job_processor.store.requests import JobQuery
+from job_processor.store.waits import End, Node, Released, end_of, is_skipped, skipped_output, stays
 
 _WALKED_AT_ONCE = 1000
 """Documents read at a time in a walk along what is waited for."""
 
 _WAITING: Document = {"$in": WAITING_STATUSES}
 _TOLD: Document = {"waiting_for": 1, "on_parent_failure": 1, "followed": 1, "group": 1}
+_OF_NODE = dict.fromkeys(("name", "status", "after", "group", "flow_name"), 1)
 _NOTHING_LEFT: Document = {"$eq": ["$waiting_for", []]}
 
 
@@ -163,6 +173,28 @@ class MongoWaits(MongoDesk, Waits):
             async for each in found
         ]
 
+    async def _graph(self, flow: ObjectId, limit: int, *, newest: bool) -> list[Node]:
+        query = JobQuery(flow=flow)
+        order = [("_id", -1 if newest else 1)]
+
+        async def walk(hint: IndexHint) -> list[Document]:
+            found = self._jobs.find(selected(query), _OF_NODE, sort=order, limit=limit, hint=hint)
+            return await found.to_list()
+
+        return sorted(map(_node, await self._hinting.walk(NEWEST_BY_FLOW, walk)))
+
+    async def counts_of_flow(self, flow: ObjectId) -> dict[str, dict[JobStatus, int]]:
+        """Count the jobs of a flow by name and state."""
+        pipeline: list[Document] = [
+            {"$match": {"flow": flow}},
+            {"$group": {"_id": {"name": "$name", "status": "$status"}, "count": {"$sum": 1}}},
+        ]
+        counts: defaultdict[str, dict[JobStatus, int]] = defaultdict(dict)
+        async for each in await self._jobs.aggregate(pipeline):
+            key = each["_id"]
+            counts[text_of(key["name"])][status_of(key["status"])] = each["count"]
+        return dict(counts)
+
     async def bring_back(
         self, tag: str, now: datetime, limit: int
     ) -> dict[ObjectId, tuple[str, ...]]:
@@ -186,6 +218,17 @@ class MongoWaits(MongoDesk, Waits):
             for index, each in enumerate(found)
             if index not in refused
         }
+
+
+def _node(document: Document) -> Node:
+    return Node(
+        document["_id"],
+        text_of(document.get("name", "")),
+        status_of(document.get("status")),
+        texts_of(document.get("after")),
+        id_of(document.get("group")),
+        text_or_none(document.get("flow_name")),
+    )
 
 
 async def _mark_and_look(

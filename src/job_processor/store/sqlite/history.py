@@ -99,6 +99,7 @@ class SqliteHistory(SqliteDesk, History):
         self._running = f"{jobs} AS job INDEXED BY {tables.running}"
         self._of_lanes = f"{jobs} AS job INDEXED BY {tables.lane_history}"
         self._of_groups = f"{jobs} AS job INDEXED BY {tables.members}"
+        self._of_flows = f"{jobs} AS job INDEXED BY {tables.flow_history}"
         self._by_id = f"SELECT {COLUMNS} FROM {jobs} WHERE id=?"
         self._state_of = f"SELECT id, status, attempt FROM {jobs} WHERE id=?"
         self._table = jobs
@@ -273,8 +274,8 @@ class SqliteHistory(SqliteDesk, History):
         order = "ASC" if query.oldest_first else "DESC"
         below = BEHIND_EVERY_ID if query.after is None else query.after.binary
         above = b"" if query.above is None else query.above.binary
-        if query.lane is not None or query.group is not None:
-            yield of_some(query, self._of_lanes, self._of_groups, limit)
+        if (query.lane, query.group, query.flow) != (None, None, None):
+            yield of_some(query, self._of_lanes, self._of_groups, self._of_flows, limit)
             return
         if (query.name, query.names, query.status, query.type) == (None, None, None, None):
             statement = f"""

@@ -60,7 +60,7 @@ COLUMNS = (
 )
 """Those of a job, in the order of its row."""
 
-NEW_COLUMNS = f"{COLUMNS},line,ready,group_id,open_in,failed_in"
+NEW_COLUMNS = f"{COLUMNS},line,ready,group_id,open_in,failed_in,flow"
 """Those that a new job is given."""
 
 PLAIN_COLUMNS = "id,name,payload,scheduled_for,created_at,updated_at,exclusive,priority"
@@ -72,6 +72,8 @@ _EXTRA: Mapping[str, Callable[[object], Any]] = {
     "crash": crash_of,
     "expires_at": moment,
     "group": id_of,
+    "flow": id_of,
+    "flow_name": text_or_none,
     "on_parent_failure": rule_of,
     "state_saved": moment,
     "traceparent": text_or_none,
@@ -134,6 +136,7 @@ def to_row(job: Job) -> Row:
         place.line,
         optional_ms(place.ready),
         *group_values(job),
+        optional_id(job.flow),
     )
 
 
@@ -204,6 +207,7 @@ def _to_plain_row(job: Job) -> Row | None:
         or job.followed
         or job.group is not None
         or job.callback_of is not None
+        or job.flow is not None
     ):
         return None
     created = to_ms(job.created_at)
@@ -333,6 +337,8 @@ def encode_extra(job: Job) -> str | None:
         extra["expires_at"] = job.expires_at
     if isinstance(job, SimpleJob) and job.traceparent is not None:
         extra["traceparent"] = job.traceparent
+    if job.flow is not None:
+        extra |= {"flow": job.flow, "flow_name": job.flow_name}
     if job.after:
         extra["after"] = list(job.after)
     if job.on_parent_failure is not None:

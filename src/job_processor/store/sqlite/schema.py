@@ -26,6 +26,7 @@ from job_processor.store.sqlite.tables import (
     IS_PARKED,
     IS_UNFINISHED,
     MAY_EXPIRE,
+    OF_FLOW,
     OF_GROUP,
     OF_LANE,
     RUNNING,
@@ -34,7 +35,7 @@ from job_processor.store.sqlite.tables import (
     Tables,
 )
 
-VERSION = 9
+VERSION = 10
 """Of the schema below. A step to a later one is added to `_MIGRATIONS`."""
 
 OLDEST_SQLITE = (3, 37, 0)  # the first with STRICT tables
@@ -79,7 +80,8 @@ _COLUMNS = {
         rate_lane TEXT,
         group_id BLOB,
         open_in BLOB,
-        failed_in BLOB""",
+        failed_in BLOB,
+        flow BLOB""",
     "waits": """
         tag TEXT NOT NULL,
         job BLOB NOT NULL,
@@ -176,6 +178,7 @@ _INDEXES = {
     "parked": ("", "jobs", f"(name) WHERE {IS_PARKED}"),
     "expiring": ("", "jobs", f"({EXPIRY}) WHERE {MAY_EXPIRE}"),
     "lane_history": ("", "jobs", f"(lane, id) WHERE {OF_LANE}"),
+    "flow_history": ("", "jobs", f"(flow, id) WHERE {OF_FLOW}"),
     "open_waits": ("", "waits", "(tag, job) WHERE open=1"),
     "waits_of": ("", "waits", "(job)"),
     "schedules_due": ("", "schedules", "(job, due) WHERE due IS NOT NULL"),
@@ -223,6 +226,7 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
         f"ALTER TABLE {{tables.jobs}} ADD COLUMN {column} BLOB"
         for column in ("group_id", "open_in", "failed_in")
     ),
+    10: ("ALTER TABLE {tables.jobs} ADD COLUMN flow BLOB",),
 }
 """Statements that lead to a version from the one before it, with `{tables.jobs}` for the name of a
 table. New tables, and indexes that are missing, are made anyway. A worker of that version goes on

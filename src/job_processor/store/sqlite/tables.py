@@ -25,6 +25,7 @@ OF_GROUP = "group_id IS NOT NULL"
 IS_OPEN = "open_in IS NOT NULL"
 HAS_FAILED = "failed_in IS NOT NULL"
 IS_UNFINISHED = "unfinished=1"
+OF_FLOW = "flow IS NOT NULL"
 SLOTTED = f"slot IS NOT NULL AND ({ACTIVE} OR ordered='stop' AND status='errored')"
 """Conditions of partial indexes. SQLite uses such an index only for a statement that says the very
 same, so they are written once, here."""
@@ -107,6 +108,8 @@ class Tables:
     """Index: what is in a lane or parked by when it expires."""
     lane_history: str
     """Index: the jobs of a lane by id."""
+    flow_history: str
+    """Index: the jobs of a flow by id."""
     open_waits: str
     """Index: what is waited for, and by whom."""
     waits_of: str
@@ -174,6 +177,7 @@ _NAMES = {
     "schedules_moved": "schedules_moved",
     "schedules_ended": "schedules_ended",
     "lane_history": "jobs_lane_history",
+    "flow_history": "jobs_flow_history",
     "open_waits": "waits_open",
     "waits_of": "waits_job",
     "topics": "jobs_topics",

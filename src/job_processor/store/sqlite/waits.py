@@ -7,6 +7,7 @@ tag, and is taken back by whoever finds that it does not.
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,7 @@ from bson import ObjectId
 from job_processor.clock import FAR, to_ms
 from job_processor.models import FOR_A_PARENT, JobStatus, RelatedJob
 from job_processor.store.base import Waits
+from job_processor.store.lenient import texts_of
 from job_processor.store.sqlite.codec import decode
 from job_processor.store.sqlite.connections import (
     Plumbing,
@@ -26,17 +28,19 @@ from job_processor.store.sqlite.connections import (
     verb,
 )
 from job_processor.store.sqlite.intake import follow_in
-from job_processor.store.sqlite.rows import encode_output
+from job_processor.store.sqlite.rows import Row, encode_output
 from job_processor.store.sqlite.tables import (
     ACTIVE,
     HAS_LANE,
     LINE,
+    OF_FLOW,
     OUT_OF_GROUP,
     OUT_OF_PLACE,
     WAITING,
 )
 from job_processor.store.waits import (
     End,
+    Node,
     Released,
     end_of,
     is_skipped,
@@ -95,6 +99,12 @@ class SqliteWaits(SqliteDesk, Waits):
                 CASE WHEN json_valid(output) THEN json_extract(output, '$.error') END
             FROM {jobs} WHERE id=?"""
         self._open = f"UPDATE {waits} SET open=1 WHERE job=?"
+        of_flow = f"{jobs} INDEXED BY {tables.flow_history} WHERE flow=? AND {OF_FLOW}"
+        self._nodes = f"""
+            SELECT id, name, status, json_extract(extra, '$.after'), group_id,
+                json_extract(extra, '$.flow_name')
+            FROM {of_flow} ORDER BY id {{order}} LIMIT ?"""
+        self._count = f"SELECT name, status, count(*) FROM {of_flow} GROUP BY name, status"
 
     @transaction
     def _follow(
@@ -184,6 +194,25 @@ class SqliteWaits(SqliteDesk, Waits):
             for id, name, status, error in (row for row in rows if row is not None)
         ]
 
+    @page
+    def _graph(
+        self, connection: sqlite3.Connection, flow: ObjectId, limit: int, *, newest: bool
+    ) -> list[Node]:
+        order = "DESC" if newest else "ASC"
+        rows = connection.execute(self._nodes.format(order=order), (flow.binary, limit)).fetchall()
+        return sorted(map(_node, rows))
+
+    @verb
+    @page
+    def counts_of_flow(
+        self, connection: sqlite3.Connection, flow: ObjectId
+    ) -> dict[str, dict[JobStatus, int]]:
+        """Count the jobs of a flow by name and state."""
+        counts: defaultdict[str, dict[JobStatus, int]] = defaultdict(dict)
+        for name, status, count in connection.execute(self._count, (flow.binary,)):
+            counts[name][JobStatus(status)] = count
+        return dict(counts)
+
     @verb
     @transaction
     def bring_back(
@@ -200,3 +229,10 @@ class SqliteWaits(SqliteDesk, Waits):
         if back:
             self._revision.bump(connection)
         return back
+
+
+def _node(row: Row) -> Node:
+    job_id, name, status, after, group, flow_name = row
+    tags = () if after is None else texts_of(decode(after))
+    group_id = None if group is None else ObjectId(group)
+    return Node(ObjectId(job_id), name, JobStatus(status), tags, group_id, flow_name)

@@ -38,6 +38,7 @@ from job_processor.handlers.around import Managers
 from job_processor.handlers.binding import BoundHandler, bound_again
 from job_processor.handlers.context import Context, Recorder
 from job_processor.handlers.current import of_job
+from job_processor.handlers.flows import FlowWork
 from job_processor.handlers.groups import GroupInfo, GroupWork
 from job_processor.handlers.parents import ParentResult
 from job_processor.handlers.resources import MISSING
@@ -287,6 +288,10 @@ class _ChannelRecorder(Recorder):
         """Return what lets the worker do what a group asks for."""
         return _ChannelGroups(self)
 
+    def flow_work(self) -> FlowWork:
+        """Return what lets the worker do what a flow asks for."""
+        return _ChannelFlow(self)
+
     def check_steps(self) -> None:
         """Leave it to the worker, which knows the database."""
 
@@ -356,11 +361,37 @@ class _ChannelRecorder(Recorder):
             self._channel.send((kind, value))
 
 
-class _ChannelGroups(GroupWork):
-    """Lets the worker do what a group asks for: it answers with a result, or with an error."""
+class _Channelled:
+    """Lets the worker do what is asked for: it answers with a result, or with an error."""
 
     def __init__(self, recorder: _ChannelRecorder) -> None:
         self._recorder = recorder
+
+    def run(self, call: Coroutine[Any, Any, T]) -> T:
+        """Return what a call comes to: it waits in a thread, and needs no loop of ours."""
+        return asyncio.run(call)
+
+    async def _ask(self, verb: str, *arguments: Any, **named: Any) -> Any:
+        asked = verb, arguments, named
+        answer, error = await in_thread(
+            lambda: self._recorder.ask("group", asked), "job-processor-group"
+        )
+        if error is not None:
+            raise unpack(error)
+        return answer
+
+
+class _ChannelFlow(_Channelled, FlowWork):
+    """What a flow asks of its worker."""
+
+    async def extend(self, jobs: Sequence[Any]) -> list[SimpleJob]:
+        """Store more jobs of the flow."""
+        requests: list[Any] = [(member_request(*each), None, {}) for each in jobs]
+        return await self._ask("extend", requests)  # type: ignore[no-any-return]
+
+
+class _ChannelGroups(_Channelled, GroupWork):
+    """What a group asks of its worker."""
 
     def check_open(self, group_id: ObjectId) -> None:
         """Leave it to the worker."""
@@ -396,16 +427,3 @@ class _ChannelGroups(GroupWork):
     async def retry(self, group_id: ObjectId) -> int:
         """Send what failed round again."""
         return await self._ask("retry", group_id)  # type: ignore[no-any-return]
-
-    def run(self, call: Coroutine[Any, Any, T]) -> T:
-        """Return what a call comes to: it waits in a thread, and needs no loop of ours."""
-        return asyncio.run(call)
-
-    async def _ask(self, verb: str, *arguments: Any, **named: Any) -> Any:
-        asked = verb, arguments, named
-        answer, error = await in_thread(
-            lambda: self._recorder.ask("group", asked), "job-processor-group"
-        )
-        if error is not None:
-            raise unpack(error)
-        return answer

@@ -51,7 +51,7 @@ _PRELOADED = (
 )
 
 _OF_GROUPS = {verb: verb for verb in ("add", "info", "page", "wait", "kill", "retry")}
-"""What a process may ask of its group; nothing else of it is called."""
+"""What a process may ask of its group, besides `extend` of its flow; nothing else is called."""
 
 _LAST_WORDS = 5.0
 """Seconds in which what a process told before its end is read."""
@@ -274,8 +274,10 @@ class _Call:
 async def _of_group(
     notebook: Notebook, verb: str, arguments: tuple[Any, ...], named: Mapping[str, Any]
 ) -> tuple[Any, Portable | None]:
-    """Return what comes of what a process asks of its group, or the error."""
+    """Return what comes of what a process asks of its group or its flow, or the error."""
     try:
+        if verb == "extend":
+            return await notebook.flow_work().extend(*arguments), None
         return await getattr(notebook.group_work(), _OF_GROUPS[verb])(*arguments, **named), None
     except Exception as error:  # noqa: BLE001  # the handler is to see it
         return None, pack(error)
