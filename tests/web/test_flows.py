@@ -89,5 +89,5 @@ async def test_the_interface(processor: JobProcessor) -> None:
         ["report"],
     ]
     assert (again.json()["status"], killed.json()["status"]) == ("running", "errored")
-    assert forged.status_code == 403
+    assert forged.status_code == 400
     assert unknown.status_code == 404

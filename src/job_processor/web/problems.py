@@ -8,6 +8,7 @@ from http import HTTPStatus
 from starlette.responses import JSONResponse
 
 from job_processor.errors import (
+    FlowNotFoundError,
     GroupClosedError,
     GroupNotFoundError,
     InvalidArgumentError,
@@ -27,6 +28,7 @@ _STATUSES: tuple[tuple[type[JobProcessorError], int], ...] = (
     (JobNotFoundError, 404),
     (ScheduleNotFoundError, 404),
     (GroupNotFoundError, 404),
+    (FlowNotFoundError, 404),
     (UnknownJobError, 422),
     (PayloadError, 422),
     (StoreRefusedError, 422),

@@ -136,6 +136,8 @@ READS = frozenset(
         "groups.newest",
         "groups.open_of",
         "groups.unfinished",
+        "waits.graph",
+        "waits.counts_of_flow",
         "lanes.waiting",
         "lanes.in_use",
         "lanes.look_at",

@@ -51,6 +51,7 @@ OURS = {
         "rate_lane": {"rate_lane": 1, "parked": 1, "priority": -1, "due": 1, "_id": 1},
         "open_members": {"open_in": 1},
         "failed_members": {"failed_in": 1},
+        "newest_by_flow": {"flow": 1, "status": 1, "_id": -1},
         "newest_by_group": {"group": 1, "status": 1, "_id": -1},
     },
     "workers": {},
