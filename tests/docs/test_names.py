@@ -111,12 +111,15 @@ def _literal(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
+_STARS = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+
+
 def _parameters(method: Any) -> str:
     """Return the parameters of a method as one writes a call, without types."""
     _, *parameters = inspect.signature(method).parameters.values()
     written = []
     for parameter in parameters:
-        stars = "**" if parameter.kind is parameter.VAR_KEYWORD else ""
+        stars = _STARS.get(parameter.kind, "")
         has_default = parameter.default is not parameter.empty
         default = f"={_literal(parameter.default)}" if has_default else ""
         written.append(f"{stars}{parameter.name}{default}")
