@@ -109,6 +109,8 @@ COSTS: dict[str, list[str]] = {
     "waits.waited_for": ["find"],
     "waits.followers": ["find"],
     "waits.parents": ["find"],
+    "waits.graph": ["find"],
+    "waits.counts_of_flow": ["aggregate"],
     "tokens.admit": ["find"],
     "tokens.recall": ["update"],
     "tokens.hasten": ["update"],
