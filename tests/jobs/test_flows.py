@@ -10,9 +10,9 @@ import pytest
 from bson import ObjectId
 
 from job_processor import (
+    FlowNotFoundError,
     InvalidArgumentError,
     JobDef,
-    JobNotFoundError,
     JobProcessor,
     JobRequest,
     JobStateError,
@@ -354,9 +354,9 @@ async def test_what_cannot_be_in_a_flow(processors: Processors) -> None:
     flow.add("task", called("a"), after=ObjectId())
     with pytest.raises(InvalidArgumentError, match="nothing of this id"):
         await flow.start()
-    with pytest.raises(JobNotFoundError):
+    with pytest.raises(FlowNotFoundError):
         await processor.kill_flow(flow.id)
-    with pytest.raises(JobNotFoundError):
+    with pytest.raises(FlowNotFoundError):
         await processor.retry_flow(flow.id)
     assert await parts_of(processor).store.history.find(JobQuery(flow=flow.id)) == []
     flow._started = True
