@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from job_processor.clock import to_ms
+from job_processor.handlers.flows import FlowInfo
 from job_processor.handlers.groups import GroupCounts, GroupInfo
-from job_processor.jobs.flow_graph import FlowInfo
 from job_processor.models import (
     JOB_TAG,
     Cron,

@@ -87,11 +87,11 @@ if TYPE_CHECKING:
     from job_processor.crons.manage import CronInfo
     from job_processor.crons.schedules import SchedulePage
     from job_processor.handlers.definitions import Misfire
+    from job_processor.handlers.flows import FlowInfo
     from job_processor.handlers.limits import Limit
     from job_processor.handlers.rates import Rate
     from job_processor.jobs.actions import Acted, Action
     from job_processor.jobs.chunks import Request
-    from job_processor.jobs.flow_graph import FlowInfo
     from job_processor.jobs.flows import Flow
     from job_processor.jobs.groups import Called, OpenGroup
     from job_processor.jobs.handle import JobHandle

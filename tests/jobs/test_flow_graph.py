@@ -8,8 +8,8 @@ import pytest
 from bson import ObjectId
 
 from job_processor import JobDef, JobStatus
+from job_processor.handlers.flows import FlowInfo
 from job_processor.jobs import flow_graph
-from job_processor.jobs.flow_graph import FlowInfo
 from tests.processors import Processors
 
 

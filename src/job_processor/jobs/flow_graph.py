@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 from bson import ObjectId
 
+from job_processor.handlers.flows import FlowBox, FlowInfo
 from job_processor.handlers.groups import GroupCounts
 from job_processor.models import FAILED, JobStatus
 from job_processor.parts import Parts
@@ -16,42 +15,6 @@ from job_processor.store.waits import Node, job_of
 
 SHOWN = 1000
 """Jobs of a flow that are read to find its levels: half of them the oldest, half the newest."""
-
-
-@dataclass(frozen=True, slots=True)
-class FlowBox:
-    """Jobs of one name on one level of a flow."""
-
-    name: str
-    counts: GroupCounts
-    job_id: ObjectId | None
-    """Of the only one; None: there are several."""
-    group: ObjectId | None
-    """The group that they are."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlowInfo:
-    """A flow as it stands."""
-
-    id: ObjectId
-    name: str
-    created_at: datetime
-    """When its first job was written down."""
-    counts: GroupCounts
-    """Of all of its jobs."""
-    levels: tuple[tuple[FlowBox, ...], ...]
-    """What comes after nothing, what comes after that, and so on; what has failed first."""
-    is_cut: bool
-    """True when it has more than 1,000 jobs: then its levels are those of the oldest and the newest
-    500, and a name that is on several of them is counted as far as these go."""
-
-    @property
-    def status(self) -> str:
-        """`running`, until all of its jobs have ended; then `finished`, or `errored`."""
-        if self.counts.active:
-            return "running"
-        return "errored" if self.counts.failed else "finished"
 
 
 async def get_flow(parts: Parts, flow_id: ObjectId) -> FlowInfo | None:

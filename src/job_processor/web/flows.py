@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from job_processor.as_json import flow_json, job_json
 from job_processor.errors import FlowNotFoundError
-from job_processor.jobs.flow_graph import FlowInfo
+from job_processor.handlers.flows import FlowInfo
 from job_processor.models import FAILED, JobStatus
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction

@@ -14,8 +14,8 @@ from job_processor.cli.app.output import console, print_json, say
 from job_processor.cli.app.reading import read_id
 
 if TYPE_CHECKING:  # the help does without the engine
+    from job_processor.handlers.flows import FlowInfo
     from job_processor.jobs.actions import Acted
-    from job_processor.jobs.flow_graph import FlowInfo
     from job_processor.processor import JobProcessor
 
 FlowId = Annotated[str, typer.Argument(metavar="ID", help="The id of a flow, 24 hex digits.")]

@@ -11,7 +11,7 @@ from rich.text import Text
 from job_processor.cli.app.output import plain
 from job_processor.cli.app.when import relative
 from job_processor.cli.views import tables
-from job_processor.jobs.flow_graph import FlowBox, FlowInfo
+from job_processor.handlers.flows import FlowBox, FlowInfo
 from job_processor.models import JobStatus
 
 
