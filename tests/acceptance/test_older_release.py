@@ -17,6 +17,7 @@ import pytest
 
 from job_processor import JobDef, JobProcessor, JobStatus, Limit
 from job_processor.models import SimpleJob
+from tests.definitions import nothing
 from tests.processors import WAIT, Processors, eventually
 
 ROOT = Path(__file__).parents[2]
@@ -197,3 +198,23 @@ async def test_what_an_older_worker_ends_is_released(processors: Processors, old
         newer, _ = await processors.start(jobs={"child": JobDef(child)})
         await all_finished(newer, [waiting])
     assert ran == ["a"]
+
+
+async def test_what_an_older_worker_settles_leaves_no_group_open(
+    processors: Processors, older: Path
+) -> None:
+    """It runs members of groups, which it does not know; the sweep of a newer one ends them."""
+    jobs = {**limited(Inside()), "zip": JobDef(nothing)}
+    async with older_worker(older, processors.db_url) as worker:
+        assert await worker.line() == "works"
+        processor = await processors.make(jobs=jobs)
+        async with processor.group(then="zip") as group:
+            members = [await group.add("plain", {}) for _ in range(5)]
+        await worker.runs(len(members))
+        await all_finished(processor, members)
+        assert not (await group.info()).is_over
+    await processors.start(jobs=jobs)
+    info = await group.wait(timeout=WAIT)
+    assert (info.status, info.counts.finished) == ("finished", 5)
+    assert info.callback_id is not None
+    assert (await processor.wait_for_job(info.callback_id, WAIT)).status is JobStatus.FINISHED

@@ -46,6 +46,7 @@ FRENCH: Mapping[str, str] = {
     "next": "prochain",
     "Groups": "Groupes",
     "No groups.": "Aucun groupe.",
+    "Group": "Groupe",
     "group": "groupe",
     "flow": "flux",
     "level": "niveau",
