@@ -43,6 +43,7 @@ from tests.desks import at
 from tests.insides import store_of
 
 RATE = Rate(10, per=1, burst=2)
+KEYED = Rate(10, per=1, burst=2, key=True)
 LOG = os.environ.get("ACCEPTANCE_LOG", os.devnull)
 OPTIONS: dict[str, Any] = {
     "poll_interval": 0.2,
@@ -187,6 +188,7 @@ def make() -> JobProcessor:
         "deaf_resumable": JobDef(deaf, resumable=True, on_job_exited=exited),
         "retried": JobDef(work, retry=Retry(max_attempts=50, delay=0.05), on_job_exited=exited),
         "rated": JobDef(work, retry=Retry(max_attempts=50, delay=0.05), rate=RATE),
+        "keyed": JobDef(work, retry=Retry(max_attempts=50, delay=0.05), rate=KEYED),
         "blocker": JobDef(blocker, resumable=True, on_job_exited=exited),
         "thread": JobDef(thread, on_job_exited=exited),
         "thread_resumable": JobDef(thread, resumable=True, on_job_exited=exited),

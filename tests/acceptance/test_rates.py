@@ -5,6 +5,9 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_right
 
+import pytest
+
+from job_processor import JobRequest
 from tests.acceptance.app import RATE
 from tests.acceptance.workers import Site
 
@@ -14,9 +17,11 @@ LATE = 0.25
 WORKERS = 2
 
 
-async def test_a_rate_while_workers_are_killed(site: Site) -> None:
+@pytest.mark.parametrize("name", ["rated", "keyed"])
+async def test_a_rate_while_workers_are_killed(site: Site, name: str) -> None:
     """SIGKILL again and again: no second has too many starts, and all jobs are run in the end."""
-    jobs = await site.processor.schedule_jobs(["rated"] * 60)
+    key = "a" if name == "keyed" else None
+    jobs = await site.processor.schedule_jobs([JobRequest(name, rate_key=key)] * 60)
     for _ in range(WORKERS):
         site.start_worker()
     for round in itertools.count(1):

@@ -81,12 +81,10 @@ UNIQUE_KEY = Index(
 )
 """At most one job of a name holds a key: while it is active, or has a time until when."""
 
-_IN_LINE = {"line": {"$exists": True}, "status": {"$in": ["pending", "paused"]}}
-_IN_LANE = {"lane": {"$exists": True}, "status": {"$in": ["pending", "paused"]}}
-_IN_RATE_LANE = {
-    "rate_lane": {"$exists": True},
-    "status": {"$in": ["pending", "paused"]},
-}
+_WAITS = {"status": {"$in": ["pending", "paused"]}}
+_IN_LINE, _IN_LANE, _IN_RATE_LANE, _IS_PARKED = (
+    {field: {"$exists": True}, **_WAITS} for field in ("line", "lane", "rate_lane", "parked")
+)
 SLOTS = Index(
     "slots",
     (("slots", 1),),
@@ -121,16 +119,7 @@ LANE = Index(
 )
 """What waits in a lane, the parked apart, in the order in which it is its turn."""
 
-PARKED = Index(
-    "parked",
-    (("name", 1), ("parked", 1)),
-    {
-        "partialFilterExpression": {
-            "parked": {"$exists": True},
-            "status": {"$in": ["pending", "paused"]},
-        }
-    },
-)
+PARKED = Index("parked", (("name", 1), ("parked", 1)), {"partialFilterExpression": _IS_PARKED})
 EXPIRING = Index(
     "expiring",
     (("expires_at", 1),),

@@ -48,14 +48,7 @@ from job_processor.store.sqlite.selections import (
     of_some,
 )
 from job_processor.store.sqlite.summaries import Summaries
-from job_processor.store.sqlite.tables import (
-    ACTIVE,
-    AT_REST,
-    HAS_LANE,
-    LINE,
-    RUNNING,
-    SETTLED,
-)
+from job_processor.store.sqlite.tables import ACTIVE, AT_REST, LINE, RUNNING, SETTLED
 from job_processor.store.summaries import JobSummary
 
 PRUNE_BATCH = 200
@@ -133,9 +126,9 @@ class SqliteHistory(SqliteDesk, History):
             )"""
         self._wait_again = f"""
             UPDATE {jobs} SET status='pending', updated_at=max(updated_at, ?1),
-                scheduled_for=CASE WHEN {HAS_LANE} THEN {to_ms(FAR)} ELSE ?1 END,
-                due=CASE WHEN {HAS_LANE} THEN ?1 END,
-                ready=CASE WHEN {HAS_LANE} THEN ?1 END,
+                scheduled_for=CASE WHEN {LINE} IS NOT NULL THEN {to_ms(FAR)} ELSE ?1 END,
+                due=CASE WHEN {LINE} IS NOT NULL THEN ?1 END,
+                ready=CASE WHEN {LINE} IS NOT NULL THEN ?1 END,
                 line={LINE},
                 slot=CASE WHEN ordered='stop' AND status='errored' THEN slot END,
                 parked=NULL, waiting_for=NULL, started_at=NULL, ended_at=NULL, worker_id=NULL,
