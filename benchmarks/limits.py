@@ -18,13 +18,13 @@ import time
 from bisect import bisect_right
 from pathlib import Path
 
-from benchmarks import lanes
+from benchmarks import keyed, lanes
 from job_processor import AbortController, Event, EventKind, JobDef, JobProcessor, Rate
 
 ROOT = Path(__file__).parents[1]
 RATES = (Rate(10, per=1), Rate(100, per=1), Rate(100, per=1, burst=1), Rate(500, per=1))
 WORKERS = (1, 3, 10)
-WHAT = (*lanes.MEASURES, "rates")
+WHAT = (*lanes.MEASURES, "rates", "keys")
 
 
 def main() -> None:
@@ -58,8 +58,9 @@ def main() -> None:
         print("| --- | --- | --- | --- |")
     for what in costs:
         lanes.MEASURES[what](arguments)
-    if "rates" in chosen:
-        rates(arguments)
+    for what, measure in (("rates", rates), ("keys", keyed.rates_of_keys)):
+        if what in chosen:
+            measure(arguments)
 
 
 def rates(arguments: argparse.Namespace) -> None:

@@ -107,8 +107,8 @@ RATE_ASKED_AGAIN = 10.0
 some back."""
 
 RATE_LOOKAHEAD = 2.0
-"""Seconds of a lane's starts that are given out before their time, one at least, where a rate has a
-key: each to a job, which waits for its own."""
+"""Seconds of a lane's starts that are given out before their time at the most, one at least, where
+a rate has a key: each to a job, which waits for its own."""
 
 GROUP_TOUCHED = 60.0
 """Seconds between two signs of whoever fills a group."""

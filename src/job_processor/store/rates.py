@@ -49,7 +49,7 @@ class Pace:
     def of(cls, amount: int, per: float, burst: int, *, dates: bool = False) -> Pace:
         """Return the pace of so many starts in `per` seconds; with `dates`, those to come too."""
         interval = per * 1000.0 / amount
-        return cls(interval, burst, _reach(interval) if dates else 0.0)
+        return cls(interval, burst, _reach(interval, burst) if dates else 0.0)
 
     @property
     def tolerance(self) -> float:
@@ -106,8 +106,10 @@ class Pace:
         return self.burst * self.interval + self.respite + self.reach
 
 
-def _reach(interval: float) -> float:
-    return max(1.0, RATE_LOOKAHEAD * 1000.0 // interval) * interval
+def _reach(interval: float, burst: int) -> float:
+    # No more dates than a burst: whoever is too late for its own then finds a start at once, so
+    # that workers who are late with everything lose none.
+    return min(max(1.0, RATE_LOOKAHEAD * 1000.0 // interval), float(burst)) * interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,7 @@ class Lane:
         held = max(min(self.held_until - now, self.held_for), 0.0)
         if self.interval <= 0:
             return LaneState(held / 1000.0, held / 1000.0, None)
-        pace = Pace(self.interval, self.burst, _reach(self.interval) if dates else 0.0)
+        pace = Pace(self.interval, self.burst, _reach(self.interval, self.burst) if dates else 0.0)
         ahead = min(self.tat - now, pace.horizon)
         return LaneState(max(held, ahead - pace.tolerance) / 1000.0, held / 1000.0, pace)
 

@@ -19,10 +19,10 @@ from tests.samples import MS, WORKER, simple
 
 NAMES = ("call", "mail", "slow", "both", "line", "never")
 RATES = {
-    "call": KeyedRate(Pace.of(5, 1.0, 1, dates=True)),  # 0.2 s apart, 10 ahead
+    "call": KeyedRate(Pace(200.0, 1, 2000.0)),  # 0.2 s apart, 10 ahead
     "slow": KeyedRate(Pace.of(1, 3600.0, 1, dates=True)),
-    "both": KeyedRate(Pace.of(5, 1.0, 1, dates=True)),
-    "line": KeyedRate(Pace.of(5, 1.0, 1, dates=True)),
+    "both": KeyedRate(Pace(200.0, 1, 2000.0)),
+    "line": KeyedRate(Pace(200.0, 1, 2000.0)),
     "never": KeyedRate(Pace.of(5, 1.0, 2), skips=True),
 }
 LIMITS = {"both": 1, "line": 1}

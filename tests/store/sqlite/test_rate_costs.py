@@ -39,7 +39,7 @@ async def test_a_backlog_is_written_twice_a_job_before_it_starts(
     store = SqliteStore(tmp_path / "jobs.db")
     await store.setup()
     lanes = Lanes(store, DatabaseClock(store, NOW, monkeypatch))
-    lanes.rates["call"] = KeyedRate(Pace.of(100, 1.0, 1, dates=True))
+    lanes.rates["call"] = KeyedRate(Pace(10.0, 1, 2000.0))
     await lanes.add(JOBS)
     await store._connections.writer.call(count_writes)
     started = len(await lanes.claim())
