@@ -61,6 +61,7 @@ async def shared_url(mongo_db_url: str) -> str:
         ({"crons": {"a": CronDef("@daily", nothing, retry=3)}}, "retry of 'a'"),
         ({"jobs": {"a": JobDef(tells)}}, "handler of 'a'"),
         ({"jobs": {"a": JobDef(nothing, limit=3)}}, "limit of 'a'"),
+        ({"jobs": {"a": JobDef(nothing, rate=Rate(5, per=1, key="x"))}}, "rate of 'a'"),
         ({"crons": {"a": CronDef("@daily", nothing, limit=1)}}, "limit of 'a'"),
     ],
 )
