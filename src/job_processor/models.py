@@ -96,7 +96,7 @@ _A_START = "a start of {rate_lane}"
 WAITS_FOR: dict[str, str] = {
     FOR_A_SLOT: "a slot of {lane}",
     FOR_A_PARENT: "the end of what it comes after",
-    FOR_A_MESSAGE: "the {messages}",
+    FOR_A_MESSAGE: "a message",
     FOR_A_TOKEN: _A_START,
     DATED: _A_START,  # it has one, and waits for its moment
     NEXT: _A_START,  # it is the one that asks for the next, once there may be any
@@ -114,11 +114,11 @@ def waits_for(
     """Return in words what a job is parked for; None for one that is not."""
     if parked is None:
         return None
-    messages = f"{'message' if len(topics) == 1 else 'messages'} {', '.join(topics)}"
-    if until is not None and until < FAR:
-        messages += f" until {until:%Y-%m-%d %H:%M:%S} UTC"
-    told = WAITS_FOR.get(parked, parked)
-    return told.format(lane=lane, messages=messages, rate_lane=rate_lane)
+    if parked != FOR_A_MESSAGE or not topics:
+        return WAITS_FOR.get(parked, parked).format(lane=lane, rate_lane=rate_lane)
+    named = f"the {'message' if len(topics) == 1 else 'messages'} {', '.join(topics)}"
+    is_for_ever = until is None or until >= FAR
+    return named if is_for_ever else f"{named} until {until:%Y-%m-%d %H:%M:%S} UTC"
 
 
 SkipReason = Literal["noConcurrent_conflict", "other"]

@@ -788,22 +788,26 @@ class JobProcessor:
         job_id: ObjectId | str,
         *,
         from_beginning: bool = False,
+        from_step: str | None = None,
         descendants: bool = False,
     ) -> Job:
         """Send a settled job round again, now, with all its attempts; return it pending.
 
         from_beginning: do all of its steps again. Else it goes on after those that it has done,
             unless it has finished.
+        from_step: the name of one of its steps: do that and those after it again.
         descendants: what was skipped because it had failed waits for it again, and what comes
             after that in turn.
 
-        Raises JobNotFoundError, JobStateError when it is not settled, and JobConflictError when it
-        is exclusive and another one of its name is active.
+        Raises JobNotFoundError, JobStateError when it is not settled, InvalidArgumentError, which
+        names its steps, when it has none of this name, and JobConflictError when it is exclusive
+        and another one of its name is active.
         """
         (did,) = await actions.retry(
             self._ready(),
             [object_id(job_id)],
             from_beginning=from_beginning,
+            from_step=from_step,
             descendants=descendants,
         )
         return did.result()
@@ -824,6 +828,7 @@ class JobProcessor:
         *,
         on_progress: Callable[[int], object] | None = None,
         from_beginning: bool = False,
+        from_step: str | None = None,
         descendants: bool = False,
         **selection: Any,
     ) -> Acted:
@@ -831,6 +836,7 @@ class JobProcessor:
 
         action: `retry`, `kill` or `delete`.
         from_beginning: of `retry`: do all of their steps again, as `retry_job` does.
+        from_step: of `retry`: do that step and those after it again; jobs without it are left.
         descendants: of `retry`: bring back what was skipped because of them, as `retry_job` does.
         on_progress: called after each 500 jobs with the number that was looked at so far.
         selection: what `find_jobs` takes to select. Jobs that come meanwhile are left alone.
@@ -845,6 +851,7 @@ class JobProcessor:
             selection,
             on_progress,
             from_beginning=from_beginning,
+            from_step=from_step,
             descendants=descendants,
         )
 

@@ -105,3 +105,43 @@ async def test_the_interface_takes_it_as_well(
         assert (wrong.status_code, "true and false" in wrong.text) == (400, True)
         shown = (await client.post(f"{address}{query}", headers=HEADERS)).json()
     assert len(shown.get("steps", [])) == left
+
+
+async def test_a_job_is_retried_from_a_step(processor: JobProcessor) -> None:
+    """By a button beside each, and in the interface."""
+    job = await ran(processor, "order", HIDING)
+    async with client_of(create_app(processor)) as client:
+        forms = Forms(client)
+        page = (await client.get(f"/jobs/{job.id}")).text
+        assert "Retry from here" in page
+        await forms.send(do="retry", id=str(job.id), from_step="ship:3")
+        found = await processor.get_job(job.id)
+        assert found is not None
+        assert [step.name for step in found.steps] == ["charge", "new token", "ship", "ship:2"]
+        assert "Retry from here" not in (await client.get(f"/jobs/{job.id}")).text
+        await processor.kill_job(job.id)
+        address = f"/api/jobs/{job.id}/retry"
+        wrong: httpx.Response = await client.post(f"{address}?from_step=pay", headers=HEADERS)
+        assert (wrong.status_code, "allowed are the steps" in wrong.text) == (400, True)
+        shown = (await client.post(f"{address}?from_step=ship", headers=HEADERS)).json()
+        assert [step["name"] for step in shown["steps"]] == ["charge", "new token"]
+
+
+async def paying(context: Context) -> None:
+    """Wait for a payment."""
+    await context.receive("late", timeout=0)
+    await context.receive("paid:42", timeout=3600)
+
+
+async def test_a_page_tells_for_what_a_job_waits(processors: Processors) -> None:
+    """For which message, and until when, also among the steps; in French, too."""
+    processor = await processors.make(jobs={"paying": JobDef(paying)})
+    job = await ran(processor, "paying")
+    async with client_of(create_app(processor)) as client:
+        page = (await client.get(f"/jobs/{job.id}")).text
+        french = (await client.get(f"/jobs/{job.id}", headers={"accept-language": "fr"})).text
+        listed = await client.get("/jobs")
+    assert "a message paid:42, until" in page
+    assert "no message came" in page
+    assert "un message paid:42, jusqu" in french
+    assert listed.status_code == 200

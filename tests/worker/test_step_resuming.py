@@ -225,3 +225,39 @@ async def test_an_occurrence_of_a_cron_sleeps(processors: Processors) -> None:
         clock.time += timedelta(minutes=45)
     await processor.run_worker(burst=True)
     assert (await processor.wait_for_job(first.id)).status is JobStatus.FINISHED
+
+
+async def test_a_retry_by_hand_from_a_step(processors: Processors) -> None:
+    """It does that one and those after it again; where there is none, the error names those."""
+    done: list[str] = []
+
+    async def order(context: Context, password: str) -> None:
+        for name in ("charge", "pack", "ship"):
+            await context.step(name, done.append, name)
+        await context.step(f"tell {password}", done.append, "told")
+
+    processor = await processors.make(jobs={"order": JobDef(order)})
+    job = await run_due(processor, await processor.schedule_job("order", {"password": "hunter2"}))
+    again = await processor.retry_job(job.id, from_step="pack")
+    assert [step.name for step in again.steps] == ["charge"]
+    await run_due(processor, job)
+    assert done == ["charge", "pack", "ship", "told", "pack", "ship", "told"]
+    allowed = r"from_step: 'pay' is not allowed; allowed are the steps .*: 'charge', 'pack', 'ship'"
+    with pytest.raises(InvalidArgumentError, match=allowed) as raised:
+        await processor.retry_job(job.id, from_step="pay")
+    assert "hunter2" not in str(raised.value)
+    with pytest.raises(InvalidArgumentError, match="one of the two"):
+        await processor.retry_job(job.id, from_step="pack", from_beginning=True)
+    acted = await processor.act_on_jobs("retry", [job.id], from_step="pay")
+    assert (acted.done, acted.left) == (0, 1)
+    assert (await processor.act_on_jobs("retry", [job.id], from_step="ship")).done == 1
+    with pytest.raises(InvalidArgumentError, match="'retry' alone"):
+        await processor.act_on_jobs("kill", [job.id], from_step="ship")
+
+
+async def test_a_job_without_steps_has_none_to_go_on_from(processors: Processors) -> None:
+    """The error says so."""
+    processor = await processors.make(jobs={"order": JobDef(lambda context: None)})
+    job = await run_due(processor, await processor.schedule_job("order"))
+    with pytest.raises(InvalidArgumentError, match="has done no step; leave it out"):
+        await processor.retry_job(job.id, from_step="pay")

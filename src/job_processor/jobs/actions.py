@@ -23,7 +23,8 @@ from job_processor.jobs.after import bring_back
 from job_processor.jobs.selection import query_of
 from job_processor.models import CronTask, Job, JobStatus, object_id
 from job_processor.parts import Parts
-from job_processor.settings import KILL_LOOKS
+from job_processor.redaction import Redaction, without
+from job_processor.settings import KILL_LOOKS, check_name
 from job_processor.store import Store
 from job_processor.store.owners import KIND, Owner
 from job_processor.store.requests import JobQuery
@@ -56,20 +57,26 @@ async def retry(
     job_ids: Sequence[ObjectId],
     *,
     from_beginning: bool = False,
+    from_step: str | None = None,
     descendants: bool = False,
 ) -> list[Did]:
     """Send settled ones round again, now, with all their attempts.
 
     They go on after the steps that they have done, unless they finished or are to begin
-    `from_beginning`.
+    `from_beginning`; or after those before `from_step`. Raises InvalidArgumentError for both.
 
     What was asked of the run that has ended is done with; what is asked from then on holds, and a
     kill that comes in between wins: the job is then returned as killed.
 
     descendants: what was skipped because one of them had failed waits for it again.
     """
+    if from_step is not None:
+        check_name("from_step", from_step)
+        if from_beginning:
+            allowed = "allowed is one of the two: from_step, or from_beginning"
+            raise InvalidArgumentError("from_step", from_step, allowed)
     await parts.store.kills.acknowledge(job_ids)
-    did = [await _requeue(parts, job_id, from_beginning) for job_id in job_ids]
+    did = [await _requeue(parts, job_id, from_beginning, from_step) for job_id in job_ids]
     waiting = [each.job for each in did if each.job is not None]
     parts.events.tell_stored(waiting)
     if descendants:
@@ -105,10 +112,14 @@ async def _kill(parts: Parts, job_id: ObjectId) -> Did:
     return Did(job)
 
 
-async def _requeue(parts: Parts, job_id: ObjectId, from_beginning: bool) -> Did:
-    now = parts.clock.now()
+async def _requeue(
+    parts: Parts, job_id: ObjectId, from_beginning: bool, from_step: str | None
+) -> Did:
+    now, history = parts.clock.now(), parts.store.history
     try:
-        waiting = await parts.store.history.requeue(job_id, now, from_beginning=from_beginning)
+        waiting = await history.requeue(
+            job_id, now, from_beginning=from_beginning, from_step=from_step
+        )
     except JobConflictError as error:
         return Did(refusal=error)
     if waiting is not None:
@@ -116,8 +127,20 @@ async def _requeue(parts: Parts, job_id: ObjectId, from_beginning: bool) -> Did:
     found = await parts.store.history.get(job_id)
     if found is None:
         return Did(refusal=JobNotFoundError(job_id))
+    if found.settled and from_step is not None:
+        return Did(refusal=InvalidArgumentError("from_step", from_step, _steps_of(found)))
     text = f"job {job_id} is {found.status}; only a settled one can be retried"
     return Did(refusal=JobStateError(text))
+
+
+def _steps_of(job: Job) -> str:
+    """Return from which steps a job may go on."""
+    secrets = Redaction().secrets(getattr(job, "payload", None))
+    names = [repr(without(step.name, secrets)) for step in job.steps]
+    if not names:
+        return f"job {job.id} has done no step; leave it out"
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"allowed are the steps of job {job.id}: {', '.join(names[:_NAMED])}{more}"
 
 
 def _deleted(job_id: ObjectId, gone: set[ObjectId], there: set[ObjectId]) -> Did:
@@ -129,6 +152,8 @@ def _deleted(job_id: ObjectId, gone: set[ObjectId], there: set[ObjectId]) -> Did
         return Did(refusal=JobStateError(text))
     return Did(refusal=JobNotFoundError(job_id))
 
+
+_NAMED = 20  # steps in an error
 
 _TRIES = 5
 """Of a write that others are faster with: each of them has then written what is looked at next."""
@@ -240,12 +265,13 @@ async def act(
     on_progress: Callable[[int], object] | None,
     *,
     from_beginning: bool = False,
+    from_step: str | None = None,
     descendants: bool = False,
 ) -> Acted:
     """Do one thing to many jobs: to those of `job_ids`, or to those of a selection.
 
     Raises InvalidArgumentError for another action, for both or none of the two, and for
-    `from_beginning` and `descendants` with another action than `retry`.
+    `from_beginning`, `from_step` and `descendants` with another action than `retry`.
     """
     if action not in _DOING:
         allowed = "allowed are 'retry', 'kill' and 'delete'"
@@ -253,8 +279,12 @@ async def act(
     if (job_ids is None) == (not selection):
         allowed = "allowed is one of the two: job_ids, or what find_jobs takes"
         raise InvalidArgumentError("job_ids", job_ids, allowed)
-    options = {"from_beginning": from_beginning, "descendants": descendants}
-    given = {name: value for name, value in options.items() if value}
+    options: dict[str, Any] = {
+        "from_beginning": from_beginning or None,
+        "from_step": from_step,
+        "descendants": descendants or None,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
     for name, value in given.items():
         if action != "retry":
             raise InvalidArgumentError(name, value, "allowed is it with the action 'retry' alone")

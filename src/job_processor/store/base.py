@@ -612,24 +612,29 @@ class History(Desk, ABC):
         """Return how many jobs a selection has, exact up to `cap`, whatever its `limit`."""
 
     async def requeue(
-        self, job_id: ObjectId, now: datetime, *, from_beginning: bool = False
+        self,
+        job_id: ObjectId,
+        now: datetime,
+        *,
+        from_beginning: bool = False,
+        from_step: str | None = None,
     ) -> Job | None:
         """Settled → pending, due now, as if it had never run; its history of attempts stays.
 
         Its notes and its saved state go. Its steps stay, unless it has finished or begins
-        `from_beginning`.
+        `from_beginning`; with `from_step` those before that one stay.
 
-        None when it is not settled, or there is none. Raises JobConflictError when it is exclusive
-        and another one of its name is active.
+        None when it is not settled, has no such step, or there is none. Raises JobConflictError
+        when it is exclusive and another one of its name is active.
         """
-        job = await self._requeue(job_id, now, from_beginning)
+        job = await self._requeue(job_id, now, from_beginning, from_step)
         if job is not None:
             self._tell(Hint.WORK, None)
         return job
 
     @abstractmethod
     def _requeue(
-        self, job_id: ObjectId, now: datetime, from_beginning: bool
+        self, job_id: ObjectId, now: datetime, from_beginning: bool, from_step: str | None
     ) -> Awaitable[Job | None]: ...
 
     async def delete(self, job_ids: Collection[ObjectId]) -> set[ObjectId]:

@@ -98,7 +98,9 @@ async def _kill(processor: JobProcessor, fields: Fields) -> str:
 
 async def _retry(processor: JobProcessor, fields: Fields) -> str:
     options = {name: name in fields for name in ("from_beginning", "descendants")}
-    return str((await processor.retry_job(fields.get("id", ""), **options)).id)
+    step = fields.get("from_step")
+    job = await processor.retry_job(fields.get("id", ""), from_step=step, **options)
+    return str(job.id)
 
 
 async def _delete(processor: JobProcessor, fields: Fields) -> str:

@@ -92,7 +92,8 @@ async def retry(request: Request) -> Response:
     job_id = request.path_params["id"]
     options = {name: _switch(request, name) for name in ("from_beginning", "descendants")}
     async with audited(request, "retry", job_id):
-        waiting = await _processor(request).retry_job(job_id, **options)
+        step = request.query_params.get("from_step")
+        waiting = await _processor(request).retry_job(job_id, from_step=step, **options)
     return JSONResponse(_shown(request, waiting))
 
 

@@ -26,6 +26,12 @@ _DESCENDANTS = {
     "schema": {"enum": ["true", "false"]},
     "description": "bring back what was skipped because it had failed",
 }
+_FROM_STEP = {
+    "name": "from_step",
+    "in": "query",
+    "schema": {"type": "string"},
+    "description": "do this step, and those after it, again",
+}
 _PROBLEM = {
     "description": "a problem document",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -74,7 +80,7 @@ def describe(root: str) -> dict[str, Any]:
                 "post": _unforged(_operation("kill it", job, 400, 404)),
             },
             "/api/jobs/{id}/retry": {
-                "parameters": [_ID, _FROM_BEGINNING, _DESCENDANTS],
+                "parameters": [_ID, _FROM_BEGINNING, _FROM_STEP, _DESCENDANTS],
                 "post": _unforged(_operation("send it round again", job, 400, 404, 409)),
             },
             "/api/flows/{id}": {

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from job_processor.as_json import group_json, job_json
+from job_processor.clock import FAR
 from job_processor.errors import InvalidArgumentError, JobNotFoundError
 from job_processor.handlers.groups import GroupCounts
 from job_processor.models import FAILED, JobStatus
@@ -128,6 +129,8 @@ async def job(request: Request) -> Response:
         unique_key=getattr(found, "unique_key", None),
         lane=found.lane,
         parked=found.parked,
+        topics=found.topics,
+        waits_until=found.scheduled_for if found.topics and found.scheduled_for < FAR else None,
         stops_lane=stops(found),
         parents=await processor.get_parents(found.id) if found.after else [],
         children=await processor.get_children(found.id, _CHILDREN),

@@ -65,3 +65,17 @@ def test_a_retry_goes_on_or_begins_anew(cli: Cli, job_id: str) -> None:
     assert acted == {"action": "retry", "done": 1, "left": 0}
     cli("jobs", "delete", job_id, "--from-beginning").refused("only `jobs retry`")
     assert "--from-beginning" not in cli("jobs", "kill", "--help").text
+
+
+def test_a_retry_from_a_step(cli: Cli, job_id: str) -> None:
+    """One job or many; where it has none of that name, those that it has are named."""
+    shown = cli("jobs", "retry", job_id, "--from-step", "much", "--json").json
+    assert [step["name"] for step in shown["steps"]] == ["charge", "new token"]
+    cli("jobs", "kill", job_id)
+    acted = cli("jobs", "retry", "--name", "order", "--from-step", "charge", "-y", "--json").json
+    assert acted == {"action": "retry", "done": 1, "left": 0}
+    cli("jobs", "kill", job_id)
+    cli("jobs", "retry", job_id, "--from-step", "pay").refused("has done no step", code=2)
+    both = ("--from-step", "charge", "--from-beginning")
+    cli("jobs", "retry", job_id, *both).refused("only one of the two")
+    cli("jobs", "kill", job_id, "--from-step", "charge").refused("only `jobs retry`")

@@ -142,3 +142,33 @@ async def test_a_crash_after_a_step_counts_from_anew(store: Store) -> None:
     assert await store.runs.save_step(job, Step("a", NOW, NOW))
     (running,) = await store.runs.of_worker(WORKER, 1)
     assert running.state_saved == job.updated_at
+
+
+@pytest.mark.parametrize("status", sorted(SETTLED))
+async def test_sent_round_again_from_a_step(store: Store, status: JobStatus) -> None:
+    """That one and those after it go; of one before it stays all, also what came later of it."""
+    job = await run_one(store)
+    wait = Step("paid", NOW, None, topic="paid")
+    paid = replace(wait, ended_at=NOW + SECOND, result={"x": 1.5, "at": NOW, "é": "],["})
+    steps = (Step("$a", NOW, NOW, 1), wait, Step('"b"', NOW, NOW, "x"), Step("c", NOW, NOW), paid)
+    for step in steps:
+        assert await store.runs.save_step(job, step)
+    for name, left in (('"b"', (steps[0], paid)), ("$a", ())):
+        await store.runs.settle([end(job, status)])
+        assert await store.history.requeue(job.id, NOW + SECOND, from_step="none") is None
+        waiting = await store.history.requeue(job.id, NOW + SECOND, from_step=name)
+        assert waiting is not None
+        assert (waiting.status, waiting.steps) == ("pending", left)
+        assert await read(store, job) == [waiting]
+        (job,) = await store.queue.claim(claim(now=SOON + SECOND))
+    assert await store.history.requeue(job.id, NOW + SECOND, from_step="$a") is None
+
+
+async def test_what_a_wait_has_brought_stands_in_its_place(store: Store) -> None:
+    """Once; a repetition of either write changes nothing."""
+    job = await run_one(store)
+    wait = Step("paid", NOW, None, until=NOW + SECOND, topic="paid")
+    came = replace(wait, ended_at=NOW + MS, result=7)
+    for step in (wait, wait, Step("b", NOW, NOW), came, replace(came, result=8), wait):
+        assert await store.runs.save_step(job, step)
+    assert await read(store, job) == [replace(job, steps=(came, Step("b", NOW, NOW)))]

@@ -102,13 +102,20 @@ class DictionaryHistory(OnTables, History):
         async with self._connection as tables:
             return sum(1 for _ in islice(_selected(tables, query), cap))
 
-    async def _requeue(self, job_id: ObjectId, now: datetime, from_beginning: bool) -> Job | None:
+    async def _requeue(
+        self, job_id: ObjectId, now: datetime, from_beginning: bool, from_step: str | None
+    ) -> Job | None:
         async with self._connection as tables:
             job = tables.jobs.get(job_id)
             if job is None or job.status not in SETTLED:
                 return None
             fresh = _as_new(job, now)
-            if from_beginning or job.status is JobStatus.FINISHED:
+            names = [step.name for step in job.steps]
+            if from_step is not None:
+                if from_step not in names:
+                    return None
+                fresh = replace(fresh, steps=job.steps[: names.index(from_step)])
+            elif from_beginning or job.status is JobStatus.FINISHED:
                 fresh = replace(fresh, steps=())
             try:
                 tables.jobs.write(fresh)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +14,7 @@ from job_processor.cli.app.failing import DONE, FAILED, UsageError
 from job_processor.cli.app.meaning import stranger
 from job_processor.cli.app.options import AppOption, Db, Json, Prefix
 from job_processor.cli.app.output import amount, plain, print_json, say
-from job_processor.cli.app.reading import read_id, read_yes
+from job_processor.cli.app.reading import read_id, read_text, read_yes
 from job_processor.cli.app.selection import (
     Error,
     Lane,
@@ -56,9 +56,14 @@ Descendants = Annotated[
     bool,
     typer.Option("--descendants", help="Bring back what was skipped because they had failed, too."),
 ]
+FromStep = Annotated[
+    str | None,
+    typer.Option("--from-step", metavar="STEP", help="Do this step, and those after it, again."),
+]
 _OF_RETRY: dict[str, Any] = {
-    name: Annotated[bool, typer.Option(f"--{name.replace('_', '-')}", hidden=True)]
-    for name in ("from_beginning", "descendants")
+    "from_beginning": Annotated[bool, typer.Option("--from-beginning", hidden=True)],
+    "from_step": Annotated[str | None, typer.Option("--from-step", hidden=True)],
+    "descendants": Annotated[bool, typer.Option("--descendants", hidden=True)],
 }
 
 ACTIONS: dict[Action, str] = {
@@ -94,14 +99,11 @@ def command(action: Action) -> Callable[..., None]:
         yes: Yes = False,
         dry_run: DryRun = False,
         from_beginning: FromBeginning = False,
+        from_step: FromStep = None,
         descendants: Descendants = False,
         json: Json = False,
     ) -> None:
-        given = {"from_beginning": from_beginning, "descendants": descendants}
-        options = {name: True for name, value in given.items() if value}
-        if options and action != "retry":
-            option = next(iter(options)).replace("_", "-")
-            raise UsageError(f"--{option}: only `jobs retry` takes it")
+        options = _options(action, from_beginning, from_step, descendants)
         place = Place(db, prefix, app)
         selection = Selection(
             name, status, type, tag, since, until, worker, error, payload, lane, group, flow
@@ -124,10 +126,25 @@ def command(action: Action) -> Callable[..., None]:
     return act
 
 
+def _options(
+    action: Action, from_beginning: bool, from_step: str | None, descendants: bool
+) -> dict[str, Any]:
+    """Return what only a retry is told; raise UsageError with another action."""
+    given = {"from_beginning": from_beginning, "from_step": from_step, "descendants": descendants}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value}
+    if from_step is not None:
+        options["from_step"] = read_text("--from-step", from_step)
+    for name in options if action != "retry" else ():
+        raise UsageError(f"--{name.replace('_', '-')}: only `jobs retry` takes it")
+    if from_beginning and from_step is not None:
+        raise UsageError("--from-step, --from-beginning: only one of the two")
+    return options
+
+
 # --- one job ------------------------------------------------------------------------------------
 
 
-def _retry(job_id: str, place: Place, json: bool, **options: bool) -> None:
+def _retry(job_id: str, place: Place, json: bool, **options: Any) -> None:
     """Send a settled job round again and print how it then stands."""
     from job_processor.as_json import job_json
 
@@ -199,7 +216,7 @@ async def _act(
     meant: Meant,
     yes: bool,
     dry_run: bool,
-    options: Mapping[str, bool],
+    options: dict[str, Any],
 ) -> Acted | int | None:
     """Return what was done; only how many are selected when dry; None when it was not agreed to."""
     from job_processor.cli.views.progress import progress

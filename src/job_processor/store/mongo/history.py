@@ -28,6 +28,7 @@ from job_processor.models import Job, JobStatus, JobType
 from job_processor.redaction import Redaction
 from job_processor.settings import LOOK_SECONDS, MONGO_MAX_HISTORY_DAYS
 from job_processor.store.base import Gone, History, State
+from job_processor.store.lenient import list_of
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (
     ACTIVE_STATUSES,
@@ -281,15 +282,27 @@ class MongoHistory(MongoDesk, History):
                 counts.append(NameCount(key["name"], key["type"], status, each["count"]))
         return counts
 
-    async def _requeue(self, job_id: ObjectId, now: datetime, from_beginning: bool) -> Job | None:
+    async def _requeue(
+        self, job_id: ObjectId, now: datetime, from_beginning: bool, from_step: str | None
+    ) -> Job | None:
         """Settled → pending, due now; None when it is not settled."""
-        settled = {
+        settled: Document = {
             "_id": job_id,
             "type": {"$in": JOB_TYPES},
             "status": {"$in": SETTLED_STATUSES},
         }
+        change = _to_waiting(now, from_beginning)
+        if from_step is not None:
+            last = await self._jobs.find_one(settled, {"steps.name": 1, "updated_at": 1})
+            names = (
+                [] if last is None else [each.get("name") for each in list_of(last.get("steps"))]
+            )
+            if last is None or from_step not in names:
+                return None
+            settled["updated_at"] = last.get("updated_at")  # it has not run since
+            change[0]["$set"]["steps"] = _only(names[: names.index(from_step)])
         try:
-            document = await update_then_find(self._jobs, settled, _to_waiting(now, from_beginning))
+            document = await update_then_find(self._jobs, settled, change)
         except DuplicateKeyError as error:
             if not is_conflict(_details(error)):
                 told = f"job {job_id} cannot be retried: {not_ours(error.details or {})}"
@@ -398,6 +411,14 @@ def _to_waiting(now: datetime, from_beginning: bool) -> list[Document]:
             ]
         },
     ]
+
+
+def _only(names: Sequence[str]) -> Any:
+    """Return the steps of these names, with what came of them: a wait has an entry for its end."""
+    if not names:
+        return "$$REMOVE"
+    is_one = {"$in": ["$$each.name", {"$literal": list(names)}]}
+    return {"$filter": {"input": "$steps", "as": "each", "cond": is_one}}
 
 
 def _details(error: OperationFailure) -> Mapping[str, Any]:

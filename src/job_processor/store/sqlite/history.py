@@ -40,7 +40,7 @@ from job_processor.store.sqlite.groups import SqliteGroups
 from job_processor.store.sqlite.kills import SqliteKills
 from job_processor.store.sqlite.rates import SqliteRates
 from job_processor.store.sqlite.rollups import SqliteRollups
-from job_processor.store.sqlite.rows import COLUMNS, to_job
+from job_processor.store.sqlite.rows import COLUMNS, steps_before, to_job
 from job_processor.store.sqlite.selections import (
     BEHIND_EVERY_ID,
     Source,
@@ -134,10 +134,11 @@ class SqliteHistory(SqliteDesk, History):
                 parked=NULL, waiting_for=NULL, started_at=NULL, ended_at=NULL, worker_id=NULL,
                 output=NULL, attempt=1, crashes=0, sync=0, notes=NULL, state=NULL,
                 open_in=group_id, failed_in=NULL,
-                steps=CASE WHEN ?3 OR status='finished' THEN NULL ELSE steps END,
+                steps=CASE WHEN ?3 THEN ?4 WHEN status='finished' THEN NULL ELSE steps END,
                 extra=json_remove(extra, '$.expires_at', '$.state_saved'),
                 planned_for=CASE type WHEN 'cron_task' THEN coalesce(planned_for, scheduled_for) END
             WHERE id=?2 AND {SETTLED} RETURNING {COLUMNS}"""
+        self._kept_steps = f"SELECT steps FROM {jobs} WHERE id=? AND {SETTLED}"
         self._remove_one = f"""
             DELETE FROM {jobs} WHERE id=? AND {AT_REST}
             RETURNING id, followed, instr(extra, '"after"'), open_in"""
@@ -347,10 +348,18 @@ class SqliteHistory(SqliteDesk, History):
         job_id: ObjectId,
         now: datetime,
         from_beginning: bool,
+        from_step: str | None,
     ) -> Job | None:
         """Let a settled job wait again; None when it is not settled, or there is none."""
+        kept: str | None = None
+        if from_step is not None:
+            row = connection.execute(self._kept_steps, (job_id.binary,)).fetchone()
+            kept = None if row is None else steps_before(row[0] or "", from_step)
+            if kept is None:
+                return None
         try:
-            values = (to_ms(now), job_id.binary, from_beginning)
+            cuts = from_beginning or from_step is not None
+            values = (to_ms(now), job_id.binary, cuts, kept or None)
             rows = connection.execute(self._wait_again, values).fetchall()
         except sqlite3.IntegrityError as error:
             raise JobConflictError.of(job_id) from error

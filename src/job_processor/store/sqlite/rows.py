@@ -374,6 +374,20 @@ def encode_step(step: Step) -> str:
     return encode(values if step.until is None else [*values, to_ms(step.until)])
 
 
+def steps_before(text: str, name: str) -> str | None:
+    """Return the JSON texts of the steps before one; None where there is no such step.
+
+    With what came of them, wherever that stands: a wait for a message has an entry for its end.
+    """
+    rows = json.loads(f"[{text}]")
+    names = [row[0] for row in rows]
+    if name not in names:
+        return None
+    before = set(names[: names.index(name)])
+    texts = (json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows)
+    return ",".join(text for row, text in zip(rows, texts, strict=True) if row[0] in before)
+
+
 def _decode_steps(text: str, decode: Callable[[str], Any]) -> tuple[Step, ...]:
     rows = list_of(decode(f"[{text}]"))
     return steps_of([dict(zip(_STEP, list_of(row), strict=False)) for row in rows])
