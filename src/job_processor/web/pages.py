@@ -129,6 +129,7 @@ async def job(request: Request) -> Response:
         unique_key=getattr(found, "unique_key", None),
         lane=found.lane,
         parked=found.parked,
+        rate_lane=found.rate_lane,
         topics=found.topics,
         waits_until=found.scheduled_for if found.topics and found.scheduled_for < FAR else None,
         stops_lane=stops(found),
