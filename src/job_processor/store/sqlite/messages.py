@@ -61,13 +61,13 @@ class SqliteMessages(SqliteDesk, Messages):
             SELECT due, id, topics FROM {jobs} INDEXED BY {tables.timeouts}
             WHERE {HAS_TOPICS} AND (due, id)>(?, ?) AND {parked} ORDER BY due, id LIMIT ?"""
         go_on = f"""
-            UPDATE {jobs} NOT INDEXED SET parked=NULL, topics=NULL, line={LINE},
+            SET parked=NULL, topics=NULL, line={LINE},
                 ready=CASE WHEN {HAS_LANE} THEN coalesce(?1, due) END,
                 scheduled_for=CASE WHEN {HAS_LANE} THEN {to_ms(FAR)} ELSE coalesce(?1, due) END,
                 due=CASE WHEN {HAS_LANE} THEN coalesce(?1, due) END
             WHERE {parked} AND """
-        self._wake_one = f"{go_on} id=?2"
-        self._wake_all = f"{go_on} rowid IN ({for_it})"
+        self._wake_one = f"UPDATE {jobs} {go_on} id=?2"
+        self._wake_all = f"UPDATE {jobs} NOT INDEXED {go_on} rowid IN ({for_it})"
         self._bump = f"UPDATE {tables.meta} SET value=value+1 WHERE key='revision'"
 
     @transaction
