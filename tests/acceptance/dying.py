@@ -2,7 +2,8 @@
 
 For each line that it reads, of points, it forks: the child runs what is due, and dies at the first
 of them that it comes to. Points are `before` or `after`, a colon, and what is written: the name of
-a step or of a sleep, or `end`, the settlement.
+a step or of a sleep, `paid`, the message that an order waits for, `put`, the same as it is sent, or
+`end`, the settlement.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from tests.insides import store_of
 from tests.processors import QUICK
 
 PARCELS = 3
-STEPS = ("charge", "sleep", "ship", "ship:2", "ship:3", "sleep:2", "thank")
-POINTS = [f"{when}:{what}" for when in ("before", "after") for what in (*STEPS, "end")]
+PAID = "paid"
+STEPS = ("charge", "sleep", "ship", "ship:2", "ship:3", PAID, "sleep:2", "thank")
+POINTS = [f"{when}:{what}" for when in ("before", "after") for what in (*STEPS, "put", "end")]
 
 
 class Diary:
@@ -47,7 +49,7 @@ class Diary:
 
 def make(db_url: str, diary: Diary) -> JobProcessor:
     """Return the processor of each process."""
-    processor = JobProcessor(db_url, **QUICK)
+    processor = JobProcessor(db_url, concurrency=1, **QUICK)  # who dies takes no other along
 
     @processor.job(resumable=True)  # a death in its first step, too
     async def order(context: Context) -> list[str]:
@@ -64,14 +66,20 @@ def make(db_url: str, diary: Diary) -> JobProcessor:
         tokens = [await step("charge")]
         await context.sleep(seconds=0.002)
         tokens += [await step("ship") for _ in range(PARCELS)]
+        tokens.append(await context.receive(f"paid:{context.job.id}"))
         await context.sleep(seconds=0.002)
         return [*tokens, await step("thank")]
+
+    @processor.job(resumable=True)
+    async def pay(order: str) -> None:
+        await processor.send(f"paid:{order}", PAID)
 
     return processor
 
 
-def die_at(points: set[str], runs: Any, diary: Diary) -> None:
-    """Let the writes of runs end this process at some points."""
+def die_at(points: set[str], store: Any, diary: Diary) -> None:
+    """Let the writes of runs and of messages end this process at some points."""
+    runs, messages = store.runs, store.messages
 
     def dying(call: Callable[..., Awaitable[Any]], name_of: Callable[..., str]) -> Any:
         async def write(*arguments: Any) -> Any:
@@ -88,14 +96,15 @@ def die_at(points: set[str], runs: Any, diary: Diary) -> None:
             diary.note("died", point)
             os.kill(os.getpid(), signal.SIGKILL)
 
-    runs.save_step = dying(runs.save_step, lambda job, step: step.name)
+    runs.save_step = dying(runs.save_step, lambda job, step: step.name.partition(f":{job.id}")[0])
+    messages.put = dying(messages.put, lambda message: "put")
     runs.settle = dying(runs.settle, lambda settlements: "end")
 
 
 async def work(db_url: str, diary: Diary, points: set[str]) -> None:
     """Run what is due, until nothing is."""
     async with make(db_url, diary) as processor:
-        die_at(points, store_of(processor).runs, diary)
+        die_at(points, store_of(processor), diary)
         await processor.run_worker(burst=True)
 
 

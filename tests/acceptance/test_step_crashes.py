@@ -1,4 +1,4 @@
-"""Processes that die by SIGKILL around each write of a step, of a sleep and of the end."""
+"""Processes that die by SIGKILL around each write of a step, a sleep, a message and the end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bson import ObjectId
 from job_processor import Job, JobDef, JobProcessor
 from job_processor.store.requests import Settlement
 from job_processor.worker.outcomes import rescue
-from tests.acceptance.dying import POINTS, STEPS, Diary, make
+from tests.acceptance.dying import PAID, POINTS, STEPS, Diary, make
 from tests.definitions import nothing
 from tests.insides import clock_of, store_of
 
@@ -113,11 +113,14 @@ async def test_no_step_is_lost_after_it_was_told(db_url: str, tmp_path: Path, ro
         for points in (each for _ in range(rounds) for each in in_random_order(chance, 4)):
             before = len(diary.read())
             made = await processor.schedule_job("order")
+            await processor.schedule_job("pay", {"order": str(made.id)})
             job = await ended(processor, dying, diary, made.id, points)
             lines = diary.read()[before:]
-            kept = {step.name: step.result for step in job.steps if step.until is None}
-            assert [step.name for step in job.steps] == list(STEPS)
-            assert job.result() == list(kept.values())
+            results = {step.name: step.result for step in job.steps if step.until is None}
+            kept = {name: token for name, token in results.items() if token != PAID}
+            names = [step.name.partition(f":{made.id}")[0] for step in job.steps]
+            assert names == list(STEPS)
+            assert job.result() == list(results.values())
             assert {words[2] for words in lines if words[0] == "told"} == set(kept.values())
             assert done_of(lines) == {name: 1 + lost_of(lines)[name] for name in kept}
     assert Counter(diary.deaths()) == dict.fromkeys(POINTS, rounds)
