@@ -142,7 +142,7 @@ class MongoLanes(MongoParking):
         limits = {lane: amount for lane, amount in amounts.items() if amount is not None}
         ordered = {job["lane"] for job in met if job.get("ordered") and job["lane"] in limits}
         free, turns = await asyncio.gather(
-            self._free(limits, Counter(job["lane"] for job in met)),
+            self._free(limits, Counter(unslotted)),
             asyncio.gather(*(self._next(lane, claim.now, 1) for lane in ordered)),
         )
         turn = {lane: jobs[0] for lane, jobs in zip(ordered, turns, strict=True) if jobs}
@@ -302,7 +302,7 @@ class MongoLanes(MongoParking):
         lines = {(job["lane"], whole(job.get("priority"), 0)) for job in met}
         if not lines:
             return
-        found = await asyncio.gather(*(self._inline_set(*line, now) for line in lines))
+        found = await asyncio.gather(*(self._in_line(*line, now) for line in lines))
         ids = {job["_id"] for job in met}.union(*found)
         in_line = {"line": PRESENT, "slots": ABSENT, "status": WAITING}
         for states, some in (
@@ -318,7 +318,7 @@ class MongoLanes(MongoParking):
         limits = {lane: amount for lane, amount in lanes.items() if amount is not None}
         await self._hand_over(limits, self.book.names(), now)
 
-    async def _inline_set(self, lane: str, priority: int, now: datetime) -> set[ObjectId]:
+    async def _in_line(self, lane: str, priority: int, now: datetime) -> set[ObjectId]:
         """Return more jobs of a lane that wait in line for a slot."""
         waiting: Document = {
             "lane": lane,
