@@ -33,7 +33,15 @@ def _knowing_limits(store: MongoStore) -> Lanes:
     return store.lanes
 
 
-SWEPT = frozenset({"lanes.hand_over", "tokens.admit"})
+SWEPT = frozenset(
+    {
+        "lanes.hand_over",
+        "tokens.admit",
+        "waits.release",
+        "groups.look",
+        "groups.release_waiters",
+    }
+)
 """Verbs that raise nothing when the database does not answer: the write before them holds, and the
 next sweep does what they would have."""
 
