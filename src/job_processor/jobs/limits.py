@@ -140,6 +140,8 @@ async def get_lane(
         raise InvalidArgumentError("lane", lane, allowed)
     check_text("lane", lane)
     check_int("limit", limit, minimum=1)
+    if limit > LANE_COUNT_CAP:
+        raise InvalidArgumentError("limit", limit, f"allowed are at most {LANE_COUNT_CAP}")
     store = parts.store
     settings, (info,), (holding, following) = await asyncio.gather(
         store.settings.all(LIMIT),

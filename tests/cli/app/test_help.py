@@ -17,7 +17,7 @@ from tests.cli.processes import environment
 ORDER = [
     *("init", "check", "worker", "schedule", "status", "top", "shell", "send", "kill", "pause"),
     "resume",
-    *("migrate-from-node", "web", "demo", "jobs", "groups", "limits", "rates"),
+    *("migrate-from-node", "web", "demo", "jobs", "flows", "groups", "limits", "rates"),
     *("crons", "schedules"),
 ]
 MAIN = "import sys; sys.argv[1:] = {}; import job_processor.cli as c; c.main()"
@@ -54,8 +54,8 @@ def test_help_of_a_command(cli: Cli, command: str) -> None:
     """Each command explains itself; all that list or return something print JSON on request."""
     text = cli(command, "--help").text
     assert f"Usage: job-processor {command}" in text
-    assert ("--json" in text) == (command not in {"worker", "web", "shell"})
-    assert ("--db" in text) == (command not in {"init", "check", "worker", "schedule"})
+    assert ("--json" in text) == (command not in {"worker", "web", "shell", "flows"})
+    assert ("--db" in text) == (command not in {"init", "check", "worker", "schedule", "flows"})
     assert max(map(len, text.splitlines())) <= 100
 
 

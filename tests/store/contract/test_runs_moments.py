@@ -36,6 +36,7 @@ from tests.samples import (
     simple,
     worker,
 )
+from tests.store.contract.test_schedules import schedule
 
 Call: TypeAlias = Callable[[Store, SimpleJob], Awaitable[Any]]
 LATER = NOW + timedelta(hours=1)
@@ -102,6 +103,12 @@ WRITES: dict[str, Call] = {
     "lanes.expire": lambda store, job: store.lanes.expire(LATER, 10),
     "lanes.retract": lambda store, job: store.lanes.retract([job.name]),
     "lanes.dissolve": lambda store, job: store.lanes.dissolve([job.name], [job.name], 10),
+    "schedules.put": lambda store, job: store.schedules.put(schedule(job.name), None),
+    "schedules.remove": lambda store, job: store.schedules.remove(job.name),
+    "schedules.advance": lambda store, job: store.schedules.advance(
+        [(schedule(job.name), schedule(job.name))]
+    ),
+    "schedules.prune": lambda store, job: store.schedules.prune(LATER, 10),
     "messages.put": lambda store, job: store.messages.put(MESSAGE),
     "messages.deliver": lambda store, job: store.messages.deliver([MESSAGE.topic], LATER),
     "messages.wake": lambda store, job: store.messages.wake([job.id], LATER),
@@ -178,6 +185,11 @@ READS = frozenset(
         "runs.summaries",
         "workers.vitals",
         "messages.find",
+        "schedules.get",
+        "schedules.page",
+        "schedules.due",
+        "schedules.next_due",
+        "schedules.moved_after",
         "messages.waiting",
         "messages.waiting_for",
     }

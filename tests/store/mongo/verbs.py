@@ -7,21 +7,24 @@ from typing import Any, TypeAlias
 
 from bson import ObjectId
 
-from job_processor.models import Notes, Step
+from job_processor.models import JobStatus, Message, Notes, Step
 from job_processor.store.base import Lanes, Tokens
 from job_processor.store.groups import GroupRecord
 from job_processor.store.lanes import EVERYWHERE, LaneClaim, LimitBook
 from job_processor.store.mongo import MongoStore
 from job_processor.store.rates import Pace, Reservation
-from job_processor.store.requests import JobQuery
+from job_processor.store.requests import JobQuery, Outcome
 from job_processor.store.rollups import Rollup
 from job_processor.store.tokens import KeyedRate, RateBook
 from job_processor.store.waits import End, job_tag
 from tests.samples import NOW, SOON, WORKER, claim, cron, end, simple, worker
+from tests.store.contract.test_schedules import schedule
 
 Call: TypeAlias = Callable[[MongoStore], Awaitable[Any]]
 
 _RUN = simple(worker_id=WORKER)
+MESSAGE = Message("paid:42", 1, ObjectId(), NOW, SOON)
+WAIT = Outcome(JobStatus.PENDING, NOW, scheduled_for=SOON, topics=("paid:42",))
 PACE = Pace.of(1, 60.0, 1)
 RESERVED = Reservation(granted=1, wait=0.0, tat=0.0, interval=60_000.0)
 _GROUP = GroupRecord(id=ObjectId(), created_at=NOW, touched_at=NOW)
@@ -40,6 +43,7 @@ SWEPT = frozenset(
         "waits.release",
         "groups.look",
         "groups.release_waiters",
+        "messages.waited",
     }
 )
 """Verbs that raise nothing when the database does not answer: the write before them holds, and the
@@ -84,6 +88,14 @@ WRITES: Mapping[str, Call] = {
     "rates.give_back": lambda store: store.rates.give_back("rate:a", RESERVED, 1),
     "rates.hold": lambda store: store.rates.hold("rate:a", 0),
     "history.prune": lambda store: store.history.prune(NOW, 10),
+    "messages.put": lambda store: store.messages.put(MESSAGE),
+    "messages.deliver": lambda store: store.messages.deliver([MESSAGE.topic], NOW),
+    "messages.wake": lambda store: store.messages.wake([ObjectId()]),
+    "messages.waited": lambda store: store.messages.waited([WAIT]),
+    "schedules.put": lambda store: store.schedules.put(schedule(), None),
+    "schedules.remove": lambda store: store.schedules.remove("unknown"),
+    "schedules.advance": lambda store: store.schedules.advance([(schedule("a"), schedule("a"))]),
+    "schedules.prune": lambda store: store.schedules.prune(NOW, 10),
     "lanes.claim": lambda store: store.lanes.claim(LaneClaim(WORKER, ("resize",), 10, SOON)),
     "lanes.hand_over": lambda store: _knowing_limits(store).hand_over(["resize:a"]),
     "lanes.park": lambda store: store.lanes.park([ObjectId()], "token", NOW),
@@ -115,6 +127,14 @@ WRITES: Mapping[str, Call] = {
 }
 READS: Mapping[str, Call] = {
     "ping": lambda store: store.ping(),
+    "messages.find": lambda store: store.messages.find([MESSAGE.topic], NOW),
+    "messages.waiting": lambda store: store.messages.waiting(10),
+    "messages.waiting_for": lambda store: store.messages.waiting_for(MESSAGE.topic, 10),
+    "schedules.get": lambda store: store.schedules.get("unknown"),
+    "schedules.page": lambda store: store.schedules.page("", 10),
+    "schedules.due": lambda store: store.schedules.due(["resize"], NOW, 10),
+    "schedules.next_due": lambda store: store.schedules.next_due(["resize"]),
+    "schedules.moved_after": lambda store: store.schedules.moved_after(NOW, 10),
     "queue.next_due": lambda store: store.queue.next_due(["resize"]),
     "runs.of_worker": lambda store: store.runs.of_worker(WORKER, 10),
     "kills.requested": lambda store: store.kills.requested([ObjectId()]),
@@ -165,5 +185,5 @@ READS: Mapping[str, Call] = {
     "tokens.lanes_of": lambda store: store.tokens.lanes_of([ObjectId()]),
 }
 VERBS: Mapping[str, Call] = {**WRITES, **READS}
-ELSEWHERE = frozenset({"intake.insert_in", "waits.follow_in"})
+ELSEWHERE = frozenset({"messages.put_in", "intake.insert_in", "waits.follow_in"})
 """What belongs to the caller's own client."""

@@ -27,7 +27,10 @@ flows = typer.Typer(no_args_is_help=True, subcommand_metavar="COMMAND")
 
 @flows.callback()
 def _flows() -> None:
-    """Show, kill or retry a flow: `job-processor jobs --flow ID` lists its jobs."""
+    """Show, kill or retry a flow of jobs.
+
+    `job-processor jobs --flow ID` lists them.
+    """
 
 
 @flows.command()

@@ -8,7 +8,7 @@ from functools import partial
 
 from job_processor.clock import LAST_MOMENT, truncate
 from job_processor.errors import InvalidArgumentError
-from job_processor.settings import Duration, duration
+from job_processor.settings import Duration, check_name, duration
 
 
 def end_of_sleep(
@@ -48,6 +48,7 @@ def name_of_sleep(name: object) -> str:
     if not isinstance(name, str):
         allowed = "allowed is a str; to sleep for so many seconds, context.sleep(seconds=…)"
         raise InvalidArgumentError("name", name, allowed)
+    check_name("name", name)
     return name
 
 
