@@ -46,7 +46,7 @@ test-all: $(DEV_READY) ## run the slow tests, too: what CI runs
 	@$(BIN)/pytest $(PYTEST_PARALLEL) -m "not soak and not package" $(ARGS)
 
 soak: $(DEV_READY) ## run the long tests of load and faults
-	@$(BIN)/pytest -m soak --timeout 1800 $(ARGS) || { [ $$? -eq 5 ] && echo "There are no such tests."; }
+	@$(BIN)/pytest -m soak --timeout 1800 --hypothesis-profile=new $(ARGS) || { [ $$? -eq 5 ] && echo "There are no such tests."; }
 
 cover: $(DEV_READY) ## run the test suite and show what it does not reach
 	@$(BIN)/pytest $(PYTEST_PARALLEL) -m "not soak and not package" --cov $(ARGS)

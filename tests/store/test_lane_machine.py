@@ -142,7 +142,7 @@ class LaneMachine(RuleBasedStateMachine):
                 for each in before
                 if each.lane == job.lane
                 and job.ordered
-                and job.id not in self.first
+                and not self.goes_on(job)
                 and each.status in ACTIVE
                 and each.slot is None
                 and each.scheduled_for <= self.now
@@ -153,6 +153,10 @@ class LaneMachine(RuleBasedStateMachine):
                 self.take_turn(job, {each.id for each in before if each.status in ACTIVE})
             self.held[worker][job.id] = job
         return taken
+
+    def goes_on(self, job: Job) -> bool:
+        """Tell whether a job keeps its turn: through a retry it does, however late it falls due."""
+        return job.id in self.first or self.turns.get(str(job.lane)) == job.id
 
     def take_turn(self, job: Job, active: set[ObjectId]) -> None:
         """Let a job begin in an ordered lane: whoever began before it has ended."""
