@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
 from job_processor import JobStatus, StoreError, StoreUnavailableError
 from job_processor.store.sqlite import SqliteStore
@@ -71,6 +72,40 @@ async def test_a_file_that_is_away_is_missed_and_found_again(
     await store.intake.insert([late])
     assert await store.history.get(late.id) == late
     pulse.close()
+
+
+@pytest.mark.parametrize("first", ["", "-wal", "-shm"])
+async def test_a_file_whose_parts_come_one_by_one(
+    store: SqliteStore, path: Path, tmp_path: Path, first: str
+) -> None:
+    """Nobody opens it before its log is there: SQLite would make an empty one, and go on so."""
+    ours = simple()
+    await store.intake.insert([ours])
+    move(path, tmp_path / "away")
+    await assert_unavailable(
+        path, lambda: _by_reader(store, ours.id), lambda: _by_writer(store, ours.id)
+    )
+    parts = sorted(["", "-wal", "-shm"], key=lambda part: part != first)
+    asking: list[asyncio.Task[Any]] = []
+    for part in parts:
+        (tmp_path / f"away{part}").rename(path.with_name(path.name + part))
+        asking += [asyncio.create_task(ask(store, ours.id)) for ask in (_by_reader, _by_writer)]
+        await asyncio.sleep(0.02)  # so long they have for doing it wrong
+    await asyncio.gather(*asking, return_exceptions=True)
+    assert await store.history.get(ours.id) == ours
+    late = simple()
+    await store.intake.insert([late])
+    other = SqliteStore(path)
+    assert await other.history.get(late.id) == late
+    await other.close()
+
+
+async def _by_reader(store: SqliteStore, job_id: ObjectId) -> object:
+    return await store.history.get(job_id)
+
+
+async def _by_writer(store: SqliteStore, job_id: ObjectId) -> object:
+    return await store.history.delete([ObjectId()])
 
 
 async def test_a_deleted_file_is_not_made_anew(store: SqliteStore, path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
@@ -21,6 +22,11 @@ Args = TypeVarTuple("Args")
 _STEPS = 2000
 """Instructions of SQLite between two looks whether what is read is wanted still; under a
 millisecond."""
+
+
+_LOG_FOLLOWS = 0.5
+"""Seconds in which the log follows a file that is put in its place, by `mv` of the one and then of
+the other. Opened in between, SQLite makes an empty log, and goes on with that for good."""
 
 
 def _always() -> bool:
@@ -86,12 +92,18 @@ class Link:
         if self._connection is not None and self._file != self._location.file():
             self.close()
         if self._connection is None:
+            if not self.create:
+                self._await_log()
             self._connection = self._location.connect(create=self.create, read_only=self._read_only)
             if self._read_only:
                 self._connection.set_progress_handler(self._is_given_up, _STEPS)
             self._file = self._location.file()
             self._log = self._location.wal
         return self._connection
+
+    def _await_log(self) -> None:
+        while not self._location.has_log() and 0 <= self._location.age() < _LOG_FOLLOWS:
+            time.sleep(0.01)
 
     def _is_given_up(self) -> bool:
         return not self.wanted()

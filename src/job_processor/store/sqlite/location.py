@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import stat
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote
@@ -61,6 +62,18 @@ class Location:
             return None
         real = self.path.resolve()  # SQLite follows symbolic links before it names the log
         return real.with_name(real.name + "-wal")
+
+    def has_log(self) -> bool:
+        """Tell whether the log and its index are beside the file, as while anybody has it open."""
+        log = self.wal
+        return log is None or (log.exists() and log.with_name(f"{log.name[:-4]}-shm").exists())
+
+    def age(self) -> float:
+        """Return the seconds since the file was put at its path or written, below 0 for none."""
+        try:
+            return -1.0 if self.path is None else time.time() - self.path.stat().st_ctime
+        except OSError:
+            return -1.0
 
     def check_folder(self) -> None:
         """Raise StoreSetupError when there can be no such file."""
