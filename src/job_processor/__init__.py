@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from job_processor.handlers.limits import Limit
     from job_processor.handlers.rates import Rate
     from job_processor.handlers.retries import RateLimited, Retry, RetryLater, Snooze
+    from job_processor.integrations.webhooks.jobs import webhook
     from job_processor.jobs.actions import Acted
     from job_processor.jobs.collection import Jobs
     from job_processor.jobs.handle import JobHandle
@@ -171,6 +172,7 @@ __all__ = [
     "Vitals",
     "WorkerStateError",
     "init_job_processor",
+    "webhook",
 ]
 
 _HOMES = {  # all others are errors
@@ -185,6 +187,7 @@ _HOMES = {  # all others are errors
     "handlers.limits": "Limit",
     "handlers.rates": "Rate",
     "handlers.retries": "RateLimited Retry RetryLater Snooze",
+    "integrations.webhooks.jobs": "webhook",
     "jobs.actions": "Acted",
     "jobs.collection": "Jobs",
     "jobs.handle": "JobHandle",

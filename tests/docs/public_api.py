@@ -25,6 +25,7 @@ MODULES: Final = (
     "job_processor.integrations.prometheus",
     "job_processor.integrations.sentry",
     "job_processor.integrations.starlette",
+    "job_processor.integrations.webhooks",
     "job_processor.pytest_plugin",
     "job_processor.schedule",
     "job_processor.sync",

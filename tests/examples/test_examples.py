@@ -27,6 +27,7 @@ def test_every_example_is_tested() -> None:
         "orders.py",
         "retries.py",
         "sync_script.py",
+        "webhooks.py",
     }
     folders = {path.name for path in EXAMPLES.iterdir() if path.is_dir()} - {"__pycache__"}
     assert folders == {"newsletter", "django_shop", "django_mongo"}  # tests/integrations/django
@@ -77,6 +78,17 @@ def test_retries(tmp_path: Path) -> None:
         "  attempt 2 failed: too many requests",
         "pay: errored at attempt 1",
         "pay, sent round again: paid 7",
+    ]
+
+
+@pytest.mark.slow
+def test_webhooks(tmp_path: Path) -> None:
+    """A webhook is refused once, comes again, and is verified; one with a wrong secret is not."""
+    assert run("webhooks.py", tmp_path) == [
+        "the receiver is busy",
+        "received invoice.paid: {'number': 42}",
+        "finished at attempt 2: {'status': 204}",
+        "forged: no signature of the request fits the secret",
     ]
 
 

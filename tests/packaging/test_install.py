@@ -77,6 +77,10 @@ run(greet)
     "processes": """
 run(executor="process")
 """,
+    "webhooks": """
+from job_processor.integrations.webhooks import Webhooks, new_secret
+Webhooks(["*"], new_secret())
+""",
     "web": """
 from job_processor.web import create_app
 create_app(made())
