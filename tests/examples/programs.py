@@ -35,7 +35,7 @@ def run(name: str, folder: Path, failing: Sequence[str] = ()) -> list[str]:
         timeout=TIMEOUT,
         check=False,
     )
-    logged = set(re.findall(r"^(\w+) failed \(", done.stderr, re.MULTILINE))
+    logged = set(re.findall(r"^([\w.]+) failed \(", done.stderr, re.MULTILINE))
     assert (done.returncode, logged) == (0, set(failing)), f"{done.stdout}\n{done.stderr}"
     assert failing or not done.stderr, done.stderr
     assert "Warning" not in done.stderr
