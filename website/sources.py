@@ -89,7 +89,7 @@ def assets() -> list[Path]:
     return [
         path
         for path in sorted((ROOT / "docs").rglob("*"))
-        if path.is_file() and path.suffix in {".svg", ".png", ".json"}
+        if path.is_file() and path.suffix in {".svg", ".png", ".json", ".yaml"}
     ]
 
 

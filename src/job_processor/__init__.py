@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     )
     from job_processor.node.migration import MigrationReport
     from job_processor.ops.check import Finding
+    from job_processor.ops.scaling import Scaling
     from job_processor.processor import JobProcessor, init_job_processor
     from job_processor.store.lanes import LaneInfo
     from job_processor.store.rollups import Rollup
@@ -153,6 +154,7 @@ __all__ = [
     "Retry",
     "RetryLater",
     "Rollup",
+    "Scaling",
     "Schedule",
     "ScheduleNotFoundError",
     "SchedulePage",
@@ -200,6 +202,7 @@ _HOMES = {  # all others are errors
     "SimpleJob SkipMetadata Step TypedJob Vitals",
     "node.migration": "MigrationReport",
     "ops.check": "Finding",
+    "ops.scaling": "Scaling",
     "processor": "JobProcessor init_job_processor",
     "store.lanes": "LaneInfo",
     "store.rollups": "Rollup",

@@ -44,6 +44,8 @@ class Host:
     count_waiting: Callable[[], Awaitable[dict[str, int]]]
     count_parked: Callable[[], Awaitable[dict[str, int]]]
     """As that of the processor: cheap, whatever the jobs hold."""
+    get_scaling: Callable[..., Awaitable[Any]]
+    """As that of the processor."""
 
 
 @runtime_checkable

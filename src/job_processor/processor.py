@@ -103,6 +103,7 @@ if TYPE_CHECKING:
     from job_processor.node.migration import MigrationReport
     from job_processor.ops.audit import AuditEntry
     from job_processor.ops.check import Finding
+    from job_processor.ops.scaling import Scaling
     from job_processor.redaction import Redaction
     from job_processor.store.rollups import Rollup
     from job_processor.store.schedules import Schedule
@@ -1189,6 +1190,32 @@ class JobProcessor:
 
         return await status.count_parked(self._ready().store)
 
+    async def get_scaling(
+        self,
+        tag: str | Iterable[str] | None = None,
+        name: str | Iterable[str] | None = None,
+        *,
+        concurrency: int | None = None,
+        min_workers: int = 0,
+        max_workers: int | None = None,
+    ) -> Scaling:
+        """Return what there is to do at present, and how many workers it takes: for an autoscaler.
+
+        Jobs that wait for a time, for a slot of a limit or for another job, and what is paused, do
+        not count as waiting: more workers would not help them.
+
+        tag, name: of which jobs, and of the workers that serve them; one or several.
+        concurrency: how many jobs one worker runs at a time; None: as those that live, and as this
+            processor where none does.
+        min_workers, max_workers: the bounds of what is wanted.
+
+        Raises InvalidArgumentError.
+        """
+        from job_processor.ops import scaling
+
+        scope = scaling.scope_of(tag, name, concurrency, min_workers, max_workers)
+        return await scaling.get_scaling(self._ready(), scope)
+
     async def get_rollups(self, seconds: int, since: datetime) -> list[Rollup]:
         """Return how runs ended in spans of 60 seconds (kept for 3 hours) or of 600 (3 days).
 
@@ -1376,6 +1403,7 @@ class JobProcessor:
             get_vitals=self.get_vitals,
             count_waiting=self.count_waiting,
             count_parked=self.count_parked,
+            get_scaling=self.get_scaling,
         )
 
 

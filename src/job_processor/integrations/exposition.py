@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from http.client import HTTPException, parse_headers
-from typing import Any
+from typing import Any, TypeAlias
 
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.exposition import make_wsgi_app
@@ -23,21 +25,31 @@ REQUEST_TIME = 5.0
 MOST = 64
 """Connections at a time; beyond, the oldest is closed for the newest."""
 
+Answer: TypeAlias = Callable[[str], Awaitable[tuple[int, Mapping[str, Any]]]]
+"""Takes the query of an address; returns a status, and what is sent as JSON."""
+
+_JSON = [("Content-Type", "application/json")]
 _BACKLOG = 32
 _HEAD = 16 * 1024  # bytes of a request's first line and headers
 
 
 @contextmanager
 def serve(
-    port: int, registry: CollectorRegistry = REGISTRY, *, host: str = "127.0.0.1"
+    port: int,
+    registry: CollectorRegistry = REGISTRY,
+    *,
+    host: str = "127.0.0.1",
+    scaling: Answer | None = None,
 ) -> Iterator[int]:
     """Serve a registry on a port (0: any) for the time of the block; give the port.
+
+    scaling: answers to `/scaling`, in the event loop of the server; None: nobody does.
 
     Raises OSError when it cannot be listened on.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family, backlog=_BACKLOG) as listening:
-        exposition = Exposition(registry)
+        exposition = Exposition(registry, scaling)
         ready = threading.Event()
         serving = exposition.serve(listening, ready)
         thread = threading.Thread(target=asyncio.run, args=(serving,), name="metrics", daemon=True)
@@ -53,7 +65,8 @@ def serve(
 class Exposition:
     """Answers each connection once, with what a registry holds."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, scaling: Answer | None = None) -> None:
+        self._scaling = scaling
         self._answer = make_wsgi_app(registry)
         self._open: dict[asyncio.StreamWriter, None] = {}  # in the order in which they came
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -87,7 +100,7 @@ class Exposition:
         try:
             async with asyncio.timeout(REQUEST_TIME):
                 head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(self._response(head))
+                writer.write(await self._response(head))
                 writer.close()
                 await writer.wait_closed()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
@@ -97,11 +110,14 @@ class Exposition:
             with suppress(RuntimeError):  # the loop ends
                 writer.transport.abort()
 
-    def _response(self, head: bytes) -> bytes:
+    async def _response(self, head: bytes) -> bytes:
         try:
             environ = _environ(head)
         except (HTTPException, ValueError):
             return _bytes("400 Bad Request", [], b"")
+        if self._scaling is not None and environ["PATH_INFO"] == "/scaling":
+            status, told = await self._scaling(environ["QUERY_STRING"])
+            return _bytes(_status(status), _JSON, json.dumps(told).encode())
         begun: list[Any] = []
         body = b"".join(self._answer(environ, lambda *start: begun.extend(start)))
         return _bytes(begun[0], begun[1], body)
@@ -115,6 +131,10 @@ def _environ(head: bytes) -> dict[str, str]:
     headers = parse_headers(io.BytesIO(rest))
     told = {f"HTTP_{name.upper().replace('-', '_')}": text for name, text in headers.items()}
     return {**told, "REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query}
+
+
+def _status(number: int) -> str:
+    return f"{number} {HTTPStatus(number).phrase}"
 
 
 def _bytes(status: str, headers: list[tuple[str, str]], body: bytes) -> bytes:

@@ -320,6 +320,18 @@ class Queue(Desk, ABC):
         redaction: Redaction | None,
     ) -> Awaitable[list[JobSummary]]: ...
 
+    async def count_due(self, names: Collection[str], now: datetime, cap: int) -> dict[str, int]:
+        """Count the due jobs of each name that are not parked, each count exact up to `cap`.
+
+        At a cost that what waits for later, or is parked, has no part in; what is 0 is left out.
+        """
+        return await self._count_due(names, now, cap) if names else {}
+
+    @abstractmethod
+    def _count_due(
+        self, names: Collection[str], now: datetime, cap: int
+    ) -> Awaitable[dict[str, int]]: ...
+
 
 class Runs(Desk, ABC):
     """Jobs that run: what they keep, and how they end."""

@@ -23,9 +23,19 @@ from job_processor.ops.keys import shared_key
 from job_processor.parts import ready_parts_of
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction
-from job_processor.web import actions, api, flows, limiting, limiting_api, openapi, pages, schedules
-from job_processor.web.access import Check
-from job_processor.web.guard import Guard
+from job_processor.web import (
+    actions,
+    api,
+    flows,
+    limiting,
+    limiting_api,
+    openapi,
+    pages,
+    schedules,
+    scraping,
+)
+from job_processor.web.access import Check, Login, check_token
+from job_processor.web.guard import PROBES, Guard
 from job_processor.web.health import Health, Healthz
 from job_processor.web.hosts import Hosts
 from job_processor.web.leaving import LeftError, until_left
@@ -46,6 +56,7 @@ def create_app(
     redact: str | re.Pattern[str] | None = None,
     healthz: Healthz = "public",
     allowed_hosts: Iterable[str] | None = None,
+    scrape_token: str | None = None,
 ) -> Starlette:
     """Return the dashboard of a processor.
 
@@ -57,6 +68,8 @@ def create_app(
     healthz: `"public"`, `/healthz` answers everybody; `"access"`, only whom `access` lets in.
     allowed_hosts: the names of hosts that are answered to, such as `dash.example.org`,
         `.example.org` (it and all below) or `*`; None: any. Probes are answered under any name.
+    scrape_token: whoever brings it as `Authorization: Bearer …` may ask for `/metrics` and
+        `/scaling`, and for nothing else; at least 16 characters. None: only whom `access` lets in.
 
     A processor that is not set up is set up with the first request, and stays so. Raises
     InvalidArgumentError.
@@ -68,9 +81,13 @@ def create_app(
     if healthz not in get_args(Healthz):
         raise InvalidArgumentError("healthz", healthz, "allowed are 'public' and 'access'")
     hosts = None if allowed_hosts is None else Hosts(allowed_hosts)
+    scraper = None
+    if scrape_token is not None:
+        scraper = Login(check_token("scrape_token", scrape_token), access="read_only")
+    guard = Middleware(Guard, check=access, hosts=hosts, healthz=healthz, scraper=scraper)
     app = Starlette(
         routes=_routes(),
-        middleware=[Middleware(Guard, check=access, hosts=hosts, healthz=healthz)],
+        middleware=[guard],
         exception_handlers={HTTPException: _on_http_error, JobProcessorError: _on_error},
         lifespan=_lifespan,
     )
@@ -106,6 +123,8 @@ def _routes() -> list[Route | Mount]:
         Route("/language", _page(actions.language), methods=["POST"], name="language"),
         Route("/live", _page(pages.live), name="live"),
         Route("/healthz", api.healthz),
+        Route("/scaling", _page(scraping.scaling)),
+        Route("/metrics", _page(scraping.metrics)),
         Route("/api/openapi.json", openapi.document),
         Route("/api/status", _page(api.status)),
         Route("/api/processor-status", _page(api.status)),
@@ -210,4 +229,5 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 
 
 def _is_api(request: Request) -> bool:
-    return path_of(request.scope).startswith(("/api/", "/healthz"))
+    path = path_of(request.scope)
+    return path in PROBES or path.startswith("/api/")

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from job_processor.errors import InvalidArgumentError
-from job_processor.web.access import ASKED, FAILED, Access, Check, access_of, address_of
+from job_processor.web.access import ASKED, FAILED, Access, Check, Login, access_of, address_of
 from job_processor.web.cookies import cookies_set
 from job_processor.web.entrance import Entrance
 from job_processor.web.forms import COOKIE, FIELD
@@ -29,6 +29,9 @@ _logger = logging.getLogger("job_processor")
 
 PROBES = frozenset({"/healthz", "/metrics", "/scaling"})
 """Asked by whom the cluster sends, who knows the address of a pod alone."""
+
+SCRAPED = frozenset({"/metrics", "/scaling"})
+"""Answered to who has the token of scrapers, too."""
 
 FETCH_TIME = 60.0
 """Seconds in which a part of an answer is to be fetched, before its connection is given up."""
@@ -60,6 +63,8 @@ class Guard:
     check: who may do what; None: everybody may do all.
     hosts: the names that are answered to; None: any.
     healthz: whom `/healthz` answers.
+    scraper: who may ask for `/metrics` and `/scaling` and for nothing else, besides whom `check`
+        lets in.
     """
 
     def __init__(
@@ -68,9 +73,11 @@ class Guard:
         check: Check | None,
         hosts: Hosts | None = None,
         healthz: Healthz = "public",
+        scraper: Login | None = None,
     ) -> None:
         self._app = app
         self._check = check
+        self._scraper = scraper
         self._hosts = hosts
         self._public = {"/healthz"} if healthz == "public" else set()
         self._throttle = Throttle()
@@ -115,7 +122,7 @@ class Guard:
             return problem(400, "this host is not allowed: see --allowed-host and allowed_hosts")
         if request.method in _SAFE and not _may_read(request):
             return problem(403, "the request comes from another site")
-        if path in self._public:
+        if path in self._public or self._is_scraped(request, path):
             return None
         if isinstance(self._check, Entrance):
             answer = self._check.exchange(request)
@@ -131,6 +138,12 @@ class Guard:
         if not _may_write(request):
             return problem(403, "the request comes from another site")
         return None
+
+    def _is_scraped(self, request: Request, path: str) -> bool:
+        """True when a scraper brings its token, to where it may come."""
+        if self._scraper is None or path not in SCRAPED or request.method not in _SAFE:
+            return False
+        return self._scraper(request) != "forbidden"
 
     async def _access(self, request: Request) -> Access:
         self._warn(request)

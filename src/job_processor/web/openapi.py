@@ -53,6 +53,12 @@ def describe(root: str) -> dict[str, Any]:
         "servers": [{"url": root}],
         "paths": {
             "/healthz": {"get": _operation("whether a worker is alive", anything, 503)},
+            "/scaling": {
+                "get": {
+                    **_operation("what waits, and how many workers it takes", anything, 400),
+                    "parameters": _scaling_parameters(),
+                }
+            },
             "/api/status": {"get": _operation("workers, queue, jobs and crons", anything)},
             "/api/processor-status": {"get": _operation("the same", anything)},
             "/api/jobs": {
@@ -122,6 +128,18 @@ def describe(root: str) -> dict[str, Any]:
         },
         "components": {"schemas": _schemas()},
     }
+
+
+def _scaling_parameters() -> list[dict[str, Any]]:
+    """Describe what is asked about; a tag or name may stand there several times."""
+    texts = [
+        {"name": name, "in": "query", "schema": {"type": "string"}} for name in ("tag", "name")
+    ]
+    number = {"type": "integer", "minimum": 0, "maximum": 100_000}
+    numbers = [
+        {"name": name, "in": "query", "schema": number} for name in ("concurrency", "min", "max")
+    ]
+    return [*texts, *numbers]
 
 
 def _schedule_paths() -> dict[str, Any]:

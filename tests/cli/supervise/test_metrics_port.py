@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
+import urllib.error
 import urllib.request
 
 import pytest
@@ -22,6 +24,21 @@ def test_a_worker_is_scraped(start: Start, sqlite_db_url: str) -> None:
         text = answer.read().decode()
     assert "job_processor_slots 10.0" in text
     assert "python_info" in text
+
+
+def test_a_worker_says_how_many_are_wanted(start: Start, sqlite_db_url: str) -> None:
+    """`/scaling` of its port answers for the whole database, and refuses what cannot be asked."""
+    port = free_port()
+    process = start("worker", "tests.cli.apps:make", "--metrics-port", str(port), db=sqlite_db_url)
+    process.until("worker started")
+    address = f"http://127.0.0.1:{port}/scaling"
+    with urllib.request.urlopen(f"{address}?min=2") as answer:  # noqa: S310  # our own server
+        found = json.load(answer)
+    assert (found["waiting"], found["workers"], found["capacity"]) == (0, 1, 10)
+    assert found["wanted"] == 2
+    with pytest.raises(urllib.error.HTTPError, match="400") as refused:
+        urllib.request.urlopen(f"{address}?tags=x")  # noqa: S310  # the same
+    assert "tags" in json.load(refused.value)["detail"]
 
 
 def test_where_it_listens(start: Start, sqlite_db_url: str) -> None:

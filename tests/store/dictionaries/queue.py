@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -58,6 +59,11 @@ class DictionaryQueue(OnTables, Queue):
         async with self._connection as tables:
             found = nsmallest(limit, due(tables, now, leaving_out), key=_time)
             return summaries_of(found, redaction)
+
+    async def _count_due(self, names: Collection[str], now: datetime, cap: int) -> dict[str, int]:
+        async with self._connection as tables:
+            found = Counter(job.name for job in due(tables, now, ()) if job.name in names)
+        return {name: min(count, cap) for name, count in found.items()}
 
 
 def due(tables: Tables, now: datetime, leaving_out: Collection[str]) -> list[Job]:

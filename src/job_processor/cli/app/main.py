@@ -17,6 +17,7 @@ COMMANDS = {
     "worker": "Run the jobs and crons of APP until it is stopped.",
     "schedule": "Schedule the job NAME of APP, to be run by a worker.",
     "status": "Show workers, counts of jobs, crons, and what is due.",
+    "scaling": "Show what waits, and how many workers it takes.",
     "top": "Watch workers, queue, running jobs and rates.",
     "shell": "Start Python with `processor` set up; `await` works.",
     "send": "Send the message NAME to the jobs that wait for it.",

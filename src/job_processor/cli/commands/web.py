@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # an extra
 
 TOKEN = "JOB_PROCESSOR_WEB_TOKEN"  # noqa: S105  # the name of a variable
 LOGIN = "JOB_PROCESSOR_WEB_LOGIN"
+SCRAPE_TOKEN = "JOB_PROCESSOR_WEB_SCRAPE_TOKEN"  # noqa: S105  # the same
 
 
 def web(
@@ -47,6 +48,14 @@ def web(
         typer.Option(
             metavar="NAME:PASSWORD",
             help="Who gives these may come in. [default: $JOB_PROCESSOR_WEB_LOGIN]",
+        ),
+    ] = None,
+    scrape_token: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TOKEN",
+            help="Who gives it as a bearer token may ask for /metrics and /scaling, and for "
+            "nothing else. At least 16 characters. [default: $JOB_PROCESSOR_WEB_SCRAPE_TOKEN]",
         ),
     ] = None,
     no_login: Annotated[
@@ -95,6 +104,7 @@ def web(
         port=port,
         token=token,
         login=login,
+        scrape_token=scrape_token,
         no_login=no_login,
         read_only=read_only,
         allowed_hosts=allowed_hosts or (),
@@ -112,6 +122,7 @@ class WebOptions:
     port: str
     token: str | None
     login: str | None
+    scrape_token: str | None
     no_login: bool
     read_only: bool
     allowed_hosts: Sequence[str]
@@ -175,7 +186,8 @@ async def _serve(place: Place, options: WebOptions, port: int, root: str) -> Non
                 "name it by --forwarded-allow-ips\n"
             )
 
-    served = create_app(processor, check, allowed_hosts=hosts)
+    scraping = _scrape_token(options)
+    served = create_app(processor, check, allowed_hosts=hosts, scrape_token=scraping)
     await serve(served, options.host, port, tell, root_path=root, proxies=options.trusted)
 
 
@@ -226,6 +238,13 @@ def _login(options: WebOptions, may: Access) -> Login | None:
         check_user(login_by, name)
         check_password(login_by, password)
     return None if token is None and name is None else Login(token, name, password, may)
+
+
+def _scrape_token(options: WebOptions) -> str | None:
+    from job_processor.web.access import check_token
+
+    by, token = _given("--scrape-token", options.scrape_token, SCRAPE_TOKEN)
+    return None if token is None else check_token(by, token)
 
 
 def _given(option: str, value: str | None, variable: str) -> tuple[str, str | None]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from job_processor.cli.supervise.options import read_place
 from job_processor.errors import InvalidArgumentError
 from job_processor.hooks import Integration
 from job_processor.integrations.exposition import serve
 from job_processor.integrations.prometheus import Prometheus
+from job_processor.integrations.scaling import ScalingDoor
 
 
 @contextmanager
@@ -22,13 +23,13 @@ def served(text: str) -> Iterator[list[Integration]]:
     that is taken, too. The log says where it is.
     """
     host, port = read_place(text)
-    try:
-        integrations: list[Integration] = [Prometheus()]
-    except ValueError:  # the application has one
-        integrations = []
+    scaling = ScalingDoor()
+    integrations: list[Integration] = [scaling]
+    with suppress(ValueError):  # the application has one
+        integrations.append(Prometheus())
     with ExitStack() as stack:
         try:
-            port = stack.enter_context(serve(port, host=host))
+            port = stack.enter_context(serve(port, host=host, scaling=scaling.answer))
         except OSError as error:
             allowed = f"it cannot be listened on: {error.strerror}"
             raise InvalidArgumentError("--metrics-port", text, allowed) from error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from heapq import nsmallest
@@ -17,6 +18,7 @@ from job_processor.redaction import Redaction
 from job_processor.settings import CLAIM_NAMES
 from job_processor.store.base import Queue
 from job_processor.store.contention import ON, spread
+from job_processor.store.lanes import lines_of
 from job_processor.store.lenient import moment, whole
 from job_processor.store.mongo.aside import Aside
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
@@ -39,6 +41,9 @@ from job_processor.store.mongo.summaries import shown_fields, to_summary
 from job_processor.store.mongo.whole import find_whole
 from job_processor.store.requests import Claim
 from job_processor.store.summaries import JobSummary
+
+_NAMES_IN_COUNT = 25
+"""Names of which one question counts; each is two pipelines of it."""
 
 _ORDER = [("priority", -1), ("scheduled_for", 1)]
 _HEAD = {"_id": 1, "priority": 1}
@@ -91,6 +96,16 @@ class MongoQueue(MongoDesk, Queue):
         )
         summaries = [to_summary(document, redaction) for document in [*found, *in_line]]
         return nsmallest(limit, summaries, key=lambda job: (job.scheduled_for, job.id))
+
+    async def _count_due(self, names: Collection[str], now: datetime, cap: int) -> dict[str, int]:
+        """Count what is due of each name, in line or not, each count up to `cap`."""
+        counts: Counter[str] = Counter()
+        every = list(names)
+        for start in range(0, len(every), _NAMES_IN_COUNT):
+            parts = list(_due_pipelines(every[start : start + _NAMES_IN_COUNT], now, cap))
+            async for each in await self._jobs.aggregate(self._united(parts)):
+                counts[each["_id"]] += each["count"]
+        return {name: min(count, cap) for name, count in counts.items()}
 
     async def due_since(self, now: datetime, leaving_out: Collection[str]) -> datetime | None:
         """Return when the first due job was to begin; None: none is due."""
@@ -266,6 +281,19 @@ def _ready_but(now: datetime, leaving_out: Collection[str]) -> Document:
         "ready": {"$lte": now},
     }
     return {**ready, "name": {"$nin": list(leaving_out)}} if leaving_out else ready
+
+
+def _due_pipelines(names: Iterable[str], now: datetime, cap: int) -> Iterator[list[Document]]:
+    """Give two pipelines for each name, of what is due and of what is ready in line."""
+    for name in names:
+        due = {"name": name, "scheduled_for": {"$lte": now}}
+        ready = {"line": {"$in": lines_of([name])}, "ready": {"$lte": now}}
+        for matching in (due, ready):
+            yield [
+                {"$match": {**matching, "status": {"$in": WAITING_STATUSES}}},
+                {"$limit": cap},
+                {"$group": {"_id": {"$literal": name}, "count": {"$sum": 1}}},
+            ]
 
 
 def _still_due(claim: Claim, ids: Sequence[ObjectId]) -> Document:

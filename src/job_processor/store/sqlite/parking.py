@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from heapq import nsmallest
 from operator import itemgetter
@@ -61,6 +61,11 @@ class SqliteParking(SqliteCrowds):
         self._of_line = f"""
             SELECT ready, rowid FROM {line}
             WHERE line=? AND priority=? AND ready<=? AND {IN_LINE} ORDER BY ready LIMIT ?"""
+        self._ready_of = f"""
+            SELECT count(*) FROM (
+                SELECT 1 FROM {line}
+                WHERE line=? AND priority=? AND ready<=? AND {_IN_LINE} LIMIT ?
+            )"""
         self._park_one = f"""
             UPDATE {jobs} SET due=coalesce(due, scheduled_for), scheduled_for={_FAR_MS},
                 parked=?1, line=NULL, ready=NULL
@@ -245,6 +250,16 @@ class SqliteParking(SqliteCrowds):
                 arguments = (line, priority, now, limit)
                 found += connection.execute(self._of_line, arguments).fetchall()
         return nsmallest(limit, found)
+
+    def count_ready(
+        self, connection: sqlite3.Connection, names: Collection[str], now: int, cap: int
+    ) -> Iterator[tuple[str, int]]:
+        """Give names with how many of their jobs in line are ready, each count up to `cap`."""
+        heads = connection.execute(self._heads, (json.dumps(lines_of(names)), -1)).fetchall()
+        for line, priority, first in heads:
+            if first <= now:
+                arguments = (line, priority, now, cap)
+                yield line[1:], connection.execute(self._ready_of, arguments).fetchone()[0]
 
     def _all_heads(
         self, connection: sqlite3.Connection, leaving_out: Collection[str]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Collection
 from datetime import datetime
 from functools import lru_cache, partial
@@ -77,6 +78,11 @@ class SqliteQueue(SqliteDesk, Queue):
                 ) FROM waiting WHERE waiting.name IS NOT NULL
             )
             SELECT name FROM waiting WHERE name IS NOT NULL"""
+        self._due_of_line = f"""
+            SELECT count(*) FROM (
+                SELECT 1 FROM {source}
+                WHERE job.name=? AND job.priority=? AND job.scheduled_for<=? AND {WAITING} LIMIT ?
+            )"""
         self._take = lru_cache(partial(_claim_statement, tables))
         self._peek = lru_cache(partial(_peek_statement, tables))
 
@@ -118,6 +124,19 @@ class SqliteQueue(SqliteDesk, Queue):
         """Return what is shown of the due jobs, the earliest first."""
         rows = self._due_rows(connection, now, limit, leaving_out)
         return self._shown.by_row(connection, rows, redaction)
+
+    @page
+    def _count_due(
+        self, connection: sqlite3.Connection, names: Collection[str], now: datetime, cap: int
+    ) -> dict[str, int]:
+        """Count what is due of each name, line by line."""
+        moment, counts = to_ms(now), Counter[str]()
+        for line in self._due_lines(connection, _as_json(tuple(names)), moment):
+            arguments = (line.name, line.priority, moment, cap)
+            counts[line.name] += connection.execute(self._due_of_line, arguments).fetchone()[0]
+        for name, count in self._in_line.count_ready(connection, names, moment, cap):
+            counts[name] += count
+        return {name: min(count, cap) for name, count in counts.items() if count}
 
     def _first_due(self, connection: sqlite3.Connection, names: Collection[str]) -> datetime | None:
         lines = self._lines(connection, _as_json(tuple(names)))
