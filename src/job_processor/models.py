@@ -307,6 +307,8 @@ class BaseJob:
     """The flow that it belongs to, for good; None: to none."""
     flow_name: str | None = None
     """What that flow is called."""
+    labels: tuple[str, ...] = ()
+    """What it was given to be found by, such as `tenant:42`."""
 
     @property
     def parents(self) -> tuple[ObjectId, ...]:

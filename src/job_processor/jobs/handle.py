@@ -104,8 +104,8 @@ class JobHandle(Generic[P, R_co]):
         """Return this job with options for what is scheduled by it: `send.options(priority=3)`.
 
         They are those of `schedule_job`: scheduled_for, priority, expires_at, unique_key,
-        on_conflict, unique_for, limit_key, rate_key, after, on_parent_failure, session; and the
-        group that it is to be a member of. Raises InvalidArgumentError for others.
+        on_conflict, unique_for, limit_key, rate_key, after, on_parent_failure, labels, session; and
+        the group that it is to be a member of. Raises InvalidArgumentError for others.
         """
         for name in options:
             if name not in ScheduleOptions.__annotations__:

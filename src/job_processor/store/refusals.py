@@ -18,6 +18,7 @@ _FIELDS = {
     "after": "after, waiting_for",
     "a key of a rate": "rate_lane",
     "flow": "flow, flow_name",
+    "labels": "labels",
     "retry": "attempt, attempts",
     "context": "notes, state, steps",
     "step": "steps",
@@ -56,6 +57,8 @@ def kept_beside_node(job: SimpleJob) -> SimpleJob:
         refuse("rate", job.rate_lane, "a key of a rate")
     if job.flow is not None:
         refuse("flow", job.flow_name, "flow")
+    if job.labels:
+        refuse("labels", list(job.labels), "labels")
     if job.after:
         refuse("after", [*map(str, job.parents)] or list(job.after), "after")
     if job.group is not None:

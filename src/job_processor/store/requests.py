@@ -81,9 +81,16 @@ class JobQuery:
     """Only members of this group."""
     flow: ObjectId | None = None
     """Only of this flow."""
+    labels: tuple[str, ...] = ()
+    """Only with all of these labels."""
 
     max_bytes: int | None = None
     """No more jobs than have so many bytes together, but one at least; None: whatever they have."""
+
+    @property
+    def is_of_some(self) -> bool:
+        """True for a selection of a lane, group, flow or label, each of which has an index."""
+        return (self.lane, self.group, self.flow, self.labels) != (None, None, None, ())
 
     @property
     def looks_through(self) -> bool:
@@ -138,14 +145,9 @@ def replaced_by(holder: SimpleJob, job: SimpleJob) -> SimpleJob:
     """Return what a waiting job becomes when another one takes its place, and its key.
 
     It is `job` under the id of `holder`: attempts, log, state and start of earlier runs go. What it
-    <<<<<<< HEAD
     is parked for stays, unless that is of another lane, or of one for which it is too early, or a
-    message, for which an earlier run has left. What it comes after is what `job` comes after.
-    =======
-    is parked for stays, unless it is a slot of another lane, or of one for which it is too early,
-    or a message, for which an earlier run has left. What it comes after is what `job` comes
-    after; its group stays, unless it comes into another.
-    >>>>>>> a9b49a3 (Groups: jobs that are waited for together, and what follows their end)
+    message, for which an earlier run has left. What it comes after is what `job` comes after; its
+    group stays, unless it comes into another.
     """
     parked = job.parked or (None if holder.parked == FOR_A_PARENT else holder.parked)
     elsewhere = job.lane != holder.lane or job.rate_lane != holder.rate_lane

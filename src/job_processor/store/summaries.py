@@ -131,6 +131,7 @@ class JobSummary:
     parked: str | None = None
     topics: tuple[str, ...] = ()
     rate_lane: str | None = None
+    labels: tuple[str, ...] = ()
     is_cut: bool = False
     """True when the job has more than this of its payload, result or error."""
 
@@ -193,6 +194,7 @@ _OF_A_JOB = (
     *("ended_at", "worker_id", "exclusive", "attempt", "priority", "crash", "lane", "parked"),
     "topics",
     "rate_lane",
+    "labels",
 )
 """Fields of every job that are shown as they are."""
 

@@ -95,6 +95,7 @@ NOT_PLAIN: dict[str, Any] = {
     "callback_of": ObjectId(),
     "flow": ObjectId(),
     "flow_name": "import",
+    "labels": ("tenant:42", "nightly"),
 }
 """Another value of each field that most new jobs have in common."""
 

@@ -202,6 +202,7 @@ def _is_named(job: Job, query: JobQuery) -> bool:
         and query.lane in (None, job.lane)
         and query.group in (None, job.group)
         and query.flow in (None, job.flow)
+        and set(query.labels) <= set(job.labels)
     )
 
 

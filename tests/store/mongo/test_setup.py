@@ -52,6 +52,7 @@ OURS = {
         "open_members": {"open_in": 1},
         "failed_members": {"failed_in": 1},
         "newest_by_flow": {"flow": 1, "status": 1, "_id": -1},
+        "newest_by_label": {"labels": 1, "_id": -1},
         "newest_by_group": {"group": 1, "status": 1, "_id": -1},
     },
     "workers": {},

@@ -36,6 +36,8 @@ LINE, LANE, SLOTS, PARKED, EXPIRING, OF_LANE, RATE_LANE = (
 )
 OPEN_WAITS, WAITS_OF = "job_processor_waits_open", "job_processor_waits_job"
 BY_TAG = "sqlite_autoindex_job_processor_waits_1"
+BY_LABEL = "sqlite_autoindex_job_processor_labels_1"
+LABELS_OF = "job_processor_labels_job"
 OPEN_KILLS = "job_processor_signals_open"
 UNIQUE_KEY = "job_processor_jobs_unique_key"
 
@@ -164,6 +166,24 @@ async def delete_children(store: SqliteStore) -> None:
     await store.history.delete(children)
 
 
+async def find_by_labels(store: SqliteStore) -> None:
+    """One, several, and together with another selection."""
+    await store.intake.insert([simple("sync", labels=("a", "b")) for _ in range(20)])
+    Recorder.statements.clear()
+    assert len(await store.history.find(JobQuery(labels=("a",)))) == 20
+    assert len(await store.history.find(JobQuery(labels=("a", "b"), name="sync"))) == 20
+    assert await store.history.count_matching(JobQuery(labels=("b",)), 100) == 20
+
+
+async def forget_labels(store: SqliteStore) -> None:
+    """The statement is that of the trigger, too, whose plan SQLite does not tell."""
+    holder = simple("resize", unique_key="key", labels=("a", "b"))
+    await store.intake.insert([holder])
+    Recorder.statements.clear()
+    other = simple("resize", unique_key="key", labels=("b",))
+    assert await store.intake.replace(holder, other) is not None
+
+
 VERBS: dict[str, tuple[Verb, set[str]]] = {
     **OF_GROUPS,
     "waits.follow": (lambda s: s.waits.follow([ObjectId()]), {BY_ID}),
@@ -204,6 +224,8 @@ VERBS: dict[str, tuple[Verb, set[str]]] = {
     "lanes.park": (lambda s: s.lanes.park([ObjectId()], "token", NOW), {BY_ID}),
     "lanes.release": (lambda s: s.lanes.release([ObjectId()], NOW), {BY_ID}),
     "find by lane": (lambda s: s.history.find(JobQuery(lane="sync:1")), {OF_LANE}),
+    "find by labels": (find_by_labels, {BY_LABEL, BY_ID}),
+    "forget labels": (forget_labels, {BY_ID, LABELS_OF}),
     "queue.next_due": (lambda s: s.queue.next_due(("resize", "mail")), {DUE}),
     "queue.due": (lambda s: s.queue.due(NOW, 10), {DUE, LINE, BY_ROW}),
     "history.summaries": (
@@ -337,7 +359,7 @@ def assert_good(
     walks = [
         step
         for step in steps
-        if re.match(r"SCAN (job\b|wait\b|job_processor_(jobs|waits)\b)", step)
+        if re.match(r"SCAN (job\b|wait\b|mark\b|job_processor_(jobs|waits|labels)\b)", step)
     ]
     assert [walk for walk in walks if RUNNING not in walk] == []  # running jobs are few
     sorts = [step for step in steps if "TEMP B-TREE" in step]
@@ -349,7 +371,7 @@ def used_by(step: str) -> list[str]:
     if "INTEGER PRIMARY KEY" in step:
         return [BY_ROW]
     return re.findall(
-        r"INDEX ((?:sqlite_autoindex_)?job_processor_(?:jobs|signals|waits)\w*)", step
+        r"INDEX ((?:sqlite_autoindex_)?job_processor_(?:jobs|signals|waits|labels)\w*)", step
     )
 
 

@@ -57,6 +57,15 @@ def come_to_next_version(monkeypatch: pytest.MonkeyPatch, *statements: str) -> N
     monkeypatch.setitem(schema._MIGRATIONS, PRESENT + 1, statements)
 
 
+def take_labels_away(path: Path) -> None:
+    """Make a file what it was before there were labels: version 10."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TRIGGER job_processor_jobs_unlabel")
+        connection.execute("DROP TABLE job_processor_labels")
+        connection.execute("ALTER TABLE job_processor_jobs DROP COLUMN labels")
+    set_version(path, 10)
+
+
 def take_rates_away(path: Path) -> None:
     """Make a file what it was before a rate could have a key."""
     take_groups_away(path)
@@ -69,6 +78,7 @@ def take_rates_away(path: Path) -> None:
 
 def take_flows_away(path: Path) -> None:
     """Make a file what it was before there were flows: version 9."""
+    take_labels_away(path)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DROP INDEX job_processor_jobs_flow_history")
         connection.execute("ALTER TABLE job_processor_jobs DROP COLUMN flow")
@@ -357,3 +367,34 @@ async def test_a_file_without_flows_gets_them(path: Path) -> None:
     assert await again.history.find(JobQuery(flow=of_flow.flow)) == [of_flow]
     await again.close()
     assert version(path) == PRESENT
+
+
+async def test_a_file_without_labels_gets_them(path: Path) -> None:
+    """What was made before there were labels keeps its jobs, which have none."""
+    store = SqliteStore(path)
+    await store.setup()
+    ours = simple()
+    await store.intake.insert([ours])
+    await store.close()
+    take_labels_away(path)
+    again = SqliteStore(path)
+    await again.setup()
+    labelled = simple(labels=("tenant:42",))
+    assert await again.intake.insert([labelled]) == []
+    assert await again.history.get(ours.id) == ours
+    assert await again.history.find(JobQuery(labels=("tenant:42",))) == [labelled]
+    await again.close()
+    assert version(path) == PRESENT
+
+
+async def test_an_older_release_takes_labels_along(path: Path) -> None:
+    """It goes on beside us, knows no labels, and removes those of a job with the job."""
+    store = SqliteStore(path)
+    await store.setup()
+    labelled = simple(labels=("tenant:42", "nightly"))
+    await store.intake.insert([labelled])
+    with closing(sqlite3.connect(path)) as older:
+        older.execute("DELETE FROM job_processor_jobs WHERE id=?", (labelled.id.binary,))
+        older.commit()
+        assert older.execute("SELECT * FROM job_processor_labels").fetchall() == []
+    await store.close()

@@ -124,6 +124,8 @@ def job_document(job: Job) -> Document:
             document["unique_until"] = job.unique_until
     if job.flow is not None:
         document |= {"flow": job.flow, "flow_name": job.flow_name}
+    if job.labels:
+        document["labels"] = list(job.labels)
     if job.steps:
         document["steps"] = [plain_step(step) for step in job.steps]
     return document | own_fields(job)
@@ -208,6 +210,8 @@ def to_job(document: Mapping[str, Any]) -> Job:
     if "flow" in document:
         fields["flow"] = id_of(document["flow"])
         fields["flow_name"] = text_or_none(document.get("flow_name"))
+    if "labels" in document:
+        fields["labels"] = texts_of(document["labels"])
     if document["type"] == "simple":
         fields["payload"] = document.get("payload")
         fields["sync"] = bool(document.get("sync"))

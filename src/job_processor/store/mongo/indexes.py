@@ -189,6 +189,12 @@ NEWEST_BY_FLOW = Index(
     {"partialFilterExpression": {"flow": {"$exists": True}}},
 )
 
+NEWEST_BY_LABEL = Index(
+    "newest_by_label",
+    (("labels", 1), ("_id", -1)),
+    {"partialFilterExpression": {"labels": {"$exists": True}}},
+)
+
 RUNNING_BY_WORKER = Index(
     "running_by_worker",
     (("worker_id", 1), ("status", 1)),
@@ -226,6 +232,7 @@ JOBS = (
     FAILED_MEMBERS,
     NEWEST_BY_GROUP,
     NEWEST_BY_FLOW,
+    NEWEST_BY_LABEL,
     NEWEST_BY_NAME,
     NEWEST_BY_TYPE,
     # The Node package's kill of a waiting job leaves no end, so the time to live never comes.

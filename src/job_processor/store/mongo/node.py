@@ -43,7 +43,7 @@ _OWN_FIELDS = (
     *("state", "state_saved", "steps", "traceparent", "unique_key", "unique_until"),
     *LANE_FIELDS,
     *GROUP_FIELDS,
-    *("flow", "flow_name"),
+    *("flow", "flow_name", "labels"),
 )
 """What a job of ours may have and the Node package's validator refuses."""
 

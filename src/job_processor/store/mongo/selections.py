@@ -16,6 +16,7 @@ from job_processor.store.mongo.index import Index
 from job_processor.store.mongo.indexes import (
     NEWEST_BY_FLOW,
     NEWEST_BY_GROUP,
+    NEWEST_BY_LABEL,
     NEWEST_BY_LANE,
     NEWEST_BY_NAME,
     NEWEST_BY_TYPE,
@@ -50,6 +51,8 @@ def selected(query: JobQuery) -> Document:
         selection["group"] = query.group
     if query.flow is not None:
         selection["flow"] = query.flow
+    if query.labels:
+        selection["labels"] = {"$all": list(query.labels)}
     between: Document = {}
     if query.after is not None:
         between["$lt"] = query.after
@@ -63,8 +66,7 @@ def walks(query: JobQuery) -> Iterator[JobQuery]:
 
     Each name and state is a walk of its own, and it merges at most `_WALKS` of them.
     """
-    together = (query.lane, query.group, query.flow) != (None, None, None)
-    if query.name is not None or query.names is None or together:
+    if query.name is not None or query.names is None or query.is_of_some:
         yield query
         return
     size = _WALKS // (1 if query.status else len(JOB_STATUSES))
@@ -89,6 +91,8 @@ def index_of_ids(query: JobQuery) -> Index:
         return NEWEST_BY_LANE
     if query.flow is not None:
         return NEWEST_BY_FLOW
+    if query.labels:
+        return NEWEST_BY_LABEL
     by_type = query.name is None and query.names is None
     return NEWEST_BY_TYPE if by_type else NEWEST_BY_NAME
 

@@ -44,6 +44,7 @@ from job_processor.store.sqlite.rows import COLUMNS, steps_before, to_job
 from job_processor.store.sqlite.selections import (
     BEHIND_EVERY_ID,
     Source,
+    Sources,
     branches_statement,
     of_some,
 )
@@ -90,9 +91,7 @@ class SqliteHistory(SqliteDesk, History):
         self._shown = Summaries(tables)
         self._at_rest = f"{jobs} AS job INDEXED BY {tables.history}"
         self._running = f"{jobs} AS job INDEXED BY {tables.running}"
-        self._of_lanes = f"{jobs} AS job INDEXED BY {tables.lane_history}"
-        self._of_groups = f"{jobs} AS job INDEXED BY {tables.members}"
-        self._of_flows = f"{jobs} AS job INDEXED BY {tables.flow_history}"
+        self._of_some = Sources.of(tables)
         self._by_id = f"SELECT {COLUMNS} FROM {jobs} WHERE id=?"
         self._state_of = f"SELECT id, status, attempt FROM {jobs} WHERE id=?"
         self._table = jobs
@@ -268,8 +267,8 @@ class SqliteHistory(SqliteDesk, History):
         order = "ASC" if query.oldest_first else "DESC"
         below = BEHIND_EVERY_ID if query.after is None else query.after.binary
         above = b"" if query.above is None else query.above.binary
-        if (query.lane, query.group, query.flow) != (None, None, None):
-            yield of_some(query, self._of_lanes, self._of_groups, self._of_flows, limit)
+        if query.is_of_some:
+            yield of_some(query, self._of_some, limit)
             return
         if (query.name, query.names, query.status, query.type) == (None, None, None, None):
             statement = f"""

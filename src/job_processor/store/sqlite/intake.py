@@ -31,8 +31,10 @@ from job_processor.store.sqlite.rows import (
     PLAIN_COLUMNS,
     Row,
     encode_extra,
+    encode_labels,
     encode_tags,
     group_values,
+    labels_rows,
     optional_ms,
     place_values,
     to_job,
@@ -63,6 +65,8 @@ class SqliteIntake(SqliteDesk, Intake):
         self._insert_plain = self._plain_statement(1)
         self._insert_group = self._plain_statement(_GROUP)
         self._insert_wait = _wait_statement(tables)
+        self._insert_label = _label_statement(tables)
+        self._forget_labels = f"DELETE FROM {tables.labels} WHERE job=?"
         self._forget_waits = f"DELETE FROM {tables.waits} INDEXED BY {tables.waits_of} WHERE job=?"
         self._exists = f"SELECT 1 FROM {jobs} WHERE id=?"
         self._holder = f"""
@@ -74,7 +78,7 @@ class SqliteIntake(SqliteDesk, Intake):
         self._replace_holder = f"""
             UPDATE {jobs} SET payload=?, priority=?, updated_at=?3, extra=?,
                 scheduled_for=?, due=?, parked=?, line=?, ready=?, topics=?,
-                lane=?, ordered=?, rate_lane=?, slot=NULL, waiting_for=?,
+                labels=?, lane=?, ordered=?, rate_lane=?, slot=NULL, waiting_for=?,
                 group_id=?, open_in=?, failed_in=?, attempt=1, crashes=0,
                 started_at=NULL, worker_id=NULL, output=NULL, notes=NULL, state=NULL, steps=NULL
             WHERE id=? AND status='pending' AND unique_key=? AND unique_until IS ?
@@ -83,7 +87,7 @@ class SqliteIntake(SqliteDesk, Intake):
     def _insert(self, jobs: Sequence[Job]) -> asyncio.Future[list[Job]]:
         writer = self._connections.writer
         # A single statement is an immediate transaction of its own.
-        alone = len(jobs) == 1 and not jobs[0].after
+        alone = len(jobs) == 1 and not jobs[0].after and not jobs[0].labels
         write = writer.call if alone else writer.transaction
         return write(self._write, jobs)
 
@@ -95,6 +99,8 @@ class SqliteIntake(SqliteDesk, Intake):
             raise JobConflictError.in_transaction(jobs)
         if waits := waits_rows(jobs):
             await write_in(session, path, self._insert_wait, waits)
+        if labels := labels_rows(jobs):
+            await write_in(session, path, self._insert_label, labels)
 
     @verb
     @call
@@ -127,6 +133,7 @@ class SqliteIntake(SqliteDesk, Intake):
                 to_ms(replaced.updated_at),
                 encode_extra(replaced),
                 *place_values(replaced),
+                encode_labels(replaced),
                 replaced.lane,
                 replaced.ordered,
                 replaced.rate_lane,
@@ -142,6 +149,9 @@ class SqliteIntake(SqliteDesk, Intake):
         if holder.after or replaced.after:
             connection.execute(self._forget_waits, (replaced.id.binary,))
             connection.executemany(self._insert_wait, waits_rows([replaced]))
+        if holder.labels or replaced.labels:
+            connection.execute(self._forget_labels, (replaced.id.binary,))
+            connection.executemany(self._insert_label, labels_rows([replaced]))
         self._revision.bump(connection)
         return replaced
 
@@ -173,6 +183,8 @@ class SqliteIntake(SqliteDesk, Intake):
             inserted = connection.executemany(self._insert_any, written).rowcount
             if waits := waits_rows(jobs):
                 connection.executemany(self._insert_wait, waits)
+            if labels := labels_rows(jobs):
+                connection.executemany(self._insert_label, labels)
             return inserted
         grouped = len(rows) - len(rows) % _GROUP
         inserted = 0
@@ -197,6 +209,16 @@ def _wait_statement(tables: Tables) -> str:
         INSERT INTO {tables.waits} (tag, job, open)
         SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM {tables.jobs} WHERE id=?2)
         ON CONFLICT DO NOTHING"""
+
+
+def _label_statement(tables: Tables) -> str:
+    """Return what notes a label that the job has which is there, unless it is noted."""
+    return f"""
+        INSERT INTO {tables.labels} (label, job)
+        SELECT ?1, ?2 WHERE EXISTS (
+            SELECT 1 FROM {tables.jobs} AS job, json_each(job.labels) AS its
+            WHERE job.id=?2 AND its.value=?1
+        ) ON CONFLICT DO NOTHING"""
 
 
 async def follow_in(

@@ -56,7 +56,7 @@ COLUMNS = (
     "id,type,name,status,payload,scheduled_for,created_at,updated_at,started_at,ended_at,"
     "worker_id,output,exclusive,attempt,crashes,sync,sentry_id,planned_for,extra,priority,"
     "unique_key,unique_until,notes,steps,lane,slot,ordered,due,parked,waiting_for,followed,topics,"
-    "rate_lane"
+    "rate_lane,labels"
 )
 """Those of a job, in the order of its row."""
 
@@ -133,6 +133,7 @@ def to_row(job: Job) -> Row:
         job.followed or None,
         encode_topics(place.topics),
         job.rate_lane,
+        encode_labels(job),
         place.line,
         optional_ms(place.ready),
         *group_values(job),
@@ -153,6 +154,16 @@ def waits_rows(jobs: Iterable[Job]) -> list[Row]:
         for job in jobs
         for tag in dict.fromkeys((*job.after, *job.waiting_for))
     ]
+
+
+def encode_labels(job: Job) -> str | None:
+    """Return the labels of a job as JSON text; None for none."""
+    return encode(list(job.labels)) if job.labels else None
+
+
+def labels_rows(jobs: Iterable[Job]) -> list[Row]:
+    """Return label and job, of all labels of these jobs."""
+    return [(label, job.id.binary) for job in jobs for label in job.labels]
 
 
 def group_values(job: Job) -> Row:
@@ -208,6 +219,7 @@ def _to_plain_row(job: Job) -> Row | None:
         or job.group is not None
         or job.callback_of is not None
         or job.flow is not None
+        or job.labels
     ):
         return None
     created = to_ms(job.created_at)
@@ -278,6 +290,7 @@ def _job(row: Row, from_ms: Callable[[int], datetime], decode: Callable[[str], A
         followed,
         topics,
         rate_lane,
+        labels,
     ) = row
     fields = {
         "id": ObjectId(job_id),
@@ -309,6 +322,8 @@ def _job(row: Row, from_ms: Callable[[int], datetime], decode: Callable[[str], A
         fields["waiting_for"] = texts_of(decode(waiting_for))
     if followed is not None:
         fields["followed"] = bool(followed)
+    if labels is not None:
+        fields["labels"] = texts_of(decode(labels))
     if kind == "simple":
         fields["expires_at"] = None
         fields["traceparent"] = None

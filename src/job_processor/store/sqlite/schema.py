@@ -35,7 +35,7 @@ from job_processor.store.sqlite.tables import (
     Tables,
 )
 
-VERSION = 10
+VERSION = 11
 """Of the schema below. A step to a later one is added to `_MIGRATIONS`."""
 
 OLDEST_SQLITE = (3, 37, 0)  # the first with STRICT tables
@@ -81,7 +81,8 @@ _COLUMNS = {
         group_id BLOB,
         open_in BLOB,
         failed_in BLOB,
-        flow BLOB""",
+        flow BLOB,
+        labels TEXT""",
     "waits": """
         tag TEXT NOT NULL,
         job BLOB NOT NULL,
@@ -158,6 +159,10 @@ _COLUMNS = {
         completed_at INTEGER,
         failed INTEGER,
         unfinished INTEGER NOT NULL DEFAULT 1""",
+    "labels": """
+        label TEXT NOT NULL,
+        job BLOB NOT NULL,
+        PRIMARY KEY (label, job)""",
     "meta": """
         key TEXT NOT NULL PRIMARY KEY,
         value INTEGER NOT NULL""",
@@ -196,6 +201,7 @@ _INDEXES = {
     "failed_members": ("", "jobs", f"(failed_in) WHERE {HAS_FAILED}"),
     "unfinished": ("", "groups", f"(id) WHERE {IS_UNFINISHED}"),
     "ended_groups": ("", "groups", "(completed_at) WHERE completed_at IS NOT NULL"),
+    "labels_of": ("", "labels", "(job)"),
     "open_kills": ("UNIQUE ", "signals", "(job_id, worker_id) WHERE ack=0"),
 }
 
@@ -227,6 +233,7 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
         for column in ("group_id", "open_in", "failed_in")
     ),
     10: ("ALTER TABLE {tables.jobs} ADD COLUMN flow BLOB",),
+    11: ("ALTER TABLE {tables.jobs} ADD COLUMN labels TEXT",),
 }
 """Statements that lead to a version from the one before it, with `{tables.jobs}` for the name of a
 table. New tables, and indexes that are missing, are made anyway. A worker of that version goes on
@@ -250,6 +257,7 @@ def setup(connection: sqlite3.Connection, tables: Tables, address: str, is_file:
             connection.execute(statement.format(tables=tables))
     for index in index_statements(tables):
         connection.execute(index)
+    connection.execute(_unlabel_statement(tables))
     # Even where it is there: a file that may only be read is found out now, not by a first job.
     connection.execute(
         f"INSERT OR REPLACE INTO {tables.meta} (key, value) VALUES ('version', ?)", (VERSION,)
@@ -273,6 +281,14 @@ def index_statements(tables: Tables) -> list[str]:
         f"ON {getattr(tables, table)} {definition}"
         for name, (unique, table, definition) in _INDEXES.items()
     ]
+
+
+def _unlabel_statement(tables: Tables) -> str:
+    """Return what takes the labels of a job along when it goes, also by an older release."""
+    return f"""
+        CREATE TRIGGER IF NOT EXISTS {tables.unlabel} AFTER DELETE ON {tables.jobs}
+        WHEN OLD.labels IS NOT NULL
+        BEGIN DELETE FROM {tables.labels} WHERE job=OLD.id; END"""
 
 
 def _check_sqlite() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from job_processor.store.requests import JobQuery
-from job_processor.store.sqlite.tables import AT_REST, OF_FLOW, OF_GROUP, OF_LANE
+from job_processor.store.sqlite.tables import AT_REST, OF_FLOW, OF_GROUP, OF_LANE, Tables
 
 BEHIND_EVERY_ID = b"\xff" * 13  # an id has 12 bytes
 
@@ -14,33 +15,59 @@ Source: TypeAlias = tuple[str, list[Any]]
 """A statement with its values, which may stand in another one."""
 
 
-def of_some(query: JobQuery, of_lanes: str, of_groups: str, of_flows: str, limit: int) -> Source:
-    """Return a statement that selects the jobs of a lane, a group or a flow, in order.
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the jobs of a lane, a group, a flow and a label are read, by the index of each."""
 
-    of_lanes, of_groups, of_flows: the jobs by the index of each.
-    """
-    group, flow = query.group, query.flow
+    lanes: str
+    groups: str
+    flows: str
+    labels: str
+    has_labels: str
+    """What a condition goes on with: the job has all labels of a list."""
+
+    @classmethod
+    def of(cls, tables: Tables) -> Sources:
+        """Return those of these tables."""
+        jobs = f"{tables.jobs} AS job"
+        return cls(
+            lanes=f"{jobs} INDEXED BY {tables.lane_history}",
+            groups=f"{jobs} INDEXED BY {tables.members}",
+            flows=f"{jobs} INDEXED BY {tables.flow_history}",
+            labels=f"{tables.labels} AS mark CROSS JOIN {jobs} ON job.id=mark.job",
+            has_labels=f"""AND NOT EXISTS (
+                SELECT 1 FROM json_each(?11) AS wanted WHERE NOT EXISTS (
+                    SELECT 1 FROM {tables.labels} AS other
+                    WHERE other.label=wanted.value AND other.job=job.id))""",
+        )
+
+
+def of_some(query: JobQuery, sources: Sources, limit: int) -> Source:
+    """Return a statement that selects the jobs of a lane, group, flow or label, in order."""
+    group, flow, id = query.group, query.flow, "job.id"
     if group is not None:
-        source, of_these = of_groups, f"group_id=?9 AND {OF_GROUP}"
+        source, of_these = sources.groups, f"group_id=?9 AND {OF_GROUP}"
     elif flow is not None:
-        source, of_these = of_flows, f"flow=?10 AND {OF_FLOW}"
+        source, of_these = sources.flows, f"flow=?10 AND {OF_FLOW}"
+    elif query.lane is not None:
+        source, of_these = sources.lanes, f"lane=?7 AND {OF_LANE}"
     else:
-        source, of_these = of_lanes, f"lane=?7 AND {OF_LANE}"
+        source, of_these, id = sources.labels, "mark.label=json_extract(?11,'$[0]')", "mark.job"
     statement = f"""
-        SELECT id, rowid AS place FROM {source}
-        WHERE {of_these} AND id<?1 AND id>?2 AND (?3 IS NULL OR name=?3)
-            AND (?4 IS NULL OR status=?4) AND (?5 IS NULL OR type=?5)
-            AND (?6 IS NULL OR name IN (SELECT value FROM json_each(?6)))
-            AND (?7 IS NULL OR lane=?7) AND (?9 IS NULL OR group_id=?9)
-            AND (?10 IS NULL OR flow=?10)
-        ORDER BY id {"ASC" if query.oldest_first else "DESC"} LIMIT ?8"""
+        SELECT {id} AS id, job.rowid AS place FROM {source}
+        WHERE {of_these} AND {id}<?1 AND {id}>?2 AND (?3 IS NULL OR job.name=?3)
+            AND (?4 IS NULL OR job.status=?4) AND (?5 IS NULL OR job.type=?5)
+            AND (?6 IS NULL OR job.name IN (SELECT value FROM json_each(?6)))
+            AND (?7 IS NULL OR job.lane=?7) AND (?9 IS NULL OR job.group_id=?9)
+            AND (?10 IS NULL OR job.flow=?10) {sources.has_labels if query.labels else ""}
+        ORDER BY {id} {"ASC" if query.oldest_first else "DESC"} LIMIT ?8"""
     below = BEHIND_EVERY_ID if query.after is None else query.after.binary
     above = b"" if query.above is None else query.above.binary
     status = None if query.status is None else query.status.value
     names = None if query.names is None else json.dumps(query.names)
     keys = [None if key is None else key.binary for key in (group, flow)]
     values = [below, above, query.name, status, query.type, names, query.lane, limit, *keys]
-    return statement, values
+    return statement, [*values, json.dumps(query.labels)] if query.labels else values
 
 
 def branches_statement(at_rest: str, merged: int, order: str) -> str:

@@ -16,7 +16,7 @@ from bson import ObjectId
 from job_processor.clock import EPOCH
 from job_processor.models import Progress, SkipMetadata
 from job_processor.redaction import Redaction
-from job_processor.store.lenient import moment, status_of
+from job_processor.store.lenient import moment, status_of, texts_of
 from job_processor.store.plain import crash_of, progress_of, skip_of
 from job_processor.store.sqlite.rows import Row, decode_topics, decoded
 from job_processor.store.sqlite.tables import RUNNING, Tables
@@ -43,7 +43,7 @@ HIDES = "job_processor_hides"
 
 _PLAIN = (
     "id,type,name,status,scheduled_for,created_at,updated_at,started_at,ended_at,worker_id,"
-    "exclusive,attempt,priority,sync,sentry_id,lane,parked,rate_lane,due,topics"
+    "exclusive,attempt,priority,sync,sentry_id,lane,parked,rate_lane,due,topics,labels"
 )
 _NAMING = "('name','key','header','field')"  # fields that name the `value` beside them
 
@@ -224,6 +224,7 @@ def _extract(row: Row) -> Extract:
         "worker_id": None if fields["worker_id"] is None else ObjectId(fields["worker_id"]),
         "scheduled_for": due or moment(fields["scheduled_for"]) or created,
         "topics": () if fields["topics"] is None else decode_topics(fields["topics"]),
+        "labels": () if fields["labels"] is None else texts_of(decoded(fields["labels"])),
         "created_at": created,
         "updated_at": moment(fields["updated_at"]) or created,
         "started_at": moment(fields["started_at"]),

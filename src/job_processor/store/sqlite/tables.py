@@ -81,6 +81,7 @@ class Tables:
     schedules: str
     messages: str
     groups: str
+    labels: str
     meta: str
     due: str
     """Index: the waiting jobs of a name in the order in which they are claimed."""
@@ -138,6 +139,10 @@ class Tables:
     """Index: the groups that have not ended, or whose end nothing has followed yet."""
     ended_groups: str
     """Index: the groups by their end."""
+    labels_of: str
+    """Index: the labels of a job."""
+    unlabel: str
+    """Trigger: with a job go its labels, whoever removes it."""
 
     def __init__(self, prefix: str) -> None:
         if prefix.lower().startswith("sqlite_") or '"' in prefix:
@@ -160,6 +165,7 @@ _NAMES = {
     "schedules": "schedules",
     "messages": "messages",
     "groups": "groups",
+    "labels": "labels",
     "meta": "meta",
     "due": "jobs_due",
     "history": "jobs_history",
@@ -189,4 +195,6 @@ _NAMES = {
     "failed_members": "jobs_failed_members",
     "unfinished": "groups_unfinished",
     "ended_groups": "groups_ended",
+    "labels_of": "labels_job",
+    "unlabel": "jobs_unlabel",
 }
