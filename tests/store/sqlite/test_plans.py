@@ -176,12 +176,13 @@ async def find_by_labels(store: SqliteStore) -> None:
 
 
 async def forget_labels(store: SqliteStore) -> None:
-    """The statement is that of the trigger, too, whose plan SQLite does not tell."""
+    """When a job gets others, and when it is gone."""
     holder = simple("resize", unique_key="key", labels=("a", "b"))
     await store.intake.insert([holder])
     Recorder.statements.clear()
     other = simple("resize", unique_key="key", labels=("b",))
     assert await store.intake.replace(holder, other) is not None
+    assert await store.history.delete([holder.id])
 
 
 VERBS: dict[str, tuple[Verb, set[str]]] = {

@@ -60,7 +60,6 @@ def come_to_next_version(monkeypatch: pytest.MonkeyPatch, *statements: str) -> N
 def take_labels_away(path: Path) -> None:
     """Make a file what it was before there were labels: version 10."""
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("DROP TRIGGER job_processor_jobs_unlabel")
         connection.execute("DROP TABLE job_processor_labels")
         connection.execute("ALTER TABLE job_processor_jobs DROP COLUMN labels")
     set_version(path, 10)
@@ -387,14 +386,16 @@ async def test_a_file_without_labels_gets_them(path: Path) -> None:
     assert version(path) == PRESENT
 
 
-async def test_an_older_release_takes_labels_along(path: Path) -> None:
-    """It goes on beside us, knows no labels, and removes those of a job with the job."""
+async def test_what_an_older_release_removes_is_not_found(path: Path) -> None:
+    """It goes on beside us and knows no labels: what it leaves of them finds no job."""
     store = SqliteStore(path)
     await store.setup()
-    labelled = simple(labels=("tenant:42", "nightly"))
-    await store.intake.insert([labelled])
+    gone, stays = simple(labels=("tenant:42",)), simple(labels=("tenant:42",))
+    await store.intake.insert([gone, stays])
     with closing(sqlite3.connect(path)) as older:
-        older.execute("DELETE FROM job_processor_jobs WHERE id=?", (labelled.id.binary,))
+        older.execute("DELETE FROM job_processor_jobs WHERE id=?", (gone.id.binary,))
         older.commit()
-        assert older.execute("SELECT * FROM job_processor_labels").fetchall() == []
+    query = JobQuery(labels=("tenant:42",))
+    assert await store.history.find(query) == [stays]
+    assert await store.history.count_matching(query, 10) == 1
     await store.close()

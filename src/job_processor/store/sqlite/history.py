@@ -49,7 +49,14 @@ from job_processor.store.sqlite.selections import (
     of_some,
 )
 from job_processor.store.sqlite.summaries import Summaries
-from job_processor.store.sqlite.tables import ACTIVE, AT_REST, LINE, RUNNING, SETTLED
+from job_processor.store.sqlite.tables import (
+    ACTIVE,
+    AT_REST,
+    LINE,
+    RUNNING,
+    SETTLED,
+    forget_labels_statement,
+)
 from job_processor.store.summaries import JobSummary
 
 PRUNE_BATCH = 200
@@ -140,13 +147,14 @@ class SqliteHistory(SqliteDesk, History):
         self._kept_steps = f"SELECT steps FROM {jobs} WHERE id=? AND {SETTLED}"
         self._remove_one = f"""
             DELETE FROM {jobs} WHERE id=? AND {AT_REST}
-            RETURNING id, followed, instr(extra, '"after"'), open_in"""
+            RETURNING id, followed, instr(extra, '"after"'), labels, open_in"""
         self._remove_waits = f"DELETE FROM {tables.waits} INDEXED BY {tables.waits_of} WHERE job=?"
+        self._remove_labels = forget_labels_statement(tables)
         self._remove_old = f"""
             DELETE FROM {jobs} WHERE rowid IN (
                 SELECT rowid FROM {jobs} INDEXED BY {tables.ended}
                 WHERE ended_at<? ORDER BY ended_at LIMIT ?
-            ) RETURNING id, followed, instr(extra, '"after"')"""
+            ) RETURNING id, followed, instr(extra, '"after"'), labels"""
         self._branches = lru_cache(partial(branches_statement, self._at_rest))
 
     @verb
@@ -378,20 +386,23 @@ class SqliteHistory(SqliteDesk, History):
             for row in connection.execute(self._remove_one, (job_id.binary,)).fetchall()
         ]
         if rows:
-            self._forget_waits(connection, [row[:3] for row in rows])
+            self._forget(connection, [row[:4] for row in rows])
             self._revision.bump(connection)
         return {
             ObjectId(id): Gone(bool(followed), None if group is None else ObjectId(group))
-            for id, followed, _, group in rows
+            for id, followed, _, _, group in rows
         }
 
-    def _forget_waits(
-        self, connection: sqlite3.Connection, rows: Sequence[tuple[bytes, Any, Any]]
+    def _forget(
+        self, connection: sqlite3.Connection, rows: Sequence[tuple[bytes, Any, Any, Any]]
     ) -> None:
-        """Forget what jobs that are gone came after."""
-        waits = [(id,) for id, _, has_parents in rows if has_parents]
+        """Forget what jobs that are gone came after, and their labels."""
+        waits = [(id,) for id, _, has_parents, _ in rows if has_parents]
         if waits:
             connection.executemany(self._remove_waits, waits)
+        labelled = [(id,) for id, _, _, labels in rows if labels]
+        if labelled:
+            connection.executemany(self._remove_labels, labelled)
 
     async def _prune(self, before: datetime, limit: int) -> tuple[int, list[ObjectId]]:
         """Remove what was settled before a time, in small transactions; return how many."""
@@ -415,8 +426,8 @@ class SqliteHistory(SqliteDesk, History):
     ) -> tuple[int, list[ObjectId]]:
         """Remove what was settled before a time, the oldest first; tell who is followed."""
         rows = connection.execute(self._remove_old, (to_ms(before), limit)).fetchall()
-        self._forget_waits(connection, rows)
-        return len(rows), [ObjectId(id) for id, followed, _ in rows if followed]
+        self._forget(connection, rows)
+        return len(rows), [ObjectId(id) for id, followed, *_ in rows if followed]
 
     def _branches_of(self, connection: sqlite3.Connection, query: JobQuery) -> list[Branch]:
         """Return the branches that a query's jobs may be in."""

@@ -43,7 +43,7 @@ from job_processor.store.sqlite.rows import (
     waits_rows,
 )
 from job_processor.store.sqlite.sessions import answer, write_in
-from job_processor.store.sqlite.tables import HOLDING, Tables
+from job_processor.store.sqlite.tables import HOLDING, Tables, forget_labels_statement
 
 _GROUP = 100
 """New jobs of one statement. It runs without Python's lock, so the next are made meanwhile; row by
@@ -66,7 +66,7 @@ class SqliteIntake(SqliteDesk, Intake):
         self._insert_group = self._plain_statement(_GROUP)
         self._insert_wait = _wait_statement(tables)
         self._insert_label = _label_statement(tables)
-        self._forget_labels = f"DELETE FROM {tables.labels} WHERE job=?"
+        self._forget_labels = forget_labels_statement(tables)
         self._forget_waits = f"DELETE FROM {tables.waits} INDEXED BY {tables.waits_of} WHERE job=?"
         self._exists = f"SELECT 1 FROM {jobs} WHERE id=?"
         self._holder = f"""

@@ -257,7 +257,6 @@ def setup(connection: sqlite3.Connection, tables: Tables, address: str, is_file:
             connection.execute(statement.format(tables=tables))
     for index in index_statements(tables):
         connection.execute(index)
-    connection.execute(_unlabel_statement(tables))
     # Even where it is there: a file that may only be read is found out now, not by a first job.
     connection.execute(
         f"INSERT OR REPLACE INTO {tables.meta} (key, value) VALUES ('version', ?)", (VERSION,)
@@ -281,14 +280,6 @@ def index_statements(tables: Tables) -> list[str]:
         f"ON {getattr(tables, table)} {definition}"
         for name, (unique, table, definition) in _INDEXES.items()
     ]
-
-
-def _unlabel_statement(tables: Tables) -> str:
-    """Return what takes the labels of a job along when it goes, also by an older release."""
-    return f"""
-        CREATE TRIGGER IF NOT EXISTS {tables.unlabel} AFTER DELETE ON {tables.jobs}
-        WHEN OLD.labels IS NOT NULL
-        BEGIN DELETE FROM {tables.labels} WHERE job=OLD.id; END"""
 
 
 def _check_sqlite() -> None:

@@ -141,8 +141,6 @@ class Tables:
     """Index: the groups by their end."""
     labels_of: str
     """Index: the labels of a job."""
-    unlabel: str
-    """Trigger: with a job go its labels, whoever removes it."""
 
     def __init__(self, prefix: str) -> None:
         if prefix.lower().startswith("sqlite_") or '"' in prefix:
@@ -196,5 +194,9 @@ _NAMES = {
     "unfinished": "groups_unfinished",
     "ended_groups": "groups_ended",
     "labels_of": "labels_job",
-    "unlabel": "jobs_unlabel",
 }
+
+
+def forget_labels_statement(tables: Tables) -> str:
+    """Return what forgets the labels of a job."""
+    return f"DELETE FROM {tables.labels} INDEXED BY {tables.labels_of} WHERE job=?"
