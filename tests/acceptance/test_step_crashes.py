@@ -42,9 +42,11 @@ class Dying:
 
 
 @asynccontextmanager
-async def dying_processes(db_url: str, file: Path) -> AsyncIterator[Dying]:
+async def dying_processes(
+    db_url: str, file: Path, module: str = "tests.acceptance.dying"
+) -> AsyncIterator[Dying]:
     """Run the program for the time of the block."""
-    pipe, module = asyncio.subprocess.PIPE, "tests.acceptance.dying"
+    pipe = asyncio.subprocess.PIPE
     program = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", module, db_url, str(file)), stdin=pipe, stdout=pipe, cwd=ROOT
     )
@@ -100,7 +102,7 @@ def lost_of(lines: list[list[str]]) -> Counter[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rounds", [1, pytest.param(32, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("rounds", [1, pytest.param(50, marks=pytest.mark.soak)])
 async def test_no_step_is_lost_after_it_was_told(db_url: str, tmp_path: Path, rounds: int) -> None:
     """And none is done twice, but the one whose process died before it was written.
 

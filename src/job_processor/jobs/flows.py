@@ -21,7 +21,7 @@ from job_processor.jobs import actions
 from job_processor.jobs.actions import Acted
 from job_processor.jobs.after import attach, look_again
 from job_processor.jobs.groups import member_request, new_group
-from job_processor.jobs.intake import insert_or_skip, new_job
+from job_processor.jobs.intake import insert_in, insert_or_skip, new_job
 from job_processor.jobs.portal import wait_in
 from job_processor.jobs.request import JobRequest, request_of
 from job_processor.models import (
@@ -91,7 +91,8 @@ class Flow:
         self.name = name
         self._parts = parts
         self._added: list[SimpleJob] = []
-        self._groups: list[ObjectId] = []
+        self._groups: dict[ObjectId, int] = {}
+        """Each with the position of its first job."""
 
     def __repr__(self) -> str:
         return f"<flow {self.name!r} ({self.id}) of {len(self._added)} jobs>"
@@ -130,7 +131,7 @@ class Flow:
         if len(requests) <= GROUPED:
             return [self._add(request) for request in requests]
         group_id = ObjectId()
-        self._groups.append(group_id)
+        self._groups[group_id] = len(self._added)
         return GroupedJobs(group_id, [self._add(request, group_id) for request in requests])
 
     async def start(self, *, session: Any = None) -> list[SimpleJob]:
@@ -152,7 +153,7 @@ class Flow:
         else:
             self._check_groups(session)
             self._in_session = True  # which may be repeated
-            await parts.store.intake.insert_in(session, jobs)
+            await insert_in(parts, session, jobs)
         self._started, self._added = True, jobs
         if parts.events.listeners.all:
             parts.events.tell_stored(jobs)
@@ -161,17 +162,23 @@ class Flow:
         return jobs
 
     async def _store(self, parts: Parts, jobs: Sequence[SimpleJob]) -> list[SimpleJob]:
-        """Store a flow from its end on, then look whether anything has ended meanwhile."""
+        """Store a flow from its end on, then look whether anything has ended meanwhile.
+
+        A group is sealed as soon as its jobs are there, before what they come after is: so a
+        process that dies leaves none open behind jobs that run.
+        """
         for group_id in self._groups:
             if await parts.store.groups.get(group_id) is None:
                 await parts.store.groups.open(replace(new_group(parts, None, None), id=group_id))
         rules: dict[ObjectId, OnConflict] = {job.id: "skip" for job in jobs if job.unique_key}
         stored: list[Any] = []
         for end in range(len(jobs), 0, -SCHEDULE_BATCH):
-            chunk = jobs[max(0, end - SCHEDULE_BATCH) : end]
+            start = max(0, end - SCHEDULE_BATCH)
+            chunk = jobs[start:end]
             stored += await insert_or_skip(parts.store, chunk[::-1], parts.clock, rules)
-        for group_id in self._groups:
-            await parts.store.groups.seal(group_id)
+            for group_id, first in self._groups.items():
+                if start <= first < end:
+                    await parts.store.groups.seal(group_id)
         await look_again(parts, stored)
         return stored[::-1]
 

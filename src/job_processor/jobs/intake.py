@@ -169,6 +169,11 @@ async def _insert_in(
         if rule not in (None, "error"):
             allowed = "allowed in a transaction is 'error': a conflict ends it"
             raise InvalidArgumentError("on_conflict", rule, allowed)
+    await insert_in(parts, session, jobs)
+
+
+async def insert_in(parts: Parts, session: Any, jobs: Sequence[SimpleJob]) -> None:
+    """Store jobs in a caller's transaction; raises JobConflictError, which ends it."""
     for job in jobs:
         if job.unique_key is not None:
             await _release_what_is_over(parts, job.name, job.unique_key)

@@ -59,6 +59,8 @@ def test_one_is_shown(cli: Cli, db: str) -> None:
     assert one["counts"]["by_status"] == {"finished": 3, "errored": 1, "skipped": 1}
     listed = cli("jobs", "--flow", flow, "--json").json["jobs"]
     assert len(listed) == 5
+    failed = next(job["_id"] for job in listed if job["status"] == "errored")
+    assert f"parent {failed} errored" in cli("jobs", "--flow", flow, "--status", "skipped").text
     assert f"flows show {flow}" in cli("jobs", "show", listed[0]["_id"]).text
 
 

@@ -290,7 +290,7 @@ def detail(job: Mapping[str, Any]) -> Text:
     if output is None:
         return Text("")
     skip = output.get("skip_metadata")
-    if skip is not None:
+    if skip is not None and output["error"] is None:  # else it says why by itself
         conflict = skip["conflicting_job_id"]
         return Text(f"{conflict} is active" if conflict else "missed", style="dim")
     if output["error"] is not None:
