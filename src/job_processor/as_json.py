@@ -69,6 +69,8 @@ def _of_few(job: Job | JobSummary) -> dict[str, Any]:
         fields["priority"] = job.priority
     if job.lane is not None:
         fields["lane"] = job.lane
+    if job.labels:
+        fields["labels"] = list(job.labels)
     if job.waits_for is not None:
         fields["waits_for"] = job.waits_for
     if not isinstance(job, JobSummary):
@@ -191,6 +193,7 @@ def schedule_json(schedule: Schedule) -> dict[str, Any]:
         "expires_after": schedule.expires_after,
         "unique_key": schedule.unique_key,
         "limit_key": schedule.limit_key,
+        "labels": schedule.labels,
         "rev": schedule.rev,
         "paused": schedule.paused,
         "next": schedule.next,

@@ -39,6 +39,7 @@ from job_processor.handlers.definitions import (
     JobOptions,
 )
 from job_processor.handlers.groups import Group, GroupInfo
+from job_processor.handlers.labels import Labels
 from job_processor.handlers.registry import Registry
 from job_processor.handlers.resources import Lifespan, check_manager, check_resources
 from job_processor.hooks import Host, Integration, Scopes, Stamps
@@ -459,6 +460,7 @@ class JobProcessor:
         rate_key: str | float | None = None,
         after: Parents = None,
         on_parent_failure: OnParentFailure | None = None,
+        labels: Labels = None,
         session: Any = None,
     ) -> SimpleJob:
         """Store a job to run at `scheduled_for` (aware datetime, timedelta from now, None: now).
@@ -482,6 +484,8 @@ class JobProcessor:
         on_parent_failure: what follows when one of them fails, is killed or skipped. `skip` (the
             default): this one is skipped as well, and what comes after it in turn; `run`: it runs
             all the same; `wait`: it waits until that one is retried and finishes.
+        labels: what it can be found by, beside the labels of its definition: `["tenant:42"]`, at
+            most 16 of 100 characters.
         session: of a transaction, which then decides whether there is a job: an
             `AsyncClientSession` of the client that the database is of, or a `sqlite3` or
             `aiosqlite` connection to the same file. A conflict in it is an error.
@@ -504,6 +508,7 @@ class JobProcessor:
             rate_key,
             after,
             on_parent_failure,
+            labels=labels,
         )
         return await intake.schedule(parts, request, session)
 
@@ -726,6 +731,7 @@ class JobProcessor:
         created_from, created_to: aware datetimes; only made from then on, until then.
         up_to: the id of a job; only it and older ones.
         flow: the id of a flow; only its jobs.
+        label, labels: only with this label, or with all of these.
         worker: the id of the worker that runs it, or that wrote its end.
         group: only members of this group, a Group or its id.
         error: only with this text in its error, whatever the case.
@@ -926,6 +932,7 @@ class JobProcessor:
         expires_after: Duration | None = None,
         unique_key: str | None = None,
         limit_key: str | float | None = None,
+        labels: Labels = None,
     ) -> Schedule:
         """Let jobs be made at moments to come: make the schedule of this name, or change it.
 
@@ -943,8 +950,8 @@ class JobProcessor:
         misfire: what follows moments that nobody was there for: `once` makes the first of them,
             late; `skip` lets it be skipped, unless it begins within 5 minutes and before the next
             moment; `all` makes the others, too, at most the latest 100.
-        priority, unique_key, limit_key: of each job, as of `schedule_job`; while one that waits or
-            runs holds the key, the next is stored as skipped.
+        priority, unique_key, limit_key, labels: of each job, as of `schedule_job`; while one that
+            waits or runs holds the key, the next is stored as skipped.
         expires_after: seconds from its moment from which on a job does not begin any more.
 
         Any worker that defines the job makes it, once, at its moment. Returns the schedule as it
@@ -968,6 +975,7 @@ class JobProcessor:
             expires_after=expires_after,
             unique_key=unique_key,
             limit_key=limit_key,
+            labels=labels,
         )
         return await schedules.put_schedule(self._ready(), wanted)
 

@@ -314,6 +314,13 @@ def graceful_stop_seconds(settings: Settings, spare: float = STOP_SPARE) -> floa
     return settings.shutdown_grace + 2 * settings.kill_grace + spare
 
 
+LABELS = 16
+"""Labels of a job, at most."""
+
+LABEL_LENGTH = 100
+"""Characters of a label, at most."""
+
+
 def check_tags(worker_tags: object) -> tuple[str, ...] | None:
     """Return the tags without doubles, in order; None stands for all.
 

@@ -15,6 +15,7 @@ from bson import ObjectId
 from job_processor.crons.schedules import ScheduleFields, SchedulePage
 from job_processor.errors import InvalidArgumentError
 from job_processor.handlers.groups import Group, GroupCounts, GroupInfo
+from job_processor.handlers.labels import Labels
 from job_processor.handlers.limits import Limit
 from job_processor.handlers.rates import Rate
 from job_processor.jobs.after import Parents
@@ -77,6 +78,7 @@ class JobClient:
         rate_key: str | float | None = None,
         after: Parents = None,
         on_parent_failure: OnParentFailure | None = None,
+        labels: Labels = None,
     ) -> SimpleJob:
         """Store a job, as `JobProcessor.schedule_job` does; return it as it is in the database."""
         request = JobRequest(
@@ -92,6 +94,7 @@ class JobClient:
             rate_key,
             after,
             on_parent_failure,
+            labels=labels,
         )
         return self._call(lambda processor: schedule(ready_parts_of(processor), request))
 

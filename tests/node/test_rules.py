@@ -63,6 +63,8 @@ async def shared_url(mongo_db_url: str) -> str:
         ({"jobs": {"a": JobDef(nothing, limit=3)}}, "limit of 'a'"),
         ({"jobs": {"a": JobDef(nothing, rate=Rate(5, per=1, key="x"))}}, "rate of 'a'"),
         ({"crons": {"a": CronDef("@daily", nothing, limit=1)}}, "limit of 'a'"),
+        ({"jobs": {"a": JobDef(nothing, labels=["x"])}}, "labels of 'a'"),
+        ({"crons": {"a": CronDef("@daily", nothing, labels=["x"])}}, "labels of 'a'"),
     ],
 )
 async def test_a_definition_is_refused_at_setup(
@@ -120,6 +122,7 @@ async def test_a_default_is_refused_like_an_option(shared_url: str) -> None:
         {"expires_at": timedelta(hours=1)},
         {"unique_key": "k"},
         {"after": "6b0c4ac55354ab563935f3e8"},
+        {"labels": ["tenant:42"]},
     ],
 )
 async def test_a_job_with_a_field_of_ours_is_refused(

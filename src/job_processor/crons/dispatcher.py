@@ -159,6 +159,7 @@ class Dispatcher:
                 expires_at=expiry(schedule, moment),
                 unique_key=schedule.unique_key,
                 limit_key=schedule.limit_key,
+                labels=schedule.labels,
             )
             jobs.append(parts.store.intake.keep(parts.stamps.on(job)))
         last = jobs[-1].id if jobs else schedule.last_job

@@ -70,7 +70,7 @@ async def run_cron(parts: Parts, name: str) -> CronTask:
     if name not in crons:
         raise unknown("name", name, "the crons of this database", crons)
     now = parts.clock.now()
-    exclusive = await _is_exclusive(parts, name)
+    exclusive, labels = await _as_defined(parts, name)
     if exclusive:  # the one that stands in the queue would be in the way; it comes again after this
         await store.crons.remove_occurrences(name, now, ())
     task = CronTask(
@@ -81,6 +81,7 @@ async def run_cron(parts: Parts, name: str) -> CronTask:
         created_at=now,
         updated_at=now,
         exclusive=exclusive,
+        labels=labels,
     )
     (stored,) = await insert_or_skip(store, [parts.stamps.on(task)], parts.clock)
     assert isinstance(stored, CronTask)  # noqa: S101  # as it was made
@@ -112,13 +113,16 @@ async def remove_cron(parts: Parts, name: str) -> None:
     await remove_unlisted(store, name, registrations.now, owner)
 
 
-async def _is_exclusive(parts: Parts, name: str) -> bool:
-    """Return what the definition says or, where it is not here, what its last occurrence did."""
+async def _as_defined(parts: Parts, name: str) -> tuple[bool, tuple[str, ...]]:
+    """Return whether a cron is exclusive, and its labels.
+
+    As its definition says or, where that is not here, as its last occurrence did.
+    """
     definition = parts.registry.crons.get(name)
     if definition is not None:
-        return definition.exclusive
+        return definition.exclusive, definition.labelled
     last = await parts.store.history.find(JobQuery(name=name, type="cron_task", limit=1))
-    return bool(last) and last[0].exclusive
+    return (last[0].exclusive, last[0].labels) if last else (False, ())
 
 
 def _info(

@@ -248,6 +248,7 @@ class Planner:
             created_at=now,
             updated_at=now,
             exclusive=definition.exclusive,
+            labels=definition.labelled,
         )
         return self._parts.stamps.on(task)
 

@@ -22,6 +22,7 @@ from job_processor.errors import (
     UnknownJobError,
 )
 from job_processor.handlers.definitions import Misfire
+from job_processor.handlers.labels import Labels, as_labels
 from job_processor.jobs.handle import JobHandle
 from job_processor.jobs.intake import new_job
 from job_processor.jobs.request import JobRequest, Payload
@@ -54,6 +55,7 @@ _MOST = 1_000_000_000
 _TIMING = ("cron", "every", "anchor", "timezone", "start", "end")
 _DEFINITION = (
     *("job", "payload", "limit", "misfire", "priority", "expires_after", "unique_key", "limit_key"),
+    "labels",
     *_TIMING,
 )
 
@@ -75,6 +77,7 @@ class ScheduleFields(TypedDict, total=False):
     expires_after: Duration | None
     unique_key: str | None
     limit_key: str | float | None
+    labels: Labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +99,7 @@ class Wanted:
     expires_after: Duration | None
     unique_key: str | None
     limit_key: str | float | None
+    labels: Labels = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +230,7 @@ def _checked(parts: Parts, wanted: Wanted) -> Schedule:
         expires_after=_expires_after(wanted.expires_after),
         unique_key=wanted.unique_key,
         limit_key=wanted.limit_key,
+        labels=as_labels(wanted.labels),
         created_at=now,
         updated_at=now,
         moved_at=now,
@@ -322,6 +327,7 @@ def _stored_payload(parts: Parts, schedule: Schedule, payload: Payload) -> Any:
         expires,
         schedule.unique_key,
         limit_key=schedule.limit_key,
+        labels=schedule.labels or None,
     )
     try:
         stored = new_job(parts, request).payload

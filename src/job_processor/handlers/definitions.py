@@ -16,6 +16,7 @@ from job_processor.errors import DefinitionError, InvalidArgumentError, how_to_i
 from job_processor.handlers.around import Around
 from job_processor.handlers.binding import BoundHandler, Door, bind_handler
 from job_processor.handlers.callables import is_generator
+from job_processor.handlers.labels import Labels, as_labels
 from job_processor.handlers.limits import Limit, as_limit
 from job_processor.handlers.rates import Rate, as_rate
 from job_processor.handlers.resources import asking, check_manager
@@ -45,6 +46,7 @@ class JobOptions(TypedDict, total=False):
     around: Around | None
     rate: Rate | str | None
     limit: Limit | int | None
+    labels: Labels
 
 
 class CronOptions(JobOptions, total=False):
@@ -98,6 +100,7 @@ class JobDef:
         as a function with `@asynccontextmanager`. A plain one is entered in the handler's thread.
     rate: how many may start in a time, of all workers together: `"100/m"`, or a `Rate`.
     limit: how many may run at a time: a number for all of this name, or a `Limit`.
+    labels: what all jobs of this name can be found by, beside those of each: `["nightly"]`.
 
     Raises DefinitionError when one of these cannot work.
     """
@@ -118,6 +121,7 @@ class JobDef:
     around: Around | None = None
     rate: Rate | str | None = None
     limit: Limit | int | None = None
+    labels: Labels = None
     bound: BoundHandler = field(init=False, repr=False, compare=False)
     retries: Retry | None = field(init=False, repr=False, compare=False)
     """What `retry` means."""
@@ -131,6 +135,8 @@ class JobDef:
     """What `rate` means."""
     limited: Limit | None = field(init=False, repr=False, compare=False)
     """What `limit` means."""
+    labelled: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """What `labels` means."""
     given: frozenset[str] = field(init=False, repr=False, compare=False)
     """The names of what was said, which no default of the processor replaces."""
 
@@ -158,7 +164,7 @@ class CronDef:
     anchor: of `every`: an aware datetime that is one of the occurrences, past or future; None: the
         beginning of 1970 in UTC.
     on_job_exited, resumable, max_runtime_in_minutes, tag, exclusive, retry, discard_result,
-        executor, max_runtime, around, rate, limit: as a job's; its occurrences have no key.
+        executor, max_runtime, around, rate, limit, labels: as a job's; its occurrences have no key.
 
     Raises DefinitionError when one of these cannot work.
     """
@@ -185,6 +191,7 @@ class CronDef:
     limit: Limit | int | None = None
     every: Duration | None = None
     anchor: datetime | None = None
+    labels: Labels = None
     bound: BoundHandler = field(init=False, repr=False, compare=False)
     retries: Retry | None = field(init=False, repr=False, compare=False)
     """What `retry` means."""
@@ -198,6 +205,8 @@ class CronDef:
     """What `rate` means."""
     limited: Limit | None = field(init=False, repr=False, compare=False)
     """What `limit` means."""
+    labelled: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """What `labels` means."""
     expression: str = field(init=False, repr=False, compare=False)
     """When it fires, as it is kept: what `cron_string`, or `every` and `anchor`, mean."""
     margin_seconds: float = field(init=False, repr=False, compare=False)
@@ -313,6 +322,8 @@ def check_common(definition: Definition) -> None:
         object.__setattr__(definition, "rate_limit", as_rate(definition.rate))
     with as_definition_error():
         object.__setattr__(definition, "limited", as_limit(definition.limit))
+    with as_definition_error():
+        object.__setattr__(definition, "labelled", as_labels(definition.labels))
     _check_keys(definition)
     check_manager("around", definition.around, "job")
     arounds = () if definition.around is None else (definition.around,)

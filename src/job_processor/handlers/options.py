@@ -41,6 +41,9 @@ _ELSEWHERE = {
     "concurrency_limit": "limit",
     "max_running": "limit",
     "lock": "exclusive",
+    "label": "labels",
+    "meta": "labels",
+    "metadata": "labels",
 }
 """What other packages call it."""
 _WRITTEN = {
@@ -53,6 +56,7 @@ _WRITTEN = {
     "every": "every=timedelta(minutes=5)",
     "rate": 'rate="100/m"',
     "limit": "limit=3",
+    "labels": 'labels=["nightly"]',
 }
 _NO_OPTIONS = {
     "bind": "a parameter named job or context gets the job, with its attempt",

@@ -286,6 +286,7 @@ def _callback(parts: Parts, argument: str, given: object) -> Callback | None:
         expires_in=None if expires is None else expires.total_seconds(),
         lane=job.lane,
         ordered=job.ordered,
+        labels=job.labels or None,
         traceparent=job.traceparent,
     )
 

@@ -23,6 +23,7 @@ from bson import ObjectId
 
 from job_processor.errors import InvalidArgumentError
 from job_processor.handlers.groups import Group
+from job_processor.handlers.labels import Labels
 from job_processor.jobs.after import Parents
 from job_processor.jobs.chunks import OnProgress, Requests
 from job_processor.jobs.intake import schedule
@@ -61,6 +62,7 @@ class ScheduleOptions(TypedDict, total=False):
     after: Parents
     on_parent_failure: OnParentFailure | None
     group: Group | None
+    labels: Labels
     session: Any
 
 
@@ -258,6 +260,7 @@ class PayloadHandle(JobHandle[..., R_co], Generic[T, R_co]):
         rate_key: str | float | None = None,
         after: Parents = None,
         on_parent_failure: OnParentFailure | None = None,
+        labels: Labels = None,
         session: Any = None,
     ) -> TypedJob[R_co]:
         """Do as `schedule_job` does, with a payload of the class that the handler names."""
@@ -275,6 +278,7 @@ class PayloadHandle(JobHandle[..., R_co], Generic[T, R_co]):
             rate_key,
             after,
             on_parent_failure,
+            labels=labels,
         )
         if self._options:
             request = self._with_options(request)
@@ -310,6 +314,7 @@ class PlainJobHandle(PayloadHandle[Payload, R_co], Generic[R_co]):
         rate_key: str | float | None = None,
         after: Parents = None,
         on_parent_failure: OnParentFailure | None = None,
+        labels: Labels = None,
         session: Any = None,
     ) -> TypedJob[R_co]:
         """Do as `schedule_job` does."""
@@ -325,6 +330,7 @@ class PlainJobHandle(PayloadHandle[Payload, R_co], Generic[R_co]):
             rate_key=rate_key,
             after=after,
             on_parent_failure=on_parent_failure,
+            labels=labels,
             session=session,
         )
 

@@ -13,6 +13,7 @@ from job_processor.clock import truncate
 from job_processor.errors import InvalidArgumentError, Unshown
 from job_processor.handlers.definitions import JobDef
 from job_processor.handlers.groups import Group
+from job_processor.handlers.labels import Labels, joined
 from job_processor.handlers.payloads import TypedPayload
 from job_processor.jobs.after import Parents, waiting
 from job_processor.models import JobStatus, OnConflict, OnParentFailure, SimpleJob, make
@@ -42,6 +43,8 @@ class JobRequest:
     on_parent_failure: OnParentFailure | None = None
     group: Group | None = None
     """The group that it is to be a member of, to whom may add to it: see `Group.add`."""
+    labels: Labels = None
+    """What it can be found by, beside the labels of its definition."""
 
 
 ShortRequest: TypeAlias = str | tuple[str] | tuple[str, Payload] | tuple[str, Payload, When]
@@ -95,6 +98,8 @@ def make_job(parts: Parts, request: JobRequest) -> SimpleJob:
         options["unique_key"] = request.unique_key
     if request.group is not None:
         options["group"] = _open_group(request.group)
+    if definition.labelled or request.labels is not None:
+        options["labels"] = joined(definition.labelled, request.labels)
     job = _job(request, definition, now, moment, **options)
     if definition.limited is not None or request.limit_key is not None:
         job = _in_lane(request, definition, job)
@@ -135,6 +140,7 @@ def planned_job(
     payload: Mapping[str, Any] | None,
     *,
     limit_key: str | float | None,
+    labels: tuple[str, ...] = (),
     **fields: Any,
 ) -> SimpleJob:
     """Return the pending job of a schedule's moment, whose payload was checked when that was put.
@@ -149,6 +155,7 @@ def planned_job(
         status=JobStatus.PENDING,
         updated_at=fields["created_at"],
         exclusive=definition.exclusive,
+        labels=joined(definition.labelled, labels),
         **fields,
     )
     request = JobRequest(name, limit_key=limit_key)
@@ -177,11 +184,13 @@ def _in_rate_lane(
 def make_running_job(parts: Parts, request: JobRequest, worker_id: ObjectId) -> SimpleJob:
     """Return a job that begins under the hand of its caller."""
     now = parts.clock.now()
+    definition = parts.registry.job(request.name)
     return _job(
         request,
-        parts.registry.job(request.name),
+        definition,
         now,
         now,
+        labels=definition.labelled,
         status=JobStatus.RUNNING,
         started_at=now,
         worker_id=worker_id,

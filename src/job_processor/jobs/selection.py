@@ -11,6 +11,7 @@ from bson import ObjectId
 
 from job_processor.errors import InvalidArgumentError, Unshown
 from job_processor.handlers.groups import Group
+from job_processor.handlers.labels import Labels, wanted_labels
 from job_processor.handlers.registry import Registry
 from job_processor.models import JobStatus, JobType, object_id
 from job_processor.settings import check_name, check_text
@@ -54,6 +55,8 @@ def query_of(
     lane: str | None = None,
     group: Group | ObjectId | str | None = None,
     flow: ObjectId | str | None = None,
+    label: str | None = None,
+    labels: Labels = None,
     up_to: ObjectId | str | None = None,
 ) -> JobQuery:
     """Return a query without page and limit; raises InvalidArgumentError."""
@@ -72,6 +75,7 @@ def query_of(
         lane=_text("lane", lane),
         group=_group(group),
         flow=None if flow is None else object_id(flow, "flow"),
+        labels=wanted_labels(label, labels),
     )
 
 

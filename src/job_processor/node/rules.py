@@ -31,6 +31,8 @@ def check_definition(store: Store, name: str, definition: Definition) -> None:
         refuse(f"limit of {name!r}", definition.limit, "limit")
     if definition.rate_limit is not None and definition.rate_limit.key is not None:
         refuse(f"rate of {name!r}", definition.rate, "a key of a rate")
+    if definition.labelled:
+        refuse(f"labels of {name!r}", list(definition.labelled), "labels")
     if definition.bound.wants_context:
         refuse(f"handler of {name!r}", definition.handler, "context")
     if isinstance(definition, CronDef):

@@ -23,6 +23,7 @@ from job_processor.store.lenient import (
     number,
     text_of,
     text_or_none,
+    texts_of,
     whole,
 )
 from job_processor.store.waits import End
@@ -49,6 +50,7 @@ class Callback:
     """Seconds from the end of the group until it begins no more; None: always."""
     lane: str | None = None
     ordered: OnFailure | None = None
+    labels: tuple[str, ...] | None = None
     traceparent: str | None = None
 
     def job(self, job_id: ObjectId, group: ObjectId, now: datetime) -> SimpleJob:
@@ -71,6 +73,7 @@ class Callback:
             traceparent=self.traceparent,
             lane=self.lane,
             ordered=self.ordered,
+            labels=self.labels or (),
             callback_of=group,
         )
 
@@ -161,6 +164,7 @@ def callback_of(value: object) -> Callback | None:
         expires_in=number(fields.get("expires_in")),
         lane=text_or_none(fields.get("lane")),
         ordered=ordered if ordered in ("continue", "stop") else None,
+        labels=texts_of(fields.get("labels")) or None,
         traceparent=text_or_none(fields.get("traceparent")),
     )
 

@@ -12,6 +12,7 @@ from bson import ObjectId
 
 from job_processor.clock import to_ms
 from job_processor.schedule import interval_expression
+from job_processor.store.lenient import texts_of
 
 _SECOND = timedelta(seconds=1)
 
@@ -49,6 +50,8 @@ class Schedule:
     """Of the jobs: while one that waits or runs holds it, the next is stored as skipped."""
     limit_key: str | float | None = None
     """Of the jobs: the key of their limit."""
+    labels: tuple[str, ...] = ()
+    """Of the jobs: what they can be found by."""
 
     rev: int = 1
     """Number of its definition: one more with each change."""
@@ -116,6 +119,8 @@ class Schedule:
         }
         if self.every is not None:
             kept["every"] = int(self.every.total_seconds())
+        if self.labels:
+            kept["labels"] = list(self.labels)
         others = {name: value for name, value in self.stored.items() if name not in _STORED}
         return {**others, **kept}
 
@@ -125,12 +130,13 @@ class Schedule:
         known: dict[str, Any] = {each: values[each] for each in _STORED if each in values}
         if known.get("every") is not None:
             known["every"] = known["every"] * _SECOND
+        known["labels"] = texts_of(known.get("labels"))
         return cls(**known, token=token, stored=values)
 
 
 _STORED = tuple(each.name for each in fields(Schedule) if each.name not in ("token", "stored"))
 _DEFAULTS = {"misfire": "once", "timezone": "UTC", "priority": 0, "made": 0, "again": 0, "rev": 1}
-_DEFAULTS["paused"] = False
+_DEFAULTS |= {"paused": False, "labels": ()}
 
 
 def planned_id(name: str, moment: datetime) -> ObjectId:

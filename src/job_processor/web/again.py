@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from job_processor.as_json import job_json
 from job_processor.errors import InvalidArgumentError, Unshown
@@ -16,7 +15,8 @@ from job_processor.values import normalize_payload
 async def schedule(processor: JobProcessor, redaction: Redaction, fields: Mapping[str, str]) -> str:
     """Schedule what a form says; returns the id.
 
-    `of` is the job whose payload was edited: what its page hid keeps the value that it has there.
+    `of` is the job whose payload was edited: what its page hid keeps the value that it has there,
+    and the new one has its labels.
     Only for a job of the same name: another handler might tell what this one keeps to itself.
     """
     text = fields.get("payload", "").strip()
@@ -25,10 +25,8 @@ async def schedule(processor: JobProcessor, redaction: Redaction, fields: Mappin
     except (ValueError, RecursionError) as error:
         raise InvalidArgumentError("payload", Unshown(text), f"allowed is JSON: {error}") from error
     name, payload = fields.get("name", ""), normalize_payload(payload)  # not too deep, from here on
-    payload = redaction.restored(payload, await _payload_of(processor, fields.get("of", ""), name))
-    return str((await processor.schedule_job(name, payload)).id)
-
-
-async def _payload_of(processor: JobProcessor, job_id: str, name: str) -> Any:
-    job = await processor.get_job(job_id) if job_id else None
-    return job_json(job).get("payload") if job is not None and job.name == name else None
+    job = await processor.get_job(fields["of"]) if fields.get("of") else None
+    of = job if job is not None and job.name == name else None
+    payload = redaction.restored(payload, None if of is None else job_json(of).get("payload"))
+    labels = None if of is None else of.labels
+    return str((await processor.schedule_job(name, payload, labels=labels)).id)

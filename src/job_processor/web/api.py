@@ -49,10 +49,17 @@ async def jobs(request: Request) -> Response:
         limit=number_of(request.query_params, "limit", 50),
         after=request.query_params.get("after") or None,
         before=request.query_params.get("before") or None,
-        **selection_of(request.query_params, request.app.state.redaction),
+        **_selection(request),
     )
     listed = [_shown(request, job) for job in page.jobs]
     return JSONResponse({"jobs": listed, "next": page.next, "previous": page.previous})
+
+
+def _selection(request: Request) -> dict[str, Any]:
+    """Return what the parameters select; `label` may be there several times."""
+    selection = selection_of(request.query_params, request.app.state.redaction)
+    labels = [each for each in request.query_params.getlist("label") if each]
+    return {**selection, "label": None, "labels": labels} if len(labels) > 1 else selection
 
 
 async def job(request: Request) -> Response:
@@ -63,7 +70,7 @@ async def job(request: Request) -> Response:
 async def create(request: Request) -> Response:
     """Schedule a job; its payload is checked as `schedule_job` checks it."""
     fields = await json_of(request)
-    allowed = {"name", "payload", "scheduled_for", "priority"}
+    allowed = {"name", "payload", "scheduled_for", "priority", "labels"}
     if not isinstance(fields, dict) or not fields.keys() <= allowed or "name" not in fields:
         told = f"allowed is an object with name and, if need be, {', '.join(sorted(allowed))}"
         raise InvalidArgumentError("body", Unshown(fields), told)
@@ -72,7 +79,9 @@ async def create(request: Request) -> Response:
         moment = time_of(str(moment), "scheduled_for")
     name, payload, priority = fields["name"], fields.get("payload"), fields.get("priority") or 0
     async with audited(request, "schedule", name) as outcome:
-        made = await _processor(request).schedule_job(name, payload, moment, priority)
+        made = await _processor(request).schedule_job(
+            name, payload, moment, priority, labels=fields.get("labels")
+        )
         outcome.told = str(made.id)
     return JSONResponse(_shown(request, made), status_code=201)
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from job_processor.models import JobStatus
-from job_processor.settings import GROUP_PAGE
+from job_processor.settings import GROUP_PAGE, LABEL_LENGTH, LABELS
 from job_processor.version import version
 from job_processor.web.api import OWN_HEADER
 from job_processor.web.places import root_of
@@ -233,6 +233,13 @@ def _unforged(operation: dict[str, Any]) -> dict[str, Any]:
     return {**operation, "parameters": [header]}
 
 
+_LABELS = {
+    "type": "array",
+    "items": {"type": "string", "minLength": 1, "maxLength": LABEL_LENGTH},
+    "maxItems": LABELS,
+}
+
+
 def _page_of_groups() -> list[dict[str, Any]]:
     limit = {"type": "integer", "minimum": 1, "maximum": GROUP_PAGE}
     return [
@@ -255,6 +262,7 @@ def _query_parameters() -> list[dict[str, Any]]:
             parameter(name, text)
             for name in ("after", "before", "tag", "lane", "group", "flow", "worker")
         ),
+        parameter("label", _LABELS),
         *(parameter(name, text) for name in ("error", "payload", "from", "to")),
     ]
 
@@ -280,6 +288,7 @@ def _schemas() -> dict[str, Any]:
                 "name": {"type": "string"},
                 "type": {"enum": ["simple", "cron_task"]},
                 "status": {"enum": [status.value for status in JobStatus]},
+                "labels": _LABELS,
             },
         },
         "Jobs": {
@@ -317,6 +326,7 @@ def _schemas() -> dict[str, Any]:
                 "priority": {"type": "integer", "minimum": 0, "maximum": 9},
                 "expires_after": {"type": ["number", "null"]},
                 "limit_key": {"type": ["string", "number", "null"]},
+                "labels": _LABELS,
                 **dict.fromkeys(("cron", "timezone", "unique_key"), nullable),
                 **dict.fromkeys(("anchor", "start", "end"), nullable),
             },
@@ -330,6 +340,7 @@ def _schemas() -> dict[str, Any]:
                 "payload": {"type": ["object", "null"]},
                 "scheduled_for": nullable,
                 "priority": {"type": "integer", "minimum": 0, "maximum": 9},
+                "labels": _LABELS,
             },
         },
     }

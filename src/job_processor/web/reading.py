@@ -20,6 +20,7 @@ FILTERS = (
     "lane",
     "group",
     "flow",
+    "label",
     "worker",
     "error",
     "payload",
@@ -29,7 +30,7 @@ FILTERS = (
 """Those of the jobs page, as they stand in its address."""
 
 _NAMES = ("name", "tag", "lane")
-_TEXTS = ("name", "status", "type", "tag", "lane", "group", "flow", "worker", "error")
+_TEXTS = ("name", "status", "type", "tag", "lane", "group", "flow", "label", "worker", "error")
 
 
 def selection_of(parameters: Mapping[str, str], redaction: Redaction) -> dict[str, Any]:

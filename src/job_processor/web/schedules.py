@@ -22,7 +22,7 @@ _TIMES = ("anchor", "start", "end")
 _FIELDS = frozenset(
     {
         *("job", "payload", "cron", "every", "timezone", "limit", "misfire", "priority"),
-        *("expires_after", "unique_key", "limit_key", *_TIMES),
+        *("expires_after", "unique_key", "limit_key", "labels", *_TIMES),
     }
 )
 

@@ -53,6 +53,8 @@ FRENCH: Mapping[str, str] = {
     "Group": "Groupe",
     "group": "groupe",
     "flow": "flux",
+    "label": "étiquette",
+    "labels": "étiquettes",
     "level": "niveau",
     "All jobs": "Tous les jobs",
     "Failures": "Échecs",

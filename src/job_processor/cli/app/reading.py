@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from job_processor.errors import InvalidArgumentError, Unshown
@@ -74,6 +74,15 @@ def read_text(option: str, text: str) -> str:
     except UnicodeEncodeError as error:
         raise InvalidArgumentError(option, text, "allowed is text in UTF-8") from error
     return text
+
+
+def read_labels(given: Sequence[str] | None) -> list[str] | None:
+    """Return the labels of `--label`, None where there are none."""
+    if not given:
+        return None
+    from job_processor.handlers.labels import as_labels  # noqa: PLC0415  # the help does without
+
+    return list(as_labels([read_text("--label", each) for each in given], "--label"))
 
 
 def read_payload(text: str) -> dict[str, Any] | None:

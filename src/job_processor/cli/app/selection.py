@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from job_processor.cli.app.reading import read_text
+from job_processor.cli.app.reading import read_labels, read_text
 from job_processor.errors import InvalidArgumentError, Unshown
 
 if TYPE_CHECKING:
@@ -65,6 +65,11 @@ OfGroup = Annotated[
     str | None, typer.Option("--group", metavar="ID", help="Only members of this group.")
 ]
 
+OfLabel = Annotated[
+    list[str] | None,
+    typer.Option("--label", metavar="LABEL", help="Only with this label; all of several."),
+]
+
 OfFlow = Annotated[str | None, typer.Option("--flow", metavar="ID", help="Only jobs of this flow.")]
 
 
@@ -84,6 +89,7 @@ class Selection:
     lane: str | None = None
     group: str | None = None
     flow: str | None = None
+    labels: list[str] | None = None
 
     def arguments(self) -> dict[str, Any]:
         """Return what `find_jobs` takes, nothing for what was not asked.
@@ -111,6 +117,7 @@ class Selection:
             "lane": None if self.lane is None else read_text("--lane", self.lane),
             "group": self.group,
             "flow": self.flow,
+            "labels": read_labels(self.labels),
         }
         return {name: value for name, value in found.items() if value is not None}
 
@@ -118,11 +125,13 @@ class Selection:
     def noted(self) -> str:
         """What the audit keeps of it, without texts that errors or payloads may hide."""
         given = {field.name: getattr(self, field.name) for field in fields(self)}
+        labels = given.pop("labels") or ()
         parts = [
             key if key in ("error", "payload") else f"{key}={value}"
             for key, value in given.items()
             if value is not None
         ]
+        parts += [f"label={label}" for label in labels]
         return f"all with {', '.join(parts)}"
 
 

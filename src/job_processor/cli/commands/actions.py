@@ -21,6 +21,7 @@ from job_processor.cli.app.selection import (
     Name,
     OfFlow,
     OfGroup,
+    OfLabel,
     OfTag,
     Payload,
     Selection,
@@ -96,6 +97,7 @@ def command(action: Action) -> Callable[..., None]:
         lane: Lane = None,
         group: OfGroup = None,
         flow: OfFlow = None,
+        label: OfLabel = None,
         yes: Yes = False,
         dry_run: DryRun = False,
         from_beginning: FromBeginning = False,
@@ -106,7 +108,7 @@ def command(action: Action) -> Callable[..., None]:
         options = _options(action, from_beginning, from_step, descendants)
         place = Place(db, prefix, app)
         selection = Selection(
-            name, status, type, tag, since, until, worker, error, payload, lane, group, flow
+            name, status, type, tag, since, until, worker, error, payload, lane, group, flow, label
         )
         for each in ids or ():
             read_id("ID", each)

@@ -18,6 +18,7 @@ from job_processor.cli.app.selection import (
     Name,
     OfFlow,
     OfGroup,
+    OfLabel,
     OfTag,
     Payload,
     Selection,
@@ -63,6 +64,7 @@ def _jobs(
     lane: Lane = None,
     group: OfGroup = None,
     flow: OfFlow = None,
+    label: OfLabel = None,
     limit: Limit = "50",
     after: After = None,
     reveal: Reveal = False,
@@ -74,7 +76,7 @@ def _jobs(
     """
     if lists(context):
         selection = Selection(
-            name, status, type, tag, since, until, worker, error, payload, lane, group, flow
+            name, status, type, tag, since, until, worker, error, payload, lane, group, flow, label
         )
         _list(Place(db, prefix, app), selection, limit, after, reveal=reveal, as_json=json)
 
@@ -96,6 +98,7 @@ def _list_jobs(
     lane: Lane = None,
     group: OfGroup = None,
     flow: OfFlow = None,
+    label: OfLabel = None,
     limit: Limit = "50",
     after: After = None,
     reveal: Reveal = False,
@@ -103,7 +106,7 @@ def _list_jobs(
 ) -> None:
     """List jobs and cron tasks, the newest first."""
     selection = Selection(
-        name, status, type, tag, since, until, worker, error, payload, lane, group, flow
+        name, status, type, tag, since, until, worker, error, payload, lane, group, flow, label
     )
     _list(Place(db, prefix, app), selection, limit, after, reveal=reveal, as_json=json)
 

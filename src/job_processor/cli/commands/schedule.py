@@ -10,7 +10,7 @@ from job_processor.cli.app.auditing import audited
 from job_processor.cli.app.failing import AppError, UsageError
 from job_processor.cli.app.options import App, Json
 from job_processor.cli.app.output import plain, print_json, say
-from job_processor.cli.app.reading import read_number, read_payload
+from job_processor.cli.app.reading import read_labels, read_number, read_payload
 from job_processor.cli.app.source import ONCE, find_app
 from job_processor.settings import IN_MEMORY
 
@@ -45,6 +45,10 @@ def schedule(
         str | None,
         typer.Option(metavar="N", help="0 to 9, the highest is run first. [default: 0]"),
     ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LABEL", help="What it can be found by; may be given several times."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Schedule the job NAME of APP, to be run by a worker."""
@@ -64,7 +68,8 @@ def schedule(
     content = read_payload(payload) if payload is not None else None
     when = parse_when(at) if at is not None else None
     urgency = read_number("--priority", priority) if priority is not None else 0
-    job = asyncio.run(_schedule(load_app(source), name, content, when, urgency))
+    labels = read_labels(label)
+    job = asyncio.run(_schedule(load_app(source), name, content, when, urgency, labels))
     if json:
         print_json(job_json(job))
     else:
@@ -77,6 +82,7 @@ async def _schedule(
     payload: dict[str, Any] | None,
     when: datetime | timedelta | None,
     priority: int,
+    labels: list[str] | None,
 ) -> SimpleJob:
     async with await app.processor() as processor:
         if processor.address.startswith(IN_MEMORY):  # a file has a path for its address
@@ -86,7 +92,7 @@ async def _schedule(
                 app.source.by,
             )
         async with audited(processor, "schedule", name):
-            return await processor.schedule_job(name, payload, when, priority)
+            return await processor.schedule_job(name, payload, when, priority, labels=labels)
 
 
 def _told(job: SimpleJob) -> str:

@@ -15,6 +15,7 @@ from job_processor.cli.app.options import AppOption, Db, Json, Prefix
 from job_processor.cli.app.output import console, plain, print_json, say
 from job_processor.cli.app.reading import (
     read_choice,
+    read_labels,
     read_limit,
     read_number,
     read_payload,
@@ -149,6 +150,10 @@ def put(
     priority: Annotated[
         str, typer.Option("--priority", metavar="N", help="Of each job, 0 to 9.")
     ] = "0",
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", metavar="LABEL", help="Of each job; may be given several times."),
+    ] = None,
     app: AppOption = None,
     json: Json = False,
 ) -> None:
@@ -178,6 +183,7 @@ def put(
         "limit": None if limit is None else read_number("--limit", limit),
         "misfire": read_choice("--misfire", misfire, ("once", "skip", "all")),
         "priority": read_number("--priority", priority),
+        "labels": read_labels(label),
     }
     source = find_app(app, "--app")
     if source is None:

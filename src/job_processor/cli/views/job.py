@@ -206,7 +206,9 @@ def _lane(job: Job) -> Iterator[tuple[str, str]]:
 
 
 def _group(job: Job) -> Iterator[tuple[str, str]]:
-    """Return the flow and the group that a job belongs to, or the group whose end it follows."""
+    """Return the labels of a job, its flow and group, or the group whose end it follows."""
+    if job.labels:
+        yield "labels", ", ".join(map(plain, job.labels))
     if job.flow is not None:
         name = plain(job.flow_name or "flow")
         yield "flow", f"{name} {job.flow}; see job-processor flows show {job.flow}"

@@ -48,6 +48,7 @@ def schedule_table(schedule: Schedule, now: datetime) -> Table:
         "when": plain(schedule.when),
         "start": _moment(schedule.start, now),
         "end": _moment(schedule.end, now),
+        "labels": ", ".join(map(plain, schedule.labels)),
         "misfire": schedule.misfire,
         "revision": str(schedule.rev),
         "paused": "yes" if schedule.paused else "no",

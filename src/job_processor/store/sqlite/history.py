@@ -38,6 +38,7 @@ from job_processor.store.sqlite.connections import (
 )
 from job_processor.store.sqlite.groups import SqliteGroups
 from job_processor.store.sqlite.kills import SqliteKills
+from job_processor.store.sqlite.labels import forget_labels_statement
 from job_processor.store.sqlite.rates import SqliteRates
 from job_processor.store.sqlite.rollups import SqliteRollups
 from job_processor.store.sqlite.rows import COLUMNS, steps_before, to_job
@@ -49,14 +50,7 @@ from job_processor.store.sqlite.selections import (
     of_some,
 )
 from job_processor.store.sqlite.summaries import Summaries
-from job_processor.store.sqlite.tables import (
-    ACTIVE,
-    AT_REST,
-    LINE,
-    RUNNING,
-    SETTLED,
-    forget_labels_statement,
-)
+from job_processor.store.sqlite.tables import ACTIVE, AT_REST, LINE, RUNNING, SETTLED
 from job_processor.store.summaries import JobSummary
 
 PRUNE_BATCH = 200

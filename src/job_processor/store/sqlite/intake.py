@@ -25,16 +25,20 @@ from job_processor.store.sqlite.connections import (
     transaction,
     verb,
 )
+from job_processor.store.sqlite.labels import (
+    encode_labels,
+    forget_labels_statement,
+    label_statement,
+    labels_rows,
+)
 from job_processor.store.sqlite.rows import (
     COLUMNS,
     NEW_COLUMNS,
     PLAIN_COLUMNS,
     Row,
     encode_extra,
-    encode_labels,
     encode_tags,
     group_values,
-    labels_rows,
     optional_ms,
     place_values,
     to_job,
@@ -43,7 +47,7 @@ from job_processor.store.sqlite.rows import (
     waits_rows,
 )
 from job_processor.store.sqlite.sessions import answer, write_in
-from job_processor.store.sqlite.tables import HOLDING, Tables, forget_labels_statement
+from job_processor.store.sqlite.tables import HOLDING, Tables
 
 _GROUP = 100
 """New jobs of one statement. It runs without Python's lock, so the next are made meanwhile; row by
@@ -65,7 +69,7 @@ class SqliteIntake(SqliteDesk, Intake):
         self._insert_plain = self._plain_statement(1)
         self._insert_group = self._plain_statement(_GROUP)
         self._insert_wait = _wait_statement(tables)
-        self._insert_label = _label_statement(tables)
+        self._insert_label = label_statement(tables)
         self._forget_labels = forget_labels_statement(tables)
         self._forget_waits = f"DELETE FROM {tables.waits} INDEXED BY {tables.waits_of} WHERE job=?"
         self._exists = f"SELECT 1 FROM {jobs} WHERE id=?"
@@ -209,16 +213,6 @@ def _wait_statement(tables: Tables) -> str:
         INSERT INTO {tables.waits} (tag, job, open)
         SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM {tables.jobs} WHERE id=?2)
         ON CONFLICT DO NOTHING"""
-
-
-def _label_statement(tables: Tables) -> str:
-    """Return what notes a label that the job has which is there, unless it is noted."""
-    return f"""
-        INSERT INTO {tables.labels} (label, job)
-        SELECT ?1, ?2 WHERE EXISTS (
-            SELECT 1 FROM {tables.jobs} AS job, json_each(job.labels) AS its
-            WHERE job.id=?2 AND its.value=?1
-        ) ON CONFLICT DO NOTHING"""
 
 
 async def follow_in(

@@ -48,6 +48,7 @@ from job_processor.store.plain import (
     steps_of,
 )
 from job_processor.store.sqlite.codec import decode, encode
+from job_processor.store.sqlite.labels import encode_labels
 from job_processor.store.waits import plain_tags
 
 Row: TypeAlias = tuple[Any, ...]
@@ -154,16 +155,6 @@ def waits_rows(jobs: Iterable[Job]) -> list[Row]:
         for job in jobs
         for tag in dict.fromkeys((*job.after, *job.waiting_for))
     ]
-
-
-def encode_labels(job: Job) -> str | None:
-    """Return the labels of a job as JSON text; None for none."""
-    return encode(list(job.labels)) if job.labels else None
-
-
-def labels_rows(jobs: Iterable[Job]) -> list[Row]:
-    """Return label and job, of all labels of these jobs."""
-    return [(label, job.id.binary) for job in jobs for label in job.labels]
 
 
 def group_values(job: Job) -> Row:

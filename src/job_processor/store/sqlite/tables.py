@@ -195,8 +195,3 @@ _NAMES = {
     "ended_groups": "groups_ended",
     "labels_of": "labels_job",
 }
-
-
-def forget_labels_statement(tables: Tables) -> str:
-    """Return what forgets the labels of a job."""
-    return f"DELETE FROM {tables.labels} INDEXED BY {tables.labels_of} WHERE job=?"
