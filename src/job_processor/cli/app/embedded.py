@@ -23,14 +23,14 @@ def run(
     *,
     prog_name: str,
     app: str,
-    db: str,
+    db: str | None,
     prefix: str | None = None,
     goes_on: bool = False,
 ) -> int:
     """Run a command; return its exit code.
 
     app: APP of the commands that take one, whose arguments do not have it.
-    db, prefix: of the others, where they are not given.
+    db, prefix: of the others, where they are not given; None: what `app` has.
     goes_on: the program has more to do afterwards, as tests have.
     """
     token = program_goes_on.set(goes_on)

@@ -25,6 +25,9 @@ from job_processor.sync import JobClient
 class ProjectProcessor(JobProcessor):
     """The processor of a project; while its tests run it is on the database of their process."""
 
+    _made: Callable[[], JobProcessor] | None = None
+    """Returns it in another process; None: that is the one of the project."""
+
     def __init__(self, db: str, **options: Any) -> None:
         super().__init__(db, **options)
         self._of_the_site = self._chosen = db
@@ -45,7 +48,7 @@ class ProjectProcessor(JobProcessor):
         return super().observer(**options)
 
     def _elsewhere(self) -> Callable[[], JobProcessor]:
-        return get_processor  # there it is made from the same settings
+        return self._made or get_processor  # there it is made from the same settings
 
     async def run_worker(self, signal: AbortSignal | None = None, burst: bool = False) -> None:
         """Run jobs, crons and Django's tasks, as `JobProcessor.run_worker` does."""
@@ -63,6 +66,25 @@ class ProjectProcessor(JobProcessor):
         if self._db == self._chosen != address and self._waiting is None:
             self.override(db=address)
             self._chosen = address
+
+
+def adopted(processor: JobProcessor, made: Callable[[], JobProcessor]) -> JobProcessor:
+    """Give a processor of the application's own what that of the project has; return it.
+
+    Django's connections around its handlers, the database of tests, and tasks that it finds while
+    it works. One of a class of its own has the first of these alone.
+
+    made: returns it in another process.
+    """
+    processor.twin()  # raises for a database that cannot be shared
+    if isinstance(processor, ProjectProcessor):
+        return processor
+    processor.install(Connections())
+    if type(processor) is JobProcessor:
+        db = processor._db  # noqa: SLF001  # it becomes one of ours
+        processor.__class__ = ProjectProcessor
+        vars(processor).update(_of_the_site=db, _chosen=db, _made=made)
+    return processor
 
 
 @cache

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import override_settings
 
 from job_processor import JobProcessor, SimpleJob
@@ -41,6 +42,12 @@ class Board:
     def settings(self, **backend: Any) -> AbstractContextManager[Any]:
         """Let the default backend have other settings."""
         return override_settings(TASKS={"default": {"BACKEND": BACKEND, **backend}})
+
+    @contextmanager
+    def also(self, **backends: Any) -> Iterator[None]:
+        """Let there be other backends, too."""
+        with override_settings(TASKS={**settings.TASKS, **backends}):
+            yield
 
     def work(self) -> None:
         """Run what is due."""
@@ -85,6 +92,12 @@ def _board(shop: Shop, db_url: str | None) -> Iterator[Board]:
 def board(shop: Shop) -> Iterator[Board]:
     """The tasks, on SQLite; a queue of any name is allowed."""
     yield from _board(shop, None)
+
+
+@pytest.fixture
+def shared(shop: Shop) -> Iterator[Board]:
+    """The same, in the file of Django's own database."""
+    yield from _board(shop, f"sqlite:///{shop.data / 'shop.sqlite3'}")
 
 
 @pytest.fixture(params=STORES)

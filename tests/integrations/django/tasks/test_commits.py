@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.apps import apps
-from django.core import checks
 from django.db import transaction
 
 from job_processor import PayloadError
@@ -98,33 +95,3 @@ def test_bad_input_is_refused_inside_the_transaction(committed: Board, shop: Sho
     with pytest.raises(PayloadError, match="payload"):
         enqueue(committed.samples.noop, shop, 2**70)
     assert shop.orders.count() == 0
-
-
-def test_workers_that_do_not_serve_a_queue(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The check warns of queues that are no tag of the project's workers, and of a missing app."""
-    from job_processor.integrations.django.tasks import backend  # noqa: PLC0415  # after the settings
-
-    found = SimpleNamespace(options={"worker_tags": ["mail"], "db": "sqlite:///other.db"})
-    monkeypatch.setattr(backend, "configuration", lambda: found)
-    with board.settings(QUEUES=["default", "mail", "slow"]):
-        (warning,) = board.backend.check()
-        assert (warning.id, warning.level) == ("job_processor.W002", checks.WARNING)
-        assert "default, slow" in warning.msg
-    monkeypatch.setattr(apps, "is_installed", lambda name: False)
-    (error,) = board.backend.check()
-    assert (error.id, error.level) == ("job_processor.E002", checks.ERROR)
-
-
-def test_one_file_for_jobs_and_orders(
-    board: Board, shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The check warns: a transaction would lock out what is enqueued inside; not after commits."""
-    from job_processor.integrations.django.tasks import backend  # noqa: PLC0415  # after the settings
-
-    found = SimpleNamespace(options={"db": f"sqlite:///{shop.data / 'shop.sqlite3'}"})
-    monkeypatch.setattr(backend, "configuration", lambda: found)
-    (warning,) = board.backend.check()
-    assert (warning.id, warning.level) == ("job_processor.W003", checks.WARNING)
-    assert "'default'" in warning.msg
-    with board.settings(QUEUES=[], OPTIONS={"ENQUEUE_ON_COMMIT": True}):
-        assert board.backend.check() == []

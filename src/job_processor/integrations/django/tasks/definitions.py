@@ -8,25 +8,27 @@ from inspect import iscoroutinefunction
 from typing import Any
 
 from job_processor.handlers.definitions import JobOptions
-from job_processor.integrations.django.project import get_processor
 from job_processor.integrations.django.tasks.handlers import acall_task, call_task, tell_finished
 from job_processor.integrations.django.tasks.interface import Task
 from job_processor.integrations.django.tasks.names import name_of
 from job_processor.integrations.django.tasks.options import OF_TASK, chosen
 from job_processor.integrations.django.tasks.task import options_of
+from job_processor.processor import JobProcessor
 
 _SAME = ("max_runtime", "max_runtime_in_minutes")
 _defining = threading.Lock()
 
 
-def define(original: Task, queue_name: str, usual: Mapping[str, Any]) -> str:
-    """Define the jobs of a task in a queue, unless they are; return their name.
+def define(
+    processor: JobProcessor, original: Task, queue_name: str, usual: Mapping[str, Any]
+) -> str:
+    """Define the jobs of a task in a queue on a processor, unless they are; return their name.
 
     original: the task as it is at its place. usual: what holds where it says nothing else.
 
     Raises DefinitionError.
     """
-    name, processor = name_of(original, queue_name), get_processor()
+    name = name_of(original, queue_name)
     with _defining:
         if name not in processor.registry.jobs:
             handler = acall_task if iscoroutinefunction(original.func) else call_task

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from django.conf import settings
 from django.utils.module_loading import autodiscover_modules, import_string
 
+from job_processor.handlers.registry import Registry
 from job_processor.integrations.django.tasks.backend import TasksBackend, define_task
 from job_processor.integrations.django.tasks.interface import InvalidTask, Task, task_backends
 from job_processor.integrations.django.tasks.listing import MODULE
@@ -26,18 +27,19 @@ def load_tasks() -> None:
 
     Raises InvalidTaskBackend and InvalidTask.
     """
-    if _backend() is not None:
+    if _backends():
         autodiscover_modules(MODULE)
         define_decorated()
 
 
 def define_decorated() -> None:
-    """Define the jobs of all tasks that were decorated so far; raises InvalidTask."""
-    backend = _backend()
-    if backend is None:
-        return
-    for task in list(decorated.values()):
-        define_task(backend, task, task.queue_name)
+    """Define the jobs of all tasks that were decorated so far, wherever one may be enqueued.
+
+    Raises InvalidTaskBackend and InvalidTask.
+    """
+    for backend in _backends():
+        for task in list(decorated.values()):
+            define_task(backend, task, task.queue_name)
 
 
 @asynccontextmanager
@@ -76,7 +78,7 @@ class Finder(SettingsWatch):
     def _define(self, name: str) -> None:
         """Define the jobs of a name, where that is one of a task; what is none is let be."""
         place, queue_name = parted(name)
-        backend = _backend()
+        backend = _backend_of(self._engine.registry)
         task = _found(place)
         if task is None or backend is None:
             self._none.add(name)
@@ -98,12 +100,19 @@ def _found(place: str) -> Task | None:
         return None
 
 
-def _backend() -> TasksBackend | None:
-    """Return the first backend of the settings that is ours."""
+def _backends() -> list[TasksBackend]:
+    """Return the backends of the settings that are ours, the first of each processor."""
+    found: dict[int, TasksBackend] = {}
     for alias, params in settings.TASKS.items():
         kind = import_string(params["BACKEND"])
         if isinstance(kind, type) and issubclass(kind, TasksBackend):
             backend = task_backends[alias]
             assert isinstance(backend, TasksBackend)  # noqa: S101  # it is made of that class
-            return backend
-    return None
+            found.setdefault(id(backend.place.processor), backend)
+    return list(found.values())
+
+
+def _backend_of(registry: Registry) -> TasksBackend | None:
+    """Return the backend whose tasks are jobs of this registry."""
+    found = (each for each in _backends() if each.place.processor.registry is registry)
+    return next(found, None)

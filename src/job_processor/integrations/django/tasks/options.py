@@ -15,7 +15,7 @@ _BY_DJANGO = {
     "on_job_exited": "receive the signal task_finished",
     "priority": "write priority=5, a number from -100 to 100, beside it",
     "scheduled_for": "write .using(run_after=…)",
-    "session": 'see the option "ENQUEUE_ON_COMMIT" of TASKS',
+    "session": 'see the options "ENQUEUE_ON_COMMIT" and "ENQUEUE_IN_TRANSACTION" of TASKS',
 }
 """What Django has words of its own for."""
 

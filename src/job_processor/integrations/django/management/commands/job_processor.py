@@ -12,6 +12,7 @@ from job_processor.integrations.django.conf import configuration
 from job_processor.integrations.django.project import database
 
 _APP = "job_processor.integrations.django.setup:get_processor"
+_BACKENDS = "job_processor.integrations.django.setup:backends"
 
 
 class Command(BaseCommand):
@@ -22,6 +23,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Take all that follows."""
         parser.add_argument(
+            "--backend",
+            metavar="ALIAS",
+            help="The backend in TASKS whose PROCESSOR is meant, in place of the project's own.",
+        )
+        parser.add_argument(
             "arguments",
             nargs=argparse.REMAINDER,
             metavar="COMMAND",
@@ -30,12 +36,13 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         """Run the command; raises SystemExit with its exit code unless it is 0."""
+        alias = options["backend"]
         code = run(
             options["arguments"] or ["--help"],
             prog_name="manage.py job_processor",
-            app=_APP,
-            db=database(),
-            prefix=configuration().options.get("collection_prefix"),
+            app=_APP if alias is None else f"{_BACKENDS}.{alias}",
+            db=database() if alias is None else None,
+            prefix=configuration().options.get("collection_prefix") if alias is None else None,
             goes_on=not vars(self).get("_called_from_command_line", False),
         )
         if code:
