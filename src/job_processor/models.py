@@ -43,6 +43,8 @@ class JobStatus(StrEnum):
     SKIPPED = "skipped"
     ACTIVE = "active"  # of a cron only
 
+    __hash__ = str.__hash__  # that of an Enum is Python code, and each job is looked up by it
+
 
 WAITING = frozenset({JobStatus.PENDING, JobStatus.PAUSED})
 ACTIVE = frozenset({JobStatus.PENDING, JobStatus.RUNNING, JobStatus.PAUSED})

@@ -12,6 +12,9 @@ from job_processor.errors import AbortedError, InvalidArgumentError
 from job_processor.handlers.callables import runs_at_once
 
 _logger = logging.getLogger("job_processor")
+_lock = threading.RLock()
+"""Of all signals, each of which holds it for a moment: one of its own would cost every run. A
+system signal may abort one in the middle of that."""
 
 
 class AbortReason(StrEnum):
@@ -26,13 +29,12 @@ class AbortReason(StrEnum):
 class AbortSignal:
     """Tells whoever holds it that the work should stop. Safe to read from any thread."""
 
-    __slots__ = ("_aborted", "_callbacks", "_lock", "_reason")
+    __slots__ = ("_aborted", "_callbacks", "_reason")
 
     def __init__(self) -> None:
         self._aborted = False
         self._reason: object = None
-        self._callbacks: list[Callable[[], object]] = []
-        self._lock = threading.Lock()
+        self._callbacks: tuple[Callable[[], object], ...] = ()
 
     @property
     def aborted(self) -> bool:
@@ -74,28 +76,29 @@ class AbortSignal:
         if not callable(callback) or not runs_at_once(callback):
             allowed = "allowed is a plain function without arguments; an async one would not run"
             raise InvalidArgumentError("callback", callback, allowed)
-        with self._lock:
+        with _lock:
             pending = not self._aborted
             if pending:
-                self._callbacks.append(callback)
+                self._callbacks += (callback,)
         if not pending:
             _call(callback)
             return _nothing
 
         def forget() -> None:
-            with self._lock:
+            with _lock:
                 if callback in self._callbacks:
-                    self._callbacks.remove(callback)
+                    at = self._callbacks.index(callback)
+                    self._callbacks = self._callbacks[:at] + self._callbacks[at + 1 :]
 
         return forget
 
     def _abort(self, reason: object) -> None:
-        with self._lock:
+        with _lock:
             if self._aborted:
                 return
             self._reason = reason
             self._aborted = True
-            callbacks, self._callbacks = self._callbacks, []
+            callbacks, self._callbacks = self._callbacks, ()
         for callback in callbacks:
             _call(callback)
 

@@ -95,6 +95,8 @@ class BoundHandler:
     """The parameters that are fields of its payload; None: it has none."""
     wants_context: bool = field(init=False)
     """True when a parameter gets the context."""
+    wants_signal: bool = field(init=False)
+    """True when a parameter gets the signal."""
     wants_resources: bool = field(init=False)
     """True when a parameter gets the resources."""
     stored: Callable[[object], dict[str, Any] | None] = field(init=False, repr=False)
@@ -103,6 +105,7 @@ class BoundHandler:
     def __post_init__(self) -> None:
         wanted = {*self.positional, *(argument for _, argument in self.keywords)}
         object.__setattr__(self, "wants_context", "context" in wanted)
+        object.__setattr__(self, "wants_signal", "signal" in wanted)
         object.__setattr__(self, "wants_resources", "resources" in wanted)
         checks = self.payload_type or self.fields
         object.__setattr__(self, "stored", checks.check if checks else normalize_payload)

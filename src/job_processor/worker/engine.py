@@ -234,9 +234,12 @@ class Engine:
         self._died.set_exception(failure)
 
     async def _report(self, settled: Sequence[Settled]) -> None:
-        reported = [(run.definition, run.job, job, run.error) for run, job in settled]
+        heard = self.reporter.count_unheard(settled)
+        if not heard:
+            return
+        reported = [(run.definition, run.job, sent.written(), run.error) for run, sent in heard]
         await self.reporter.report(reported, self.worker_id)
-        for run, _ in settled:
+        for run, _ in heard:
             run.error = None  # its traceback holds the run, which holds it
 
     def _look_at_runs(self) -> None:

@@ -39,6 +39,7 @@ from job_processor.worker.outcomes import (
     Ending,
     check_ran,
     classify,
+    finished,
     unreadable,
 )
 from job_processor.worker.resources import Resources
@@ -123,6 +124,15 @@ class Executor:
                 ending = await self._call(run)
                 self._end(run, ending)
                 entered.leave(run.ends_as, ending.error, run.error)
+            elif _is_direct(run.definition) and not self._scopes.wrappers.all:
+                # Most jobs. It is what `_call` does, without a coroutine of its own.
+                bound = run.definition.bound
+                try:
+                    arguments, keywords = self._arguments(run)
+                    ending = Ending(await bound.function(*arguments, **keywords))
+                except BaseException as error:  # noqa: BLE001  # it is the handler's
+                    ending = self._raised(run, error)
+                self._end(run, ending)
             else:
                 self._end(run, await self._call(run))
         except BaseException as error:
@@ -184,7 +194,7 @@ class Executor:
         run.started = time.monotonic()
         if limit is not None:
             abort = partial(self.ladder.abort, run, AbortReason.MAX_RUNTIME)
-            run.timers.append(asyncio.get_running_loop().call_later(limit, abort))
+            run.arm(asyncio.get_running_loop().call_later(limit, abort))
         if self._events.listeners.all:
             self._events.emit(Event(EventKind.STARTED, run.job.worker_id, run.job))
         return True
@@ -196,16 +206,13 @@ class Executor:
             context = await self._scribe.context(run) if bound.wants_context else None
             if run.definition.executor == "process":
                 return await self._in_process(run, None if context is None else context.state)
-            resources = self._resources.value
-            arguments, keywords = bound.arguments(
-                run.given, run.controller.signal, context, resources
-            )
+            arguments, keywords = self._arguments(run, context)
             call: Call = partial(bound.function, *arguments, **keywords)
             if self._scopes.wrappers.all:
                 call = self._scopes.wrapped(call, bound.is_async)
             if run.definition.arounds:
                 arounds, asking = run.definition.arounds, run.definition.asking
-                managers = Managers.of(arounds, run.given, resources, asking)
+                managers = Managers.of(arounds, run.given, self._resources.value, asking)
                 return Ending(await managers.hold(partial(self._held, run, call, managers)))
             if bound.is_async:
                 return Ending(await call())
@@ -213,12 +220,21 @@ class Executor:
             if error is not None:
                 return Ending(error=error)
             return Ending(await answer if inspect.isawaitable(answer) else answer)
-        except BaseException as error:
-            if isinstance(error, GeneratorExit) and not _is_stepping(run):
-                raise  # this is being closed, its loop is gone: there is nobody to settle for
-            if run.reason is None and self._is_cancelled_with_all(error):
-                run.reason = AbortReason.SHUTDOWN
-            return Ending(error=error)
+        except BaseException as error:  # noqa: BLE001  # it is the handler's
+            return self._raised(run, error)
+
+    def _arguments(self, run: Run, context: Any = None) -> tuple[list[Any], dict[str, Any]]:
+        bound = run.definition.bound
+        signal = run.controller.signal if bound.wants_signal else None
+        return bound.arguments(run.given, signal, context, self._resources.value)
+
+    def _raised(self, run: Run, error: BaseException) -> Ending:
+        """Return the ending of a handler that raised."""
+        if isinstance(error, GeneratorExit) and not _is_stepping(run):
+            raise error  # this is being closed, its loop is gone: there is nobody to settle for
+        if run.reason is None and self._is_cancelled_with_all(error):
+            run.reason = AbortReason.SHUTDOWN
+        return Ending(error=error)
 
     async def _held(self, run: Run, call: Call, managers: Managers) -> Any:
         """Return what the handler returns inside of the plain managers; raise what it raises."""
@@ -283,10 +299,14 @@ class Executor:
             return unreadable(failure, at, elapsed)
 
     def _outcome(self, run: Run, ending: Ending, at: datetime, elapsed: float) -> Outcome | None:
+        if ending.error is None and run.notebook is None and run.reason is None:  # most runs
+            outcome = finished(run.definition, ending.result, at=at, elapsed=elapsed)
+            has_result = outcome.output is not None and outcome.output.result is not None
+            return self._storable(run, outcome) if has_result else outcome
         ending = self._left(run, ending)
         sleeps = suspension_of(ending.error) is not None
         run.error = ending.error if run.reason is None and not sleeps else None
-        outcome = classify(
+        classified = classify(
             run.job,
             run.definition,
             ending,
@@ -295,7 +315,7 @@ class Executor:
             elapsed=elapsed,
             lives_on=ending.error is not None and run.lives_on,
         )
-        return None if outcome is None else self._storable(run, outcome)
+        return None if classified is None else self._storable(run, classified)
 
     def _left(self, run: Run, ending: Ending) -> Ending:
         """Return how a handler ended; one that was to leave, and returned all the same, has left.
@@ -380,6 +400,13 @@ class Executor:
             run.job.id,
             "its result" if ending.error is None else f"its {type(ending.error).__name__}",
         )
+
+
+def _is_direct(definition: Definition) -> bool:
+    """True for an asynchronous handler that nothing stands around, and that runs here."""
+    bound = definition.bound
+    is_here = bound.is_async and definition.executor != "process"
+    return is_here and not bound.wants_context and not definition.arounds
 
 
 def _is_stepping(run: Run) -> bool:

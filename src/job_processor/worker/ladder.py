@@ -77,7 +77,7 @@ class Ladder:
             self._give_up(run)
 
     def _later(self, seconds: float, step: Callable[[Run], object], run: Run) -> None:
-        run.timers.append(asyncio.get_running_loop().call_later(seconds, step, run))
+        run.arm(asyncio.get_running_loop().call_later(seconds, step, run))
 
     def _report_hanging(self, run: Run) -> None:
         function = run.definition.bound.function

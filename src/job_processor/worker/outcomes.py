@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from job_processor.clock import LAST_MOMENT, stored_duration, truncate
@@ -64,13 +65,10 @@ def classify(
     unless something stronger than a shutdown asked it to stop; then why it was asked counts, and
     not what it raised, which only follows from that; and what it raised comes last.
     """
-    duration = stored_duration(elapsed)
     # Most runs. A shutdown only asked: what the handler has done all the same is done.
     if ending.error is None and (reason is None or reason is AbortReason.SHUTDOWN):
-        if definition.discard_result:
-            check_ran(definition.bound.function, ending.result)
-            return Outcome(JobStatus.FINISHED, at, Output(duration))
-        return Outcome(JobStatus.FINISHED, at, Output(duration, ending.result))
+        return finished(definition, ending.result, at=at, elapsed=elapsed)
+    duration = stored_duration(elapsed)
 
     def failed(
         error: str, raised: BaseException | None = None, wish: Wish | None = None
@@ -106,6 +104,19 @@ def classify(
         return _paused(at, lives_on) if is_resumable(job, definition) else failed(INTERRUPTED)
     outcome = failed(ending.told or describe_error(raised), raised, wish)
     return outcome if hold is None else replace(outcome, hold=hold)
+
+
+def finished(definition: Definition, result: object, *, at: datetime, elapsed: float) -> Outcome:
+    """Return what to write for a handler that has returned this."""
+    duration = stored_duration(elapsed)
+    if definition.discard_result:
+        check_ran(definition.bound.function, result)
+        result = None
+    output = _without_result(duration) if result is None else Output(duration, result)
+    return Outcome(JobStatus.FINISHED, at, output)
+
+
+_without_result = lru_cache(maxsize=1024)(Output)  # by duration: runs that are over soon share one
 
 
 def is_resumable(job: Job, definition: Definition) -> bool:

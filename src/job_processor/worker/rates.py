@@ -94,7 +94,7 @@ class Batch:
     def refuses(self, job: Job) -> timedelta | None:
         """Return in what time a job may start that may not now; None: now, and that is counted."""
         if self.lane is None:
-            wait = self.refused.get(job.id)
+            wait = self.refused.get(job.id) if self.refused else None
             return None if wait is None else timedelta(seconds=max(wait, 0.0))
         self.left -= 1
         return None if self.left >= 0 else self.lane.until_free

@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
@@ -21,41 +21,49 @@ if TYPE_CHECKING:  # a notebook is of a run
     from job_processor.worker.notebook import Notebook
 
 
-@dataclass(slots=True, eq=False)
 class Run:
-    """One run of a job by this process."""
+    """One run of a job by this process.
 
-    job: Job
-    definition: Definition
-    of_worker: bool = field(kw_only=True)
-    """False for `run_job`, which a worker's shutdown leaves alone."""
-    given: Job = field(init=False)
+    What is not so yet stands with the class: one is made for each job, and most have little to say.
+    """
+
+    given: Job
     """The job for its handler, which may change the payload that it is given; from its begin on."""
-    controller: AbortController = field(init=False, default_factory=AbortController)
-    reason: AbortReason | None = field(init=False, default=None)
+    reason: AbortReason | None = None
     """Why it was asked to stop; a kill or a max runtime overrides a shutdown."""
-    ends_as: JobStatus | None = field(init=False, default=None)
+    ends_as: JobStatus | None = None
     """The state that its outcome writes; None while it has none, or nothing is written."""
-    error: BaseException | None = field(init=False, default=None)
+    error: BaseException | None = None
     """What its handler raised, where that is why it failed, until it is reported."""
-    begun: bool = field(init=False, default=False)
-    concluded: bool = field(init=False, default=False)
+    begun: bool = False
+    concluded: bool = False
     """True once its outcome is decided: nothing may change it any more."""
-    handed_over: bool = field(init=False, default=False)
+    handed_over: bool = False
     """True once the settler has its outcome, or knows that it has none."""
-    abandoned: bool = field(init=False, default=False)
+    abandoned: bool = False
     """True when it was settled without its handler, which would not stop."""
-    cleared: bool = field(init=False, default=False)
+    cleared: bool = False
     """True once it saved a state: what crashed it before is behind it."""
-    started: float = field(init=False, default_factory=time.monotonic)
-    task: asyncio.Task[None] | None = field(init=False, default=None)
-    thread: concurrent.futures.Future[Any] | None = field(init=False, default=None)
-    thread_id: int | None = field(init=False, default=None)
-    notebook: Notebook | None = field(init=False, default=None)
+    task: asyncio.Task[None] | None = None
+    thread: concurrent.futures.Future[Any] | None = None
+    thread_id: int | None = None
+    notebook: Notebook | None = None
     """What its handler tells, where it has a context."""
-    timers: list[asyncio.TimerHandle] = field(init=False, default_factory=list)
-    done: asyncio.Future[Job | None] | None = field(init=False, default=None)
+    timers: tuple[asyncio.TimerHandle, ...] = ()
+    done: asyncio.Future[Job | None] | None = None
     """Resolved with the job as this run wrote it (None: it was taken away), for `run_job`."""
+
+    def __init__(self, job: Job, definition: Definition, *, of_worker: bool) -> None:
+        self.job = job
+        self.definition = definition
+        self.of_worker = of_worker
+        """False for `run_job`, which a worker's shutdown leaves alone."""
+        self.started = time.monotonic()
+
+    @cached_property
+    def controller(self) -> AbortController:
+        """Sets off the signal of its handler."""
+        return AbortController()
 
     @property
     def is_suspect(self) -> bool:
@@ -76,11 +84,15 @@ class Run:
         task_lives = self.abandoned and self.task is not None and not self.task.done()
         return task_lives or self.has_living_thread
 
+    def arm(self, timer: asyncio.TimerHandle) -> None:
+        """Take over a timer, of its abort ladder or its max runtime."""
+        self.timers += (timer,)
+
     def disarm(self) -> None:
-        """Stop the timers of its abort ladder and its max runtime."""
+        """Stop its timers."""
         for timer in self.timers:
             timer.cancel()
-        self.timers.clear()
+        self.timers = ()
 
 
 class Runs:

@@ -42,7 +42,8 @@ class _Pending:
 _MAY_BE_KILLED = WAITING | {JobStatus.KILLED}
 """States after which kill requests are looked for, or acknowledged: the report asks the store."""
 
-Settled = tuple[Run, Job]
+Settled = tuple[Run, Settlement]
+"""A run, and the settlement that won: how its job stands now is made only where it is asked for."""
 Report = Callable[[Sequence[Settled]], Awaitable[None]]
 
 
@@ -213,13 +214,16 @@ class Settler:
 
     async def _judge(self, batch: list[_Pending], verdict: Verdict) -> None:
         """Let go what was won or lost; write again what was moved, or refused, at once."""
+        if len(verdict.won) == len(batch) and not verdict.refused:  # nearly always
+            await self._follow([(each.run, each.sent) for each in batch if each.sent is not None])
+            return
         winners: list[Settled] = []
         again: list[_Pending] = []
         for pending in batch:
             run = pending.run
             if run.job.id in verdict.won:
                 assert pending.sent is not None  # noqa: S101  # it was just written
-                winners.append((run, pending.sent.written()))
+                winners.append((run, pending.sent))
             elif run.job.id in verdict.refused:
                 again += self._degraded(pending, verdict.refused[run.job.id])
             elif _moved(pending):
@@ -253,11 +257,11 @@ class Settler:
 
     async def _follow(self, winners: list[Settled]) -> None:
         """Report; no outcome waits for what that asks of the database."""
-        plain = [each for each in winners if each[1].status not in _MAY_BE_KILLED]
+        plain = [each for each in winners if each[1].outcome.status not in _MAY_BE_KILLED]
         if plain:
             await self._report_and_release(plain)
         if len(plain) < len(winners):
-            rest = [each for each in winners if each[1].status in _MAY_BE_KILLED]
+            rest = [each for each in winners if each[1].outcome.status in _MAY_BE_KILLED]
             task = asyncio.get_running_loop().create_task(self._report_and_release(rest))
             self._following.add(task)
             task.add_done_callback(self._following.discard)
@@ -268,8 +272,9 @@ class Settler:
         except Exception:
             self._logger.exception("the report of %d settlements failed", len(winners))
         finally:
-            for run, written in winners:
-                self._end(run, written)
+            for run, settlement in winners:
+                if run.done is not None:
+                    self._end(run, settlement.written())
             self._release(*(run for run, _ in winners))
 
     def _lost(self, run: Run) -> None:

@@ -36,29 +36,32 @@ class _Minute:
         self.delays = [0] * len(DELAYS)
 
     def add(self, jobs: Sequence[Job]) -> None:
-        """Count runs as they were written; most have finished, and this stands in their way."""
-        finished, delays = 0, self.delays
+        """Count runs as they were written."""
         for job in jobs:
-            status = job.status
-            if status is JobStatus.FINISHED:
-                finished += 1
-            else:
-                self._add_other(job)
-            if job.started_at is not None and job.attempt == 1 and status is not JobStatus.PENDING:
+            self.counts[_ENDS[job.status]] += 1
+            if job.status is JobStatus.ERRORED or (
+                job.status is JobStatus.PENDING and job.attempts
+            ):
+                known = job.name in self.failures or len(self.failures) < NAMES_KEPT
+                self.failures[job.name if known else _OTHERS] += 1
+        self._add_delays([job for job in jobs if job.status is not JobStatus.PENDING])
+
+    def add_finished(self, jobs: Sequence[Job]) -> None:
+        """Count jobs that have finished, as they were claimed; this stands in the way of most."""
+        self.counts["finished"] += len(jobs)
+        self._add_delays(jobs)
+
+    def _add_delays(self, jobs: Sequence[Job]) -> None:
+        delays = self.delays
+        for job in jobs:
+            if job.started_at is not None and job.attempt == 1:
                 delays[delay_index(job.started_at - job.scheduled_for)] += 1
-        self.counts["finished"] += finished
 
     def merge(self, other: _Minute) -> None:
         """Add what was counted apart, in the same minute."""
         self.counts += other.counts
         self.failures += other.failures
         self.delays = [a + b for a, b in zip(self.delays, other.delays, strict=True)]
-
-    def _add_other(self, job: Job) -> None:
-        self.counts[_ENDS[job.status]] += 1
-        if job.status is JobStatus.ERRORED or (job.status is JobStatus.PENDING and job.attempts):
-            known = job.name in self.failures or len(self.failures) < NAMES_KEPT
-            self.failures[job.name if known else _OTHERS] += 1
 
 
 class Tally:
@@ -72,13 +75,18 @@ class Tally:
 
     def add(self, jobs: Sequence[Job]) -> None:
         """Count runs that have just been written."""
-        if not jobs:
-            return
-        number = int(jobs[0].updated_at.timestamp()) // 60
-        minute = self._minutes.get(number)
-        if minute is None:
-            minute = self._minutes[number] = _Minute()
-        minute.add(jobs)
+        if jobs:
+            self._minute(jobs[0].updated_at).add(jobs)
+
+    def add_finished(self, jobs: Sequence[Job], at: datetime) -> None:
+        """Count jobs that have finished, the first of them at `at`, as they were claimed."""
+        self._minute(at).add_finished(jobs)
+
+    def _minute(self, moment: datetime) -> _Minute:
+        number = int(moment.timestamp()) // 60
+        if number not in self._minutes:
+            self._minutes[number] = _Minute()
+        return self._minutes[number]
 
     async def run(self) -> None:
         """Write now and then, until cancelled."""

@@ -14,7 +14,7 @@ from job_processor.store.sqlite.errors import unbindable, unstorable
 from job_processor.store.sqlite.rows import Row
 
 LARGEST_PART = 128
-"""Rows of one part: a power of two, as all parts are, so that there are few statements."""
+"""Rows of one part."""
 
 T = TypeVar("T")
 
@@ -75,8 +75,5 @@ def _look(item: T, row: Callable[[T], Row]) -> str | None:
 
 
 def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    start = 0
-    while start < len(items):
-        size = min(LARGEST_PART, 1 << ((len(items) - start).bit_length() - 1))
-        yield items[start : start + size]
-        start += size
+    for start in range(0, len(items), LARGEST_PART):
+        yield items[start : start + LARGEST_PART]

@@ -24,7 +24,7 @@ from job_processor.store.base import Queue
 from job_processor.store.requests import Claim
 from job_processor.store.sqlite.connections import Plumbing, SqliteDesk, call, page
 from job_processor.store.sqlite.lanes import SqliteLanes
-from job_processor.store.sqlite.rows import COLUMNS, Row, to_job
+from job_processor.store.sqlite.rows import COLUMNS, Row, to_jobs
 from job_processor.store.sqlite.summaries import Summaries
 from job_processor.store.sqlite.tables import WAITING, Tables
 from job_processor.store.summaries import JobSummary
@@ -105,7 +105,7 @@ class SqliteQueue(SqliteDesk, Queue):
             (due_by, claim.limit, claim.worker_id.binary, excluded, now, *_flat(lines, merged)),
         ).fetchall()
         rows.sort(key=_time_order if by_time else _claim_order)
-        return [to_job(row) for row in rows]
+        return to_jobs(rows)
 
     @call
     def _next_due(self, connection: sqlite3.Connection, names: Collection[str]) -> datetime | None:

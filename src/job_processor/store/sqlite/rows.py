@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any, TypeAlias
 
@@ -84,6 +85,8 @@ _STEP = ("name", "started_at", "ended_at", "result", "until", "topic")
 """The fields of a step, by their positions."""
 
 _FAR_MS = to_ms(FAR)
+
+_worker = lru_cache(maxsize=64)(ObjectId)  # what is claimed together is of one
 
 _STATUSES: Mapping[str, JobStatus] = {status.value: status for status in JobStatus}
 
@@ -226,6 +229,14 @@ def _to_plain_row(job: Job) -> Row | None:
     )
 
 
+def to_jobs(rows: Sequence[Row]) -> list[Job]:
+    """Return the jobs of rows of `COLUMNS`, whoever wrote them."""
+    try:
+        return [_job(row, from_ms, decode) for row in rows]
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):  # one is not ours
+        return [to_job(row) for row in rows]
+
+
 def to_job(row: Row) -> Job:
     """Return the job of a row of `COLUMNS`, whoever wrote it."""
     try:
@@ -290,46 +301,93 @@ def _job(row: Row, from_ms: Callable[[int], datetime], decode: Callable[[str], A
         "scheduled_for": from_ms(scheduled_for),
         "created_at": from_ms(created_at),
         "updated_at": from_ms(updated_at),
-        "started_at": None if started_at is None else from_ms(started_at),
-        "ended_at": None if ended_at is None else from_ms(ended_at),
-        "worker_id": None if worker_id is None else ObjectId(worker_id),
-        "output": None if output is None else output_of(decode(output)),
-        "exclusive": exclusive == 1,
         "attempt": attempt,
         "crashes": crashes,
-        "attempts": (),
         "priority": priority,
-        "notes": None if notes is None else notes_of(decode(notes)),
-        "steps": () if steps is None else _decode_steps(steps, decode),
     }
-    if lane is not None or due is not None or rate_lane is not None:
-        fields |= {"lane": lane, "slot": slot, "ordered": ordered, "parked": parked}
-        fields["rate_lane"] = rate_lane
-        if due is not None:
-            fields["scheduled_for"] = from_ms(due)
-        if topics is not None:
-            fields["topics"] = decode_topics(topics)
-    if waiting_for is not None:
-        fields["waiting_for"] = texts_of(decode(waiting_for))
-    if followed is not None:
-        fields["followed"] = bool(followed)
-    if labels is not None:
-        fields["labels"] = texts_of(decode(labels))
-    if kind == "simple":
-        fields["expires_at"] = None
-        fields["traceparent"] = None
-        fields["payload"] = None if payload is None else decode(payload)
+    # What is as with most jobs is not set: it stands with the class.
+    if started_at is not None:
+        fields["started_at"] = from_ms(started_at)
+    if worker_id is not None:
+        fields["worker_id"] = _worker(worker_id)
+    if payload is not None and kind == "simple":
+        fields["payload"] = decode(payload)
+    ran = exclusive, ended_at, output, notes, steps
+    if ran != _HAS_NOT_RUN:
+        fields |= _of_runs(*ran, from_ms, decode)
+    place = lane, slot, ordered, due, parked, topics, rate_lane
+    if place != _NO_PLACE:
+        fields |= _of_place(*place, from_ms)
+    tags = waiting_for, followed, labels
+    if tags != _NO_TAGS:
+        fields |= _of_tags(*tags, decode)
+    if kind != "simple":
+        fields["sentry_id"] = sentry_id
+        fields["planned_for"] = None if planned_for is None else from_ms(planned_for)
+    elif sync or unique_key is not None:
         fields["sync"] = sync == 1
         fields["unique_key"] = unique_key
         fields["unique_until"] = None if unique_until is None else from_ms(unique_until)
-        if extra is not None:
-            fields |= _decode_extra(extra, decode)
-        return make(SimpleJob, fields)
-    fields["sentry_id"] = sentry_id
-    fields["planned_for"] = None if planned_for is None else from_ms(planned_for)
     if extra is not None:
         fields |= _decode_extra(extra, decode)
-    return make(CronTask, fields)
+    return make(SimpleJob, fields) if kind == "simple" else make(CronTask, fields)
+
+
+_HAS_NOT_RUN = (0, None, None, None, None)
+
+
+def _of_runs(
+    exclusive: object,
+    ended_at: int | None,
+    output: str | None,
+    notes: str | None,
+    steps: str | None,
+    from_ms: Callable[[int], datetime],
+    decode: Callable[[str], Any],
+) -> dict[str, Any]:
+    return {
+        "exclusive": exclusive == 1,
+        "ended_at": None if ended_at is None else from_ms(ended_at),
+        "output": None if output is None else output_of(decode(output)),
+        "notes": None if notes is None else notes_of(decode(notes)),
+        "steps": () if steps is None else _decode_steps(steps, decode),
+    }
+
+
+_NO_PLACE = (None,) * 7
+
+
+def _of_place(
+    lane: str | None,
+    slot: str | None,
+    ordered: str | None,
+    due: int | None,
+    parked: str | None,
+    topics: str | None,
+    rate_lane: str | None,
+    from_ms: Callable[[int], datetime],
+) -> dict[str, Any]:
+    fields: dict[str, Any] = {"lane": lane, "slot": slot, "ordered": ordered, "parked": parked}
+    fields["rate_lane"] = rate_lane
+    if due is not None:
+        fields["scheduled_for"] = from_ms(due)
+    if topics is not None:
+        fields["topics"] = decode_topics(topics)
+    return fields
+
+
+_NO_TAGS = (None,) * 3
+
+
+def _of_tags(
+    waiting_for: str | None, followed: int | None, labels: str | None, decode: Callable[[str], Any]
+) -> dict[str, Any]:
+    fields: dict[str, Any] = {"followed": bool(followed)}
+    if waiting_for is not None:
+        fields["waiting_for"] = texts_of(decode(waiting_for))
+    if labels is not None:
+        fields["labels"] = texts_of(decode(labels))
+    return fields
 
 
 def encode_extra(job: Job) -> str | None:
@@ -421,9 +479,15 @@ def encode_output(output: Output | None) -> str | None:
     if output is None:
         return None
     if output.result is None and output.error is None and output.skip_metadata is None:
-        return f'{{"duration":{encode_basestring(output.duration)}}}'  # that of most runs
+        return _duration_alone(output.duration)
     plain = plain_output(output)
     return encode({name: value for name, value in plain.items() if value is not None})
+
+
+@lru_cache(maxsize=1024)
+def _duration_alone(duration: str) -> str:
+    """Return the JSON text of most outputs."""
+    return f'{{"duration":{encode_basestring(duration)}}}'
 
 
 def optional_ms(moment: datetime | None) -> int | None:

@@ -134,13 +134,17 @@ class SqliteRuns(SqliteDesk, Runs):
 
     def _end(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
         """Write plain ends in one statement; return how many still ran under their fence."""
-        values = list(chain.from_iterable(rows))
-        return connection.execute(self._end_many(len(rows), ""), values).rowcount
+        return self._end_together(connection, rows, "")
 
     def _end_members(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
         """Write plain ends of members of groups in one statement; return the same."""
+        return self._end_together(connection, rows, _END_OF_MEMBER)
+
+    def _end_together(self, connection: sqlite3.Connection, rows: Sequence[Row], more: str) -> int:
+        size = 1 << (len(rows) - 1).bit_length()  # so that there are few statements
         values = list(chain.from_iterable(rows))
-        return connection.execute(self._end_many(len(rows), _END_OF_MEMBER), values).rowcount
+        values += (None,) * (_END_VALUES * (size - len(rows)))  # of no job
+        return connection.execute(self._end_many(size, more), values).rowcount
 
     def _change(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
         """Write ends of any kind; return how many still ran under their fence."""
