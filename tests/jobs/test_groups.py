@@ -22,6 +22,8 @@ from job_processor import (
     SimpleJob,
 )
 from job_processor.models import Job
+from job_processor.settings import GROUP_PAGE
+from job_processor.store.requests import JobQuery
 from tests.insides import store_of
 from tests.processors import WAIT, Processors
 
@@ -300,3 +302,24 @@ async def test_groups_are_found(processors: Processors) -> None:
     assert [each.id for each in first] == [groups[2].id, groups[1].id]
     rest = await processor.find_groups(after=first[-1].id)
     assert [each.id for each in rest] == [groups[0].id]
+
+
+async def test_results_are_read_as_they_are_asked_for(
+    processors: Processors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Page by page, so that a group of any size takes no more memory than one page."""
+    processor = await made(processors)
+    group = await processor.schedule_group("resize", [{"id": n} for n in range(3 * GROUP_PAGE)])
+    await processor.run_worker(burst=True)
+    history = store_of(processor).history
+    find, pages = history.find, 0
+
+    async def counted(query: JobQuery) -> list[Job]:
+        nonlocal pages
+        pages += 1
+        return await find(query)
+
+    monkeypatch.setattr(history, "find", counted)
+    seen = [pages async for _ in group.results()]
+    assert len(seen) == 3 * GROUP_PAGE
+    assert seen == sorted([1, 2, 3] * GROUP_PAGE)

@@ -117,7 +117,7 @@ class Flow:
 
         Raises what `schedule_job` does, at once, and JobStateError once the flow has started.
         """
-        return self._add(member_request(job, payload, options))
+        return self._add(member_request(job, payload, options, "flow.add"))
 
     def add_many(self, job: Any, payloads: Iterable[Any], **options: Any) -> Sequence[SimpleJob]:
         """Add a job for each payload; return them: another one comes after all by `after=parts`.
@@ -127,7 +127,9 @@ class Flow:
         if isinstance(payloads, Mapping | str | bytes) or not isinstance(payloads, Iterable):
             allowed = "allowed is an iterable of payloads: write [payload] for a single one"
             raise InvalidArgumentError("payloads", Unshown(payloads), allowed)
-        requests = [member_request(job, payload, dict(options)) for payload in payloads]
+        requests = [
+            member_request(job, payload, dict(options), "flow.add_many") for payload in payloads
+        ]
         if len(requests) <= GROUPED:
             return [self._add(request) for request in requests]
         group_id = ObjectId()
@@ -273,7 +275,10 @@ class FlowDesk(FlowWork):
         if not self._may_add():
             told = f"job {job.name!r} ({job.id}) runs no more, and adds no more to its flow"
             raise JobStateError(told)
-        requests = [member_request(*each) for each in jobs]
+        requests = [
+            member_request(each, payload, options, "context.flow.add")
+            for each, payload, options in jobs
+        ]
         more = Flow(lambda: parts, job.flow_name or "flow", job.flow)
         try:
             for request in requests:

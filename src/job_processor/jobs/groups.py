@@ -302,23 +302,25 @@ def _called(argument: str, given: object) -> JobRequest:
     raise InvalidArgumentError(argument, given, f"allowed is {_OF_CALLBACK}")
 
 
-def member_request(job: object, payload: Any, options: dict[str, Any]) -> JobRequest:
-    """Return the request that `Group.add` was asked for; raises InvalidArgumentError."""
+def member_request(
+    job: object, payload: Any, options: dict[str, Any], verb: str = "group.add"
+) -> JobRequest:
+    """Return the request that `verb` was asked for; raises InvalidArgumentError."""
     known = JobRequest.__dataclass_fields__.keys() - {"name", "payload", "group"}
     for option in options:
         if option not in known:
             allowed = f"allowed are {', '.join(sorted(known))}"
-            raise InvalidArgumentError("group.add", option, allowed)
+            raise InvalidArgumentError(verb, option, allowed)
     if isinstance(job, JobRequest):
         if payload is not None or options:
             allowed = "allowed with a JobRequest are none: it has them itself"
-            raise InvalidArgumentError("group.add", sorted({*options, "payload"}), allowed)
+            raise InvalidArgumentError(verb, sorted({*options, "payload"}), allowed)
         return job
     if isinstance(job, JobHandle):
         return replace(job.request_of(payload), **options)
     if isinstance(job, str):
         return JobRequest(job, payload, **options)
-    raise InvalidArgumentError("group.add", job, f"allowed is {_OF_CALLBACK}")
+    raise InvalidArgumentError(verb, job, f"allowed is {_OF_CALLBACK}")
 
 
 def _in_group(jobs: Requests, group: Group) -> Requests:

@@ -1,4 +1,4 @@
-"""What is done with groups, and the indexes that it may use."""
+"""What is done with groups and flows, and the indexes that it may use."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tests.store.sqlite.recording import Recorder
 BY_ID = "sqlite_autoindex_job_processor_jobs_1"
 BY_ROW = "the row itself"
 OPEN_WAITS = "job_processor_waits_open"
+OF_FLOW = "job_processor_jobs_flow_history"
 MEMBERS, OPEN_MEMBERS, FAILED_MEMBERS = (
     f"job_processor_jobs_{name}" for name in ("members", "open_members", "failed_members")
 )
@@ -59,6 +60,18 @@ async def members_of_group(store: SqliteStore) -> None:
     assert await store.groups.newest(None, 10)
 
 
+async def look_at_flow(store: SqliteStore) -> None:
+    """Find, count, and what its page shows, from either end."""
+    flow = ObjectId()
+    await store.intake.insert([simple("load", flow=flow, flow_name="import") for _ in range(20)])
+    Recorder.statements.clear()
+    assert len(await store.history.find(JobQuery(flow=flow))) == 20
+    assert await store.history.count_matching(JobQuery(flow=flow, status=JobStatus.PENDING), 9)
+    for newest in (False, True):
+        assert len(await store.waits.graph(flow, 10, newest=newest)) == 10
+    assert await store.waits.counts_of_flow(flow)
+
+
 OF_GROUPS: dict[str, tuple[Callable[[SqliteStore], Awaitable[Any]], set[str]]] = {
     "the end of a group": (
         end_of_group,
@@ -69,4 +82,5 @@ OF_GROUPS: dict[str, tuple[Callable[[SqliteStore], Awaitable[Any]], set[str]]] =
         {OPEN_MEMBERS, BY_ROW},
     ),
     "find and count members": (members_of_group, {MEMBERS, BY_ID}),
+    "find, count and draw a flow": (look_at_flow, {OF_FLOW, BY_ID}),
 }

@@ -386,7 +386,10 @@ class _ChannelFlow(_Channelled, FlowWork):
 
     async def extend(self, jobs: Sequence[Any]) -> list[SimpleJob]:
         """Store more jobs of the flow."""
-        requests: list[Any] = [(member_request(*each), None, {}) for each in jobs]
+        requests: list[Any] = [
+            (member_request(job, payload, options, "context.flow.add"), None, {})
+            for job, payload, options in jobs
+        ]
         return await self._ask("extend", requests)  # type: ignore[no-any-return]
 
 
