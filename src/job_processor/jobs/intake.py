@@ -47,12 +47,12 @@ async def put(
         (job,) = await attach(parts, [job], session)
     if job.group is not None:
         await _check_groups(parts, [job], session)
+    stored: Job = job
     if session is not None:
         await _insert_in(parts, session, [job], [on_conflict])
-        stored: Job = job
     else:
-        rules = {} if job.unique_key is None else {job.id: on_conflict or "return"}
-        (stored,) = await insert_or_skip(parts.store, [job], parts.clock, rules)
+        if not await parts.store.intake.put(job):
+            stored = await _insert_refused(parts, job, on_conflict)
         if job.after:
             await look_again(parts, [job])
     if parts.events.listeners.all and stored.id == job.id:
@@ -60,6 +60,14 @@ async def put(
     if parts.onlooker is not None:
         await parts.onlooker.scheduled(parts, (job.name,))
     return as_simple(stored)
+
+
+async def _insert_refused(parts: Parts, job: SimpleJob, on_conflict: OnConflict | None) -> Job:
+    rules: Rules = {} if job.unique_key is None else {job.id: on_conflict or "return"}
+    insertion = await insert_refused(parts.store, [job], [job], parts.clock, rules)
+    for conflict in insertion.conflicts.values():
+        raise conflict
+    return insertion.stored[job.id]
 
 
 async def schedule_all(

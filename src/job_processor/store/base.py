@@ -43,6 +43,7 @@ from job_processor.models import (
     occurrence_id,
 )
 from job_processor.redaction import Redaction
+from job_processor.store.gathering import Gathering
 from job_processor.store.groups import GroupRecord
 from job_processor.store.hints import NOTHING, EndListener, Hint, HintListener, Tell, told
 from job_processor.store.lanes import Bounds, LaneClaim, LaneInfo, LimitBook, Taken, freed_by
@@ -206,9 +207,15 @@ class Desk:
 class Intake(Desk, ABC):
     """Jobs that come in."""
 
+    _writes_at_once: ClassVar[int] = 1
+    """Writes of gathered jobs that may be under way at a time."""
     _early: ClassVar[Hint] = NOTHING
     """What is told as soon as `_insert` was called, before it has answered: for a store that then
     has the insert in its queue already, in front of the claims that follow."""
+
+    def __init__(self, tell: Tell) -> None:
+        super().__init__(tell)
+        self._gathering = Gathering(self._writes_at_once)
 
     def keep(self, job: SimpleJob) -> SimpleJob:
         """Return a new job with what this database keeps of it: by default the job itself.
@@ -237,6 +244,27 @@ class Intake(Desk, ABC):
 
     @abstractmethod
     def _insert(self, jobs: Sequence[Job]) -> Awaitable[list[Job]]: ...
+
+    async def put(self, job: Job) -> bool:
+        """Absent → as given, in one write with what others put at the same time; False: refused.
+
+        It means the same as `insert` of this job alone, whatever becomes of the others.
+        """
+        return await self._gathering.put(self, job)
+
+    def insert_here(self, jobs: Sequence[Job]) -> list[Job] | None:
+        """Absent → as given, before this returns; None where that may take a while."""
+        refused = self._insert_here(jobs)
+        if refused is not None and len(refused) < len(jobs):
+            if len(jobs) == 1 and jobs[0].status is JobStatus.PENDING:  # most jobs
+                self._tell(Hint.WORK, None)
+            else:
+                self._tell(*told((job.id, job.status) for job in jobs))
+        return refused
+
+    def _insert_here(self, jobs: Sequence[Job]) -> list[Job] | None:  # noqa: ARG002  # see there
+        """Return those refused, None where nothing was done: by default it always takes a while."""
+        return None
 
     @abstractmethod
     async def insert_in(self, session: Any, jobs: Sequence[Job]) -> None:

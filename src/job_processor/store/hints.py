@@ -63,6 +63,15 @@ def of_ends(listener: EndListener) -> Tell:
     return forward
 
 
+_MEANING = {
+    (False, False): NOTHING,
+    (True, False): Hint.WORK,
+    (False, True): Hint.SETTLED,
+    (True, True): Hint.WORK | Hint.SETTLED,
+}
+"""By whether something waits, and whether something has ended."""
+
+
 def told(states: Iterable[tuple[ObjectId, JobStatus]]) -> tuple[Hint, list[ObjectId]]:
     """Return what a write of these states may mean to a listener, and which jobs it ends."""
     waits, ended = False, []
@@ -71,7 +80,7 @@ def told(states: Iterable[tuple[ObjectId, JobStatus]]) -> tuple[Hint, list[Objec
             ended.append(job_id)
         elif status in WAITING:
             waits = True
-    return (Hint.WORK if waits else NOTHING) | (Hint.SETTLED if ended else NOTHING), ended
+    return _MEANING[waits, bool(ended)], ended
 
 
 class HintListeners(Listeners[Tell]):

@@ -52,6 +52,8 @@ _NO_TRANSACTION = (
 class MongoIntake(MongoDesk, Intake):
     """Inserts jobs; finds, releases and changes the holder of a key."""
 
+    _writes_at_once = 4  # a connection that hangs keeps the others waiting no longer than its own
+
     def __init__(self, plumbing: Plumbing, shares_with_node: Callable[[], bool]) -> None:
         super().__init__(plumbing)
         self._shares_with_node = shares_with_node

@@ -1,4 +1,4 @@
-"""The thread that owns a connection: SQLite never blocks the event loop."""
+"""The thread that owns a connection: no wait for SQLite blocks the event loop."""
 
 from __future__ import annotations
 
@@ -35,6 +35,9 @@ class Database:
 
     def __init__(self, name: str, address: str, link: Link) -> None:
         self._queue: SimpleQueue[_Item | None] = SimpleQueue()
+        self._link = link
+        self._last: Callable[[], asyncio.Future[Any] | None] = _nothing
+        """What was called last, as long as anybody needs it: it may hold much."""
         # A daemon: a program that forgets to close must still be able to end. A result is handed
         # over only after its commit, so nothing that was acknowledged is lost by that.
         self._thread = OwnThread(partial(_serve, self._queue, link), name)
@@ -71,6 +74,7 @@ class Database:
                 loop.call_soon_threadsafe(_resolve, future, result, error)
 
         self._put(function, args, deliver, partial(wanted, future))
+        self._last = weakref.ref(future)
         return future
 
     def transaction(
@@ -78,6 +82,22 @@ class Database:
     ) -> asyncio.Future[T]:
         """Return a future of `function(connection, *args)`, run as one immediate transaction."""
         return self.call(_transaction, function, args)
+
+    def here(
+        self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args, alone: bool
+    ) -> T | None:
+        """Return `function(connection, *args)` in the caller's thread, as a transaction.
+
+        None where it might have to wait for anything, such as for what was called before: then
+        nothing was done. Whatever goes wrong is undone and None, too: the thread finds out what.
+        alone: a single statement, which is a transaction of its own.
+        """
+        last = self._last()
+        if self._closed or (last is not None and not last.done()):
+            return None
+        if alone:
+            return self._link.run_here(function, *args)
+        return self._link.run_here(_transaction, function, args)
 
     def call_from_thread(
         self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args
@@ -143,6 +163,10 @@ def _serve_one(queue: SimpleQueue[_Item | None], link: Link) -> bool:
     else:
         deliver(result, None)
     return True
+
+
+def _nothing() -> None:
+    return None
 
 
 def _always_wanted(_: object) -> bool:

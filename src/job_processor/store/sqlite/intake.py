@@ -54,6 +54,10 @@ _GROUP = 100
 row, the lock would be asked for after each, and be had late."""
 
 
+_FEW = 4
+"""New jobs that are sooner written than handed over to the thread."""
+
+
 class SqliteIntake(SqliteDesk, Intake):
     """Inserts jobs; finds, releases and changes the holder of a key."""
 
@@ -94,6 +98,12 @@ class SqliteIntake(SqliteDesk, Intake):
         alone = len(jobs) == 1 and not jobs[0].after and not jobs[0].labels
         write = writer.call if alone else writer.transaction
         return write(self._write, jobs)
+
+    def _insert_here(self, jobs: Sequence[Job]) -> list[Job] | None:
+        if len(jobs) > _FEW:
+            return None
+        alone = len(jobs) == 1 and not jobs[0].after
+        return self._connections.writer.here(self._write, jobs, alone=alone)
 
     async def insert_in(self, session: Any, jobs: Sequence[Job]) -> None:
         """Insert jobs in the transaction of the caller's connection to the same file."""

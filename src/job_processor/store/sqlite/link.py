@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,12 +30,23 @@ _LOG_FOLLOWS = 0.5
 the other. Opened in between, SQLite makes an empty log, and goes on with that for good."""
 
 
+RUNS_HERE = 500
+"""Runs in the caller's thread in a row. The one after them, in the thread, moves the log into the
+file when that is due, which takes a while."""
+
+SLOW = 0.05
+"""Seconds. A disk that takes longer for a run in the caller's thread gets a thread for a while."""
+
+SLOW_FOR = 10.0
+"""Seconds without another run in the caller's thread."""
+
+
 def _always() -> bool:
     return True
 
 
 class Link:
-    """Runs functions with a connection to the file that is at its path now; used by one thread.
+    """Runs functions with a connection to the file that is at its path now, one at a time.
 
     SQLite itself does not notice that a file was moved, deleted or replaced: it would go on to
     write, and to acknowledge, what nobody ever reads.
@@ -47,6 +59,9 @@ class Link:
         """Make the file where it is missing. One that vanished later is not made anew, empty."""
         self.wanted: Callable[[], bool] = _always
         """Tells whether what runs is wanted still; where it only reads it is interrupted if not."""
+        self._in_use = threading.Lock()
+        self._runs_here = 0
+        self._not_here_until = 0.0
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._was_full = False
@@ -58,8 +73,46 @@ class Link:
 
         One that raises leaves no transaction behind; sqlite3's errors come out as StoreError.
         """
+        with self._in_use:
+            return self._run(function, *args)
+
+    def run_here(
+        self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args
+    ) -> T | None:
+        """Return `function(connection, *args)` in a thread that must not wait.
+
+        None where that might take a while, and nothing was done: the connection is in use or has
+        to be made, somebody else writes, a disk has to be waited for. Whatever goes wrong is undone
+        and None as well, for whoever may wait to find out what it is.
+        """
+        if not self._in_use.acquire(blocking=False):
+            return None
+        try:
+            connection, began = self._connection, time.monotonic()
+            if connection is None or began < self._not_here_until or not self._is_quick():
+                return None
+            if not self._runs_here:
+                self._be_patient(connection, patient=False)
+            self._runs_here += 1
+            result = function(connection, *args)
+            if time.monotonic() - began > SLOW:
+                self._not_here_until = began + SLOW_FOR
+            return result
+        except Exception:  # noqa: BLE001  # it is asked for again, and told by then
+            self._roll_back()
+            return None
+        except BaseException:  # somebody interrupts the thread
+            self._roll_back()
+            raise
+        finally:
+            self._in_use.release()
+
+    def _run(self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args) -> T:
         try:
             connection = self._connected()
+            if self._runs_here:
+                self._runs_here = 0
+                self._be_patient(connection, patient=True)
             if self._was_full:
                 self._reuse_log(connection)
             result = function(connection, *args)
@@ -100,6 +153,27 @@ class Link:
             self._file = self._location.file()
             self._log = self._location.wal
         return self._connection
+
+    def _is_quick(self) -> bool:
+        """Tell whether a short write has nothing to wait for: no flush, no other file, no repair.
+
+        In memory nothing has. With `synchronous=full` each write waits for the disk.
+        """
+        if self._location.path is None:
+            return True
+        return (
+            self._location.synchronous == "normal"
+            and self._runs_here < RUNS_HERE
+            and not self._was_full
+            and self._file == self._location.file()
+        )
+
+    def _be_patient(self, connection: sqlite3.Connection, *, patient: bool) -> None:
+        """Wait for other writers, and flush a long log to the disk; or do neither."""
+        if self._location.path is not None:
+            seconds, pages = (location.BUSY_TIMEOUT, location.WAL_PAGES) if patient else (0, 0)
+            connection.execute(f"PRAGMA busy_timeout={seconds * 1000:.0f}")
+            connection.execute(f"PRAGMA wal_autocheckpoint={pages}")
 
     def _await_log(self) -> None:
         while not self._location.has_log() and 0 <= self._location.age() < _LOG_FOLLOWS:
