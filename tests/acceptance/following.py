@@ -71,6 +71,7 @@ def die_at(points: set[str], store: Any, diary: Diary) -> None:
         on = getattr(store, desk)
         # The private part: what the frame of an end does after it is a write of its own.
         setattr(on, f"_{verb}", dying(name, getattr(on, f"_{verb}")))
+    store.intake._insert_here = lambda _: None  # a lone job goes that way, too
 
 
 async def work(db_url: str, diary: Diary, points: set[str], number: int) -> None:

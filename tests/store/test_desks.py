@@ -93,6 +93,8 @@ WRITES: list[tuple[str, tuple[Any, ...], Any, Told]] = [
     ("intake.insert", ([ONE, ENDED],), [], [(Hint.WORK | Hint.SETTLED, [ENDED.id])]),
     ("intake.insert", ([ONE, OTHER],), [OTHER], [(Hint.WORK, [])]),
     ("intake.insert", ([ONE],), [ONE], []),
+    ("intake.put", (ONE,), [], [(Hint.WORK, [])]),
+    ("intake.put", (ONE,), [ONE], []),
     ("intake.replace", (ONE, OTHER), ONE, [(Hint.WORK, None)]),
     ("intake.replace", (ONE, OTHER), None, []),
     ("runs.settle", ([end(RUN)],), Verdict({RUN.id}), [(Hint.SETTLED, [RUN.id])]),

@@ -142,7 +142,7 @@ async def test_a_caller_gets_the_error_at_once(
     kind = StoreUnavailableError if error == "unavailable" else StoreError
     job = await processor.schedule_job("fine")
     calls: dict[str, Callable[[], Any]] = {
-        "intake.insert": lambda: processor.schedule_job("fine"),
+        "intake.put": lambda: processor.schedule_job("fine"),
         "history.get": lambda: processor.get_job(job.id),
         "kills.kill_waiting": lambda: processor.kill_job(job.id),
         "history.find": processor.find_jobs,
@@ -164,7 +164,7 @@ async def test_a_caller_is_told_what_can_never_be_stored(
     async def refuse(_: Any) -> Any:
         raise refusal()
 
-    fault.next("intake.insert", refuse)
+    fault.next("intake.put", refuse)
     with pytest.raises(StoreRefusedError):
         await processor.schedule_job("fine")
 

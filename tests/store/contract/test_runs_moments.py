@@ -50,6 +50,7 @@ WAIT = Outcome(JobStatus.PENDING, NOW, scheduled_for=LATER, topics=("paid:42",))
 
 WRITES: dict[str, Call] = {
     "intake.insert": lambda store, job: store.intake.insert([job]),
+    "intake.put": lambda store, job: store.intake.put(job),
     "intake.find_holder": lambda store, job: store.intake.find_holder(job.name, "key"),
     "intake.release_key": lambda store, job: store.intake.release_key(job),
     "intake.replace": lambda store, job: store.intake.replace(

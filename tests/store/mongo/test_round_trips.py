@@ -32,6 +32,7 @@ PRUNE = ["delete", "delete", *["find"] * 4, "update", "delete", "delete", "find"
 COSTS: dict[str, list[str]] = {
     "queue.claim": ["findAndModify"],
     "intake.insert": ["insert"],
+    "intake.put": ["insert"],
     "runs.settle": ["update", "find"],  # nothing matched
     "runs.move": ["update", "find"],
     "intake.release_key": ["update"],

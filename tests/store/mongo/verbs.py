@@ -58,6 +58,7 @@ def _knowing_rates(store: MongoStore) -> Tokens:
 
 WRITES: Mapping[str, Call] = {
     "intake.insert": lambda store: store.intake.insert([simple(), simple()]),
+    "intake.put": lambda store: store.intake.put(simple()),
     "queue.claim": lambda store: store.queue.claim(claim(1)),
     "runs.settle": lambda store: store.runs.settle([end(_RUN)]),
     "runs.move": lambda store: store.runs.move(ObjectId(), ObjectId()),

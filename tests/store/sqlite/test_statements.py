@@ -19,6 +19,8 @@ MANY = 100
 
 COSTS: dict[str, tuple[Call, str]] = {
     "intake.insert": (lambda s, j: s.intake.insert([simple()]), "INSERT"),
+    # The first one here, in the thread of the event loop, tells the connection not to wait.
+    "intake.put": (lambda s, j: s.intake.put(simple()), "PRAGMA PRAGMA INSERT"),
     "insert of many": (
         lambda s, j: s.intake.insert([simple() for _ in range(MANY)]),
         "BEGIN INSERT COMMIT",
