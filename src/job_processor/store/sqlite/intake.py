@@ -94,16 +94,14 @@ class SqliteIntake(SqliteDesk, Intake):
 
     def _insert(self, jobs: Sequence[Job]) -> asyncio.Future[list[Job]]:
         writer = self._connections.writer
-        # A single statement is an immediate transaction of its own.
-        alone = len(jobs) == 1 and not jobs[0].after and not jobs[0].labels
-        write = writer.call if alone else writer.transaction
+        write = writer.call if _is_one_statement(jobs) else writer.transaction
         return write(self._write, jobs)
 
     def _insert_here(self, jobs: Sequence[Job]) -> list[Job] | None:
         if len(jobs) > _FEW:
             return None
-        alone = len(jobs) == 1 and not jobs[0].after
-        return self._connections.writer.here(self._write, jobs, alone=alone)
+        writer = self._connections.writer
+        return writer.here(self._write, jobs, alone=_is_one_statement(jobs))
 
     async def insert_in(self, session: Any, jobs: Sequence[Job]) -> None:
         """Insert jobs in the transaction of the caller's connection to the same file."""
@@ -215,6 +213,11 @@ class SqliteIntake(SqliteDesk, Intake):
         return f"""
             INSERT INTO {self._tables.jobs} (type,status,{PLAIN_COLUMNS}) VALUES {values}
             ON CONFLICT DO NOTHING"""
+
+
+def _is_one_statement(jobs: Sequence[Job]) -> bool:
+    """Tell whether nothing is written but one row: an immediate transaction of its own."""
+    return len(jobs) == 1 and not jobs[0].after and not jobs[0].labels
 
 
 def _wait_statement(tables: Tables) -> str:
