@@ -58,6 +58,9 @@ async def test_init_job_processor_sets_it_up(db_url: str) -> None:
         ({"jobs": [1]}, "jobs"),
         ({"db": "mongodb://h/db", "worker_timeout": 250}, "worker_timeout"),
         ({"db": "mongodb://h/db", "history_days": 91}, "history_days"),
+        ({"keep_errored_days": 0}, "keep_errored_days"),
+        ({"keep_errored_days": "long"}, "keep_errored_days"),
+        ({"db": "mongodb://h/db", "keep_errored_days": 91}, "keep_errored_days"),
         ({"db": "mongodb://h/"}, "db"),
     ],
 )

@@ -79,8 +79,10 @@ class Parts:
 
     @property
     def history_days(self) -> float:
-        """After how many days settled jobs go, by us or by the database."""
-        return min(self.settings.history_days, self.store.abilities.history_days)
+        """After how many days settled jobs go at the earliest, by us or by the database."""
+        settings, errored = self.settings, self.settings.keep_errored_days
+        kept = settings.history_days if errored is None else min(settings.history_days, errored)
+        return min(kept, self.store.abilities.history_days)
 
 
 class HasParts(Protocol):

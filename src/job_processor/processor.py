@@ -142,6 +142,8 @@ class JobProcessor:
     shutdown_grace: seconds that running jobs which are not resumable get to finish on shutdown.
     kill_grace: seconds between asking a handler to stop and forcing it.
     history_days: settled jobs are removed after this; at most 90 on MongoDB.
+    keep_errored_days: errored jobs are removed after this, sooner or later than the others; None:
+        as the others. At most 90 on MongoDB.
     service: owner of its crons; several services may share one database.
     collection_prefix: collections (tables) are named `<prefix>.jobs` and so on.
     clock: tells the time; tests give their own.
@@ -183,6 +185,7 @@ class JobProcessor:
         defaults: JobOptions | None = None,
         around: Around | None = None,
         lifespan: Lifespan | None = None,
+        keep_errored_days: Duration | None = None,
     ) -> None:
         settings = Settings(
             worker_tags=check_tags(worker_tags),
@@ -194,6 +197,11 @@ class JobProcessor:
             shutdown_grace=duration("shutdown_grace", shutdown_grace, zero=True),
             kill_grace=duration("kill_grace", kill_grace, zero=True),
             history_days=duration("history_days", history_days, "days"),
+            keep_errored_days=(
+                None
+                if keep_errored_days is None
+                else duration("keep_errored_days", keep_errored_days, "days")
+            ),
             service=service,
             collection_prefix=collection_prefix,
             ageing=None if ageing is None else duration("ageing", ageing),
@@ -429,6 +437,7 @@ class JobProcessor:
             },
             timezone=self.settings.timezone,
             history_days=self.settings.history_days,
+            keep_errored_days=self.settings.keep_errored_days,
             service=self.settings.service,
             collection_prefix=(
                 self.settings.collection_prefix if collection_prefix is None else collection_prefix
@@ -837,6 +846,7 @@ class JobProcessor:
         from_beginning: bool = False,
         from_step: str | None = None,
         descendants: bool = False,
+        rate: Rate | str | None = None,
         **selection: Any,
     ) -> Acted:
         """Retry, kill or delete many jobs: those of `job_ids`, or those of a selection.
@@ -845,6 +855,9 @@ class JobProcessor:
         from_beginning: of `retry`: do all of their steps again, as `retry_job` does.
         from_step: of `retry`: do that step and those after it again; jobs without it are left.
         descendants: of `retry`: bring back what was skipped because of them, as `retry_job` does.
+        rate: of `retry`: how many of them are due in a time, such as "100/m", so that they do not
+            hit together what has just been mended. Those that would be due more than 90 days later
+            are left. None: all are due now.
         on_progress: called after each 500 jobs with the number that was looked at so far.
         selection: what `find_jobs` takes to select. Jobs that come meanwhile are left alone.
 
@@ -860,6 +873,7 @@ class JobProcessor:
             from_beginning=from_beginning,
             from_step=from_step,
             descendants=descendants,
+            rate=rate,
         )
 
     async def send(

@@ -279,6 +279,7 @@ class Settings:
     shutdown_grace: float = 20.0
     kill_grace: float = 5.0
     history_days: float = 90
+    keep_errored_days: float | None = None
     service: str = "default"
     collection_prefix: str = "job_processor"
     ageing: float | None = None
@@ -288,6 +289,8 @@ class Settings:
         time_zone(self.timezone)
         for name in ("poll_interval", "heartbeat_interval", "worker_timeout", "history_days"):
             duration(name, getattr(self, name), "days" if name == "history_days" else "seconds")
+        if self.keep_errored_days is not None:
+            duration("keep_errored_days", self.keep_errored_days, "days")
         if self.ageing is not None:
             duration("ageing", self.ageing)
         for name in ("shutdown_grace", "kill_grace"):

@@ -151,3 +151,17 @@ async def test_a_burst_removes_old_history(processors: Processors) -> None:
     await store_of(processor).intake.insert([old])
     await asyncio.wait_for(processor.run_worker(burst=True), WAIT)
     assert await processor.get_job(old.id) is None
+
+
+async def test_errored_jobs_are_kept_for_a_time_of_their_own(processors: Processors) -> None:
+    """Longer than the others, or not as long; by every store, within what its database keeps."""
+    for days, kept in ((30, True), (1, False)):
+        processor = await processors.make(
+            jobs={"a": JobDef(handler)}, history_days=10, keep_errored_days=days
+        )
+        ended = clock_of(processor).now() - timedelta(days=20 if kept else 5)
+        finished, errored = settled("a", at=ended), settled("a", at=ended, status=JobStatus.ERRORED)
+        await store_of(processor).intake.insert([finished, errored])
+        await asyncio.wait_for(processor.run_worker(burst=True), WAIT)
+        assert (await processor.get_job(finished.id) is None) is kept
+        assert (await processor.get_job(errored.id) is not None) is kept

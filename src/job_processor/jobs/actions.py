@@ -19,8 +19,10 @@ from job_processor.errors import (
     JobStateError,
 )
 from job_processor.events import Event, EventKind
+from job_processor.handlers.rates import Rate
 from job_processor.jobs.after import bring_back
 from job_processor.jobs.selection import query_of
+from job_processor.jobs.spread import Spread
 from job_processor.models import CronTask, Job, JobStatus, object_id
 from job_processor.parts import Parts
 from job_processor.redaction import Redaction, without
@@ -59,6 +61,7 @@ async def retry(
     from_beginning: bool = False,
     from_step: str | None = None,
     descendants: bool = False,
+    spread: Spread | None = None,
 ) -> list[Did]:
     """Send settled ones round again, now, with all their attempts.
 
@@ -69,6 +72,7 @@ async def retry(
     kill that comes in between wins: the job is then returned as killed.
 
     descendants: what was skipped because one of them had failed waits for it again.
+    spread: when each of them is due; None: now.
     """
     if from_step is not None:
         check_name("from_step", from_step)
@@ -76,7 +80,7 @@ async def retry(
             allowed = "allowed is one of the two: from_step, or from_beginning"
             raise InvalidArgumentError("from_step", from_step, allowed)
     await parts.store.kills.acknowledge(job_ids)
-    did = [await _requeue(parts, job_id, from_beginning, from_step) for job_id in job_ids]
+    did = [await _requeue(parts, job_id, from_beginning, from_step, spread) for job_id in job_ids]
     waiting = [each.job for each in did if each.job is not None]
     parts.events.tell_stored(waiting)
     if descendants:
@@ -113,16 +117,25 @@ async def _kill(parts: Parts, job_id: ObjectId) -> Did:
 
 
 async def _requeue(
-    parts: Parts, job_id: ObjectId, from_beginning: bool, from_step: str | None
+    parts: Parts,
+    job_id: ObjectId,
+    from_beginning: bool,
+    from_step: str | None,
+    spread: Spread | None,
 ) -> Did:
     now, history = parts.clock.now(), parts.store.history
+    at = now if spread is None else spread.next(now)
+    if at is None:
+        return Did(refusal=JobStateError(f"job {job_id} would be due too late at this rate"))
     try:
         waiting = await history.requeue(
-            job_id, now, from_beginning=from_beginning, from_step=from_step
+            job_id, now, from_beginning=from_beginning, from_step=from_step, at=at
         )
     except JobConflictError as error:
         return Did(refusal=error)
     if waiting is not None:
+        if spread is not None:
+            spread.take()
         return Did(waiting)
     found = await parts.store.history.get(job_id)
     if found is None:
@@ -267,11 +280,12 @@ async def act(
     from_beginning: bool = False,
     from_step: str | None = None,
     descendants: bool = False,
+    rate: Rate | str | None = None,
 ) -> Acted:
     """Do one thing to many jobs: to those of `job_ids`, or to those of a selection.
 
     Raises InvalidArgumentError for another action, for both or none of the two, and for
-    `from_beginning`, `from_step` and `descendants` with another action than `retry`.
+    `from_beginning`, `from_step`, `descendants` and `rate` with another action than `retry`.
     """
     if action not in _DOING:
         allowed = "allowed are 'retry', 'kill' and 'delete'"
@@ -283,11 +297,14 @@ async def act(
         "from_beginning": from_beginning or None,
         "from_step": from_step,
         "descendants": descendants or None,
+        "rate": rate,
     }
     given = {name: value for name, value in options.items() if value is not None}
     for name, value in given.items():
         if action != "retry":
             raise InvalidArgumentError(name, value, "allowed is it with the action 'retry' alone")
+    if "rate" in given:
+        given["spread"] = Spread.by(given.pop("rate"))
     do = partial(_DOING[action], **given)
     acting = _Acting(parts, do, on_progress)
     if job_ids is not None:

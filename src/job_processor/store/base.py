@@ -658,23 +658,29 @@ class History(Desk, ABC):
         *,
         from_beginning: bool = False,
         from_step: str | None = None,
+        at: datetime | None = None,
     ) -> Job | None:
-        """Settled → pending, due now, as if it had never run; its history of attempts stays.
+        """Settled → pending, due now or `at` a time, as if it had never run.
 
-        Its notes and its saved state go. Its steps stay, unless it has finished or begins
-        `from_beginning`; with `from_step` those before that one stay.
+        Its history of attempts stays, its notes and its saved state go. Its steps stay, unless it
+        has finished or begins `from_beginning`; with `from_step` those before that one stay.
 
         None when it is not settled, has no such step, or there is none. Raises JobConflictError
         when it is exclusive and another one of its name is active.
         """
-        job = await self._requeue(job_id, now, from_beginning, from_step)
+        job = await self._requeue(job_id, now, at or now, from_beginning, from_step)
         if job is not None:
             self._tell(Hint.WORK, None)
         return job
 
     @abstractmethod
     def _requeue(
-        self, job_id: ObjectId, now: datetime, from_beginning: bool, from_step: str | None
+        self,
+        job_id: ObjectId,
+        now: datetime,
+        at: datetime,
+        from_beginning: bool,
+        from_step: str | None,
     ) -> Awaitable[Job | None]: ...
 
     async def delete(self, job_ids: Collection[ObjectId]) -> set[ObjectId]:
@@ -695,19 +701,23 @@ class History(Desk, ABC):
     def _delete(self, job_ids: Collection[ObjectId]) -> Awaitable[Mapping[ObjectId, Gone]]:
         """Return which are gone, and of each who may wait for it."""
 
-    async def prune(self, before: datetime, limit: int) -> int:
+    async def prune(
+        self, before: datetime, limit: int, errored_before: datetime | None = None
+    ) -> int:
         """Settled before this time → absent; at most `limit`, return how many.
 
-        Not what the database removes by itself (`Abilities.history_days`). Also drops the kill
-        requests of jobs that are settled or gone, rollups that are too old, and groups that ended
-        before this time.
+        Errored ones by a time of their own, where one is given. Not what the database removes by
+        itself (`Abilities.history_days`). Also drops the kill requests of jobs that are settled or
+        gone, rollups that are too old, and groups that ended before both times.
         """
-        removed, followed = await self._prune(before, limit)
+        removed, followed = await self._prune(before, limit, errored_before)
         await self._let_go(_gone(followed))
         return removed
 
     @abstractmethod
-    def _prune(self, before: datetime, limit: int) -> Awaitable[tuple[int, Collection[ObjectId]]]:
+    def _prune(
+        self, before: datetime, limit: int, errored_before: datetime | None
+    ) -> Awaitable[tuple[int, Collection[ObjectId]]]:
         """Return how many are gone, and those of them that are followed."""
 
 

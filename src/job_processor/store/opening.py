@@ -90,9 +90,12 @@ def _check_for_mongo(settings: Settings) -> None:
             f"allowed are at most {MONGO_MAX_WORKER_TIMEOUT:g} seconds on MongoDB, which removes "
             "a registration after 300 s",
         )
-    if settings.history_days > MONGO_MAX_HISTORY_DAYS:
+    for name in ("history_days", "keep_errored_days"):
+        days = getattr(settings, name)
+        if days is None or days <= MONGO_MAX_HISTORY_DAYS:
+            continue
         raise InvalidArgumentError(
-            "history_days",
-            settings.history_days,
+            name,
+            days,
             f"allowed are at most {MONGO_MAX_HISTORY_DAYS} days on MongoDB",
         )

@@ -14,7 +14,10 @@ _RESCUED_AFTER = 1.5
 
 
 class HistoryKeeper:
-    """Removes jobs that were settled, and schedules that ended, more than `history_days` ago."""
+    """Removes jobs that were settled, and schedules that ended, more than `history_days` ago.
+
+    Errored jobs after `keep_errored_days`, where that is given.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -48,5 +51,7 @@ class HistoryKeeper:
         ):  # else the only clock is ours, which a test may move
             now = min(now, await engine.store.ping())
         before = now - timedelta(days=engine.settings.history_days)
+        errored = engine.settings.keep_errored_days
+        errored_before = None if errored is None else now - timedelta(days=errored)
         await engine.store.schedules.prune(before, HISTORY_BATCH)
-        return await engine.store.history.prune(before, HISTORY_BATCH)
+        return await engine.store.history.prune(before, HISTORY_BATCH, errored_before)

@@ -57,3 +57,38 @@ async def test_no_more_than_the_limit_is_removed(store: Store) -> None:
         1,
         0,
     ]
+
+
+@pytest.mark.parametrize("later", [-5, 5])
+async def test_errored_jobs_have_a_time_of_their_own(store: Store, later: int) -> None:
+    """They go by it, sooner or later than the others, whose time stays as it is."""
+    errored_before = BEFORE - timedelta(days=later)
+    finished, errored = (
+        [simple(status=status, ended_at=moment + shift) for shift in (-MS, timedelta(0))]
+        for status, moment in (
+            (JobStatus.FINISHED, BEFORE),
+            (JobStatus.ERRORED, errored_before),
+        )
+    )
+    await store.intake.insert([*finished, *errored])
+    assert await store.history.prune(BEFORE, 100, errored_before) == 2
+    assert await read(store, *finished) == [None, finished[1]]
+    assert await read(store, *errored) == [None, errored[1]]
+
+
+async def test_the_limit_is_of_both_together(store: Store) -> None:
+    """Errored ones and the others, until there are no more."""
+    statuses = [JobStatus.FINISHED, JobStatus.ERRORED] * 3
+    await store.intake.insert([simple(status=each, ended_at=LONG_AGO) for each in statuses])
+    removed = [await store.history.prune(BEFORE, limit, BEFORE) for limit in (2, 2, 0, 5)]
+    assert removed == [2, 2, 0, 2]
+
+
+async def test_errored_jobs_alone(stores: Stores) -> None:
+    """They go sooner than a database removes all the others by itself."""
+    store = await stores.open(history_days=90)
+    old = [simple(status=each, ended_at=LONG_AGO) for each in (JobStatus.ERRORED,) * 2]
+    kept = simple(status=JobStatus.KILLED, ended_at=LONG_AGO)
+    await store.intake.insert([*old, kept])
+    assert await store.history.prune(LONG_AGO - MS, 100, BEFORE) == 2
+    assert await read(store, kept) == [kept]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from job_processor import Attempt, CronTask, JobConflictError, JobStatus
 from job_processor.models import SETTLED, SimpleJob
 from job_processor.store import Store
 from tests.samples import (
+    MS,
     NOW,
     RESULT,
     SECOND,
@@ -22,6 +24,7 @@ from tests.samples import (
     occurrence,
     read,
     run,
+    settled,
     simple,
 )
 
@@ -95,3 +98,19 @@ async def test_an_exclusive_job_does_not_join_an_active_one(store: Store) -> Non
     assert await read(store, first) == ended
     await store.runs.settle([end(second)])
     assert await store.history.requeue(first.id, AGAIN) is not None
+
+
+async def test_a_job_waits_until_a_time(store: Store) -> None:
+    """It is due then and not before, in a lane too; the moment of the change is the present."""
+    jobs = [
+        settled(status=JobStatus.ERRORED, lane=lane, scheduled_for=NOW)
+        for lane in (None, "resize:a")
+    ]
+    await store.intake.insert(jobs)
+    at = AGAIN + timedelta(hours=1)
+    for job in jobs:
+        waiting = await store.history.requeue(job.id, AGAIN, at=at)
+        assert waiting is not None
+        assert (waiting.scheduled_for, waiting.updated_at) == (at, AGAIN)
+    assert await store.queue.count_due(["resize"], at - MS, 10) == {}
+    assert await store.queue.count_due(["resize"], at, 10) == {"resize": 2}

@@ -175,6 +175,7 @@ READS = frozenset(
         "exists",
         "ping",
         "crons.standing_at",
+        "queue.count_due",
         "queue.due",
         "workers.registrations",
         "rollups.since",

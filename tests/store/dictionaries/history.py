@@ -103,13 +103,18 @@ class DictionaryHistory(OnTables, History):
             return sum(1 for _ in islice(_selected(tables, query), cap))
 
     async def _requeue(
-        self, job_id: ObjectId, now: datetime, from_beginning: bool, from_step: str | None
+        self,
+        job_id: ObjectId,
+        now: datetime,
+        at: datetime,
+        from_beginning: bool,
+        from_step: str | None,
     ) -> Job | None:
         async with self._connection as tables:
             job = tables.jobs.get(job_id)
             if job is None or job.status not in SETTLED:
                 return None
-            fresh = _as_new(job, now)
+            fresh = replace(_as_new(job, now), scheduled_for=at)
             names = [step.name for step in job.steps]
             if from_step is not None:
                 if from_step not in names:
@@ -129,14 +134,16 @@ class DictionaryHistory(OnTables, History):
             jobs = [tables.jobs[job_id] for job_id in set(job_ids) if job_id in tables.jobs]
             return _removed(tables, [job for job in jobs if job.status is not JobStatus.RUNNING])
 
-    async def _prune(self, before: datetime, limit: int) -> tuple[int, list[ObjectId]]:
+    async def _prune(
+        self, before: datetime, limit: int, errored_before: datetime | None
+    ) -> tuple[int, list[ObjectId]]:
         """Remove what was settled before a time, and kill requests and rollups of no use."""
         async with self._connection as tables:
             tables.kills = {job_id for job_id in tables.kills if is_active(tables, job_id)}
-            now = self._connection.now()
+            now, errored = self._connection.now(), errored_before or before
             for group in list(tables.groups.values()):
                 ended = group.completed_at
-                if not group.unfinished and ended is not None and ended < before:
+                if not group.unfinished and ended is not None and ended < min(before, errored):
                     del tables.groups[group.id]
             for seconds, start in list(tables.rollups):
                 if start < now - KEPT[seconds]:
@@ -144,7 +151,9 @@ class DictionaryHistory(OnTables, History):
             settled = [
                 job
                 for job in tables.jobs.values()
-                if job.status in SETTLED and job.ended_at is not None and job.ended_at < before
+                if job.status in SETTLED
+                and job.ended_at is not None
+                and job.ended_at < (errored if job.status is JobStatus.ERRORED else before)
             ]
             gone = _removed(tables, settled[:limit])
             return len(gone), [job_id for job_id, was in gone.items() if was.followed]

@@ -88,6 +88,7 @@ COSTS: dict[str, list[str]] = {
     "history.latest": ["aggregate"],
     "workers.vitals": ["aggregate", "find", "find"],
     "workers.count_alive": ["aggregate"],
+    "queue.count_due": ["aggregate"],
     "queue.due": ["find", "find"],
     "lanes.claim": ["find"],
     "lanes.hand_over": ["find"],

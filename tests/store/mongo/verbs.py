@@ -159,6 +159,7 @@ READS: Mapping[str, Call] = {
     "history.latest": lambda store: store.history.latest([("simple", name) for name in "abc"], 10),
     "workers.vitals": lambda store: store.workers.vitals(),
     "workers.count_alive": lambda store: store.workers.count_alive(),
+    "queue.count_due": lambda store: store.queue.count_due(["resize"], NOW, 10),
     "queue.due": lambda store: store.queue.due(NOW, 10),
     "crons.standing_at": lambda store: store.crons.standing_at([ObjectId()]),
     "history.names": lambda store: store.history.names(10),

@@ -144,6 +144,7 @@ async def test_no_other_verb_costs_more_with_a_long_history(store: SqliteStore) 
         "runs.settle": settle,
         "intake.insert": lambda: store.intake.insert([simple()]),
         "queue.next_due": lambda: store.queue.next_due(NAMES),
+        "queue.count_due": lambda: store.queue.count_due(["resize"], NOW, 10),
         "queue.due": lambda: store.queue.due(NOW, 10),
         "runs.of_worker": lambda: store.runs.of_worker(WORKER, 10),
         "runs.workers": store.runs.workers,

@@ -228,6 +228,10 @@ VERBS: dict[str, tuple[Verb, set[str]]] = {
     "find by labels": (find_by_labels, {BY_LABEL, BY_ID}),
     "forget labels": (forget_labels, {BY_ID, LABELS_OF}),
     "queue.next_due": (lambda s: s.queue.next_due(("resize", "mail")), {DUE}),
+    "queue.count_due": (
+        lambda s: s.queue.count_due(["resize"], NOW, 10),
+        {DUE, LINE},
+    ),
     "queue.due": (lambda s: s.queue.due(NOW, 10), {DUE, LINE, BY_ROW}),
     "history.summaries": (
         lambda s: s.history.summaries(JobQuery(name="resize")),

@@ -27,7 +27,7 @@ COMMANDS = {
     "migrate-from-node": "Report what a move from the Node package would change.",
     "web": "Serve the dashboard of APP, or of a database.",
     "demo": "See it work: two workers, a few hundred real jobs.",
-    "jobs": "List jobs; or show, watch, retry, kill or delete some.",
+    "jobs": "List jobs; or show, watch, retry, replay, kill or delete some.",
     "flows": "Show, kill or retry a flow of jobs.",
     "groups": "List groups; or show, wait for, kill or retry one.",
     "limits": "List limits and lanes; or set, reset or show one.",

@@ -61,7 +61,17 @@ FromStep = Annotated[
     str | None,
     typer.Option("--from-step", metavar="STEP", help="Do this step, and those after it, again."),
 ]
+AtRate = Annotated[
+    str | None,
+    typer.Option(
+        "--rate",
+        metavar="RATE",
+        help="Spread them over time: so many are due in a second, minute, hour or day, such as "
+        "100/m. [default: all are due now]",
+    ),
+]
 _OF_RETRY: dict[str, Any] = {
+    "rate": Annotated[str | None, typer.Option("--rate", hidden=True)],
     "from_beginning": Annotated[bool, typer.Option("--from-beginning", hidden=True)],
     "from_step": Annotated[str | None, typer.Option("--from-step", hidden=True)],
     "descendants": Annotated[bool, typer.Option("--descendants", hidden=True)],
@@ -72,13 +82,20 @@ ACTIONS: dict[Action, str] = {
     "kill": "Kill jobs that wait or run: those of ID, or a selection.",
     "delete": "Remove jobs that do not run: those of ID, or a selection.\n\nFor good.",
 }
+REPLAY = (
+    "Send dead letters round again: those of ID, or a selection.\n\nThat is `jobs retry` of "
+    "errored jobs, all of them where nothing else is said; --rate spreads them over time."
+)
 _DONE = {"retry": "Sent round again", "kill": "Killed, or asked to stop", "delete": "Deleted"}
 _NOTED = 10  # ids of an action in the audit
 _LEFT = {"retry": "had not ended", "kill": "had ended", "delete": "run, or are not there"}
 
 
-def command(action: Action) -> Callable[..., None]:
-    """Return the command of an action; all of them take the same."""
+def command(action: Action, *, dead: bool = False) -> Callable[..., None]:
+    """Return the command of an action; all of them take the same.
+
+    dead: select errored jobs where ids or a status do not say otherwise.
+    """
 
     def act(
         ids: Ids = None,
@@ -103,23 +120,28 @@ def command(action: Action) -> Callable[..., None]:
         from_beginning: FromBeginning = False,
         from_step: FromStep = None,
         descendants: Descendants = False,
+        rate: AtRate = None,
         json: Json = False,
     ) -> None:
         options = _options(action, from_beginning, from_step, descendants)
+        spread = _spread(action, rate)
         place = Place(db, prefix, app)
+        if dead and not ids and status is None:
+            status = "errored"
         selection = Selection(
             name, status, type, tag, since, until, worker, error, payload, lane, group, flow, label
         )
         for each in ids or ():
             read_id("ID", each)
-        if ids and len(ids) == 1 and selection == Selection() and not dry_run:
+        alone = ids is not None and len(ids) == 1 and selection == Selection()
+        if ids and alone and not dry_run and not spread:
             _ONE[action](ids[0], place, json, **options)
             return
         meant = Meant(ids, selection, selection.arguments())
         _check(meant)
         done = ask(
             place,
-            lambda processor: _act(processor, action, meant, yes, dry_run, options),
+            lambda processor: _act(processor, action, meant, yes, dry_run, options | spread),
         )
         raise typer.Exit(_report(action, meant, done, as_json=json))
 
@@ -141,6 +163,18 @@ def _options(
     if from_beginning and from_step is not None:
         raise UsageError("--from-step, --from-beginning: only one of the two")
     return options
+
+
+def _spread(action: Action, rate: str | None) -> dict[str, Any]:
+    """Return what `act_on_jobs` is told of a rate; raises UsageError and InvalidArgumentError."""
+    if rate is None:
+        return {}
+    if action != "retry":
+        raise UsageError("--rate: only `jobs retry` and `jobs replay` take it")
+    from job_processor.handlers.rates import as_rate
+
+    as_rate(rate, "--rate")
+    return {"rate": rate}
 
 
 # --- one job ------------------------------------------------------------------------------------

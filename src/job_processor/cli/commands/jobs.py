@@ -70,7 +70,7 @@ def _jobs(
     reveal: Reveal = False,
     json: Json = False,
 ) -> None:
-    """List jobs; or show, watch, retry, kill or delete some.
+    """List jobs; or show, watch, retry, replay, kill or delete some.
 
     Without a command: jobs and cron tasks, the newest first.
     """
@@ -211,3 +211,5 @@ def watch(
 
 for _action, _summary in actions.ACTIONS.items():
     jobs.command(_action, help=_summary)(actions.command(_action))
+
+jobs.command("replay", help=actions.REPLAY)(actions.command("retry", dead=True))

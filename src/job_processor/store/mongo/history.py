@@ -283,15 +283,20 @@ class MongoHistory(MongoDesk, History):
         return counts
 
     async def _requeue(
-        self, job_id: ObjectId, now: datetime, from_beginning: bool, from_step: str | None
+        self,
+        job_id: ObjectId,
+        now: datetime,
+        at: datetime,
+        from_beginning: bool,
+        from_step: str | None,
     ) -> Job | None:
-        """Settled → pending, due now; None when it is not settled."""
+        """Settled → pending, due at a time; None when it is not settled."""
         settled: Document = {
             "_id": job_id,
             "type": {"$in": JOB_TYPES},
             "status": {"$in": SETTLED_STATUSES},
         }
-        change = _to_waiting(now, from_beginning)
+        change = _to_waiting(now, at, from_beginning)
         if from_step is not None:
             last = await self._jobs.find_one(settled, {"steps.name": 1, "updated_at": 1})
             names = (
@@ -340,15 +345,30 @@ class MongoHistory(MongoDesk, History):
         kept = {document["_id"] async for document in left}
         return {job_id: was for job_id, was in there.items() if job_id not in kept}
 
-    async def _prune(self, before: datetime, limit: int) -> tuple[int, list[ObjectId]]:
+    async def _prune(
+        self, before: datetime, limit: int, errored_before: datetime | None
+    ) -> tuple[int, list[ObjectId]]:
         """Settled before this time → absent, where the database would keep them longer."""
         await self._rollups.prune(datetime.now(UTC))
         await self._kills.prune()
-        await self._groups.prune(before)
+        await self._groups.prune(min(before, errored_before or before))
         await end_killed(self._jobs, limit)
-        if self._days >= self.database_days or limit < 1:
+        statuses, removed, followed = set(SETTLED_STATUSES), 0, list[ObjectId]()
+        if errored_before is not None:
+            statuses.remove("errored")
+            removed, followed = await self._prune_of(["errored"], errored_before, limit)
+        if self._days >= self.database_days:  # which removes them by itself
+            return removed, followed
+        others, more = await self._prune_of(sorted(statuses), before, limit - removed)
+        return removed + others, [*followed, *more]
+
+    async def _prune_of(
+        self, statuses: Sequence[str], before: datetime, limit: int
+    ) -> tuple[int, list[ObjectId]]:
+        """Remove what ended so before a time; return how many, and those that are followed."""
+        if limit < 1:
             return 0, []
-        old = {"ended_at": {"$lt": before}, "status": {"$in": SETTLED_STATUSES}}
+        old: Document = {"ended_at": {"$lt": before}, "status": {"$in": statuses}}
         told = {"_id": 1, "followed": 1}
         found = await self._jobs.find(old, told, limit=limit).batch_size(limit).to_list()
         if not found:
@@ -377,7 +397,7 @@ def _count_pipelines(
             ]
 
 
-def _to_waiting(now: datetime, from_beginning: bool) -> list[Document]:
+def _to_waiting(now: datetime, at: datetime, from_beginning: bool) -> list[Document]:
     """Return what makes a settled job as new; the planned time of an occurrence is kept."""
     is_occurrence = {"$eq": ["$type", "cron_task"]}
     planned = {"$ifNull": ["$planned_for", "$scheduled_for"]}
@@ -389,9 +409,9 @@ def _to_waiting(now: datetime, from_beginning: bool) -> list[Document]:
             "$set": {
                 "status": "pending",
                 "updated_at": {"$max": ["$updated_at", now]},
-                "scheduled_for": {"$cond": [HAS_LANE, FAR, now]},
-                "due": {"$cond": [HAS_LANE, now, "$$REMOVE"]},
-                "ready": {"$cond": [HAS_LANE, now, "$$REMOVE"]},
+                "scheduled_for": {"$cond": [HAS_LANE, FAR, at]},
+                "due": {"$cond": [HAS_LANE, at, "$$REMOVE"]},
+                "ready": {"$cond": [HAS_LANE, at, "$$REMOVE"]},
                 "line": {"$cond": [HAS_LANE, LINE, "$$REMOVE"]},
                 "slots": {"$cond": [stopped, "$slots", "$$REMOVE"]},
                 **REJOINS_GROUP,

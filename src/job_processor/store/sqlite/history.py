@@ -126,9 +126,9 @@ class SqliteHistory(SqliteDesk, History):
             )"""
         self._wait_again = f"""
             UPDATE {jobs} SET status='pending', updated_at=max(updated_at, ?1),
-                scheduled_for=CASE WHEN {LINE} IS NOT NULL THEN {to_ms(FAR)} ELSE ?1 END,
-                due=CASE WHEN {LINE} IS NOT NULL THEN ?1 END,
-                ready=CASE WHEN {LINE} IS NOT NULL THEN ?1 END,
+                scheduled_for=CASE WHEN {LINE} IS NOT NULL THEN {to_ms(FAR)} ELSE ?5 END,
+                due=CASE WHEN {LINE} IS NOT NULL THEN ?5 END,
+                ready=CASE WHEN {LINE} IS NOT NULL THEN ?5 END,
                 line={LINE},
                 slot=CASE WHEN ordered='stop' AND status='errored' THEN slot END,
                 parked=NULL, waiting_for=NULL, started_at=NULL, ended_at=NULL, worker_id=NULL,
@@ -147,7 +147,8 @@ class SqliteHistory(SqliteDesk, History):
         self._remove_old = f"""
             DELETE FROM {jobs} WHERE rowid IN (
                 SELECT rowid FROM {jobs} INDEXED BY {tables.ended}
-                WHERE ended_at<? ORDER BY ended_at LIMIT ?
+                WHERE ended_at<?1 AND (?3 IS NULL OR ?3=(status='errored'))
+                ORDER BY ended_at LIMIT ?2
             ) RETURNING id, followed, instr(extra, '"after"'), labels"""
         self._branches = lru_cache(partial(branches_statement, self._at_rest))
 
@@ -348,6 +349,7 @@ class SqliteHistory(SqliteDesk, History):
         connection: sqlite3.Connection,
         job_id: ObjectId,
         now: datetime,
+        at: datetime,
         from_beginning: bool,
         from_step: str | None,
     ) -> Job | None:
@@ -360,7 +362,7 @@ class SqliteHistory(SqliteDesk, History):
                 return None
         try:
             cuts = from_beginning or from_step is not None
-            values = (to_ms(now), job_id.binary, cuts, kept or None)
+            values = (to_ms(now), job_id.binary, cuts, kept or None, to_ms(at))
             rows = connection.execute(self._wait_again, values).fetchall()
         except sqlite3.IntegrityError as error:
             raise JobConflictError.of(job_id) from error
@@ -398,16 +400,29 @@ class SqliteHistory(SqliteDesk, History):
         if labelled:
             connection.executemany(self._remove_labels, labelled)
 
-    async def _prune(self, before: datetime, limit: int) -> tuple[int, list[ObjectId]]:
+    async def _prune(
+        self, before: datetime, limit: int, errored_before: datetime | None
+    ) -> tuple[int, list[ObjectId]]:
         """Remove what was settled before a time, in small transactions; return how many."""
         await self._kills.prune()
         await self._rollups.prune()
         await self._rates.prune()
-        await self._groups.prune(before)
+        if errored_before is None:
+            await self._groups.prune(before)
+            return await self._prune_part(before, limit, None)
+        await self._groups.prune(min(before, errored_before))
+        others, followed = await self._prune_part(before, limit, False)
+        errored, more = await self._prune_part(errored_before, limit - others, True)
+        return others + errored, [*followed, *more]
+
+    async def _prune_part(
+        self, before: datetime, limit: int, errored: bool | None
+    ) -> tuple[int, list[ObjectId]]:
+        """Remove what errored, or all else, or all of it (None)."""
         removed, followed = 0, list[ObjectId]()
         while removed < limit:
             wanted = min(PRUNE_BATCH, limit - removed)
-            batch, of_batch = await self._prune_batch(before, wanted)
+            batch, of_batch = await self._prune_batch(before, wanted, errored)
             removed += batch
             followed += of_batch
             if batch < wanted:
@@ -416,10 +431,10 @@ class SqliteHistory(SqliteDesk, History):
 
     @transaction
     def _prune_batch(
-        self, connection: sqlite3.Connection, before: datetime, limit: int
+        self, connection: sqlite3.Connection, before: datetime, limit: int, errored: bool | None
     ) -> tuple[int, list[ObjectId]]:
         """Remove what was settled before a time, the oldest first; tell who is followed."""
-        rows = connection.execute(self._remove_old, (to_ms(before), limit)).fetchall()
+        rows = connection.execute(self._remove_old, (to_ms(before), limit, errored)).fetchall()
         self._forget(connection, rows)
         return len(rows), [ObjectId(id) for id, followed, *_ in rows if followed]
 
