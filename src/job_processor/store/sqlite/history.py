@@ -15,7 +15,7 @@ from functools import lru_cache, partial
 from heapq import merge, nlargest, nsmallest
 from itertools import islice
 from operator import itemgetter
-from typing import Any, TypeAlias, get_args
+from typing import TypeAlias, get_args
 
 from bson import ObjectId
 
@@ -38,7 +38,7 @@ from job_processor.store.sqlite.connections import (
 )
 from job_processor.store.sqlite.groups import SqliteGroups
 from job_processor.store.sqlite.kills import SqliteKills
-from job_processor.store.sqlite.labels import forget_labels_statement
+from job_processor.store.sqlite.pruning import OldJobs
 from job_processor.store.sqlite.rates import SqliteRates
 from job_processor.store.sqlite.rollups import SqliteRollups
 from job_processor.store.sqlite.rows import COLUMNS, steps_before, to_job
@@ -52,9 +52,6 @@ from job_processor.store.sqlite.selections import (
 from job_processor.store.sqlite.summaries import Summaries
 from job_processor.store.sqlite.tables import ACTIVE, AT_REST, LINE, RUNNING, SETTLED
 from job_processor.store.summaries import JobSummary
-
-PRUNE_BATCH = 200
-"""Jobs that one transaction removes: it keeps other writers waiting for a few milliseconds."""
 
 MERGED_BRANCHES = 64
 """Branches that one statement merges at most."""
@@ -96,6 +93,7 @@ class SqliteHistory(SqliteDesk, History):
         self._by_id = f"SELECT {COLUMNS} FROM {jobs} WHERE id=?"
         self._state_of = f"SELECT id, status, attempt FROM {jobs} WHERE id=?"
         self._table = jobs
+        self._old = OldJobs(plumbing)
         self._running_ids = f"""
             SELECT id, rowid AS place FROM {self._running}
             WHERE {RUNNING} AND id<? AND id>? AND (? IS NULL OR type=?) AND (? IS NULL OR name=?)
@@ -142,14 +140,6 @@ class SqliteHistory(SqliteDesk, History):
         self._remove_one = f"""
             DELETE FROM {jobs} WHERE id=? AND {AT_REST}
             RETURNING id, followed, instr(extra, '"after"'), labels, open_in"""
-        self._remove_waits = f"DELETE FROM {tables.waits} INDEXED BY {tables.waits_of} WHERE job=?"
-        self._remove_labels = forget_labels_statement(tables)
-        self._remove_old = f"""
-            DELETE FROM {jobs} WHERE rowid IN (
-                SELECT rowid FROM {jobs} INDEXED BY {tables.ended}
-                WHERE ended_at<?1 AND (?3 IS NULL OR ?3=(status='errored'))
-                ORDER BY ended_at LIMIT ?2
-            ) RETURNING id, followed, instr(extra, '"after"'), labels"""
         self._branches = lru_cache(partial(branches_statement, self._at_rest))
 
     @verb
@@ -382,23 +372,12 @@ class SqliteHistory(SqliteDesk, History):
             for row in connection.execute(self._remove_one, (job_id.binary,)).fetchall()
         ]
         if rows:
-            self._forget(connection, [row[:4] for row in rows])
+            self._old.forget(connection, [row[:4] for row in rows])
             self._revision.bump(connection)
         return {
             ObjectId(id): Gone(bool(followed), None if group is None else ObjectId(group))
             for id, followed, _, _, group in rows
         }
-
-    def _forget(
-        self, connection: sqlite3.Connection, rows: Sequence[tuple[bytes, Any, Any, Any]]
-    ) -> None:
-        """Forget what jobs that are gone came after, and their labels."""
-        waits = [(id,) for id, _, has_parents, _ in rows if has_parents]
-        if waits:
-            connection.executemany(self._remove_waits, waits)
-        labelled = [(id,) for id, _, _, labels in rows if labels]
-        if labelled:
-            connection.executemany(self._remove_labels, labelled)
 
     async def _prune(
         self, before: datetime, limit: int, errored_before: datetime | None
@@ -409,34 +388,11 @@ class SqliteHistory(SqliteDesk, History):
         await self._rates.prune()
         if errored_before is None:
             await self._groups.prune(before)
-            return await self._prune_part(before, limit, None)
+            return await self._old.remove(before, limit)
         await self._groups.prune(min(before, errored_before))
-        others, followed = await self._prune_part(before, limit, False)
-        errored, more = await self._prune_part(errored_before, limit - others, True)
+        others, followed = await self._old.remove(before, limit, errored=False)
+        errored, more = await self._old.remove(errored_before, limit - others, errored=True)
         return others + errored, [*followed, *more]
-
-    async def _prune_part(
-        self, before: datetime, limit: int, errored: bool | None
-    ) -> tuple[int, list[ObjectId]]:
-        """Remove what errored, or all else, or all of it (None)."""
-        removed, followed = 0, list[ObjectId]()
-        while removed < limit:
-            wanted = min(PRUNE_BATCH, limit - removed)
-            batch, of_batch = await self._prune_batch(before, wanted, errored)
-            removed += batch
-            followed += of_batch
-            if batch < wanted:
-                break
-        return removed, followed
-
-    @transaction
-    def _prune_batch(
-        self, connection: sqlite3.Connection, before: datetime, limit: int, errored: bool | None
-    ) -> tuple[int, list[ObjectId]]:
-        """Remove what was settled before a time, the oldest first; tell who is followed."""
-        rows = connection.execute(self._remove_old, (to_ms(before), limit, errored)).fetchall()
-        self._forget(connection, rows)
-        return len(rows), [ObjectId(id) for id, followed, *_ in rows if followed]
 
     def _branches_of(self, connection: sqlite3.Connection, query: JobQuery) -> list[Branch]:
         """Return the branches that a query's jobs may be in."""
