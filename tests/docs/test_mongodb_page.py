@@ -9,6 +9,7 @@ from bson import ObjectId
 
 from job_processor.models import CronTask, JobStatus, SimpleJob
 from job_processor.store.mongo.documents import job_document
+from job_processor.store.mongo.features import ALL
 from job_processor.store.mongo.indexes import (
     JOBS,
     JOBS_OF_NODE,
@@ -32,6 +33,20 @@ def test_indexes_are_those_of_the_store() -> None:
         (name, index.name, index.keys, index.critical, "expireAfterSeconds" in index.options)
         for name, indexes in (("jobs", JOBS), ("workers", WORKERS), ("signals", SIGNALS))
         for index in indexes
+    ]
+    assert listed == made
+
+
+def test_indexes_of_features_are_those_of_the_store() -> None:
+    """Their table lists each with its keys, by the feature that makes it, and the critical ones."""
+    listed: list[tuple[str, str, tuple[tuple[str, int], ...], bool]] = []
+    for row in table(PAGE, ("feature", "index", "keys", "for")):
+        feature = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", row[0]) or listed[-1][0]
+        listed.append((feature, codes(row[1])[0], _keys(row[2]), "critical" in row[3]))
+    made = [
+        (feature.title, index.name, index.keys, index.critical)
+        for feature in ALL
+        for index in feature.indexes
     ]
     assert listed == made
 

@@ -17,6 +17,7 @@ from pymongo.monitoring import (
 )
 
 from job_processor.store.mongo import MongoStore, open_mongo
+from job_processor.store.mongo.features import ALL
 from tests.mongo_server import MongoServer, database_url, external_url, missing_server
 from tests.store.mongo.faults import Faults
 
@@ -58,9 +59,10 @@ async def database(mongo_db_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def store(database: Database, mongo_db_url: str) -> AsyncIterator[MongoStore]:
-    """A store that is set up."""
+    """A store that is set up, on a database where each feature has been used."""
     store = open_mongo(mongo_db_url)
     await store.setup()
+    await store.features.use(*ALL)
     yield store
     await store.close()
 
@@ -84,9 +86,10 @@ async def watched_database(
 async def watched_store(
     watched_database: Database, commands: Commands
 ) -> AsyncIterator[MongoStore]:
-    """A store that is set up, whose commands from then on are recorded."""
+    """A store that is set up, each feature used; its commands from then on are recorded."""
     store = MongoStore.from_database(watched_database)
     await store.setup()
+    await store.features.use(*ALL)
     commands.sent.clear()
     yield store
     await store.close()

@@ -17,6 +17,7 @@ from job_processor.store.lanes import Bounds, LaneInfo, Turn
 from job_processor.store.lenient import moment, text_of, whole
 from job_processor.store.mongo.desks import MongoDesk, translated
 from job_processor.store.mongo.documents import WAITING_STATUSES, Document
+from job_processor.store.mongo.features import LINES, if_used
 
 WAITING: Document = {"$in": WAITING_STATUSES}
 ABSENT: Document = {"$exists": False}
@@ -46,6 +47,7 @@ _SHOWN: Document = {"name": 1, "due": {"$ifNull": ["$due", "$scheduled_for"]}, "
 class MongoCrowds(MongoDesk, Lanes):
     """Looks at lanes, and changes nothing."""
 
+    @if_used(LINES, list[str])
     async def _in_use(self, bounds: Sequence[Bounds], limit: int) -> list[str]:
         """Return the lanes in which anything waits or has a slot."""
         parts = [_slotted_within(each, limit) for each in bounds]
@@ -95,6 +97,8 @@ class MongoCrowds(MongoDesk, Lanes):
 
     async def _ask(self, parts: Sequence[list[Document]]) -> list[Document]:
         """Return what all of these pipelines give, one after the other."""
+        if not await self.features.is_used(LINES):
+            return []
         return await (await self._jobs.aggregate(self._united(parts))).to_list()
 
 

@@ -9,6 +9,7 @@ from pymongo.errors import OperationFailure
 from job_processor.store.base import Remark
 from job_processor.store.mongo.documents import Document
 from job_processor.store.mongo.errors import API_STRICT
+from job_processor.store.mongo.features import begun
 from job_processor.store.mongo.handles import Collection, Handles
 from job_processor.store.mongo.index import Index
 from job_processor.store.mongo.indexes import (
@@ -17,8 +18,8 @@ from job_processor.store.mongo.indexes import (
     SIGNALS,
     SIGNALS_OF_NODE,
     WORKERS,
-    existing_indexes,
 )
+from job_processor.store.mongo.making import existing_indexes
 from job_processor.store.node import FoundIndex, IndexState
 
 
@@ -34,7 +35,10 @@ async def version_of(handles: Handles) -> str:
 
 
 async def found_indexes(handles: Handles, node_is_here: bool) -> list[FoundIndex]:
-    """Compare what we need and, where Node is here or they are there, what it needs beside."""
+    """Compare what is there with what we need, and what Node does where it is, or they are.
+
+    What a feature needs counts where the feature has been used.
+    """
     found: list[FoundIndex] = []
     wanted: list[tuple[Collection, tuple[Index, ...], tuple[Index, ...]]] = [
         (handles.jobs, JOBS, JOBS_OF_NODE),
@@ -43,7 +47,8 @@ async def found_indexes(handles: Handles, node_is_here: bool) -> list[FoundIndex
     ]
     for collection, ours, of_node in wanted:
         there = await existing_indexes(collection)
-        found += _compared(collection.name, ours, there)
+        of_features = begun(there) if collection is handles.jobs else []
+        found += _compared(collection.name, (*ours, *of_features), there)
         theirs = _compared(collection.name, of_node, there, of_node=True)
         found += (each for each in theirs if node_is_here or each.state == "there")
     return found

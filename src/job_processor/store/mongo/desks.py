@@ -13,6 +13,7 @@ from job_processor.store.base import Desk
 from job_processor.store.hints import Tell
 from job_processor.store.mongo.documents import Document
 from job_processor.store.mongo.errors import DRIVER_ERRORS, translate
+from job_processor.store.mongo.features import Features
 from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.hinting import Hinting
 
@@ -29,6 +30,7 @@ class Plumbing:
     """Where the database is, for messages."""
     handles: Handles
     hinting: Hinting
+    features: Features
     logger: logging.Logger
 
 
@@ -42,6 +44,7 @@ class MongoDesk(Desk):
         self._jobs = plumbing.handles.jobs
         self._last = plumbing.handles.latest_jobs
         self._hinting = plumbing.hinting
+        self.features = plumbing.features
         self._logger = plumbing.logger
 
     def _united(self, parts: Sequence[list[Document]]) -> list[Document]:

@@ -19,6 +19,7 @@ from job_processor.store.groups import GroupRecord, group_of, plain_group
 from job_processor.store.lenient import status_of, text_of
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import ACTIVE_STATUSES, SETTLED_STATUSES, Document
+from job_processor.store.mongo.features import GROUPS, if_used
 from job_processor.store.mongo.hinting import IndexHint
 from job_processor.store.mongo.index import Index
 from job_processor.store.mongo.indexes import FAILED_MEMBERS, OPEN_MEMBERS
@@ -112,6 +113,8 @@ class MongoGroups(MongoDesk, Groups):
 
     async def _any(self, index: Index, group_id: ObjectId, **more: Any) -> bool:
         """Tell whether any member is in an index of one field under a group."""
+        if not await self.features.is_used(GROUPS):
+            return False
         ((field, _),) = index.keys
 
         async def look(hint: IndexHint) -> Document | None:
@@ -149,6 +152,7 @@ class MongoGroups(MongoDesk, Groups):
         ended = {"_id": group_id, "round": round, "completed_at": _PRESENT}
         await self._groups.update_one(ended, {"$unset": {"unfinished": ""}})
 
+    @if_used(GROUPS, int)
     async def _mend(self, group_ids: Collection[ObjectId]) -> int:
         stale = [each for each in group_ids if not await self._any(OPEN_MEMBERS, each, **_ACTIVE)]
         if not stale:
@@ -167,6 +171,7 @@ class MongoGroups(MongoDesk, Groups):
         result = await self._jobs.update_many({"_id": {"$in": ids}, "status": _SETTLED}, change)
         return result.modified_count
 
+    @if_used(GROUPS, dict[str, dict[JobStatus, int]])
     async def counts(self, group_id: ObjectId) -> dict[str, dict[JobStatus, int]]:
         """Count the members by name and state."""
         pipeline: list[Document] = [

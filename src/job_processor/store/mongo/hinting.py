@@ -7,6 +7,7 @@ collection may be wrong on a large one.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias, TypeVar
 
@@ -21,6 +22,9 @@ IndexHint: TypeAlias = list[tuple[str, int]] | None
 
 BY_ID: IndexHint = [("_id", 1)]
 
+_GONE_FOR = 60.0
+"""Seconds for which an index that was not there is not named: somebody may be making it."""
+
 
 class Hinting:
     """Names indexes of one collection."""
@@ -28,26 +32,31 @@ class Hinting:
     def __init__(self, collection: str, logger: logging.Logger) -> None:
         self._collection = collection
         self._logger = logger
-        self._gone: set[str] = set()
+        self._gone: dict[str, float] = {}
+        """Until when, by the monotonic clock."""
+        self._told: set[str] = set()
 
     async def walk(self, index: Index, statement: Callable[[IndexHint], Awaitable[T]]) -> T:
         """Run a statement by an index; by the server's own choice where somebody has dropped it."""
-        if index.name in self._gone:
+        if self._gone.get(index.name, 0.0) > time.monotonic():
             return await statement(None)
         try:
             return await statement(list(index.keys))
         except OperationFailure as error:
             if error.code != BAD_VALUE:
                 raise
-        self._gone.add(index.name)
-        self._logger.warning(
-            "the index %r of %s is gone: what it is for costs more with each job, until the next "
-            "setup() makes it again",
-            index.name,
-            self._collection,
-        )
+        self._gone[index.name] = time.monotonic() + _GONE_FOR
+        if index.name not in self._told:
+            self._told.add(index.name)
+            self._logger.warning(
+                "the index %r of %s is gone: what it is for costs more with each job, until the "
+                "next setup() makes it again",
+                index.name,
+                self._collection,
+            )
         return await statement(None)
 
     def trust_again(self) -> None:
-        """Every index is there again: `setup()` has made what was missing."""
+        """Every index is there again: what was missing has been made."""
         self._gone.clear()
+        self._told.clear()

@@ -52,6 +52,7 @@ from job_processor.store.mongo.pruning import end_killed
 from job_processor.store.mongo.rollups import MongoRollups
 from job_processor.store.mongo.selections import (
     IS_JOB,
+    features_of,
     index_of_ids,
     is_job,
     looked_through,
@@ -200,9 +201,15 @@ class MongoHistory(MongoDesk, History):
 
     async def _found(self, query: JobQuery, shown: Document) -> list[Document]:
         """Return what is shown of the first documents of a selection."""
+        if not await self._may_have(query):
+            return []
         if not query.looks_through:
             return await self._walked(query, shown)
         return await self._look(query, [{"$limit": query.limit}, {"$project": shown}])
+
+    async def _may_have(self, query: JobQuery) -> bool:
+        """Return False where nobody has used what the jobs of a selection use."""
+        return all([await self.features.is_used(each) for each in features_of(query)])
 
     async def _look(self, query: JobQuery, stages: list[Document]) -> list[Document]:
         """Return what stages make of the jobs that are found by looking at each.
@@ -234,6 +241,8 @@ class MongoHistory(MongoDesk, History):
 
     async def count_matching(self, query: JobQuery, cap: int) -> int:
         """Count a selection, up to `cap`."""
+        if not await self._may_have(query):
+            return 0
         if not query.looks_through:
             return await self._jobs.count_documents(selected(query), limit=cap)
         counted = await self._look(query, [{"$limit": cap}, {"$count": "count"}])

@@ -32,6 +32,7 @@ from job_processor.store.mongo.errors import (
     is_refused_by_validator,
     write_errors,
 )
+from job_processor.store.mongo.features import UNIQUE_KEYS
 from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.indexes import is_conflict, not_ours
 from job_processor.store.mongo.whole import find_one_whole
@@ -67,11 +68,13 @@ class MongoIntake(MongoDesk, Intake):
 
         A job whose id is there already counts as inserted, so a repetition is harmless.
         """
+        documents = list(map(job_document, jobs))
+        await self.features.use_for(documents)
         try:
-            if len(jobs) == 1:
-                await self._jobs.insert_one(job_document(jobs[0]))
+            if len(documents) == 1:
+                await self._jobs.insert_one(documents[0])
             else:
-                await self._jobs.insert_many(map(job_document, jobs), ordered=False)
+                await self._jobs.insert_many(documents, ordered=False)
         except (BulkWriteError, WriteError) as error:
             if is_refused_by_validator(error) and any(map(_trace, jobs)):
                 # Node has come since this process looked: a trace is no reason to lose a job.
@@ -88,8 +91,10 @@ class MongoIntake(MongoDesk, Intake):
         check_session(session, self._handles, self.address)
         if not jobs:
             return
+        documents = list(map(job_document, jobs))
         try:
-            await self._jobs.insert_many(map(job_document, jobs), session=session)
+            await self.features.use_for(documents, in_transaction=True)
+            await self._jobs.insert_many(documents, session=session)
         except BulkWriteError as error:
             if any(map(is_conflict, write_errors(error))):
                 raise JobConflictError.in_transaction(jobs) from error
@@ -97,6 +102,8 @@ class MongoIntake(MongoDesk, Intake):
 
     async def find_holder(self, name: str, unique_key: str) -> SimpleJob | None:
         """Return the job that holds a key, as the primary has it last."""
+        if not await self.features.is_used(UNIQUE_KEYS):
+            return None
         of_key: Document = {"type": "simple", "name": name, "unique_key": unique_key}
         for holding in ({"status": {"$in": ACTIVE_STATUSES}}, {"unique_until": {"$exists": True}}):
             document = await find_one_whole(self._last, {**of_key, **holding})
@@ -129,7 +136,9 @@ class MongoIntake(MongoDesk, Intake):
             "updated_at": {"$lte": replaced.updated_at},  # which never goes back
             "followed": True if holder.followed else None,
         }
-        result = await self._jobs.replace_one(waiting, job_document(replaced))
+        document = job_document(replaced)
+        await self.features.use_for([document])
+        result = await self._jobs.replace_one(waiting, document)
         return replaced if result.matched_count else None
 
     async def _refused(self, jobs: Sequence[Job], error: BulkWriteError | WriteError) -> list[Job]:

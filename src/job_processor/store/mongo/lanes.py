@@ -38,6 +38,7 @@ from job_processor.store.mongo.documents import (
     to_job,
 )
 from job_processor.store.mongo.errors import is_refused, write_errors
+from job_processor.store.mongo.features import LINES, if_used
 from job_processor.store.mongo.hinting import IndexHint
 from job_processor.store.mongo.indexes import LANE
 from job_processor.store.mongo.indexes import LINE as LINE_INDEX
@@ -90,6 +91,7 @@ class MongoLanes(MongoParking):
 
     async def _claim(self, claim: LaneClaim) -> Taken:
         """Go through the lines until the worker has enough, or nothing is left that may start."""
+        await self.features.use(LINES)
         lines, jobs, blocked = set(lines_of(claim.names)), list[Job](), False
         asking = Asking(self, claim)
         for _ in range(_ROUNDS):
@@ -335,6 +337,7 @@ class MongoLanes(MongoParking):
 
         return {each["_id"] for each in await self._hinting.walk(LANE, walk)}
 
+    @if_used(LINES, int)
     async def _hand_over(
         self, lanes: Mapping[str, int], names: Collection[str], now: datetime
     ) -> int:

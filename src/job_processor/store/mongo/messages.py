@@ -16,6 +16,7 @@ from job_processor.store.lenient import id_of, moment, texts_of
 from job_processor.store.messages import Wait
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import HAS_LANE, LINE, Document
+from job_processor.store.mongo.features import MESSAGES, if_used
 from job_processor.store.mongo.hinting import IndexHint
 from job_processor.store.mongo.indexes import TIMEOUTS, TOPICS
 from job_processor.store.mongo.intake import check_session
@@ -69,6 +70,8 @@ class MongoMessages(MongoDesk, Messages):
             await self._messages.insert_one(_document(message), session=session)
         elif not await self._replace_the_old(message, session):
             return False
+        if not await self.features.is_used(MESSAGES):
+            return True
         waiting: Document = {"topics": message.topic, **_PARKED}
         await self._jobs.update_many(waiting, _going_on(message.sent_at), session=session)
         return True
@@ -79,6 +82,7 @@ class MongoMessages(MongoDesk, Messages):
         found = await self._messages.find(kept).to_list()
         return {each["_id"]: _message(each, now) for each in found}
 
+    @if_used(MESSAGES, list[ObjectId])
     async def _waiting_for(self, topic: str, limit: int) -> list[ObjectId]:
         """Return what waits for a message."""
 
@@ -88,6 +92,7 @@ class MongoMessages(MongoDesk, Messages):
 
         return [each["_id"] for each in await self._hinting.walk(TOPICS, walk)]
 
+    @if_used(MESSAGES, list[Wait])
     async def _waiting(self, limit: int, after: Wait | None) -> list[Wait]:
         """Return what waits, along the index of the times until when."""
         waiting: Document = {"topics": _PRESENT, **_PARKED}

@@ -23,6 +23,7 @@ from job_processor.store.mongo.documents import (
     TRUE_TIME,
     Document,
 )
+from job_processor.store.mongo.features import LINES, PARKING, if_used
 from job_processor.store.mongo.hinting import IndexHint
 from job_processor.store.mongo.indexes import EXPIRING, LANE, LINE_BY_TIME
 
@@ -69,6 +70,7 @@ class MongoParking(MongoCrowds):
     async def _park(self, job_ids: Collection[ObjectId], reason: str, now: datetime) -> int:
         """Pending without a slot, in line or in no lane → parked."""
         del now
+        await self.features.use(PARKING)
         waiting: Document = {
             "_id": {"$in": list(job_ids)},
             "status": "pending",
@@ -100,6 +102,7 @@ class MongoParking(MongoCrowds):
         change: list[Document] = [{"$set": released}, {"$unset": ["parked", "topics"]}]
         return (await self._jobs.update_many(parked, change)).modified_count
 
+    @if_used(LINES, int)
     async def _withdraw(
         self, lanes: Collection[str], before: datetime, names: Collection[str]
     ) -> int:
@@ -119,6 +122,7 @@ class MongoParking(MongoCrowds):
         }
         return (await self._jobs.update_many(admitted, change)).modified_count
 
+    @if_used(LINES, int)
     async def _retract(self, lanes: Mapping[str, int]) -> int:
         """Admitted with a slot beyond the limit of its lane → parked."""
         change = {
@@ -141,6 +145,7 @@ class MongoParking(MongoCrowds):
         ]
         return (await self._jobs.bulk_write(operations, ordered=False)).modified_count
 
+    @if_used(LINES, int)
     async def _dissolve(self, lanes: Collection[str], names: Collection[str], limit: int) -> int:
         """Waiting in these lanes, of these names → in none."""
         waiting: Document = {
@@ -161,6 +166,7 @@ class MongoParking(MongoCrowds):
         kept = await self._jobs.update_many(rated, [_UNLIMITED, _IN_RATE_LANE_ALONE])
         return kept.modified_count + await self._take_out(waiting, found, _OUT_OF_LANE_ALONE)
 
+    @if_used(PARKING, int)
     async def _expire(self, now: datetime, limit: int) -> int:
         """Waiting unbegun without a slot, and expired → in no lane, at its own time."""
         expired: Document = {
@@ -191,6 +197,7 @@ class MongoParking(MongoCrowds):
         ids = [each["_id"] for each in found]
         return (await self._jobs.update_many({**guard, "_id": {"$in": ids}}, change)).modified_count
 
+    @if_used(LINES, list[str])
     async def _waiting(self, after: str, limit: int) -> list[str]:
         """Return the lanes in which anything waits, from one to the next by the index."""
         lanes: list[str] = []
@@ -211,6 +218,7 @@ class MongoParking(MongoCrowds):
             last = lanes[-1]
         return lanes[:limit]
 
+    @if_used(PARKING, dict[str, int])
     async def _parked(self, names: Collection[str], cap: int) -> dict[str, int]:
         """Count the parked jobs of each name."""
         parts: list[list[Document]] = [
@@ -243,6 +251,8 @@ class MongoParking(MongoCrowds):
 
     async def _next_ready(self, names: Collection[str], after: datetime | None) -> datetime | None:
         """Return when the first job of these names is ready that is in line."""
+        if not await self.features.is_used(LINES):
+            return None
         waiting: Document = {"line": {"$in": lines_of(names)}, "status": WAITING}
         if after is not None:
             waiting["ready"] = {"$gt": after}

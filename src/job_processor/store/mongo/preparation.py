@@ -12,18 +12,22 @@ from pymongo.errors import OperationFailure
 from job_processor.errors import StoreSetupError
 from job_processor.settings import MONGO_MAX_HISTORY_DAYS
 from job_processor.store.mongo.errors import CANNOT_CREATE_INDEX, is_unauthorized, reason
+from job_processor.store.mongo.features import Features, begun
 from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.indexes import (
     GROUPS,
     JOBS,
     LANES,
     MESSAGES,
-    RACES,
     SCHEDULES,
     SIGNALS,
     WORKERS,
+)
+from job_processor.store.mongo.making import (
+    RACES,
     IndexRefusedError,
     ensure_indexes,
+    existing_indexes,
     history_days,
 )
 from job_processor.store.mongo.presence import is_node_here, serve_node
@@ -35,7 +39,9 @@ _UNKNOWN = "MongoDB from 6.0 on takes it"
 _PAUSE = 0.2  # seconds, jittered: another process changes the same at this moment
 
 
-async def prepare(handles: Handles, hello: dict[str, Any], logger: logging.Logger) -> float:
+async def prepare(
+    handles: Handles, features: Features, hello: dict[str, Any], logger: logging.Logger
+) -> float:
     """Make and verify what the store needs; return the days after which history goes by itself.
 
     Repeats where another process gets in between. Raises StoreSetupError when the database cannot
@@ -45,7 +51,7 @@ async def prepare(handles: Handles, hello: dict[str, Any], logger: logging.Logge
     while True:
         attempt += 1
         try:
-            days = await _prepare_once(handles, logger)
+            days = await _prepare_once(handles, features, logger)
         except OperationFailure as error:
             if is_unauthorized(error):
                 raise StoreSetupError(
@@ -77,10 +83,14 @@ async def _advice(handles: Handles, hello: dict[str, Any], error: OperationFailu
     return advice(name, older=error.code == CANNOT_CREATE_INDEX and is_older(hello))
 
 
-async def _prepare_once(handles: Handles, logger: logging.Logger) -> float:
+async def _prepare_once(handles: Handles, features: Features, logger: logging.Logger) -> float:
     for collection in handles.all:
         await ensure_collection(handles.database, collection.name)
-    found = await ensure_indexes(handles.jobs, JOBS, logger)
+    found = await existing_indexes(handles.jobs)
+    # What a feature needs is made when it is first used; what has been used before is completed.
+    wanted = (*JOBS, *begun(found))
+    found = await ensure_indexes(handles.jobs, wanted, logger, found=found)
+    features.see(found)
     await ensure_indexes(handles.workers, WORKERS, logger)
     await ensure_indexes(handles.signals, SIGNALS, logger)
     await ensure_indexes(handles.lanes, LANES, logger)

@@ -6,7 +6,8 @@ import logging
 
 from job_processor.models import cron_id
 from job_processor.store.mongo.handles import Handles
-from job_processor.store.mongo.indexes import JOBS_OF_NODE, SIGNALS_OF_NODE, ensure_indexes
+from job_processor.store.mongo.indexes import JOBS_OF_NODE, SIGNALS_OF_NODE
+from job_processor.store.mongo.making import ensure_indexes
 from job_processor.store.mongo.schema import is_of_node
 
 

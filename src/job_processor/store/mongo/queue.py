@@ -33,6 +33,7 @@ from job_processor.store.mongo.errors import (
     is_refused,
     reason,
 )
+from job_processor.store.mongo.features import LINES
 from job_processor.store.mongo.hinting import BY_ID, IndexHint
 from job_processor.store.mongo.index import Index
 from job_processor.store.mongo.indexes import BY_TIME, CLAIM
@@ -91,9 +92,10 @@ class MongoQueue(MongoDesk, Queue):
         due, shown = _due_but(now, leaving_out), shown_fields(redaction)
         order = [("scheduled_for", 1)]
         found = await find_whole(self._jobs, due, shown, sort=order, limit=limit)
-        in_line = await find_whole(
-            self._jobs, _ready_but(now, leaving_out), shown, sort=[("ready", 1)], limit=limit
-        )
+        in_line: list[Document] = []
+        if await self.features.is_used(LINES):
+            ready, by_time = _ready_but(now, leaving_out), [("ready", 1)]
+            in_line = await find_whole(self._jobs, ready, shown, sort=by_time, limit=limit)
         summaries = [to_summary(document, redaction) for document in [*found, *in_line]]
         return nsmallest(limit, summaries, key=lambda job: (job.scheduled_for, job.id))
 
@@ -114,9 +116,10 @@ class MongoQueue(MongoDesk, Queue):
             {"_id": 0, "scheduled_for": 1},
             sort=[("scheduled_for", 1)],
         )
-        in_line = await self._jobs.find_one(
-            _ready_but(now, leaving_out), {"_id": 0, "ready": 1}, sort=[("ready", 1)]
-        )
+        in_line: Document | None = None
+        if await self.features.is_used(LINES):
+            ready = _ready_but(now, leaving_out)
+            in_line = await self._jobs.find_one(ready, {"_id": 0, "ready": 1}, sort=[("ready", 1)])
         found = [each["scheduled_for"] for each in [first] if each is not None]
         found += [each["ready"] for each in [in_line] if each is not None]
         return min((moment(each) or EPOCH for each in found), default=None)

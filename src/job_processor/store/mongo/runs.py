@@ -5,7 +5,7 @@ The ends of many are one unordered bulk write, each part of it guarded on its ow
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from bson import ObjectId
@@ -84,6 +84,7 @@ class MongoRuns(MongoDesk, Runs):
         written, those are read: the reply to an earlier try may have been lost. A refused one keeps
         no other from being written.
         """
+        await self.features.use_for(_news(settlements))
         refused: dict[ObjectId, str] = {}
         matched = await self._write(settlements, refused)
         sent = [each for each in settlements if each.job.id not in refused]
@@ -353,6 +354,13 @@ def _change(settlement: Settlement, *, crashes: bool, ties: bool) -> Document:
     if outcome.bare:
         gone |= {"notes": "", "state": "", "state_saved": ""}
     return {"$set": fields, "$unset": gone} if gone else {"$set": fields}
+
+
+def _news(settlements: Sequence[Settlement]) -> Iterator[Document]:
+    """Give what jobs come to use with their settlement: a lane, what they wait for."""
+    for each in settlements:
+        if each.outcome.lane is not None or each.outcome.rate_lane or each.outcome.topics:
+            yield own_fields(each.written())
 
 
 def _holds(document: Mapping[str, Any], settlement: Settlement) -> bool:

@@ -12,6 +12,7 @@ from bson import ObjectId
 
 from job_processor.settings import LOOK_THROUGH
 from job_processor.store.mongo.documents import JOB_STATUSES, JOB_TYPES, Document
+from job_processor.store.mongo.features import FLOWS, GROUPS, LINES, Feature
 from job_processor.store.mongo.index import Index
 from job_processor.store.mongo.indexes import (
     NEWEST_BY_FLOW,
@@ -95,6 +96,16 @@ def index_of_ids(query: JobQuery) -> Index:
         return NEWEST_BY_LABEL
     by_type = query.name is None and query.names is None
     return NEWEST_BY_TYPE if by_type else NEWEST_BY_NAME
+
+
+def features_of(query: JobQuery) -> Iterator[Feature]:
+    """Give what a job uses that is in a selection."""
+    if query.lane is not None:
+        yield LINES
+    if query.group is not None:
+        yield GROUPS
+    if query.flow is not None:
+        yield FLOWS
 
 
 def looked_through(query: JobQuery) -> list[Document]:

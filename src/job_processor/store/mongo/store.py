@@ -21,6 +21,7 @@ from job_processor.store.mongo.crons import MongoCrons
 from job_processor.store.mongo.description import found_indexes, remarks_on, version_of
 from job_processor.store.mongo.desks import Plumbing, answered
 from job_processor.store.mongo.documents import Document
+from job_processor.store.mongo.features import Features
 from job_processor.store.mongo.groups import MongoGroups
 from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.hinting import Hinting
@@ -63,16 +64,19 @@ def open_mongo(
 class MongoStore(Store):
     """Jobs in the collections `<prefix>.jobs`, `.workers`, `.signals`, `.settings` and so on."""
 
+    _routed = False
+    """True behind a router, once that is known."""
+
     def __init__(self, connection: Connection, *, prefix: str, history_days: float) -> None:
         self.address = connection.address
         self._connection = connection
         self._logger = logger = logging.getLogger("job_processor")
-        self._routed = False
         self._handles = handles = Handles.of(connection.database, prefix)
         self._turns = Turns()
         self._watch = Watch(connection, handles, self._turns, logger)
         self._hinting = hinting = Hinting(handles.jobs.name, logger)
-        plumbing = Plumbing(self._watch.tell, self.address, handles, hinting, logger)
+        self.features = features = Features(handles.jobs, logger, hinting.trust_again)
+        plumbing = Plumbing(self._watch.tell, self.address, handles, hinting, features, logger)
         self.intake = MongoIntake(plumbing, self._is_beside_node)
         self.queue = queue = MongoQueue(plumbing)
         self.rates = rates = MongoRates(plumbing)
@@ -132,12 +136,14 @@ class MongoStore(Store):
         """Connect, create and verify what the store needs; safe from many processes at once."""
         try:
             hello = await self._workers.hello()
-            days = await answered(prepare(self._handles, hello, self._logger), self.address)
+            preparing = prepare(self._handles, self.features, hello, self._logger)
+            days = await answered(preparing, self.address)
         except (StoreUnavailableError, StoreSetupError):
             raise
         except StoreError as error:
             raise StoreSetupError(str(error)) from error
         self._routed = hello.get("msg") == "isdbgrid"
+        self.features.is_replicated = self._routed or "setName" in hello
         self._history.database_days = days
         self._hinting.trust_again()
         await self._node.look()

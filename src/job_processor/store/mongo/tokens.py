@@ -27,6 +27,7 @@ from job_processor.store.mongo.documents import (
     WAITING_STATUSES,
     Document,
 )
+from job_processor.store.mongo.features import LINES, if_used
 from job_processor.store.mongo.hinting import IndexHint
 from job_processor.store.mongo.indexes import RATE_LANE
 from job_processor.store.mongo.rates import MongoRates
@@ -95,6 +96,7 @@ class MongoTokens(MongoDesk, Tokens):
 
     # --- whose turn it is -----------------------------------------------------------------------
 
+    @if_used(LINES, int)
     async def _admit(self, lanes: Mapping[str, Pace], limit: int, names: Collection[str]) -> int:
         admitted, all_lanes = 0, list(lanes)
         for start in range(0, len(all_lanes), _LANES_AT_ONCE):
@@ -168,6 +170,7 @@ class MongoTokens(MongoDesk, Tokens):
 
     # --- what else is done with them ------------------------------------------------------------
 
+    @if_used(LINES, int)
     async def _recall(self, group: str, after: datetime, at: datetime) -> int:
         """Dated or the next one, later than `after` → the next one, at `at`."""
         first = lane_name(group) + ":"
@@ -180,12 +183,14 @@ class MongoTokens(MongoDesk, Tokens):
         change = {"$set": {"parked": NEXT, "ready": at}}
         return (await self._jobs.update_many(standing, change)).modified_count
 
+    @if_used(LINES, int)
     async def _hasten(self, lane: str, at: datetime) -> int:
         """The next one of a lane, later than this → at this moment."""
         later: Document = {"rate_lane": lane, "parked": NEXT, "status": _WAITING}
         later["ready"] = {"$gt": at}
         return (await self._jobs.update_many(later, {"$set": {"ready": at}})).modified_count
 
+    @if_used(LINES, int)
     async def _withdraw(
         self, lanes: Collection[str], before: datetime, names: Collection[str]
     ) -> int:
@@ -200,6 +205,7 @@ class MongoTokens(MongoDesk, Tokens):
         change = {"$set": {"parked": FOR_A_TOKEN}, "$unset": {"line": "", "ready": ""}}
         return (await self._jobs.update_many(standing, change)).modified_count
 
+    @if_used(LINES, int)
     async def _dissolve(self, lanes: Collection[str], names: Collection[str], limit: int) -> int:
         """Waiting in these lanes, of these names → in none of a rate."""
         waiting: Document = {
@@ -234,6 +240,7 @@ class MongoTokens(MongoDesk, Tokens):
         )
         return alone.modified_count + limited.modified_count
 
+    @if_used(LINES, list[str])
     async def _waiting(self, after: str, limit: int) -> list[str]:
         """Return the lanes in which anything waits, from one to the next by the index."""
         lanes: list[str] = []

@@ -39,6 +39,8 @@ from job_processor.store.mongo.documents import (
     Document,
 )
 from job_processor.store.mongo.errors import DUPLICATE_KEY, write_errors
+from job_processor.store.mongo.features import AFTER as AFTER_OTHERS
+from job_processor.store.mongo.features import FLOWS, if_used
 from job_processor.store.mongo.handles import Collection as Jobs
 from job_processor.store.mongo.hinting import IndexHint
 from job_processor.store.mongo.indexes import AFTER, NEWEST_BY_FLOW, WAITING_FOR
@@ -72,6 +74,7 @@ class MongoWaits(MongoDesk, Waits):
         check_session(session, self._handles, self.address)
         return await _mark_and_look(self._jobs, self._jobs, job_ids, session=session)
 
+    @if_used(AFTER_OTHERS, Released)
     async def _release(self, ends: Sequence[End], now: datetime, limit: int) -> Released:
         """Look who waits, write what becomes of them, then look whose followers are next."""
         by_tag = {end.tag: end for end in ends}
@@ -130,6 +133,7 @@ class MongoWaits(MongoDesk, Waits):
         ends = (end_of(job_id, states.get(job_id)) for job_id in job_ids)
         return [end for end in ends if end is not None]
 
+    @if_used(AFTER_OTHERS, list[str])
     async def _waited_for(self, behind: str, limit: int) -> list[str]:
         """Return what is waited for, as the index has it: its first entry of a job counts."""
         tags: list[str] = []
@@ -153,6 +157,7 @@ class MongoWaits(MongoDesk, Waits):
 
         return await self._hinting.walk(WAITING_FOR, walk)
 
+    @if_used(AFTER_OTHERS, list[ObjectId])
     async def _followers(self, tag: str, limit: int) -> list[ObjectId]:
         async def walk(hint: IndexHint) -> list[Document]:
             found = self._last.find({"after": tag}, {"_id": 1}, sort=[("_id", 1)], limit=limit)
@@ -173,6 +178,7 @@ class MongoWaits(MongoDesk, Waits):
             async for each in found
         ]
 
+    @if_used(FLOWS, list[Node])
     async def _graph(self, flow: ObjectId, limit: int, *, newest: bool) -> list[Node]:
         query = JobQuery(flow=flow)
         order = [("_id", -1 if newest else 1)]
@@ -183,6 +189,7 @@ class MongoWaits(MongoDesk, Waits):
 
         return sorted(map(_node, await self._hinting.walk(NEWEST_BY_FLOW, walk)))
 
+    @if_used(FLOWS, dict[str, dict[JobStatus, int]])
     async def counts_of_flow(self, flow: ObjectId) -> dict[str, dict[JobStatus, int]]:
         """Count the jobs of a flow by name and state."""
         pipeline: list[Document] = [
@@ -195,6 +202,7 @@ class MongoWaits(MongoDesk, Waits):
             counts[text_of(key["name"])][status_of(key["status"])] = each["count"]
         return dict(counts)
 
+    @if_used(AFTER_OTHERS, dict[ObjectId, tuple[str, ...]])
     async def bring_back(
         self, tag: str, now: datetime, limit: int
     ) -> dict[ObjectId, tuple[str, ...]]:
