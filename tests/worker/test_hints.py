@@ -22,8 +22,8 @@ POLL = 0.5  # seconds
 def deafen(processor: JobProcessor) -> None:
     """Cut a processor off from every hint, its own writes' included."""
 
-    def subscribe(listener: HintListener) -> Callable[[], None]:
-        del listener
+    def subscribe(listener: HintListener, *, ends: bool = True) -> Callable[[], None]:
+        del listener, ends
         return lambda: None
 
     store_of(processor).subscribe = subscribe  # type: ignore[method-assign]  # the fault

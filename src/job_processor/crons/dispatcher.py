@@ -74,7 +74,7 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Make jobs until cancelled."""
-        forget = self._parts.store.subscribe(self._on_hint)
+        forget = self._parts.store.subscribe(self._on_hint, ends=False)
         trouble = Trouble(self._parts.logger, "schedules")
         try:
             while True:

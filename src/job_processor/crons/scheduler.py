@@ -70,7 +70,7 @@ class Scheduler:
 
     async def run(self) -> None:
         """Schedule until cancelled."""
-        forget = self._parts.store.subscribe(self._on_hint)
+        forget = self._parts.store.subscribe(self._on_hint, ends=False)
         try:
             while True:
                 began, at = self._parts.clock.now(), time.monotonic()

@@ -1709,11 +1709,14 @@ class Store(ABC):
         """Return the database's present time."""
 
     @abstractmethod
-    def subscribe(self, listener: HintListener) -> Callable[[], None]:
+    def subscribe(self, listener: HintListener, *, ends: bool = True) -> Callable[[], None]:
         """Call `listener` in the event loop whenever something may have changed.
 
         Writes of this process and, as far as the database tells, those of others. Returns a
         function that ends it. Hints may be missing or spurious.
+
+        ends: False for one that asks nothing about jobs that other processes settle. Where nobody
+            does, a store may leave those out, which are most of what changes.
         """
 
     @abstractmethod

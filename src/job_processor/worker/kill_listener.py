@@ -25,7 +25,7 @@ class KillListener:
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        forget = self._store.subscribe(self._on_hint)
+        forget = self._store.subscribe(self._on_hint, ends=False)
         trouble = Trouble(self._logger, "kill requests")
         try:
             while True:

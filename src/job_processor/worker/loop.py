@@ -82,7 +82,7 @@ class ClaimLoop:
         engine, trouble = self._engine, Trouble(self._engine.logger, "claim")
         self._stop = stop
         engine.executor.claimer = asyncio.current_task()
-        forget_hints = engine.store.subscribe(self._on_hint)
+        forget_hints = engine.store.subscribe(self._on_hint, ends=self._waits_for_slots())
         forget_slots = engine.runs.on_changed(self._on_slots)
         forget_stop = stop.on_abort(self._wake_from_any_thread())
         try:
@@ -109,6 +109,11 @@ class ClaimLoop:
             forget_slots()
             forget_stop()
             self._freed.stop()
+
+    def _waits_for_slots(self) -> bool:
+        """True where what others settle matters: it may free a slot of a limit."""
+        registry = self._engine.registry
+        return bool(registry.limits or registry.keyed_rates)
 
     async def _until_stopped(self, seconds: float) -> None:
         """Pause for so many seconds, unless this is told to stop."""

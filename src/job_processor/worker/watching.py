@@ -34,7 +34,7 @@ class SettingsWatch(ABC):
 
     async def run(self) -> None:
         """Look until cancelled."""
-        forget = self._engine.store.subscribe(self._on_hint)
+        forget = self._engine.store.subscribe(self._on_hint, ends=False)
         self._wake.set()  # nobody told us what changed since the look at the worker's start
         trouble = Trouble(self._engine.logger, self.what)
         try:

@@ -17,6 +17,7 @@ from job_processor.settings import Settings
 from job_processor.store import Store
 from job_processor.store.hints import Hint
 from job_processor.store.mongo import MongoStore
+from job_processor.store.mongo.features import ALL
 from job_processor.store.opening import open_store
 from tests.processors import WAIT
 from tests.samples import NOW, claim, read, run, simple
@@ -67,6 +68,7 @@ async def caller(db_url: str) -> AsyncIterator[Caller]:
     async with AsyncMongoClient[dict[str, Any]](db_url) as client:
         mongo = MongoStore.from_database(client.get_default_database())
         await mongo.setup()
+        await mongo.features.use(*ALL)  # a transaction that is the first to use one is repeated
         yield Caller(mongo, client)
         await mongo.close()
 

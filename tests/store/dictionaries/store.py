@@ -118,8 +118,9 @@ class DictionaryStore(Store):
         async with self._connection:
             return self._connection.now()
 
-    def subscribe(self, listener: HintListener) -> Callable[[], None]:
+    def subscribe(self, listener: HintListener, *, ends: bool = True) -> Callable[[], None]:
         """Tell `listener` of what any store of this database changes."""
+        del ends  # no change is told by itself here, so there is none to leave out
         return self._listen(of_hints(listener))
 
     def on_ended(self, listener: EndListener) -> Callable[[], None]:

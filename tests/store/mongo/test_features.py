@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 from pymongo import AsyncMongoClient
+from pymongo.asynchronous.client_session import AsyncClientSession
 
 from job_processor.errors import StoreSetupError
 from job_processor.models import FOR_A_PARENT, Lane
@@ -288,6 +289,25 @@ async def test_a_transaction_waits_for_indexes_for_a_moment_only(
             with pytest.raises(StoreSetupError, match="without a session first"):
                 await store.intake.insert_in(session, [simple(unique_key="k")])
         await store.close()
+
+
+async def test_a_transaction_that_is_the_first_use_is_repeated(
+    unused: MongoStore, watched_database: Database, mongo_db_url: str
+) -> None:
+    """It began before the indexes and would write past them: `with_transaction` begins anew."""
+    tries: list[int] = []
+
+    async def schedule(session: AsyncClientSession) -> None:
+        tries.append(1)
+        await watched_database["orders"].insert_one({"n": 1}, session=session)
+        await unused.intake.insert_in(session, [simple(unique_key="k")])
+
+    async with watched_database.client.start_session() as session:
+        await session.with_transaction(schedule)
+    assert len(tries) == 2
+    other = open_mongo(mongo_db_url)
+    assert len(await other.intake.insert([simple(unique_key="k")])) == 1
+    await other.close()
 
 
 async def test_what_is_there_already_is_asked_for_once_more(

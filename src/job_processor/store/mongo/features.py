@@ -43,6 +43,10 @@ _IN_TRANSACTION = 3.0
 server cannot make any before its end."""
 
 
+_SNAPSHOT_UNAVAILABLE, _TRANSIENT = 246, "TransientTransactionError"
+"""What the server says of a transaction that is older than an index it needs."""
+
+
 @dataclass(frozen=True, eq=False)
 class Feature:
     """What a job has that uses it, and the indexes that are made then."""
@@ -126,7 +130,11 @@ class Features:
         """Have their indexes made, once for each process, and wait until they are.
 
         Also those that are there are asked for once: another process may still be making them, and
-        until it has, a unique one refuses nothing. in_transaction: wait for a moment only.
+        until it has, a unique one refuses nothing.
+
+        in_transaction: for a caller's open transaction, which began before these indexes were made
+        and would write past them. It waits for a moment only, and is ended: the error has the label
+        by which `with_transaction` begins anew.
 
         Raises StoreSetupError, which says what to do, when a critical one cannot be had;
         PyMongoError when the server is away.
@@ -136,12 +144,15 @@ class Features:
             if not wanted:
                 return
             indexes = [index for feature in wanted for index in feature.indexes]
+            is_late = in_transaction and not all([await self.is_used(each) for each in wanted])
             try:
                 await self._make(indexes, in_transaction)
             except IndexRefusedError as error:
                 raise StoreSetupError(str(error)) from error.error
             self._made.update(wanted)
             self._on_made()
+            if is_late:
+                raise _again(self._jobs.name, indexes)
 
     async def _make(self, indexes: list[Index], in_transaction: bool) -> None:
         options: Document = {"maxTimeMS": int(_IN_TRANSACTION * 1000)} if in_transaction else {}
@@ -193,6 +204,13 @@ def if_used(feature: Feature, nothing: Callable[[], T]) -> Callable[[Verb[D, P, 
         return asked
 
     return decorate
+
+
+def _again(collection: str, indexes: Iterable[Index]) -> OperationFailure:
+    names = ", ".join(index.name for index in indexes)
+    told = f"the indexes {names} of {collection} have just been made; repeat the transaction"
+    details = {"errmsg": told, "code": _SNAPSHOT_UNAVAILABLE, "errorLabels": [_TRANSIENT]}
+    return OperationFailure(told, _SNAPSHOT_UNAVAILABLE, details)
 
 
 def _within_transaction(collection: str, indexes: Iterable[Index]) -> str:

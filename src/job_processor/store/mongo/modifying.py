@@ -23,10 +23,13 @@ async def find_one_and_update(
     selection: Mapping[str, Any],
     change: Sequence[Document],
     *,
+    fields: Mapping[str, int] | None = None,
     sort: Sequence[tuple[str, int]] = (),
     hint: IndexHint = None,
 ) -> Document | None:
     """Change the first document of a selection and return it as it is then; None: there is none.
+
+    fields: what is returned of it, as a projection; None: all.
 
     One round trip, which the driver does not repeat. Where the reply of a claim is lost, the run
     stands under its worker's id, and is found there. Raises PyMongoError.
@@ -38,6 +41,8 @@ async def find_one_and_update(
         "new": True,
         "writeConcern": collection.write_concern.document,
     }
+    if fields is not None:
+        command["fields"] = fields
     if sort:
         command["sort"] = dict(sort)
     if hint is not None:

@@ -48,6 +48,9 @@ _NAMES_IN_COUNT = 25
 
 _ORDER = [("priority", -1), ("scheduled_for", 1)]
 _HEAD = {"_id": 1, "priority": 1}
+_NOT_READ = dict.fromkeys(("status", "worker_id", "ended_at", "state"), 0)
+"""What is not read of a job that was claimed: the claim itself has written it, it has no end, and
+its saved state, which may be large, is read when its handler asks for it."""
 
 
 @translated()
@@ -145,7 +148,12 @@ class MongoQueue(MongoDesk, Queue):
             due = self._claimable(claim)
             try:
                 document = await find_one_and_update(
-                    self._jobs, due, _to_running(claim), sort=_order(claim), hint=hint
+                    self._jobs,
+                    due,
+                    _to_running(claim),
+                    fields=_NOT_READ,
+                    sort=_order(claim),
+                    hint=hint,
                 )
             except OperationFailure as error:
                 if not is_refused(error):
@@ -203,7 +211,8 @@ class MongoQueue(MongoDesk, Queue):
             "updated_at": {"$gte": claim.now},
         }
         # Without the limit, one more request for the end.
-        return await find_whole(self._jobs, ours, limit=len(ids), batch_size=len(ids))
+        size = len(ids)
+        return await find_whole(self._jobs, ours, _NOT_READ, limit=size, batch_size=size)
 
     async def _take_each(self, claim: Claim, ids: Iterable[ObjectId]) -> list[Document]:
         """Claim the candidates one by one; set aside what the validator refuses."""
@@ -211,7 +220,11 @@ class MongoQueue(MongoDesk, Queue):
         for job_id in ids:
             try:
                 document = await find_one_and_update(
-                    self._jobs, _still_due(claim, [job_id]), _to_running(claim), hint=BY_ID
+                    self._jobs,
+                    _still_due(claim, [job_id]),
+                    _to_running(claim),
+                    fields=_NOT_READ,
+                    hint=BY_ID,
                 )
             except OperationFailure as error:
                 if not is_refused(error):
@@ -323,4 +336,5 @@ def _ordered(documents: Iterable[Mapping[str, Any]], claim: Claim) -> list[Job]:
         priority = 0 if by_time else whole(document.get("priority"), 0)
         return -priority, moment(document["scheduled_for"]) or EPOCH, document["_id"]
 
-    return [to_job(each) for each in sorted(documents, key=place)]
+    written = {"status": "running", "worker_id": claim.worker_id}
+    return [to_job({**each, **written}) for each in sorted(documents, key=place)]

@@ -5,26 +5,33 @@ The ends of many are one unordered bulk write, each part of it guarded on its ow
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import Any
 
 from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError, WriteError
 
-from job_processor.clock import FAR
 from job_processor.errors import StoreRefusedError
 from job_processor.models import Job, Notes, Step
 from job_processor.redaction import Redaction
 from job_processor.store.base import Runs
-from job_processor.store.lanes import place_of
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (
-    GROUP_FIELDS,
-    LANE_FIELDS,
     Document,
     own_fields,
     to_job,
+)
+from job_processor.store.mongo.ends import (
+    OF_CRASHES,
+    TOGETHER,
+    End,
+    change_of,
+    ends_of,
+    fence,
+    holds,
+    news_of,
+    still_runs,
 )
 from job_processor.store.mongo.errors import (
     DOCUMENT_VALIDATION_FAILURE,
@@ -40,7 +47,7 @@ from job_processor.store.mongo.hinting import IndexHint
 from job_processor.store.mongo.indexes import RUNNING_BY_WORKER
 from job_processor.store.mongo.summaries import shown_fields, to_summary
 from job_processor.store.mongo.whole import find_one_whole, find_whole
-from job_processor.store.plain import plain_notes, plain_output, plain_step
+from job_processor.store.plain import plain_notes, plain_step
 from job_processor.store.requests import Settlement, Verdict
 from job_processor.store.summaries import JobSummary
 
@@ -57,12 +64,6 @@ _RECOGNIZED_BY = {
     "output.error": 1,
 }
 """What is read back: neither payloads nor results."""
-
-_OF_CRASHES = frozenset({"crash", "crashes"})
-"""Fields that tell of workers that died: a job is settled without them where it has to be."""
-
-_TOGETHER = frozenset({*LANE_FIELDS, *GROUP_FIELDS})
-"""Fields that tie a job to others: it is settled without them where it has to be."""
 
 _FIRST_ID = ObjectId(bytes(12))
 """No id comes before it: a range of all ids, which an index that begins with them answers."""
@@ -84,7 +85,7 @@ class MongoRuns(MongoDesk, Runs):
         written, those are read: the reply to an earlier try may have been lost. A refused one keeps
         no other from being written.
         """
-        await self.features.use_for(_news(settlements))
+        await self.features.use_for(news_of(settlements))
         refused: dict[ObjectId, str] = {}
         matched = await self._write(settlements, refused)
         sent = [each for each in settlements if each.job.id not in refused]
@@ -92,16 +93,29 @@ class MongoRuns(MongoDesk, Runs):
             return Verdict({each.job.id for each in sent}, refused)
         return await self._recognize(sent, refused)
 
-    async def _write(self, settlements: Sequence[Settlement], refused: dict[ObjectId, str]) -> int:
-        """Write all but those that are found to be refused; return how many matched their guard."""
-        operations = [UpdateOne(_end_fence(each.job), self._change(each)) for each in settlements]
+    async def _write(
+        self,
+        settlements: Sequence[Settlement],
+        refused: dict[ObjectId, str],
+        *,
+        together: bool = True,
+    ) -> int:
+        """Write all but those that are found to be refused; return how many matched their guard.
+
+        together: with those in one statement that differ in nothing but the job.
+        """
+        changes = [(each, self._change(each)) for each in settlements]
+        ends = ends_of(changes, together=together)
         try:
-            return (await self._jobs.bulk_write(operations, ordered=False)).matched_count
+            statements = [end.statement() for end in ends]
+            return (await self._jobs.bulk_write(statements, ordered=False)).matched_count
         except BulkWriteError as error:
             if not is_refused(error):
                 raise
-            again = self._judge(settlements, error, refused)
             matched = int(error.details.get("nMatched", 0))
+            again, apart = self._judge(ends, error, refused)
+            if apart:
+                matched += await self._write(apart, refused, together=False)
             return matched + (await self._write_without_ours(again, refused) if again else 0)
         except Exception as error:
             if isinstance(error, PyMongoError) and not is_refused(error):
@@ -128,30 +142,33 @@ class MongoRuns(MongoDesk, Runs):
         return left
 
     def _judge(
-        self,
-        settlements: Sequence[Settlement],
-        error: BulkWriteError,
-        refused: dict[ObjectId, str],
-    ) -> list[Settlement]:
-        """Note which were refused, and why; return those that may pass without their crashes."""
-        again = []
+        self, ends: Sequence[End], error: BulkWriteError, refused: dict[ObjectId, str]
+    ) -> tuple[list[Settlement], list[Settlement]]:
+        """Note which were refused, and why; return those that may pass without their crashes.
+
+        And those of a statement about several, of which nobody knows which one was refused.
+        """
+        again: list[Settlement] = []
+        apart: list[Settlement] = []
         for each in write_errors(error):
-            settlement = settlements[each["index"]]
-            if each["code"] != DOCUMENT_VALIDATION_FAILURE:
+            (settlement, *others) = ends[each["index"]].settlements
+            if others:
+                apart += ends[each["index"]].settlements
+            elif each["code"] != DOCUMENT_VALIDATION_FAILURE:
                 refused[settlement.job.id] = told(each)
             elif self._may_pass(settlement):
                 again.append(settlement)
             else:
                 refused[settlement.job.id] = VALIDATOR_ADVICE
-        return again
+        return again, apart
 
     def _change(self, settlement: Settlement) -> Document:
-        return _change(settlement, crashes=self._counts_crashes, ties=self._keeps_ties)
+        return change_of(settlement, crashes=self._counts_crashes, ties=self._keeps_ties)
 
     def _may_pass(self, settlement: Settlement) -> bool:
         """True for one that Node's validator takes without what it has not heard of."""
         ours = own_fields(settlement.written()).keys()
-        crashes, ties = ours & _OF_CRASHES, ours & _TOGETHER
+        crashes, ties = ours & OF_CRASHES, ours & TOGETHER
         is_news = bool(crashes and self._counts_crashes) or bool(ties and self._keeps_ties)
         return is_news and ours == crashes | ties
 
@@ -160,7 +177,7 @@ class MongoRuns(MongoDesk, Runs):
     ) -> int:
         """Write what the Node package's validator takes: no crashes, lanes, groups."""
         ours = {name for each in settlements for name in own_fields(each.written())}
-        if ours & _OF_CRASHES:
+        if ours & OF_CRASHES:
             self._logger.warning(
                 "the validator of %s refuses the fields 'crash' and 'crashes': jobs do not keep "
                 "which worker died, and those that take theirs down again and again are not "
@@ -168,7 +185,7 @@ class MongoRuns(MongoDesk, Runs):
                 self._jobs.name,
             )
             self._counts_crashes = False
-        if ours & _TOGETHER:
+        if ours & TOGETHER:
             self._logger.warning(
                 "the validator of %s refuses the fields of lanes, groups and 'after': what runs "
                 "leaves its lane and its group at its end, and forgets who comes after it",
@@ -186,19 +203,19 @@ class MongoRuns(MongoDesk, Runs):
         found = await cursor.batch_size(len(ids)).to_list()
         there = {document["_id"]: document for document in found}
         known = [(each, there[each.job.id]) for each in settlements if each.job.id in there]
-        won = {each.job.id for each, document in known if _holds(document, each)}
+        won = {each.job.id for each, document in known if holds(document, each)}
         followed = {
             each.job.id
             for each, document in known
             if document.get("followed") and not each.job.followed
-            if each.job.id in won or _still_runs(document, each.job)
+            if each.job.id in won or still_runs(document, each.job)
         }
         return Verdict(won, refused, followed)
 
     async def _save_notes(self, noted: Sequence[tuple[Job, Notes]]) -> dict[ObjectId, str]:
         """Running, under its worker and at its attempt → the same, with these notes."""
         operations = [
-            UpdateOne(_fence(job), {"$set": {"notes": plain_notes(notes)}}) for job, notes in noted
+            UpdateOne(fence(job), {"$set": {"notes": plain_notes(notes)}}) for job, notes in noted
         ]
         try:
             await self._jobs.bulk_write(operations, ordered=False)
@@ -235,7 +252,7 @@ class MongoRuns(MongoDesk, Runs):
 
     async def _keep(self, job: Job, change: Document) -> bool:
         try:
-            result = await self._jobs.update_one(_fence(job), change)
+            result = await self._jobs.update_one(fence(job), change)
         except WriteError as error:
             if is_refused_by_validator(error):
                 raise StoreRefusedError(_why({"code": error.code})) from error
@@ -290,97 +307,6 @@ class MongoRuns(MongoDesk, Runs):
             ]
         )
         return {each["_id"] async for each in grouped}
-
-
-def _fence(job: Job) -> Document:
-    """Return what a run's document has for as long as the run is ours."""
-    return {
-        "_id": job.id,
-        "status": "running",
-        "worker_id": job.worker_id,
-        "attempt": job.attempt if job.attempt > 1 else {"$not": {"$gt": 1}},  # absent, or none
-        "updated_at": _moment_of_claim(job),
-    }
-
-
-def _end_fence(job: Job) -> Document:
-    """Return the same for its end: who is followed without its holder's knowledge is read again."""
-    return _fence(job) if job.followed else {**_fence(job), "followed": None}
-
-
-def _still_runs(document: Mapping[str, Any], job: Job) -> bool:
-    """Tell whether a run is still ours, by what is read back of it."""
-    return (
-        document["status"] == "running"
-        and document.get("worker_id") == job.worker_id
-        and (document.get("attempt") or 1) == job.attempt
-        and (document.get("updated_at") or job.created_at) == job.updated_at
-    )
-
-
-def _moment_of_claim(job: Job) -> Any:
-    """Return what `updated_at` is, by the claim, until the settlement.
-
-    A claim of ours writes one later than all before. Another writer may leave none, which is read
-    as the time the job was made.
-    """
-    return job.updated_at if job.updated_at > job.created_at else {"$in": [job.updated_at, None]}
-
-
-def _change(settlement: Settlement, *, crashes: bool, ties: bool) -> Document:
-    outcome, written = settlement.outcome, settlement.written()
-    fields: Document = {
-        "status": written.status.value,
-        "updated_at": written.updated_at,
-        "ended_at": written.ended_at,
-        "worker_id": written.worker_id,
-    }
-    if outcome.output is not None:
-        fields["output"] = plain_output(outcome.output)
-    if ties and place_of(written).due is not None:
-        fields["scheduled_for"] = FAR
-    elif outcome.scheduled_for is not None:
-        fields["scheduled_for"] = outcome.scheduled_for
-    if not outcome.started:
-        fields["started_at"] = None
-    before, after = own_fields(settlement.job), own_fields(written)
-    if not crashes:
-        for name in _OF_CRASHES:
-            after.pop(name, None)
-    if not ties:
-        after = {name: value for name, value in after.items() if name not in _TOGETHER}
-    fields |= {name: value for name, value in after.items() if before.get(name) != value}
-    gone = dict.fromkeys(before.keys() - after.keys(), "")
-    if outcome.bare:
-        gone |= {"notes": "", "state": "", "state_saved": ""}
-    return {"$set": fields, "$unset": gone} if gone else {"$set": fields}
-
-
-def _news(settlements: Sequence[Settlement]) -> Iterator[Document]:
-    """Give what jobs come to use with their settlement: a lane, what they wait for."""
-    for each in settlements:
-        if each.outcome.lane is not None or each.outcome.rate_lane or each.outcome.topics:
-            yield own_fields(each.written())
-
-
-def _holds(document: Mapping[str, Any], settlement: Settlement) -> bool:
-    """True when the document is what this settlement leaves, the count of crashes aside."""
-    written, outcome = settlement.written(), settlement.outcome
-    same = (
-        document["status"] == written.status.value
-        and document.get("updated_at") == written.updated_at
-        and document.get("ended_at") == written.ended_at
-        and document.get("worker_id") == written.worker_id
-        and (document.get("attempt") or 1) == written.attempt
-        and (document.get("due") or document.get("scheduled_for")) == written.scheduled_for
-    )
-    if not same or outcome.output is None:
-        return same
-    output = document.get("output") or {}
-    return (
-        output.get("duration") == outcome.output.duration
-        and output.get("error") == outcome.output.error
-    )
 
 
 def _why(error: Mapping[str, Any]) -> str:

@@ -172,13 +172,13 @@ class MongoStore(Store):
         """Return the database's present time."""
         return await self._workers.now()
 
-    def subscribe(self, listener: HintListener) -> Callable[[], None]:
+    def subscribe(self, listener: HintListener, *, ends: bool = True) -> Callable[[], None]:
         """Call `listener` after our own writes and, as the change stream tells, those of others."""
-        return self._watch.subscribe(of_hints(listener))
+        return self._watch.subscribe(of_hints(listener), ends=ends)
 
     def on_ended(self, listener: EndListener) -> Callable[[], None]:
         """Call `listener` with the jobs that our own writes and, by the stream, others settle."""
-        return self._watch.subscribe(of_ends(listener))
+        return self._watch.subscribe(of_ends(listener), ends=True)
 
     def node_side(self) -> NodeSide:
         """Return what is special beside the Node package."""

@@ -29,13 +29,19 @@ from job_processor.store.mongo.documents import (
 )
 from job_processor.store.mongo.errors import is_unauthorized, reason
 from job_processor.store.mongo.handles import Handles
-from job_processor.store.mongo.stream import open_stream
+from job_processor.store.mongo.stream import BATCH, open_stream
 from job_processor.tasks import Backoff, cancel
 
 _SHORTEST_PAUSE = 0.002
 _LONGEST_PAUSE = 0.02
 """Seconds between two requests while changes keep coming: each then brings many. The pause grows up
 to the longest, and starts short again after a quiet moment."""
+
+_CROWDED_PAUSE = 0.1
+"""Seconds up to which it grows where answers bring a crowd each, and are far from full."""
+
+_CROWD = 100
+"""Changes in one answer."""
 
 _ASKED_AGAIN_AFTER = CLOSE_TIMEOUT / 2
 """Seconds after which a stream is asked once more to end. What it has left to do takes no longer:
@@ -82,14 +88,26 @@ class Watch:
         self._endings: set[asyncio.Task[Any]] = set()
         self._linger: asyncio.TimerHandle | None = None
         self.supported = True
+        self._for_ends = 0
+        """Listeners that want to hear of what others settle."""
+        self._with_ends = False
+        """True when the stream brings that, too: it is most of what changes."""
 
-    def subscribe(self, listener: Tell) -> Callable[[], None]:
-        """Call `listener` in the event loop with each hint; returns a function that ends it."""
+    def subscribe(self, listener: Tell, *, ends: bool) -> Callable[[], None]:
+        """Call `listener` in the event loop with each hint; returns a function that ends it.
+
+        ends: whether it is to hear of jobs that others settle. The first such listener has the
+        stream opened anew.
+        """
         remove = self._listeners.add(listener)
+        self._for_ends += ends
+        if self._for_ends and not self._with_ends:
+            self._stop()
         self._start()
 
         def forget() -> None:
             remove()
+            self._for_ends -= ends
             if not self._listeners.all and self._task is not None and self._linger is None:
                 loop = asyncio.get_running_loop()
                 self._linger = loop.call_later(_LINGER, self._stop)
@@ -109,6 +127,7 @@ class Watch:
             self._linger.cancel()
             self._linger = None
         if self._task is None or self._task.done():
+            self._with_ends = self._for_ends > 0
             # A context of its own: the caller's may have a deadline, as by pymongo.timeout().
             self._task = asyncio.get_running_loop().create_task(
                 self._run(), name="job-processor change stream", context=Context()
@@ -157,7 +176,8 @@ class Watch:
         """Open a stream from now on and hand out what it brings, until it fails or ends."""
         # Not the driver's watch(), which goes on from its token after many an error, and tells
         # nobody to look.
-        pipeline = _pipeline(self._handles)
+        self._with_ends = self._for_ends > 0
+        pipeline = _pipeline(self._handles, ends=self._with_ends)
         async with open_stream(options, self._handles.database.name, pipeline) as stream:
             self.supported = True
             self.tell(ANYTHING | Hint.NODE)  # what happened while no stream was open
@@ -170,7 +190,9 @@ class Watch:
                     self._tell(changes)
                     pause = _SHORTEST_PAUSE if waited > _LONGEST_PAUSE else pause
                     await asyncio.sleep(pause)
-                    pause, early = min(2 * pause, _LONGEST_PAUSE), 0
+                    crowded = _CROWD <= len(changes) <= BATCH // 2
+                    longest = _CROWDED_PAUSE if crowded else _LONGEST_PAUSE
+                    pause, early = min(2 * pause, longest), 0
                 elif waited < EARLY:
                     early += 1
                     await asyncio.sleep(ON.after_early(early))
@@ -239,9 +261,13 @@ def _why_unsupported(error: PyMongoError) -> str | None:
     return _UNSUPPORTED.get(error.code or 0) if isinstance(error, OperationFailure) else None
 
 
-def _pipeline(handles: Handles) -> list[Document]:
-    """Select on the server what may matter, and of that no more than is looked at."""
-    told = WAITING_STATUSES + SETTLED_STATUSES
+def _pipeline(handles: Handles, *, ends: bool) -> list[Document]:
+    """Select on the server what may matter, and of that no more than is looked at.
+
+    What a worker asks of a change is where it was and what it is about: neither documents as they
+    are now nor as they were before are asked for, which would cost a look-up each.
+    """
+    told = WAITING_STATUSES + (SETTLED_STATUSES if ends else [])
     collections = [
         *(handles.jobs.name, handles.signals.name, handles.settings.name, handles.workers.name),
         handles.schedules.name,

@@ -148,8 +148,9 @@ class SqliteStore(Store):
         """Return the database's present time."""
         return await self._workers.now()
 
-    def subscribe(self, listener: HintListener) -> Callable[[], None]:
+    def subscribe(self, listener: HintListener, *, ends: bool = True) -> Callable[[], None]:
         """Tell `listener` of our own writes at once, and of those of others once they are seen."""
+        del ends  # no change is told by itself here, so there is none to leave out
         return self._listen(of_hints(listener))
 
     def on_ended(self, listener: EndListener) -> Callable[[], None]:
