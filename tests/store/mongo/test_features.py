@@ -20,6 +20,7 @@ from job_processor.store.mongo.features import (
     ALL,
     FLOWS,
     GROUPS,
+    LABELS,
     LINES,
     MESSAGES,
     PARKING,
@@ -136,6 +137,7 @@ USES: dict[str, tuple[dict[str, Any], set[Feature]]] = {
     ),
     "group": ({"group": ObjectId()}, {GROUPS}),
     "flow": ({"flow": ObjectId(), "flow_name": "f"}, {FLOWS}),
+    "label": ({"labels": ("a", "b")}, {LABELS}),
 }
 
 
@@ -199,6 +201,7 @@ async def test_where_a_feature_was_never_used_nothing_is_looked_for(
         (unused.intake.find_holder("resize", "k"), None),
         (unused.history.find(JobQuery(flow=UNKNOWN)), []),
         (unused.history.find(JobQuery(group=UNKNOWN, error="x")), []),
+        (unused.history.find(JobQuery(labels=("a",))), []),
         (unused.history.count_matching(JobQuery(lane="resize"), 10), 0),
     ]
     for call, nothing in calls:

@@ -74,8 +74,9 @@ GROUPS = Feature(
     (i.OPEN_MEMBERS, i.FAILED_MEMBERS, i.NEWEST_BY_GROUP),
 )
 FLOWS = Feature("flows", frozenset({"flow"}), (i.NEWEST_BY_FLOW,))
+LABELS = Feature("labels", frozenset({"labels"}), (i.NEWEST_BY_LABEL,))
 
-ALL = (UNIQUE_KEYS, LINES, PARKING, AFTER, MESSAGES, GROUPS, FLOWS)
+ALL = (UNIQUE_KEYS, LINES, PARKING, AFTER, MESSAGES, GROUPS, FLOWS, LABELS)
 _FIELDS = frozenset[str]().union(*(feature.fields for feature in ALL))
 
 

@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from job_processor.settings import LOOK_THROUGH
 from job_processor.store.mongo.documents import JOB_STATUSES, JOB_TYPES, Document
-from job_processor.store.mongo.features import FLOWS, GROUPS, LINES, Feature
+from job_processor.store.mongo.features import FLOWS, GROUPS, LABELS, LINES, Feature
 from job_processor.store.mongo.index import Index
 from job_processor.store.mongo.indexes import (
     NEWEST_BY_FLOW,
@@ -106,6 +106,8 @@ def features_of(query: JobQuery) -> Iterator[Feature]:
         yield GROUPS
     if query.flow is not None:
         yield FLOWS
+    if query.labels:
+        yield LABELS
 
 
 def looked_through(query: JobQuery) -> list[Document]:
