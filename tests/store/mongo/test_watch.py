@@ -228,7 +228,10 @@ async def test_a_stream_that_loses_its_cancellation_keeps_nobody_from_closing(
 
 
 async def test_a_processor_has_one_stream(watched_database: Database, commands: Commands) -> None:
-    """A worker, its kill listener and ten waiters share one."""
+    """A worker, its kill listener and ten waiters share one, which the first waiter opens anew.
+
+    What others settle is most of what changes, and a worker alone asks nothing of it.
+    """
     async with JobProcessor(watched_database, **QUICK) as processor:
 
         @processor.job()
@@ -236,10 +239,48 @@ async def test_a_processor_has_one_stream(watched_database: Database, commands: 
             pass
 
         async with working(processor):
-            jobs = await processor.schedule_jobs([("work", None)] * 10)
-            settled = await asyncio.gather(*(processor.wait_for_job(job.id) for job in jobs))
-            assert {job.status for job in settled} == {JobStatus.FINISHED}
-            assert streams_opened(commands) == 1
+
+            async def opened() -> bool:
+                return streams_opened(commands) == 1
+
+            await eventually(opened, "the stream of a worker")
+            assert "finished" not in _told(commands)
+            for _ in range(2):
+                jobs = await processor.schedule_jobs([("work", None)] * 10)
+                settled = await asyncio.gather(*(processor.wait_for_job(job.id) for job in jobs))
+                assert {job.status for job in settled} == {JobStatus.FINISHED}
+            assert streams_opened(commands) == 2
+            assert "finished" in _told(commands)
+
+
+def _told(commands: Commands) -> list[str]:
+    """Return the states of which the stream that was opened last tells."""
+    *_, pipeline = (
+        command["pipeline"]
+        for name, command in commands.sent
+        if name == "aggregate" and "$changeStream" in command["pipeline"][0]
+    )
+    states: list[list[str]] = [
+        each["fullDocument.status"]["$in"]
+        for each in pipeline[1]["$match"]["$or"]
+        if "fullDocument.status" in each
+    ]
+    return states[0]
+
+
+async def test_a_listener_for_ends_has_the_stream_bring_them(
+    store: MongoStore, other: MongoStore
+) -> None:
+    """Whoever asks for less at first hears of them all the same, once somebody has asked."""
+    listener, second = Listener(), Listener()
+    store.subscribe(listener, ends=False)
+    await listener.until(ANYTHING)
+    store.subscribe(second)
+    await second.until(ANYTHING)
+    await other.intake.insert([simple()])
+    (job,) = await other.queue.claim(claim())
+    await other.runs.settle([end(job)])
+    await second.until(Hint.SETTLED)
 
 
 # --- healing ------------------------------------------------------------------------------------
