@@ -384,7 +384,9 @@ class Runs(Desk, ABC):
         self._tell(*told((each.job.id, each.outcome.status) for each in won))
         if self.lanes is not None and self.lanes.book:
             await self._pass_on(
-                freed_by(each.job, each.written()) for each in won if each.job.id in verdict.won
+                freed_by(each.job, each.written())
+                for each in won
+                if each.job.slot is not None and each.job.id in verdict.won
             )
         await self._let_go(
             ends_of(

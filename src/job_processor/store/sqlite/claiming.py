@@ -72,6 +72,8 @@ class Claiming:
         """How many have left the line of each lane of a rate, or found no token there."""
         self._freed: set[str] = set()
         """Lanes of which a slot was given back."""
+        self._starts: dict[bytes, tuple[int, str | None]] = {}
+        """Who is to start, in their order: row and slot, by id."""
         self.jobs: list[Job] = []
         self.refused: dict[ObjectId, float] = {}
         self.blocked = False
@@ -86,7 +88,7 @@ class Claiming:
         full: set[tuple[str, int]] = set()
         self._dry.clear()
         for candidate in candidates:
-            if len(self.jobs) == self._claim.limit:
+            if len(self.jobs) + len(self._starts) == self._claim.limit:
                 break
             if self._is_dry(candidate) or self._take(candidate):
                 continue
@@ -95,6 +97,7 @@ class Claiming:
             else:
                 self.blocked = True
                 self._lines.discard(candidate.line)
+        self._start_all()
         for lane, priority in full:
             self._desk.park_lane(self._connection, lane, priority, self._now)
         for lane, priority in self._dry:
@@ -116,6 +119,7 @@ class Claiming:
             return False
         turn = candidate
         if candidate.ordered is not None and candidate.lane is not None:
+            self._start_all()  # who is to start is not the next any more
             first = self._desk.next(self._connection, candidate.lane, self._now)
             if first is not None:  # else it is ready before its time
                 turn = _candidate(first, candidate)
@@ -130,7 +134,7 @@ class Claiming:
         desk, lane = self._desk, turn.rate_lane
         rate = desk.starts.book.of(lane)
         if rate is None or lane is None:
-            self._start(turn.row, slot)
+            self._starts[turn.id] = turn.row, slot
             return True
         answer = desk.starts.ask(self._connection, lane, rate.pace, turn.date)
         if answer.too_soon:
@@ -139,9 +143,9 @@ class Claiming:
         if turn.parked is not None:
             self._left[lane] += 1
         if answer.starts or rate.skips:
-            job = self._start(turn.row, slot)
+            self._starts[turn.id] = turn.row, slot
             if not answer.starts:
-                self.refused[job.id] = answer.wait
+                self.refused[ObjectId(turn.id)] = answer.wait
             return True
         # Nothing overtakes it in a lane with an order; in any other its slot is for the next.
         kept = slot if turn.ordered is not None else None
@@ -154,10 +158,14 @@ class Claiming:
             self._freed.add(turn.lane)
         return kept is not None
 
-    def _start(self, row: int, slot: str | None) -> Job:
-        job = self._desk.start(self._connection, self._claim, row, slot)
-        self.jobs.append(job)
-        return job
+    def _start_all(self) -> None:
+        """Start those that are to."""
+        if self._starts:
+            starts = list(self._starts.values())
+            jobs = self._desk.start(self._connection, self._claim, starts)
+            order = {job_id: number for number, job_id in enumerate(self._starts)}
+            self.jobs += sorted(jobs, key=lambda job: order[job.id.binary])
+            self._starts.clear()
 
     def _lose_date(self, candidate: Candidate) -> None:
         """Park what has its date and finds its lane full: another one may follow."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache, partial
 from itertools import islice
@@ -22,7 +22,7 @@ from job_processor.store.sqlite.connections import (
     transaction,
 )
 from job_processor.store.sqlite.parking import SqliteParking
-from job_processor.store.sqlite.rows import COLUMNS, to_job
+from job_processor.store.sqlite.rows import COLUMNS, to_jobs
 from job_processor.store.sqlite.tables import (
     IN_LANE,
     IN_LINE,
@@ -71,8 +71,12 @@ class SqliteLanes(SqliteParking):
         moment = f"CASE WHEN updated_at<{to_ms(LAST_MOMENT)} THEN max(?2,updated_at+1) ELSE ?2 END"
         self._start = f"""
             UPDATE {jobs} NOT INDEXED SET status='running', worker_id=?1, updated_at={moment},
-                started_at=coalesce(started_at, {moment}), slot=?3, {OUT_OF_LANE}
-            WHERE rowid=?4 RETURNING {COLUMNS}"""
+                started_at=coalesce(started_at, {moment}), slot=given.slot, {OUT_OF_LANE}
+            FROM (
+                SELECT json_extract(value,'$[0]') AS row, json_extract(value,'$[1]') AS slot
+                FROM json_each(?3)
+            ) AS given
+            WHERE {jobs}.rowid=given.row RETURNING {COLUMNS}"""
         self._park_one_for_slot = f"""
             UPDATE {jobs} NOT INDEXED SET parked='{FOR_A_SLOT}', line=NULL, ready=NULL
             WHERE rowid=?"""
@@ -212,11 +216,14 @@ class SqliteLanes(SqliteParking):
                 return Next(*row)
 
     def start(
-        self, connection: sqlite3.Connection, claim: LaneClaim, row: int, slot: str | None
-    ) -> Job:
-        """Waiting → running, with this slot."""
-        values = (claim.worker_id.binary, to_ms(claim.now), slot, row)
-        return to_job(connection.execute(self._start, values).fetchall()[0])
+        self,
+        connection: sqlite3.Connection,
+        claim: LaneClaim,
+        starts: Sequence[tuple[int, str | None]],
+    ) -> list[Job]:
+        """Waiting → running, each of these rows with its slot, in one statement; in any order."""
+        values = (claim.worker_id.binary, to_ms(claim.now), json.dumps(starts))
+        return to_jobs(connection.execute(self._start, values).fetchall())
 
     def admit(self, connection: sqlite3.Connection, row: int, slot: str, now: int) -> None:
         """Waiting → in line with this slot, from now on."""
