@@ -231,3 +231,36 @@ async def test_an_exception_is_recorded_without_secrets(
     assert event.attributes["exception.message"] == "refused [redacted]"
     assert "KeyError" in str(event.attributes["exception.stacktrace"])
     assert "hunter2" not in f"{dict(event.attributes)} {span.status.description}"
+
+
+@pytest.mark.parametrize("asked", ["messaging", "http, messaging/dup", "http", ""])
+async def test_more_names_are_opted_in(
+    processors: Processors, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    """Size, flow, service and worker are told to who asks for them by the variable alone."""
+    monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", asked)
+    telemetry = Telemetry()
+    processor = await processors.make(
+        jobs={"a": JobDef(nothing)}, service="shop", integrations=[telemetry.integration]
+    )
+    flow = processor.flow("import")
+    flow.add("a")
+    (job,) = await flow.start()
+    await processor.run_worker(burst=True)
+    ended = await processor.wait_for_job(job.id)
+    (create,), (process,) = telemetry.spans("create a"), telemetry.spans("process a")
+    of_both = {
+        "messaging.message.body.size": 0,
+        "messaging.message.conversation_id": str(ended.flow),
+    }
+    of_run = {
+        "messaging.consumer.group.name": "shop",
+        "messaging.client.id": str(ended.worker_id),
+    }
+    for span, expected in ((create, of_both), (process, of_both | of_run)):
+        told = {
+            key: value for key, value in (span.attributes or {}).items() if key in of_both | of_run
+        }
+        assert told == (expected if "messaging" in asked else {})
+        assert (span.attributes or {})["messaging.destination.name"] == "a"
+    telemetry.close()

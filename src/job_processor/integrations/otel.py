@@ -5,6 +5,8 @@ Needs the extra `otel`. Names and attributes are those of its semantic conventio
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import time
 import traceback
@@ -28,6 +30,9 @@ except ModuleNotFoundError as error:
 
 __all__ = ["OpenTelemetry"]
 
+OPT_IN = "OTEL_SEMCONV_STABILITY_OPT_IN"
+"""Variable that lists by commas of which conventions the newest names are wanted, too."""
+
 _SCOPE = "job_processor"
 _SYSTEM = "job_processor"
 
@@ -50,6 +55,8 @@ class OpenTelemetry:
         redact: str | re.Pattern[str] | None = None,
     ) -> None:
         self._redaction = Redaction(redact)
+        self._opted_in = is_opted_in()
+        self._service = ""
         self._tracer = trace.get_tracer(_SCOPE, version(), tracer_provider)
         self._propagator = TraceContextTextMapPropagator()
         meter = metrics.get_meter(_SCOPE, version(), meter_provider)
@@ -65,6 +72,7 @@ class OpenTelemetry:
 
     def install(self, host: Host) -> None:
         """Begin."""
+        self._service = host.settings.service
         host.stamp(self._stamp)
         host.around_handlers(self._scope)
         host.listen(self._count)
@@ -76,7 +84,7 @@ class OpenTelemetry:
         span = self._tracer.start_span(
             f"create {job.name}",
             kind=trace.SpanKind.PRODUCER,
-            attributes=_attributes(job, "create"),
+            attributes={**_attributes(job, "create"), **self._more(job)},
         )
         with trace.use_span(span, end_on_exit=True):
             if not span.get_span_context().trace_flags.sampled:
@@ -92,7 +100,12 @@ class OpenTelemetry:
             f"process {job.name}",
             kind=trace.SpanKind.CONSUMER,
             links=self._links(job),
-            attributes={**_attributes(job, "process"), **_run_of(job)},
+            attributes={
+                **_attributes(job, "process"),
+                **_run_of(job),
+                **self._more(job),
+                **self._consumer(job),
+            },
         ) as span:
             with suppress(BaseException):  # it is raised to whoever else is around the handler
                 yield
@@ -110,6 +123,25 @@ class OpenTelemetry:
                 span.set_status(trace.StatusCode.ERROR, self._cleaned(told, job))
         attributes.pop("messaging.message.id")  # one series for each job would be too many
         self._duration.record(time.monotonic() - began, attributes)
+
+    def _more(self, job: Job) -> dict[str, str | int]:
+        """Return what is told beyond that to who has opted in."""
+        if not self._opted_in:
+            return {}
+        told: dict[str, str | int] = {"messaging.message.body.size": _size(job)}
+        together = job.flow or job.group
+        if together is not None:
+            told["messaging.message.conversation_id"] = str(together)
+        return told
+
+    def _consumer(self, job: Job) -> dict[str, str]:
+        """Return who runs a job, for who has opted in."""
+        if not self._opted_in:
+            return {}
+        told = {"messaging.consumer.group.name": self._service}
+        if job.worker_id is not None:
+            told["messaging.client.id"] = str(job.worker_id)
+        return told
 
     def _told(self, error: BaseException, job: Job) -> dict[str, str]:
         """Return an exception's words and stack without what the payload hides."""
@@ -138,6 +170,18 @@ class OpenTelemetry:
         attributes = _attributes(event.job, "send" if scheduled else "receive")
         attributes.pop("messaging.message.id")
         (self._sent if scheduled else self._consumed).add(1, attributes)
+
+
+def is_opted_in() -> bool:
+    """Return whether the variable asks for messaging, alone or beside what was before."""
+    asked = {each.strip() for each in os.environ.get(OPT_IN, "").split(",")}
+    return bool(asked & {"messaging", "messaging/dup"})
+
+
+def _size(job: Job) -> int:
+    """Return how many bytes the payload has as JSON."""
+    payload = getattr(job, "payload", None)
+    return 0 if payload is None else len(json.dumps(payload, default=str).encode())
 
 
 def _words(error: BaseException) -> str:

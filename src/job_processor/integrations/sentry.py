@@ -17,12 +17,14 @@ from job_processor.handlers.definitions import CronDef
 from job_processor.handlers.retries import Snooze
 from job_processor.hooks import HandlerRun, Host
 from job_processor.integrations.sentry_monitors import monitor_config
-from job_processor.models import CronTask, Job, JobStatus, SimpleJob
+from job_processor.models import CronTask, Job, JobStatus
 from job_processor.redaction import Redaction, without
 
 try:
     import sentry_sdk
     from sentry_sdk.crons import capture_checkin
+
+    from job_processor.integrations.sentry_queues import continued, describe_run, published
 except ModuleNotFoundError as error:
     raise MissingExtraError("job_processor.integrations.sentry", "sentry") from error
 
@@ -32,8 +34,6 @@ _NOT_CLEANED = frozenset(
     {"event_id", "timestamp", "start_timestamp", "type", "platform", "sdk", "modules", "level"}
 )
 """Parts of an event that the kit itself writes and reads."""
-_OPERATION = "queue.process"
-_ORIGIN = "auto.queue.job_processor"
 _ENDS = {
     EventKind.FINISHED: "ok",
     EventKind.ERRORED: "error",
@@ -55,6 +55,8 @@ class Sentry:
         one that is used everywhere here (passwords, tokens, keys and their like).
     report_retries: report failed attempts that are followed by another, too.
     monitor_crons: send check-ins of crons, which make and update monitors of the cron's name.
+    propagate_traces: send a span for each job that is scheduled within a transaction, and let its
+        runs go on with that trace, in whichever process.
     failure_threshold, recovery_threshold: occurrences in a row that have to fail before Sentry
         makes an issue of it, and to succeed before it closes it; None: as in Sentry.
 
@@ -67,12 +69,14 @@ class Sentry:
         redact: str | re.Pattern[str] | None = None,
         report_retries: bool = False,
         monitor_crons: bool = True,
+        propagate_traces: bool = True,
         failure_threshold: int | None = None,
         recovery_threshold: int | None = None,
     ) -> None:
         self._redaction = Redaction(redact)
         self._report_retries = report_retries
         self._monitor_crons = monitor_crons
+        self._propagate_traces = propagate_traces
         self._thresholds = {
             "failure_issue_threshold": failure_threshold,
             "recovery_threshold": recovery_threshold,
@@ -83,6 +87,8 @@ class Sentry:
         sentry_sdk.get_global_scope().add_event_processor(_without_lines_of_ends)
         host.around_handlers(self._scope)
         host.listen(self._report_what_has_no_exception)
+        if self._propagate_traces:
+            host.stamp(published)
         if self._monitor_crons:
             host.stamp(_stamp)
             host.listen(lambda event: self._check_in(host, event))
@@ -92,10 +98,9 @@ class Sentry:
         """Let whatever the handler sends to Sentry be of its job, and send what it raised."""
         with sentry_sdk.isolation_scope() as scope:
             self._describe(scope, run.job)
-            with sentry_sdk.start_transaction(
-                op=_OPERATION, name=run.job.name, source="task", origin=_ORIGIN
-            ) as transaction:
-                _describe_span(transaction, run.job)
+            begun = continued(run.job)
+            with sentry_sdk.start_transaction(begun) as transaction:
+                describe_run(transaction, run.job)
                 with suppress(BaseException):  # it is raised to whoever else is around the handler
                     yield
                 transaction.set_status(_STATUSES.get(run.status, "aborted"))  # type: ignore[arg-type]
@@ -198,16 +203,6 @@ def _seconds(job: Job) -> float | None:
     """Return how long the last attempt ran, which is what its check-in began with."""
     ran = job.output.duration_ms if job.output is not None else None
     return None if ran is None else ran / 1000
-
-
-def _describe_span(span: Any, job: Job) -> None:
-    span.set_data("messaging.system", "job-processor")
-    span.set_data("messaging.message.id", str(job.id))
-    span.set_data("messaging.destination.name", job.name)
-    span.set_data("messaging.message.retry.count", job.attempt - 1)
-    if isinstance(job, SimpleJob) and job.started_at is not None:
-        latency = (job.started_at - job.scheduled_for).total_seconds() * 1000
-        span.set_data("messaging.message.receive.latency", latency)
 
 
 def _without_our_frames(event: Any) -> None:
