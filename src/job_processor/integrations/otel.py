@@ -89,6 +89,8 @@ class OpenTelemetry:
         with trace.use_span(span, end_on_exit=True):
             if not span.get_span_context().trace_flags.sampled:
                 return None
+            if job.traceparent is not None:  # another integration's
+                return None
             carrier: dict[str, str] = {}
             self._propagator.inject(carrier)
         return {"traceparent": carrier["traceparent"]}
