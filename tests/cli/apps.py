@@ -6,6 +6,7 @@ Handlers that should go on for long do so until a file named `release` is in the
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -82,6 +83,17 @@ def make_telling_its_loop(**options: Any) -> JobProcessor:
     @processor.job()
     async def tell() -> str:
         return type(asyncio.get_running_loop()).__module__.partition(".")[0]
+
+    return processor
+
+
+def make_telling_what_is_spared(**options: Any) -> JobProcessor:
+    """Return a processor whose job returns how many objects the garbage collector leaves alone."""
+    processor = JobProcessor(**QUICK, **options)
+
+    @processor.job()
+    async def tell() -> int:
+        return gc.get_freeze_count()
 
     return processor
 

@@ -32,6 +32,17 @@ async def test_it_is_left_after_the_last_job(
         assert not (await processor.get_healthcheck())["workers"]
 
 
+async def test_what_it_consists_of_is_no_garbage(start: Start, sqlite_db_url: str) -> None:
+    """The collector does not go through the program of a worker again and again."""
+    async with apps.make_telling_what_is_spared(db=sqlite_db_url) as processor:
+        job = await processor.schedule_job("tell")
+        process = start(
+            "worker", "tests.cli.apps:make_telling_what_is_spared", "--burst", db=sqlite_db_url
+        )
+        assert process.wait() == 0
+        assert (await processor.wait_for_job(job.id)).result() > 10_000
+
+
 def test_one_that_fails_is_told_once(start: Start, sqlite_db_url: str) -> None:
     """By the traceback of the application, and by the exit code 1; no worker was there."""
     process = start("worker", "tests.cli.apps:make_unopened", db=sqlite_db_url)

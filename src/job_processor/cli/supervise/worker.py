@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -72,7 +73,8 @@ async def _work(
                 tie.tell_ready_of(processor)
             try:
                 async with _watched(processor, stopper, live):
-                    code = await _run_worker(processor, stopper, options.burst)
+                    with _program_at_rest():
+                        code = await _run_worker(processor, stopper, options.burst)
             finally:
                 await processor.close()
     await leaving.check(code, stopper)
@@ -136,6 +138,21 @@ async def _watched(
         async with WorkerView(processor).shown(live) as view:
             stopper.restore_terminal = view.stop
             yield
+
+
+@contextlib.contextmanager
+def _program_at_rest() -> Iterator[None]:
+    """Spare the garbage collector, for the time of the block, what the program consists of.
+
+    It lives as long as the process, and a worker that is busy would look through all of it every
+    few thousand jobs: a twentieth of its time.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 async def _run_worker(processor: JobProcessor, stopper: Stopper, burst: bool) -> int:
