@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from job_processor.handlers.abort import AbortController, AbortReason, AbortSignal
     from job_processor.handlers.context import Context
     from job_processor.handlers.definitions import CronDef, CronOptions, JobDef, JobOptions
+    from job_processor.handlers.flows import FlowInfo, FlowSummary
     from job_processor.handlers.groups import Group, GroupCounts, GroupInfo, GroupStatus
     from job_processor.handlers.limits import Limit
     from job_processor.handlers.rates import Rate
@@ -106,7 +107,9 @@ __all__ = [
     "Event",
     "EventKind",
     "Finding",
+    "FlowInfo",
     "FlowNotFoundError",
+    "FlowSummary",
     "Group",
     "GroupClosedError",
     "GroupCounts",
@@ -185,6 +188,7 @@ _HOMES = {  # all others are errors
     "handlers.abort": "AbortController AbortReason AbortSignal",
     "handlers.context": "Context",
     "handlers.definitions": "CronDef CronOptions JobDef JobOptions",
+    "handlers.flows": "FlowInfo FlowSummary",
     "handlers.groups": "Group GroupCounts GroupInfo GroupStatus",
     "handlers.limits": "Limit",
     "handlers.rates": "Rate",

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from job_processor.clock import to_ms
-from job_processor.handlers.flows import FlowInfo
+from job_processor.handlers.flows import FlowInfo, FlowSummary
 from job_processor.handlers.groups import GroupCounts, GroupInfo
 from job_processor.models import (
     JOB_TAG,
@@ -110,14 +110,21 @@ def group_json(group: GroupInfo) -> dict[str, Any]:
     }
 
 
-def flow_json(flow: FlowInfo) -> dict[str, Any]:
-    """Return a flow in plain JSON values: its levels, each a list of boxes."""
+def flow_summary_json(flow: FlowSummary) -> dict[str, Any]:
+    """Return how a flow stands in plain JSON values."""
     return {
         "_id": str(flow.id),
         "name": flow.name,
         "status": flow.status,
         "created_at": to_json(flow.created_at),
         "counts": _counts_json(flow.counts),
+    }
+
+
+def flow_json(flow: FlowInfo) -> dict[str, Any]:
+    """Return a flow in plain JSON values: its levels, each a list of boxes."""
+    return {
+        **flow_summary_json(flow),
         "levels": [
             [
                 {

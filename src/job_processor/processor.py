@@ -88,7 +88,7 @@ if TYPE_CHECKING:
     from job_processor.crons.manage import CronInfo
     from job_processor.crons.schedules import SchedulePage
     from job_processor.handlers.definitions import Misfire
-    from job_processor.handlers.flows import FlowInfo
+    from job_processor.handlers.flows import FlowInfo, FlowSummary
     from job_processor.handlers.limits import Limit
     from job_processor.handlers.rates import Rate
     from job_processor.jobs.actions import Acted, Action
@@ -624,11 +624,8 @@ class JobProcessor:
         """Return groups, the newest first, at most 100; `after`: those older than this one."""
         from job_processor.jobs.groups import find_groups
 
-        check_int("limit", limit, minimum=1)
-        if limit > GROUP_PAGE:
-            raise InvalidArgumentError("limit", limit, f"allowed are at most {GROUP_PAGE}")
-        below = None if after is None else object_id(after, "after")
-        return await find_groups(self._ready(), limit, below)
+        parts, (most, below) = self._ready(), _bounds(limit, after)
+        return await find_groups(parts, most, below)
 
     def flow(self, name: str = "flow") -> Flow:
         """Return an empty flow: jobs that come after each other, to be stored together.
@@ -660,6 +657,15 @@ class JobProcessor:
         from job_processor.jobs.flow_graph import get_flow
 
         return await get_flow(self._ready(), object_id(flow_id, "flow_id"))
+
+    async def find_flows(
+        self, limit: int = GROUPS_SHOWN, after: ObjectId | str | None = None
+    ) -> list[FlowSummary]:
+        """Return flows, the newest first, at most 100; `after`: those older than this one."""
+        from job_processor.jobs.flow_graph import find_flows
+
+        parts, (most, below) = self._ready(), _bounds(limit, after)
+        return await find_flows(parts, most, below)
 
     async def kill_flow(self, flow_id: ObjectId | str) -> Acted:
         """Kill what is active in a flow: what waits at once, then what runs by its workers.
@@ -1436,6 +1442,14 @@ def _made_elsewhere(
     options: dict[str, Any] = {each.name: getattr(settings, each.name) for each in fields(settings)}
     defined = {name: JobDef(None, **its) for name, its in jobs.items()}
     return JobProcessor(db, jobs=defined, **options)
+
+
+def _bounds(limit: int, after: ObjectId | str | None) -> tuple[int, ObjectId | None]:
+    """Return the bounds of a page of groups or flows; raises InvalidArgumentError."""
+    check_int("limit", limit, minimum=1)
+    if limit > GROUP_PAGE:
+        raise InvalidArgumentError("limit", limit, f"allowed are at most {GROUP_PAGE}")
+    return limit, None if after is None else object_id(after, "after")
 
 
 def is_in_loop() -> bool:

@@ -155,6 +155,6 @@ async def test_the_document(client: httpx.AsyncClient) -> None:
         *(f"/api/{name}" for name in ("limits", "lane", "rates", "rates/hold", "schedules")),
         *(f"/api/schedules/{{name}}{rest}" for rest in ("", "/pause", "/resume")),
         *(f"/api/jobs/{{id}}{rest}" for rest in ("", "/kill", "/retry")),
-        *(f"/api/flows/{{id}}{rest}" for rest in ("", "/kill", "/retry")),
+        *(f"/api/flows{rest}" for rest in ("", "/{id}", "/{id}/kill", "/{id}/retry")),
         *(f"/api/groups{rest}" for rest in ("", "/{id}", "/{id}/kill", "/{id}/retry")),
     }

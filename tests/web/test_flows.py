@@ -59,6 +59,33 @@ async def test_a_flow_and_its_jobs(processor: JobProcessor) -> None:
     assert unknown.status_code == 404
 
 
+async def test_they_are_listed(processor: JobProcessor) -> None:
+    """The newest first, a page at a time, with what runs, has failed and has ended."""
+    async with client_of(create_app(processor)) as client:
+        none = (await client.get("/flows")).text
+    flow = await ended(processor)
+    newer = processor.chain("extract", "report", name="nightly")
+    await newer.start()
+    async with client_of(create_app(processor)) as client:
+        page = (await client.get("/flows")).text
+        older = (await client.get(f"/flows?after={newer.id}")).text
+        french = (await client.get("/flows", headers={"accept-language": "fr"})).text
+        listed = (await client.get("/api/flows")).json()["flows"]
+        one = (await client.get(f"/api/flows?limit=1&after={newer.id}")).json()["flows"]
+        wrong = [await client.get(f"/api/flows?{each}") for each in ("limit=0", "after=7")]
+    assert "No flows." in none
+    assert page.index("nightly") < page.index("import &lt;b&gt;")
+    assert (f"/flows/{newer.id}" in page, f"/flows/{newer.id}" in older) == (True, False)
+    assert f"/flows/{flow.id}" in older
+    assert "<h1>Flux</h1>" in french
+    assert [(each["name"], each["status"]) for each in listed] == [
+        ("nightly", "running"),
+        ("import <b>", "errored"),
+    ]
+    assert one == listed[1:]
+    assert [each.status_code for each in wrong] == [400, 400]
+
+
 async def test_the_buttons(processor: JobProcessor) -> None:
     """What failed is sent round again; what goes on is killed."""
     flow = await ended(processor)

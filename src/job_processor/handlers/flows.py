@@ -29,8 +29,8 @@ class FlowBox:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FlowInfo:
-    """A flow as it stands."""
+class FlowSummary:
+    """How a flow stands, without its levels."""
 
     id: ObjectId
     name: str
@@ -38,11 +38,6 @@ class FlowInfo:
     """When its first job was written down."""
     counts: GroupCounts
     """Of all of its jobs."""
-    levels: tuple[tuple[FlowBox, ...], ...]
-    """What comes after nothing, what comes after that, and so on; what has failed first."""
-    is_cut: bool
-    """True when it has more than 1,000 jobs: then its levels are those of the oldest and the newest
-    500, and a name that is on several of them is counted as far as these go."""
 
     @property
     def status(self) -> str:
@@ -50,6 +45,17 @@ class FlowInfo:
         if self.counts.active:
             return "running"
         return "errored" if self.counts.failed else "finished"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowInfo(FlowSummary):
+    """A flow as it stands."""
+
+    levels: tuple[tuple[FlowBox, ...], ...]
+    """What comes after nothing, what comes after that, and so on; what has failed first."""
+    is_cut: bool
+    """True when it has more than 1,000 jobs: then its levels are those of the oldest and the newest
+    500, and a name that is on several of them is counted as far as these go."""
 
 
 class FlowWork(ABC):

@@ -1,13 +1,14 @@
-"""A flow as people look at it: its jobs in levels, those of one name in one box."""
+"""Flows as people look at them: a list of them; one in levels, those of one name in one box."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from bson import ObjectId
 
-from job_processor.handlers.flows import FlowBox, FlowInfo
+from job_processor.handlers.flows import FlowBox, FlowInfo, FlowSummary
 from job_processor.handlers.groups import GroupCounts
 from job_processor.models import FAILED, JobStatus
 from job_processor.parts import Parts
@@ -15,6 +16,27 @@ from job_processor.store.waits import Node, job_of
 
 SHOWN = 1000
 """Jobs of a flow that are read to find its levels: half of them the oldest, half the newest."""
+
+
+async def find_flows(parts: Parts, limit: int, below: ObjectId | None) -> list[FlowSummary]:
+    """Return flows, the newest first, with ids below one."""
+    flow_ids = await parts.store.waits.flows(below, limit)
+    found = await asyncio.gather(*(_summary(parts, flow_id) for flow_id in flow_ids))
+    return [summary for summary in found if summary is not None]
+
+
+async def _summary(parts: Parts, flow_id: ObjectId) -> FlowSummary | None:
+    """Return how a flow stands; None when its last job was removed meanwhile."""
+    waits = parts.store.waits
+    nodes, counts = await waits.graph(flow_id, 1), await waits.counts_of_flow(flow_id)
+    if not nodes:
+        return None
+    return FlowSummary(
+        id=flow_id,
+        name=nodes[0].flow_name or "flow",
+        created_at=nodes[0].id.generation_time,
+        counts=GroupCounts(counts),
+    )
 
 
 async def get_flow(parts: Parts, flow_id: ObjectId) -> FlowInfo | None:

@@ -1116,6 +1116,13 @@ class Waits(Desk, ABC):
     @abstractmethod
     def _parents(self, job_ids: Collection[ObjectId]) -> Awaitable[list[RelatedJob]]: ...
 
+    async def flows(self, below: ObjectId | None, limit: int) -> list[ObjectId]:
+        """Return the flows that there are jobs of, the newest first, with ids below one."""
+        return await self._flows(below, limit) if limit > 0 else []
+
+    @abstractmethod
+    def _flows(self, below: ObjectId | None, limit: int) -> Awaitable[list[ObjectId]]: ...
+
     async def graph(self, flow: ObjectId, limit: int, *, newest: bool = False) -> list[Node]:
         """Return the oldest jobs of a flow, at most `limit`, or the newest; in the order of ids."""
         return await self._graph(flow, limit, newest=newest) if limit > 0 else []

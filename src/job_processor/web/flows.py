@@ -8,18 +8,32 @@ from typing import Literal
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from job_processor.as_json import flow_json, job_json
+from job_processor.as_json import flow_json, flow_summary_json, job_json
 from job_processor.errors import FlowNotFoundError
 from job_processor.handlers.flows import FlowInfo
 from job_processor.models import FAILED, JobStatus
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction
+from job_processor.settings import GROUPS_SHOWN
 from job_processor.store.summaries import JobSummary
 from job_processor.web.api import check_unforged
 from job_processor.web.auditing import audited
+from job_processor.web.reading import number_of
 from job_processor.web.views import Views
 
 _FAILURES = 20
+
+
+async def newest(request: Request) -> Response:
+    """The newest flows."""
+    found = await _processor(request).find_flows(after=request.query_params.get("after") or None)
+    views: Views = request.app.state.views
+    return views.page(
+        request,
+        "flows.html",
+        flows=[flow_summary_json(each) for each in found],
+        next=str(found[-1].id) if len(found) == GROUPS_SHOWN else None,
+    )
 
 
 async def page(request: Request) -> Response:
@@ -33,6 +47,13 @@ async def page(request: Request) -> Response:
         failed=[job_json(job) for job in await _failed(request, info)],
         over=not info.counts.active,
     )
+
+
+async def many(request: Request) -> Response:
+    """Return the newest flows, with the counts of their jobs."""
+    limit = number_of(request.query_params, "limit", GROUPS_SHOWN)
+    found = await _processor(request).find_flows(limit, request.query_params.get("after") or None)
+    return JSONResponse({"flows": [flow_summary_json(each) for each in found]})
 
 
 async def one(request: Request) -> Response:

@@ -89,6 +89,12 @@ def describe(root: str) -> dict[str, Any]:
                 "parameters": [_ID, _FROM_BEGINNING, _FROM_STEP, _DESCENDANTS],
                 "post": _unforged(_operation("send it round again", job, 400, 404, 409)),
             },
+            "/api/flows": {
+                "get": {
+                    **_operation("the newest flows with counts of their jobs", anything, 400),
+                    "parameters": _page_of_groups(),
+                }
+            },
             "/api/flows/{id}": {
                 "parameters": [_ID],
                 "get": _operation("a flow: its levels and counts", anything, 400, 404),

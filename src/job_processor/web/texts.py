@@ -48,6 +48,8 @@ FRENCH: Mapping[str, str] = {
     "First page": "Première page",
     "last job": "dernier job",
     "next": "prochain",
+    "Flows": "Flux",
+    "No flows.": "Aucun flux.",
     "Groups": "Groupes",
     "No groups.": "Aucun groupe.",
     "Group": "Groupe",

@@ -54,8 +54,8 @@ def test_help_of_a_command(cli: Cli, command: str) -> None:
     """Each command explains itself; all that list or return something print JSON on request."""
     text = cli(command, "--help").text
     assert f"Usage: job-processor {command}" in text
-    assert ("--json" in text) == (command not in {"worker", "web", "shell", "flows"})
-    assert ("--db" in text) == (command not in {"init", "check", "worker", "schedule", "flows"})
+    assert ("--json" in text) == (command not in {"worker", "web", "shell"})
+    assert ("--db" in text) == (command not in {"init", "check", "worker", "schedule"})
     assert max(map(len, text.splitlines())) <= 100
 
 

@@ -44,6 +44,12 @@ def filled(db: str, *, run: bool) -> str:
     return asyncio.run(fill())
 
 
+async def emptied(db: str) -> None:
+    """Make a database without a flow."""
+    async with JobProcessor(db):
+        pass
+
+
 def test_one_is_shown(cli: Cli, db: str) -> None:
     """Each level with its jobs, those of one name in one row; and its jobs are listed."""
     flow = filled(db, run=True)
@@ -62,6 +68,21 @@ def test_one_is_shown(cli: Cli, db: str) -> None:
     failed = next(job["_id"] for job in listed if job["status"] == "errored")
     assert f"parent {failed} errored" in cli("jobs", "--flow", flow, "--status", "skipped").text
     assert f"flows show {flow}" in cli("jobs", "show", listed[0]["_id"]).text
+
+
+def test_they_are_listed(cli: Cli, db: str) -> None:
+    """The newest first, with how many of their jobs have ended; a page that is full says so."""
+    asyncio.run(emptied(db))
+    assert "There are no flows in" in cli("flows").text
+    ended, waits = filled(db, run=True), filled(db, run=False)
+    lines = [line.split() for line in cli("flows").text.splitlines()[2:]]
+    assert lines[0][:6] == [waits, "import", "running", "0/5", "0", "0"]
+    assert lines[1][:6] == [ended, "import", "errored", "5/5", "0", "2"]
+    assert f"--after {waits}" in cli("flows", "list", "--limit", "1").text
+    (older,) = cli("flows", "list", "--after", waits, "--json").json
+    assert (older["_id"], older["status"]) == (ended, "errored")
+    assert cli("flows", "--limit", "1", "show", ended).code == 2
+    assert cli("flows", "--after", "7").code == 2
 
 
 def test_one_is_killed_and_sent_round_again(cli: Cli, db: str) -> None:

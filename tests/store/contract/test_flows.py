@@ -97,6 +97,21 @@ async def test_a_job_that_takes_the_place_of_another_one_is_of_its_flow(store: S
     assert await store.history.find(JobQuery(flow=FLOW)) == [replaced]
 
 
+async def test_flows_are_listed(store: Store) -> None:
+    """Each once, the newest first, page by page, as long as there is a job of it."""
+    flows = [ObjectId() for _ in range(5)]
+    jobs = [of_flow(flow=flow) for flow in flows for _ in range(3)]
+    await store.intake.insert([simple("a"), *jobs[::-1], simple(group=ObjectId())])
+    newest = flows[::-1]
+    assert await store.waits.flows(None, 10) == newest
+    assert await store.waits.flows(None, 2) == newest[:2]
+    assert await store.waits.flows(newest[1], 2) == newest[2:4]
+    assert await store.waits.flows(newest[-1], 2) == []
+    assert await store.waits.flows(None, 0) == []
+    await store.history.delete([job.id for job in jobs if job.flow == newest[0]])
+    assert await store.waits.flows(None, 2) == newest[1:3]
+
+
 async def test_the_graph_of_a_flow(store: Store) -> None:
     """Its jobs with what they come after, from either end, and counts of all of them."""
     first = of_flow("a", followed=True)

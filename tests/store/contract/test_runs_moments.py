@@ -144,6 +144,7 @@ READS = frozenset(
         "groups.newest",
         "groups.open_of",
         "groups.unfinished",
+        "waits.flows",
         "waits.graph",
         "waits.counts_of_flow",
         "lanes.waiting",

@@ -70,6 +70,12 @@ class DictionaryWaits(OnTables, Waits):
                 for job in found
             ]
 
+    async def _flows(self, below: ObjectId | None, limit: int) -> list[ObjectId]:
+        async with self._connection as tables:
+            flows = {job.flow for job in tables.jobs.values() if job.flow is not None}
+            older = (flow for flow in flows if below is None or flow < below)
+            return sorted(older, reverse=True)[:limit]
+
     async def _graph(self, flow: ObjectId, limit: int, *, newest: bool) -> list[Node]:
         async with self._connection as tables:
             nodes = sorted(

@@ -111,6 +111,7 @@ COSTS: dict[str, list[str]] = {
     "waits.waited_for": ["find"],
     "waits.followers": ["find"],
     "waits.parents": ["find"],
+    "waits.flows": ["find"],
     "waits.graph": ["find"],
     "waits.counts_of_flow": ["aggregate"],
     "tokens.admit": ["find"],

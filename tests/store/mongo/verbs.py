@@ -165,6 +165,7 @@ READS: Mapping[str, Call] = {
     "history.names": lambda store: store.history.names(10),
     "rates.states": lambda store: store.rates.states(10),
     "history.count": lambda store: store.history.count([("simple", "resize")], 10),
+    "waits.flows": lambda store: store.waits.flows(None, 10),
     "waits.graph": lambda store: store.waits.graph(ObjectId(), 10),
     "waits.counts_of_flow": lambda store: store.waits.counts_of_flow(ObjectId()),
     "lanes.waiting": lambda store: store.lanes.waiting("", 10),

@@ -70,6 +70,7 @@ async def look_at_flow(store: SqliteStore) -> None:
     for newest in (False, True):
         assert len(await store.waits.graph(flow, 10, newest=newest)) == 10
     assert await store.waits.counts_of_flow(flow)
+    assert await store.waits.flows(None, 10) == [flow]
 
 
 OF_GROUPS: dict[str, tuple[Callable[[SqliteStore], Awaitable[Any]], set[str]]] = {
@@ -82,5 +83,5 @@ OF_GROUPS: dict[str, tuple[Callable[[SqliteStore], Awaitable[Any]], set[str]]] =
         {OPEN_MEMBERS, BY_ROW},
     ),
     "find and count members": (members_of_group, {MEMBERS, BY_ID}),
-    "find, count and draw a flow": (look_at_flow, {OF_FLOW, BY_ID}),
+    "find, list, count and draw flows": (look_at_flow, {OF_FLOW, BY_ID}),
 }

@@ -1,4 +1,4 @@
-"""`flows`: shows, kills or retries one."""
+"""`flows`: lists them; shows, kills or retries one."""
 
 from __future__ import annotations
 
@@ -9,28 +9,76 @@ import typer
 
 from job_processor.cli.app.asking import Place, ask
 from job_processor.cli.app.auditing import audited
+from job_processor.cli.app.groups import lists
 from job_processor.cli.app.options import AppOption, Db, Json, Prefix
 from job_processor.cli.app.output import console, print_json, say
-from job_processor.cli.app.reading import read_id
+from job_processor.cli.app.reading import read_id, read_limit
 
 if TYPE_CHECKING:  # the help does without the engine
-    from job_processor.handlers.flows import FlowInfo
+    from job_processor.handlers.flows import FlowInfo, FlowSummary
     from job_processor.jobs.actions import Acted
     from job_processor.processor import JobProcessor
 
 FlowId = Annotated[str, typer.Argument(metavar="ID", help="The id of a flow, 24 hex digits.")]
 
+Limit = Annotated[str, typer.Option(metavar="N", help="At most so many, up to 100.")]
+After = Annotated[str | None, typer.Option(metavar="ID", help="Those older than this flow.")]
+
 Act: TypeAlias = "Callable[[JobProcessor], Awaitable[Acted]]"
 
-flows = typer.Typer(no_args_is_help=True, subcommand_metavar="COMMAND")
+flows = typer.Typer(invoke_without_command=True, subcommand_metavar="[COMMAND]")
 
 
 @flows.callback()
-def _flows() -> None:
-    """Show, kill or retry a flow of jobs.
+def _flows(
+    context: typer.Context,
+    db: Db = None,
+    prefix: Prefix = None,
+    app: AppOption = None,
+    limit: Limit = "20",
+    after: After = None,
+    json: Json = False,
+) -> None:
+    """List flows; or show, kill or retry one.
 
-    `job-processor jobs --flow ID` lists them.
+    Without a command: the newest first, with how many of their jobs have ended.
+    `job-processor jobs --flow ID` lists the jobs of one.
     """
+    if lists(context):
+        _list(db, prefix, app, limit, after, json)
+
+
+@flows.command("list")
+def _list(
+    db: Db = None,
+    prefix: Prefix = None,
+    app: AppOption = None,
+    limit: Limit = "20",
+    after: After = None,
+    json: Json = False,
+) -> None:
+    """List flows, the newest first."""
+    from datetime import UTC, datetime
+
+    from job_processor.as_json import flow_summary_json
+    from job_processor.cli.views.flows import flows_table
+
+    most = read_limit(limit)
+    if after is not None:
+        read_id("--after", after)
+
+    async def find(processor: JobProcessor) -> tuple[str, list[FlowSummary]]:
+        return processor.address, await processor.find_flows(most, after)
+
+    address, found = ask(Place(db, prefix, app), find)
+    if json:
+        print_json([flow_summary_json(each) for each in found])
+    elif found:
+        console().print(flows_table(found, datetime.now(UTC)))
+        if len(found) == most:
+            say(f"\nThere may be more: --after {found[-1].id}", "dim")
+    else:
+        say(f"There are no flows in {address}: write flow = processor.flow(…).")
 
 
 @flows.command()

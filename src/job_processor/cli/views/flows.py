@@ -1,7 +1,8 @@
-"""A flow for people: its levels from the first to the last, those of one name in one row."""
+"""Flows for people: a list of them, and one in levels, those of one name in one row."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from rich.console import Group as Stack
@@ -11,8 +12,25 @@ from rich.text import Text
 from job_processor.cli.app.output import plain
 from job_processor.cli.app.when import relative
 from job_processor.cli.views import tables
-from job_processor.handlers.flows import FlowBox, FlowInfo
+from job_processor.handlers.flows import FlowBox, FlowInfo, FlowSummary
 from job_processor.models import JobStatus
+
+
+def flows_table(flows: Iterable[FlowSummary], now: datetime) -> Table:
+    """Return flows, one a row, the newest first."""
+    made = tables.table("id", "name", "status", "ended", "running", "failed", "created")
+    for flow in flows:
+        failed, running = flow.counts.failed, flow.counts[JobStatus.RUNNING]
+        made.add_row(
+            str(flow.id),
+            plain(flow.name),
+            tables.status_text(flow.status),
+            f"{flow.counts.ended}/{flow.counts.total}",
+            Text(str(running), style="" if running else "dim"),
+            Text(str(failed), style="red" if failed else "dim"),
+            relative(flow.created_at, now),
+        )
+    return made
 
 
 def flow_view(flow: FlowInfo, now: datetime) -> Stack:

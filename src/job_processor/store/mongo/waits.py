@@ -178,6 +178,27 @@ class MongoWaits(MongoDesk, Waits):
             async for each in found
         ]
 
+    @if_used(FLOWS, list[ObjectId])
+    async def _flows(self, below: ObjectId | None, limit: int) -> list[ObjectId]:
+        """Jump along the index from one flow to the one before it, however many jobs they have."""
+        flows: list[ObjectId] = []
+        while len(flows) < limit:
+            last = flows[-1] if flows else below
+            bound: Document = {"$exists": True} if last is None else {"$lt": last, "$exists": True}
+
+            async def read(hint: IndexHint, bound: Document = bound) -> list[Document]:
+                order = [("flow", -1)]
+                found = self._jobs.find(
+                    {"flow": bound}, {"flow": 1}, sort=order, limit=1, hint=hint
+                )
+                return await found.to_list()
+
+            page = await self._hinting.walk(NEWEST_BY_FLOW, read)
+            if not page:
+                break
+            flows.append(page[0]["flow"])
+        return flows
+
     @if_used(FLOWS, list[Node])
     async def _graph(self, flow: ObjectId, limit: int, *, newest: bool) -> list[Node]:
         query = JobQuery(flow=flow)

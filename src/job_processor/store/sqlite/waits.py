@@ -47,6 +47,9 @@ from job_processor.store.waits import (
     skipped_output,
 )
 
+_ABOVE_ALL = b"\xff" * 13
+"""More than any id."""
+
 _RULE = "json_extract(job.extra, '$.on_parent_failure')"
 
 
@@ -104,6 +107,9 @@ class SqliteWaits(SqliteDesk, Waits):
             SELECT id, name, status, json_extract(extra, '$.after'), group_id,
                 json_extract(extra, '$.flow_name')
             FROM {of_flow} ORDER BY id {{order}} LIMIT ?"""
+        self._next_flow = f"""
+            SELECT max(flow) FROM {tables.jobs} INDEXED BY {tables.flow_history}
+            WHERE {OF_FLOW} AND flow<?"""
         self._count = f"SELECT name, status, count(*) FROM {of_flow} GROUP BY name, status"
 
     @transaction
@@ -193,6 +199,19 @@ class SqliteWaits(SqliteDesk, Waits):
             RelatedJob(ObjectId(id), name, JobStatus(status), error)
             for id, name, status, error in (row for row in rows if row is not None)
         ]
+
+    @call
+    def _flows(
+        self, connection: sqlite3.Connection, below: ObjectId | None, limit: int
+    ) -> list[ObjectId]:
+        flows: list[ObjectId] = []
+        last = _ABOVE_ALL if below is None else below.binary
+        while len(flows) < limit:
+            (last,) = connection.execute(self._next_flow, (last,)).fetchone()
+            if last is None:
+                break
+            flows.append(ObjectId(last))
+        return flows
 
     @page
     def _graph(
