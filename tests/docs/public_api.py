@@ -21,6 +21,7 @@ MODULES: Final = (
     "job_processor.integrations.django",
     "job_processor.integrations.django.asgi",
     "job_processor.integrations.logs",
+    "job_processor.integrations.mcp",
     "job_processor.integrations.otel",
     "job_processor.integrations.prometheus",
     "job_processor.integrations.sentry",

@@ -17,7 +17,7 @@ from tests.docs.markdown import blocks, code, codes, table
 PAGE = "docs/cli.md"
 WIDTH = 96
 """Columns of the help on the page."""
-WITHOUT_JSON = {"worker", "web", "shell"}
+WITHOUT_JSON = {"worker", "web", "mcp", "shell"}
 """Commands that print no data; the page says so."""
 
 

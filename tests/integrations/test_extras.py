@@ -9,6 +9,7 @@ import pytest
 
 EXTRAS = [
     ("django", "django", "django"),
+    ("mcp", "mcp", "mcp"),
     ("otel", "opentelemetry", "otel"),
     ("prometheus", "prometheus_client", "prometheus"),
     ("sentry", "sentry_sdk", "sentry"),

@@ -42,6 +42,10 @@ except SystemExit as left:
 assert get_client().wait_for_job(job.id, timeout=20).result() == "Hello, Ada!"
 get_client().close()
 """,
+    "mcp": """
+from job_processor.integrations.mcp import create_server
+create_server(made())
+""",
     "otel": """
 from job_processor.integrations.otel import OpenTelemetry
 run(integrations=[OpenTelemetry()])

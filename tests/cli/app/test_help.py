@@ -15,9 +15,9 @@ from tests.cli.conftest import Cli
 from tests.cli.processes import environment
 
 ORDER = [
-    *("init", "check", "worker", "schedule", "status", "top", "shell", "send", "kill", "pause"),
-    "resume",
-    *("migrate-from-node", "web", "demo", "jobs", "flows", "groups", "limits", "rates"),
+    *("init", "check", "worker", "schedule", "status", "scaling", "top", "shell"),
+    *("send", "kill", "pause", "resume"),
+    *("migrate-from-node", "web", "mcp", "demo", "jobs", "flows", "groups", "limits", "rates"),
     *("crons", "schedules"),
 ]
 MAIN = "import sys; sys.argv[1:] = {}; import job_processor.cli as c; c.main()"
@@ -54,7 +54,7 @@ def test_help_of_a_command(cli: Cli, command: str) -> None:
     """Each command explains itself; all that list or return something print JSON on request."""
     text = cli(command, "--help").text
     assert f"Usage: job-processor {command}" in text
-    assert ("--json" in text) == (command not in {"worker", "web", "shell"})
+    assert ("--json" in text) == (command not in {"worker", "web", "mcp", "shell"})
     assert ("--db" in text) == (command not in {"init", "check", "worker", "schedule"})
     assert max(map(len, text.splitlines())) <= 100
 

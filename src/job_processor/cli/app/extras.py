@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from job_processor.errors import MissingExtraError
 
 _MODULES = {
+    "mcp": ("mcp",),
     "prometheus": ("prometheus_client",),
     "reload": ("watchfiles",),
     "uvloop": ("uvloop",),

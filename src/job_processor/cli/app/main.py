@@ -26,6 +26,7 @@ COMMANDS = {
     "resume": "End the pause of NAME, or of a tag.",
     "migrate-from-node": "Report what a move from the Node package would change.",
     "web": "Serve the dashboard of APP, or of a database.",
+    "mcp": "Serve jobs to an assistant by MCP, on stdin and stdout.",
     "demo": "See it work: two workers, a few hundred real jobs.",
     "jobs": "List jobs; or show, watch, retry, replay, kill or delete some.",
     "flows": "List flows; or show, kill or retry one.",

@@ -88,8 +88,8 @@ def test_the_command_line(board: Board, reports: JobProcessor, capfd: Any) -> No
     call_command("job_processor", "--backend", "reports", "worker", "--burst")
     result.refresh()
     assert result.return_value == [[2], {}]
-    call_command("job_processor", "--backend", "reports", "jobs")
-    assert board.samples.echo.module_path in capfd.readouterr().out
+    call_command("job_processor", "--backend", "reports", "jobs", "--json")
+    assert result.id in capfd.readouterr().out
 
 
 def test_a_backend_that_there_is_not(board: Board) -> None:
