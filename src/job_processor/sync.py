@@ -14,12 +14,15 @@ from bson import ObjectId
 
 from job_processor.crons.schedules import ScheduleFields, SchedulePage
 from job_processor.errors import InvalidArgumentError
+from job_processor.handlers.flows import FlowInfo, FlowSummary
 from job_processor.handlers.groups import Group, GroupCounts, GroupInfo
 from job_processor.handlers.labels import Labels
 from job_processor.handlers.limits import Limit
 from job_processor.handlers.rates import Rate
+from job_processor.jobs.actions import Acted
 from job_processor.jobs.after import Parents
 from job_processor.jobs.chunks import Request
+from job_processor.jobs.client_flow import ClientFlow
 from job_processor.jobs.intake import schedule
 from job_processor.jobs.limits import LimitInfo
 from job_processor.jobs.portal import Portal
@@ -28,14 +31,15 @@ from job_processor.jobs.request import JobRequest, Payload, When
 from job_processor.models import Job, JobStatus, OnConflict, OnParentFailure, SimpleJob
 from job_processor.parts import ready_parts_of
 from job_processor.processor import JobProcessor
-from job_processor.settings import LANES_SHOWN, MESSAGE_TTL, Duration
+from job_processor.settings import GROUPS_SHOWN, LANES_SHOWN, MESSAGE_TTL, Duration
 from job_processor.store.schedules import Schedule
 
 if TYPE_CHECKING:  # they are handed through
+    from job_processor.jobs.flows import Flow
     from job_processor.jobs.groups import Called, OpenGroup
     from job_processor.jobs.handle import JobHandle
 
-__all__ = ["ClientGroup", "JobClient"]
+__all__ = ["ClientFlow", "ClientGroup", "JobClient"]
 
 T = TypeVar("T")
 
@@ -208,6 +212,38 @@ class JobClient:
         group = self._call(lambda processor: processor.get_group(group_id))
         return None if group is None else ClientGroup(group, self._portal)
 
+    def flow(self, name: str = "flow") -> ClientFlow:
+        """Return an empty flow, as `JobProcessor.flow` does: `flow.add(…)`, then `flow.start()`."""
+        return self._flow(lambda processor: processor.flow(name))
+
+    def chain(
+        self,
+        *jobs: Request | JobHandle[..., Any],
+        name: str = "chain",
+        on_parent_failure: OnParentFailure | None = None,
+    ) -> ClientFlow:
+        """Return a flow of jobs one after the other, as `JobProcessor.chain` does."""
+        rule = on_parent_failure
+        return self._flow(lambda it: it.chain(*jobs, name=name, on_parent_failure=rule))
+
+    def get_flow(self, flow_id: ObjectId | str) -> FlowInfo | None:
+        """Return how a flow stands; None when there is none of this id."""
+        return self._call(lambda processor: processor.get_flow(flow_id))
+
+    def find_flows(
+        self, limit: int = GROUPS_SHOWN, after: ObjectId | str | None = None
+    ) -> list[FlowSummary]:
+        """Return flows, the newest first, as `JobProcessor.find_flows` does."""
+        return self._call(lambda processor: processor.find_flows(limit, after))
+
+    def kill_flow(self, flow_id: ObjectId | str) -> Acted:
+        """Kill what is active in a flow, as `JobProcessor.kill_flow` does."""
+        return self._call(lambda processor: processor.kill_flow(flow_id))
+
+    def retry_flow(self, flow_id: ObjectId | str) -> Acted:
+        """Send what failed in a flow round again, as `JobProcessor.retry_flow` does."""
+        return self._call(lambda processor: processor.retry_flow(flow_id))
+
     def close(self) -> None:
         """Give the connections of this process back; a later call makes new ones."""
         self._portal.close()
@@ -217,6 +253,12 @@ class JobClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _flow(self, make: Callable[[JobProcessor], Flow]) -> ClientFlow:
+        async def made(processor: JobProcessor) -> Flow:
+            return make(processor)
+
+        return ClientFlow(self._call(made), self._portal)
 
     def _call(self, call: Callable[[JobProcessor], Coroutine[Any, Any, T]]) -> T:
         return self._portal.call(call)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from job_processor import JobDef, JobProcessor
 from job_processor.values import MAX_BYTES
 from tests.cli.conftest import Cli
+from tests.definitions import nothing
 
 APP = "tests.cli.apps:make"
 
@@ -109,6 +112,42 @@ def test_times(schedule: Cli, text: str) -> None:
 def test_times_that_are_not_allowed(schedule: Cli, text: str) -> None:
     """A time without a zone, out of range or in another form is refused as it was typed."""
     schedule("greet", "--at", text).refused(f"--at: '{text[:20]}", "ISO 8601", "10s, 5m")
+
+
+def test_after_others(schedule: Cli, cli: Cli) -> None:
+    """`--after` takes ids of jobs and of groups, as often as there are some; a failure skips it."""
+    first, other = (schedule("greet", "--json").json["_id"] for _ in range(2))
+    told = schedule("greet", "--after", first, "--after", other).text
+    assert told.endswith("; it waits for the end of what it comes after.\n")
+    rule = ("--on-parent-failure", "run")
+    job = schedule("greet", "--after", other, *rule, "--json").json
+    assert (job["after"], job["on_parent_failure"]) == ([other], "run")
+    cli("jobs", "kill", first)
+    assert schedule("greet", "--after", first).text.endswith(
+        f" as skipped: parent {first} killed.\n"
+    )
+
+
+def test_after_a_group(schedule: Cli, sqlite_db_url: str) -> None:
+    """Its id is told from that of a job."""
+
+    async def opened() -> str:
+        async with JobProcessor(sqlite_db_url, jobs={"a": JobDef(nothing)}) as processor:
+            return str((await processor.schedule_group("a", [{}])).id)
+
+    group = asyncio.run(opened())
+    assert schedule("greet", "--after", group, "--json").json["after"] == [f"g:{group}"]
+
+
+def test_after_what_is_not_there(schedule: Cli) -> None:
+    """What is no id, an id of nothing, a rule that is none, and a rule for nothing are refused."""
+    unknown = "0" * 24
+    schedule("greet", "--after", "7").refused("--after: '7'")
+    schedule("greet", "--after", unknown).refused(f"--after: '{unknown}'", "nothing of this id")
+    schedule("greet", "--after", unknown, "--on-parent-failure", "stop").refused(
+        "--on-parent-failure: 'stop'", "'skip' (the default), 'run' and 'wait'"
+    )
+    schedule("greet", "--on-parent-failure", "run").refused("give that")
 
 
 @pytest.mark.parametrize("name", ["", "nope", "new_year", "\udcff"])

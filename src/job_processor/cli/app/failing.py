@@ -31,6 +31,7 @@ _OPTIONS = {
     "job_id": "ID",
     "job_ids": "ID",
     "limit": "--limit",
+    "on_parent_failure": "--on-parent-failure",
     "name": "NAME",
     "payload": "--payload",
     "priority": "--priority",

@@ -10,13 +10,11 @@ from job_processor.cli.app.auditing import audited
 from job_processor.cli.app.failing import AppError, UsageError
 from job_processor.cli.app.options import App, Json
 from job_processor.cli.app.output import plain, print_json, say
-from job_processor.cli.app.reading import read_labels, read_number, read_payload
+from job_processor.cli.app.reading import read_id, read_labels, read_number, read_payload
 from job_processor.cli.app.source import ONCE, find_app
 from job_processor.settings import IN_MEMORY
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
-
     from job_processor.cli.app import loading
     from job_processor.models import SimpleJob
 
@@ -49,6 +47,20 @@ def schedule(
         list[str] | None,
         typer.Option(metavar="LABEL", help="What it can be found by; may be given several times."),
     ] = None,
+    after: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID",
+            help="The id of a job or group that has to end before; may be given several times.",
+        ),
+    ] = None,
+    on_parent_failure: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RULE",
+            help="What follows where one of --after fails: skip, run or wait. [default: skip]",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Schedule the job NAME of APP, to be run by a worker."""
@@ -68,22 +80,28 @@ def schedule(
     content = read_payload(payload) if payload is not None else None
     when = parse_when(at) if at is not None else None
     urgency = read_number("--priority", priority) if priority is not None else 0
-    labels = read_labels(label)
-    job = asyncio.run(_schedule(load_app(source), name, content, when, urgency, labels))
+    parents = _parents(after, on_parent_failure)
+    options = {"labels": read_labels(label), "on_parent_failure": on_parent_failure}
+    job = asyncio.run(_schedule(load_app(source), parents, name, content, when, urgency, **options))
     if json:
         print_json(job_json(job))
     else:
         say(_told(job))
 
 
+def _parents(after: list[str] | None, rule: str | None) -> list[str]:
+    """Return the ids of what has to end before."""
+    if rule is not None and not after:
+        raise UsageError("--on-parent-failure says what follows a failure of --after: give that")
+    for parent in after or ():
+        read_id("--after", parent)
+    return after or []
+
+
 async def _schedule(
-    app: loading.App,
-    name: str,
-    payload: dict[str, Any] | None,
-    when: datetime | timedelta | None,
-    priority: int,
-    labels: list[str] | None,
+    app: loading.App, after: list[str], name: str, *given: Any, **options: Any
 ) -> SimpleJob:
+    """Schedule a job; given, options: as `schedule_job` takes them."""
     async with await app.processor() as processor:
         if processor.address.startswith(IN_MEMORY):  # a file has a path for its address
             raise AppError(
@@ -92,7 +110,8 @@ async def _schedule(
                 app.source.by,
             )
         async with audited(processor, "schedule", name):
-            return await processor.schedule_job(name, payload, when, priority, labels=labels)
+            parents = [await processor.get_group(id) or id for id in after] or None
+            return await processor.schedule_job(name, *given, after=parents, **options)
 
 
 def _told(job: SimpleJob) -> str:
@@ -101,7 +120,11 @@ def _told(job: SimpleJob) -> str:
     from job_processor.cli.views import tables
 
     who = f"job {plain(job.name)!r} ({job.id})"
+    shown = job_json(job)
     if job.status == "skipped":
-        conflict = tables.detail(job_json(job)).plain
-        return f"Stored {who} as skipped: it is exclusive, and {conflict}."
+        reason = tables.detail(shown).plain
+        because = reason if job.after else f"it is exclusive, and {reason}"
+        return f"Stored {who} as skipped: {because}."
+    if "waits_for" in shown:
+        return f"Scheduled {who}; it waits for {plain(shown['waits_for'])}."
     return f"Scheduled {who}, due {relative(job.scheduled_for, job.created_at)}."
