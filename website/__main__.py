@@ -13,6 +13,8 @@ from string import Template
 from typing import Any, Final
 
 from website.checking import faults
+from website.names import described
+from website.plain import missing, write_list, write_plain
 from website.sources import LANGUAGES, ROOT
 from website.staging import stage, texts
 
@@ -31,7 +33,9 @@ def main() -> None:
     for language in LANGUAGES:
         target = SITE if language == LANGUAGES[0] else SITE / language
         shutil.copytree(STAGE / language / "site", target, dirs_exist_ok=True)
-    found = faults(SITE)
+        write_plain(STAGE / language / "docs", target, described)
+    write_list(SITE)
+    found = [*faults(SITE), *missing(SITE)]
     if found:
         sys.exit("\n".join(["make docs: the site has faults:", *found]))
     print(f"{sum(1 for _ in SITE.rglob('*.html'))} pages in {SITE.relative_to(ROOT)}/")  # noqa: T201

@@ -19,7 +19,7 @@ SECRET = "hunter-22-secret"  # noqa: S105  # of the tests
 LOOKING = {
     *("status", "find_jobs", "count_jobs", "get_job", "list_names", "list_workers", "list_crons"),
     *("list_schedules", "list_pauses", "list_limits", "list_rates", "list_groups", "get_group"),
-    *("get_flow", "list_audit"),
+    *("list_flows", "get_flow", "list_audit"),
 }
 ACTING = {"retry_job", "kill_job", "delete_job", "pause", "resume"}
 
@@ -71,7 +71,7 @@ async def filled(processors: Processors) -> JobProcessor:
     processor.job(refuse)
     processor.cron("0 2 * * *", name="nightly")(lambda: None)
     await processor.schedule_job("refuse", {"user": "ada", "password": SECRET})
-    await processor.schedule_job("greet", {"name": "Ada"})
+    await processor.schedule_job("greet", {"name": "Ada"}, labels=["tenant:42"])
     await processor.put_schedule(
         "digest:42", cron="0 8 * * *", job="greet", payload={"name": "Bob"}
     )

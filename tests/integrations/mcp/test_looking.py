@@ -56,13 +56,23 @@ async def test_each_tool_shows_its_part(processors: Processors) -> None:
         (group,) = (await ask("list_groups"))["groups"]
         assert (await ask("get_group", group_id=group["_id"]))["group"] == group
         assert (await ask("find_jobs", group=group["_id"], limit=1))["next"] is not None
-        (of_flow,) = [
-            job
-            for each in (await ask("find_jobs", name="greet"))["jobs"]
-            if "flow" in (job := (await ask("get_job", job_id=each["_id"]))["job"])
-        ]
-        flow = (await ask("get_flow", flow_id=of_flow["flow"]))["flow"]
+        (flow,) = (await ask("list_flows"))["flows"]
         assert (flow["name"], flow["status"]) == ("import", "finished")
+        assert len((await ask("get_flow", flow_id=flow["_id"]))["flow"]["levels"]) == 1
+        assert (await ask("count_jobs", label="tenant:42"))["count"] == 1
+
+
+async def test_without_the_application(processors: Processors) -> None:
+    """A server that has no definitions knows the names and tags that programs have listed."""
+    processor = await filled(processors)
+    observer = await processors.open(processor.observer())
+    alone = await processors.make()
+    for each in (observer, alone):
+        async with assisting(each, allow_actions=True) as assistant:
+            assert (await assistant.ask("count_jobs", tag="mail"))["count"] == 4
+            assert await assistant.ask("pause", name="greet") == {"paused": "greet"}
+            names = {one["name"] for one in (await assistant.ask("list_names"))["names"]}
+            assert {"greet", "refuse"} <= names
 
 
 async def test_pages_of_jobs(processors: Processors) -> None:

@@ -9,7 +9,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from job_processor.as_json import flow_json, group_json, job_json, schedule_json
+from job_processor.as_json import (
+    flow_json,
+    flow_summary_json,
+    group_json,
+    job_json,
+    schedule_json,
+)
 from job_processor.errors import (
     FlowNotFoundError,
     GroupNotFoundError,
@@ -32,6 +38,7 @@ Limit = Annotated[int, Field(ge=1, le=100, description="At most so many.")]
 Name = Annotated[str | None, Field(description="Only jobs and crons of this name.")]
 OfStatus = Annotated[Status | None, Field(description="Only in this status.")]
 Tag = Annotated[str | None, Field(description="Only names with this worker tag, or queue.")]
+Label = Annotated[str | None, Field(description="Only with this label, such as tenant:42.")]
 Error = Annotated[str | None, Field(description="Only with this text in the error.")]
 Payload = Annotated[
     dict[str, Any] | None,
@@ -59,7 +66,7 @@ class Looking:
             *(self.status, self.find_jobs, self.count_jobs, self.get_job, self.list_names),
             *(self.list_workers, self.list_crons, self.list_schedules, self.list_pauses),
             *(self.list_limits, self.list_rates, self.list_groups, self.get_group),
-            *(self.get_flow, self.list_audit),
+            *(self.list_flows, self.get_flow, self.list_audit),
         ]
 
     async def status(self) -> dict[str, Any]:
@@ -72,6 +79,7 @@ class Looking:
         name: Name = None,
         status: OfStatus = None,
         tag: Tag = None,
+        label: Label = None,
         error: Error = None,
         payload: Payload = None,
         created_from: From = None,
@@ -89,6 +97,7 @@ class Looking:
             name=name,
             status=status,
             tag=tag,
+            label=label,
             error=error,
             payload=payload,
             created_from=created_from,
@@ -107,6 +116,7 @@ class Looking:
         name: Name = None,
         status: OfStatus = None,
         tag: Tag = None,
+        label: Label = None,
         error: Error = None,
         created_from: From = None,
         created_to: To = None,
@@ -116,6 +126,7 @@ class Looking:
             name=name,
             status=status,
             tag=tag,
+            label=label,
             error=error,
             created_from=created_from,
             created_to=created_to,
@@ -205,6 +216,11 @@ class Looking:
         if found is None:
             raise GroupNotFoundError(group_id)
         return self.tell(group=group_json(await found.info()))
+
+    async def list_flows(self, limit: Limit = _PAGE) -> dict[str, Any]:
+        """List flows of jobs, the newest first, with how many of their jobs have ended."""
+        found = await self._processor.find_flows(limit)
+        return self.tell(flows=[flow_summary_json(each) for each in found])
 
     async def get_flow(
         self, flow_id: Annotated[str, Field(description="Id of a flow: `flow` of its jobs.")]
