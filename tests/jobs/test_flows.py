@@ -336,7 +336,7 @@ async def test_an_empty_flow(processors: Processors) -> None:
 async def test_what_cannot_be_in_a_flow(processors: Processors) -> None:
     """Each is refused where it is written, with what to write instead."""
     processor = await processors.make(jobs=Tasks().jobs())
-    flow = processor.flow()
+    flow: Any = processor.flow()
     wrong: Any = 7
     for refused, told in (
         (lambda: flow.add("unknown"), "unknown"),

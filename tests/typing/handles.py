@@ -102,6 +102,30 @@ async def right() -> None:
     JobDef(any_order.handler, executor="process")
 
 
+async def in_a_flow() -> None:
+    """What is added by a handle knows what its handler returns."""
+    flow = processor.flow("import")
+    first = flow.add(only, Model(width=1))
+    assert_type((await only.wait(first)).result(), int)
+    parts = flow.add_many(only, [Model(width=1)], after=first, on_parent_failure="run")
+    assert_type([each.result() for each in parts], list[int])
+    job: SimpleJob = flow.add(only.request(Model(width=1)), after=[first, *parts])
+    flow.add("only", {"width": 1}, after=job, priority=3, labels=["a"])
+    await flow.start()
+    await processor.chain(only.request(Model(width=1)), untyped, ("only", {"width": 2})).start()
+    after = await only.options(after=first).schedule(Model(width=1))
+    assert_type(after.result(), int)
+
+
+async def wrong_in_a_flow() -> None:
+    """What no flow takes is told where it is written."""
+    flow = processor.flow("import")
+    flow.add(1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    flow.add("only", session=1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    flow.add(only, often=1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    flow.add_many("only", 1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
 async def wrong() -> None:
     """Schedule as one should not."""
     await only.schedule()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

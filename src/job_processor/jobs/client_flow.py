@@ -41,7 +41,8 @@ class ClientFlow:
 
     def add(self, job: Any, payload: Any = None, **options: Any) -> SimpleJob:
         """Add a job, as `Flow.add` does."""
-        return self._call(lambda: self._flow.add(job, payload, **options))
+        added: SimpleJob = self._call(lambda: self._flow.add(job, payload, **options))
+        return added
 
     def add_many(self, job: Any, payloads: Iterable[Any], **options: Any) -> Sequence[SimpleJob]:
         """Add a job for each payload, as `Flow.add_many` does."""

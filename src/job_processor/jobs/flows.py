@@ -11,7 +11,7 @@ import asyncio
 import warnings
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from bson import ObjectId
 
@@ -38,6 +38,11 @@ from job_processor.settings import SCHEDULE_BATCH, check_name
 from job_processor.store.requests import JobQuery
 from job_processor.store.waits import job_tag, jobs_of
 
+if TYPE_CHECKING:  # what editors know of handles
+    from job_processor.jobs.handle import JobHandle, PartOptions
+    from job_processor.models import TypedJob
+
+R = TypeVar("R")
 T = TypeVar("T")
 
 GROUPED = 100
@@ -108,6 +113,16 @@ class Flow:
         told = f"flow {self.name!r} was never started; write await flow.start()"
         warnings.warn(told, RuntimeWarning, stacklevel=2, source=self)
 
+    @overload
+    def add(
+        self, job: JobHandle[..., R], payload: Any = None, **options: Unpack[PartOptions]
+    ) -> TypedJob[R]: ...
+
+    @overload
+    def add(
+        self, job: str | JobRequest, payload: Any = None, **options: Unpack[PartOptions]
+    ) -> SimpleJob: ...
+
     def add(self, job: Any, payload: Any = None, **options: Any) -> SimpleJob:
         """Add a job; return it as it will be stored, for the `after` of others.
 
@@ -118,6 +133,16 @@ class Flow:
         Raises what `schedule_job` does, at once, and JobStateError once the flow has started.
         """
         return self._add(member_request(job, payload, options, "flow.add"))
+
+    @overload
+    def add_many(
+        self, job: JobHandle[..., R], payloads: Iterable[Any], **options: Unpack[PartOptions]
+    ) -> Sequence[TypedJob[R]]: ...
+
+    @overload
+    def add_many(
+        self, job: str, payloads: Iterable[Any], **options: Unpack[PartOptions]
+    ) -> Sequence[SimpleJob]: ...
 
     def add_many(self, job: Any, payloads: Iterable[Any], **options: Any) -> Sequence[SimpleJob]:
         """Add a job for each payload; return them: another one comes after all by `after=parts`.

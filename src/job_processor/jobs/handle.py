@@ -48,8 +48,8 @@ _WHEN = {
 """What other packages call the time of a job, and how it is written here."""
 
 
-class ScheduleOptions(TypedDict, total=False):
-    """What is said of a job beside its payload; as `schedule_job` has it."""
+class PartOptions(TypedDict, total=False):
+    """What is said of a job of a flow beside its payload."""
 
     scheduled_for: When
     priority: int
@@ -61,8 +61,13 @@ class ScheduleOptions(TypedDict, total=False):
     rate_key: str | float | None
     after: Parents
     on_parent_failure: OnParentFailure | None
-    group: Group | None
     labels: Labels
+
+
+class ScheduleOptions(PartOptions, total=False):
+    """What is said of a job beside its payload; as `schedule_job` has it."""
+
+    group: Group | None
     session: Any
 
 
