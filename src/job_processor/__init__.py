@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from job_processor.errors import (
         AbortedError,
         BulkError,
+        CodecError,
         DefinitionError,
         FlowNotFoundError,
         GroupClosedError,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         LifespanError,
         MigrationError,
         MissingExtraError,
+        MissingKeyError,
         NotSetUpError,
         PayloadError,
         ProcessDiedError,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     )
     from job_processor.events import Event, EventKind
     from job_processor.handlers.abort import AbortController, AbortReason, AbortSignal
+    from job_processor.handlers.codecs import Codec, ObjectStore, Offload
     from job_processor.handlers.context import Context
     from job_processor.handlers.definitions import CronDef, CronOptions, JobDef, JobOptions
     from job_processor.handlers.flows import FlowInfo, FlowSummary
@@ -96,6 +99,8 @@ __all__ = [
     "Attempt",
     "BulkError",
     "Clock",
+    "Codec",
+    "CodecError",
     "Context",
     "Crash",
     "Cron",
@@ -143,8 +148,11 @@ __all__ = [
     "MigrationError",
     "MigrationReport",
     "MissingExtraError",
+    "MissingKeyError",
     "NotSetUpError",
     "Notes",
+    "ObjectStore",
+    "Offload",
     "Output",
     "Pauses",
     "PayloadError",
@@ -186,6 +194,7 @@ _HOMES = {  # all others are errors
     "crons.schedules": "SchedulePage",
     "events": "Event EventKind",
     "handlers.abort": "AbortController AbortReason AbortSignal",
+    "handlers.codecs": "Codec ObjectStore Offload",
     "handlers.context": "Context",
     "handlers.definitions": "CronDef CronOptions JobDef JobOptions",
     "handlers.flows": "FlowInfo FlowSummary",

@@ -25,6 +25,7 @@ from job_processor.models import (
 )
 from job_processor.store.schedules import Schedule
 from job_processor.store.summaries import JobSummary
+from job_processor.values import SEALED, SEALED_SHOWN, is_sealed
 
 
 def job_json(job: Job | JobSummary) -> dict[str, Any]:
@@ -245,6 +246,8 @@ def to_json(value: Any) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, Mapping):
+        if is_sealed(value):
+            return {SEALED_SHOWN: f"{len(value[SEALED] or b''):,} bytes"}
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [to_json(item) for item in value]

@@ -105,6 +105,23 @@ class InvalidPayloadError(PayloadError):
     """
 
 
+class CodecError(JobProcessorError):
+    """What a codec has encoded cannot be decoded: no codec here, another one, or it is gone."""
+
+
+class MissingKeyError(CodecError):
+    """What was encrypted by a key that is not there; `key_id` names it, `known` those that are."""
+
+    def __init__(self, key_id: str, known: Iterable[str] = ()) -> None:
+        self.key_id = key_id
+        self.known = tuple(known)
+        told = ", ".join(map(repr, self.known)) or "none"
+        super().__init__(
+            f"it was encrypted by the key {key_id!r}, and those that are here are {told}; keep an "
+            "old key for as long as anything that it encrypted is kept"
+        )
+
+
 class JobNotFoundError(JobProcessorError, LookupError):
     """No job has this id (it never existed, or its history was removed)."""
 

@@ -29,6 +29,7 @@ from job_processor.clock import FAR, duration_ms, to_ms, total_ms
 from job_processor.errors import InvalidArgumentError, JobFailed, JobStateError
 from job_processor.settings import NODE_WORKER_TIMEOUT
 from job_processor.texts import storable
+from job_processor.values import check_open
 
 
 class JobStatus(StrEnum):
@@ -364,6 +365,7 @@ class BaseJob:
         output = self.output or Output("--")
         if self.status is not JobStatus.FINISHED:
             raise JobFailed(self.name, self.id, self.status.value, output.error)
+        check_open(output.result, f"the result of job {self.id}")
         return output.result
 
     @property

@@ -87,6 +87,7 @@ from job_processor.tasks import in_thread
 if TYPE_CHECKING:
     from job_processor.crons.manage import CronInfo
     from job_processor.crons.schedules import SchedulePage
+    from job_processor.handlers.codecs import Codec
     from job_processor.handlers.definitions import Misfire
     from job_processor.handlers.flows import FlowInfo, FlowSummary
     from job_processor.handlers.limits import Limit
@@ -106,6 +107,7 @@ if TYPE_CHECKING:
     from job_processor.ops.check import Finding
     from job_processor.ops.scaling import Scaling
     from job_processor.redaction import Redaction
+    from job_processor.store import Store
     from job_processor.store.rollups import Rollup
     from job_processor.store.schedules import Schedule
     from job_processor.store.summaries import SummaryPage
@@ -156,6 +158,9 @@ class JobProcessor:
         that runs jobs, and left when its worker ends; what it yields is what handlers get as
         `resources`. A function with `@asynccontextmanager`, for example.
 
+    codec: encodes what jobs hold before it is stored: `Encryption`, `Offload`, or your own. All
+        processors of a database that run or read these jobs need it.
+
     Raises InvalidArgumentError for a value that is not allowed.
     """
 
@@ -186,6 +191,7 @@ class JobProcessor:
         around: Around | None = None,
         lifespan: Lifespan | None = None,
         keep_errored_days: Duration | None = None,
+        codec: Codec | None = None,
     ) -> None:
         settings = Settings(
             worker_tags=check_tags(worker_tags),
@@ -207,6 +213,11 @@ class JobProcessor:
             ageing=None if ageing is None else duration("ageing", ageing),
         )
         check_manager("lifespan", lifespan, "processor")
+        if codec is not None:
+            from job_processor.handlers.codecs import check_codec
+
+            check_codec(codec)
+        self._codec = codec
         collections, definitions = parted(jobs)
         registry = Registry(
             definitions, crons if crons is not None else {}, Defaults(defaults, around)
@@ -214,7 +225,7 @@ class JobProcessor:
         logger = logger if logger is not None else logging.getLogger("job_processor")
         self._db = db
         self._parts = Parts(
-            store=open_store(db, settings),
+            store=self._opened(db, settings),
             registry=registry,
             settings=settings,
             clock=clock or Clock(),
@@ -315,7 +326,7 @@ class JobProcessor:
         if self._waiting is not None:
             return
         if self._closed:
-            self._parts = replace(self._parts, store=open_store(self._db, self.settings))
+            self._parts = replace(self._parts, store=self._opened(self._db, self.settings))
             self._closed = False
         self._loop, store = loop, self._parts.store
         await store.setup()
@@ -408,7 +419,7 @@ class JobProcessor:
             allowed = "allowed for several event loops is the address of a server or a file"
             raise InvalidArgumentError("db", self._db, allowed)
         twin = copy.copy(self)
-        parts = replace(self._parts, store=open_store(self._db, self.settings))
+        parts = replace(self._parts, store=self._opened(self._db, self.settings))
         vars(twin).update(
             _parts=parts,
             _closed=False,
@@ -438,6 +449,7 @@ class JobProcessor:
             timezone=self.settings.timezone,
             history_days=self.settings.history_days,
             keep_errored_days=self.settings.keep_errored_days,
+            codec=self._codec,
             service=self.settings.service,
             collection_prefix=(
                 self.settings.collection_prefix if collection_prefix is None else collection_prefix
@@ -1301,6 +1313,14 @@ class JobProcessor:
 
     # --- inside ---------------------------------------------------------------------------------
 
+    def _opened(self, db: Any, settings: Settings) -> Store:
+        store = open_store(db, settings)
+        if self._codec is None:
+            return store
+        from job_processor.store.coded import coded
+
+        return coded(store, self._codec)
+
     def _ready(self) -> Parts:
         """Return what it is made of; raises NotSetUpError unless it is set up in this loop."""
         if self._waiting is None:
@@ -1351,7 +1371,7 @@ class JobProcessor:
             name: {"tag": its.tag, "exclusive": its.exclusive}
             for name, its in self.registry.jobs.items()
         }
-        return partial(_made_elsewhere, db, self.settings, jobs)
+        return partial(_made_elsewhere, db, self.settings, jobs, self._codec)
 
     async def _end_runs(self, resources: Resources) -> None:
         """Interrupt what `run_job` runs, and leave the lifespan, which may use this to the end."""
@@ -1389,7 +1409,7 @@ class JobProcessor:
         if db is not self._db or clock is not self._parts.clock:
             if self._waiting is not None:
                 raise WorkerStateError("close the processor before its db or clock is changed")
-            self._parts = replace(self._parts, store=open_store(db, settings))
+            self._parts = replace(self._parts, store=self._opened(db, settings))
             self._db, self._closed = db, False
             vars(self).pop("_portal", None)  # its connections are to the database before
         self._parts = replace(self._parts, settings=settings, clock=clock, lifespan=lifespan)
@@ -1436,12 +1456,15 @@ class JobProcessor:
 
 
 def _made_elsewhere(
-    db: str | None, settings: Settings, jobs: Mapping[str, Mapping[str, Any]]
+    db: str | None,
+    settings: Settings,
+    jobs: Mapping[str, Mapping[str, Any]],
+    codec: Codec | None,
 ) -> JobProcessor:
     """Return a processor in the process of a handler: it may schedule these jobs, once set up."""
     options: dict[str, Any] = {each.name: getattr(settings, each.name) for each in fields(settings)}
     defined = {name: JobDef(None, **its) for name, its in jobs.items()}
-    return JobProcessor(db, jobs=defined, **options)
+    return JobProcessor(db, jobs=defined, codec=codec, **options)
 
 
 def _bounds(limit: int, after: ObjectId | str | None) -> tuple[int, ObjectId | None]:

@@ -15,7 +15,7 @@ import bson
 from bson import ObjectId
 
 from job_processor.clock import truncate
-from job_processor.errors import PayloadError
+from job_processor.errors import CodecError, PayloadError
 from job_processor.texts import shown, told
 
 MAX_BYTES = 15 * 1024 * 1024  # a MongoDB document holds 16 MiB, the rest of the job included
@@ -25,10 +25,39 @@ _CHEAP_BYTES = 64 * 1024  # a rough sum below this needs no exact measure
 _ENDLESS = 12 * MAX_BYTES  # a rough sum that nothing reaches which is small enough, see `_grow`
 _REASON_LIMIT = 500  # characters
 
+SEALED = "job_processor:encoded"
+"""The only field of what stands in place of a value that a codec has encoded."""
+
+SEALED_SHOWN = "[encrypted]"
+"""What is shown of it to who has no codec that opens it."""
+
 ALLOWED = (
     "allowed are None, bool, int (64 bits), finite float, str, bytes, aware datetime, ObjectId, "
     "and lists and mappings (with str keys) of these"
 )
+
+
+class Sealed(dict[str, Any]):
+    """What a codec has encoded, and why the codec of this process could not decode it."""
+
+    reason: CodecError | None = None
+
+
+def is_sealed(value: object) -> bool:
+    """True for what stands in place of a value that a codec has encoded."""
+    return isinstance(value, dict) and SEALED in value and len(value) == 1
+
+
+def check_open(value: object, what: str) -> None:
+    """Raise CodecError for what a codec has encoded, and nothing here could decode."""
+    if isinstance(value, Sealed) and value.reason is not None:
+        raise value.reason
+    if is_sealed(value):
+        raise CodecError(
+            f"{what} is encrypted or kept elsewhere, and the codec of this processor, if it has "
+            "one, does not open it: give JobProcessor(codec=…) the codec and the keys it was "
+            "stored with"
+        )
 
 
 def normalize_payload(payload: object) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ MODULES: Final = (
     "job_processor.integrations.base",
     "job_processor.integrations.django",
     "job_processor.integrations.django.asgi",
+    "job_processor.integrations.encryption",
     "job_processor.integrations.logs",
     "job_processor.integrations.mcp",
     "job_processor.integrations.otel",

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 EXTRAS = [
+    ("encryption", "cryptography", "crypto"),
     ("django", "django", "django"),
     ("mcp", "mcp", "mcp"),
     ("otel", "opentelemetry", "otel"),

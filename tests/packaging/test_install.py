@@ -46,6 +46,10 @@ get_client().close()
 from job_processor.integrations.mcp import create_server
 create_server(made())
 """,
+    "crypto": """
+from job_processor.integrations.encryption import Encryption
+run(codec=Encryption({"k": Encryption.new_key()}))
+""",
     "otel": """
 from job_processor.integrations.otel import OpenTelemetry
 run(integrations=[OpenTelemetry()])

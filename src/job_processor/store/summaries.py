@@ -32,6 +32,7 @@ from job_processor.models import (
     waits_for,
 )
 from job_processor.redaction import REDACTED, Redaction, without
+from job_processor.values import SEALED, SEALED_SHOWN, is_sealed
 
 FIELDS = 4
 """Fields of a payload, or of a result, that are shown."""
@@ -268,6 +269,8 @@ class _Hiding:
         """Return what is shown of a value, and whether there is more of it."""
         if part is None:
             return None, False
+        if _is_sealed(part):
+            return {SEALED_SHOWN: "…"}, True
         if part.kind == "text":
             return clipped(self.text(part.value), LINE), True
         if part.kind == "other":
@@ -313,6 +316,13 @@ class _Hiding:
         if self._secrets is None:  # what stands under a name of its own is known to be shown
             return fields if isinstance(fields, Mapping) else REDACTED
         return without(fields, self._secrets)
+
+
+def _is_sealed(part: Part) -> bool:
+    """True for what a codec has encoded; of which no list shows anything."""
+    if part.kind == "fields":
+        return [name for name, _ in part.value] == [SEALED]
+    return part.kind == "whole" and is_sealed(part.value)
 
 
 _PLACES = {"object": "{…}", "array": "[…]"}

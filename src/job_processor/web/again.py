@@ -9,7 +9,7 @@ from job_processor.as_json import job_json
 from job_processor.errors import InvalidArgumentError, Unshown
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction
-from job_processor.values import normalize_payload
+from job_processor.values import SEALED_SHOWN, normalize_payload
 
 
 async def schedule(processor: JobProcessor, redaction: Redaction, fields: Mapping[str, str]) -> str:
@@ -25,6 +25,9 @@ async def schedule(processor: JobProcessor, redaction: Redaction, fields: Mappin
     except (ValueError, RecursionError) as error:
         raise InvalidArgumentError("payload", Unshown(text), f"allowed is JSON: {error}") from error
     name, payload = fields.get("name", ""), normalize_payload(payload)  # not too deep, from here on
+    if payload is not None and SEALED_SHOWN in payload:
+        allowed = "this one is encrypted, and there is no key for it here; retry the job instead"
+        raise InvalidArgumentError("payload", SEALED_SHOWN, allowed)
     job = await processor.get_job(fields["of"]) if fields.get("of") else None
     of = job if job is not None and job.name == name else None
     payload = redaction.restored(payload, None if of is None else job_json(of).get("payload"))

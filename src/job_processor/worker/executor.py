@@ -21,6 +21,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from job_processor.errors import CodecError
 from job_processor.events import Event, EventKind
 from job_processor.handlers import current
 from job_processor.handlers.abort import AbortReason
@@ -32,7 +33,7 @@ from job_processor.hooks import Call
 from job_processor.models import Job, JobStatus, make
 from job_processor.parts import Parts
 from job_processor.store.requests import Outcome, skipped
-from job_processor.values import copied, kept
+from job_processor.values import check_open, copied, is_sealed, kept
 from job_processor.worker.ladder import Ladder
 from job_processor.worker.notebook import Scribe
 from job_processor.worker.outcomes import (
@@ -119,6 +120,8 @@ class Executor:
             current.begin(run.given)
             if not self._begin(run):
                 self._end(run, _NOT_BEGUN)
+            elif (payload or run.job.steps) and (sealed := _sealed(run.job)) is not None:
+                self._end(run, Ending(error=sealed))
             elif self._scopes.around.all:
                 entered = self._scopes.enter(run.job)
                 ending = await self._call(run)
@@ -400,6 +403,19 @@ class Executor:
             run.job.id,
             "its result" if ending.error is None else f"its {type(ending.error).__name__}",
         )
+
+
+def _sealed(job: Job) -> CodecError | None:
+    """Return why a handler cannot be called: what it would get is encoded; None: it can."""
+    if not job.steps and not is_sealed(getattr(job, "payload", None)):  # most jobs
+        return None
+    try:
+        check_open(getattr(job, "payload", None), "the payload")
+        for step in job.steps:
+            check_open(step.result, f"the result of step {step.name!r}")
+    except CodecError as error:
+        return error
+    return None
 
 
 def _is_direct(definition: Definition) -> bool:

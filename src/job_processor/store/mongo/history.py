@@ -48,7 +48,7 @@ from job_processor.store.mongo.hinting import IndexHint
 from job_processor.store.mongo.indexes import is_conflict, not_ours
 from job_processor.store.mongo.kills import MongoKills
 from job_processor.store.mongo.modifying import update_then_find
-from job_processor.store.mongo.pruning import end_killed
+from job_processor.store.mongo.pruning import end_killed, remove_old
 from job_processor.store.mongo.rollups import MongoRollups
 from job_processor.store.mongo.selections import (
     IS_JOB,
@@ -365,26 +365,11 @@ class MongoHistory(MongoDesk, History):
         statuses, removed, followed = set(SETTLED_STATUSES), 0, list[ObjectId]()
         if errored_before is not None:
             statuses.remove("errored")
-            removed, followed = await self._prune_of(["errored"], errored_before, limit)
+            removed, followed = await remove_old(self._jobs, ["errored"], errored_before, limit)
         if self._days >= self.database_days:  # which removes them by itself
             return removed, followed
-        others, more = await self._prune_of(sorted(statuses), before, limit - removed)
+        others, more = await remove_old(self._jobs, sorted(statuses), before, limit - removed)
         return removed + others, [*followed, *more]
-
-    async def _prune_of(
-        self, statuses: Sequence[str], before: datetime, limit: int
-    ) -> tuple[int, list[ObjectId]]:
-        """Remove what ended so before a time; return how many, and those that are followed."""
-        if limit < 1:
-            return 0, []
-        old: Document = {"ended_at": {"$lt": before}, "status": {"$in": statuses}}
-        told = {"_id": 1, "followed": 1}
-        found = await self._jobs.find(old, told, limit=limit).batch_size(limit).to_list()
-        if not found:
-            return 0, []
-        ids = [document["_id"] for document in found]
-        removed = (await self._jobs.delete_many({**old, "_id": {"$in": ids}})).deleted_count
-        return removed, [document["_id"] for document in found if document.get("followed")]
 
 
 async def _texts(groups: AsyncIterable[Document]) -> list[str]:
