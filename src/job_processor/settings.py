@@ -317,6 +317,9 @@ def graceful_stop_seconds(settings: Settings, spare: float = STOP_SPARE) -> floa
     return settings.shutdown_grace + 2 * settings.kill_grace + spare
 
 
+BATCH_LIMIT = 1000
+"""Jobs of a batch, at most."""
+
 LABELS = 16
 """Labels of a job, at most."""
 

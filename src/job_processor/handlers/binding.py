@@ -33,7 +33,9 @@ from job_processor.values import normalize_payload
 if TYPE_CHECKING:
     from job_processor.handlers.fields import Fields
 
-Argument: TypeAlias = Literal["job", "signal", "payload", "context", "resources"]
+Argument: TypeAlias = Literal[
+    "job", "signal", "payload", "context", "resources", "jobs", "payloads", "contexts"
+]
 NAMES: dict[str, Argument] = {
     "job": "job",
     "_job": "job",
@@ -104,7 +106,7 @@ class BoundHandler:
 
     def __post_init__(self) -> None:
         wanted = {*self.positional, *(argument for _, argument in self.keywords)}
-        object.__setattr__(self, "wants_context", "context" in wanted)
+        object.__setattr__(self, "wants_context", bool(wanted & {"context", "contexts"}))
         object.__setattr__(self, "wants_signal", "signal" in wanted)
         object.__setattr__(self, "wants_resources", "resources" in wanted)
         checks = self.payload_type or self.fields

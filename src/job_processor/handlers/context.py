@@ -347,3 +347,30 @@ class Context:
 
                 self._steps = Steps(self.job, self.signal, self._recorder)
             return self._steps
+
+
+class BatchContext(Context):
+    """The context of one job of a batch, whose handler is called once for several."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, context: Context) -> BatchContext:
+        """Return the context of a job that is one of several."""
+        return cls(
+            context.job,
+            context.signal,
+            context.state,
+            context._recorder,  # noqa: SLF001  # of a context, too
+            context._resources,  # noqa: SLF001  # the same
+            context.parents,
+        )
+
+    @property
+    def _of_run(self) -> Steps:
+        """A step, a sleep and a message are of one run, and leave the handler."""
+        told = (
+            f"job {self.job.name!r} ({self.job.id}) is run in a batch, which has no steps, sleeps "
+            "and messages: define a job without batch= for those"
+        )
+        raise JobStateError(told)

@@ -6,9 +6,11 @@ import copy
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from job_processor.errors import InvalidArgumentError
+from job_processor.errors import DefinitionError, InvalidArgumentError
 from job_processor.handlers.around import Around
+from job_processor.handlers.batches import NO_AROUND
 from job_processor.handlers.definitions import (
+    CommonOptions,
     Definition,
     JobOptions,
     check_common,
@@ -34,7 +36,7 @@ class Defaults:
         if not isinstance(given, Mapping):
             allowed = "allowed are options: JobOptions(retry=3, max_runtime=timedelta(minutes=5))"
             raise InvalidArgumentError("defaults", options, allowed)
-        check_options("job", given, JobOptions.__annotations__)
+        check_options("job", given, CommonOptions.__annotations__)
         check_manager("around", around, "job")
         self._options = given
         self._around = around
@@ -50,6 +52,8 @@ class Defaults:
             object.__setattr__(changed, name, value)
         check_common(changed)
         if self._around is not None:
+            if changed.batch is not None:
+                raise DefinitionError("around", self._around, NO_AROUND)
             if changed.executor == "process":
                 check_importable("around", self._around)
             object.__setattr__(changed, "arounds", (self._around, *changed.arounds))

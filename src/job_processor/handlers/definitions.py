@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, TypeAlias, TypedDict, TypeVar
 from job_processor import schedule
 from job_processor.errors import DefinitionError, InvalidArgumentError, how_to_install
 from job_processor.handlers.around import Around
+from job_processor.handlers.batches import bind_batch, check_batch
 from job_processor.handlers.binding import BoundHandler, Door, bind_handler
 from job_processor.handlers.callables import is_generator
 from job_processor.handlers.labels import Labels, as_labels
@@ -31,8 +32,8 @@ T = TypeVar("T")
 Executor: TypeAlias = Literal["async", "thread", "process"]
 
 
-class JobOptions(TypedDict, total=False):
-    """The options of a `JobDef`; of the decorator, and defaults of a processor."""
+class CommonOptions(TypedDict, total=False):
+    """The options that jobs and crons have in common."""
 
     on_job_exited: ExitHook | None
     resumable: bool
@@ -49,7 +50,14 @@ class JobOptions(TypedDict, total=False):
     labels: Labels
 
 
-class CronOptions(JobOptions, total=False):
+class JobOptions(CommonOptions, total=False):
+    """The options of a `JobDef`; of the decorator, and defaults of a processor."""
+
+    batch: int | None
+    batch_wait: Duration | None
+
+
+class CronOptions(CommonOptions, total=False):
     """The options of a `CronDef`, beside when it fires."""
 
     every: Duration | None
@@ -101,6 +109,10 @@ class JobDef:
     rate: how many may start in a time, of all workers together: `"100/m"`, or a `Rate`.
     limit: how many may run at a time: a number for all of this name, or a `Limit`.
     labels: what all jobs of this name can be found by, beside those of each: `["nightly"]`.
+    batch: the handler gets up to so many jobs at once, at most 1,000: their `payloads`, `jobs` or
+        `contexts`. It returns a list with a result, or an exception, for each, or a mapping by id.
+    batch_wait: a number of seconds, or a timedelta, for which a batch that is not full waits for
+        more jobs; None: it runs with what is due.
 
     Raises DefinitionError when one of these cannot work.
     """
@@ -122,6 +134,8 @@ class JobDef:
     rate: Rate | str | None = None
     limit: Limit | int | None = None
     labels: Labels = None
+    batch: int | None = None
+    batch_wait: Duration | None = None
     bound: BoundHandler = field(init=False, repr=False, compare=False)
     retries: Retry | None = field(init=False, repr=False, compare=False)
     """What `retry` means."""
@@ -137,12 +151,15 @@ class JobDef:
     """What `limit` means."""
     labelled: tuple[str, ...] = field(init=False, repr=False, compare=False)
     """What `labels` means."""
+    batch_seconds: float = field(init=False, repr=False, compare=False)
+    """What `batch_wait` means."""
     given: frozenset[str] = field(init=False, repr=False, compare=False)
     """The names of what was said, which no default of the processor replaces."""
 
     def __post_init__(self) -> None:
-        handler = _elsewhere if self.handler is None else self.handler
-        object.__setattr__(self, "bound", bind_handler(handler, self._door))
+        object.__setattr__(self, "bound", _bound(self))
+        with as_definition_error():
+            object.__setattr__(self, "batch_seconds", check_batch(self))
         check_common(self)
 
 
@@ -171,6 +188,8 @@ class CronDef:
 
     _door: ClassVar[Door] = Door(by_position=("signal", "job"), takes_fields=False)
     """How the function becomes a handler."""
+    batch: ClassVar[None] = None
+    """An occurrence runs by itself."""
 
     cron_string: str | None = None
     handler: Handler | None = None
@@ -258,6 +277,15 @@ class DecoratedCron(CronDef):
 
 
 Definition: TypeAlias = JobDef | CronDef
+
+
+def _bound(definition: JobDef) -> BoundHandler:
+    """Return the handler of a job, with what it gets."""
+    if definition.handler is None:
+        return bind_handler(_elsewhere, definition._door)  # noqa: SLF001  # of this module
+    if definition.batch is not None:
+        return bind_batch(definition.handler)
+    return bind_handler(definition.handler, definition._door)  # noqa: SLF001  # the same
 
 
 def _elsewhere() -> None:

@@ -41,6 +41,12 @@ _ELSEWHERE = {
     "concurrency_limit": "limit",
     "max_running": "limit",
     "lock": "exclusive",
+    "batch_size": "batch",
+    "chunk": "batch",
+    "chunk_size": "batch",
+    "flush_every": "batch",
+    "flush_interval": "batch_wait",
+    "batch_timeout": "batch_wait",
     "label": "labels",
     "meta": "labels",
     "metadata": "labels",
@@ -56,6 +62,8 @@ _WRITTEN = {
     "every": "every=timedelta(minutes=5)",
     "rate": 'rate="100/m"',
     "limit": "limit=3",
+    "batch": "batch=100",
+    "batch_wait": "batch_wait=0.5",
     "labels": 'labels=["nightly"]',
 }
 _NO_OPTIONS = {

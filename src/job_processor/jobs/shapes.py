@@ -20,7 +20,32 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
+T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
+
+
+class Payloads(Protocol[T]):
+    def __call__(self, *, payloads: list[T]) -> Any: ...
+
+
+class PayloadsContexts(Protocol[T]):
+    def __call__(self, *, payloads: list[T], contexts: Any) -> Any: ...
+
+
+class PayloadsJobs(Protocol[T]):
+    def __call__(self, *, payloads: list[T], jobs: Any) -> Any: ...
+
+
+class PayloadsSignal(Protocol[T]):
+    def __call__(self, *, payloads: list[T], signal: Any) -> Any: ...
+
+
+class PayloadsResources(Protocol[T]):
+    def __call__(self, *, payloads: list[T], resources: Any) -> Any: ...
+
+
+class PayloadsContextsSignal(Protocol[T]):
+    def __call__(self, *, payloads: list[T], contexts: Any, signal: Any) -> Any: ...
 
 
 class Payload(Protocol[T_contra, R_co]):

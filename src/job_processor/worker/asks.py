@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from job_processor.errors import InvalidArgumentError
 from job_processor.models import CronTask, Job, Lane, SimpleJob
@@ -27,6 +27,8 @@ class Ask:
     """True for jobs that stand in the lines of lanes, False for all others."""
     amount: int | None = None
     """How many of these this worker may run at a time; None: as many as it has slots."""
+    batch: int | None = None
+    """How many of them one call of their handler takes; None: they are run one by one."""
 
 
 class Lanes(NamedTuple):
@@ -85,6 +87,8 @@ class Asks:
         """Return how many of an ask may begin here."""
         engine = self._engine
         free = engine.runs.free_slots(engine.settings.concurrency)
+        if ask.batch is not None:
+            free = engine.executor.batches.room(ask.names[0], ask.batch, free)
         if ask.amount is None:
             return free
         names = set(ask.names)
@@ -102,14 +106,19 @@ class Asks:
             else:
                 groups.setdefault(here[0], []).append(name)
                 amounts[here[0]] = self._engine.store.lanes.book.set.get(*here)
-        asks = [Ask(part) for part in _parts(others)]
-        asks += [Ask(part, of_lanes=True) for part in _parts(self.limited(names))]
-        asks += [
-            Ask(part, amount=amounts[group])
-            for group, of_group in groups.items()
-            for part in _parts(of_group)
-        ]
+        asks = self._asks(others)
+        asks += self._asks(self.limited(names), of_lanes=True)
+        for group, of_group in groups.items():
+            asks += self._asks(of_group, amount=amounts[group])
         return asks
+
+    def _asks(self, names: Sequence[str], **of_all: Any) -> list[Ask]:
+        """Return the claims for these names, each that is run in batches by itself."""
+        sizes = {name: definition.batch for name, definition in self._engine.registry}
+        alone = [name for name in names if sizes.get(name) is None]
+        asks = [Ask(part, **of_all) for part in _parts(alone)]
+        batched = [name for name in names if sizes.get(name) is not None]
+        return [*asks, *(Ask((name,), batch=sizes[name], **of_all) for name in batched)]
 
     # --- jobs that are claimed without their lane -----------------------------------------------
 

@@ -1,6 +1,6 @@
 """Runs a handler and decides what its end means: begin → call → classify → settle.
 
-A run begins in `start`, goes its way in `_execute`, and has one end, in `_conclude`, from wherever
+A run begins in `start`, goes its way in `_execute`, and has one end, in `conclude`, from wherever
 it got to: its handler returned or raised, its task was cancelled before the first step, the ladder
 gave it up, or what surrounds its handler failed. From there on the settler owns what is to be
 written. What a handler says after that comes too late, and is dropped.
@@ -14,7 +14,7 @@ import contextvars
 import inspect
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -34,6 +34,7 @@ from job_processor.models import Job, JobStatus, make
 from job_processor.parts import Parts
 from job_processor.store.requests import Outcome, skipped
 from job_processor.values import check_open, copied, is_sealed, kept
+from job_processor.worker.batches import Batches
 from job_processor.worker.ladder import Ladder
 from job_processor.worker.notebook import Scribe
 from job_processor.worker.outcomes import (
@@ -77,6 +78,7 @@ class Executor:
         self._clock = parts.clock
         self._logger = parts.logger
         self._processes: Processes | None = None
+        self.batches = Batches(self, parts, runs, settler, scribe, resources)
         self.claimer: asyncio.Task[Any] | None = None
         """The task of the worker that claims, while there is one."""
         self._threads = ThreadPoolExecutor(parts.settings.concurrency + _SPARE_THREADS, "job")
@@ -87,6 +89,8 @@ class Executor:
 
     def start(self, job: Job, definition: Definition, *, of_worker: bool = True) -> Run:
         """Begin a run of a job that is `running` under our id, and return at once."""
+        if definition.batch is not None:
+            return self.batches.add(job, definition, of_worker=of_worker)
         run = Run(job, definition, of_worker=of_worker)
         self._runs.add(run)
         run.task = asyncio.get_running_loop().create_task(self._execute(run))
@@ -116,7 +120,7 @@ class Executor:
             run.task.remove_done_callback(self._on_unbegun)  # it would cost a turn of the loop
         try:
             payload = getattr(run.job, "payload", None)
-            run.given = self._given(run, payload) if payload else run.job
+            run.given = self.given(run, payload) if payload else run.job
             current.begin(run.given)
             if not self._begin(run):
                 self._end(run, _NOT_BEGUN)
@@ -147,7 +151,7 @@ class Executor:
         if run.abandoned:
             self._drop_late(run, ending)
         else:
-            self._conclude(run, ending)
+            self.conclude(run, ending)
 
     def _on_unbegun(self, task: asyncio.Task[None]) -> None:
         """Conclude a run whose task was cancelled from outside, before it ran a step.
@@ -158,12 +162,12 @@ class Executor:
         for run in self._runs:
             if run.task is task and not run.begun:
                 run.reason = run.reason or AbortReason.SHUTDOWN
-                self._conclude(run, _NOT_BEGUN)
+                self.conclude(run, _NOT_BEGUN)
 
     def _on_failure(self, run: Run, error: BaseException) -> None:
         """Conclude a run that failed around its handler, or say that it did when it is over."""
         if not run.handed_over:
-            self._conclude(run, Ending(error=error))
+            self.conclude(run, Ending(error=error))
         elif not isinstance(error, asyncio.CancelledError):
             self._logger.error(
                 "job %r (%s): what surrounds its handler failed",
@@ -172,7 +176,7 @@ class Executor:
                 exc_info=error,
             )
 
-    def _given(self, run: Run, payload: Any) -> Job:
+    def given(self, run: Run, payload: Any) -> Job:
         """Return the job for its handler: what that does to the payload is its own affair.
 
         Hooks, events and `run_job` get the payload as it is stored. Where there is nobody to see
@@ -235,7 +239,7 @@ class Executor:
         """Return the ending of a handler that raised."""
         if isinstance(error, GeneratorExit) and not _is_stepping(run):
             raise error  # this is being closed, its loop is gone: there is nobody to settle for
-        if run.reason is None and self._is_cancelled_with_all(error):
+        if run.reason is None and self.is_cancelled_with_all(error):
             run.reason = AbortReason.SHUTDOWN
         return Ending(error=error)
 
@@ -258,19 +262,29 @@ class Executor:
     async def _in_thread(
         self, run: Run, function: Callable[[], Any]
     ) -> tuple[Any, BaseException | None]:
+        return await self.in_thread([run], function)
+
+    async def in_thread(
+        self, runs: Sequence[Run], function: Callable[[], Any]
+    ) -> tuple[Any, BaseException | None]:
+        """Call a function in the thread of these runs; return what it returns, or raises."""
         context = contextvars.copy_context()
 
         def call() -> tuple[Any, BaseException | None]:
-            run.thread_id = threading.get_ident()
+            for run in runs:
+                run.thread_id = threading.get_ident()
             try:
                 return attempt(partial(context.run, function))
             finally:
-                run.thread_id = None
+                for run in runs:
+                    run.thread_id = None
 
-        run.thread = thread = self._threads.submit(call)
+        thread = self._threads.submit(call)
+        for run in runs:
+            run.thread = thread
         return await asyncio.wrap_future(thread)
 
-    def _conclude(self, run: Run, ending: Ending) -> None:
+    def conclude(self, run: Run, ending: Ending) -> None:
         """Decide the outcome, and only then call the run concluded; hand it on to be written.
 
         Whatever raises while the ending is read is an ending, too: results and exceptions are the
@@ -370,6 +384,9 @@ class Executor:
 
         Its job is held: this process does not claim it again while the handler lives.
         """
+        if run.batch is not None and run.batch.is_open:
+            self.batches.leave(run)
+            return
         run.abandoned = True
         if run.lives_on:
             self._runs.held.add(run.job.id)
@@ -379,13 +396,13 @@ class Executor:
                 run.thread.add_done_callback(lambda _: release())
             if run.task is not None:
                 run.task.add_done_callback(lambda _: self._runs.release(run))
-        self._conclude(run, _NOT_BEGUN)
+        self.conclude(run, _NOT_BEGUN)
 
     def _from_thread(self, loop: asyncio.AbstractEventLoop, run: Run) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nothing is claimed any more
             loop.call_soon_threadsafe(self._runs.release, run)
 
-    def _is_cancelled_with_all(self, error: BaseException) -> bool:
+    def is_cancelled_with_all(self, error: BaseException) -> bool:
         """True when all tasks of the loop are being cancelled, as `asyncio.run` does at its end.
 
         A handler that raises a CancelledError, or cancels its own task, is cancelled by itself

@@ -48,6 +48,8 @@ class Ladder:
         if run.reason is None or _STRENGTH[reason] > _STRENGTH[run.reason]:
             run.reason = reason
         self._later(self._grace if grace is None else grace, self._force, run)
+        if run.batch is not None:
+            run.batch.on_asked(reason)
         run.controller.abort(reason)  # last: its callbacks are the handler's own
 
     def force(self, run: Run) -> None:
@@ -55,7 +57,12 @@ class Ladder:
         self._force(run)
 
     def _force(self, run: Run) -> None:
-        if run.concluded or run.task is None:
+        if run.concluded:
+            return
+        if run.batch is not None and not run.batch.is_to_end:
+            self._give_up(run)  # the others of its batch go on
+            return
+        if run.task is None:
             return
         if not run.begun:
             self._later(_UNBEGUN_PAUSE, self._force, run)

@@ -82,9 +82,11 @@ class ClaimLoop:
         engine, trouble = self._engine, Trouble(self._engine.logger, "claim")
         self._stop = stop
         engine.executor.claimer = asyncio.current_task()
-        forget_hints = engine.store.subscribe(self._on_hint, ends=self._waits_for_slots())
-        forget_slots = engine.runs.on_changed(self._on_slots)
-        forget_stop = stop.on_abort(self._wake_from_any_thread())
+        forgets = (
+            engine.store.subscribe(self._on_hint, ends=self._waits_for_slots()),
+            engine.runs.on_changed(self._on_slots),
+            stop.on_abort(self._wake_from_any_thread()),
+        )
         try:
             while not stop.aborted:
                 # Before the claim, not after it: what comes while the claim is on its way ends the
@@ -101,13 +103,15 @@ class ClaimLoop:
                     continue
                 trouble.end()
                 self._wants_slots = burst or not exhausted or self._is_full
+                if burst and exhausted:
+                    engine.executor.batches.begin_all()
                 if burst and exhausted and idle and await self._is_done():
                     return
                 await self._wait(exhausted)
         finally:
-            forget_hints()
-            forget_slots()
-            forget_stop()
+            engine.executor.batches.give_back()
+            for forget in forgets:
+                forget()
             self._freed.stop()
 
     def _waits_for_slots(self) -> bool:
@@ -177,13 +181,14 @@ class ClaimLoop:
         expects_one, self._expects_one = self._expects_one, False
         for i in range(len(asks)):
             batch, ask = asks[(i + self._rotation) % len(asks)]
-            if engine.runs.free_slots(engine.settings.concurrency) <= 0:
+            slots = engine.runs.free_slots(engine.settings.concurrency)
+            if slots <= 0 and not engine.executor.batches.any_open:
                 return False
             free = self._asks.free(ask)
-            if free <= 0:  # of its own limit
+            if free <= 0:  # of its own limit, or there is room in another one's batch alone
                 self._is_full = True
                 continue
-            limit = 1 if expects_one else free
+            limit = 1 if expects_one and ask.batch is None else free
             if batch.lane is not None:
                 limit = await self._rates.reserve(batch, batch.lane, limit)
             if limit and await self._claim_batch(batch, ask, limit) and ask.amount is None:

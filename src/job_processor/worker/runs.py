@@ -18,6 +18,7 @@ from job_processor.models import Job, JobStatus
 from job_processor.settings import SETTLE_BATCH
 
 if TYPE_CHECKING:  # a notebook is of a run
+    from job_processor.worker.batches import Batch
     from job_processor.worker.notebook import Notebook
 
 
@@ -49,6 +50,8 @@ class Run:
     thread_id: int | None = None
     notebook: Notebook | None = None
     """What its handler tells, where it has a context."""
+    batch: Batch | None = None
+    """Those that one call of its handler is for, where that takes several."""
     timers: tuple[asyncio.TimerHandle, ...] = ()
     done: asyncio.Future[Job | None] | None = None
     """Resolved with the job as this run wrote it (None: it was taken away), for `run_job`."""
@@ -102,6 +105,8 @@ class Runs:
         self._runs: dict[ObjectId, Run] = {}
         self._of_worker = 0
         self._active = 0
+        self._shared = 0
+        """Active ones that need no slot: another one of their batch has it."""
         self._listeners: Listeners[Callable[[], object]] = Listeners()
         self.held: set[ObjectId] = set()
         """Jobs that must not be claimed again yet: a settlement that would make them claimable is
@@ -128,10 +133,11 @@ class Runs:
         """Return how many runs the worker may begin.
 
         A slot is free when its handler has ended, while that end is being written; but no more
-        than `SETTLE_BATCH` ends may wait to be written.
+        than `SETTLE_BATCH` ends may wait to be written. A batch has one slot.
         """
         unwritten = self._of_worker - self._active
-        return min(concurrency - self._active, concurrency + SETTLE_BATCH - unwritten)
+        active = self._active - self._shared
+        return min(concurrency - active, concurrency + SETTLE_BATCH - unwritten)
 
     def ids(self) -> list[ObjectId]:
         """Return the ids of all held jobs."""
@@ -152,11 +158,17 @@ class Runs:
             raise ValueError(f"job {run.job.id} is being run by this process already")
         self._of_worker += run.of_worker
         self._active += run.of_worker
+        if run.batch is not None and run.of_worker:
+            self._shared += run.batch.active > 0
+            run.batch.active += 1
 
     def conclude(self, run: Run) -> None:
         """Free the slot of a run whose outcome is decided, or that has none to decide."""
         run.concluded = True
         self._active -= run.of_worker
+        if run.batch is not None and run.of_worker:
+            run.batch.active -= 1
+            self._shared -= run.batch.active > 0
 
     def remove(self, *runs: Run) -> None:
         """Let runs go, after their settlement is confirmed or they were taken away."""

@@ -15,6 +15,8 @@ _BY_DJANGO = {
     "on_job_exited": "receive the signal task_finished",
     "priority": "write priority=5, a number from -100 to 100, beside it",
     "scheduled_for": "write .using(run_after=…)",
+    "batch": "a task is called once for each enqueue; write a job with batch=",
+    "batch_wait": "a task is called once for each enqueue; write a job with batch=",
     "session": 'see the options "ENQUEUE_ON_COMMIT" and "ENQUEUE_IN_TRANSACTION" of TASKS',
 }
 """What Django has words of its own for."""
