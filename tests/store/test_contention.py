@@ -16,6 +16,8 @@ from job_processor.store import contention
 from job_processor.store.contention import (
     EAGER,
     EARLY_IN_A_ROW,
+    HEAD,
+    HEAD_MAX,
     OFF_VARIABLE,
     ON,
     SHORTEST,
@@ -64,6 +66,32 @@ def test_without_it_each_claim_is_made_once_and_reads_what_it_needs() -> None:
     assert ON.next_spread(factor, lost=False) == SPREAD_MAX // 2
     assert ON.next_spread(1, lost=False) == 1
     assert without("spread").next_spread(SPREAD_MAX, lost=True) == 1
+
+
+def test_a_claim_beside_others_picks_from_a_longer_head() -> None:
+    """Of one job for each slot and rival several; alone, off, or of many jobs, of what it needs."""
+    assert ON.head(1, 7) == HEAD_MAX >= HEAD * 8
+    assert ON.head(1, 1) == HEAD * 2
+    assert ON.head(10, 7) == HEAD_MAX
+    assert [ON.head(1, 0), ON.head(500, 7), without("crowd").head(1, 7)] == [1, 500, 1]
+
+
+def test_rivals_are_those_that_may_take_the_same_jobs() -> None:
+    """Of the same tags, with a name in common; nobody has any before it takes part."""
+    own = replace(worker(), id=ObjectId(), names=("resize", "scale"))
+    others = [
+        replace(own, id=ObjectId(), names=("scale",)),
+        replace(own, id=ObjectId(), names=("upload",)),
+        replace(own, id=ObjectId(), tags=("video",)),
+    ]
+    turns = Turns()
+    turns.see([own, *others])
+    assert turns.rivals(["resize", "scale"]) == 0
+    turns.join(own)
+    assert turns.rivals(["resize", "scale"]) == 1
+    assert turns.rivals(["resize"]) == 0
+    turns.leave(own.id)
+    assert turns.rivals(["scale"]) == 0
 
 
 def test_without_it_pauses_are_all_alike() -> None:

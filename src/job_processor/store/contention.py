@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields, replace
 from zlib import crc32
 
@@ -30,6 +30,12 @@ TURNS = 8
 
 SPREAD_MAX = 8
 """A contended claim reads up to so many times the candidates it needs, and picks among equals."""
+
+HEAD = 8
+"""Jobs that a claim reads for each one that it and its rivals want, of which it picks by chance."""
+
+HEAD_MAX = 64
+"""At most so many: claims that want more of them go by what they lose."""
 
 TRIES = 4
 """Claims that lost every candidate to others are made so often."""
@@ -66,6 +72,9 @@ class Contention:
     """Workers that hear of one job at the same moment try for it one after the other."""
     spread: bool = True
     """A claim that lost candidates picks the next by chance, from more of them."""
+    crowd: bool = True
+    """A claim of few jobs beside other workers picks by chance among the first of the queue: all
+    would want the very first, and the server would let them try for it again and again."""
     tries: bool = True
     """A claim that lost all its candidates is made again at once."""
     one_first: bool = True
@@ -99,6 +108,12 @@ class Contention:
     def lost_claim_tries(self) -> int:
         """Return how often a claim that loses all its candidates is made."""
         return TRIES if self.tries else 1
+
+    def head(self, limit: int, rivals: int) -> int:
+        """Return of how many jobs a claim beside so many rivals picks; `limit`: of no more."""
+        if not self.crowd or not rivals:
+            return limit
+        return max(limit, min(HEAD * limit * (rivals + 1), HEAD_MAX))
 
     def next_spread(self, spread: int, *, lost: bool) -> int:
         """Return how many times its candidates the next claim reads, after one that lost some."""
@@ -176,6 +191,19 @@ class Turns:
         """Learn who is there, and lives."""
         self._others = [(each, frozenset(each.names)) for each in workers]
 
+    def rivals(self, names: Collection[str]) -> int:
+        """Return how many others there are that may claim jobs of these names."""
+        return 0 if self._own is None else len(self._rivals(self._own, set(names)))
+
+    def _rivals(self, own: WorkerInfo, names: set[str] | set[str | None]) -> list[WorkerInfo]:
+        return [
+            rival
+            for rival, taken in self._others
+            if rival.id != own.id
+            and rival.tags == own.tags
+            and (None in names or not taken.isdisjoint(names))
+        ]
+
     def delay(self, jobs: Sequence[tuple[ObjectId, str | None]]) -> float:
         """Return the seconds after which to try for new jobs, given by id and, if known, name.
 
@@ -185,13 +213,7 @@ class Turns:
         if own is None or not jobs or not ON.turns:
             return 0.0
         names = {name for _, name in jobs}
-        rivals = [
-            rival
-            for rival, taken in self._others
-            if rival.id != own.id
-            and rival.tags == own.tags
-            and (None in names or not names.isdisjoint(taken))
-        ]
+        rivals = self._rivals(own, names)
         key = jobs[0][0]  # one hash for each of them, not for each of the jobs, too
         weight = _weight(key, own.id)
         rank = sum(_weight(key, rival.id) > weight for rival in rivals)

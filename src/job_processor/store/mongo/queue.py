@@ -1,4 +1,4 @@
-"""Jobs that wait. A claim of one takes one round trip, of many three at most."""
+"""Jobs that wait. A claim of one takes one round trip, beside others two; of many three at most."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from job_processor.models import Job
 from job_processor.redaction import Redaction
 from job_processor.settings import CLAIM_NAMES
 from job_processor.store.base import Queue
-from job_processor.store.contention import ON, spread
+from job_processor.store.contention import ON, Turns, spread
 from job_processor.store.lanes import lines_of
 from job_processor.store.lenient import moment, whole
 from job_processor.store.mongo.aside import Aside
@@ -57,14 +57,20 @@ its saved state, which may be large, is read when its handler asks for it."""
 class MongoQueue(MongoDesk, Queue):
     """Moves due jobs to running under a worker's id, and looks at them."""
 
-    def __init__(self, plumbing: Plumbing) -> None:
+    def __init__(self, plumbing: Plumbing, *, turns: Turns) -> None:
         super().__init__(plumbing)
         self._aside = Aside(plumbing)
+        self._turns = turns
         self._spread = 1
+        self._has_backlog = False
+        """True where the last claim brought all that it asked for, so that there is probably more:
+        then others who claim here mean the same jobs."""
 
     async def _claim(self, claim: Claim) -> list[Job]:
         """Pending or paused, due → running; return what is ours, the most urgent first."""
-        return await self._hinting.walk(_index(claim), partial(self._claim_by, claim))
+        jobs = await self._hinting.walk(_index(claim), partial(self._claim_by, claim))
+        self._has_backlog = len(jobs) >= claim.limit
+        return jobs
 
     async def _next_due(self, names: Collection[str]) -> datetime | None:
         """Return the earliest `scheduled_for` of what waits, what was set aside left out."""
@@ -105,9 +111,10 @@ class MongoQueue(MongoDesk, Queue):
     async def _count_due(self, names: Collection[str], now: datetime, cap: int) -> dict[str, int]:
         """Count what is due of each name, in line or not, each count up to `cap`."""
         counts: Counter[str] = Counter()
-        every = list(names)
+        every, in_line = list(names), await self.features.is_used(LINES)
         for start in range(0, len(every), _NAMES_IN_COUNT):
-            parts = list(_due_pipelines(every[start : start + _NAMES_IN_COUNT], now, cap))
+            some = every[start : start + _NAMES_IN_COUNT]
+            parts = list(_due_pipelines(some, now, cap, in_line=in_line))
             async for each in await self._jobs.aggregate(self._united(parts)):
                 counts[each["_id"]] += each["count"]
         return {name: min(count, cap) for name, count in counts.items()}
@@ -133,14 +140,19 @@ class MongoQueue(MongoDesk, Queue):
         )
 
     async def _claim_by(self, claim: Claim, hint: IndexHint) -> list[Job]:
-        if claim.limit == 1:
-            return _ordered(await self._take_first(claim, hint), claim)
-        for _ in range(ON.lost_claim_tries()):
-            candidates = await self._candidates(claim, hint)
-            taken = await self._take(claim, candidates) if candidates else []
-            if taken or not candidates:
-                return _ordered(taken, claim)
-        return []
+        rivals = self._turns.rivals(claim.names) if self._has_backlog else 0
+        head = ON.head(claim.limit, rivals)
+        if head > 1:
+            for _ in range(ON.lost_claim_tries()):
+                candidates = await self._candidates(claim, hint, max(head, self._wanted(claim)))
+                taken = await self._take(claim, candidates) if candidates else []
+                if taken or not candidates:
+                    return _ordered(taken, claim)
+        return _ordered(await self._take_first(claim, hint), claim) if claim.limit == 1 else []
+
+    def _wanted(self, claim: Claim) -> int:
+        """Return how many candidates a claim reads, after those that lost some."""
+        return claim.limit * self._spread
 
     async def _take_first(self, claim: Claim, hint: IndexHint) -> list[Document]:
         """Claim the most urgent one: atomically, in one round trip."""
@@ -168,9 +180,8 @@ class MongoQueue(MongoDesk, Queue):
             else:
                 return [] if document is None else [document]
 
-    async def _candidates(self, claim: Claim, hint: IndexHint) -> list[ObjectId]:
+    async def _candidates(self, claim: Claim, hint: IndexHint, wanted: int) -> list[ObjectId]:
         """Return ids from the head of the queue, spread over it when others claim there too."""
-        wanted = claim.limit * self._spread
         head = self._last.find(
             self._claimable(claim),
             _HEAD,
@@ -299,12 +310,14 @@ def _ready_but(now: datetime, leaving_out: Collection[str]) -> Document:
     return {**ready, "name": {"$nin": list(leaving_out)}} if leaving_out else ready
 
 
-def _due_pipelines(names: Iterable[str], now: datetime, cap: int) -> Iterator[list[Document]]:
-    """Give two pipelines for each name, of what is due and of what is ready in line."""
+def _due_pipelines(
+    names: Iterable[str], now: datetime, cap: int, *, in_line: bool
+) -> Iterator[list[Document]]:
+    """Give a pipeline for each name, of what is due, and one of what is ready `in_line`."""
     for name in names:
         due = {"name": name, "scheduled_for": {"$lte": now}}
         ready = {"line": {"$in": lines_of([name])}, "ready": {"$lte": now}}
-        for matching in (due, ready):
+        for matching in (due, ready) if in_line else (due,):
             yield [
                 {"$match": {**matching, "status": {"$in": WAITING_STATUSES}}},
                 {"$limit": cap},

@@ -78,7 +78,7 @@ class MongoStore(Store):
         self.features = features = Features(handles.jobs, logger, hinting.trust_again)
         plumbing = Plumbing(self._watch.tell, self.address, handles, hinting, features, logger)
         self.intake = MongoIntake(plumbing, self._is_beside_node)
-        self.queue = queue = MongoQueue(plumbing)
+        self.queue = queue = MongoQueue(plumbing, turns=self._turns)
         self.rates = rates = MongoRates(plumbing)
         self.tokens = MongoTokens(plumbing, rates=rates)
         self.lanes = MongoLanes(plumbing, starts=self.tokens)
