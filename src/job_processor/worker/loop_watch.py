@@ -23,6 +23,7 @@ from job_processor.worker.runs import Runs
 
 _NAMED = 10  # running jobs that a report names
 _FRAMES = 12  # innermost frames of the stack that it shows
+_OFTEN, _SELDOM = 0.5, 2.0  # parts of the threshold from one question to the next
 _STOOD_STILL = 5.0  # seconds; a process that is short of its turns for less is nothing special
 _WORKED = 0.2  # part of a time without a turn that was worked, where a handler held the lock
 
@@ -33,7 +34,8 @@ class LoopWatch:
     A report names the running jobs and shows where the loop stands; a second one tells how long it
     was blocked. Another tells when this thread itself stood still for so long.
 
-    on_answer: called in the loop with each answer, twice in each `threshold` where nothing blocks.
+    on_answer: called in the loop with each answer, twice in each `threshold` where nothing blocks,
+        and seldom while nothing runs.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class LoopWatch:
         await self._thread.ended(within)
 
     def _run(self) -> None:
-        while not self._wait(self._stopped, self._threshold / 2):
+        while not self._wait(self._stopped, self._pause()):
             answered = threading.Event()
             asked = time.monotonic()
             try:
@@ -76,6 +78,10 @@ class LoopWatch:
                         return
                 blocked = time.monotonic() - asked
                 self._logger.warning("the event loop goes on; it was blocked for %.1f s", blocked)
+
+    def _pause(self) -> float:
+        """Return the seconds until it asks again: more while nothing runs that might block."""
+        return self._threshold * (_OFTEN if len(self._runs) else _SELDOM)
 
     def _answer(self, answered: threading.Event) -> None:
         answered.set()

@@ -7,7 +7,7 @@ from bson import ObjectId
 from pymongo import MongoClient
 
 from job_processor.store.base import Pulse
-from job_processor.store.mongo.connection import CLOSE_TIMEOUT, beside
+from job_processor.store.mongo.connection import CLOSE_TIMEOUT, beside, calm
 from job_processor.store.mongo.documents import Document
 from job_processor.store.mongo.errors import DRIVER_ERRORS, translate
 from job_processor.store.mongo.handles import WRITE_CONCERN
@@ -23,6 +23,8 @@ _OPTIONS: Document = {
     "serverSelectionTimeoutMS": int(BEAT_TIMEOUT * 1000),
     "minPoolSize": 0,
     "maxPoolSize": 1,
+    # A beat every few seconds says as much of the server: one thread and one connection less.
+    "serverMonitoringMode": "poll",
     "event_listeners": [],  # they count the application's commands, in its thread
 }
 
@@ -54,9 +56,11 @@ class ThreadPulse(Pulse):
         """Set `lastSeen` to the database's present time; False when it is not registered."""
         try:
             update = beat_update(memory, clock_ahead)
-            return self._workers.update_one({"_id": worker_id}, update).matched_count == 1
+            found = self._workers.update_one({"_id": worker_id}, update).matched_count == 1
         except DRIVER_ERRORS as error:
             raise translate(error, self._address) from error
+        calm(self._client)
+        return found
 
     def close(self) -> None:
         """Close the client."""

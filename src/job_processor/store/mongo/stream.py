@@ -21,7 +21,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import PyMongoError
 from pymongo.server_description import ServerDescription
 
-from job_processor.store.mongo.connection import CLOSE_TIMEOUT, beside
+from job_processor.store.mongo.connection import CLOSE_TIMEOUT, beside, calm
 from job_processor.store.mongo.documents import Document
 from job_processor.store.mongo.handles import Database, configured
 
@@ -138,6 +138,7 @@ async def open_stream(
         # The session is the cursor's: the server refuses a request for more by any other.
         async with client.start_session() as session:
             stream = await _open(configured(client[name]), session, pipeline)
+            calm(client)
             try:
                 yield stream
             finally:
