@@ -23,10 +23,16 @@ OFF_VARIABLE = "JOB_PROCESSOR_CONTENTION_OFF"
 """Names of switches to turn off, separated by commas."""
 
 TURN = 0.01
-"""Seconds from one try to the next: time for a claim, and for its change to be told."""
+"""Seconds from one try to the next at least: time for a claim, and for its change to be told."""
 
-TURNS = 8
-"""Steps from the first try to the last at most; with more workers they come closer together."""
+TURN_MAX = 0.04
+"""At most, where that has been seen to take longer."""
+
+FIRST = 5
+"""Workers that try so far apart, whoever else there is: by then it is told who has the job."""
+
+LAST = 0.25
+"""Seconds within which all have had their turn: with many workers the others come closer."""
 
 SPREAD_MAX = 8
 """A contended claim reads up to so many times the candidates it needs, and picks among equals."""
@@ -167,16 +173,18 @@ class Turns:
 
     A change stream tells all of them at the same moment, and all but one would ask in vain. So they
     try one after the other, in an order that a hash of job and worker decides: nobody has to agree
-    on it, and it is another one for each job. Whoever comes later mostly hears of nothing any more.
+    on it, and it is another one for each job. Whoever hears before its turn that somebody has the
+    job does not try.
 
     Nobody knows who is idle without a write for each job, so the busy ones have their turns, too.
-    All turns lie within `TURN * TURNS` seconds, however many workers there are: where all but one
-    are busy, that one tries within that time, and where many are idle, some try at the same moment.
+    All turns lie within `LAST` seconds, however many workers there are: where all but one are busy,
+    that one tries within that time.
     """
 
     def __init__(self) -> None:
         self._own: WorkerInfo | None = None
         self._others: list[tuple[WorkerInfo, frozenset[str]]] = []
+        self._takes = 0.0
 
     def join(self, worker: WorkerInfo) -> None:
         """Take part as this worker."""
@@ -190,6 +198,10 @@ class Turns:
     def see(self, workers: Sequence[WorkerInfo]) -> None:
         """Learn who is there, and lives."""
         self._others = [(each, frozenset(each.names)) for each in workers]
+
+    def note_taken(self, seconds: float) -> None:
+        """Learn how long after a new job it was told that somebody has it."""
+        self._takes += 0.2 * (min(seconds, TURN_MAX) - self._takes)
 
     def rivals(self, names: Collection[str]) -> int:
         """Return how many others there are that may claim jobs of these names."""
@@ -218,7 +230,15 @@ class Turns:
         weight = _weight(key, own.id)
         rank = sum(_weight(key, rival.id) > weight for rival in rivals)
         turns = -(-(len(rivals) + 1) // len(jobs))  # as many at a time as there are jobs
-        return TURN * (rank // len(jobs)) * min(1.0, TURNS / turns)
+        return _after(rank // len(jobs), turns, max(TURN, self._takes))
+
+
+def _after(turn: int, turns: int, step: float) -> float:
+    """Return the seconds after which it is somebody's turn, one of so many."""
+    if turn < FIRST or turns * step <= LAST:
+        return step * turn
+    begin = step * FIRST
+    return begin + (LAST - begin) * (turn - FIRST) / (turns - FIRST)
 
 
 def _weight(job_id: ObjectId, worker_id: ObjectId) -> tuple[int, ObjectId]:

@@ -23,7 +23,7 @@ from job_processor.worker.runs import Runs
 
 _NAMED = 10  # running jobs that a report names
 _FRAMES = 12  # innermost frames of the stack that it shows
-_OFTEN, _SELDOM = 0.5, 2.0  # parts of the threshold from one question to the next
+_OFTEN, _SELDOM = 0.5, 5.0  # parts of the threshold from one question to the next
 _STOOD_STILL = 5.0  # seconds; a process that is short of its turns for less is nothing special
 _WORKED = 0.2  # part of a time without a turn that was worked, where a handler held the lock
 
@@ -51,20 +51,27 @@ class LoopWatch:
         self._threshold = threshold
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
-        self._stopped = threading.Event()
+        self._stopped = False
+        self._roused = threading.Event()
+        """Set to end a wait between two questions."""
+        self._dozes = False
+        self._has_begun = True
+        """True when a run has begun since the last question."""
         self._thread = OwnThread(self._run, "job-processor-watch")
 
     def start(self) -> None:
         """Begin to watch the running loop."""
+        self._runs.on_begun = self._on_begun
         self._thread.start()
 
     async def stop(self, within: float) -> None:
         """End the thread and wait for it, for so many seconds at the most."""
-        self._stopped.set()
+        self._stopped = True
+        self._roused.set()
         await self._thread.ended(within)
 
     def _run(self) -> None:
-        while not self._wait(self._stopped, self._pause()):
+        while not self._rest():
             answered = threading.Event()
             asked = time.monotonic()
             try:
@@ -74,14 +81,30 @@ class LoopWatch:
             if not self._wait(answered, self._threshold):
                 self._report_blocked()
                 while not self._wait(answered, self._threshold):
-                    if self._stopped.is_set() or self._loop.is_closed():
+                    if self._stopped or self._loop.is_closed():
                         return
                 blocked = time.monotonic() - asked
                 self._logger.warning("the event loop goes on; it was blocked for %.1f s", blocked)
 
-    def _pause(self) -> float:
-        """Return the seconds until it asks again: more while nothing runs that might block."""
-        return self._threshold * (_OFTEN if len(self._runs) else _SELDOM)
+    def _rest(self) -> bool:
+        """Wait until it is time to ask again; True: no more.
+
+        While nothing runs that might block, that is seldom, until something does.
+        """
+        self._dozes = True  # before the look: a run that begins after it ends the wait
+        if self._has_begun or len(self._runs):
+            self._has_begun = self._dozes = False
+        pause = _SELDOM if self._dozes else _OFTEN
+        if self._wait(self._roused, self._threshold * pause) and not self._stopped:
+            self._roused.clear()
+            self._wait(self._roused, self._threshold * _OFTEN)
+        return self._stopped
+
+    def _on_begun(self) -> None:
+        self._has_begun = True
+        if self._dozes:
+            self._dozes = False
+            self._roused.set()
 
     def _answer(self, answered: threading.Event) -> None:
         answered.set()

@@ -108,6 +108,8 @@ class Runs:
         self._shared = 0
         """Active ones that need no slot: another one of their batch has it."""
         self._listeners: Listeners[Callable[[], object]] = Listeners()
+        self.on_begun: Callable[[], object] = lambda: None
+        """Called with each run that is held from now on."""
         self.held: set[ObjectId] = set()
         """Jobs that must not be claimed again yet: a settlement that would make them claimable is
         not confirmed, they were taken away while their handlers run, or a handler lives on."""
@@ -156,6 +158,7 @@ class Runs:
         """Hold a run. Raises ValueError when one of its job is held already."""
         if self._runs.setdefault(run.job.id, run) is not run:
             raise ValueError(f"job {run.job.id} is being run by this process already")
+        self.on_begun()
         self._of_worker += run.of_worker
         self._active += run.of_worker
         if run.batch is not None and run.of_worker:

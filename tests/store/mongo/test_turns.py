@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from zlib import crc32
@@ -13,10 +13,11 @@ from bson import ObjectId
 from job_processor.models import WorkerInfo
 from job_processor.settings import Settings
 from job_processor.store import contention
-from job_processor.store.contention import TURN, TURNS, Turns
+from job_processor.store.contention import FIRST, LAST, TURN, TURN_MAX, Turns
 from job_processor.store.hints import ANYTHING, Hint
 from job_processor.store.mongo import MongoStore, open_mongo
-from tests.samples import NOW, WORKER, simple, worker
+from tests.processors import eventually
+from tests.samples import NOW, WORKER, claim, simple, worker
 from tests.store.mongo.listening import Listener
 
 WORKERS = 6
@@ -76,11 +77,11 @@ def test_enough_jobs_are_for_everybody() -> None:
 
 @pytest.mark.parametrize("size", [2, WORKERS, 20, 100, 300])
 def test_one_idle_worker_among_busy_ones_tries_soon(size: int) -> None:
-    """However many are busy, it waits for a tenth of the default poll interval at the most."""
+    """However many are busy, it waits for a quarter of the default poll interval at the most."""
     workers = [named() for _ in range(size)]
     (idle,) = taking_part(workers)[:1]
     delays = sorted(idle.delay([(ObjectId(), "resize")]) for _ in range(1000))
-    assert delays[-1] <= TURN * TURNS < Settings().poll_interval / 10
+    assert delays[-1] <= LAST <= Settings().poll_interval / 4
     assert delays[0] == 0 or size > 20
 
 
@@ -91,6 +92,19 @@ def test_idle_workers_come_one_after_the_other(size: int) -> None:
     delays = sorted(part.delay([(ObjectId(b"the same job"), "resize")]) for part in parts)
     assert delays[0] == 0
     assert len(set(delays)) == size
+    assert delays[:FIRST] == pytest.approx([TURN * i for i in range(FIRST)])
+    assert delays[FIRST] >= TURN * FIRST  # by then it is told who has the job
+
+
+def test_turns_are_as_far_apart_as_it_takes_to_hear_of_a_claim() -> None:
+    """Where that takes longer than usual; and all have had theirs within the same time still."""
+    (part,) = taking_part([named() for _ in range(50)])[:1]
+    for _ in range(50):
+        part.note_taken(10.0)
+    delays = sorted(part.delay([(ObjectId(), "resize")]) for _ in range(2000))
+    assert delays[-1] <= LAST
+    early = {round(delay, 3) for delay in delays if delay < TURN_MAX * FIRST - 0.001}
+    assert early == {0.0, 0.04, 0.08, 0.12, 0.16}
 
 
 def test_as_many_try_at_a_time_as_there_are_jobs() -> None:
@@ -119,21 +133,29 @@ def test_a_batch_costs_a_hash_of_each_worker(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture
-async def idle(store: MongoStore, mongo_db_url: str) -> AsyncIterator[list[Listener]]:
-    """Idle workers, each with a store of its own, that know of each other."""
+async def idle_stores(store: MongoStore, mongo_db_url: str) -> AsyncIterator[list[MongoStore]]:
+    """Stores of idle workers that know of each other."""
+    del store  # it sets the database up
     async with AsyncExitStack() as stack:
         stores = [open_mongo(mongo_db_url) for _ in range(3)]
-        listeners = []
         for each in stores:
             stack.push_async_callback(each.close)
             await each.workers.register(named())
-            listener = Listener()
-            each.subscribe(listener)
-            await listener.until(ANYTHING)
-            listeners.append(listener)
         for each in stores:
             await each.workers.registrations()
-        yield listeners
+        yield stores
+
+
+@pytest.fixture
+async def idle(idle_stores: list[MongoStore]) -> list[Listener]:
+    """Who listens in each of them, as workers do."""
+    listeners = []
+    for each in idle_stores:
+        listener = Listener()
+        each.subscribe(listener, ends=False)
+        await listener.until(ANYTHING)
+        listeners.append(listener)
+    return listeners
 
 
 @pytest.mark.mongo
@@ -146,6 +168,39 @@ async def test_one_worker_is_told_at_once(
     await store.kills.request(ObjectId(), WORKER, NOW)
     heard = [await listener.until(Hint.KILL) for listener in idle]
     assert [Hint.WORK in each for each in heard].count(True) == 1
+
+
+@pytest.mark.mongo
+async def test_whoever_hears_that_somebody_has_the_job_does_not_try(
+    store: MongoStore,
+    idle_stores: list[MongoStore],
+    idle: list[Listener],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its turn passes; where another job came meanwhile, it stands for that one."""
+    monkeypatch.setattr(contention, "TURN", 1000.0)
+    first, second = simple(), simple()
+
+    def turns(count: int) -> Callable[[], Awaitable[bool]]:
+        async def there() -> bool:
+            return sum(each._watch._turn is not None for each in idle_stores) == count
+
+        return there
+
+    await store.intake.insert([first])
+    await eventually(turns(2), "the turns of all but one")
+
+    async def told() -> bool:
+        return any(Hint.WORK in listener.heard for listener in idle)
+
+    await eventually(told, "the one whose turn it is")
+    for listener in idle:
+        listener.forget()
+    await store.queue.claim(claim(1))
+    await eventually(turns(0), "turns that have passed")
+    assert not any(Hint.WORK in listener.heard for listener in idle)
+    await store.intake.insert([second])
+    await eventually(turns(2), "the turns of all but one")
 
 
 @pytest.mark.mongo

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context
 from functools import reduce
 from operator import or_
@@ -19,8 +19,9 @@ from typing import Any
 from bson import ObjectId
 from pymongo.errors import OperationFailure, PyMongoError
 
+from job_processor.models import JobStatus
 from job_processor.store.contention import EARLY, ON, Turns
-from job_processor.store.hints import ANYTHING, Hint, HintListeners, Tell
+from job_processor.store.hints import ANYTHING, NOTHING, Hint, HintListeners, Tell
 from job_processor.store.mongo.connection import CLOSE_TIMEOUT, Connection
 from job_processor.store.mongo.documents import (
     SETTLED_STATUSES,
@@ -53,6 +54,11 @@ _LINGER = 5.0
 _SETTLED_AFTER = 10.0
 """Seconds after which an open stream counts as well, and the next error is a first one."""
 
+_RUNNING = JobStatus.RUNNING.value
+_NEW_STATUS = "$updateDescription.updatedFields.status"
+_TAKEN = (NOTHING, Hint.SETTLED)
+"""What a change means of a job that nobody has to try for any more."""
+
 _AWAITED_SETTINGS = ("limit", "pause", "rate", "service")
 """Kinds of settings whose changes workers wait for."""
 
@@ -81,6 +87,8 @@ class Watch:
         self._handles = handles
         self._turns = turns
         self._turn: asyncio.TimerHandle | None = None
+        self._awaited: dict[ObjectId, float] = {}
+        """New jobs that nobody has yet, for which it will be our turn then, and when each came."""
         self._logger = logger
         self._listeners = HintListeners()
         self.tell = self._listeners.tell
@@ -118,6 +126,7 @@ class Watch:
         """End the stream and wait for its end."""
         if self._turn is not None:
             self._turn.cancel()
+            self._turn = None
         self._stop()
         if self._endings:
             await asyncio.wait(self._endings)
@@ -202,19 +211,17 @@ class Watch:
         hints = [self._hint(change) for change in changes]
         hint = reduce(or_, hints)
         pairs = list(zip(changes, hints, strict=True))
-        delay = 0.0
-        if Hint.WORK in hint:
-            delay = self._turns.delay(
-                [_job(change) for change, means in pairs if means is Hint.WORK]
-            )
+        new = [_job(change) for change, means in pairs if means is Hint.WORK]
+        delay = self._turns.delay(new) if new else 0.0
         if delay > 0:
             hint &= ~Hint.WORK
-            self._tell_of_work_in(delay)
+            self._tell_of_work_in(delay, [job_id for job_id, _ in new])
+        self._forget_taken(_job(change)[0] for change, means in pairs if means in _TAKEN)
         self.tell(hint, [_job(change)[0] for change, means in pairs if means is Hint.SETTLED])
 
     def _hint(self, change: Any) -> Hint:
         """Return what a change may mean to a listener."""
-        collection = change["ns"]["coll"]
+        collection = change.get("of")
         if collection == self._handles.signals.name:
             return Hint.KILL
         if collection == self._handles.settings.name:
@@ -223,20 +230,40 @@ class Watch:
             return Hint.SCHEDULES
         if collection == self._handles.workers.name:
             return Hint.NODE
-        document = change.get("fullDocument") or change["updateDescription"]["updatedFields"]
+        status = change.get("status")
+        if status == _RUNNING:
+            return NOTHING
         # Without a state it is a job that was let into its line.
-        waits = document.get("status", WAITING_STATUSES[0]) in WAITING_STATUSES
-        return Hint.WORK if waits else Hint.SETTLED
+        return Hint.WORK if status is None or status in WAITING_STATUSES else Hint.SETTLED
 
-    def _tell_of_work_in(self, delay: float) -> None:
+    def _tell_of_work_in(self, delay: float, jobs: Iterable[ObjectId]) -> None:
         """Hand out one hint for all the work that is told of until then."""
         loop = asyncio.get_running_loop()
+        self._awaited |= dict.fromkeys(jobs, loop.time())
         timer = self._turn
-        if timer is not None and not timer.cancelled():
+        if timer is not None:
             if loop.time() < timer.when() <= loop.time() + delay:
                 return
             timer.cancel()
-        self._turn = loop.call_later(delay, self.tell, Hint.WORK)
+        self._turn = loop.call_later(delay, self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._turn = None
+        self._awaited.clear()
+        self.tell(Hint.WORK)
+
+    def _forget_taken(self, jobs: Iterable[ObjectId]) -> None:
+        """Let our turn pass where others have all the jobs that it would be for."""
+        if self._turn is None:
+            return
+        now = asyncio.get_running_loop().time()
+        for job_id in jobs:
+            came = self._awaited.pop(job_id, None)
+            if came is not None:
+                self._turns.note_taken(now - came)
+        if not self._awaited:
+            self._turn.cancel()
+            self._turn = None
 
     def _give_up(self, why: str) -> None:
         if not self.supported:
@@ -267,7 +294,7 @@ def _pipeline(handles: Handles, *, ends: bool) -> list[Document]:
     What a worker asks of a change is where it was and what it is about: neither documents as they
     are now nor as they were before are asked for, which would cost a look-up each.
     """
-    told = WAITING_STATUSES + (SETTLED_STATUSES if ends else [])
+    told = [*WAITING_STATUSES, _RUNNING, *(SETTLED_STATUSES if ends else [])]
     collections = [
         *(handles.jobs.name, handles.signals.name, handles.settings.name, handles.workers.name),
         handles.schedules.name,
@@ -305,11 +332,10 @@ def _pipeline(handles: Handles, *, ends: bool) -> list[Document]:
         },
         {
             "$project": {
-                "ns.coll": 1,
                 "documentKey._id": 1,
-                "fullDocument.name": 1,
-                "fullDocument.status": 1,
-                "updateDescription.updatedFields.status": 1,
+                "of": {"$cond": [{"$eq": ["$ns.coll", handles.jobs.name]}, "$$REMOVE", "$ns.coll"]},
+                "name": "$fullDocument.name",
+                "status": {"$ifNull": ["$fullDocument.status", _NEW_STATUS]},
             }
         },
     ]
@@ -317,4 +343,4 @@ def _pipeline(handles: Handles, *, ends: bool) -> list[Document]:
 
 def _job(change: Document) -> tuple[ObjectId, str | None]:
     """Return the id of the job that changed and, of a new one, its name."""
-    return change["documentKey"]["_id"], change.get("fullDocument", {}).get("name")
+    return change["documentKey"]["_id"], change.get("name")
