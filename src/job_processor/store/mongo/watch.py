@@ -56,6 +56,16 @@ _SETTLED_AFTER = 10.0
 
 _RUNNING = JobStatus.RUNNING.value
 _NEW_STATUS = "$updateDescription.updatedFields.status"
+_AGE: Document = {
+    "$subtract": [
+        "$updateDescription.updatedFields.updated_at",
+        {"$convert": {"input": "$documentKey._id", "to": "date", "onError": None}},
+    ]
+}
+_YOUNG = 2000
+"""Milliseconds from when an id was made, to the second, within which all have had their turns."""
+
+_IS_YOUNG: Document = {"$lt": [_AGE, _YOUNG]}
 _TAKEN = (NOTHING, Hint.SETTLED)
 """What a change means of a job that nobody has to try for any more."""
 
@@ -294,7 +304,7 @@ def _pipeline(handles: Handles, *, ends: bool) -> list[Document]:
     What a worker asks of a change is where it was and what it is about: neither documents as they
     are now nor as they were before are asked for, which would cost a look-up each.
     """
-    told = [*WAITING_STATUSES, _RUNNING, *(SETTLED_STATUSES if ends else [])]
+    told = [*WAITING_STATUSES, *(SETTLED_STATUSES if ends else [])]
     collections = [
         *(handles.jobs.name, handles.signals.name, handles.settings.name, handles.workers.name),
         handles.schedules.name,
@@ -325,6 +335,9 @@ def _pipeline(handles: Handles, *, ends: bool) -> list[Document]:
                     },
                     {"fullDocument.status": {"$in": told}},
                     {"updateDescription.updatedFields.status": {"$in": told}},
+                    # Somebody has a job for which others may still await their turn. What has
+                    # waited for longer has had all of them: a backlog is emptied unheard.
+                    {"updateDescription.updatedFields.status": _RUNNING, "$expr": _IS_YOUNG},
                     {"updateDescription.updatedFields.ready": {"$exists": True}},
                     {"updateDescription.removedFields": "parked"},
                 ],
