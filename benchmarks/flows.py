@@ -1,9 +1,12 @@
-"""How many durable steps a second: `python -m benchmarks.flows [--db ADDRESS]`.
+"""Flows, groups and durable steps: `python -m benchmarks.flows [fan_in chains steps]`.
 
-One worker runs handlers whose steps do nothing, in a process and a database of its own. A step is
-one write, which is waited for: one handler alone shows how long that takes, ten at once how many of
-them the database takes. Steps are kept in their job, so the last of many are written into a larger
-one. `found` is the cost of a step that an earlier run has done.
+How long many jobs take with one that follows them, and chains of jobs, beside peers, is measured by
+`graphs.py`.
+
+Steps: one worker runs handlers whose steps do nothing, in a process and a database of its own. A
+step is one write, which is waited for: one handler alone shows how long that takes, ten at once how
+many of them the database takes. Steps are kept in their job, so the last of many are written into a
+larger one. `found` is the cost of a step that an earlier run has done.
 """
 
 from __future__ import annotations
@@ -14,10 +17,12 @@ import secrets
 import tempfile
 import time
 
+from benchmarks import graphs
 from job_processor import Context, JobProcessor
 
 AT_ONCE = 10
 PART = 100
+WHAT = ("fan_in", "chains", "steps")
 
 
 async def nothing() -> int:
@@ -73,12 +78,34 @@ def row(db: str, steps: int) -> str:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--db", help="a MongoDB, or a file; without, a new SQLite file")
+    parser.add_argument("what", nargs="*", metavar="WHAT", help="what to measure: all without")
+    parser.add_argument("--systems", default=",".join(graphs.SYSTEMS), help="of graphs")
+    parser.add_argument("--runs", type=int, default=5, help="of each system, in turns")
+    parser.add_argument("--members", type=int, default=10_000, help="jobs that one follows")
+    parser.add_argument("--chains", type=int, default=100)
+    parser.add_argument("--length", type=int, default=100, help="of each chain")
+    parser.add_argument("--db", help="of steps: a MongoDB, or a file; without, a new SQLite file")
     parser.add_argument("--steps", type=int, default=1000, help="of each handler")
     options = parser.parse_args()
-    print(f"| steps | first {PART} | last {PART} | {AT_ONCE} handlers at once | found |")
+    if unknown := set(options.what) - set(WHAT):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(WHAT)}")
+    chosen = options.what or list(WHAT)
+    asked = {
+        "fan_in": graphs.fan_in(options.members),
+        "chains": graphs.chains(options.chains, options.length),
+    }
+    wanted = [graph for what, graph in asked.items() if what in chosen]
+    if wanted:
+        graphs.measure(wanted, options.systems.split(","), options.runs)
+    if "steps" in chosen:
+        measure_steps(options)
+
+
+def measure_steps(options: argparse.Namespace) -> None:
+    """Print the table of steps."""
+    print(f"\n| steps | first {PART} | last {PART} | {AT_ONCE} handlers at once | found |")
     print("| --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         print(row(options.db or f"sqlite:///{folder}/jobs.db", options.steps))

@@ -40,6 +40,10 @@ async def _carry_out(producer: Producer, request: dict[str, Any]) -> dict[str, A
     elif request["do"] == "bulk":
         for start in range(0, count, CHUNK):
             await producer.many(task, values[start : start + CHUNK])
+    elif request["do"] == "fan_in":
+        await producer.fan_in(count)
+    elif request["do"] == "chains":
+        await producer.chains(count, request["length"])
     else:
         names = [f"noop_{i % request['names']}" for i in range(count)]
         random.Random(0).shuffle(names)

@@ -6,14 +6,18 @@ const CHUNK = 1000;
 
 const reply = (answer) => process.stdout.write(`${JSON.stringify(answer)}\n`);
 
-export async function serve({ one, many }) {
+export async function serve({ one, many, fanIn, chains }) {
   reply({});
   for await (const line of createInterface({ input: process.stdin })) {
-    const { do: what, task = "noop", value, count } = JSON.parse(line);
+    const { do: what, task = "noop", value, count, length } = JSON.parse(line);
     const values = Array.from({ length: count }, (_, i) => value ?? i);
     const began = process.hrtime.bigint();
     if (what === "single") {
       for (const each of values) await one(task, each);
+    } else if (what === "fan_in") {
+      await fanIn(values);
+    } else if (what === "chains") {
+      await chains(count, length);
     } else {
       for (let i = 0; i < count; i += CHUNK) await many(task, values.slice(i, i + CHUNK));
     }

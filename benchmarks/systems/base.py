@@ -87,6 +87,14 @@ class Producer(ABC):
         """Enqueue a job of each of these names (ours only)."""
         raise NotImplementedError
 
+    async def fan_in(self, count: int) -> None:
+        """Enqueue so many jobs, and one that follows all of them (see `benchmarks.graphs`)."""
+        raise NotImplementedError
+
+    async def chains(self, count: int, length: int) -> None:
+        """Enqueue chains of jobs, each of which follows the one before (the same)."""
+        raise NotImplementedError
+
     async def close(self) -> None:
         """Disconnect."""
 

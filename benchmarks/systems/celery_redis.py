@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 
-from celery import Celery
+from celery import Celery, chain, chord
 
 from benchmarks import probe
 from benchmarks.programs import PYTHON
@@ -22,6 +22,9 @@ app.conf.update(
     broker_pool_limit=10,
     broker_connection_retry_on_startup=True,
 )
+
+if os.environ.get("BENCH_RESULTS"):  # a chord counts its members in the result backend
+    app.conf.update(task_ignore_result=False, result_backend=os.environ["BENCH_REDIS_URL"])
 
 
 def noop(n: int) -> None:
@@ -83,6 +86,17 @@ class CeleryProducer(Producer):
         """Send one after the other: it has no bulk call."""
         for value in values:
             TASKS[task].apply_async((value,), producer=self._producer)
+
+    async def fan_in(self, count: int) -> None:
+        """Send a chord."""
+        task = TASKS["noop"]
+        chord(task.s(value) for value in range(count))(task.si(0))
+
+    async def chains(self, count: int, length: int) -> None:
+        """Send one canvas a chain."""
+        task = TASKS["noop"]
+        for _ in range(count):
+            chain(*(task.si(value) for value in range(length))).apply_async()
 
 
 SYSTEMS = (CeleryOnRedis(),)

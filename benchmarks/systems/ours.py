@@ -47,6 +47,17 @@ class OurProducer(Producer):
         """Schedule one of each name."""
         await self._processor.schedule_jobs([(name, {"n": 0}) for name in names])
 
+    async def fan_in(self, count: int) -> None:
+        """Schedule a group with what follows."""
+        payloads = ({"n": value} for value in range(count))
+        await self._processor.schedule_group("noop", payloads, then="noop")
+
+    async def chains(self, count: int, length: int) -> None:
+        """Start one flow a chain."""
+        jobs = [("noop", {"n": value}) for value in range(length)]
+        for _ in range(count):
+            await self._processor.chain(*jobs).start()
+
     async def close(self) -> None:
         """Close the store."""
         await self._processor.close()
