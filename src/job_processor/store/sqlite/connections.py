@@ -107,6 +107,16 @@ def call(statements: Statements[D, P, T]) -> Begun[D, P, T]:
     return begin
 
 
+def following(statements: Statements[D, P, T]) -> Begun[D, P, T]:
+    """Do as `call`; at once where what ran last did not wait for anything either."""
+
+    @wraps(statements)
+    def begin(self: D, /, *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+        return self._connections.writer.follow(partial(statements, self, **kwargs), *args)
+
+    return begin
+
+
 def transaction(statements: Statements[D, P, T]) -> Begun[D, P, T]:
     """By what writes, as one immediate transaction: nobody writes in between."""
 

@@ -99,6 +99,21 @@ class Database:
             return self._link.run_here(function, *args)
         return self._link.run_here(_transaction, function, args)
 
+    def follow(
+        self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args
+    ) -> asyncio.Future[T]:
+        """Do as `call`; at once, as `here`, where what ran last was run that way.
+
+        So what an insert has woken needs no other thread either.
+        """
+        if self._link.ran_here:
+            result = self.here(function, *args, alone=True)
+            if result is not None:
+                answered: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+                answered.set_result(result)
+                return answered
+        return self.call(function, *args)
+
     def call_from_thread(
         self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args
     ) -> T:

@@ -134,6 +134,11 @@ class Link:
             self._roll_back()
             raise
 
+    @property
+    def ran_here(self) -> bool:
+        """True when what ran last was run in a thread that must not wait."""
+        return self._runs_here > 0
+
     def close(self) -> None:
         """Close the connection; the next call makes another."""
         connection, self._connection = self._connection, None

@@ -22,7 +22,7 @@ from job_processor.models import Job
 from job_processor.redaction import Redaction
 from job_processor.store.base import Queue
 from job_processor.store.requests import Claim
-from job_processor.store.sqlite.connections import Plumbing, SqliteDesk, call, page
+from job_processor.store.sqlite.connections import Plumbing, SqliteDesk, call, following, page
 from job_processor.store.sqlite.lanes import SqliteLanes
 from job_processor.store.sqlite.rows import COLUMNS, Row, to_jobs
 from job_processor.store.sqlite.summaries import Summaries
@@ -86,7 +86,7 @@ class SqliteQueue(SqliteDesk, Queue):
         self._take = lru_cache(partial(_claim_statement, tables))
         self._peek = lru_cache(partial(_peek_statement, tables))
 
-    @call
+    @following
     def _claim(self, connection: sqlite3.Connection, claim: Claim) -> list[Job]:
         """Move what is due to running; writes nothing when there is nothing."""
         now, due_by = to_ms(claim.now), to_ms(claim.due_by)
