@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from job_processor.errors import StoreError
-from job_processor.store.sqlite import SqliteStore, link, location, queue
+from job_processor.store.sqlite import SqliteStore, link, location
 from tests.processors import WAIT
 from tests.samples import NOW, claim, read, simple
 
@@ -179,31 +179,30 @@ async def test_after_a_failure_here_no_transaction_is_open(store: SqliteStore) -
 async def test_a_claim_right_after_such_an_insert_needs_no_other_thread(
     store: SqliteStore, path: Path
 ) -> None:
-    """What the insert has woken goes on here; any other claim, and what comes after it, does not."""
+    """What the insert has woken goes on here; another claim, or one that has to wait, does not."""
     threads: list[str] = []
-    to_jobs = queue.to_jobs
+    take = store.queue._take  # type: ignore[attr-defined]
 
-    def watched(rows: Any) -> Any:
+    def watched(*arguments: Any) -> Any:
         threads.append(threading.current_thread().name)
-        return to_jobs(rows)
+        return take(*arguments)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(queue, "to_jobs", watched)
-        job = simple()
-        assert await store.intake.put(job)
-        assert [run.id for run in await store.queue.claim(claim(5))] == [job.id]
-        await store.intake.insert([simple()])
-        assert len(await store.queue.claim(claim(5))) == 1
-        assert await store.intake.put(simple())
-        with closing(sqlite3.connect(path, isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            claimed = asyncio.create_task(store.queue.claim(claim(5)))
-            await asyncio.sleep(0.02)
-            assert not claimed.done()
-            other.execute("COMMIT")
-        async with asyncio.timeout(WAIT):
-            assert len(await claimed) == 1
-    assert [is_here(name) for name in threads] == [True, False, False]
+    store.queue._take = watched  # type: ignore[attr-defined]
+    job = simple()
+    assert await store.intake.put(job)
+    assert [run.id for run in await store.queue.claim(claim(5))] == [job.id]
+    await store.intake.insert([simple()])
+    assert len(await store.queue.claim(claim(5))) == 1
+    assert await store.intake.put(simple())
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        claimed = asyncio.create_task(store.queue.claim(claim(5)))
+        await asyncio.sleep(0.02)
+        assert not claimed.done()
+        other.execute("COMMIT")
+    async with asyncio.timeout(WAIT):
+        assert len(await claimed) == 1
+    assert [is_here(name) for name in threads] == [True, False, True, False]
 
 
 async def test_a_claim_in_between_waits_as_long_as_ever(store: SqliteStore, path: Path) -> None:
