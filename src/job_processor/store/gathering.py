@@ -7,9 +7,10 @@ database is to have at once are under way, the next one gathers. Nobody waits fo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
+from types import coroutine
 from typing import Protocol
 
 from job_processor.errors import NotSetUpError, StoreError, StoreUnavailableError
@@ -78,7 +79,11 @@ class Gathering:
         if not (self._had_its_turn or self._waiting or self._under_way):
             refused = desk.insert_here((job,))
             if refused is not None:
-                await self._let_others_run()
+                self._had_its_turn = True
+                try:
+                    await _next_turn()
+                finally:
+                    self._had_its_turn = False
                 return not refused
             self._takes_a_while = True
         answer: asyncio.Future[bool] = loop.create_future()
@@ -90,14 +95,6 @@ class Gathering:
         finally:
             if answer.cancelled():
                 self._give_up()
-
-    async def _let_others_run(self) -> None:
-        """Return in the next turn: who puts one job after the other keeps nobody from running."""
-        self._had_its_turn = True
-        try:
-            await asyncio.sleep(0)
-        finally:
-            self._had_its_turn = False
 
     def _write(self, desk: Inserts) -> None:
         """Begin to write what has gathered, as far as there may be another write."""
@@ -127,6 +124,15 @@ class Gathering:
         for write in self._under_way:
             if write.task is not None and all(each.answer.cancelled() for each in write.asked):
                 write.task.cancel()
+
+
+@coroutine
+def _next_turn() -> Generator[None, None, None]:
+    """Let others run: who puts one job after the other keeps nobody from it.
+
+    As `asyncio.sleep(0)`, in less time.
+    """
+    yield
 
 
 def _write_here(desk: Inserts, asked: Sequence[_Asked]) -> bool:

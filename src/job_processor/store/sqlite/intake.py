@@ -101,7 +101,9 @@ class SqliteIntake(SqliteDesk, Intake):
         if len(jobs) > _FEW:
             return None
         writer = self._connections.writer
-        return writer.here(self._write, jobs, alone=_is_one_statement(jobs))
+        if _is_one_statement(jobs):
+            return writer.here(self._write_one, jobs, alone=True)
+        return writer.here(self._write, jobs, alone=False)
 
     async def insert_in(self, session: Any, jobs: Sequence[Job]) -> None:
         """Insert jobs in the transaction of the caller's connection to the same file."""
@@ -186,6 +188,13 @@ class SqliteIntake(SqliteDesk, Intake):
                     "instead"
                 )
         return refused
+
+    def _write_one(self, connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Job]:
+        """Do what `_write` does with a single job, in less time where it is a plain one."""
+        rows = to_plain_rows(jobs)
+        if rows is not None and connection.execute(self._insert_plain, rows[0]).rowcount:
+            return []
+        return self._write(connection, jobs)
 
     def _insert_all(self, connection: sqlite3.Connection, jobs: Sequence[Job]) -> int:
         """Return how many were inserted."""

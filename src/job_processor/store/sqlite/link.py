@@ -34,8 +34,9 @@ RUNS_HERE = 500
 """Runs in the caller's thread in a row. The one after them, in the thread, moves the log into the
 file when that is due, which takes a while."""
 
-SLOW = 0.05
-"""Seconds. A disk that takes longer for a run in the caller's thread gets a thread for a while."""
+SLOW = 0.02
+"""Seconds. A disk that takes longer, twice in a row, for a run in the caller's thread gets a thread
+for a while. Once may be a processor that had other work."""
 
 SLOW_FOR = 10.0
 """Seconds without another run in the caller's thread."""
@@ -61,6 +62,7 @@ class Link:
         """Tells whether what runs is wanted still; where it only reads it is interrupted if not."""
         self._in_use = threading.Lock()
         self._runs_here = 0
+        self._was_slow = False
         self._not_here_until = 0.0
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
@@ -95,7 +97,8 @@ class Link:
                 self._be_patient(connection, patient=False)
             self._runs_here += 1
             result = function(connection, *args)
-            if time.monotonic() - began > SLOW:
+            slow, self._was_slow = self._was_slow, time.monotonic() - began > SLOW
+            if slow and self._was_slow:
                 self._not_here_until = began + SLOW_FOR
             return result
         except Exception:  # noqa: BLE001  # it is asked for again, and told by then
@@ -167,8 +170,8 @@ class Link:
         if self._location.path is None:
             return True
         return (
-            self._location.synchronous == "normal"
-            and self._runs_here < RUNS_HERE
+            self._runs_here < RUNS_HERE
+            and self._location.synchronous == "normal"
             and not self._was_full
             and self._file == self._location.file()
         )
