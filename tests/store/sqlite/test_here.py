@@ -79,6 +79,28 @@ async def test_the_event_loop_goes_on_while_somebody_else_writes(
     assert await read(store, job) == [job]
 
 
+async def test_the_connection_waits_for_nothing_here_and_as_ever_elsewhere(
+    store: SqliteStore,
+) -> None:
+    """No lock of another writer is waited for, and no commit moves the log into the file."""
+
+    def patience(connection: sqlite3.Connection, *_: Any) -> list[Any]:
+        found = [
+            connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("busy_timeout", "wal_autocheckpoint")
+        ]
+        seen.append(found)
+        return []
+
+    seen: list[list[int]] = []
+    store.intake._write_one = patience  # type: ignore[attr-defined]
+    usual = [location.BUSY_TIMEOUT * 1000, location.WAL_PAGES]
+    for _ in range(2):
+        assert await store.intake.put(simple())
+        await store._connections.writer.call(patience)
+    assert seen == [[0, 0], usual, [0, 0], usual]
+
+
 async def test_an_insert_stands_behind_what_was_called_before(store: SqliteStore) -> None:
     """As all that is asked of a store in one event loop: it overtakes nothing."""
     seen = threads_of(store)
