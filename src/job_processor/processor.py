@@ -446,6 +446,7 @@ class JobProcessor:
                 name: JobDef(None, tag=its.tag, rate=its.rate, limit=its.limit)
                 for name, its in self.registry.all.items()
             },
+            concurrency=self.settings.concurrency,
             timezone=self.settings.timezone,
             history_days=self.settings.history_days,
             keep_errored_days=self.settings.keep_errored_days,

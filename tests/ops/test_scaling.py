@@ -73,6 +73,11 @@ async def test_a_look_without_the_application(processor: JobProcessor, db_url: s
     if db_url == "sqlite://":
         pytest.skip("a database in memory has one process")
     await processor.schedule_jobs(["mail"] * 3 + ["video"])
+    async with processor.observer() as knowing:  # as the command line looks, with the application
+        assert (await knowing.get_scaling()).wanted == (await processor.get_scaling()).wanted == 1
+    await processor.schedule_jobs(["plain"] * 6)
+    async with processor.observer() as knowing:
+        assert (await knowing.get_scaling()).wanted == 3  # ten jobs, four each
     prefix = processor.settings.collection_prefix
     async with JobProcessor(db_url, collection_prefix=prefix) as observer:
         assert (await observer.get_scaling("light")).waiting == 3

@@ -151,6 +151,7 @@ async def test_the_document(client: httpx.AsyncClient) -> None:
     assert document["openapi"].startswith("3.")
     assert set(document["paths"]) == {
         "/healthz",
+        "/scaling",
         *(f"/api/{name}" for name in ("status", "processor-status", "jobs", "crons", "workers")),
         *(f"/api/{name}" for name in ("limits", "lane", "rates", "rates/hold", "schedules")),
         *(f"/api/schedules/{{name}}{rest}" for rest in ("", "/pause", "/resume")),
