@@ -509,8 +509,9 @@ class JobProcessor:
         labels: what it can be found by, beside the labels of its definition: `["tenant:42"]`, at
             most 16 of 100 characters.
         session: of a transaction, which then decides whether there is a job: an
-            `AsyncClientSession` of the client that the database is of, or a `sqlite3` or
-            `aiosqlite` connection to the same file. A conflict in it is an error.
+            `AsyncClientSession` of the client that the database is of, a `ClientSession` of a
+            synchronous client of the same servers, or a `sqlite3` or `aiosqlite` connection to the
+            same file. A conflict in it is an error.
 
         Returns it as stored: pending, or skipped when it is exclusive and one is active. Raises
         InvalidArgumentError for an unknown name, a payload that cannot be stored, a naive time,

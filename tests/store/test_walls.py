@@ -36,7 +36,7 @@ SPOKEN_OF = {
     ("integrations/django/conf.py", "allowed are a mongodb:// or sqlite:/// address"): _ERROR,
     ("integrations/django/isolation.py", "jobs.sqlite3"): "the name of a temporary file",
     ("integrations/django/tasks/checking.py", "Jobs are in the SQLite file of Dj"): _CHECKED,
-    ("integrations/django/tasks/checking.py", "Jobs are not in the SQLite file o"): _CHECKED,
+    ("integrations/django/tasks/transactions.py", "mongodb"): _CHECKED,
     ("integrations/django/tasks/transactions.py", "sqlite"): _CHECKED,
     ("jobs/request.py", " days after its end, and its key with it (history_days; M"): _ERROR,
 }

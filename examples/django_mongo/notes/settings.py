@@ -19,7 +19,7 @@ JOB_PROCESSOR = {"DB": f"{ADDRESS.rstrip('/')}/{DATABASE}{OPTIONS and '?'}{OPTIO
 TASKS = {
     "default": {
         "BACKEND": "job_processor.integrations.django.TasksBackend",
-        "OPTIONS": {"RETRY": 3, "ENQUEUE_ON_COMMIT": True},
+        "OPTIONS": {"RETRY": 3, "ENQUEUE_IN_TRANSACTION": True},
     }
 }
 

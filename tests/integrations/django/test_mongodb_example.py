@@ -43,6 +43,39 @@ print(json.dumps(told))
 """
 
 
+INSIDE = """
+import json
+import django
+django.setup()
+from django.core.management import call_command
+from django.db import connection
+from django_mongodb_backend.transaction import atomic
+from notes.tasks import count_words
+call_command("migrate", verbosity=0)
+jobs = connection.database["job_processor.jobs"]
+told = {}
+def seen(session=None):
+    return [str(job["_id"]) for job in jobs.find({}, {"_id": 1}, session=session)]
+def enqueue():
+    with atomic():
+        result = count_words.enqueue("nobody")
+        told["inside"] = seen(connection.session) == [result.id]
+        told["outside"] = seen()
+        told["enqueued"] = result.enqueued_at is not None
+        raise KeyError
+try:
+    enqueue()
+except KeyError:
+    told["rolled back"] = seen()
+with atomic():
+    result = count_words.enqueue("nobody")
+    connection.run_on_commit = []  # a process that ends as soon as the commit is done
+told["committed"] = seen() == [result.id]
+told["check"] = [each.id for each in count_words.get_backend().check()]
+print(json.dumps(told))
+"""
+
+
 @pytest.fixture
 def run(mongo_server_url: str) -> Run:
     """Runs Python in the project, on a fresh database; returns what it printed."""
@@ -79,6 +112,18 @@ def test_a_task_follows_what_the_orm_has_written(run: Run) -> None:
     assert _last(printed)["answer"] == {"status": "SUCCESSFUL", "words": 4}
     assert _last(printed)["notes"] == [["Buy milk, and bread", 4]]
     assert printed.count("notes.tasks.count_words") == 1
+
+
+def test_a_task_is_part_of_the_transaction(run: Run) -> None:
+    """It is stored by Django's own session: committed and rolled back with what the ORM writes."""
+    assert _last(run("-c", INSIDE)) == {
+        "inside": True,
+        "outside": [],
+        "enqueued": False,
+        "rolled back": [],
+        "committed": True,
+        "check": [],
+    }
 
 
 def _last(printed: str) -> dict[str, Any]:

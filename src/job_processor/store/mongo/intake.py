@@ -8,6 +8,7 @@ from typing import Any
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import BulkWriteError, WriteError
+from pymongo.synchronous.client_session import ClientSession
 
 from job_processor.errors import (
     InvalidArgumentError,
@@ -35,6 +36,7 @@ from job_processor.store.mongo.errors import (
 from job_processor.store.mongo.features import UNIQUE_KEYS
 from job_processor.store.mongo.handles import Handles
 from job_processor.store.mongo.indexes import is_conflict, not_ours
+from job_processor.store.mongo.synchronous import NO_TRANSACTION, insert_by
 from job_processor.store.mongo.whole import find_one_whole
 from job_processor.store.refusals import kept_beside_node
 from job_processor.store.requests import replaced_by
@@ -42,10 +44,6 @@ from job_processor.store.requests import replaced_by
 _ALLOWED = (
     "allowed is a session of the client whose database the processor was given: "
     "JobProcessor(db=client['name']) and client.start_session()"
-)
-_NO_TRANSACTION = (
-    "it is in no transaction, so the jobs would be stored at once, whatever follows; begin one "
-    "with session.start_transaction() or session.with_transaction(), or leave session out"
 )
 
 
@@ -88,13 +86,18 @@ class MongoIntake(MongoDesk, Intake):
         A conflict ends the transaction on the server, so it is an error. The driver's own errors
         pass: their labels tell the caller's `with_transaction` to try again.
         """
-        check_session(session, self._handles, self.address)
+        by_other_client = isinstance(session, ClientSession)
+        if not by_other_client:
+            check_session(session, self._handles, self.address)
         if not jobs:
             return
         documents = list(map(job_document, jobs))
         try:
             await self.features.use_for(documents, in_transaction=True)
-            await self._jobs.insert_many(documents, session=session)
+            if by_other_client:
+                await insert_by(session, self._jobs, documents)
+            else:
+                await self._jobs.insert_many(documents, session=session)
         except BulkWriteError as error:
             if any(map(is_conflict, write_errors(error))):
                 raise JobConflictError.in_transaction(jobs) from error
@@ -197,4 +200,4 @@ def check_session(session: Any, handles: Handles, address: str) -> None:
         refused = f"it is of another client; {_ALLOWED} ({address})"
         raise InvalidArgumentError("session", session, refused)
     if not session.in_transaction:
-        raise InvalidArgumentError("session", Unshown(session), _NO_TRANSACTION)
+        raise InvalidArgumentError("session", Unshown(session), NO_TRANSACTION)

@@ -36,7 +36,7 @@ from job_processor.integrations.django.tasks.transactions import (
     ON_COMMIT,
     enqueue,
     follows_of,
-    is_file_of,
+    shares,
 )
 from job_processor.jobs.intake import schedule
 from job_processor.jobs.request import JobRequest
@@ -54,7 +54,7 @@ class TasksBackend(BaseTaskBackend):
         such as `{"RETRY": 3}`. `PROCESSOR`: the dotted path of a JobProcessor, in place of that of
         the project. `ENQUEUE_ON_COMMIT`: True, or the alias of a database, to store a job once the
         transaction that is open commits; `ENQUEUE_IN_TRANSACTION`: the same, to store it in that
-        transaction where the jobs are in its own SQLite file.
+        transaction where the jobs are in its own SQLite file, or on its own MongoDB.
 
     Raises InvalidTaskBackend for an option that is not allowed.
     """
@@ -125,13 +125,13 @@ class TasksBackend(BaseTaskBackend):
         return problems_of(self.alias, self.queues, self.follows, lambda: self.place.processor)
 
     def _prepare(self, connection: Any, **_: Any) -> None:
-        """Make the tables of jobs in Django's file as it connects, so before any transaction.
+        """Make what jobs need in Django's database as it connects, so before any transaction.
 
         Made in one that has written already, they would wait for its end.
         """
         if self.follows is not None and connection.alias == self.follows.using:
             place = self.place
-            if is_file_of(connection, place.processor):
+            if shares(connection, place.processor):
                 with contextlib.suppress(StoreError):  # the first task that is enqueued says it
                     place.portal.call(_set_up)
 

@@ -10,7 +10,7 @@ from django.db import connections
 
 from job_processor.integrations.django.isolation import test_database
 from job_processor.integrations.django.tasks.interface import InvalidTaskBackend
-from job_processor.integrations.django.tasks.transactions import Follows, is_file_of
+from job_processor.integrations.django.tasks.transactions import Follows, is_file_of, shares
 from job_processor.processor import JobProcessor
 
 APP = "job_processor.integrations.django"
@@ -70,8 +70,8 @@ def _of_other(follows: Follows | None, processor: JobProcessor) -> list[checks.C
     """Warn of a transaction that cannot take jobs; in tests the jobs are elsewhere on purpose."""
     if follows is None or not follows.inside or test_database() is not None:
         return []
-    if is_file_of(connections[follows.using], processor):
+    if shares(connections[follows.using], processor):
         return []
-    told = f"Jobs are not in the SQLite file of Django's database {follows.using!r}."
+    told = f"Jobs are not in the same place as Django's database {follows.using!r}."
     hint = "With ENQUEUE_IN_TRANSACTION they are stored after the commit then, not in it."
     return [checks.Warning(told, hint=hint, id="job_processor.W004")]

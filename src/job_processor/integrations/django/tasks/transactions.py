@@ -68,6 +68,16 @@ def is_file_of(connection: Any, processor: JobProcessor) -> bool:
     return Path(name).absolute() == Path(processor.address).absolute()
 
 
+def shares(connection: Any, processor: JobProcessor) -> bool:
+    """Tell whether the database of a connection of Django can take jobs in its transactions.
+
+    Of MongoDB, whether it is the same deployment is found out with the first of them.
+    """
+    if connection.vendor == "mongodb":
+        return processor.address.startswith("mongodb")
+    return is_file_of(connection, processor)
+
+
 def enqueue(
     sender: type[Any], place: Place, follows: Follows, task: Task, request: JobRequest
 ) -> TaskResult:
@@ -96,9 +106,12 @@ def _session(follows: Follows, processor: JobProcessor, request: JobRequest) -> 
     A key that is held for a time is given back by a write of ours, which would wait for the
     transaction.
     """
-    connection = connections[follows.using]
-    can = follows.inside and connection.in_atomic_block and request.unique_for is None
-    return connection.connection if can and is_file_of(connection, processor) else None
+    connection: Any = connections[follows.using]
+    if not follows.inside or request.unique_for is not None or not shares(connection, processor):
+        return None
+    if connection.vendor == "mongodb":
+        return connection.session  # there in a transaction only; Django's own word stays False
+    return connection.connection if connection.in_atomic_block else None
 
 
 async def _put(
