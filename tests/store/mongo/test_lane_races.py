@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 from bson import ObjectId
@@ -12,9 +10,9 @@ from bson import ObjectId
 from job_processor.models import FOR_A_SLOT, Job, JobStatus
 from job_processor.store.lanes import LaneClaim, LimitBook
 from job_processor.store.mongo import MongoStore
-from job_processor.store.mongo.lanes import MongoLanes
 from job_processor.store.requests import Outcome, Settlement
 from tests.samples import MS, NOW, SOON, WORKER, simple
+from tests.store.mongo.racing import before
 
 
 @pytest.fixture
@@ -33,21 +31,6 @@ async def finish(store: MongoStore, job: Job) -> None:
     """Settle a run."""
     end = Settlement(job, Outcome(JobStatus.FINISHED, SOON), job.worker_id or WORKER)
     assert (await store.runs.settle([end])).won == {job.id}
-
-
-def before(
-    monkeypatch: pytest.MonkeyPatch, verb: str, happens: Callable[[], Awaitable[Any]]
-) -> None:
-    """Let something happen once, right before a step of the lanes."""
-    step = getattr(MongoLanes, verb)
-    times = iter([True])
-
-    async def after_it(self: MongoLanes, *arguments: Any) -> Any:
-        if next(times, False):
-            await happens()
-        return await step(self, *arguments)
-
-    monkeypatch.setattr(MongoLanes, verb, after_it)
 
 
 async def test_a_slot_that_is_freed_while_a_job_is_parked_is_seen(

@@ -87,8 +87,9 @@ class Asking:
         waits = [start for (start, _), done in zip(self._waits, written, strict=True) if done]
         used = {*started, *(start.job["_id"] for start in waits)}
         for lane, reserved, took in self._reserved:
-            left = reserved.granted - len(took)
-            await desk.starts.give_back(lane, reserved, left + _unused(took, used))
+            rate = desk.starts.book.of(lane)
+            if rate is not None and (dates := _unused(reserved.dates(rate.pace), took, used)):
+                self.moved = await desk.starts.pass_on(lane, rate.pace, dates) or self.moved
         for lane, priority in self._dry:
             await desk.starts.park_more(lane, priority, self._claim.now)
         self.moved = self.moved or bool(waits)
@@ -119,14 +120,12 @@ class Asking:
         self.moved = self.moved or any(followed)
 
 
-def _unused(took: Sequence[ObjectId], used: Collection[ObjectId]) -> int:
-    """Return how many of the last tokens nobody has used: only those can be given back."""
-    unused = 0
-    for job_id in reversed(took):
-        if job_id in used:
-            break
-        unused += 1
-    return unused
+def _unused(
+    dates: Sequence[float], took: Sequence[ObjectId], used: Collection[ObjectId]
+) -> list[float]:
+    """Return the dates of the tokens that nobody has used."""
+    of_others = [date for date, job_id in zip(dates, took, strict=False) if job_id not in used]
+    return [*of_others, *dates[len(took) :]]
 
 
 def _gives_slot_back(start: Start) -> bool:

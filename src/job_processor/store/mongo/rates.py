@@ -20,6 +20,7 @@ from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import Document
 from job_processor.store.mongo.modifying import find_one_and_update
 from job_processor.store.rates import (
+    DATE_STEP,
     KEYED_RATE,
     KEYLESS_RATE,
     LAST_CHARACTER,
@@ -67,6 +68,14 @@ class MongoRates(MongoDesk, Rates):
         """Take starts back, where the lane still stands as it was reserved."""
         lower = {"$inc": {"tat": -unused * reserved.interval}}
         result = await self._lanes.update_one({"_id": lane, "tat": reserved.tat}, lower)
+        return result.modified_count == 1
+
+    async def give_back_last(self, lane: str, pace: Pace, date: int) -> bool:
+        """Take back the start of a date, where it is the last one that was granted."""
+        tat = date + pace.tolerance + pace.interval
+        last: Document = {"$gt": tat - DATE_STEP, "$lte": tat + 2 * ROUNDING}
+        lower = {"$inc": {"tat": -pace.interval}}
+        result = await self._lanes.update_one({"_id": lane, "tat": last}, lower)
         return result.modified_count == 1
 
     async def _hold(self, lane: str, seconds: float, at_least: bool) -> None:

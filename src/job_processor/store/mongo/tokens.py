@@ -2,7 +2,8 @@
 
 So whoever takes a job out of its line, and whoever parks one, looks afterwards: of two that race,
 one sees the other. A token that was reserved for a job that somebody else was faster with goes to
-another one, back, or is lost: that makes the lane slower, never faster.
+the one that has the next date, whose own goes to the one behind it, and so on; the last goes back.
+Where that meets somebody who is faster again, one is lost: the lane is slower then, never faster.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ from job_processor.store.tokens import Answer, answers, asks_at, lane_id
 
 _ROUNDS = 3
 """Times that dates are given to others, where somebody else was faster with whom they were for."""
+
+_MOVED_UP = 10
+"""Jobs that a token without a job lets move up at most."""
 
 _LANES_AT_ONCE = 50
 """Lanes that are looked after at once."""
@@ -121,15 +125,54 @@ class MongoTokens(MongoDesk, Tokens):
                 date for place, date in enumerate(dates) if place >= len(done) or not done[place]
             ]
             first = await self._parked(lane, len(dates), names) if dates else []
-        await self.give_back(lane, reserved, len(dates) if not admitted else 0)
+        await self.pass_on(lane, pace, dates)
         if admitted or not first or await self._is_in_line(lane):
             return admitted
         return int(await self._date(first[0], asks_at(reserved), NEXT))
 
-    async def give_back(self, lane: str, reserved: Reservation, unused: int) -> None:
-        """Give back the last tokens of a reservation, where nobody has reserved since."""
-        if unused:
-            await self._rates.give_back(lane_id(lane), reserved, unused)
+    async def pass_on(self, lane: str, pace: Pace, dates: Sequence[float]) -> bool:
+        """Let others have the tokens of these dates, which nobody uses; True where they do."""
+        moved = [await self._move_up(lane, pace, int(date)) for date in reversed(dates)]
+        return any(moved)
+
+    async def _move_up(self, lane: str, pace: Pace, date: int) -> bool:
+        """Give a date to the one with the next, that one's to the one behind, and so on.
+
+        The last goes to one without a date or, where there is none, back.
+        """
+        moved = False
+        for _ in range(_MOVED_UP):
+            later = await self._first_after(lane, date)
+            if later is None:
+                break
+            guard = {"status": _WAITING, **later}
+            change = {"$set": {"parked": DATED, "ready": from_ms(date)}}
+            if (await self._jobs.update_one(guard, change)).modified_count:
+                moved = True
+                if later["parked"] == NEXT:  # it had none
+                    return True
+                date = _ready(later)
+        names = self.book.names()
+        for first in [*await self._parked(lane, 1, names), *await self._unasked(lane, 1, names)]:
+            if await self._date(first, date):
+                return True
+        await self._rates.give_back_last(lane_id(lane), pace, date)
+        return moved
+
+    async def _first_after(self, lane: str, date: int) -> Document | None:
+        """Return the one in line whose date, or moment to ask, comes next after a date."""
+        standing: Document = {
+            "rate_lane": lane,
+            "parked": _STANDING,
+            "status": _WAITING,
+            "ready": {"$gt": from_ms(date)},
+        }
+
+        async def walk(hint: IndexHint) -> Document | None:
+            fields = {"parked": 1, "ready": 1}
+            return await self._last.find_one(standing, fields, sort=[("ready", 1)], hint=hint)
+
+        return await self._hinting.walk(RATE_LANE, walk)
 
     async def _reserve(self, lane: str, pace: Pace, count: int) -> Reservation:
         reserved = await self._rates.take(lane_id(lane), pace, count)
@@ -138,23 +181,28 @@ class MongoTokens(MongoDesk, Tokens):
 
     async def _parked(self, lane: str, limit: int, names: Collection[str]) -> list[Document]:
         """Return the first that are parked for a token of a lane, of these names."""
-        parked: Document = {
-            "rate_lane": lane,
-            "parked": FOR_A_TOKEN,
-            "status": _WAITING,
-            "name": {"$in": list(names)},
-        }
+        parked = {"rate_lane": lane, "parked": FOR_A_TOKEN, "name": {"$in": list(names)}}
+        return await self._first(parked, limit)
+
+    async def _unasked(self, lane: str, limit: int, names: Collection[str]) -> list[Document]:
+        """Return the first that are in line, due, and that nobody has met."""
+        in_line: Document = {"rate_lane": lane, "parked": None, "name": {"$in": list(names)}}
+        due = {"line": _PRESENT, "slots": _ABSENT, "due": {"$lte": self.book.now()}}
+        return await self._first({**in_line, **due}, limit)
+
+    async def _first(self, waiting: Document, limit: int) -> list[Document]:
         order = [("priority", -1), ("due", 1), ("_id", 1)]
+        selection = {**waiting, "status": _WAITING}
 
         async def walk(hint: IndexHint) -> list[Document]:
-            found = self._last.find(parked, {"_id": 1}, sort=order, limit=limit)
+            found = self._last.find(selection, {"parked": 1}, sort=order, limit=limit)
             return await (found if hint is None else found.hint(hint)).to_list()
 
         return await self._hinting.walk(RATE_LANE, walk)
 
     async def _date(self, job: Document, date: int, parked: str = DATED) -> bool:
-        """Parked for a token → in line at a date; False where somebody else was faster."""
-        guard = {"_id": job["_id"], "status": _WAITING, "parked": FOR_A_TOKEN}
+        """Without a token → in line at a date; False where somebody else was faster."""
+        guard = {"_id": job["_id"], "status": _WAITING, "parked": job.get("parked")}
         return (
             await self._jobs.update_one(guard, [_in_line(parked, date, {})])
         ).modified_count == 1
