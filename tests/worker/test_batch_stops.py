@@ -41,7 +41,11 @@ async def test_a_kill_of_one_is_its_own(processors: Processors, batched: Batched
     found = await all_ended(processor, jobs)
     assert statuses(found) == ["finished", "killed", "finished"]
     assert not batched.cancelled
-    assert sorted(job.id for job in batched.exited) == sorted(job.id for job in jobs)
+
+    async def all_exited() -> bool:
+        return sorted(job.id for job in batched.exited) == sorted(job.id for job in jobs)
+
+    await eventually(all_exited)
 
 
 async def test_a_kill_of_all_stops_the_handler(processors: Processors, batched: Batched) -> None:

@@ -19,6 +19,7 @@ from job_processor import (
     SimpleJob,
     Snooze,
 )
+from job_processor.integrations.encryption import Encryption
 from tests.processors import Processors, eventually
 from tests.worker.batched import Batched, all_ended, put, statuses
 
@@ -296,3 +297,20 @@ async def test_what_a_handler_does_to_a_payload_is_its_own(processors: Processor
     await put(processor, 0, 1)
     await processor.run_worker(burst=True)
     assert sorted(payload["n"] for payload in exited) == [0, 1]
+
+
+async def test_a_payload_that_is_not_to_be_read_fails_alone(processors: Processors) -> None:
+    """What a codec has encoded that is not here ends its own job, and never comes to a handler."""
+    batched = Batched()
+    processor = await processors.make(jobs=batched.jobs(5))
+    codec = Encryption({"a": bytes(range(32))}, use="a")
+    encrypting = await processors.make(jobs={"send": JobDef(None)}, codec=codec)
+    sealed = await put(encrypting, 1)
+    jobs = await put(processor, 2, 3)
+    await processor.run_worker(burst=True)
+    assert statuses(await all_ended(processor, jobs)) == ["finished", "finished"]
+    (found,) = await all_ended(encrypting, sealed)
+    assert found.status is JobStatus.ERRORED
+    assert found.output is not None
+    assert "CodecError" in (found.output.error or "")
+    assert batched.calls == [[2, 3]]
