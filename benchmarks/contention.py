@@ -27,6 +27,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from benchmarks.external import add_db
 from job_processor import AbortController, JobDef, JobProcessor
 from job_processor.store.contention import OFF_VARIABLE, Contention
 
@@ -260,7 +261,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--db", required=True, help="a MongoDB address with a database's name")
+    add_db(parser)
     parser.add_argument("--workers", type=int, help="4 without; of one slot each, 8")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--jobs", type=int, help="of each run; 2000, 1000, 150 or 60 without")

@@ -1,6 +1,6 @@
 """How many of many idle workers ask for one job, and how soon it begins.
 
-    python -m benchmarks.wakeups --db mongodb://127.0.0.1:27017/wakeups --workers 50 --jobs 20
+    python -m benchmarks.wakeups --db mongodb://127.0.0.1:27017/ --workers 50 --jobs 20
 
 The workers share one event loop, and each has a client of its own, as in a process of its own. They
 are idle, and their sweeps far away; jobs come one by one. Counted is, for each job, which workers
@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import secrets
 import statistics
 import time
 from contextlib import AsyncExitStack
 from typing import Any
 
-from pymongo import AsyncMongoClient, monitoring
+from pymongo import AsyncMongoClient, MongoClient, monitoring
 
+from benchmarks.external import add_db
 from job_processor import AbortController, JobDef, JobProcessor
 from job_processor.store.contention import LAST
 
@@ -90,11 +92,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--db", required=True, help="a MongoDB address with a database's name")
+    add_db(parser)
     parser.add_argument("--workers", type=int, default=50)
     parser.add_argument("--jobs", type=int, default=20)
     options = parser.parse_args()
-    asked, took = asyncio.run(_measure(options.db, options.workers, options.jobs))
+    server, mark, query = options.db.partition("?")
+    url = f"{server}_{secrets.token_hex(4)}{mark}{query}"
+    try:
+        asked, took = asyncio.run(_measure(url, options.workers, options.jobs))
+    finally:
+        with MongoClient[dict[str, Any]](url) as client:
+            client.drop_database(client.get_default_database().name)
     print(
         f"{options.workers} idle workers: {statistics.median(asked):.0f} asked for a job "
         f"({min(asked)} to {max(asked)}); it began after {statistics.median(took):.1f} ms "

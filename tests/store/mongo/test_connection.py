@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from bson.raw_bson import RawBSONDocument
@@ -21,7 +21,7 @@ from job_processor.errors import InvalidArgumentError, StoreError, StoreUnavaila
 from job_processor.models import JobStatus
 from job_processor.settings import WRITE_TIMEOUT
 from job_processor.store.mongo import MongoStore, open_mongo
-from job_processor.store.mongo.connection import connect
+from job_processor.store.mongo.connection import calm, connect
 from job_processor.store.requests import JobQuery
 from tests.mongo_server import MongoServer, database_url, free_port
 from tests.processors import QUICK, WAIT, working
@@ -291,3 +291,18 @@ async def test_a_worker_begins_when_the_server_comes(server: MongoServer) -> Non
             await asyncio.to_thread(server.start)
             await ran.wait()
     gc.collect()
+
+
+async def test_a_client_of_our_own_that_has_begun_is_calm(mongo_server_url: str) -> None:
+    """It looks for no cursors that were left open, and answers all the same."""
+    async with AsyncMongoClient[dict[str, Any]](mongo_server_url) as client:
+        await client.admin.command("ping")
+        calm(client)
+        running = {task.get_name() for task in asyncio.all_tasks() if not task.cancelling()}
+        assert "pymongo_kill_cursors_thread" not in running
+        await client.admin.command("ping")
+
+
+def test_where_a_later_driver_has_no_such_task_nothing_is_done() -> None:
+    """Its name is not public."""
+    calm(cast("AsyncMongoClient[Any]", object()))
