@@ -227,7 +227,7 @@ async def test_a_node_worker_is_told_of_where_no_hint_tells(
     read = MongoWorkers.registrations
     monkeypatch.setattr(MongoStore, "abilities", Abilities(hints_of_others=hints))
     monkeypatch.setattr(MongoWorkers, "registrations", registrations)
-    monkeypatch.setattr(MongoStore, "subscribe", lambda *_: lambda: None)
+    monkeypatch.setattr(MongoStore, "subscribe", lambda *_, **__: lambda: None)
     monkeypatch.setattr("job_processor.crons.scheduler.SCHEDULER_INTERVAL", 0.1)
     async with Processors(shared_url) as processors:
         if hints:

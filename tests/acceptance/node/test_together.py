@@ -122,7 +122,7 @@ async def test_either_may_set_up_first(both: Both, first: str) -> None:
     node = node or await both.node(jobs=ECHO)
     assert await both.validator() == fixture("node_validator.json")["validator"]
     indexes = await both.collection("jobs").index_information()
-    assert {"claim", "unique_key", "simple_exclusive_unique", "ended_at_1"} <= set(indexes)
+    assert {"claim", "newest_by_name", "simple_exclusive_unique", "ended_at_1"} <= set(indexes)
     assert {each["name"] for each in fixture("node_indexes.json")["jobs"]} <= set(indexes)
     await node.do("add", name="echo", payload={"a": 1})
     assert (await both.ended((await both.only("echo"))["_id"]))["status"] == "finished"
