@@ -30,7 +30,8 @@ def test_every_example_is_tested() -> None:
         "webhooks.py",
     }
     folders = {path.name for path in EXAMPLES.iterdir() if path.is_dir()} - {"__pycache__"}
-    assert folders == {"newsletter", "django_shop", "django_mongo"}  # tests/integrations/django
+    django = {"django_shop", "django_mongo"}  # tests/integrations/django
+    assert folders == {"newsletter", "kubernetes", *django}  # tests/docs/test_scaling_page.py
 
 
 def test_quickstart(tmp_path: Path) -> None:

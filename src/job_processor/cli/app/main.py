@@ -28,7 +28,7 @@ COMMANDS = {
     "web": "Serve the dashboard of APP, or of a database.",
     "mcp": "Serve jobs to an assistant by MCP, on stdin and stdout.",
     "demo": "See it work: two workers, a few hundred real jobs.",
-    "jobs": "List jobs; or show, watch, retry, replay, kill or delete some.",
+    "jobs": "List jobs; or show, watch, retry, kill or delete some.",
     "flows": "List flows; or show, kill or retry one.",
     "groups": "List groups; or show, wait for, kill or retry one.",
     "limits": "List limits and lanes; or set, reset or show one.",

@@ -70,7 +70,7 @@ def _jobs(
     reveal: Reveal = False,
     json: Json = False,
 ) -> None:
-    """List jobs; or show, watch, retry, replay, kill or delete some.
+    """List jobs; or show, watch, retry, kill or delete some.
 
     Without a command: jobs and cron tasks, the newest first.
     """
