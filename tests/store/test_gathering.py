@@ -35,6 +35,12 @@ class Desk:
         self.gate.set()
         self.begun = asyncio.Event()
 
+    async def has_begun(self, count: int) -> None:
+        """Return once so many writes have begun."""
+        while len(self.writes) < count:
+            self.begun.clear()
+            await self.begun.wait()
+
     async def put(self, job: Job) -> bool:
         """Put a job by this desk."""
         return await self._gathering.put(self, job)
@@ -52,6 +58,7 @@ class Desk:
         self.callers.append(caller.get())
         self.begun.set()
         try:
+            await asyncio.sleep(0)  # as any that has somebody else to ask
             await self.gate.wait()
         except asyncio.CancelledError:
             self.cancelled += 1
@@ -72,7 +79,7 @@ async def test_what_comes_in_one_turn_is_one_write_in_the_order_of_asking() -> N
     """However many tasks ask."""
     desk, jobs = Desk(), [simple() for _ in range(100)]
     assert await together(desk, jobs) == [True] * 100
-    assert desk.writes == [jobs]
+    assert desk.writes == [jobs[:1], jobs[1:]]  # the first of them did not wait for others
 
 
 async def test_while_a_write_is_under_way_the_next_one_gathers() -> None:
@@ -97,7 +104,7 @@ async def test_a_write_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(gathering, "LARGEST", 3)
     desk, jobs = Desk(), [simple() for _ in range(7)]
     assert await together(desk, jobs) == [True] * 7
-    assert desk.writes == [jobs[:3], jobs[3:6], jobs[6:]]
+    assert desk.writes == [jobs[:1], jobs[1:4], jobs[4:]]
 
 
 async def test_a_lone_job_is_written_before_anything_else_runs() -> None:
@@ -145,7 +152,7 @@ async def test_a_job_that_is_not_taken_fails_its_own_caller_alone(count: int) ->
         answers = await together(desk, jobs)
         assert [n for n, answer in enumerate(answers) if answer is not True] == [position]
         assert isinstance(answers[position], StoreRefusedError)
-        assert len(desk.writes) <= 2 * count.bit_length() + 1
+        assert len(desk.writes) <= 2 * count.bit_length() + 2
 
 
 @pytest.mark.parametrize("error", [StoreUnavailableError("away"), NotSetUpError("closed")])
@@ -154,10 +161,10 @@ async def test_a_database_that_is_away_fails_all_at_once(error: Exception) -> No
     error.__cause__ = OSError("the cable")
     desk = Desk()
     desk.errors = {"resize": error}
-    answers = await together(desk, [simple() for _ in range(8)])
+    _, *answers = await together(desk, [simple("fine"), *(simple() for _ in range(8))])
     assert {type(answer) for answer in answers} == {type(error)}
     assert {str(answer) for answer in answers} == {str(error)}
-    assert len(desk.writes) == 1
+    assert len(desk.writes) == 2
     if isinstance(error, StoreUnavailableError):
         assert len({id(answer) for answer in answers}) == 8
         assert all(isinstance(answer, BaseException) for answer in answers)
@@ -168,35 +175,35 @@ async def test_a_database_that_is_away_fails_all_at_once(error: Exception) -> No
 
 async def test_a_write_outlives_a_caller_who_leaves() -> None:
     """The others of it get their answers."""
-    desk, jobs = Desk(), [simple() for _ in range(3)]
+    desk, jobs = Desk(at_once=2), [simple() for _ in range(4)]
     desk.gate.clear()
     async with asyncio.timeout(WAIT):
         tasks = [asyncio.create_task(desk.put(job)) for job in jobs]
-        await desk.begun.wait()
-        tasks[1].cancel()
-        await asyncio.wait([tasks[1]])
+        await desk.has_begun(2)
+        tasks[2].cancel()
+        await asyncio.wait([tasks[2]])
         desk.gate.set()
-        assert await tasks[0]
-        assert await tasks[2]
-    assert desk.writes == [jobs]
+        assert [await task for task in tasks if task is not tasks[2]] == [True] * 3
+    assert desk.writes == [jobs[:1], jobs[1:]]
     assert desk.cancelled == 0
 
 
 async def test_a_write_for_which_nobody_waits_is_given_up() -> None:
     """So that what hangs keeps no other waiting, and the next write begins."""
-    desk, jobs = Desk(), [simple() for _ in range(3)]
+    desk, jobs = Desk(at_once=2), [simple() for _ in range(4)]
     desk.gate.clear()
     async with asyncio.timeout(WAIT):
-        tasks = [asyncio.create_task(desk.put(job)) for job in jobs[:2]]
-        await desk.begun.wait()
-        later = asyncio.create_task(desk.put(jobs[2]))
+        tasks = [asyncio.create_task(desk.put(job)) for job in jobs[:3]]
+        await desk.has_begun(2)
+        later = asyncio.create_task(desk.put(jobs[3]))
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+        await desk.has_begun(3)
+        assert desk.cancelled == 2  # that of the lone one, and that of the two
         desk.gate.set()
         assert await later
-    assert desk.cancelled == 1
-    assert desk.writes == [jobs[:2], jobs[2:]]
+    assert desk.writes == [jobs[:1], jobs[1:3], jobs[3:]]
 
 
 async def test_what_was_taken_back_before_its_write_is_not_written() -> None:
@@ -208,15 +215,15 @@ async def test_what_was_taken_back_before_its_write_is_not_written() -> None:
     answers = await asyncio.gather(*tasks, return_exceptions=True)
     assert answers[::2] == [True, True]
     assert isinstance(answers[1], asyncio.CancelledError)
-    assert desk.writes == [jobs[::2]]
+    assert desk.writes == [jobs[:1], jobs[2:]]
 
 
 async def test_a_write_is_in_the_context_of_no_caller() -> None:
-    """A deadline or a span of the one is nothing for the jobs of the others."""
+    """A deadline or a span of the one is nothing for the jobs of the others; a lone one has it."""
     desk = Desk()
     caller.set("ada")
-    assert await together(desk, [simple(), simple()]) == [True, True]
-    assert desk.callers == ["nobody"]
+    assert await together(desk, [simple() for _ in range(3)]) == [True] * 3
+    assert desk.callers == ["ada", "nobody"]
 
 
 def test_another_event_loop_begins_anew() -> None:

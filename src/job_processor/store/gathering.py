@@ -61,8 +61,6 @@ class Gathering:
         self._under_way: list[_Write] = []
         self._had_its_turn = False
         """True while one was written in this turn of the event loop: more may come in it."""
-        self._takes_a_while = False
-        """True where the desk said so in this turn."""
         self._context = Context()
         """That of nobody: a deadline or a span of one caller is not for the jobs of the others."""
 
@@ -85,7 +83,7 @@ class Gathering:
                 finally:
                     self._had_its_turn = False
                 return not refused
-            self._takes_a_while = True
+            return await self._write_alone(desk, job)
         answer: asyncio.Future[bool] = loop.create_future()
         self._waiting.append(_Asked(job, answer))
         if len(self._waiting) == 1:
@@ -96,13 +94,27 @@ class Gathering:
             if answer.cancelled():
                 self._give_up()
 
+    async def _write_alone(self, desk: Inserts, job: Job) -> bool:
+        """Write a job for which nobody else has to be asked, in its caller's own task."""
+        write = _Write([])
+        self._under_way.append(write)
+        try:
+            return not await desk.insert((job,))
+        finally:
+            self._context.run(self._end, desk, write)
+
+    def _end(self, desk: Inserts, write: _Write) -> None:
+        """Go on with what has gathered meanwhile."""
+        if write in self._under_way:  # else the store works in another loop by now
+            self._under_way.remove(write)
+            self._write(desk)
+
     def _write(self, desk: Inserts) -> None:
         """Begin to write what has gathered, as far as there may be another write."""
-        takes_a_while, self._takes_a_while = self._takes_a_while, False
         while self._waiting and len(self._under_way) < self._at_once:
             asked, self._waiting = self._waiting[:LARGEST], self._waiting[LARGEST:]
             asked = [each for each in asked if not each.answer.cancelled()]
-            if asked and (takes_a_while or not _write_here(desk, asked)):
+            if asked and not _write_here(desk, asked):
                 write = _Write(asked)
                 self._under_way.append(write)
                 write.task = asyncio.create_task(self._write_there(desk, write), name="insert jobs")
@@ -115,9 +127,7 @@ class Gathering:
                 each.answer.cancel()
             raise
         finally:
-            if write in self._under_way:  # else the store works in another loop by now
-                self._under_way.remove(write)
-                self._write(desk)
+            self._end(desk, write)
 
     def _give_up(self) -> None:
         """End the writes for which nobody waits any more."""
