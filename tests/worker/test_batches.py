@@ -20,6 +20,9 @@ from job_processor import (
     Snooze,
 )
 from job_processor.integrations.encryption import Encryption
+from job_processor.models import Job
+from job_processor.store.requests import Claim
+from tests.insides import store_of
 from tests.processors import Processors, eventually
 from tests.worker.batched import Batched, all_ended, put, statuses
 
@@ -59,6 +62,30 @@ async def test_a_batch_that_is_not_full_begins_in_time(processors: Processors) -
     (job,) = await all_ended(processor, await put(processor, 0))
     assert job.result() == 0
     assert batched.calls == [[0]]
+
+
+async def test_an_idle_worker_takes_all_that_comes(
+    processors: Processors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asks for no single job first, as it does where each is run by itself."""
+    batched = Batched()
+    processor = await processors.make(jobs=batched.jobs(3), poll_interval=3600)
+    queue, limits = store_of(processor).queue, list[int]()
+    claim = queue.claim
+
+    async def noted(asked: Claim) -> list[Job]:
+        limits.append(asked.limit)
+        return await claim(asked)
+
+    monkeypatch.setattr(queue, "claim", noted)
+    await processors.worker(processor)
+
+    async def has_looked() -> bool:
+        return len(limits) > 0
+
+    await eventually(has_looked)
+    await all_ended(processor, await put(processor, 0, 1, 2))
+    assert set(limits) == {3}
 
 
 async def test_another_name_runs_beside_an_open_batch(processors: Processors) -> None:
