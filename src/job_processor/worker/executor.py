@@ -131,7 +131,7 @@ class Executor:
                 ending = await self._call(run)
                 self._end(run, ending)
                 entered.leave(run.ends_as, ending.error, run.error)
-            elif _is_direct(run.definition) and not self._scopes.wrappers.all:
+            elif run.is_direct and not self._scopes.wrappers.all:
                 # Most jobs. It is what `_call` does, without a coroutine of its own.
                 bound = run.definition.bound
                 try:
@@ -433,13 +433,6 @@ def _sealed(job: Job) -> CodecError | None:
     except CodecError as error:
         return error
     return None
-
-
-def _is_direct(definition: Definition) -> bool:
-    """True for an asynchronous handler that nothing stands around, and that runs here."""
-    bound = definition.bound
-    is_here = bound.is_async and definition.executor != "process"
-    return is_here and not bound.wants_context and not definition.arounds
 
 
 def _is_stepping(run: Run) -> bool:

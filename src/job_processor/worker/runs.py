@@ -69,6 +69,13 @@ class Run:
         return AbortController()
 
     @property
+    def is_direct(self) -> bool:
+        """True for an asynchronous handler that nothing stands around, and that runs here."""
+        definition = self.definition
+        is_here = definition.bound.is_async and definition.executor != "process"
+        return is_here and not definition.bound.wants_context and not definition.arounds
+
+    @property
     def is_suspect(self) -> bool:
         """True while it runs apart from others of its kind: it took a worker down before."""
         return self.job.crashes > 0 and not self.concluded and not self.cleared

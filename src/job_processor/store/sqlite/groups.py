@@ -22,7 +22,8 @@ from job_processor.store.sqlite.connections import (
     transaction,
     verb,
 )
-from job_processor.store.sqlite.rows import Row, decoded, optional_ms, optional_time
+from job_processor.store.sqlite.reading import decoded
+from job_processor.store.sqlite.rows import Row, optional_ms, optional_time
 from job_processor.store.sqlite.tables import ACTIVE, IS_OPEN, IS_UNFINISHED, OF_GROUP, SETTLED
 
 MENDED_AT_ONCE = 1000

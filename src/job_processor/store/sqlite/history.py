@@ -40,8 +40,9 @@ from job_processor.store.sqlite.groups import SqliteGroups
 from job_processor.store.sqlite.kills import SqliteKills
 from job_processor.store.sqlite.pruning import OldJobs
 from job_processor.store.sqlite.rates import SqliteRates
+from job_processor.store.sqlite.reading import to_job
 from job_processor.store.sqlite.rollups import SqliteRollups
-from job_processor.store.sqlite.rows import COLUMNS, steps_before, to_job
+from job_processor.store.sqlite.rows import COLUMNS, steps_before
 from job_processor.store.sqlite.selections import (
     BEHIND_EVERY_ID,
     Source,

@@ -31,6 +31,7 @@ from job_processor.store.sqlite.labels import (
     label_statement,
     labels_rows,
 )
+from job_processor.store.sqlite.reading import to_job
 from job_processor.store.sqlite.rows import (
     COLUMNS,
     NEW_COLUMNS,
@@ -41,7 +42,6 @@ from job_processor.store.sqlite.rows import (
     group_values,
     optional_ms,
     place_values,
-    to_job,
     to_plain_rows,
     to_row,
     waits_rows,

@@ -17,7 +17,8 @@ from job_processor.store.sqlite.connections import (
     call,
     transaction,
 )
-from job_processor.store.sqlite.rows import COLUMNS, to_job
+from job_processor.store.sqlite.reading import to_job
+from job_processor.store.sqlite.rows import COLUMNS
 from job_processor.store.sqlite.tables import ACTIVE, OUT_OF_GROUP, OUT_OF_LANE, UNHELD
 
 

@@ -22,7 +22,8 @@ from job_processor.store.sqlite.connections import (
     transaction,
 )
 from job_processor.store.sqlite.parking import SqliteParking
-from job_processor.store.sqlite.rows import COLUMNS, to_jobs
+from job_processor.store.sqlite.reading import to_jobs
+from job_processor.store.sqlite.rows import COLUMNS
 from job_processor.store.sqlite.tables import (
     IN_LANE,
     IN_LINE,

@@ -20,7 +20,8 @@ from job_processor.store.sqlite.connections import (
     read,
     transaction,
 )
-from job_processor.store.sqlite.rows import Row, decode_topics, encode_topics
+from job_processor.store.sqlite.reading import decode_topics
+from job_processor.store.sqlite.rows import Row, encode_topics
 from job_processor.store.sqlite.sessions import write_in
 from job_processor.store.sqlite.tables import AMONG_SEVERAL, HAS_LANE, HAS_TOPICS, LINE
 

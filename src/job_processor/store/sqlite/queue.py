@@ -24,7 +24,8 @@ from job_processor.store.base import Queue
 from job_processor.store.requests import Claim
 from job_processor.store.sqlite.connections import Plumbing, SqliteDesk, call, following, page
 from job_processor.store.sqlite.lanes import SqliteLanes
-from job_processor.store.sqlite.rows import COLUMNS, Row, to_jobs
+from job_processor.store.sqlite.reading import to_jobs
+from job_processor.store.sqlite.rows import COLUMNS, Row
 from job_processor.store.sqlite.summaries import Summaries
 from job_processor.store.sqlite.tables import WAITING, Tables
 from job_processor.store.summaries import JobSummary

@@ -1,4 +1,4 @@
-"""Jobs as rows and back: ids as 12 bytes, times as milliseconds, payload and output as JSON.
+"""Jobs as rows: ids as 12 bytes, times as milliseconds, payload and output as JSON.
 
 Rows are read by position, since a claim under load does little else.
 """
@@ -6,49 +6,31 @@ Rows are read by position, since a claim under load does little else.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any, TypeAlias
 
 from bson import ObjectId
-from bson.errors import InvalidId
 
-from job_processor.clock import EPOCH, FAR, from_ms, to_ms
+from job_processor.clock import FAR, from_ms, to_ms
 from job_processor.models import (
-    CronTask,
     Job,
     JobStatus,
     Notes,
     Output,
     SimpleJob,
     Step,
-    make,
 )
 from job_processor.store.lanes import place_of
-from job_processor.store.lenient import (
-    fields_of,
-    id_of,
-    list_of,
-    moment,
-    rule_of,
-    status_of,
-    text_or_none,
-    texts_of,
-)
 from job_processor.store.plain import (
-    attempts_of,
-    crash_of,
-    notes_of,
-    output_of,
     plain_attempts,
     plain_crash,
     plain_notes,
     plain_output,
-    steps_of,
 )
-from job_processor.store.sqlite.codec import decode, encode
+from job_processor.store.sqlite.codec import encode
 from job_processor.store.sqlite.labels import encode_labels
 from job_processor.store.waits import plain_tags
 
@@ -68,27 +50,11 @@ NEW_COLUMNS = f"{COLUMNS},line,ready,group_id,open_in,failed_in,flow"
 PLAIN_COLUMNS = "id,name,payload,scheduled_for,created_at,updated_at,exclusive,priority"
 """Those that a new job without further features has; the others have their defaults."""
 
-_EXTRA: Mapping[str, Callable[[object], Any]] = {
-    "after": texts_of,
-    "callback_of": id_of,
-    "crash": crash_of,
-    "expires_at": moment,
-    "group": id_of,
-    "flow": id_of,
-    "flow_name": text_or_none,
-    "on_parent_failure": rule_of,
-    "state_saved": moment,
-    "traceparent": text_or_none,
-}
 
-_STEP = ("name", "started_at", "ended_at", "result", "until", "topic")
+STEP = ("name", "started_at", "ended_at", "result", "until", "topic")
 """The fields of a step, by their positions."""
 
 _FAR_MS = to_ms(FAR)
-
-_worker = lru_cache(maxsize=64)(ObjectId)  # what is claimed together is of one
-
-_STATUSES: Mapping[str, JobStatus] = {status.value: status for status in JobStatus}
 
 
 def to_row(job: Job) -> Row:
@@ -229,167 +195,6 @@ def _to_plain_row(job: Job) -> Row | None:
     )
 
 
-def to_jobs(rows: Sequence[Row]) -> list[Job]:
-    """Return the jobs of rows of `COLUMNS`, whoever wrote them."""
-    try:
-        return [_job(row, from_ms, decode) for row in rows]
-    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):  # one is not ours
-        return [to_job(row) for row in rows]
-
-
-def to_job(row: Row) -> Job:
-    """Return the job of a row of `COLUMNS`, whoever wrote it."""
-    try:
-        return _job(row, from_ms, decode)
-    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):  # not ours
-        return _job(row, _moment_or_epoch, decoded)
-
-
-def _moment_or_epoch(milliseconds: int) -> datetime:
-    return moment(milliseconds) or EPOCH
-
-
-def decoded(text: str) -> Any:
-    """Return the value of a JSON text; one that is none is itself the value."""
-    try:
-        return decode(text)
-    except (ArithmeticError, RecursionError, TypeError, ValueError, InvalidId):
-        return text
-
-
-def _job(row: Row, from_ms: Callable[[int], datetime], decode: Callable[[str], Any]) -> Job:
-    (
-        job_id,
-        kind,
-        name,
-        status,
-        payload,
-        scheduled_for,
-        created_at,
-        updated_at,
-        started_at,
-        ended_at,
-        worker_id,
-        output,
-        exclusive,
-        attempt,
-        crashes,
-        sync,
-        sentry_id,
-        planned_for,
-        extra,
-        priority,
-        unique_key,
-        unique_until,
-        notes,
-        steps,
-        lane,
-        slot,
-        ordered,
-        due,
-        parked,
-        waiting_for,
-        followed,
-        topics,
-        rate_lane,
-        labels,
-    ) = row
-    fields = {
-        "id": ObjectId(job_id),
-        "name": name,
-        "status": _STATUSES.get(status) or status_of(status),
-        "scheduled_for": from_ms(scheduled_for),
-        "created_at": from_ms(created_at),
-        "updated_at": from_ms(updated_at),
-        "attempt": attempt,
-        "crashes": crashes,
-        "priority": priority,
-    }
-    # What is as with most jobs is not set: it stands with the class.
-    if started_at is not None:
-        fields["started_at"] = from_ms(started_at)
-    if worker_id is not None:
-        fields["worker_id"] = _worker(worker_id)
-    if payload is not None and kind == "simple":
-        fields["payload"] = decode(payload)
-    ran = exclusive, ended_at, output, notes, steps
-    if ran != _HAS_NOT_RUN:
-        fields |= _of_runs(*ran, from_ms, decode)
-    place = lane, slot, ordered, due, parked, topics, rate_lane
-    if place != _NO_PLACE:
-        fields |= _of_place(*place, from_ms)
-    tags = waiting_for, followed, labels
-    if tags != _NO_TAGS:
-        fields |= _of_tags(*tags, decode)
-    if kind != "simple":
-        fields["sentry_id"] = sentry_id
-        fields["planned_for"] = None if planned_for is None else from_ms(planned_for)
-    elif sync or unique_key is not None:
-        fields["sync"] = sync == 1
-        fields["unique_key"] = unique_key
-        fields["unique_until"] = None if unique_until is None else from_ms(unique_until)
-    if extra is not None:
-        fields |= _decode_extra(extra, decode)
-    return make(SimpleJob, fields) if kind == "simple" else make(CronTask, fields)
-
-
-_HAS_NOT_RUN = (0, None, None, None, None)
-
-
-def _of_runs(
-    exclusive: object,
-    ended_at: int | None,
-    output: str | None,
-    notes: str | None,
-    steps: str | None,
-    from_ms: Callable[[int], datetime],
-    decode: Callable[[str], Any],
-) -> dict[str, Any]:
-    return {
-        "exclusive": exclusive == 1,
-        "ended_at": None if ended_at is None else from_ms(ended_at),
-        "output": None if output is None else output_of(decode(output)),
-        "notes": None if notes is None else notes_of(decode(notes)),
-        "steps": () if steps is None else _decode_steps(steps, decode),
-    }
-
-
-_NO_PLACE = (None,) * 7
-
-
-def _of_place(
-    lane: str | None,
-    slot: str | None,
-    ordered: str | None,
-    due: int | None,
-    parked: str | None,
-    topics: str | None,
-    rate_lane: str | None,
-    from_ms: Callable[[int], datetime],
-) -> dict[str, Any]:
-    fields: dict[str, Any] = {"lane": lane, "slot": slot, "ordered": ordered, "parked": parked}
-    fields["rate_lane"] = rate_lane
-    if due is not None:
-        fields["scheduled_for"] = from_ms(due)
-    if topics is not None:
-        fields["topics"] = decode_topics(topics)
-    return fields
-
-
-_NO_TAGS = (None,) * 3
-
-
-def _of_tags(
-    waiting_for: str | None, followed: int | None, labels: str | None, decode: Callable[[str], Any]
-) -> dict[str, Any]:
-    fields: dict[str, Any] = {"followed": bool(followed)}
-    if waiting_for is not None:
-        fields["waiting_for"] = texts_of(decode(waiting_for))
-    if labels is not None:
-        fields["labels"] = texts_of(decode(labels))
-    return fields
-
-
 def encode_extra(job: Job) -> str | None:
     """Return the fields of features that few jobs use as JSON text; None for a plain job."""
     extra: dict[str, Any] = {}
@@ -412,12 +217,6 @@ def encode_extra(job: Job) -> str | None:
     if job.callback_of is not None:
         extra["callback_of"] = job.callback_of
     return encode(extra) if extra else None
-
-
-def _decode_extra(text: str, decode: Callable[[str], Any]) -> dict[str, Any]:
-    extra = fields_of(decode(text))
-    known = {name: read(extra[name]) for name, read in _EXTRA.items() if name in extra}
-    return {**known, "attempts": attempts_of(extra.get("attempts"))}
 
 
 def encode_notes(notes: Notes | None) -> str | None:
@@ -452,11 +251,6 @@ def steps_before(text: str, name: str) -> str | None:
     return ",".join(text for row, text in zip(rows, texts, strict=True) if row[0] in before)
 
 
-def _decode_steps(text: str, decode: Callable[[str], Any]) -> tuple[Step, ...]:
-    rows = list_of(decode(f"[{text}]"))
-    return steps_of([dict(zip(_STEP, list_of(row), strict=False)) for row in rows])
-
-
 def encode_topics(topics: Sequence[str]) -> str | None:
     """Return the messages that a job waits for: a single one as it is, so that an index finds it.
 
@@ -465,13 +259,6 @@ def encode_topics(topics: Sequence[str]) -> str | None:
     if not topics:
         return None
     return f"={topics[0]}" if len(topics) == 1 else encode(list(topics))
-
-
-def decode_topics(text: str) -> tuple[str, ...]:
-    """Return what `encode_topics` was given."""
-    if text.startswith("="):
-        return (text[1:],)
-    return texts_of(decoded(text))
 
 
 def encode_output(output: Output | None) -> str | None:

@@ -28,6 +28,7 @@ from job_processor.store.sqlite.connections import (
     transaction,
     verb,
 )
+from job_processor.store.sqlite.reading import to_job
 from job_processor.store.sqlite.rows import (
     COLUMNS,
     Row,
@@ -40,7 +41,6 @@ from job_processor.store.sqlite.rows import (
     optional_id,
     optional_ms,
     place_values,
-    to_job,
 )
 from job_processor.store.sqlite.summaries import Summaries
 from job_processor.store.sqlite.tables import RUNNING, Tables

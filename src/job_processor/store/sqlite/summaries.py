@@ -18,7 +18,8 @@ from job_processor.models import Progress, SkipMetadata
 from job_processor.redaction import Redaction
 from job_processor.store.lenient import moment, status_of, texts_of
 from job_processor.store.plain import crash_of, progress_of, skip_of
-from job_processor.store.sqlite.rows import Row, decode_topics, decoded
+from job_processor.store.sqlite.reading import decode_topics, decoded
+from job_processor.store.sqlite.rows import Row
 from job_processor.store.sqlite.tables import RUNNING, Tables
 from job_processor.store.summaries import (
     BEHIND,

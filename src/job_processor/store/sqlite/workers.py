@@ -22,7 +22,8 @@ from job_processor.store.sqlite.connections import (
     verb,
 )
 from job_processor.store.sqlite.queue import SqliteQueue
-from job_processor.store.sqlite.rows import Row, decoded, optional_ms
+from job_processor.store.sqlite.reading import decoded
+from job_processor.store.sqlite.rows import Row, optional_ms
 from job_processor.store.sqlite.tables import NOW_MS
 
 _COLUMNS = (

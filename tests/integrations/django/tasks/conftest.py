@@ -23,7 +23,8 @@ BACKEND = "job_processor.integrations.django.TasksBackend"
 class Board:
     """The tasks of `samples`, Django's interface of them, and a worker."""
 
-    def __init__(self) -> None:
+    def __init__(self, db_url: str) -> None:
+        self.db_url = db_url
         self.samples: Any = import_module("tests.integrations.django.tasks.samples")
         self.api: Any = import_module("job_processor.integrations.django.tasks.interface")
         self.processor: JobProcessor = get_processor()
@@ -71,13 +72,13 @@ class Board:
         return job
 
 
-def _board(shop: Shop, db_url: str | None) -> Iterator[Board]:
+def _board(shop: Shop, db_url: str) -> Iterator[Board]:
     shop.client.close()
     asyncio.run(shop.processor.close())  # a dashboard may have set it up
     undo = shop.processor.override(db=db_url)
     try:
         with override_settings(TASKS={"default": {"BACKEND": BACKEND, "QUEUES": []}}):
-            yield Board()
+            yield Board(db_url)
     finally:
         shop.client.close()
         asyncio.run(shop.processor.close())
@@ -91,7 +92,7 @@ def _board(shop: Shop, db_url: str | None) -> Iterator[Board]:
 @pytest.fixture
 def board(shop: Shop) -> Iterator[Board]:
     """The tasks, on SQLite; a queue of any name is allowed."""
-    yield from _board(shop, None)
+    yield from _board(shop, f"sqlite:///{shop.data / 'shop.sqlite3'}")
 
 
 @pytest.fixture

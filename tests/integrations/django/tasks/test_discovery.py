@@ -95,7 +95,7 @@ async def test_while_a_worker_runs(both: Board, far: Any) -> None:
         try:
             await started.wait()
             assert FAR not in both.processor.registry.jobs
-            async with JobProcessor(both.processor._db, jobs={FAR: JobDef(lambda: None)}) as other:
+            async with JobProcessor(both.db_url, jobs={FAR: JobDef(lambda: None)}) as other:
                 await other.schedule_job(FAR, {"args": [], "kwargs": {}})
             await ran.wait()
         finally:
