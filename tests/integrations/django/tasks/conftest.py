@@ -23,7 +23,7 @@ BACKEND = "job_processor.integrations.django.TasksBackend"
 class Board:
     """The tasks of `samples`, Django's interface of them, and a worker."""
 
-    def __init__(self, db_url: str) -> None:
+    def __init__(self, db_url: str | None) -> None:
         self.db_url = db_url
         self.samples: Any = import_module("tests.integrations.django.tasks.samples")
         self.api: Any = import_module("job_processor.integrations.django.tasks.interface")
@@ -72,7 +72,7 @@ class Board:
         return job
 
 
-def _board(shop: Shop, db_url: str) -> Iterator[Board]:
+def _board(shop: Shop, db_url: str | None) -> Iterator[Board]:
     shop.client.close()
     asyncio.run(shop.processor.close())  # a dashboard may have set it up
     undo = shop.processor.override(db=db_url)
@@ -92,7 +92,7 @@ def _board(shop: Shop, db_url: str) -> Iterator[Board]:
 @pytest.fixture
 def board(shop: Shop) -> Iterator[Board]:
     """The tasks, on SQLite; a queue of any name is allowed."""
-    yield from _board(shop, f"sqlite:///{shop.data / 'shop.sqlite3'}")
+    yield from _board(shop, None)
 
 
 @pytest.fixture
