@@ -66,7 +66,7 @@ async def test_a_dead_worker_of_ours_is_rescued_by_node(both: Both) -> None:
     jobs, workers = both.collection("jobs"), both.collection("workers")
     await workers.delete_one({"_id": run.worker_id})  # as the TTL does
     began = {"started_at": run.created_at - LONG_AGO, "updated_at": run.created_at - LONG_AGO}
-    await jobs.update_many({"status": "running"}, {"$set": began})
+    await jobs.update_many({"type": "simple", "status": "running"}, {"$set": began})
     await both.node(jobs={"held": {"does": "nothing"}, "alive": {"does": "nothing"}})
     ended = await both.ended(dead.id)
     assert ended["status"] == "errored"
