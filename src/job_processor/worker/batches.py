@@ -24,11 +24,11 @@ from job_processor.hooks import Call
 from job_processor.models import Job, JobStatus, Output
 from job_processor.parts import Parts
 from job_processor.store.requests import Outcome
-from job_processor.values import check_open, is_sealed
 from job_processor.worker.notebook import Scribe
 from job_processor.worker.outcomes import Ending, give_back
 from job_processor.worker.resources import Resources
 from job_processor.worker.runs import Run, Runs
+from job_processor.worker.sealed import sealed_error
 from job_processor.worker.settler import Settler
 
 if TYPE_CHECKING:  # whose batches they are
@@ -190,11 +190,13 @@ class Batches:
     def _payload(self, run: Run) -> Any:
         """Return what the handler gets; a payload that it cannot take is the end of its run."""
         payload, kind = getattr(run.given, "payload", None), run.definition.bound.payload_type
-        if kind is None and not is_sealed(payload):  # most
+        if payload and (sealed := sealed_error(run.job)) is not None:
+            self._executor.conclude(run, Ending(error=sealed))
+            return None
+        if kind is None:
             return payload
         try:
-            check_open(payload, "the payload")
-            return payload if kind is None else kind.convert(payload)
+            return kind.convert(payload)
         except BaseException as error:  # noqa: BLE001  # a class of the handler's own
             self._executor.conclude(run, Ending(error=error))
             return None

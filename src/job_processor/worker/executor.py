@@ -21,7 +21,6 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from job_processor.errors import CodecError
 from job_processor.events import Event, EventKind
 from job_processor.handlers import current
 from job_processor.handlers.abort import AbortReason
@@ -33,7 +32,7 @@ from job_processor.hooks import Call
 from job_processor.models import Job, JobStatus, make
 from job_processor.parts import Parts
 from job_processor.store.requests import Outcome, skipped
-from job_processor.values import check_open, copied, is_sealed, kept
+from job_processor.values import copied, kept
 from job_processor.worker.batches import Batches
 from job_processor.worker.ladder import Ladder
 from job_processor.worker.notebook import Scribe
@@ -46,6 +45,7 @@ from job_processor.worker.outcomes import (
 )
 from job_processor.worker.resources import Resources
 from job_processor.worker.runs import Run, Runs
+from job_processor.worker.sealed import sealed_error
 from job_processor.worker.settler import Settler
 
 if TYPE_CHECKING:  # imported with the first that needs it
@@ -124,7 +124,7 @@ class Executor:
             current.begin(run.given)
             if not self._begin(run):
                 self._end(run, _NOT_BEGUN)
-            elif (payload or run.job.steps) and (sealed := _sealed(run.job)) is not None:
+            elif (payload or run.job.steps) and (sealed := sealed_error(run.job)) is not None:
                 self._end(run, Ending(error=sealed))
             elif self._scopes.around.all:
                 entered = self._scopes.enter(run.job)
@@ -420,19 +420,6 @@ class Executor:
             run.job.id,
             "its result" if ending.error is None else f"its {type(ending.error).__name__}",
         )
-
-
-def _sealed(job: Job) -> CodecError | None:
-    """Return why a handler cannot be called: what it would get is encoded; None: it can."""
-    if not job.steps and not is_sealed(getattr(job, "payload", None)):  # most jobs
-        return None
-    try:
-        check_open(getattr(job, "payload", None), "the payload")
-        for step in job.steps:
-            check_open(step.result, f"the result of step {step.name!r}")
-    except CodecError as error:
-        return error
-    return None
 
 
 def _is_stepping(run: Run) -> bool:
