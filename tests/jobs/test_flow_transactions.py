@@ -23,6 +23,8 @@ from job_processor import (
 )
 from job_processor.jobs import flows
 from job_processor.jobs.flows import Flow
+from job_processor.store.mongo import MongoStore
+from job_processor.store.mongo.features import ALL
 from tests.insides import store_of
 from tests.processors import QUICK, Processors
 from tests.store.contract.test_intake_transactions import Caller, RollBack
@@ -71,6 +73,9 @@ async def applied(db_url: str) -> AsyncIterator[Application]:
     async with AsyncMongoClient[dict[str, Any]](db_url) as client:
         db = client.get_default_database()
         async with JobProcessor(db, jobs=JOBS, **QUICK) as processor:
+            store = store_of(processor)
+            assert isinstance(store, MongoStore)
+            await store.features.use(*ALL)  # a transaction that is the first to use one is repeated
             yield Application(processor, client)
 
 

@@ -16,6 +16,7 @@ from job_processor.settings import CLAIM_NAMES
 from job_processor.store.contention import Contention
 from job_processor.store.mongo import MongoStore
 from job_processor.store.mongo import queue as mongo_queue
+from job_processor.store.mongo.indexes import CLAIM
 from job_processor.store.mongo.selections import walks
 from job_processor.store.requests import JobQuery
 from tests.samples import NOW, SOON, claim, simple
@@ -56,6 +57,23 @@ async def test_each_statement_names_its_index(
     await watched_store.history.find(JobQuery(name="resize"))
     await watched_store.history.find(JobQuery(status=JobStatus.RUNNING))
     assert hints(commands) == [["name", "status", "_id"], ["type", "status", "_id"]]
+
+
+async def test_an_index_that_somebody_made_again_is_named_after_a_while(
+    watched_store: MongoStore,
+    database: Database,
+    commands: Commands,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another process may have made it, or was making it when it was missed."""
+    monkeypatch.setattr("job_processor.store.mongo.hinting._GONE_FOR", -1.0)
+    await watched_store.intake.insert([simple() for _ in range(2)])
+    await database[JOBS].drop_index("claim")
+    assert len(await watched_store.queue.claim(claim(1))) == 1
+    await database.command("createIndexes", JOBS, indexes=[CLAIM.document])
+    commands.sent.clear()
+    assert len(await watched_store.queue.claim(claim(1))) == 1
+    assert hints(commands) == [[key for key, _ in CLAIM.keys]]
 
 
 @pytest.mark.parametrize("index", ["claim", "_".join(f"{key}_1" for key in BY_TIME)])
