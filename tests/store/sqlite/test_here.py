@@ -18,6 +18,12 @@ from tests.processors import WAIT
 from tests.samples import NOW, claim, read, simple
 
 
+@pytest.fixture(autouse=True)
+def _no_disk_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long an insert takes on a busy machine says nothing here."""
+    monkeypatch.setattr(link, "SLOW", 3600.0)
+
+
 def threads_of(store: SqliteStore) -> list[str]:
     """Return a list that gets the name of the thread of each insert from now on."""
     seen: list[str] = []
