@@ -182,7 +182,7 @@ async def test_indexes_of_a_node_package_that_is_gone(mongo_db_url: str, databas
     assert left.startswith("type_1_name_1: of use to the Node package alone, which is not here")
     await database.command("collMod", "job_processor.jobs", **fixture("node_validator.json"))
     (missing,) = told_of_indexes(await check(mongo_db_url), "warning")
-    assert missing.startswith("missing: type_1_scheduled_for_1, worker_id_1")
+    assert missing.startswith("missing: status_1, type_1_scheduled_for_1, worker_id_1")
 
 
 @pytest.mark.mongo

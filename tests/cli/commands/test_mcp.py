@@ -123,10 +123,12 @@ def test_it_ends(failed: str, db_url: str, way: str) -> None:
 
 
 def test_bad_input(cli: Cli, failed: str) -> None:
-    """It is told in a line, before anything is served."""
+    """It is told in a line, before anything is served; a Ctrl-C means afterwards what it did."""
+    before = signal.getsignal(signal.SIGINT)
     cli("mcp", "--db", "sqlite:///nothing.db").refused("there is no file")
     cli("mcp", "--redact", "(").refused("allowed is a regular expression")
     cli("mcp", "--redact", "x", "--no-redaction").refused("give one of them")
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_what_needs_the_extra(monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:

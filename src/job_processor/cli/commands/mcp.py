@@ -46,8 +46,6 @@ def mcp(
     Until stdin ends. It only looks, unless --allow-actions is given; what is done stands in the
     audit. An assistant starts it by itself, as its settings say.
     """
-    # What waits for the next line of stdin is a thread, which nothing else can end.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     require("mcp", "the MCP server")
     hidden = _redaction(redact, no_redaction)
 
@@ -59,7 +57,12 @@ def mcp(
         )
         await server.run_stdio_async()
 
-    ask(Place(db, prefix, app), serve)
+    # What waits for the next line of stdin is a thread, which nothing else can end.
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        ask(Place(db, prefix, app), serve)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _redaction(pattern: str | None, none: bool) -> Redaction:
