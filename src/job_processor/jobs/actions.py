@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from bson import ObjectId
 
@@ -22,7 +22,6 @@ from job_processor.events import Event, EventKind
 from job_processor.handlers.rates import Rate
 from job_processor.jobs.after import bring_back
 from job_processor.jobs.selection import query_of
-from job_processor.jobs.spread import Spread
 from job_processor.models import CronTask, Job, JobStatus, object_id
 from job_processor.parts import Parts
 from job_processor.redaction import Redaction, without
@@ -30,6 +29,9 @@ from job_processor.settings import KILL_LOOKS, check_name
 from job_processor.store import Store
 from job_processor.store.owners import KIND, Owner
 from job_processor.store.requests import JobQuery
+
+if TYPE_CHECKING:  # imported where it is needed
+    from job_processor.jobs.spread import Spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +306,8 @@ async def act(
         if action != "retry":
             raise InvalidArgumentError(name, value, "allowed is it with the action 'retry' alone")
     if "rate" in given:
+        from job_processor.jobs.spread import Spread  # noqa: PLC0415  # who schedules needs none
+
         given["spread"] = Spread.by(given.pop("rate"))
     do = partial(_DOING[action], **given)
     acting = _Acting(parts, do, on_progress)
