@@ -35,7 +35,11 @@ async def test_a_shutdown_pauses_what_is_resumable(processors: Processors, probe
     done = await ended(processor, job)
     assert done.status is JobStatus.FINISHED
     assert done.started_at == running.started_at
-    assert [each.id for each in probe.exited] == [job.id]
+
+    async def hook_was_called() -> bool:
+        return [each.id for each in probe.exited] == [job.id]
+
+    await eventually(hook_was_called)
 
 
 async def test_a_shutdown_lets_the_others_finish_within_the_grace(
