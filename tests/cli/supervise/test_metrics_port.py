@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
@@ -13,17 +14,25 @@ import pytest
 from job_processor.cli.supervise.options import read_place
 from tests.cli.conftest import Cli, Start
 from tests.mongo_server import free_port
+from tests.processors import eventually
 
 
-def test_a_worker_is_scraped(start: Start, sqlite_db_url: str) -> None:
+async def test_a_worker_is_scraped(start: Start, sqlite_db_url: str) -> None:
     """Its metrics are there while it runs."""
     port = free_port()
     process = start("worker", "tests.cli.apps:make", "--metrics-port", str(port), db=sqlite_db_url)
     process.until("worker started")
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-        text = answer.read().decode()
-    assert "job_processor_slots 10.0" in text
-    assert "python_info" in text
+
+    def scraped() -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            text: str = answer.read().decode()
+        return text
+
+    async def tells_of_slots() -> bool:  # who logs the start, and who counts, hear of it in turn
+        return "job_processor_slots 10.0" in await asyncio.to_thread(scraped)
+
+    await eventually(tells_of_slots)
+    assert "python_info" in scraped()
 
 
 def test_a_worker_says_how_many_are_wanted(start: Start, sqlite_db_url: str) -> None:

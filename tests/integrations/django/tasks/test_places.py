@@ -33,6 +33,7 @@ def reports(board: Board, db_url: str) -> Iterator[JobProcessor]:
 
     undo = given.override(db=db_url)
     with board.also(reports=REPORTS):
+        place_of(REPORTS["OPTIONS"]["PROCESSOR"])  # type: ignore[index]  # as the backend does
         yield given
         place_of(REPORTS["OPTIONS"]["PROCESSOR"]).client.close()  # type: ignore[index]  # a dictionary
     asyncio.run(given.close())
