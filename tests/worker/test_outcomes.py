@@ -124,6 +124,19 @@ def test_a_retry_counts_attempts_and_waits() -> None:
     assert last.status is JobStatus.ERRORED
 
 
+def test_no_attempt_began_before_its_claim() -> None:
+    """Times are cut to milliseconds, and a quick run would have begun one too early."""
+    claimed = AT - timedelta(seconds=1.4995)
+    outcome = end(BOOM, None, running(updated_at=claimed, started_at=claimed), retry=3)
+    assert outcome is not None
+    assert outcome.failed is not None
+    assert outcome.failed.started_at == claimed
+    late = end(BOOM, None, running(updated_at=AT + timedelta(seconds=1)), retry=3)
+    assert late is not None
+    assert late.failed is not None
+    assert late.failed.started_at == late.failed.ended_at == AT
+
+
 @pytest.mark.parametrize(
     ("error", "options", "attempt", "status"),
     [

@@ -289,9 +289,16 @@ def _again(
         output=output,
         scheduled_for=_later(at, pause),
         attempt=job.attempt + 1,
-        failed=Attempt(job.attempt, truncate(began), at, error, job.worker_id),
+        failed=Attempt(
+            job.attempt, _not_before_its_claim(began, job, at), at, error, job.worker_id
+        ),
         crashes=crashes,
     )
+
+
+def _not_before_its_claim(began: datetime, job: Job, at: datetime) -> datetime:
+    """Return the moment to the millisecond: cut, it might be earlier than the job was claimed."""
+    return max(truncate(began), min(job.updated_at, at))
 
 
 def _snoozed(wish: Wish | None, at: datetime) -> Suspended | None:
