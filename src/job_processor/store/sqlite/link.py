@@ -184,6 +184,7 @@ class Link:
             connection.execute(f"PRAGMA wal_autocheckpoint={pages}")
 
     def _await_log(self) -> None:
+        """Wait for a log that is on its way: no event tells of it. In the connection's thread."""
         while not self._location.has_log() and 0 <= self._location.age() < _LOG_FOLLOWS:
             time.sleep(0.01)
 

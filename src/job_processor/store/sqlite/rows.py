@@ -1,6 +1,6 @@
 """Jobs as rows: ids as 12 bytes, times as milliseconds, payload and output as JSON.
 
-Rows are read by position, since a claim under load does little else.
+What reads them is in `reading`.
 """
 
 from __future__ import annotations
