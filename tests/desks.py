@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias, get_type_hints
 
 from job_processor.store import Store
-from job_processor.store.base import Desk
+from job_processor.store.desks.desk import Desk
 
 Verb: TypeAlias = Callable[..., Awaitable[Any]]
 Through: TypeAlias = Callable[[str, Verb], Verb]

@@ -44,7 +44,7 @@ def test_it_opens_with_the_walk_of_a_job() -> None:
 @pytest.mark.parametrize(("file", "name"), steps())
 def test_each_step_of_the_walk_is_there(file: str, name: str) -> None:
     """A file of the walk, in each store where it has a star, defines what it names."""
-    found = list(PACKAGE.glob(file))
+    found = [path for path in PACKAGE.glob(file) if "*" not in file or path.parent.name != "desks"]
     assert len(found) == (2 if "*" in file else 1)
     for path in found:
         assert re.search(rf"(def|class) {name}\b", path.read_text(encoding="utf-8")), path

@@ -10,7 +10,7 @@ import pytest
 from bson import ObjectId
 
 from job_processor.models import JobStatus
-from job_processor.store.base import Desk
+from job_processor.store.desks.desk import Desk
 from job_processor.store.hints import Hint
 from job_processor.store.rates import Reservation
 from job_processor.store.requests import JobQuery, Verdict

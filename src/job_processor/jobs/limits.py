@@ -26,7 +26,7 @@ from job_processor.settings import (
     check_name,
     check_text,
 )
-from job_processor.store.base import Setting
+from job_processor.store.desks.settings import Setting
 from job_processor.store.lanes import EVERYWHERE, LIMIT, Bounds, LaneInfo, fullest_first
 from job_processor.store.lenient import whole
 from job_processor.store.summaries import JobSummary

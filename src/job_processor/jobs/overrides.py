@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from job_processor.store import Store
-from job_processor.store.base import Setting
+from job_processor.store.desks.settings import Setting
 
 
 async def change(

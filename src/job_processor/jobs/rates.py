@@ -26,7 +26,7 @@ from job_processor.settings import (
     check_name,
     duration,
 )
-from job_processor.store.base import Setting
+from job_processor.store.desks.settings import Setting
 from job_processor.store.lenient import number, whole
 from job_processor.store.rates import KEYED_RATE, KEYLESS_RATE, LaneState, Pace
 from job_processor.store.tokens import lane_id

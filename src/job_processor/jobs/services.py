@@ -13,7 +13,7 @@ from typing import NamedTuple
 from job_processor.handlers.registry import Registry
 from job_processor.settings import Settings
 from job_processor.store import Store
-from job_processor.store.base import Setting
+from job_processor.store.desks.settings import Setting
 
 KIND = "service"
 LIST_AGAIN = timedelta(days=1)

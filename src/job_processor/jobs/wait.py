@@ -22,7 +22,7 @@ from job_processor.errors import (
 from job_processor.models import SETTLED, Job
 from job_processor.settings import WAITED_BATCH, WAITED_CROWD, WAITED_PAUSE, Duration, duration
 from job_processor.store import Store
-from job_processor.store.base import State
+from job_processor.store.desks.history import State
 from job_processor.tasks import Backoff, set_within
 
 

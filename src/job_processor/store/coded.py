@@ -23,7 +23,8 @@ from bson.codec_options import CodecOptions
 from job_processor.errors import CodecError
 from job_processor.handlers.codecs import Codec
 from job_processor.models import BaseJob, Message, Output, Step, make
-from job_processor.store.base import Desk, Store
+from job_processor.store.base import Store
+from job_processor.store.desks.desk import Desk
 from job_processor.store.groups import Callback, GroupRecord
 from job_processor.store.lanes import Taken
 from job_processor.store.requests import Outcome, Settlement

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from job_processor.store.base import Setting
+from job_processor.store.desks.settings import Setting
 from job_processor.store.lanes import LIMIT
 from job_processor.worker.engine import Engine
 from job_processor.worker.watching import SettingsWatch

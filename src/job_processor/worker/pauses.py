@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from job_processor.handlers.definitions import Definition
 from job_processor.jobs.pauses import KIND, Pauses
-from job_processor.store.base import Setting
+from job_processor.store.desks.settings import Setting
 from job_processor.worker.engine import Engine
 from job_processor.worker.watching import SettingsWatch
 

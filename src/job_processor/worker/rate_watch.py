@@ -9,7 +9,7 @@ from datetime import timedelta
 from job_processor.handlers.rates import Rate
 from job_processor.jobs.rates import KIND, present_rate
 from job_processor.settings import RATE_LOOKAHEAD
-from job_processor.store.base import Setting
+from job_processor.store.desks.settings import Setting
 from job_processor.store.tokens import Paces
 from job_processor.worker.engine import Engine
 from job_processor.worker.watching import SettingsWatch

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from job_processor.listeners import Listeners
 from job_processor.settings import SETTINGS_INTERVAL, SETTINGS_SWEEP
-from job_processor.store.base import Setting
+from job_processor.store.desks.settings import Setting
 from job_processor.store.hints import Hint
 from job_processor.tasks import Trouble, set_within
 from job_processor.worker.engine import Engine

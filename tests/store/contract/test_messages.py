@@ -254,7 +254,7 @@ async def test_what_was_taken_away_is_not_parked(store: Store) -> None:
 
 async def test_more_than_one_write_takes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """All who wait go on, however many there are."""
-    monkeypatch.setattr("job_processor.store.base._WOKEN_AT_ONCE", 2)
+    monkeypatch.setattr("job_processor.store.desks.messages._WOKEN_AT_ONCE", 2)
     jobs = [await parked(store) for _ in range(5)]
     assert await store.messages.deliver(["paid:42"], SOON) == 5
     assert len(await store.queue.claim(claim(9, now=SOON))) == len(jobs)

@@ -207,7 +207,7 @@ async def test_what_passes_do_not_reach_is_told(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A cascade that is longer than its passes is handed on, and goes on from there."""
-    monkeypatch.setattr("job_processor.store.base.RELEASE_PASSES", 2)
+    monkeypatch.setattr("job_processor.store.desks.waits.RELEASE_PASSES", 2)
     parent = simple("parent")
     chain = [after(parent, followed=True)]
     for _ in range(4):

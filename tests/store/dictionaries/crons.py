@@ -17,7 +17,7 @@ from job_processor.models import (
     SkipMetadata,
     occurrence_id,
 )
-from job_processor.store.base import Crons
+from job_processor.store.desks.crons import Crons
 from tests.store.dictionaries.tables import OnTables, Tables
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.models import JobStatus
-from job_processor.store.base import Groups
+from job_processor.store.desks.groups import Groups
 from job_processor.store.groups import GroupRecord
 from tests.store.dictionaries.tables import OnTables, Tables
 

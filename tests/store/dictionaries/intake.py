@@ -8,7 +8,7 @@ from typing import Any
 
 from job_processor.errors import InvalidArgumentError
 from job_processor.models import Job, JobStatus, SimpleJob
-from job_processor.store.base import Intake
+from job_processor.store.desks.intake import Intake
 from job_processor.store.requests import replaced_by
 from tests.store.dictionaries.tables import OnTables, TakenError, own
 

@@ -10,7 +10,7 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.models import ACTIVE, WAITING, Job, JobStatus
-from job_processor.store.base import Kills
+from job_processor.store.desks.kills import Kills
 from tests.store.dictionaries.tables import OnTables, Tables, own
 
 

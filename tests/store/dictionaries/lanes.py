@@ -13,7 +13,7 @@ from bson import ObjectId
 
 from job_processor.handlers.lanes import has_key
 from job_processor.models import FOR_A_SLOT, WAITING, Job, JobStatus, SimpleJob
-from job_processor.store.base import Lanes
+from job_processor.store.desks.lanes import Lanes
 from job_processor.store.hints import Tell
 from job_processor.store.lanes import (
     Bounds,

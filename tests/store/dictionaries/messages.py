@@ -11,7 +11,7 @@ from bson import ObjectId
 
 from job_processor.errors import InvalidArgumentError
 from job_processor.models import FOR_A_MESSAGE, WAITING, Job, Message
-from job_processor.store.base import Messages
+from job_processor.store.desks.messages import Messages
 from job_processor.store.messages import Wait
 from tests.store.dictionaries.tables import OnTables, Tables, storable
 

@@ -14,7 +14,7 @@ from bson import ObjectId
 from job_processor.clock import LAST_MOMENT
 from job_processor.models import WAITING, Job, JobStatus
 from job_processor.redaction import Redaction
-from job_processor.store.base import Queue
+from job_processor.store.desks.queue import Queue
 from job_processor.store.lanes import is_apart
 from job_processor.store.requests import Claim
 from job_processor.store.summaries import JobSummary

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from job_processor.store.base import Rollups
+from job_processor.store.desks.rollups import Rollups
 from job_processor.store.rollups import Rollup
 from tests.store.dictionaries.tables import OnTables
 

@@ -12,7 +12,7 @@ from bson import ObjectId
 from job_processor.errors import StoreRefusedError
 from job_processor.models import Job, JobStatus, Notes, Step, with_step
 from job_processor.redaction import Redaction
-from job_processor.store.base import Runs
+from job_processor.store.desks.runs import Runs
 from job_processor.store.requests import Settlement, Verdict
 from job_processor.store.summaries import JobSummary
 from tests.store.dictionaries.summaries import summaries_of

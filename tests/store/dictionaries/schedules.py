@@ -7,7 +7,7 @@ from datetime import datetime
 
 from bson import ObjectId
 
-from job_processor.store.base import Schedules
+from job_processor.store.desks.schedules import Schedules
 from job_processor.store.schedules import Schedule
 from tests.store.dictionaries.tables import OnTables, Tables, storable
 

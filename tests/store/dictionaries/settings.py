@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from job_processor.store.base import Setting, Settings
+from job_processor.store.desks.settings import Setting, Settings
 from tests.store.dictionaries.tables import OnTables, Tables, storable
 
 

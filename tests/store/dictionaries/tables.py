@@ -27,7 +27,8 @@ from job_processor.models import (
     SimpleJob,
     WorkerInfo,
 )
-from job_processor.store.base import Desk, Setting
+from job_processor.store.desks.desk import Desk
+from job_processor.store.desks.settings import Setting
 from job_processor.store.groups import GroupRecord
 from job_processor.store.hints import HintListeners, Tell
 from job_processor.store.lanes import IN_LINE_TOO, holds_slot, is_apart

@@ -14,7 +14,7 @@ from bson import ObjectId
 from job_processor.clock import from_ms, to_ms
 from job_processor.handlers.lanes import lane_name
 from job_processor.models import DATED, FOR_A_TOKEN, NEXT, WAITING, Job
-from job_processor.store.base import Tokens
+from job_processor.store.desks.tokens import Tokens
 from job_processor.store.hints import Tell
 from job_processor.store.lanes import IN_LINE_TOO
 from job_processor.store.rates import Pace

@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from job_processor.errors import InvalidArgumentError
 from job_processor.models import ACTIVE, FOR_A_PARENT, WAITING, Job, JobStatus, RelatedJob
-from job_processor.store.base import Waits
+from job_processor.store.desks.waits import Waits
 from job_processor.store.waits import (
     End,
     Node,

@@ -9,7 +9,8 @@ from datetime import datetime
 from bson import ObjectId
 
 from job_processor.models import Registrations, Vitals, WorkerInfo
-from job_processor.store.base import Pulse, Workers
+from job_processor.store.base import Pulse
+from job_processor.store.desks.workers import Workers
 from tests.store.dictionaries.queue import due, first
 from tests.store.dictionaries.tables import Connection, OnTables, Tables
 

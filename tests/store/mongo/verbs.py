@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 from bson import ObjectId
 
 from job_processor.models import JobStatus, Message, Notes, Step
-from job_processor.store.base import Lanes, Tokens
+from job_processor.store.desks.lanes import Lanes
+from job_processor.store.desks.tokens import Tokens
 from job_processor.store.groups import GroupRecord
 from job_processor.store.lanes import EVERYWHERE, LaneClaim, LimitBook
 from job_processor.store.mongo import MongoStore

@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 
 from job_processor.clock import EPOCH
 from job_processor.models import Cron, Output, SkipMetadata, cron_id, occurrence_id
-from job_processor.store.base import Crons
+from job_processor.store.desks.crons import Crons
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (
     OUT_OF_LANE,

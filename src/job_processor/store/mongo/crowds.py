@@ -12,7 +12,7 @@ from datetime import datetime
 from bson import ObjectId
 
 from job_processor.models import WAITS_FOR
-from job_processor.store.base import Lanes
+from job_processor.store.desks.lanes import Lanes
 from job_processor.store.lanes import Bounds, LaneInfo, Turn
 from job_processor.store.lenient import moment, text_of, whole
 from job_processor.store.mongo.desks import MongoDesk, translated

@@ -14,7 +14,7 @@ from pymongo.errors import DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 
 from job_processor.models import JobStatus
-from job_processor.store.base import Groups
+from job_processor.store.desks.groups import Groups
 from job_processor.store.groups import GroupRecord, group_of, plain_group
 from job_processor.store.lenient import status_of, text_of
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated

@@ -27,7 +27,7 @@ from job_processor.errors import JobConflictError, SearchLimitError, StoreRefuse
 from job_processor.models import Job, JobStatus, JobType
 from job_processor.redaction import Redaction
 from job_processor.settings import LOOK_SECONDS, MONGO_MAX_HISTORY_DAYS
-from job_processor.store.base import Gone, History, State
+from job_processor.store.desks.history import Gone, History, State
 from job_processor.store.lenient import list_of
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (

@@ -17,7 +17,7 @@ from job_processor.errors import (
     Unshown,
 )
 from job_processor.models import Job, SimpleJob
-from job_processor.store.base import Intake
+from job_processor.store.desks.intake import Intake
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (
     ACTIVE_STATUSES,

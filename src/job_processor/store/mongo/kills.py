@@ -15,7 +15,7 @@ from datetime import datetime
 from bson import ObjectId
 
 from job_processor.models import Job, JobStatus
-from job_processor.store.base import Kills
+from job_processor.store.desks.kills import Kills
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (
     ACTIVE_STATUSES,

@@ -11,7 +11,7 @@ from pymongo.errors import DuplicateKeyError
 
 from job_processor.clock import FAR
 from job_processor.models import FOR_A_MESSAGE, Message
-from job_processor.store.base import Messages
+from job_processor.store.desks.messages import Messages
 from job_processor.store.lenient import id_of, moment, texts_of
 from job_processor.store.messages import Wait
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated

@@ -16,8 +16,8 @@ from job_processor.clock import EPOCH, FAR, LAST_MOMENT
 from job_processor.models import Job
 from job_processor.redaction import Redaction
 from job_processor.settings import CLAIM_NAMES
-from job_processor.store.base import Queue
 from job_processor.store.contention import ON, Turns, spread
+from job_processor.store.desks.queue import Queue
 from job_processor.store.lanes import lines_of
 from job_processor.store.lenient import moment, whole
 from job_processor.store.mongo.aside import Aside

@@ -14,7 +14,7 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from job_processor.settings import LANE_KEPT
-from job_processor.store.base import Rates
+from job_processor.store.desks.rates import Rates
 from job_processor.store.lenient import number, whole
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import Document

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 
 from pymongo import UpdateOne
 
-from job_processor.store.base import Rollups
+from job_processor.store.desks.rollups import Rollups
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.rollups import KEPT, Rollup
 

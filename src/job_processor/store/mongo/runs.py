@@ -15,7 +15,7 @@ from pymongo.errors import BulkWriteError, PyMongoError, WriteError
 from job_processor.errors import StoreRefusedError
 from job_processor.models import Job, Notes, Step
 from job_processor.redaction import Redaction
-from job_processor.store.base import Runs
+from job_processor.store.desks.runs import Runs
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (
     Document,

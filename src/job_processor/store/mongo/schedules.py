@@ -12,7 +12,7 @@ from pymongo.errors import DuplicateKeyError
 
 from job_processor.clock import EPOCH
 from job_processor.settings import CLAIM_NAMES
-from job_processor.store.base import Schedules
+from job_processor.store.desks.schedules import Schedules
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import Document
 from job_processor.store.mongo.whole import find_one_whole, find_whole

@@ -7,7 +7,7 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from job_processor.store.base import Setting, Settings
+from job_processor.store.desks.settings import Setting, Settings
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.whole import find_whole
 from job_processor.values import normalize

@@ -17,7 +17,7 @@ from bson import ObjectId
 from job_processor.clock import from_ms, to_ms
 from job_processor.handlers.lanes import lane_name
 from job_processor.models import DATED, FOR_A_TOKEN, NEXT
-from job_processor.store.base import Tokens
+from job_processor.store.desks.tokens import Tokens
 from job_processor.store.lanes import IN_LINE_TOO, PARKED_AT_ONCE
 from job_processor.store.lenient import whole
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated

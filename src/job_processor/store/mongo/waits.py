@@ -17,7 +17,7 @@ from pymongo.errors import BulkWriteError
 
 from job_processor.clock import FAR
 from job_processor.models import FOR_A_PARENT, JobStatus, RelatedJob
-from job_processor.store.base import Waits
+from job_processor.store.desks.waits import Waits
 from job_processor.store.lenient import (
     fields_of,
     id_of,

@@ -10,8 +10,8 @@ from bson import ObjectId
 
 from job_processor.clock import EPOCH
 from job_processor.models import Registrations, Vitals, WorkerInfo
-from job_processor.store.base import Workers
 from job_processor.store.contention import Turns
+from job_processor.store.desks.workers import Workers
 from job_processor.store.lenient import (
     fields_of,
     list_of,

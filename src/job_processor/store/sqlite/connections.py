@@ -15,7 +15,7 @@ from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from job_processor.settings import LOOKS_AT_A_TIME
-from job_processor.store.base import Desk
+from job_processor.store.desks.desk import Desk
 from job_processor.store.hints import Tell
 from job_processor.store.requests import JobQuery
 from job_processor.store.sqlite.database import Database

@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from job_processor.clock import from_ms, to_ms
 from job_processor.models import Cron, Output, SkipMetadata, occurrence_id
-from job_processor.store.base import Crons
+from job_processor.store.desks.crons import Crons
 from job_processor.store.sqlite.connections import (
     Plumbing,
     SqliteDesk,

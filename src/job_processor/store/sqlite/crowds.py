@@ -14,7 +14,7 @@ from bson import ObjectId
 
 from job_processor.clock import from_ms, to_ms
 from job_processor.models import WAITS_FOR
-from job_processor.store.base import Lanes
+from job_processor.store.desks.lanes import Lanes
 from job_processor.store.lanes import Bounds, LaneInfo, Turn
 from job_processor.store.sqlite.connections import Plumbing, SqliteDesk, page
 from job_processor.store.sqlite.tables import IN_LANE, SLOTTED

@@ -11,7 +11,7 @@ from bson import ObjectId
 
 from job_processor.clock import to_ms
 from job_processor.models import JobStatus
-from job_processor.store.base import Groups
+from job_processor.store.desks.groups import Groups
 from job_processor.store.groups import GroupRecord, callback_of, plain_callback
 from job_processor.store.sqlite.codec import encode
 from job_processor.store.sqlite.connections import (

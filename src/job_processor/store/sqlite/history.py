@@ -24,7 +24,7 @@ from job_processor.errors import JobConflictError
 from job_processor.models import Job, JobStatus, JobType
 from job_processor.redaction import Redaction
 from job_processor.settings import LOOK_THROUGH
-from job_processor.store.base import Gone, History, State
+from job_processor.store.desks.history import Gone, History, State
 from job_processor.store.requests import JobQuery, NameCount
 from job_processor.store.sqlite.conditions import condition_of
 from job_processor.store.sqlite.connections import (

@@ -14,7 +14,7 @@ from bson import ObjectId
 from job_processor.clock import to_ms
 from job_processor.errors import JobConflictError, StoreRefusedError
 from job_processor.models import Job, JobStatus, SimpleJob
-from job_processor.store.base import Intake
+from job_processor.store.desks.intake import Intake
 from job_processor.store.hints import Hint
 from job_processor.store.requests import replaced_by
 from job_processor.store.sqlite.codec import encode

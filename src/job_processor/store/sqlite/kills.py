@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from job_processor.clock import to_ms
 from job_processor.models import Job
-from job_processor.store.base import Kills
+from job_processor.store.desks.kills import Kills
 from job_processor.store.sqlite.connections import (
     Plumbing,
     SqliteDesk,

@@ -11,7 +11,7 @@ from bson import ObjectId
 
 from job_processor.clock import FAR, from_ms, to_ms
 from job_processor.models import FOR_A_MESSAGE, Message
-from job_processor.store.base import Messages
+from job_processor.store.desks.messages import Messages
 from job_processor.store.messages import Wait
 from job_processor.store.sqlite.codec import decode, encode
 from job_processor.store.sqlite.connections import (

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from job_processor.clock import FAR, LAST_MOMENT, from_ms, to_ms
 from job_processor.models import Job
 from job_processor.redaction import Redaction
-from job_processor.store.base import Queue
+from job_processor.store.desks.queue import Queue
 from job_processor.store.requests import Claim
 from job_processor.store.sqlite.connections import Plumbing, SqliteDesk, call, following, page
 from job_processor.store.sqlite.lanes import SqliteLanes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from job_processor.store.base import Rates
+from job_processor.store.desks.rates import Rates
 from job_processor.store.rates import (
     KEYED_RATE,
     KEYLESS_RATE,

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from job_processor.clock import from_ms, to_ms
-from job_processor.store.base import Rollups
+from job_processor.store.desks.rollups import Rollups
 from job_processor.store.rollups import KEPT, Rollup
 from job_processor.store.sqlite.connections import (
     Plumbing,

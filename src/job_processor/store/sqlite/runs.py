@@ -15,7 +15,7 @@ from job_processor import models
 from job_processor.clock import to_ms
 from job_processor.models import CronTask, Job, Notes, Step
 from job_processor.redaction import Redaction
-from job_processor.store.base import Runs
+from job_processor.store.desks.runs import Runs
 from job_processor.store.lanes import is_apart
 from job_processor.store.requests import Settlement, Verdict
 from job_processor.store.sqlite.batches import write_storable

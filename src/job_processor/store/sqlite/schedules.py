@@ -11,7 +11,7 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.clock import from_ms, to_ms
-from job_processor.store.base import Schedules
+from job_processor.store.desks.schedules import Schedules
 from job_processor.store.schedules import Schedule
 from job_processor.store.sqlite.codec import decode, encode
 from job_processor.store.sqlite.connections import (

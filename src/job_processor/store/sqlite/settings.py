@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from job_processor.store.base import Setting, Settings
+from job_processor.store.desks.settings import Setting, Settings
 from job_processor.store.sqlite.codec import decode, encode
 from job_processor.store.sqlite.connections import (
     Plumbing,

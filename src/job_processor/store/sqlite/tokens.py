@@ -16,7 +16,7 @@ from bson import ObjectId
 from job_processor.clock import to_ms
 from job_processor.handlers.lanes import lane_name
 from job_processor.models import DATED, FOR_A_TOKEN, NEXT
-from job_processor.store.base import Tokens
+from job_processor.store.desks.tokens import Tokens
 from job_processor.store.lanes import PARKED_AT_ONCE
 from job_processor.store.rates import LAST_CHARACTER, Pace
 from job_processor.store.sqlite.connections import (

@@ -16,7 +16,7 @@ from bson import ObjectId
 
 from job_processor.clock import FAR, to_ms
 from job_processor.models import FOR_A_PARENT, JobStatus, RelatedJob
-from job_processor.store.base import Waits
+from job_processor.store.desks.waits import Waits
 from job_processor.store.lenient import texts_of
 from job_processor.store.sqlite.codec import decode
 from job_processor.store.sqlite.connections import (

@@ -11,7 +11,7 @@ from bson import ObjectId
 from job_processor.clock import EPOCH, from_ms, to_ms
 from job_processor.models import Registrations, Vitals, WorkerInfo
 from job_processor.settings import NODE_WORKER_TIMEOUT
-from job_processor.store.base import Workers
+from job_processor.store.desks.workers import Workers
 from job_processor.store.lenient import fields_of, list_of, moment, text_of
 from job_processor.store.sqlite.codec import encode
 from job_processor.store.sqlite.connections import (

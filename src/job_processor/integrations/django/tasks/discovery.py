@@ -16,7 +16,7 @@ from job_processor.integrations.django.tasks.listing import MODULE
 from job_processor.integrations.django.tasks.names import find_task, may_be_place, parted
 from job_processor.integrations.django.tasks.task import decorated
 from job_processor.jobs.services import KIND, names_of
-from job_processor.store.base import Setting
+from job_processor.store.desks.settings import Setting
 from job_processor.tasks import Trouble, cancel
 from job_processor.worker.engine import Engine
 from job_processor.worker.watching import SettingsWatch
