@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "job_processor"
 STORE = PACKAGE / "store"
-DATABASES = sorted(made.parent.name for made in STORE.glob("*/__init__.py"))
+DATABASES = sorted(made.parent.name for made in STORE.glob("*/store.py"))
 _NAMED = re.compile("|".join(DATABASES), re.IGNORECASE)
 
 _ERROR = "what is allowed, told in an error"
