@@ -13,6 +13,7 @@ from string import Template
 from typing import Any, Final
 
 from website.checking import faults
+from website.moved import write_moved
 from website.names import described
 from website.plain import missing, write_list, write_plain
 from website.sources import LANGUAGES, ROOT
@@ -34,6 +35,7 @@ def main() -> None:
         target = SITE if language == LANGUAGES[0] else SITE / language
         shutil.copytree(STAGE / language / "site", target, dirs_exist_ok=True)
         write_plain(STAGE / language / "docs", target, described)
+        write_moved(target, address_of(language))
     write_list(SITE)
     found = [*faults(SITE), *missing(SITE)]
     if found:
@@ -60,17 +62,23 @@ def start(language: str) -> subprocess.Popen[bytes]:
 def configuration(language: str) -> str:
     """Return zensical.toml with what differs between languages and between hosts filled in."""
     template = Template((HERE / "zensical.toml").read_text(encoding="utf-8"))
-    site_url = os.environ.get("SITE_URL", "").rstrip("/")
-    folder = "" if language == LANGUAGES[0] else f"{language}/"
+    is_first = language == LANGUAGES[0]
     return template.substitute(
         {name: json.dumps(text, ensure_ascii=False) for name, text in texts(language).items()},
         language=json.dumps(language),
         nav=navigation(language),
-        home="./" if not folder else "../",
-        site_url=json.dumps(f"{site_url}/{folder}" if site_url else ""),
+        home="./" if is_first else "../",
+        site_url=json.dumps(address_of(language)),
         repo_url=json.dumps(os.environ.get("REPO_URL", "")),
         source=json.dumps(str(ROOT / "src")),
     )
+
+
+def address_of(language: str) -> str:
+    """Return where the pages of a language will be, by $SITE_URL; empty where nobody has said."""
+    site_url = os.environ.get("SITE_URL", "").rstrip("/")
+    folder = "" if language == LANGUAGES[0] else f"{language}/"
+    return f"{site_url}/{folder}" if site_url else ""
 
 
 def navigation(language: str) -> str:

@@ -31,6 +31,8 @@ class Pointers(HTMLParser):
         self.links: set[str] = set()
         self.names: set[str] = set()
         self.description = ""
+        self.leads_on = False
+        """Whether it stands at the old address of a page that has moved."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note what a tag points at."""
@@ -47,6 +49,8 @@ class Pointers(HTMLParser):
             self.links.add(values["href"])
         elif tag == "meta" and values.get("name") == "description":
             self.description = values.get("content", "")
+        elif tag == "meta" and values.get("http-equiv") == "refresh":
+            self.leads_on = True
 
 
 def faults(site: Path) -> list[str]:
@@ -62,7 +66,7 @@ def faults(site: Path) -> list[str]:
 
 
 def _faults(path: Path, pointers: Pointers, pages: dict[Path, Pointers]) -> Iterator[str]:
-    if not SHORTEST <= len(pointers.description) <= LONGEST:
+    if not (pointers.leads_on or SHORTEST <= len(pointers.description) <= LONGEST):
         length = len(pointers.description)
         yield f"a description of {length} characters; allowed are {SHORTEST} to {LONGEST}"
     for target in sorted(pointers.loads):
@@ -87,7 +91,7 @@ def _repeated(site: Path, pages: dict[Path, Pointers]) -> list[str]:
         name = path.relative_to(site).as_posix()
         folder = name.partition("/")[0]
         language = folder if folder in LANGUAGES else LANGUAGES[0]
-        if path.name != "404.html":
+        if path.name != "404.html" and not pointers.leads_on:
             told[language, pointers.description].append(name)
     return [f"{', '.join(names)}: the same description" for names in told.values() if names[1:]]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,17 +13,30 @@ from typing import Any
 import pytest
 from website.arguments import with_lists
 from website.checking import LONGEST, SHORTEST, faults
+from website.moved import moved, write_moved
 from website.sources import LANGUAGES, code_files, description, sources
 from website.staging import slug, stage, texts
 
 import job_processor
 from job_processor import testing
 from job_processor.integrations import base
-from tests.docs.markdown import ROOT, links
+from tests.docs.markdown import ROOT, section
 
 NAVIGATION = tomllib.loads((ROOT / "website" / "nav.toml").read_text(encoding="utf-8"))["section"]
-TO_COME = {"cli.md", "django.md"}
+TO_COME = {
+    "install.md",
+    "scheduling.md",
+    "workers.md",
+    "cancel.md",
+    "patterns.md",
+    "configuration.md",
+    "troubleshooting.md",
+    "from-rq.md",
+    "from-apscheduler.md",
+}
 """Pages that have their place already."""
+ALIKE = ["job-processor"]
+"""Titles that two pages may have: the home page and the README."""
 
 
 def placed(entries: list[Any]) -> Iterator[tuple[str, Any]]:
@@ -46,22 +61,68 @@ def test_each_place_has_a_french_title() -> None:
     """A page has a title in French in the navigation, or is in French itself."""
     in_french = {source.page for source in sources("fr") if source.language == "fr"}
     untitled = [page for page, entry in placed(NAVIGATION) if "fr" not in entry]
-    names_of_products = {"otel.md", "prometheus.md", "sentry.md", "mongodb.md", "sqlite.md"}
-    assert set(untitled) - in_french - names_of_products == set()
+    assert set(untitled) - in_french == set()
 
 
-@pytest.mark.parametrize("readme", ["README.md", "README.fr.md"])
-def test_the_readme_leads_to_every_page(readme: str) -> None:
-    """Each page of docs/ is linked, in the language of the README where it is there."""
-    pages = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md")}
-    french = {page for page in pages if page.endswith(".fr.md")}
-    english = pages - french
-    if readme == "README.fr.md":
-        english -= {page.replace(".fr.md", ".md") for page in french}
-        english |= french
-    linked = {target.partition("#")[0] for target in links(readme)}
-    assert english - linked == set()
-    assert linked & french == (french if readme == "README.fr.md" else set())
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_home_page_lists_every_page(language: str) -> None:
+    """By the sections of the navigation, in its order, in the language that a page has."""
+    home, title = {
+        "en": ("docs/index.md", "All pages"),
+        "fr": ("docs/index.fr.md", "Toutes les pages"),
+    }[language]
+    files = {source.page: source.file for source in sources(language)}
+    files |= {"examples/index.md": ROOT / "examples", "LICENSE.md": ROOT / "LICENSE"}
+    listed = [
+        (each.split("|")[1].strip(), re.findall(r"\]\(([^)]+)\)", each))
+        for each in section(home, title).splitlines()
+        if "](" in each
+    ]
+    assert listed == [
+        (
+            each[language],
+            [
+                posixpath.relpath(files[page], ROOT / "docs") + "/" * files[page].is_dir()
+                for page, _ in placed(each["pages"])
+                if page != "index.md" and page not in TO_COME
+            ],
+        )
+        for each in NAVIGATION
+    ]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_titles_are_unique(language: str) -> None:
+    """No two pages of a language begin with the same heading."""
+    titles = Counter(
+        title
+        for source in sources(language)
+        for title in re.findall(r"\A(?:<!--.*-->\n)?# (.+)$", source.file.read_text(), re.MULTILINE)
+    )
+    assert len(titles) > 50
+    assert [title for title, count in titles.items() if count > 1] == ALIKE
+
+
+def test_what_has_moved_leads_on() -> None:
+    """An old address is no page any more, and leads to one that is there."""
+    pages = {source.page for source in sources("en")}
+    assert moved().keys() & pages == set()
+    assert set(moved().values()) - pages == set()
+
+
+def test_an_old_address_keeps_the_heading_and_says_where_the_page_is(tmp_path: Path) -> None:
+    """Its page names the new address, as search engines and browsers without scripts need it."""
+    for page in moved().values():
+        folder = tmp_path / page.removesuffix(".md")
+        folder.mkdir(exist_ok=True)
+        (folder / "index.html").write_text(about(page))
+    write_moved(tmp_path, "https://jobs.example/")
+    text = (tmp_path / "operating" / "index.html").read_text(encoding="utf-8")
+    assert '<link rel="canonical" href="https://jobs.example/operations/">' in text
+    assert '<meta http-equiv="refresh" content="0; url=../operations/">' in text
+    assert 'location.replace("../operations/" + location.hash)' in text
+    assert "(operations.md)" in (tmp_path / "operating.md").read_text(encoding="utf-8")
+    assert faults(tmp_path) == []
 
 
 def test_the_reference_has_every_public_name() -> None:
@@ -97,8 +158,8 @@ def test_a_translation_has_the_anchors_of_its_page(tmp_path: Path) -> None:
     """A French heading has the name of the English one, so that links stay right in each."""
     stage("fr", tmp_path)
     text = (tmp_path / "dashboard.md").read_text(encoding="utf-8")
-    assert "## L'API { #the-api }" in text
-    assert "dashboard.md#the-api" in (tmp_path / "tutorial.md").read_text(encoding="utf-8")
+    assert "## L'API JSON { #json-api }" in text
+    assert "dashboard.md#json-api" in (tmp_path / "tutorial.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
