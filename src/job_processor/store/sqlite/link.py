@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
 from job_processor.errors import StoreRefusedError
-from job_processor.store.sqlite import location
+from job_processor.store.sqlite import forks, location
 from job_processor.store.sqlite.errors import explain, is_full, needs_reopening
 from job_processor.store.sqlite.location import Location
 
@@ -61,6 +61,7 @@ class Link:
         self.wanted: Callable[[], bool] = _always
         """Tells whether what runs is wanted still; where it only reads it is interrupted if not."""
         self._in_use = threading.Lock()
+        forks.waits_for(self, self._in_use)
         self._runs_here = 0
         self._was_slow = False
         self._not_here_until = 0.0
@@ -126,7 +127,7 @@ class Link:
             self._roll_back()
             self._was_full = self._was_full or is_full(error)
             if needs_reopening(error) and self._location.path is not None:
-                self.close()
+                self._close()
             raise explain(error, self._location.address) from error
         except (UnicodeEncodeError, OverflowError) as error:  # SQLite was not even asked
             self._roll_back()
@@ -143,7 +144,11 @@ class Link:
         return self._runs_here > 0
 
     def close(self) -> None:
-        """Close the connection; the next call makes another."""
+        """Close the connection, once nobody uses it; the next call makes another."""
+        with self._in_use:
+            self._close()
+
+    def _close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(sqlite3.Error):
@@ -151,7 +156,7 @@ class Link:
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is not None and self._file != self._location.file():
-            self.close()
+            self._close()
         if self._connection is None:
             if not self.create:
                 self._await_log()
