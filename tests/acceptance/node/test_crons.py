@@ -210,7 +210,7 @@ async def test_a_cron_that_we_drop_stays_where_node_defines_it(
     monkeypatch.setattr(scheduler, "SCHEDULER_INTERVAL", 2.0)  # Node may take its time to begin
     first = await both.python(work=False, crons={"shared": ours(), "other": ours()})
     worker = await both.processors.worker(first)
-    await both.until("jobs", name="shared", type="cron_task")
+    await both.until("jobs", 2, type="cron")  # written last, and Node makes what it does not find
     node_crons = {"other": NODE_CRON, **({"shared": NODE_CRON} if defined else {})}
     await both.node(crons=node_crons)
     await both.until("settings", kind="cron_owner", name="other", **{"value.of_both": True})

@@ -8,6 +8,7 @@ import re
 import socket
 import urllib.error
 import urllib.request
+from typing import Any
 
 import pytest
 
@@ -35,19 +36,34 @@ async def test_a_worker_is_scraped(start: Start, sqlite_db_url: str) -> None:
     assert "python_info" in scraped()
 
 
-def test_a_worker_says_how_many_are_wanted(start: Start, sqlite_db_url: str) -> None:
-    """`/scaling` of its port answers for the whole database, and refuses what cannot be asked."""
+async def test_a_worker_says_how_many_are_wanted(start: Start, sqlite_db_url: str) -> None:
+    """`/scaling` of its port answers for the whole database, and refuses what cannot be asked.
+
+    Who logs the start, and who answers, hear of it in turn; a worker that has not begun says 503.
+    """
     port = free_port()
     process = start("worker", "tests.cli.apps:make", "--metrics-port", str(port), db=sqlite_db_url)
     process.until("worker started")
-    address = f"http://127.0.0.1:{port}/scaling"
-    with urllib.request.urlopen(f"{address}?min=2") as answer:  # noqa: S310  # our own server
-        found = json.load(answer)
+
+    def ask(query: str) -> tuple[int, Any]:
+        address = f"http://127.0.0.1:{port}/scaling?{query}"
+        try:
+            with urllib.request.urlopen(address) as answer:  # our own server
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    async def asked() -> Any:
+        status, found = await asyncio.to_thread(ask, "min=2")
+        assert status in {200, 503}
+        return found if status == 200 else None
+
+    found = await eventually(asked)
     assert (found["waiting"], found["workers"], found["capacity"]) == (0, 1, 10)
     assert found["wanted"] == 2
-    with pytest.raises(urllib.error.HTTPError, match="400") as refused:
-        urllib.request.urlopen(f"{address}?tags=x")  # noqa: S310  # the same
-    assert "tags" in json.load(refused.value)["detail"]
+    status, refused = await asyncio.to_thread(ask, "tags=x")
+    assert status == 400
+    assert "tags" in refused["detail"]
 
 
 def test_where_it_listens(start: Start, sqlite_db_url: str) -> None:
