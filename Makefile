@@ -29,7 +29,7 @@ DOCS_READY := $(DOCS_VENV)/.ready-docs
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test test-all soak cover lint format types imports check api package package-test docs lock bench clean
+.PHONY: help demo setup test test-all test-again soak cover lint format types imports check api package package-test docs lock bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,11 @@ test: $(DEV_READY) ## run the test suite on both stores, in a few minutes
 
 test-all: $(DEV_READY) ## run the slow tests, too: what CI runs
 	@$(BIN)/pytest $(PYTEST_PARALLEL) -m "not soak and not package" $(ARGS)
+
+# One that passes here by itself depends on what ran beside it: the list of those is printed, for them to be mended.
+test-again: $(DEV_READY) ## run once more, one after the other, what failed in the last run, if it was up to three
+	@$(BIN)/python -m tests.again
+	@$(BIN)/pytest -m "not soak and not package" --last-failed --last-failed-no-failures none $(ARGS)
 
 soak: $(DEV_READY) ## run the long tests of load and faults
 	@$(BIN)/pytest -m soak --timeout 1800 --hypothesis-profile=new $(ARGS) || { [ $$? -eq 5 ] && echo "There are no such tests."; }
