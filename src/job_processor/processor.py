@@ -761,12 +761,14 @@ class JobProcessor:
         up_to: the id of a job; only it and older ones.
         flow: the id of a flow; only its jobs.
         label, labels: only with this label, or with all of these.
-        worker: the id of the worker that runs it, or that wrote its end.
+        planned: False: without the occurrences of crons that wait for their time.
         group: only members of this group, a Group or its id.
+        worker: the id of the worker that runs it, or that wrote its end.
         error: only with this text in its error, whatever the case.
         payload: only with this value at this path, such as `{"user.id": 7}`.
+        id_end: only with this end of its id, 4 hex digits of it at least.
 
-        The last three look through the first 50,000 of the rest of the selection, two searches at a
+        The last four look through the first 50,000 of the rest of the selection, two searches at a
         time. Raises InvalidArgumentError and SearchLimitError.
         """
         parts = self._ready()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -15,7 +16,7 @@ from job_processor.handlers.labels import Labels, wanted_labels
 from job_processor.handlers.registry import Registry
 from job_processor.models import JobStatus, JobType, object_id
 from job_processor.settings import check_name, check_text
-from job_processor.store.requests import JobQuery
+from job_processor.store.requests import ID_DIGITS, JobQuery
 from job_processor.texts import storable
 
 _PATH_DEPTH = 20
@@ -24,6 +25,11 @@ _VALUE_LENGTH = 1000
 """Of a field of payloads that is looked for, in levels and characters."""
 
 _INT64 = 2**63
+
+SHORTEST_END = 4
+"""Digits of the end of an id that is looked for, at the least."""
+
+_ID_END = re.compile(rf"[0-9a-fA-F]{{{SHORTEST_END},{ID_DIGITS}}}")
 
 _SCALARS = (
     "allowed is a text of at most 1,000 characters, a number of 64 bits, true, false or null; a "
@@ -58,10 +64,14 @@ def query_of(
     label: str | None = None,
     labels: Labels = None,
     up_to: ObjectId | str | None = None,
+    planned: bool = True,
+    id_end: str | None = None,
 ) -> JobQuery:
     """Return a query without page and limit; raises InvalidArgumentError."""
     if name is not None:
         check_name("name", name)
+    if not isinstance(planned, bool):
+        raise InvalidArgumentError("planned", planned, "allowed are True and False")
     return JobQuery(
         name=name if tag is None else None,
         status=_status(status),
@@ -76,7 +86,16 @@ def query_of(
         group=_group(group),
         flow=None if flow is None else object_id(flow, "flow"),
         labels=wanted_labels(label, labels),
+        planned=planned,
+        id_end=_id_end(id_end),
     )
+
+
+def _id_end(digits: str | None) -> str | None:
+    if digits is not None and (not isinstance(digits, str) or not _ID_END.fullmatch(digits)):
+        allowed = f"allowed are the last {SHORTEST_END} to {ID_DIGITS} hex digits of an id"
+        raise InvalidArgumentError("id_end", digits, allowed)
+    return None if digits is None else digits.lower()
 
 
 def _group(group: Group | ObjectId | str | None) -> ObjectId | None:

@@ -55,6 +55,10 @@ class Claim:
         return self.now if self.overdue_since is None else self.overdue_since
 
 
+ID_DIGITS = 24
+"""Hex digits of an id."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobQuery:
     """A selection of jobs by id, newest first; a field that is None does not filter."""
@@ -75,6 +79,8 @@ class JobQuery:
     """Only with this text in its error, whatever the case."""
     payload: tuple[tuple[str, ...], str] | None = None
     """Only with this value, as text, at this path of its payload."""
+    id_end: str | None = None
+    """Only with this end of its id, as lower hex digits."""
     lane: str | None = None
     """Only of this lane."""
     group: ObjectId | None = None
@@ -83,6 +89,8 @@ class JobQuery:
     """Only of this flow."""
     labels: tuple[str, ...] = ()
     """Only with all of these labels."""
+    planned: bool = True
+    """False: without the occurrences of crons that wait for their time."""
 
     max_bytes: int | None = None
     """No more jobs than have so many bytes together, but one at least; None: whatever they have."""
@@ -95,7 +103,8 @@ class JobQuery:
     @property
     def looks_through(self) -> bool:
         """True when no index tells, so that only the first jobs of the selection are looked at."""
-        return self.worker_id is not None or self.error is not None or self.payload is not None
+        looked_for = (self.worker_id, self.error, self.payload, self.id_end)
+        return any(each is not None for each in looked_for)
 
 
 @dataclass(slots=True)  # nobody changes one; frozen, making it would take five times as long

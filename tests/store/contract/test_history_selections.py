@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from job_processor.models import ACTIVE, SETTLED, Job, JobStatus, JobType, Output, SimpleJob
+from job_processor.models import (
+    ACTIVE,
+    SETTLED,
+    WAITING,
+    Job,
+    JobStatus,
+    JobType,
+    Output,
+    SimpleJob,
+)
 from job_processor.store import Store
 from job_processor.store.requests import JobQuery
 from job_processor.store.rollups import KEPT, MINUTE, TEN_MINUTES, Rollup, start_of
@@ -38,6 +47,7 @@ def selected(jobs: list[Job], query: JobQuery) -> list[Job]:
         and (query.names is None or job.name in query.names)
         and query.status in (None, job.status)
         and query.type in (None, job.type)
+        and (query.planned or job.type != "cron_task" or job.status not in WAITING)
         and (query.after is None or job.id < query.after)
         and (query.above is None or job.id > query.above)
     ]
@@ -68,6 +78,20 @@ async def test_both_directions(store: Store) -> None:
         assert await store.history.count_matching(query, 2) == min(len(expected), 2)
 
 
+async def test_without_what_is_planned(store: Store) -> None:
+    """Occurrences of crons that wait are left out, of all, a name, a state and a label."""
+    jobs = [replace(job, labels=("red",)) for job in one_of_each()]
+    await store.intake.insert(jobs)
+    for choice in ({}, {"name": "a"}, {"status": JobStatus.PAUSED}, {"labels": ("red",)}):
+        for oldest in (True, False):
+            query = JobQuery(planned=False, oldest_first=oldest, limit=50, **choice)
+            expected = selected(jobs, query)
+            assert 0 < len(expected) < len(selected(jobs, replace(query, planned=True)))
+            assert await store.history.find(query) == expected
+            assert await store.history.count_matching(query, 100) == len(expected)
+            assert await store.history.count_matching(query, 2) == 2
+
+
 async def test_what_no_index_tells(store: Store) -> None:
     """The worker, a text in the error, a value in the payload: looked for one by one."""
     failed = Output("1 s", None, "ValueError: No such FILE (a.b*)")
@@ -91,6 +115,8 @@ async def test_what_no_index_tells(store: Store) -> None:
         ({"payload": (("user", "x"), "7")}, set()),
         ({"worker_id": WORKER, "error": "file", "type": "simple"}, {0}),
         ({"error": "file", "status": JobStatus.FINISHED}, set()),
+        ({"id_end": str(jobs[2].id)[-6:]}, {2}),
+        ({"id_end": str(jobs[0].id)[-6:], "worker_id": OTHER_WORKER}, set()),
     ]
     for fields, expected in cases:
         query = JobQuery(**fields)

@@ -13,7 +13,16 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.errors import JobConflictError
-from job_processor.models import ACTIVE, SETTLED, CronTask, Job, JobStatus, JobType, SimpleJob
+from job_processor.models import (
+    ACTIVE,
+    SETTLED,
+    WAITING,
+    CronTask,
+    Job,
+    JobStatus,
+    JobType,
+    SimpleJob,
+)
 from job_processor.redaction import Redaction
 from job_processor.settings import LOOK_THROUGH
 from job_processor.store.desks.history import Gone, History, State
@@ -212,6 +221,7 @@ def _is_named(job: Job, query: JobQuery) -> bool:
         and query.group in (None, job.group)
         and query.flow in (None, job.flow)
         and set(query.labels) <= set(job.labels)
+        and (query.planned or job.type != "cron_task" or job.status not in WAITING)
     )
 
 
@@ -220,6 +230,7 @@ def _holds(job: Job, query: JobQuery) -> bool:
     error = job.output.error if job.output is not None else None
     return (
         query.worker_id in (None, job.worker_id)
+        and str(job.id).endswith(query.id_end or "")
         and (query.error is None or query.error.lower() in (error or "").lower())
         and (query.payload is None or _at(job, query.payload[0]) == query.payload[1])
     )

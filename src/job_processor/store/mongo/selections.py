@@ -11,7 +11,12 @@ from typing import Any
 from bson import ObjectId
 
 from job_processor.settings import LOOK_THROUGH
-from job_processor.store.mongo.documents import JOB_STATUSES, JOB_TYPES, Document
+from job_processor.store.mongo.documents import (
+    JOB_STATUSES,
+    JOB_TYPES,
+    WAITING_STATUSES,
+    Document,
+)
 from job_processor.store.mongo.features import FLOWS, GROUPS, LABELS, LINES, Feature
 from job_processor.store.mongo.index import Index
 from job_processor.store.mongo.indexes import (
@@ -22,7 +27,7 @@ from job_processor.store.mongo.indexes import (
     NEWEST_BY_NAME,
     NEWEST_BY_TYPE,
 )
-from job_processor.store.requests import JobQuery
+from job_processor.store.requests import ID_DIGITS, JobQuery
 
 IS_JOB: Document = {"type": {"$in": JOB_TYPES}, "status": {"$in": JOB_STATUSES}}
 """Leaves out crons, and states of a later version."""
@@ -54,6 +59,8 @@ def selected(query: JobQuery) -> Document:
         selection["flow"] = query.flow
     if query.labels:
         selection["labels"] = {"$all": list(query.labels)}
+    if not query.planned:
+        selection["$nor"] = [{"type": "cron_task", "status": {"$in": WAITING_STATUSES}}]
     between: Document = {}
     if query.after is not None:
         between["$lt"] = query.after
@@ -115,6 +122,10 @@ def looked_through(query: JobQuery) -> list[Document]:
     condition: Document = {}
     if query.worker_id is not None:
         condition["worker_id"] = query.worker_id
+    if query.id_end is not None:
+        digits = len(query.id_end)
+        end = {"$substrCP": [{"$toString": "$_id"}, ID_DIGITS - digits, digits]}
+        condition["$expr"] = {"$eq": [end, query.id_end]}
     if query.error is not None:
         condition["output.error"] = {"$regex": re.escape(query.error), "$options": "i"}
     if query.payload is not None:

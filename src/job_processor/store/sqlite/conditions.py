@@ -17,6 +17,9 @@ def condition_of(query: JobQuery) -> tuple[str, list[Any]]:
     if query.worker_id is not None:
         terms.append("job.worker_id=?")
         values.append(query.worker_id.binary)
+    if query.id_end is not None:
+        terms.append("lower(hex(job.id)) LIKE ?")
+        values.append(f"%{query.id_end}")
     if query.error is not None:
         # Most jobs are passed over by the first test, which does not have to read the JSON.
         if _PLAIN.fullmatch(query.error):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache, partial
 from heapq import merge, nlargest, nsmallest
@@ -45,6 +46,7 @@ from job_processor.store.sqlite.rollups import SqliteRollups
 from job_processor.store.sqlite.rows import COLUMNS, steps_before
 from job_processor.store.sqlite.selections import (
     BEHIND_EVERY_ID,
+    NOT_PLANNED,
     Source,
     Sources,
     branches_statement,
@@ -63,6 +65,7 @@ STATUSES_AT_REST = tuple(
 )
 _LOOKED_AT_ONCE = 500  # jobs; so few that a look that was given up ends soon
 _NO_BRANCH = (None, None, None)
+_PLANNED = (JobStatus.PENDING, JobStatus.PAUSED)  # states of an occurrence that has not begun
 
 Branch: TypeAlias = tuple[str, str, str]
 """Type, name and state."""
@@ -188,8 +191,20 @@ class SqliteHistory(SqliteDesk, History):
         """Count a selection, up to `cap`."""
         if query.looks_through:
             return sum(1 for _ in islice(self._looked_through(connection, query), cap))
+        if not query.planned and _is_of_all(query):  # the index of ids alone tells how many all are
+            planned_of = replace(query, type="cron_task", planned=True)
+            planned = sum(
+                self._counted(connection, replace(planned_of, status=status), cap)
+                for status in _PLANNED
+            )
+            all_of_them = self._counted(connection, query, cap + planned)
+            return min(all_of_them - planned, cap)
+        return self._counted(connection, query, cap)
+
+    def _counted(self, connection: sqlite3.Connection, query: JobQuery, cap: int) -> int:
+        """Return how many jobs an index has of a selection, up to `cap`."""
         counted = 0
-        for source, values in self._sources(connection, query, cap, merged=1):
+        for source, values in self._sources(connection, query, cap, counts=True):
             statement = f"SELECT count(*) FROM ({source})"
             counted += connection.execute(statement, values).fetchone()[0]
             if counted >= cap:
@@ -251,12 +266,12 @@ class SqliteHistory(SqliteDesk, History):
             yield from (id for id, row in chunk if row in matching)
 
     def _sources(
-        self, connection: sqlite3.Connection, query: JobQuery, limit: int, merged: int = 0
+        self, connection: sqlite3.Connection, query: JobQuery, limit: int, *, counts: bool = False
     ) -> Iterator[Source]:
         """Give statements that select the first jobs of a selection, each in its order.
 
-        `merged` is how many branches one of them takes, at most; who only counts takes one, since
-        merging sorts. 0: `MERGED_BRANCHES`.
+        counts: nobody wants their order, and of all jobs nothing is read besides their ids, so that
+            those that are planned are among them.
         """
         order = "ASC" if query.oldest_first else "DESC"
         below = BEHIND_EVERY_ID if query.after is None else query.after.binary
@@ -264,10 +279,11 @@ class SqliteHistory(SqliteDesk, History):
         if query.is_of_some:
             yield of_some(query, self._of_some, limit)
             return
-        if (query.name, query.names, query.status, query.type) == (None, None, None, None):
+        if _is_of_all(query):
             statement = f"""
-                SELECT id, rowid AS place FROM {self._table}
-                WHERE id<? AND id>? ORDER BY id {order} LIMIT ?"""
+                SELECT id, rowid AS place FROM {self._table} AS job
+                WHERE id<? AND id>? {"" if counts or query.planned else NOT_PLANNED}
+                ORDER BY id {order} LIMIT ?"""
             yield statement, [below, above, limit]
             return
         if query.status in (None, JobStatus.RUNNING):
@@ -275,14 +291,13 @@ class SqliteHistory(SqliteDesk, History):
                 values = [below, above, query.type, query.type, name, name, limit]
                 yield self._running_ids.format(order=order), values
         branches = self._branches_of(connection, query)
-        most = merged or MERGED_BRANCHES
-        for start in range(0, len(branches), most):
-            part = branches[start : start + most]
+        for start in range(0, len(branches), MERGED_BRANCHES):
+            part = branches[start : start + MERGED_BRANCHES]
             size = 1 << (len(part) - 1).bit_length()  # few sizes, so few statements
             values = []
             for branch in part + [_NO_BRANCH] * (size - len(part)):
                 values += [*branch, below, above]
-            yield self._branches(size, order), [*values, limit]
+            yield self._branches(size, None if counts else order), [*values, limit]
 
     def _ids(self, connection: sqlite3.Connection, query: JobQuery, limit: int) -> list[bytes]:
         """Return the first ids of a selection, in its order."""
@@ -410,8 +425,15 @@ class SqliteHistory(SqliteDesk, History):
             for type, name in kinds
             for status in statuses
             if query.type in (None, type)
+            and (query.planned or type != "cron_task" or status not in _PLANNED)
         ]
 
     def _rows(self, connection: sqlite3.Connection, ids: Iterable[bytes]) -> list[Job]:
         rows = (connection.execute(self._by_id, (id,)).fetchone() for id in ids)
         return [to_job(row) for row in rows if row is not None]
+
+
+def _is_of_all(query: JobQuery) -> bool:
+    """True where nothing selects but the ids."""
+    named = (query.name, query.names, query.status, query.type)
+    return named == (None, None, None, None) and not query.is_of_some

@@ -11,6 +11,9 @@ from job_processor.store.sqlite.tables import AT_REST, OF_FLOW, OF_GROUP, OF_LAN
 
 BEHIND_EVERY_ID = b"\xff" * 13  # an id has 12 bytes
 
+NOT_PLANNED = "AND NOT (job.type='cron_task' AND job.status IN ('pending','paused'))"
+"""What a condition goes on with: the job is no occurrence of a cron that waits for its time."""
+
 Source: TypeAlias = tuple[str, list[Any]]
 """A statement with its values, which may stand in another one."""
 
@@ -60,6 +63,7 @@ def of_some(query: JobQuery, sources: Sources, limit: int) -> Source:
             AND (?6 IS NULL OR job.name IN (SELECT value FROM json_each(?6)))
             AND (?7 IS NULL OR job.lane=?7) AND (?9 IS NULL OR job.group_id=?9)
             AND (?10 IS NULL OR job.flow=?10) {sources.has_labels if query.labels else ""}
+            {"" if query.planned else NOT_PLANNED}
         ORDER BY {id} {"ASC" if query.oldest_first else "DESC"} LIMIT ?8"""
     below = BEHIND_EVERY_ID if query.after is None else query.after.binary
     above = b"" if query.above is None else query.above.binary
@@ -70,10 +74,14 @@ def of_some(query: JobQuery, sources: Sources, limit: int) -> Source:
     return statement, [*values, json.dumps(query.labels)] if query.labels else values
 
 
-def branches_statement(at_rest: str, merged: int, order: str) -> str:
-    """Return what merges so many branches, each read in the order of its index."""
+def branches_statement(at_rest: str, merged: int, order: str | None) -> str:
+    """Return what merges so many branches, each read in the order of its index.
+
+    order: None, one after the other, as far as the limit: who counts needs no order.
+    """
     term = (
         f"SELECT id, rowid AS place FROM {at_rest} "
         f"WHERE type=? AND name=? AND status=? AND {AT_REST} AND id<? AND id>?"
     )
-    return f"{' UNION ALL '.join([term] * merged)} ORDER BY id {order} LIMIT ?"
+    united = " UNION ALL ".join([term] * merged)
+    return f"{united} LIMIT ?" if order is None else f"{united} ORDER BY id {order} LIMIT ?"

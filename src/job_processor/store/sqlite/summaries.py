@@ -49,6 +49,10 @@ _PLAIN = (
 _NAMING = "('name','key','header','field')"  # fields that name the `value` beside them
 
 
+_AT_ONCE = 64
+"""Jobs that one statement reads."""
+
+
 class Summaries:
     """The statements that read jobs for a list."""
 
@@ -68,20 +72,20 @@ class Summaries:
         self._runs_of = f"""
             SELECT rowid FROM {tables.jobs} INDEXED BY {tables.running}
             WHERE {RUNNING} AND worker_id=? LIMIT ?"""
-        self._open = f"SELECT {columns},{parts},NULL FROM {tables.jobs} AS job WHERE job."
-        self._hiding = f"SELECT {columns},{parts},{_SECRETS} FROM {tables.jobs} AS job WHERE job."
+        self._open = f"SELECT {columns},{parts},NULL,job.{{key}} FROM {tables.jobs} AS job"
+        self._hiding = f"SELECT {columns},{parts},{_SECRETS},job.{{key}} FROM {tables.jobs} AS job"
 
     def by_id(
         self, connection: sqlite3.Connection, ids: Iterable[bytes], redaction: Redaction | None
     ) -> list[JobSummary]:
         """Return what is shown of jobs, in the order of these ids."""
-        return self._read(connection, "id=?", ids, redaction)
+        return self._read(connection, "id", ids, redaction)
 
     def by_row(
         self, connection: sqlite3.Connection, rows: Iterable[int], redaction: Redaction | None
     ) -> list[JobSummary]:
         """Return what is shown of jobs, in the order of these rows."""
-        return self._read(connection, "rowid=?", rows, redaction)
+        return self._read(connection, "rowid", rows, redaction)
 
     def of_worker(
         self,
@@ -97,7 +101,7 @@ class Summaries:
     def _read(
         self,
         connection: sqlite3.Connection,
-        condition: str,
+        key: str,
         keys: Iterable[Any],
         redaction: Redaction | None,
     ) -> list[JobSummary]:
@@ -105,8 +109,15 @@ class Summaries:
         if redaction is not None:
             statement = self._hiding
             connection.create_function(_HIDES, 1, redaction.hides, deterministic=True)
-        found = (connection.execute(statement + condition, (key,)).fetchone() for key in keys)
-        return [summary_of(_extract(row), redaction) for row in found if row is not None]
+        wanted, found = list(keys), {}
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = wanted[start : start + _AT_ONCE]
+            size = 1 << (len(some) - 1).bit_length()  # few sizes, so few statements
+            marks = ",".join("?" * size)
+            asked = f"{statement.format(key=key)} WHERE job.{key} IN ({marks})"
+            for row in connection.execute(asked, some + some[-1:] * (size - len(some))):
+                found[row[-1]] = summary_of(_extract(row[:-1]), redaction)
+        return [found[each] for each in wanted if each in found]
 
 
 def _whole(document: str) -> str:
