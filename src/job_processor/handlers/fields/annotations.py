@@ -64,7 +64,7 @@ def plain_of(value: Any) -> Any:
 
 
 def _kind(annotation: Any, name: str) -> Kind:
-    annotation, metadata = _meant(annotation)
+    annotation, metadata = meant(annotation)
     library = library_of(annotation, metadata)
     if metadata and library is not None:
         return OfLibrary(_told(annotation), Annotated[(annotation, *metadata)], library)
@@ -140,7 +140,7 @@ def _class(annotation: Any, name: str) -> Kind:
     raise DefinitionError(name, annotation, f"no payload can hold that; {ALLOWED}")
 
 
-def _meant(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
+def meant(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
     """Return what stands behind aliases, NewTypes and Annotated, and its metadata."""
     metadata: tuple[Any, ...] = ()
     while True:
