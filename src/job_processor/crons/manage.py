@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,13 +21,15 @@ from job_processor.errors import (
 from job_processor.handlers.registry import Registry
 from job_processor.jobs.intake import insert_or_skip
 from job_processor.jobs.pauses import KIND, Pauses
-from job_processor.models import Cron, CronTask, JobStatus
+from job_processor.models import Cron, CronTask, JobStatus, JobType
 from job_processor.parts import Parts
+from job_processor.redaction import Redaction
 from job_processor.schedule import next_occurrence
 from job_processor.settings import NODE_TIMEZONE
 from job_processor.store.owners import KIND as OWNERS
 from job_processor.store.owners import Owner, is_of_another
 from job_processor.store.requests import JobQuery
+from job_processor.store.summaries import JobSummary
 
 UPCOMING = 5
 """Occurrences that `get_crons()` tells of each."""
@@ -53,11 +56,57 @@ class CronInfo:
 
 async def get_crons(parts: Parts) -> list[CronInfo]:
     """Return all crons by name."""
-    store = parts.store
-    owners = await store.settings.all(OWNERS)
-    pauses = Pauses.of(await store.settings.all(KIND))
+    return list((await find_crons(parts, None, sys.maxsize)).crons)
+
+
+async def get_cron(parts: Parts, name: str) -> CronInfo | None:
+    """Return a cron; None where the database has none of this name."""
+    return next(iter((await find_crons(parts, [name], 1)).crons), None)
+
+
+@dataclass(frozen=True, slots=True)
+class CronPage:
+    """Some crons, and how many there are."""
+
+    crons: tuple[CronInfo, ...]
+    total: int
+    """How many were asked for."""
+
+
+async def find_crons(
+    parts: Parts, names: Collection[str] | None, limit: int, *, text: str = "", skip: int = 0
+) -> CronPage:
+    """Return crons by name, at most `limit` of those behind the first `skip`.
+
+    names: only these; None: all. text: only with this in the name, whatever the case.
+    """
+    store, wanted = parts.store, text.casefold()
+    crons = [
+        cron
+        for cron in await store.crons.all()
+        if (names is None or cron.name in names) and wanted in cron.name.casefold()
+    ]
+    shown = crons[skip : skip + limit]
+    owners = await store.settings.all(OWNERS) if shown else {}
+    pauses = Pauses.of(await store.settings.all(KIND) if shown else {})
     now = parts.clock.now()
-    return [_info(cron, owners, parts.registry, pauses, now) for cron in await store.crons.all()]
+    infos = (_info(cron, owners, parts.registry, pauses, now) for cron in shown)
+    return CronPage(tuple(infos), len(crons))
+
+
+async def last_runs(
+    parts: Parts, names: Sequence[str], limit: int, redaction: Redaction | None = None
+) -> dict[str, list[JobSummary]]:
+    """Return the newest occurrences of crons that have begun or will not any more, oldest first.
+
+    At most `limit` of each, for the strips of a list; one statement for 25 of them.
+    """
+    kinds: list[tuple[JobType, str]] = [("cron_task", name) for name in names]
+    found = await parts.store.history.latest(kinds, limit + 1, redaction)
+    return {
+        name: [each for each in jobs if each.status is not JobStatus.PENDING][:limit][::-1]
+        for name, jobs in zip(names, found, strict=True)
+    }
 
 
 async def run_cron(parts: Parts, name: str) -> CronTask:

@@ -9,7 +9,7 @@ import dataclasses
 import inspect
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -59,6 +59,10 @@ _KINDS: Mapping[Any, InputKind] = {
 }
 _WITH_THE_PAYLOAD = {"payload", "payloads", "job", "jobs"}
 """What a handler may read the payload of."""
+
+
+_MADE = dataclasses.MISSING
+"""For a default that is made when it is needed, or that nothing tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,7 @@ class _Member:
     name: str
     annotation: Any
     default: Any = EMPTY
-    """EMPTY where it is required, MISSING where it is made by a function."""
+    """EMPTY where it is required, MISSING where it is not known."""
 
 
 def _members_of(definition: JobDef) -> Iterator[_Member]:
@@ -169,23 +173,27 @@ def _of_class(kind: Any) -> Iterator[_Member]:
         return _of_struct(bare)
     hints = typing.get_type_hints(bare, include_extras=True)
     if hasattr(bare, "__required_keys__"):
-        return (
-            _Member(name, hint, EMPTY if name in bare.__required_keys__ else dataclasses.MISSING)
-            for name, hint in hints.items()
-        )
+        return (_of_key(name, hint, bare.__required_keys__) for name, hint in hints.items())
     return (
-        _Member(each.name, hints[each.name], _default(each, dataclasses.MISSING))
+        _Member(each.name, hints[each.name], _default(each, _MADE))
         for each in dataclasses.fields(bare)
         if each.init
     )
 
 
+def _of_key(name: str, hint: Any, required: Collection[str]) -> _Member:
+    """Return a key of a TypedDict, which cannot tell itself what a text says, as of annotations."""
+    said = typing.get_origin(hint)
+    may_lack = name not in required if said is not typing.Required else False
+    return _Member(name, hint, _MADE if may_lack or said is typing.NotRequired else EMPTY)
+
+
 def _of_pydantic(fields: Mapping[str, Any]) -> Iterator[_Member]:
     for name, field in fields.items():
         alias = field.validation_alias or field.alias
-        default = EMPTY
+        default: Any = EMPTY
         if not field.is_required():
-            default = dataclasses.MISSING if field.default_factory else field.default
+            default = _MADE if field.default_factory else field.default
         yield _Member(alias if isinstance(alias, str) else name, field.annotation, default)
 
 
@@ -200,14 +208,14 @@ def _default(field: Any, missing: Any) -> Any:
     """Return the default of a dataclass's or a Struct's field."""
     if field.default is not missing:
         return field.default
-    return EMPTY if field.default_factory is missing else dataclasses.MISSING
+    return EMPTY if field.default_factory is missing else _MADE
 
 
 def _input(member: _Member) -> Input:
     annotation, nullable = _without_none(member.annotation)
     choices = _choices(annotation)
     kind = _kind(annotation) if not choices else "choice"
-    unknown = member.default is EMPTY or member.default is dataclasses.MISSING
+    unknown = member.default is EMPTY or member.default is _MADE
     default = None if unknown else _stored(member.default)
     if kind == "checkbox" and nullable:
         kind, choices = "choice", (Choice(True, "true"), Choice(False, "false"))

@@ -124,7 +124,7 @@ async def limits(parts: Parts, lanes: int = LANES_SHOWN) -> list[LimitInfo]:
     for name in sorted({*groups, *by_group}):
         defined, names = parts.registry.limit_groups.get(name, (None, ()))
         of_group = by_group.get(name, [])
-        amount = _present(name, defined, settings)
+        amount = present_amount(name, defined, settings)
         fullest = tuple(of_group[:lanes])
         hidden = len(of_group) > lanes or name in more
         told.append(LimitInfo(name, names, amount, defined, fullest, hidden))
@@ -154,7 +154,7 @@ async def get_lane(
     defined, _ = parts.registry.limit_groups.get(group, (None, ()))
     return LaneJobs(
         info,
-        _present(group, defined, settings),
+        present_amount(group, defined, settings),
         tuple(jobs[id] for id in holding if id in jobs),
         tuple(jobs[id] for id in following if id in jobs),
     )
@@ -203,7 +203,7 @@ def _amount_of(name: str, limit: object, defined: Limit | None) -> int | None:
     return wanted.amount
 
 
-def _present(
+def present_amount(
     name: str, defined: Limit | None, settings: Mapping[str, Mapping[str, Any]]
 ) -> int | None:
     """Return the amount that holds: the one that was set, else the one of the code."""

@@ -166,6 +166,22 @@ async def rates(parts: Parts) -> list[RateInfo]:
     return [*found, *(each for of_name in keyed.values() for each in of_name)]
 
 
+async def get_rate(parts: Parts, group: str) -> RateInfo | None:
+    """Return a rate that is defined here or was changed, and how it stands; of a key nothing.
+
+    Its waiting jobs are not counted.
+    """
+    settings = await parts.store.settings.all(KIND)
+    state = (await parts.store.rates.states(1, lane_of(group))).get(lane_of(group))
+    defined, names = parts.registry.rates.get(group, (None, ()))
+    rate = _present(defined, settings.get(group), state)
+    if rate is None:
+        return None
+    next_start = 0.0 if state is None else max(state.next_start, 0.0)
+    held_for = 0.0 if state is None else state.held_for
+    return RateInfo(group, names, rate, defined, next_start, held_for)
+
+
 async def _keyed(parts: Parts, settings: Mapping[str, Setting]) -> dict[str, list[RateInfo]]:
     """Return how the lanes of keys stand that are in use, by group, `RATES_SHOWN` at most."""
     found: dict[str, list[RateInfo]] = {}

@@ -21,7 +21,7 @@ from job_processor.settings import COUNT_CAP_OF_SELECTIONS as COUNT_CAP
 from job_processor.settings import GROUPS_SHOWN
 from job_processor.store.lanes import stops
 from job_processor.store.rollups import MINUTE, TEN_MINUTES, total
-from job_processor.store.summaries import JobSummary, SummaryPage
+from job_processor.store.summaries import SummaryPage
 from job_processor.web import attention
 from job_processor.web.access import access_of, who
 from job_processor.web.charts import chart
@@ -31,7 +31,6 @@ from job_processor.web.reading import filters_of, group_of, selection_of
 from job_processor.web.views import Views
 
 PAGE = 50
-_LAST_RUNS = 20
 _CHILDREN = 100  # of what comes after a job, the first ones
 _STEPS = 100  # of a job, the last ones; its JSON has all
 
@@ -186,21 +185,6 @@ def _of_name(name: str, of_name: Mapping[JobStatus, int]) -> dict[str, Any]:
     }
 
 
-async def crons(request: Request) -> Response:
-    """All crons of the database."""
-    processor = _processor(request)
-    listed = await processor.get_crons()
-
-    async def last_runs(name: str) -> list[dict[str, Any]]:
-        page = await processor.list_jobs(name=name, type="cron_task", limit=_LAST_RUNS + 1)
-        return [_run(job) for job in page.jobs if job.status is not JobStatus.PENDING][::-1]
-
-    runs = await asyncio.gather(*(last_runs(cron.name) for cron in listed[:200]))
-    return _views(request).page(
-        request, "crons.html", crons=list(zip(listed[:200], runs, strict=True))
-    )
-
-
 async def workers(request: Request) -> Response:
     """The registered workers."""
     processor = _processor(request)
@@ -248,16 +232,6 @@ async def _counts(processor: JobProcessor) -> Mapping[str, int]:
 
 
 _STATUSES = tuple(status for status in JobStatus if status is not JobStatus.ACTIVE)
-
-
-def _run(job: JobSummary) -> dict[str, Any]:
-    """Return what a mark of a cron's last runs shows."""
-    return {
-        "id": str(job.id),
-        "status": job.status.value,
-        "duration_ms": job.output.duration_ms if job.output else None,
-        "at": job.started_at or job.scheduled_for,
-    }
 
 
 def _tags(processor: JobProcessor) -> list[str]:

@@ -63,7 +63,9 @@ def shown(
         hidden = redaction.hides(each.name)
         text = _default(each) if given is None else given.get(PREFIX + each.name, "")
         wrong = (errors or {}).get(each.name, "")
-        fields.append(Shown(each, "" if hidden and each.kind != "checkbox" else text, hidden, wrong))
+        fields.append(
+            Shown(each, "" if hidden and each.kind != "checkbox" else text, hidden, wrong)
+        )
     return fields
 
 
@@ -93,8 +95,9 @@ def places(error: InvalidArgumentError, inputs: Sequence[Input]) -> dict[str, st
     found: dict[str, str] = {}
     for part in error.allowed.split("; "):
         name = _place(part, names)
+        told = part.removeprefix(f"{name}: ").removesuffix(f" - at `$.{name}`")
         known = found.get(name, "")
-        found[name] = f"{known}; {part}" if known else part
+        found[name] = f"{known}; {told}" if known else told
     return found
 
 

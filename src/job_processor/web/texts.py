@@ -42,6 +42,27 @@ FRENCH: Mapping[str, str] = {
     "Jobs": "Jobs",
     "Job": "Job",
     "Crons": "Crons",
+    "crons": "crons",
+    "it is missing": "valeur obligatoire",
+    "allowed is a whole number": "un nombre entier est attendu",
+    "allowed is a number": "un nombre est attendu",
+    "allowed is a date: 2030-01-31": "une date est attendue : 2030-01-31",
+    "allowed is a time: 08:30": "une heure est attendue : 08:30",
+    "allowed is a time in ISO 8601, such as 2030-01-31T08:00Z": (
+        "une date et une heure sont attendues, par exemple 2030-01-31T08:00Z"
+    ),
+    "Schedule one": "Planifier un job",
+    "Schedule": "Planifier",
+    "It takes no payload.": "Ce job ne prend pas de payload.",
+    "write JSON instead": "écrire du JSON à la place",
+    "fill in fields instead": "remplir les champs à la place",
+    "empty: now": "vide : maintenant",
+    "Nothing was scheduled. See the fields below.": (
+        "Rien n'a été planifié. Voyez les champs ci-dessous."
+    ),
+    "fires": "se déclenche",
+    "has not run yet": "pas encore exécuté",
+    "nobody lists it": "plus défini par aucun worker",
     "Schedules": "Planifications",
     "No schedules.": "Pas de planifications.",
     "Remove": "Supprimer",

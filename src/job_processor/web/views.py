@@ -19,6 +19,7 @@ from job_processor.models import WAITS_FOR
 from job_processor.web import texts
 from job_processor.web.cron_words import cron_in_words
 from job_processor.web.forms import csrf_of
+from job_processor.web.local_times import local_time, place_of
 from job_processor.web.messages import told
 from job_processor.web.places import path_of, root_of
 
@@ -58,6 +59,7 @@ class Views:
             span=partial(span, language=language),
             took=partial(took, language=language),
             since=since,
+            dated=partial(dated, now=now, language=language),
             language=language,
             root=root_of(request),
             here=here,
@@ -126,3 +128,10 @@ def time_tag(moment: datetime | str | None, *, now: datetime, language: str) -> 
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         utc.isoformat(timespec="milliseconds"), f"{utc:%Y-%m-%d %H:%M:%S} UTC", told
     )
+
+
+def dated(moment: datetime, zone: str, *, now: datetime, language: str) -> Markup:
+    """Return a time by the clock of a zone, and as seen from now."""
+    seen = Markup('{} <span class="dim">{} · {}</span>')
+    local, place = local_time(moment, zone, now, language), place_of(zone)
+    return seen.format(local, place, time_tag(moment, now=now, language=language))
