@@ -204,3 +204,17 @@ def test_a_form_is_bounded() -> None:
     """With more fields than people fill in it is JSON; so is a choice of too many values."""
     fields: dict[str, Any] = {f"f{n}": (int, 0) for n in range(MOST + 1)}
     many = pydantic.create_model("Many", **fields)
+
+    async def take(payload: Any) -> None:
+        """Take a model with many fields."""
+
+    take.__annotations__["payload"] = many
+    assert inputs_of(JobDef(take)) is None
+    countries: Any = Enum("countries", {f"c{n}": n for n in range(MOST_CHOICES + 1)})  # type: ignore[misc]  # made
+
+    async def pick(country: Any) -> None:
+        """Take one of many."""
+
+    pick.__annotations__["country"] = countries
+    (found,) = inputs_of(JobDef(pick)) or (Input("", "text", required=False),)
+    assert (found.kind, found.choices) == ("json", ())
