@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias, get_type_hints
+from importlib import import_module
+from typing import Any, TypeAlias
 
 from job_processor.store import Store
 from job_processor.store.desks.desk import Desk
+from job_processor.store.desks.lazily import Lazily
 
 Verb: TypeAlias = Callable[..., Awaitable[Any]]
 Through: TypeAlias = Callable[[str, Verb], Verb]
 """Gets the name of a verb and the verb, and returns what is called in its place."""
 
 DESKS: Mapping[str, type[Desk]] = {
-    name: desk
-    for name, desk in get_type_hints(Store).items()
-    if isinstance(desk, type) and issubclass(desk, Desk)
+    name: getattr(import_module(f"job_processor.store.desks.{name}"), name.capitalize())
+    for name, desk in vars(Store).items()
+    if isinstance(desk, Lazily)
 }
 
 
@@ -53,3 +55,16 @@ class Between:
         if not inspect.iscoroutinefunction(value):
             return value
         return self._through(self._prefix + name, value)
+
+
+class _Dead:
+    def __getattr__(self, verb: str) -> Any:
+        async def nothing(*_: Any) -> int:
+            return 0
+
+        return nothing
+
+
+def dead() -> Any:
+    """Return a desk of a process that has died: nothing happens of what is handed on to it."""
+    return _Dead()

@@ -6,7 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from job_processor.clock import Clock
 from job_processor.events import EventBus
@@ -18,7 +18,12 @@ from job_processor.settings import Settings
 from job_processor.store import Store
 from job_processor.store.lanes import LIMIT, LimitBook
 from job_processor.store.searches import Searches
-from job_processor.store.tokens import Paces, RateBook
+
+if TYPE_CHECKING:
+    from job_processor.store.desks.groups import Groups
+    from job_processor.store.desks.lanes import Lanes
+    from job_processor.store.desks.tokens import Tokens
+    from job_processor.store.desks.waits import Waits
 
 
 class Onlooker(ABC):
@@ -55,23 +60,39 @@ class Parts:
     """Who warns of jobs that somebody else will take; None where there can be nobody else."""
 
     def __post_init__(self) -> None:
-        """Let the store know the limits that are defined here."""
-        store, registry = self.store, self.registry
-        store.waits.now = self.clock.now
+        """Let the store know the time and the limits that are defined here."""
+        self.store.equip(
+            {
+                "groups": self._equip_groups,
+                "lanes": self._equip_lanes,
+                "tokens": self._equip_tokens,
+                "waits": self._equip_waits,
+            }
+        )
+
+    def _equip_groups(self, groups: Groups) -> None:
+        groups.now = self.clock.now
+        groups.on_called = self._tell_called
+
+    def _equip_lanes(self, lanes: Lanes) -> None:
+        registry, store = self.registry, self.store
 
         async def read() -> Mapping[str, int]:
             return registry.amounts_of(await store.settings.all(LIMIT))
 
-        store.tokens.book = RateBook(
-            Paces(lambda: registry.keyed_rates),
-            lambda: {*registry.jobs, *registry.crons},
-            self.clock.now,
-        )
-        store.lanes.book = LimitBook(
-            lambda: registry.limits, lambda: {*registry.jobs, *registry.crons}, self.clock.now, read
-        )
-        self.store.groups.now = self.clock.now
-        self.store.groups.on_called = self._tell_called
+        lanes.book = LimitBook(lambda: registry.limits, self._names, self.clock.now, read)
+
+    def _equip_tokens(self, tokens: Tokens) -> None:
+        from job_processor.store.tokens import Paces, RateBook  # noqa: PLC0415  # where rates are
+
+        paces = Paces(lambda: self.registry.keyed_rates)
+        tokens.book = RateBook(paces, self._names, self.clock.now)
+
+    def _equip_waits(self, waits: Waits) -> None:
+        waits.now = self.clock.now
+
+    def _names(self) -> Collection[str]:
+        return {*self.registry.jobs, *self.registry.crons}
 
     def _tell_called(self, job: SimpleJob) -> None:
         if self.events.listeners.all:

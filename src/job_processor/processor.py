@@ -43,16 +43,14 @@ from job_processor.handlers.labels import Labels
 from job_processor.handlers.registry import Registry
 from job_processor.handlers.resources import Lifespan, check_manager, check_resources
 from job_processor.hooks import Host, Integration, Scopes, Stamps
-from job_processor.jobs import actions, intake, pages, pauses
 from job_processor.jobs import after as relations
+from job_processor.jobs import intake
 from job_processor.jobs.after import Parents
 from job_processor.jobs.chunks import OnProgress, Requests
 from job_processor.jobs.collection import Given, parted
 from job_processor.jobs.decorator import Decorator, decorated_cron
 from job_processor.jobs.request import JobRequest, Payload, When
-from job_processor.jobs.selection import query_of
 from job_processor.jobs.services import list_names
-from job_processor.jobs.wait import Waiting
 from job_processor.models import (
     CronTask,
     Job,
@@ -102,6 +100,7 @@ if TYPE_CHECKING:
     from job_processor.jobs.pauses import Pauses
     from job_processor.jobs.portal import Portal
     from job_processor.jobs.rates import RateInfo
+    from job_processor.jobs.wait import Waiting
     from job_processor.node.migration import MigrationReport
     from job_processor.ops.audit import AuditEntry
     from job_processor.ops.check import Finding
@@ -239,8 +238,9 @@ class JobProcessor:
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         """The event loop that its connections belong to."""
+        self._is_set_up = False
         self._waiting: Waiting | None = None
-        """There while it is set up."""
+        """Who waits for jobs, once somebody does."""
         self._running: Engine | None = None
         """What runs jobs here, once something needs it."""
         self._resources: Resources | None = None
@@ -323,7 +323,7 @@ class JobProcessor:
         loop = running_loop()
         if self._loop not in (None, loop):
             self._leave_loop()
-        if self._waiting is not None:
+        if self._is_set_up:
             return
         if self._closed:
             self._parts = replace(self._parts, store=self._opened(self._db, self.settings))
@@ -333,7 +333,7 @@ class JobProcessor:
         await self._check_definitions()
         with contextlib.suppress(StoreError):  # a worker lists them again, and says what is wrong
             await list_names(store, self.registry, self.settings)
-        self._waiting = Waiting(store, self.settings.poll_interval)
+        self._is_set_up = True
         for tag in self.registry.unknown_tags(self.settings.worker_tags or ()):
             self.logger.warning("worker tag %r: no job and no cron has this tag", tag)
 
@@ -357,6 +357,7 @@ class JobProcessor:
         if self._resources is not None:
             await self._end_runs(self._resources)
         store = self._parts.store
+        self._is_set_up = False
         self._running = self._waiting = self._worker = self._resources = self._loop = None
         self._closed = True
         if self._portal is not None and self._portal.is_open:
@@ -424,6 +425,7 @@ class JobProcessor:
             _parts=parts,
             _closed=False,
             _loop=None,
+            _is_set_up=False,
             _waiting=None,
             _running=None,
             _resources=None,
@@ -551,7 +553,7 @@ class JobProcessor:
             )
         from job_processor.jobs.portal import Portal, call_in
 
-        if self._waiting is not None and self._loop is not None and not self._is_shared():
+        if self._is_set_up and self._loop is not None and not self._is_shared():
 
             async def here() -> SimpleJob:
                 return await intake.schedule(self._ready(), request)
@@ -771,6 +773,9 @@ class JobProcessor:
         The last four look through the first 50,000 of the rest of the selection, two searches at a
         time. Raises InvalidArgumentError and SearchLimitError.
         """
+        from job_processor.jobs import pages
+        from job_processor.jobs.selection import query_of
+
         parts = self._ready()
         selected = query_of(parts.registry, name=name, status=status, type=type, **selection)
         bounds = pages.Bounds(limit, after, before, oldest_first, max_bytes)
@@ -799,6 +804,9 @@ class JobProcessor:
         the dashboard does; None: nothing is hidden. Raises InvalidArgumentError and
         SearchLimitError.
         """
+        from job_processor.jobs import pages
+        from job_processor.jobs.selection import query_of
+
         parts = self._ready()
         selected = query_of(parts.registry, name=name, status=status, type=type, **selection)
         bounds = pages.Bounds(limit, after, before, oldest_first)
@@ -809,6 +817,9 @@ class JobProcessor:
 
         Raises InvalidArgumentError and SearchLimitError.
         """
+        from job_processor.jobs import pages
+        from job_processor.jobs.selection import query_of
+
         parts = self._ready()
         return await pages.count_jobs(parts, query_of(parts.registry, **selection), cap)
 
@@ -818,6 +829,8 @@ class JobProcessor:
         Returns the job as it then stands; a settled one stays as it ended. Raises
         JobNotFoundError.
         """
+        from job_processor.jobs import actions
+
         (did,) = await actions.kill(self._ready(), [object_id(job_id)])
         return did.result()
 
@@ -841,6 +854,8 @@ class JobProcessor:
         names its steps, when it has none of this name, and JobConflictError when it is exclusive
         and another one of its name is active.
         """
+        from job_processor.jobs import actions
+
         (did,) = await actions.retry(
             self._ready(),
             [object_id(job_id)],
@@ -855,6 +870,8 @@ class JobProcessor:
 
         Raises JobNotFoundError, and JobStateError while it runs: kill it first.
         """
+        from job_processor.jobs import actions
+
         (did,) = await actions.delete(self._ready(), [object_id(job_id)])
         if did.refusal is not None:
             raise did.refusal
@@ -886,6 +903,8 @@ class JobProcessor:
         Returns what was done. Jobs to which it cannot be done (to retry what waits, to delete what
         runs) are left as they are and counted. Raises InvalidArgumentError.
         """
+        from job_processor.jobs import actions
+
         return await actions.act(
             self._ready(),
             action,
@@ -1068,6 +1087,8 @@ class JobProcessor:
         on. A paused cron plans nothing; what it missed is judged by its `misfire` when it goes on.
         Twice is harmless. Raises InvalidArgumentError unless it is one name or one tag.
         """
+        from job_processor.jobs import pauses
+
         await pauses.pause(self._ready(), name, tag)
 
     async def resume(self, name: str | None = None, *, tag: str | None = None) -> None:
@@ -1075,10 +1096,14 @@ class JobProcessor:
 
         Raises InvalidArgumentError unless it is one name or one tag.
         """
+        from job_processor.jobs import pauses
+
         await pauses.resume(self._ready(), name, tag)
 
     async def get_pauses(self) -> Pauses:
         """Return the names and tags that are paused."""
+        from job_processor.jobs import pauses
+
         return await pauses.get_pauses(self._ready())
 
     async def set_limit(self, name: str, limit: Limit | int | None) -> None:
@@ -1177,6 +1202,8 @@ class JobProcessor:
 
         Raises InvalidArgumentError when no worker of this id is registered.
         """
+        from job_processor.jobs import pauses
+
         await pauses.stop_worker(self._ready(), worker_id)
 
     # --- how the whole stands -------------------------------------------------------------------
@@ -1327,7 +1354,7 @@ class JobProcessor:
 
     def _ready(self) -> Parts:
         """Return what it is made of; raises NotSetUpError unless it is set up in this loop."""
-        if self._waiting is None:
+        if not self._is_set_up:
             raise NotSetUpError("call `await processor.setup()` or use `async with processor:`")
         if self._loop is not running_loop():
             raise NotSetUpError(_OTHER_LOOP)
@@ -1339,8 +1366,11 @@ class JobProcessor:
 
     @property
     def _waits(self) -> Waiting:
-        self._ready()
-        assert self._waiting is not None  # noqa: S101  # it is set up
+        from job_processor.jobs.wait import Waiting
+
+        parts = self._ready()
+        if self._waiting is None:
+            self._waiting = Waiting(parts.store, parts.settings.poll_interval)
         return self._waiting
 
     @property
@@ -1387,7 +1417,7 @@ class JobProcessor:
     def _define(self, name: str, definition: Definition) -> None:
         """Take in a definition; raises SharedDatabaseError for what this database cannot serve."""
         whole = self.registry.defaults.applied_to(definition)
-        if self._waiting is not None:
+        if self._is_set_up:
             check_resources(name, whole, self._parts.lifespan)
         if self._parts.store.node_side() is not None:
             from job_processor.node.rules import check_definition
@@ -1408,10 +1438,10 @@ class JobProcessor:
 
     def _become(self, settings: Settings, db: Any, clock: Clock, lifespan: Lifespan | None) -> None:
         changed = lifespan is not self._parts.lifespan
-        if changed and self._waiting is not None:
+        if changed and self._is_set_up:
             raise WorkerStateError("close the processor before its lifespan is changed")
         if db is not self._db or clock is not self._parts.clock:
-            if self._waiting is not None:
+            if self._is_set_up:
                 raise WorkerStateError("close the processor before its db or clock is changed")
             self._parts = replace(self._parts, store=self._opened(db, settings))
             self._db, self._closed = db, False
@@ -1438,6 +1468,7 @@ class JobProcessor:
             self._running.close()
         if self._waiting is not None:
             self._waiting.close()
+        self._is_set_up = False
         self._running = self._waiting = self._worker = self._resources = self._loop = None
 
     def _host(self) -> Host:

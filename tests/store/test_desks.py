@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import pytest
@@ -35,7 +36,8 @@ def desk(name: str, answer: Callable[..., Any], told: Told) -> Any:
     kind = DESKS[name]
     parts = dict.fromkeys(getattr(kind, "__abstractmethods__", ()), part)
     made: Callable[..., Desk] = type(f"Any{kind.__name__}", (kind,), parts)
-    return made(lambda hint, ended: told.append((hint, ended)) if hint else None)
+    beside = SimpleNamespace(desk=lambda other: desk(other, answer, told))
+    return made(lambda hint, ended: told.append((hint, ended)) if hint else None, beside)
 
 
 def never() -> None:

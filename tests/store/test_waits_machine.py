@@ -33,6 +33,7 @@ from job_processor.store import Store, opening
 from job_processor.store.opening import open_store
 from job_processor.store.requests import Claim, Outcome, Settlement
 from tests import samples
+from tests.desks import dead
 from tests.mongo_server import database_url
 from tests.store.dictionaries.store import opener
 
@@ -152,7 +153,7 @@ class WaitsMachine(RuleBasedStateMachine):
             return
         self.tick()
         job = self.held.pop(list(self.held)[pick % len(self.held)])
-        self.store.runs.waits = None if dies else self.store.waits
+        self.store.runs.waits = dead() if dies else self.store.waits
         outcome = Outcome(status, self.now, Output("1 second", error="no"))
         settlement = Settlement(job, outcome, self.worker)
         assert self.run(self.store.runs.settle([settlement])).won == {job.id}

@@ -22,6 +22,7 @@ from job_processor import (
 from job_processor.jobs import after as after_jobs
 from job_processor.models import SimpleJob
 from job_processor.parts import parts_of
+from tests.desks import dead
 from tests.processors import WAIT, Processors
 from tests.samples import cron
 
@@ -239,7 +240,7 @@ async def test_the_sweep_finds_what_has_ended(processors: Processors) -> None:
     a = await add(processor, "a")
     b, c = await add(processor, "b", a), await add(processor, "c", a, on_parent_failure="run")
     store = parts_of(processor).store
-    store.kills.waits = None  # it dies before it can release
+    store.kills.waits = dead()  # it dies before it can release
     await processor.kill_job(a.id)
     assert await states(processor, a, b, c) == [JobStatus.KILLED, PENDING, PENDING]
     _, _ = await processors.start(jobs=tasks.jobs())
@@ -261,7 +262,7 @@ async def test_the_sweep_finds_what_is_gone(
     a = await add(processor, "a")
     b = await add(processor, "b", a, on_parent_failure="wait")
     store = parts_of(processor).store
-    store.history.waits = None
+    store.history.waits = dead()
     await processor.delete_job(a.id)
     await processors.start(jobs=tasks.jobs())
     assert (await processor.wait_for_job(b.id, WAIT)).status is SKIPPED

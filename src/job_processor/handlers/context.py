@@ -13,14 +13,14 @@ from bson import ObjectId
 
 from job_processor.errors import InvalidArgumentError, JobStateError, NotSetUpError
 from job_processor.handlers.abort import AbortSignal
-from job_processor.handlers.flows import FlowWork, RunningFlow
 from job_processor.handlers.groups import Group, GroupWork
-from job_processor.handlers.parents import ParentResult, ParentResults
 from job_processor.handlers.resources import LIFESPAN_TO_WRITE, MISSING
 from job_processor.settings import LOG_LINE_LIMIT, MESSAGE_LIMIT, Duration
 from job_processor.texts import told
 
 if TYPE_CHECKING:  # it is handed through, and few handlers have steps
+    from job_processor.handlers.flows import FlowWork, RunningFlow
+    from job_processor.handlers.parents import ParentResult, ParentResults
     from job_processor.handlers.retries import Retry
     from job_processor.handlers.steps import Steps
     from job_processor.models import Job, Message, RelatedJob, Step
@@ -179,11 +179,11 @@ class Context:
         Of those that have finished; of the others `parents` tells what became of them. Raises
         InvalidArgumentError where one is defined with `discard_result`.
         """
-        return await ParentResults(self.job, self._recorder).all()
+        return await self._parents().all()
 
     def results_sync(self) -> dict[ObjectId, Any]:
         """Do as `results` does, in a plain handler."""
-        return ParentResults(self.job, self._recorder).all_sync()
+        return self._parents().all_sync()
 
     async def result(self, parent: Job | ObjectId | str) -> Any:
         """Return the result of one of the jobs that this one came after.
@@ -191,11 +191,16 @@ class Context:
         Raises JobFailed where it did not finish, with its error, JobNotFoundError where history has
         removed it, InvalidArgumentError for another job and for one with `discard_result`.
         """
-        return await ParentResults(self.job, self._recorder).one(parent)
+        return await self._parents().one(parent)
 
     def result_sync(self, parent: Job | ObjectId | str) -> Any:
         """Do as `result` does, in a plain handler."""
-        return ParentResults(self.job, self._recorder).one_sync(parent)
+        return self._parents().one_sync(parent)
+
+    def _parents(self) -> ParentResults:
+        from job_processor.handlers.parents import ParentResults  # noqa: PLC0415  # few have any
+
+        return ParentResults(self.job, self._recorder)
 
     @property
     def group(self) -> Group:
@@ -221,6 +226,8 @@ class Context:
         if job.flow is None:
             told = f"job {job.name!r} ({job.id}) is of no flow"
             raise JobStateError(f"{told}; jobs of one are added by processor.flow(…).add(…)")
+        from job_processor.handlers.flows import RunningFlow  # noqa: PLC0415  # few have any
+
         return RunningFlow(job.flow, job.flow_name or "flow", self._recorder.flow_work())
 
     # --- steps ----------------------------------------------------------------------------------

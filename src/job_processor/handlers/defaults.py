@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from job_processor.errors import DefinitionError, InvalidArgumentError
 from job_processor.handlers.around import Around
-from job_processor.handlers.batches import NO_AROUND
 from job_processor.handlers.definitions import (
     CommonOptions,
     Definition,
@@ -53,6 +52,8 @@ class Defaults:
         check_common(changed)
         if self._around is not None:
             if changed.batch is not None:
+                from job_processor.handlers.batches import NO_AROUND  # noqa: PLC0415  # few have any
+
                 raise DefinitionError("around", self._around, NO_AROUND)
             if changed.executor == "process":
                 check_importable("around", self._around)

@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Literal, TypeAlias, TypedDict, TypeVar
 from job_processor import schedule
 from job_processor.errors import DefinitionError, InvalidArgumentError, how_to_install
 from job_processor.handlers.around import Around
-from job_processor.handlers.batches import bind_batch, check_batch
 from job_processor.handlers.binding import BoundHandler, Door, bind_handler
 from job_processor.handlers.callables import is_generator
 from job_processor.handlers.labels import Labels, as_labels
@@ -159,7 +158,7 @@ class JobDef:
     def __post_init__(self) -> None:
         object.__setattr__(self, "bound", _bound(self))
         with as_definition_error():
-            object.__setattr__(self, "batch_seconds", check_batch(self))
+            object.__setattr__(self, "batch_seconds", _batch_seconds(self))
         check_common(self)
 
 
@@ -284,8 +283,18 @@ def _bound(definition: JobDef) -> BoundHandler:
     if definition.handler is None:
         return bind_handler(_elsewhere, definition._door)  # noqa: SLF001  # of this module
     if definition.batch is not None:
+        from job_processor.handlers.batches import bind_batch  # noqa: PLC0415  # few have any
+
         return bind_batch(definition.handler)
     return bind_handler(definition.handler, definition._door)  # noqa: SLF001  # the same
+
+
+def _batch_seconds(definition: JobDef) -> float:
+    if definition.batch is None and definition.batch_wait is None:
+        return 0.0
+    from job_processor.handlers.batches import check_batch  # noqa: PLC0415  # few have any
+
+    return check_batch(definition)
 
 
 def _elsewhere() -> None:

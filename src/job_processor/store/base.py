@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from bson import ObjectId
 
-from job_processor.store.desks.crons import Crons
-from job_processor.store.desks.groups import Groups
-from job_processor.store.desks.history import History
-from job_processor.store.desks.intake import Intake
-from job_processor.store.desks.kills import Kills
-from job_processor.store.desks.lanes import Lanes
-from job_processor.store.desks.messages import Messages
-from job_processor.store.desks.queue import Queue
-from job_processor.store.desks.rates import Rates
-from job_processor.store.desks.rollups import Rollups
-from job_processor.store.desks.runs import Runs
-from job_processor.store.desks.schedules import Schedules
-from job_processor.store.desks.settings import Settings
-from job_processor.store.desks.tokens import Tokens
-from job_processor.store.desks.waits import Waits
-from job_processor.store.desks.workers import Workers
+from job_processor.store.desks.desk import Desk
+from job_processor.store.desks.lazily import Lazily
 from job_processor.store.hints import EndListener, HintListener
 
 if TYPE_CHECKING:
+    from job_processor.store.desks.crons import Crons
+    from job_processor.store.desks.groups import Groups
+    from job_processor.store.desks.history import History
+    from job_processor.store.desks.intake import Intake
+    from job_processor.store.desks.kills import Kills
+    from job_processor.store.desks.lanes import Lanes
+    from job_processor.store.desks.messages import Messages
+    from job_processor.store.desks.queue import Queue
+    from job_processor.store.desks.rates import Rates
+    from job_processor.store.desks.rollups import Rollups
+    from job_processor.store.desks.runs import Runs
+    from job_processor.store.desks.schedules import Schedules
+    from job_processor.store.desks.settings import Settings
+    from job_processor.store.desks.tokens import Tokens
+    from job_processor.store.desks.waits import Waits
+    from job_processor.store.desks.workers import Workers
     from job_processor.store.node import NodeSide
 
 Level: TypeAlias = Literal["ok", "warning", "error"]
@@ -94,22 +96,44 @@ class Store(ABC):
     address: str
     """Where it is, for messages; without credentials."""
 
-    intake: Intake
-    queue: Queue
-    runs: Runs
-    kills: Kills
-    history: History
-    workers: Workers
-    crons: Crons
-    settings: Settings
-    rollups: Rollups
-    rates: Rates
-    lanes: Lanes
-    waits: Waits
-    schedules: Schedules
-    messages: Messages
-    tokens: Tokens
-    groups: Groups
+    _gifts: Mapping[str, Callable[[Any], object]] = {}
+    """What the desks are given once they are made, by their names."""
+
+    intake: Lazily[Intake] = Lazily()
+    queue: Lazily[Queue] = Lazily()
+    runs: Lazily[Runs] = Lazily()
+    kills: Lazily[Kills] = Lazily()
+    history: Lazily[History] = Lazily()
+    workers: Lazily[Workers] = Lazily()
+    crons: Lazily[Crons] = Lazily()
+    settings: Lazily[Settings] = Lazily()
+    rollups: Lazily[Rollups] = Lazily()
+    rates: Lazily[Rates] = Lazily()
+    lanes: Lazily[Lanes] = Lazily()
+    waits: Lazily[Waits] = Lazily()
+    schedules: Lazily[Schedules] = Lazily()
+    messages: Lazily[Messages] = Lazily()
+    tokens: Lazily[Tokens] = Lazily()
+    groups: Lazily[Groups] = Lazily()
+
+    def desk(self, name: str) -> Any:
+        """Return the desk of a name, made by now."""
+        desk = self.__dict__.get(name)
+        if desk is None:
+            desk = self.__dict__[name] = self._make(name)
+            if name in self._gifts:
+                self._gifts[name](desk)
+        return desk
+
+    def equip(self, gifts: Mapping[str, Callable[[Any], object]]) -> None:
+        """Call each of these with the desk of its name: now if that is made, else once it is."""
+        self._gifts = gifts
+        for name in gifts.keys() & self.__dict__.keys():
+            gifts[name](self.__dict__[name])
+
+    @abstractmethod
+    def _make(self, name: str) -> Desk:
+        """Make a desk, to which the store is given weakly: see `Desk`."""
 
     @property
     @abstractmethod

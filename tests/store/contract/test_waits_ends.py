@@ -12,6 +12,7 @@ from job_processor.models import Job, JobStatus, SimpleJob
 from job_processor.store import Store
 from job_processor.store.requests import Settlement, skipped
 from job_processor.store.waits import End
+from tests.desks import dead
 from tests.samples import DAY, LATER, NOW, OTHER_WORKER, SECOND, end, retry, run, settled, simple
 from tests.store.contract.test_waits import after, there
 
@@ -87,7 +88,7 @@ async def test_a_settlement_that_is_repeated_releases(store: Store) -> None:
     child = after(parent)
     await store.intake.insert([child])
     await store.waits.follow([parent.id])
-    store.runs.waits = None  # the process that wrote it first died before it could release
+    store.runs.waits = dead()  # the process that wrote it first died before it could release
     await store.runs.settle([end(parent)])
     assert (await there(store, child)).parked is not None
     store.runs.waits = store.waits

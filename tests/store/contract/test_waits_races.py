@@ -14,6 +14,7 @@ from job_processor.clock import Clock
 from job_processor.jobs.after import attach, look_again, release_ended, waiting
 from job_processor.models import Job, JobStatus, OnParentFailure, SimpleJob
 from job_processor.store import Store
+from tests.desks import dead
 from tests.samples import end, run, simple
 from tests.store.contract.test_waits import there
 
@@ -110,7 +111,7 @@ async def test_whoever_dies_owes_nothing_after_a_sweep(
     """The attacher after each of its writes, the settler before its release."""
     (parent,) = await run(store, simple("parent"))
     attaching = Attaching(store, parent)
-    store.runs.waits = None  # its process dies before it can release
+    store.runs.waits = dead()  # its process dies before it can release
     if ends_first:
         await settling(store, parent)()
     for step in attaching.steps[:dies_after]:

@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
 
 from job_processor.handlers.lanes import has_key
 from job_processor.models import FOR_A_SLOT, WAITING, Job, JobStatus, SimpleJob
 from job_processor.store.desks.lanes import Lanes
-from job_processor.store.hints import Tell
+from job_processor.store.desks.lazily import Lazily
 from job_processor.store.lanes import (
     Bounds,
     LaneClaim,
@@ -26,20 +26,21 @@ from job_processor.store.lanes import (
     slots_of,
 )
 from tests.store.dictionaries.queue import claimed
-from tests.store.dictionaries.tables import Connection, OnTables, Tables, is_in_line, own
-from tests.store.dictionaries.tokens import FOR_A_START, Asking, DictionaryTokens
+from tests.store.dictionaries.tables import OnTables, Tables, is_in_line, own
+from tests.store.dictionaries.tokens import FOR_A_START, Asking
+
+if TYPE_CHECKING:
+    from tests.store.dictionaries.tokens import DictionaryTokens
 
 
 class DictionaryLanes(OnTables, Lanes):
     """Gives slots, which the third of the unique indexes keeps."""
 
-    def __init__(self, connection: Connection, tell: Tell, *, starts: DictionaryTokens) -> None:
-        super().__init__(connection, tell)
-        self.starts = starts
+    _tokens: Lazily[DictionaryTokens] = Lazily("tokens")
 
     async def _claim(self, claim: LaneClaim) -> Taken:
         taken: list[Job] = []
-        blocked, asking = False, Asking(self.starts)
+        blocked, asking = False, Asking(self._tokens)
         async with self._connection as tables:
             for job in sorted(_in_line(tables, claim.names), key=lambda job: _line(tables, job)):
                 if tables.ready(job) > claim.now or job.id in claim.exclude:

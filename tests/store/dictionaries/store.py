@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import weakref
 from collections import defaultdict
 from collections.abc import Callable, Collection
 from datetime import datetime
@@ -12,6 +13,8 @@ from bson import ObjectId
 
 from job_processor.settings import Settings
 from job_processor.store.base import Abilities, Description, Pulse, Remark, Store
+from job_processor.store.desks.desk import Desk
+from job_processor.store.desks.lazily import kind_of
 from job_processor.store.hints import (
     ANYTHING,
     EndListener,
@@ -22,23 +25,8 @@ from job_processor.store.hints import (
     of_hints,
 )
 from job_processor.store.opening import Opener
-from tests.store.dictionaries.crons import DictionaryCrons
-from tests.store.dictionaries.groups import DictionaryGroups
-from tests.store.dictionaries.history import DictionaryHistory
-from tests.store.dictionaries.intake import DictionaryIntake
-from tests.store.dictionaries.kills import DictionaryKills
-from tests.store.dictionaries.lanes import DictionaryLanes
-from tests.store.dictionaries.messages import DictionaryMessages
-from tests.store.dictionaries.queue import DictionaryQueue
-from tests.store.dictionaries.rates import DictionaryRates
-from tests.store.dictionaries.rollups import DictionaryRollups
-from tests.store.dictionaries.runs import DictionaryRuns
-from tests.store.dictionaries.schedules import DictionarySchedules
-from tests.store.dictionaries.settings import DictionarySettings
 from tests.store.dictionaries.tables import Connection, Tables
-from tests.store.dictionaries.tokens import DictionaryTokens
-from tests.store.dictionaries.waits import DictionaryWaits
-from tests.store.dictionaries.workers import DictionaryPulse, DictionaryWorkers
+from tests.store.dictionaries.workers import DictionaryPulse
 
 
 def opener() -> Opener:
@@ -52,7 +40,7 @@ def opener() -> Opener:
 
 
 class DictionaryStore(Store):
-    """Twelve desks on one connection."""
+    """Desks on one connection."""
 
     def __init__(self, address: str, tables: Tables) -> None:
         self.address = address
@@ -60,27 +48,10 @@ class DictionaryStore(Store):
         self._endings: list[Callable[[], None]] = []
         """What ends each of our subscriptions."""
         self._connection = Connection(tables, address)
-        desk = self._connection, tables.listeners.tell
-        self.intake = DictionaryIntake(*desk)
-        self.queue = DictionaryQueue(*desk)
-        self.runs = DictionaryRuns(*desk)
-        self.kills = DictionaryKills(*desk)
-        self.history = DictionaryHistory(*desk)
-        self.workers = DictionaryWorkers(*desk)
-        self.crons = DictionaryCrons(*desk)
-        self.settings = DictionarySettings(*desk)
-        self.schedules = DictionarySchedules(*desk)
-        self.rollups = DictionaryRollups(*desk)
-        self.rates = DictionaryRates(*desk)
-        self.tokens = DictionaryTokens(*desk, rates=self.rates)
-        self.lanes = DictionaryLanes(*desk, starts=self.tokens)
-        self.waits = DictionaryWaits(*desk)
-        self.messages = self.runs.messages = DictionaryMessages(*desk)
-        self.groups = self.waits.groups = DictionaryGroups(*desk)
-        self.groups.intake, self.groups.waits = DictionaryIntake(*desk), self.waits
-        for each in (self.intake, self.runs, self.kills, self.history):
-            each.lanes, each.waits, each.tokens = self.lanes, self.waits, self.tokens
-            each.groups = self.groups
+        self._given = self._connection, tables.listeners.tell, weakref.proxy(self)
+
+    def _make(self, name: str) -> Desk:
+        return kind_of("tests.store.dictionaries", "Dictionary", name)(*self._given)
 
     @property
     def abilities(self) -> Abilities:

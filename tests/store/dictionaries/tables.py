@@ -27,6 +27,7 @@ from job_processor.models import (
     SimpleJob,
     WorkerInfo,
 )
+from job_processor.store.base import Store
 from job_processor.store.desks.desk import Desk
 from job_processor.store.desks.settings import Setting
 from job_processor.store.groups import GroupRecord
@@ -169,8 +170,8 @@ class Connection:
 class OnTables(Desk):
     """A desk of this database: what one of any other has, and the connection."""
 
-    def __init__(self, connection: Connection, tell: Tell) -> None:
-        super().__init__(tell)
+    def __init__(self, connection: Connection, tell: Tell, store: Store) -> None:
+        super().__init__(tell, store)
         self._connection = connection
 
 

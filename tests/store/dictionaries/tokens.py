@@ -7,20 +7,22 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
 
 from job_processor.clock import from_ms, to_ms
 from job_processor.handlers.lanes import lane_name
 from job_processor.models import DATED, FOR_A_TOKEN, NEXT, WAITING, Job
+from job_processor.store.desks.lazily import Lazily
 from job_processor.store.desks.tokens import Tokens
-from job_processor.store.hints import Tell
 from job_processor.store.lanes import IN_LINE_TOO
 from job_processor.store.rates import Pace
 from job_processor.store.tokens import Answer, answers, asks_at, lane_id
-from tests.store.dictionaries.rates import DictionaryRates
-from tests.store.dictionaries.tables import Connection, OnTables, Tables
+from tests.store.dictionaries.tables import OnTables, Tables
+
+if TYPE_CHECKING:
+    from tests.store.dictionaries.rates import DictionaryRates
 
 FOR_A_START = (FOR_A_TOKEN, DATED, NEXT)
 
@@ -28,9 +30,7 @@ FOR_A_START = (FOR_A_TOKEN, DATED, NEXT)
 class DictionaryTokens(OnTables, Tokens):
     """Gives tokens, by what the lanes of rates grant."""
 
-    def __init__(self, connection: Connection, tell: Tell, *, rates: DictionaryRates) -> None:
-        super().__init__(connection, tell)
-        self._rates = rates
+    _rates: Lazily[DictionaryRates] = Lazily("rates")
 
     async def _admit(self, lanes: Mapping[str, Pace], limit: int, names: Collection[str]) -> int:
         async with self._connection as tables:

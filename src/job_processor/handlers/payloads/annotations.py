@@ -11,8 +11,6 @@ from typing import Annotated, Any, Union
 
 from job_processor.errors import DefinitionError
 from job_processor.handlers.payloads.base import PARAMETER, PayloadType
-from job_processor.handlers.payloads.msgspec_classes import MsgspecType
-from job_processor.handlers.payloads.pydantic_models import PydanticType
 from job_processor.handlers.payloads.secrets import REFUSED, secret_in
 from job_processor.handlers.signature import Unresolved, parameters_of, warn_unresolved
 
@@ -50,8 +48,14 @@ def class_type(annotation: Any) -> PayloadType | None:
     if secret is not None:
         raise DefinitionError(PARAMETER, kind, f"{secret}: {REFUSED}")
     instances = tuple(each for each in members if isinstance(each, type) and not _is_typed(each))
-    made = PydanticType if of_pydantic else MsgspecType
-    return made(kind, instances, optional=optional)
+    # Loaded where a handler has such a class.
+    if of_pydantic:
+        from job_processor.handlers.payloads.pydantic_models import PydanticType  # noqa: PLC0415
+
+        return PydanticType(kind, instances, optional=optional)
+    from job_processor.handlers.payloads.msgspec_classes import MsgspecType  # noqa: PLC0415
+
+    return MsgspecType(kind, instances, optional=optional)
 
 
 def _without_none(annotation: Any) -> tuple[Any, bool]:

@@ -6,6 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from bson import ObjectId
 
@@ -13,9 +14,13 @@ from job_processor.clock import Clock
 from job_processor.errors import StoreError
 from job_processor.models import JobStatus, SimpleJob
 from job_processor.store.desks.desk import Desk
-from job_processor.store.desks.intake import Intake
+from job_processor.store.desks.lazily import Lazily
 from job_processor.store.groups import GroupRecord
 from job_processor.store.hints import Hint, Tell
+
+if TYPE_CHECKING:
+    from job_processor.store.base import Store
+    from job_processor.store.desks.intake import Intake
 
 _logger = logging.getLogger("job_processor")
 
@@ -28,11 +33,11 @@ class Groups(Desk, ABC):
     left, or both do, and one wins the guarded write of the end.
     """
 
-    intake: Intake
-    """Where callbacks come in: one of its own, so that no two desks keep each other alive."""
+    intake: Lazily[Intake] = Lazily()
+    """Where callbacks come in."""
 
-    def __init__(self, tell: Tell) -> None:
-        super().__init__(tell)
+    def __init__(self, tell: Tell, store: Store) -> None:
+        super().__init__(tell, store)
         self.now: Callable[[], datetime] = Clock().now
         """The time at which groups end here."""
         self.on_called: Callable[[SimpleJob], object] = lambda _: None
@@ -150,8 +155,7 @@ class Groups(Desk, ABC):
 
     async def release_waiters(self, record: GroupRecord) -> None:
         """Let go the jobs that come after the group; repeating is harmless."""
-        if self.waits is not None:
-            await self.waits.release([record.end])
+        await self.waits.release([record.end])
 
     @abstractmethod
     async def note_served(self, group_id: ObjectId, round: int) -> None:

@@ -181,8 +181,7 @@ class History(Desk, ABC):
         if not job_ids:
             return set()
         holding = await self._holding(job_ids)
-        dated = self.tokens is not None and bool(self.tokens.book)
-        leaving = await self.tokens.lanes_of(job_ids) if self.tokens and dated else set()
+        leaving = await self.tokens.lanes_of(job_ids) if self.tokens.book else set()
         gone = await self._delete(job_ids)
         await self._pass_on(lane for job_id, lane in holding.items() if job_id in gone)
         await self._let_follow(leaving)

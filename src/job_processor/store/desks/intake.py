@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from job_processor.models import Job, JobStatus, SimpleJob
 from job_processor.store.desks.desk import Desk
 from job_processor.store.gathering import Gathering
 from job_processor.store.hints import NOTHING, Hint, Tell, told
 from job_processor.store.lanes import freed_by
+
+if TYPE_CHECKING:
+    from job_processor.store.base import Store
 
 
 class Intake(Desk, ABC):
@@ -22,8 +25,8 @@ class Intake(Desk, ABC):
     """What is told as soon as `_insert` was called, before it has answered: for a store that then
     has the insert in its queue already, in front of the claims that follow."""
 
-    def __init__(self, tell: Tell) -> None:
-        super().__init__(tell)
+    def __init__(self, tell: Tell, store: Store) -> None:
+        super().__init__(tell, store)
         self._gathering = Gathering(self._writes_at_once)
 
     def keep(self, job: SimpleJob) -> SimpleJob:

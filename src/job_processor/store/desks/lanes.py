@@ -6,6 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from bson import ObjectId
 
@@ -14,6 +15,9 @@ from job_processor.handlers.lanes import has_key
 from job_processor.store.desks.desk import Desk
 from job_processor.store.hints import Hint, Tell
 from job_processor.store.lanes import Bounds, LaneClaim, LaneInfo, LimitBook, Taken
+
+if TYPE_CHECKING:
+    from job_processor.store.base import Store
 
 _logger = logging.getLogger("job_processor")
 
@@ -25,8 +29,8 @@ class Lanes(Desk, ABC):
     the job first and then looks whether one is free. So of two that race, one sees the other.
     """
 
-    def __init__(self, tell: Tell) -> None:
-        super().__init__(tell)
+    def __init__(self, tell: Tell, store: Store) -> None:
+        super().__init__(tell, store)
         self.book = LimitBook()
         """The limits, as this process knows them."""
 

@@ -6,7 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
 
@@ -16,6 +16,9 @@ from job_processor.store.desks.desk import Desk
 from job_processor.store.hints import Hint, Tell
 from job_processor.store.messages import Wait
 from job_processor.store.requests import Outcome
+
+if TYPE_CHECKING:
+    from job_processor.store.base import Store
 
 _logger = logging.getLogger("job_processor")
 
@@ -30,8 +33,8 @@ class Messages(Desk, ABC):
     that first and then looks for the message. So of two that race, one sees the other.
     """
 
-    def __init__(self, tell: Tell) -> None:
-        super().__init__(tell)
+    def __init__(self, tell: Tell, store: Store) -> None:
+        super().__init__(tell, store)
         self.on_wait: Callable[[datetime], object] = lambda _: None
         """Called with the time until when a job of this process begins to wait."""
 

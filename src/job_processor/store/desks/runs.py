@@ -40,7 +40,7 @@ class Runs(Desk, ABC):
         if len(verdict.won) < len(settlements):
             won = [each for each in settlements if each.job.id in verdict.won]
         self._tell(*told((each.job.id, each.outcome.status) for each in won))
-        if self.lanes is not None and self.lanes.book:
+        if self.lanes.book:
             await self._pass_on(
                 freed_by(each.job, each.written())
                 for each in won
@@ -56,7 +56,7 @@ class Runs(Desk, ABC):
         members = [each for each in won if each.job.group is not None]
         await self._left(each.job.group for each in members if each.outcome.status in SETTLED)
         waits = [each.outcome for each in won if each.outcome.topics]
-        if waits and self.messages is not None:
+        if waits:
             await self.messages.waited(waits)
         return verdict
 

@@ -6,6 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Collection, Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from bson import ObjectId
 
@@ -15,14 +16,17 @@ from job_processor.store.hints import Hint, Tell
 from job_processor.store.rates import Pace, Reservation
 from job_processor.store.tokens import FOLLOWERS, RateBook
 
+if TYPE_CHECKING:
+    from job_processor.store.base import Store
+
 _logger = logging.getLogger("job_processor")
 
 
 class Tokens(Desk, ABC):
     """Jobs that wait for a start, in lanes of rates that have a key: see `store/tokens.py`."""
 
-    def __init__(self, tell: Tell) -> None:
-        super().__init__(tell)
+    def __init__(self, tell: Tell, store: Store) -> None:
+        super().__init__(tell, store)
         self.book = RateBook()
         """The rates, as this process knows them."""
 

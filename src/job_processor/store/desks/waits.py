@@ -6,7 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
 
@@ -17,14 +17,17 @@ from job_processor.store.desks.desk import Desk
 from job_processor.store.hints import Hint, Tell
 from job_processor.store.waits import RELEASE_PASSES, RELEASED_AT_ONCE, End, Node, Released
 
+if TYPE_CHECKING:
+    from job_processor.store.base import Store
+
 _logger = logging.getLogger("job_processor")
 
 
 class Waits(Desk, ABC):
     """Jobs that come after others: see `store.waits`."""
 
-    def __init__(self, tell: Tell) -> None:
-        super().__init__(tell)
+    def __init__(self, tell: Tell, store: Store) -> None:
+        super().__init__(tell, store)
         self.now: Callable[[], datetime] = Clock().now
         """The time at which jobs are skipped here."""
         self.on_left: Callable[[Sequence[End]], object] | None = None

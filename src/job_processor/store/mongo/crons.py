@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from datetime import datetime
 
 from bson import ObjectId
@@ -27,9 +27,9 @@ from job_processor.store.plain import plain_output
 class MongoCrons(MongoDesk, Crons):
     """Creates, moves and removes crons, and removes occurrences that no longer stand."""
 
-    def __init__(self, plumbing: Plumbing, shares_with_node: Callable[[], bool]) -> None:
+    def __init__(self, plumbing: Plumbing) -> None:
         super().__init__(plumbing)
-        self._shares_with_node = shares_with_node
+        self._shares_with_node = plumbing.shares_with_node
 
     async def all(self) -> list[Cron]:
         """Return all crons of the database, by name."""

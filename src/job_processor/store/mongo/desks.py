@@ -9,6 +9,9 @@ from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
+from job_processor.settings import MONGO_MAX_HISTORY_DAYS
+from job_processor.store.base import Store
+from job_processor.store.contention import Turns
 from job_processor.store.desks.desk import Desk
 from job_processor.store.hints import Tell
 from job_processor.store.mongo.documents import Document
@@ -21,16 +24,32 @@ C = TypeVar("C", bound=type)
 T = TypeVar("T")
 
 
+@dataclass(slots=True)
+class Days:
+    """After how many days jobs go that have ended."""
+
+    ours: float
+    """As we are told."""
+    of_database: float = MONGO_MAX_HISTORY_DAYS
+    """After which the database removes them, once its index has been read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plumbing:
     """What the desks of a store share."""
 
     tell: Tell
+    store: Store
+    """A weak reference to it."""
     address: str
     """Where the database is, for messages."""
     handles: Handles
     hinting: Hinting
     features: Features
+    turns: Turns
+    days: Days
+    shares_with_node: Callable[[], bool]
+    """Tells whether the Node package works on the database, as far as it is known by now."""
     logger: logging.Logger
 
 
@@ -38,7 +57,7 @@ class MongoDesk(Desk):
     """A desk that works on the collections of one prefix."""
 
     def __init__(self, plumbing: Plumbing) -> None:
-        super().__init__(plumbing.tell)
+        super().__init__(plumbing.tell, plumbing.store)
         self.address = plumbing.address
         self._handles = plumbing.handles
         self._jobs = plumbing.handles.jobs

@@ -81,3 +81,8 @@ class Handles:
         """What `setup()` makes."""
         ours = self.lanes, self.schedules, self.messages, self.groups
         return self.jobs, self.workers, self.signals, self.settings, *ours
+
+
+async def hello(handles: Handles) -> Document:
+    """Return what the server tells about itself, its present time included."""
+    return await handles.database.command("hello", codec_options=CODEC)

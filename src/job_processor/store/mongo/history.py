@@ -17,7 +17,7 @@ from collections.abc import (
 from datetime import UTC, datetime
 from functools import partial
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError, ExecutionTimeout, OperationFailure
@@ -26,8 +26,9 @@ from job_processor.clock import FAR
 from job_processor.errors import JobConflictError, SearchLimitError, StoreRefusedError
 from job_processor.models import Job, JobStatus, JobType
 from job_processor.redaction import Redaction
-from job_processor.settings import LOOK_SECONDS, MONGO_MAX_HISTORY_DAYS
+from job_processor.settings import LOOK_SECONDS
 from job_processor.store.desks.history import Gone, History, State
+from job_processor.store.desks.lazily import Lazily
 from job_processor.store.lenient import list_of
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (
@@ -43,13 +44,10 @@ from job_processor.store.mongo.documents import (
     to_job,
 )
 from job_processor.store.mongo.errors import VALIDATOR_ADVICE, is_away, is_refused_by_validator
-from job_processor.store.mongo.groups import MongoGroups
 from job_processor.store.mongo.hinting import IndexHint
 from job_processor.store.mongo.indexes import is_conflict, not_ours
-from job_processor.store.mongo.kills import MongoKills
 from job_processor.store.mongo.modifying import update_then_find
 from job_processor.store.mongo.pruning import end_killed, remove_old
-from job_processor.store.mongo.rollups import MongoRollups
 from job_processor.store.mongo.selections import (
     IS_JOB,
     features_of,
@@ -64,6 +62,11 @@ from job_processor.store.mongo.summaries import bare_fields, shown_fields, to_su
 from job_processor.store.mongo.whole import aggregate_whole, find_one_whole, find_whole
 from job_processor.store.requests import JobQuery, NameCount
 from job_processor.store.summaries import JobSummary
+
+if TYPE_CHECKING:
+    from job_processor.store.mongo.groups import MongoGroups
+    from job_processor.store.mongo.kills import MongoKills
+    from job_processor.store.mongo.rollups import MongoRollups
 
 _TYPES: tuple[JobType, ...] = ("cron_task", "simple")
 _WHAT_IS_SHOWN = {"state": 0}
@@ -87,22 +90,13 @@ class MongoHistory(MongoDesk, History):
     one a Node process refuses to start.
     """
 
-    def __init__(
-        self,
-        plumbing: Plumbing,
-        history_days: float,
-        *,
-        kills: MongoKills,
-        rollups: MongoRollups,
-        groups: MongoGroups,
-    ) -> None:
+    _kills: Lazily[MongoKills] = Lazily("kills")
+    _rollups: Lazily[MongoRollups] = Lazily("rollups")
+    _groups: Lazily[MongoGroups] = Lazily("groups")
+
+    def __init__(self, plumbing: Plumbing) -> None:
         super().__init__(plumbing)
-        self._kills = kills
-        self._rollups = rollups
-        self._groups = groups
-        self._days = history_days
-        self.database_days: float = MONGO_MAX_HISTORY_DAYS
-        """After how many days the database removes them; set once its index has been read."""
+        self._days = plumbing.days
 
     async def get(self, job_id: ObjectId) -> Job | None:
         """Return a job or cron task, None when there is none of this id."""
@@ -366,7 +360,7 @@ class MongoHistory(MongoDesk, History):
         if errored_before is not None:
             statuses.remove("errored")
             removed, followed = await remove_old(self._jobs, ["errored"], errored_before, limit)
-        if self._days >= self.database_days:  # which removes them by itself
+        if self._days.ours >= self._days.of_database:  # which removes them by itself
             return removed, followed
         others, more = await remove_old(self._jobs, sorted(statuses), before, limit - removed)
         return removed + others, [*followed, *more]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -53,9 +53,9 @@ class MongoIntake(MongoDesk, Intake):
 
     _writes_at_once = 4  # a connection that hangs keeps the others waiting no longer than its own
 
-    def __init__(self, plumbing: Plumbing, shares_with_node: Callable[[], bool]) -> None:
+    def __init__(self, plumbing: Plumbing) -> None:
         super().__init__(plumbing)
-        self._shares_with_node = shares_with_node
+        self._shares_with_node = plumbing.shares_with_node
 
     def keep(self, job: SimpleJob) -> SimpleJob:
         """Return a new job without what the Node package's validator refuses, where it is there."""

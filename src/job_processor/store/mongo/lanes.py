@@ -85,9 +85,9 @@ _MET: Document = dict.fromkeys(
 class MongoLanes(MongoParking):
     """Gives slots, and hands them over."""
 
-    def __init__(self, plumbing: Plumbing, *, starts: MongoTokens) -> None:
+    def __init__(self, plumbing: Plumbing) -> None:
         super().__init__(plumbing)
-        self.starts = starts
+        self.starts: MongoTokens = self.desk("tokens")
 
     async def _claim(self, claim: LaneClaim) -> Taken:
         """Go through the lines until the worker has enough, or nothing is left that may start."""

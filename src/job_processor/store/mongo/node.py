@@ -6,14 +6,14 @@ from collections.abc import Collection as Ids
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId, json_util
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from job_processor.models import Cron, cron_id, occurrence_id, written_at
 from job_processor.settings import COUNT_CAP, HISTORY_BATCH, STATUS_NAMES
-from job_processor.store.mongo.crons import MongoCrons
+from job_processor.store.desks.lazily import Lazily
 from job_processor.store.mongo.description import found_indexes, version_of
 from job_processor.store.mongo.desks import Plumbing, translated
 from job_processor.store.mongo.documents import (
@@ -24,7 +24,6 @@ from job_processor.store.mongo.documents import (
     cron_document,
 )
 from job_processor.store.mongo.errors import is_away, reason
-from job_processor.store.mongo.history import MongoHistory
 from job_processor.store.mongo.presence import is_node_here, serve_node
 from job_processor.store.mongo.pruning import end_killed
 from job_processor.store.mongo.schema import (
@@ -34,9 +33,13 @@ from job_processor.store.mongo.schema import (
     recognize,
     validator,
 )
-from job_processor.store.mongo.settings import MongoSettings
-from job_processor.store.mongo.workers import MongoWorkers
 from job_processor.store.node import NodeSide, Survey, ValidatorOwner
+
+if TYPE_CHECKING:
+    from job_processor.store.mongo.crons import MongoCrons
+    from job_processor.store.mongo.history import MongoHistory
+    from job_processor.store.mongo.settings import MongoSettings
+    from job_processor.store.mongo.workers import MongoWorkers
 
 _OWN_FIELDS = (
     *("attempt", "attempts", "crash", "crashes", "expires_at", "notes", "planned_for", "priority"),
@@ -66,22 +69,21 @@ _OWNERS: dict[str, ValidatorOwner] = {
 class MongoNodeSide(NodeSide):
     """Reads and writes the collections of one prefix."""
 
-    def __init__(
-        self,
-        plumbing: Plumbing,
-        history: MongoHistory,
-        settings: MongoSettings,
-        workers: MongoWorkers,
-        crons: MongoCrons,
-    ) -> None:
+    _history: Lazily[MongoHistory] = Lazily("history")
+    _settings: Lazily[MongoSettings] = Lazily("settings")
+    _workers: Lazily[MongoWorkers] = Lazily("workers")
+    _crons: Lazily[MongoCrons] = Lazily("crons")
+
+    def __init__(self, plumbing: Plumbing) -> None:
         self.address = plumbing.address
         self._handles = plumbing.handles
         self._jobs = plumbing.handles.jobs
         self._logger = plumbing.logger
-        self._history = history
-        self._settings = settings
-        self._workers = workers
-        self._crons = crons
+        self._store = plumbing.store
+
+    def desk(self, name: str) -> Any:
+        """Return a desk of the store."""
+        return self._store.desk(name)
 
     async def look(self) -> None:
         """Bring `refuses_own_fields` up to date."""

@@ -16,7 +16,7 @@ from job_processor.clock import EPOCH, FAR, LAST_MOMENT
 from job_processor.models import Job
 from job_processor.redaction import Redaction
 from job_processor.settings import CLAIM_NAMES
-from job_processor.store.contention import ON, Turns, spread
+from job_processor.store.contention import ON, spread
 from job_processor.store.desks.queue import Queue
 from job_processor.store.lanes import lines_of
 from job_processor.store.lenient import moment, whole
@@ -57,10 +57,10 @@ its saved state, which may be large, is read when its handler asks for it."""
 class MongoQueue(MongoDesk, Queue):
     """Moves due jobs to running under a worker's id, and looks at them."""
 
-    def __init__(self, plumbing: Plumbing, *, turns: Turns) -> None:
+    def __init__(self, plumbing: Plumbing) -> None:
         super().__init__(plumbing)
         self._aside = Aside(plumbing)
-        self._turns = turns
+        self._turns = plumbing.turns
         self._spread = 1
         self._has_backlog = False
         """True where the last claim brought all that it asked for, so that there is probably more:

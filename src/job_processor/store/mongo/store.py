@@ -15,35 +15,21 @@ from job_processor.errors import StoreError, StoreSetupError, StoreUnavailableEr
 from job_processor.settings import MONGO_MAX_HISTORY_DAYS
 from job_processor.store.base import Abilities, Description, Pulse, Remark, Store
 from job_processor.store.contention import Turns
+from job_processor.store.desks.desk import Desk
+from job_processor.store.desks.lazily import kind_of
 from job_processor.store.hints import EndListener, HintListener, of_ends, of_hints
 from job_processor.store.mongo.connection import CLOSE_TIMEOUT, Connection, adopt, connect
-from job_processor.store.mongo.crons import MongoCrons
 from job_processor.store.mongo.description import found_indexes, remarks_on, version_of
-from job_processor.store.mongo.desks import Plumbing, answered
+from job_processor.store.mongo.desks import Days, Plumbing, answered
 from job_processor.store.mongo.documents import Document
 from job_processor.store.mongo.features import Features
-from job_processor.store.mongo.groups import MongoGroups
-from job_processor.store.mongo.handles import Handles
+from job_processor.store.mongo.handles import Handles, hello
 from job_processor.store.mongo.hinting import Hinting
-from job_processor.store.mongo.history import MongoHistory
-from job_processor.store.mongo.intake import MongoIntake
-from job_processor.store.mongo.kills import MongoKills
-from job_processor.store.mongo.lanes import MongoLanes
-from job_processor.store.mongo.messages import MongoMessages
 from job_processor.store.mongo.node import MongoNodeSide
 from job_processor.store.mongo.preparation import prepare
 from job_processor.store.mongo.presence import is_node_here
 from job_processor.store.mongo.pulse import ThreadPulse
-from job_processor.store.mongo.queue import MongoQueue
-from job_processor.store.mongo.rates import MongoRates
-from job_processor.store.mongo.rollups import MongoRollups
-from job_processor.store.mongo.runs import MongoRuns
-from job_processor.store.mongo.schedules import MongoSchedules
-from job_processor.store.mongo.settings import MongoSettings
-from job_processor.store.mongo.tokens import MongoTokens
-from job_processor.store.mongo.waits import MongoWaits
 from job_processor.store.mongo.watch import Watch
-from job_processor.store.mongo.workers import MongoWorkers
 from job_processor.store.node import NodeSide
 
 
@@ -76,32 +62,23 @@ class MongoStore(Store):
         self._watch = Watch(connection, handles, self._turns, logger)
         self._hinting = hinting = Hinting(handles.jobs.name, logger)
         self.features = features = Features(handles.jobs, logger, hinting.trust_again)
-        plumbing = Plumbing(self._watch.tell, self.address, handles, hinting, features, logger)
-        self.intake = MongoIntake(plumbing, self._is_beside_node)
-        self.queue = queue = MongoQueue(plumbing, turns=self._turns)
-        self.rates = rates = MongoRates(plumbing)
-        self.tokens = MongoTokens(plumbing, rates=rates)
-        self.lanes = MongoLanes(plumbing, starts=self.tokens)
-        self.runs = MongoRuns(plumbing)
-        self.kills = kills = MongoKills(plumbing)
-        self.rollups = rollups = MongoRollups(plumbing)
-        self.groups = groups = MongoGroups(plumbing)
-        groups.intake = MongoIntake(plumbing, self._is_beside_node)
-        self.history = self._history = MongoHistory(
-            plumbing, history_days, kills=kills, rollups=rollups, groups=groups
+        self._days = Days(history_days)
+        self._plumbing = Plumbing(
+            self._watch.tell,
+            weakref.proxy(self),
+            self.address,
+            handles,
+            hinting,
+            features,
+            self._turns,
+            self._days,
+            lambda: node.refuses_own_fields,
+            logger,
         )
-        self.workers = self._workers = MongoWorkers(plumbing, queue=queue, turns=self._turns)
-        self.crons = crons = MongoCrons(plumbing, self._is_beside_node)
-        self.settings = settings = MongoSettings(plumbing)
-        self.waits = MongoWaits(plumbing)
-        self.schedules = MongoSchedules(plumbing)
-        self.messages = self.runs.messages = MongoMessages(plumbing)
-        for desk in (self.intake, self.runs, self.kills, self.history):
-            desk.lanes, desk.waits, desk.tokens = self.lanes, self.waits, self.tokens
-            desk.groups = groups
-        # A weak one back, or the two would keep each other alive.
-        self.waits.groups, groups.waits = groups, weakref.proxy(self.waits)
-        self._node = MongoNodeSide(plumbing, self._history, settings, self._workers, crons)
+        self._node = node = MongoNodeSide(self._plumbing)
+
+    def _make(self, name: str) -> Desk:
+        return kind_of("job_processor.store.mongo", "Mongo", name)(self._plumbing)
 
     @classmethod
     def from_database(
@@ -128,23 +105,23 @@ class MongoStore(Store):
         return Abilities(
             hints_of_others=self._watch.supported,
             hints_are_prompt=self._watch.supported and not self._routed,
-            history_days=self._history.database_days,
+            history_days=self._days.of_database,
             claims_one_sooner=True,
         )
 
     async def setup(self) -> None:
         """Connect, create and verify what the store needs; safe from many processes at once."""
         try:
-            hello = await self._workers.hello()
-            preparing = prepare(self._handles, self.features, hello, self._logger)
+            told = await answered(hello(self._handles), self.address)
+            preparing = prepare(self._handles, self.features, told, self._logger)
             days = await answered(preparing, self.address)
         except (StoreUnavailableError, StoreSetupError):
             raise
         except StoreError as error:
             raise StoreSetupError(str(error)) from error
-        self._routed = hello.get("msg") == "isdbgrid"
-        self.features.is_replicated = self._routed or "setName" in hello
-        self._history.database_days = days
+        self._routed = told.get("msg") == "isdbgrid"
+        self.features.is_replicated = self._routed or "setName" in told
+        self._days.of_database = days
         self._hinting.trust_again()
         await self._node.look()
 
@@ -170,7 +147,8 @@ class MongoStore(Store):
 
     async def ping(self) -> datetime:
         """Return the database's present time."""
-        return await self._workers.now()
+        now: datetime = (await answered(hello(self._handles), self.address))["localTime"]
+        return now
 
     def subscribe(self, listener: HintListener, *, ends: bool = True) -> Callable[[], None]:
         """Call `listener` after our own writes and, as the change stream tells, those of others."""
@@ -198,6 +176,3 @@ class MongoStore(Store):
             )
         names = self._handles.database.name, self._handles.workers.name
         return ThreadPulse(options, *names, self.address, patience)
-
-    def _is_beside_node(self) -> bool:
-        return self._node.refuses_own_fields

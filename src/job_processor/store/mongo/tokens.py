@@ -57,9 +57,9 @@ _STANDING: Document = {"$in": list(IN_LINE_TOO)}
 class MongoTokens(MongoDesk, Tokens):
     """Gives tokens to jobs, by what the desk of the rates grants."""
 
-    def __init__(self, plumbing: Plumbing, *, rates: MongoRates) -> None:
+    def __init__(self, plumbing: Plumbing) -> None:
         super().__init__(plumbing)
-        self._rates = rates
+        self._rates: MongoRates = self.desk("rates")
 
     # --- within claims --------------------------------------------------------------------------
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
 
 from job_processor.clock import EPOCH
 from job_processor.models import Registrations, Vitals, WorkerInfo
-from job_processor.store.contention import Turns
+from job_processor.store.desks.lazily import Lazily
 from job_processor.store.desks.workers import Workers
 from job_processor.store.lenient import (
     fields_of,
@@ -23,8 +23,10 @@ from job_processor.store.lenient import (
 )
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import Document
-from job_processor.store.mongo.handles import CODEC
-from job_processor.store.mongo.queue import MongoQueue
+from job_processor.store.mongo.handles import hello
+
+if TYPE_CHECKING:
+    from job_processor.store.mongo.queue import MongoQueue
 
 
 def beat_update(memory: int | None, clock_ahead: float | None) -> list[Document]:
@@ -42,19 +44,17 @@ def beat_update(memory: int | None, clock_ahead: float | None) -> list[Document]
 class MongoWorkers(MongoDesk, Workers):
     """Registers, lists and removes workers."""
 
-    def __init__(self, plumbing: Plumbing, *, queue: MongoQueue, turns: Turns) -> None:
+    _queue: Lazily[MongoQueue] = Lazily("queue")
+    """Where it is found when the first job is due."""
+
+    def __init__(self, plumbing: Plumbing) -> None:
         super().__init__(plumbing)
         self._workers = plumbing.handles.workers
-        self._queue = queue
-        self._turns = turns
-
-    async def hello(self) -> Document:
-        """Return what the server tells about itself, its present time included."""
-        return await self._handles.database.command("hello", codec_options=CODEC)
+        self._turns = plumbing.turns
 
     async def now(self) -> datetime:
         """Return the database's present time."""
-        now: datetime = (await self.hello())["localTime"]
+        now: datetime = (await hello(self._handles))["localTime"]
         return now
 
     async def register(self, worker: WorkerInfo) -> None:

@@ -15,6 +15,7 @@ from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from job_processor.settings import LOOKS_AT_A_TIME
+from job_processor.store.base import Store
 from job_processor.store.desks.desk import Desk
 from job_processor.store.hints import Tell
 from job_processor.store.requests import JobQuery
@@ -71,6 +72,8 @@ class Plumbing:
     """What every desk of a store works with."""
 
     tell: Tell
+    store: Store
+    """A weak reference to it."""
     connections: Connections
     tables: Tables
     revision: Revision
@@ -84,7 +87,7 @@ class SqliteDesk(Desk):
     """
 
     def __init__(self, plumbing: Plumbing) -> None:
-        super().__init__(plumbing.tell)
+        super().__init__(plumbing.tell, plumbing.store)
         self._connections = plumbing.connections
         self._tables = plumbing.tables
         self._revision = plumbing.revision

@@ -16,7 +16,7 @@ from functools import lru_cache, partial
 from heapq import merge, nlargest, nsmallest
 from itertools import islice
 from operator import itemgetter
-from typing import TypeAlias, get_args
+from typing import TYPE_CHECKING, TypeAlias, get_args
 
 from bson import ObjectId
 
@@ -26,6 +26,7 @@ from job_processor.models import Job, JobStatus, JobType
 from job_processor.redaction import Redaction
 from job_processor.settings import LOOK_THROUGH
 from job_processor.store.desks.history import Gone, History, State
+from job_processor.store.desks.lazily import Lazily
 from job_processor.store.requests import JobQuery, NameCount
 from job_processor.store.sqlite.conditions import condition_of
 from job_processor.store.sqlite.connections import (
@@ -37,12 +38,8 @@ from job_processor.store.sqlite.connections import (
     transaction,
     verb,
 )
-from job_processor.store.sqlite.groups import SqliteGroups
-from job_processor.store.sqlite.kills import SqliteKills
 from job_processor.store.sqlite.pruning import OldJobs
-from job_processor.store.sqlite.rates import SqliteRates
 from job_processor.store.sqlite.reading import to_job
-from job_processor.store.sqlite.rollups import SqliteRollups
 from job_processor.store.sqlite.rows import COLUMNS, steps_before
 from job_processor.store.sqlite.selections import (
     BEHIND_EVERY_ID,
@@ -55,6 +52,12 @@ from job_processor.store.sqlite.selections import (
 from job_processor.store.sqlite.summaries import Summaries
 from job_processor.store.sqlite.tables import ACTIVE, AT_REST, LINE, RUNNING, SETTLED
 from job_processor.store.summaries import JobSummary
+
+if TYPE_CHECKING:
+    from job_processor.store.sqlite.groups import SqliteGroups
+    from job_processor.store.sqlite.kills import SqliteKills
+    from job_processor.store.sqlite.rates import SqliteRates
+    from job_processor.store.sqlite.rollups import SqliteRollups
 
 MERGED_BRANCHES = 64
 """Branches that one statement merges at most."""
@@ -74,21 +77,14 @@ Branch: TypeAlias = tuple[str, str, str]
 class SqliteHistory(SqliteDesk, History):
     """Finds and counts jobs; lets what ended wait again, and removes it."""
 
-    def __init__(
-        self,
-        plumbing: Plumbing,
-        *,
-        kills: SqliteKills,
-        rollups: SqliteRollups,
-        rates: SqliteRates,
-        groups: SqliteGroups,
-    ) -> None:
+    _kills: Lazily[SqliteKills] = Lazily("kills")
+    _rollups: Lazily[SqliteRollups] = Lazily("rollups")
+    _rates: Lazily[SqliteRates] = Lazily("rates")
+    _groups: Lazily[SqliteGroups] = Lazily("groups")
+
+    def __init__(self, plumbing: Plumbing) -> None:
         super().__init__(plumbing)
         tables = plumbing.tables
-        self._kills = kills
-        self._rollups = rollups
-        self._rates = rates
-        self._groups = groups
         jobs = tables.jobs
         self._shown = Summaries(tables)
         self._at_rest = f"{jobs} AS job INDEXED BY {tables.history}"

@@ -31,7 +31,6 @@ from job_processor.store.sqlite.labels import (
     label_statement,
     labels_rows,
 )
-from job_processor.store.sqlite.reading import to_job
 from job_processor.store.sqlite.rows import (
     COLUMNS,
     NEW_COLUMNS,
@@ -253,6 +252,8 @@ async def follow_in(
 
 
 def _simple(row: Row) -> SimpleJob:
+    from job_processor.store.sqlite.reading import to_job  # noqa: PLC0415  # few look for a holder
+
     job = to_job(row)
     assert isinstance(job, SimpleJob)  # noqa: S101  # no other has a unique key
     return job

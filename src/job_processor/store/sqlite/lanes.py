@@ -48,9 +48,9 @@ _NO_LINE = (None, None)  # stands in where a statement merges more lines than th
 class SqliteLanes(SqliteParking):
     """Gives slots, by a unique index over those that are taken."""
 
-    def __init__(self, plumbing: Plumbing, *, tokens: SqliteTokens) -> None:
+    def __init__(self, plumbing: Plumbing) -> None:
         super().__init__(plumbing)
-        self.starts = tokens
+        self.starts: SqliteTokens = self.desk("tokens")
         tables = plumbing.tables
         jobs = tables.jobs
         line = f"{jobs} AS job INDEXED BY {tables.line}"

@@ -49,9 +49,9 @@ class Line(NamedTuple):
 class SqliteQueue(SqliteDesk, Queue):
     """Reads the waiting jobs line by line."""
 
-    def __init__(self, plumbing: Plumbing, *, lanes: SqliteLanes) -> None:
+    def __init__(self, plumbing: Plumbing) -> None:
         super().__init__(plumbing)
-        self._in_line = lanes
+        self._in_line: SqliteLanes = self.desk("lanes")
         tables = plumbing.tables
         self._shown = Summaries(tables)
         source = f"{tables.jobs} AS job INDEXED BY {tables.due}"

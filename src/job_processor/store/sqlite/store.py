@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 import weakref
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from job_processor.clock import from_ms
 from job_processor.errors import StoreError
 from job_processor.store.base import Abilities, Description, Pulse, Remark, Store
+from job_processor.store.desks.desk import Desk
+from job_processor.store.desks.lazily import Lazily, kind_of
 from job_processor.store.hints import (
     ANYTHING,
     EndListener,
@@ -22,29 +27,15 @@ from job_processor.store.hints import (
 )
 from job_processor.store.sqlite import schema
 from job_processor.store.sqlite.connections import Connections, Plumbing
-from job_processor.store.sqlite.crons import SqliteCrons
 from job_processor.store.sqlite.errors import explain_setup
-from job_processor.store.sqlite.groups import SqliteGroups
-from job_processor.store.sqlite.history import SqliteHistory
-from job_processor.store.sqlite.intake import SqliteIntake
-from job_processor.store.sqlite.kills import SqliteKills
-from job_processor.store.sqlite.lanes import SqliteLanes
 from job_processor.store.sqlite.location import Location
-from job_processor.store.sqlite.messages import SqliteMessages
-from job_processor.store.sqlite.pulse import FilePulse, MemoryPulse
-from job_processor.store.sqlite.queue import SqliteQueue
-from job_processor.store.sqlite.rates import SqliteRates
 from job_processor.store.sqlite.revision import Revision
-from job_processor.store.sqlite.rollups import SqliteRollups
-from job_processor.store.sqlite.runs import SqliteRuns
-from job_processor.store.sqlite.schedules import SqliteSchedules
-from job_processor.store.sqlite.settings import SqliteSettings
-from job_processor.store.sqlite.tables import Tables
-from job_processor.store.sqlite.tokens import SqliteTokens
-from job_processor.store.sqlite.waits import SqliteWaits
-from job_processor.store.sqlite.watch import Watch
-from job_processor.store.sqlite.workers import SqliteWorkers
+from job_processor.store.sqlite.tables import NOW_MS, Tables
 from job_processor.tasks import in_thread
+
+if TYPE_CHECKING:  # what a process loads that has it to do
+    from job_processor.store.sqlite.watch import Watch
+    from job_processor.store.sqlite.workers import SqliteWorkers
 
 
 class SqliteStore(Store):
@@ -53,6 +44,8 @@ class SqliteStore(Store):
     synchronous: `normal` survives the death of any process, `full` and `extra` a power cut too.
     prefix: of the names of our tables; the file may hold those of an application, too.
     """
+
+    _workers: Lazily[SqliteWorkers] = Lazily("workers")
 
     def __init__(
         self,
@@ -68,32 +61,17 @@ class SqliteStore(Store):
         self._connections = Connections(self._location)
         self._listeners = HintListeners()
         self._watch: Watch | None = None
-        plumbing = Plumbing(self._listeners.tell, self._connections, self._tables, self._revision)
-        self.intake = SqliteIntake(plumbing)
-        self.rates = rates = SqliteRates(plumbing)
-        self.tokens = SqliteTokens(plumbing, rates=rates)
-        self.lanes = SqliteLanes(plumbing, tokens=self.tokens)
-        self.queue = queue = SqliteQueue(plumbing, lanes=self.lanes)
-        self.runs = SqliteRuns(plumbing)
-        self.kills = kills = SqliteKills(plumbing)
-        self.rollups = rollups = SqliteRollups(plumbing)
-        self.messages = self.runs.messages = SqliteMessages(plumbing)
-        self.groups = groups = SqliteGroups(plumbing)
-        groups.intake = SqliteIntake(plumbing)
-        self.history = SqliteHistory(
-            plumbing, kills=kills, rollups=rollups, rates=rates, groups=groups
+        self._plumbing = Plumbing(
+            self._listeners.tell,
+            weakref.proxy(self),
+            self._connections,
+            self._tables,
+            self._revision,
         )
-        self.workers = self._workers = SqliteWorkers(plumbing, queue=queue)
-        self.crons = SqliteCrons(plumbing)
-        self.settings = SqliteSettings(plumbing)
-        self.waits = SqliteWaits(plumbing)
-        self.schedules = SqliteSchedules(plumbing)
-        for desk in (self.intake, self.runs, self.kills, self.history):
-            desk.lanes, desk.waits, desk.tokens = self.lanes, self.waits, self.tokens
-            desk.groups = groups
-        # A weak one back, or the two would keep each other alive.
-        self.waits.groups, groups.waits = groups, weakref.proxy(self.waits)
         self._abilities = Abilities(needs_heartbeat=path is not None)
+
+    def _make(self, name: str) -> Desk:
+        return kind_of("job_processor.store.sqlite", "Sqlite", name)(self._plumbing)
 
     @property
     def abilities(self) -> Abilities:
@@ -146,7 +124,7 @@ class SqliteStore(Store):
 
     async def ping(self) -> datetime:
         """Return the database's present time."""
-        return await self._workers.now()
+        return await self._connections.writer.call(_present_time)
 
     def subscribe(self, listener: HintListener, *, ends: bool = True) -> Callable[[], None]:
         """Tell `listener` of our own writes at once, and of those of others once they are seen."""
@@ -161,6 +139,8 @@ class SqliteStore(Store):
         forget = self._listeners.add(listener)
         wal = self._location.wal
         if self._watch is None and wal is not None:
+            from job_processor.store.sqlite.watch import Watch
+
             has_changed = partial(self._connections.writer.call, self._revision.has_changed)
             self._watch = Watch(wal, has_changed, lambda: self._listeners.tell(ANYTHING))
 
@@ -174,6 +154,8 @@ class SqliteStore(Store):
 
     def open_pulse(self, patience: float | None = None) -> Pulse:
         """Open a connection for the heartbeat; it waits for a busy file as long as all do."""
+        from job_processor.store.sqlite.pulse import FilePulse, MemoryPulse
+
         del patience
         if self._location.path is None:
             return MemoryPulse(self._connections.writer, self._workers)
@@ -182,3 +164,7 @@ class SqliteStore(Store):
 
 def _missing(text: str, advice: str) -> Description:
     return Description((Remark("connection", "warning", text, advice),), is_there=False)
+
+
+def _present_time(connection: sqlite3.Connection) -> datetime:
+    return from_ms(connection.execute(f"SELECT {NOW_MS}").fetchone()[0])

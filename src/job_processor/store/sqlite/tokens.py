@@ -40,9 +40,9 @@ _IN_LINE_TOO = f"parked IN ('{DATED}','{NEXT}')"
 class SqliteTokens(SqliteDesk, Tokens):
     """Gives tokens to jobs, by what the desk of the rates grants."""
 
-    def __init__(self, plumbing: Plumbing, *, rates: SqliteRates) -> None:
+    def __init__(self, plumbing: Plumbing) -> None:
         super().__init__(plumbing)
-        self._rates = rates
+        self._rates: SqliteRates = self.desk("rates")
         jobs, lane = plumbing.tables.jobs, plumbing.tables.rate_lane
         of_lane = f"{jobs} AS job INDEXED BY {lane}"
         self._parked = f"""

@@ -35,10 +35,10 @@ _COLUMNS = (
 class SqliteWorkers(SqliteDesk, Workers):
     """Registers, lists and removes workers."""
 
-    def __init__(self, plumbing: Plumbing, *, queue: SqliteQueue) -> None:
+    def __init__(self, plumbing: Plumbing) -> None:
         super().__init__(plumbing)
         tables = plumbing.tables
-        self._queue = queue
+        self._queue: SqliteQueue = self.desk("queue")
         marks = ",".join("?" * len(_COLUMNS.split(",")))
         self._now = f"SELECT {NOW_MS}"
         self._put = f"""
