@@ -89,7 +89,7 @@ FRENCH: Mapping[str, str] = {
     "or": "ou",
     "older": "plus anciens",
     "being filled": "en préparation",
-    "broken off": "interrompu",
+    "aborted": "interrompu",
     "Retry what failed": "Relancer les échecs",
     "Kill all members": "Annuler tous les membres",
     "Members": "Membres",

@@ -64,7 +64,7 @@ def _fields(group: GroupInfo, now: datetime) -> Table:
     made = tables.fields_table({"group": str(group.id)})
     made.add_row("status", status_text(group))
     if group.broken is not None:
-        made.add_row("broken off", plain(group.broken))
+        made.add_row("aborted", plain(group.broken))
     if group.round > 1:
         made.add_row("round", str(group.round))
     made.add_row("created", relative(group.created_at, now))
@@ -81,7 +81,7 @@ def _fields(group: GroupInfo, now: datetime) -> Table:
 def _told(group: GroupInfo) -> str:
     """Return what a row says besides: what follows, or why it cannot end well."""
     if group.broken is not None:
-        return f"broken off: {plain(group.broken)}"
+        return f"aborted: {plain(group.broken)}"
     told = [f"{name} {plain(called)}" for name, called in _callbacks(group) if called is not None]
     return ", ".join(told)
 
