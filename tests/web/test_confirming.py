@@ -24,7 +24,7 @@ async def test_what_came_later_is_left_alone(forms: Forms, processor: JobProcess
     await processor.schedule_jobs(["echo"] * 2)
     sure = sure_of(await forms.send(do="delete", all="1", filter_name="echo"))
     later = await processor.schedule_jobs(["echo"] * 60)
-    assert "2 done, 0 left" in await forms.send(sure=sure)
+    assert "2 jobs deleted." in await forms.send(sure=sure)
     assert await processor.count_jobs() == 60
     assert await processor.get_job(later[0].id) is not None
 
@@ -39,9 +39,9 @@ async def test_what_matches_by_now_is_shown_again(forms: Forms, processor: JobPr
         await processor.kill_job(job.id)
     again = await forms.send(sure=sure)
     assert "There are more of them now" in again
-    assert "Delete: 4 jobs?" in again
+    assert "Delete 4 jobs?" in again
     assert await processor.count_jobs() == 4
-    assert "4 done" in await forms.send(sure=sure_of(again))
+    assert "4 jobs deleted." in await forms.send(sure=sure_of(again))
 
 
 async def test_a_confirmation_that_is_sent_twice(forms: Forms, processor: JobProcessor) -> None:
@@ -50,7 +50,7 @@ async def test_a_confirmation_that_is_sent_twice(forms: Forms, processor: JobPro
     for job in jobs:
         await processor.kill_job(job.id)
     sure = sure_of(await forms.send(do="retry", all="1", filter_name="echo"))
-    assert "3 done" in await forms.send(sure=sure)
+    assert "3 jobs run again." in await forms.send(sure=sure)
     for job in jobs:
         await processor.kill_job(job.id)
     assert "has been done before" in await forms.send(sure=sure)
@@ -98,5 +98,7 @@ async def test_a_confirmation_of_somebody_else(processor: JobProcessor) -> None:
         assert "was not shown to you" in await Forms(bob).send(sure=sure)
     assert await processor.count_jobs(status="pending") == 2
     async with client_of(app, headers={"x-user": "ada"}) as ada:
-        assert "2 done" in await Forms(ada).send(sure=sure, do="delete")  # the button says nothing
+        assert "2 jobs killed." in await Forms(ada).send(
+            sure=sure, do="delete"
+        )  # the button says nothing
     assert await processor.count_jobs(status="killed") == 2

@@ -93,7 +93,7 @@ async def test_the_buttons(processor: JobProcessor) -> None:
         forms = Forms(client)
         await forms.send(do="retry_flow", id=str(flow.id))
         again = await processor.get_flow(flow.id)
-        await forms.send(do="kill_flow", id=str(flow.id))
+        await forms.send(do="kill_flow", id=str(flow.id), confirmed="1")
     assert again is not None
     assert again.status == "running"
     info = await processor.get_flow(flow.id)

@@ -66,7 +66,7 @@ async def test_the_buttons(processor: JobProcessor) -> None:
         forms = Forms(client)
         await forms.send(do="retry_group", id=str(group.id))
         assert (await group.info()).round == 2
-        await forms.send(do="kill_group", id=str(group.id))
+        await forms.send(do="kill_group", id=str(group.id), confirmed="1")
     info = await group.info()
     assert (info.status, info.counts["killed"]) == ("errored", 1)
 

@@ -16,8 +16,8 @@ from job_processor import JobDef, JobProcessor
 from job_processor.store.rollups import MINUTE, Rollup, start_of
 from job_processor.web import create_app
 from job_processor.web.charts import HEIGHT, chart
+from job_processor.web.numbers import span
 from job_processor.web.texts import FRENCH
-from job_processor.web.views import span
 from tests.processors import Processors
 from tests.web.conftest import JOBS, client_of, csrf_of
 from tests.web.test_security import token_of
@@ -98,17 +98,19 @@ async def test_many_are_acted_on(forms: Forms, processor: JobProcessor) -> None:
     """The selected ones, or all that match the filter."""
     jobs = await processor.schedule_jobs(["echo"] * 3 + ["fail"] * 2)
     ids = [str(job.id) for job in jobs]
-    assert "2 done, 0 left" in await forms.send(do="kill", ids=ids[:2])
+    assert "2 jobs killed." in await forms.send(do="kill", ids=ids[:2])
     every_echo = {"do": "kill", "all": "1", "filter_name": "echo"}
-    assert "1 done, 2 left" in await forms.confirm(**every_echo)
+    assert "1 job killed. 2 left as they were: they had ended already." in await forms.confirm(
+        **every_echo
+    )
     (noted, *_) = await processor.get_audit()
     told = (noted.subject, noted.outcome)
     assert told == ("all with name=echo", "1 done, 2 left as they were")
-    assert "2 done" in await forms.send(do="retry", ids=[ids[0], ids[1]])
+    assert "2 jobs run again." in await forms.send(do="retry", ids=[ids[0], ids[1]])
     (noted, *_) = await processor.get_audit()
     told = (noted.subject, noted.outcome)
     assert told == (f"{ids[0]}, {ids[1]}", "2 done, 0 left as they were")
-    assert "5 done" in await forms.confirm(do="delete", all="1")
+    assert "5 jobs deleted." in await forms.confirm(do="delete", all="1")
     assert await processor.count_jobs() == 0
 
 
@@ -117,15 +119,15 @@ async def test_what_many_would_feel_is_shown_first(forms: Forms, processor: JobP
     jobs = await processor.schedule_jobs(["echo"] * 12 + ["fail"] * 2)
     ids = [str(job.id) for job in jobs]
     shown = await forms.send(do="retry", all="1", filter_name="echo")
-    assert "Retry: 12 jobs?" in shown
+    assert "Retry 12 jobs?" in shown
     assert ids[11] in shown
     assert ids[1] not in shown
     shown = await forms.send(do="delete", ids=ids[:2])
-    assert "Delete: 2 jobs?" in shown
+    assert "Delete 2 jobs?" in shown
     assert "cannot be brought back" in shown
     assert await processor.count_jobs() == 14
     assert await processor.get_audit() == []
-    assert "2 done" in await forms.send(sure=sure_of(shown))
+    assert "2 jobs deleted." in await forms.send(sure=sure_of(shown))
     assert await processor.count_jobs() == 12
 
 
@@ -134,13 +136,13 @@ async def test_one_is_acted_on(forms: Forms, processor: JobProcessor) -> None:
     job = await processor.schedule_job("echo", {"a": 1})
     id = str(job.id)
     assert "only a settled one" in await forms.send(do="retry", id=id)
-    assert id in await forms.send(do="kill", id=id, back=f"/jobs/{id}")
+    assert "echo killed." in await forms.send(do="kill", id=id, back=f"/jobs/{id}")
     assert "pending" in await forms.send(do="retry", id=id, back=f"/jobs/{id}")
     assert "allowed is JSON" in await forms.send(do="schedule", name="echo", payload="{")
     await forms.send(do="schedule", name="echo", payload='{"a": 2}')
     newest = (await processor.find_jobs(limit=1)).jobs[0]
     assert getattr(newest, "payload", None) == {"a": 2}
-    await forms.send(do="delete", id=id)
+    await forms.send(do="delete", id=id, confirmed="1")
     assert await processor.get_job(job.id) is None
     assert "do: &#39;eat&#39; is not allowed" in await forms.send(do="eat")
 
@@ -193,7 +195,7 @@ async def test_workers(processors: Processors) -> None:
         assert id is not None
         assert "1 / 10" in text
         await processor.kill_job(job.id)
-        await forms.send(do="stop", id=id[1], back="/workers")
+        await forms.send(do="stop", id=id[1], back="/workers", confirmed="1")
         await worker.task
 
 
@@ -205,7 +207,15 @@ async def test_an_edited_language(client: httpx.AsyncClient, forms: Forms) -> No
     await forms.send("/language", language="fr", back="/")
     text = (await client.get("/", headers={"accept-language": "en"})).text
     assert '<html lang="fr">' in text
-    for status in ("Programmé", "En cours", "Terminé", "Erreur", "En pause", "Annulé", "Ignoré"):
+    for status in (
+        "Programmé",
+        "En cours",
+        "Terminé",
+        "En échec",
+        "En pause",
+        "Interrompu",
+        "Ignoré",
+    ):
         assert status in text
 
 

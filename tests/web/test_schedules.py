@@ -42,7 +42,7 @@ async def test_the_page_lists_them(
     assert "At 08:00" not in only
     assert "paused" in await forms.send(do="pause_schedule", name="daily", back="/schedules")
     await forms.send(do="resume_schedule", name="daily")
-    await forms.send(do="remove_schedule", name="daily")
+    await forms.send(do="remove_schedule", name="daily", confirmed="1")
     assert await processor.get_schedule("daily") is None
     assert "there is no schedule" in await forms.send(do="pause_schedule", name="daily")
     actions = [entry.action for entry in await processor.get_audit()][::-1]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -253,6 +254,13 @@ Action: TypeAlias = Literal["retry", "kill", "delete"]
 _STEP = 500
 
 
+Reason: TypeAlias = Literal["ended", "active", "running", "gone", "exclusive", "other"]
+"""Why nothing was done to a job: it has ended already (kill), has not (retry), runs (delete), is
+gone, or would be the second active one of an exclusive name."""
+
+_REFUSED: Mapping[Action, Reason] = {"kill": "ended", "retry": "active", "delete": "running"}
+
+
 @dataclass(frozen=True, slots=True)
 class Acted:
     """What became of an action on many jobs."""
@@ -261,6 +269,8 @@ class Acted:
     """Jobs to which it was done."""
     left: int
     """Jobs to which it could not be done."""
+    why: Mapping[Reason, int] = field(default_factory=dict, compare=False)
+    """How many were left for which reason."""
 
 
 Do: TypeAlias = Callable[[Parts, Sequence[ObjectId]], Awaitable[list[Did]]]
@@ -310,7 +320,7 @@ async def act(
 
         given["spread"] = Spread.by(given.pop("rate"))
     do = partial(_DOING[action], **given)
-    acting = _Acting(parts, do, on_progress)
+    acting = _Acting(parts, action, do, on_progress)
     if job_ids is not None:
         return await acting.on([object_id(each, "job_ids") for each in job_ids])
     query = query_of(parts.registry, **selection)
@@ -321,8 +331,11 @@ async def act(
 class _Acting:
     """Does one action to jobs, a step of them at a time."""
 
-    def __init__(self, parts: Parts, do: Do, on_progress: Callable[[int], object] | None) -> None:
+    def __init__(
+        self, parts: Parts, action: Action, do: Do, on_progress: Callable[[int], object] | None
+    ) -> None:
         self._parts = parts
+        self._action = action
         self._store = parts.store
         self._do = do
         self._on_progress = on_progress
@@ -336,8 +349,9 @@ class _Acting:
 
     async def _step(self, job_ids: Sequence[ObjectId]) -> Acted:
         did = await self._do(self._parts, job_ids)
-        done = sum(each.refusal is None for each in did)
-        return Acted(done, len(did) - done)
+        refused = [each.refusal for each in did if each.refusal is not None]
+        why = Counter(_reason(self._action, each) for each in refused)
+        return Acted(len(did) - len(refused), len(refused), why)
 
     async def on_all(self, query: JobQuery) -> Acted:
         """Do it to all of a selection, the newest first, as it was when this began."""
@@ -349,7 +363,16 @@ class _Acting:
 
     def _sum(self, before: Acted, more: Acted) -> Acted:
         """Return both together, and tell how far that is."""
-        acted = Acted(before.done + more.done, before.left + more.left)
+        why = Counter(before.why) + Counter(more.why)
+        acted = Acted(before.done + more.done, before.left + more.left, why)
         if self._on_progress is not None:
             self._on_progress(acted.done + acted.left)
         return acted
+
+
+def _reason(action: Action, refusal: JobProcessorError) -> Reason:
+    if isinstance(refusal, JobNotFoundError):
+        return "gone"
+    if isinstance(refusal, JobConflictError):
+        return "exclusive"
+    return _REFUSED[action] if isinstance(refusal, JobStateError) else "other"

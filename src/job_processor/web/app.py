@@ -42,6 +42,7 @@ from job_processor.web.health import Health, Healthz
 from job_processor.web.hosts import Hosts
 from job_processor.web.leaving import LeftError, until_left
 from job_processor.web.live import Hub
+from job_processor.web.looks import Color, look_of
 from job_processor.web.places import path_of, root_of
 from job_processor.web.problems import RETRY_AFTER, problem, status_of
 from job_processor.web.seal import Seal
@@ -59,6 +60,8 @@ def create_app(
     healthz: Healthz = "public",
     allowed_hosts: Iterable[str] | None = None,
     scrape_token: str | None = None,
+    name: str | None = None,
+    color: Color | None = None,
 ) -> Starlette:
     """Return the dashboard of a processor.
 
@@ -72,6 +75,10 @@ def create_app(
         `.example.org` (it and all below) or `*`; None: any. Probes are answered under any name.
     scrape_token: whoever brings it as `Authorization: Bearer …` may ask for `/metrics` and
         `/scaling`, and for nothing else; at least 16 characters. None: only whom `access` lets in.
+    name: of the environment, such as `production`: it stands in the header and in the title.
+    color: of its badge and of a stripe above each page: `red`, `orange`, `green`, `blue`, `violet`
+        or `grey`. None: red for a name that begins with `prod` or `live`, orange for `stag`, else
+        blue.
 
     A processor that is not set up is set up with the first request, and stays so. Raises
     InvalidArgumentError.
@@ -86,6 +93,7 @@ def create_app(
     scraper = None
     if scrape_token is not None:
         scraper = Login(check_token("scrape_token", scrape_token), access="read_only")
+    look = look_of(name, color)
     guard = Middleware(Guard, check=access, hosts=hosts, healthz=healthz, scraper=scraper)
     app = Starlette(
         routes=_routes(),
@@ -103,7 +111,7 @@ def create_app(
     app.state.hub = Hub(processor)
     app.state.redaction = Redaction(redact)
     app.state.redact = app.state.redaction.shown
-    app.state.views = Views()
+    app.state.views = Views(look)
     return app
 
 
@@ -126,6 +134,7 @@ def _routes() -> list[Route | Mount]:
         Route("/new", _page(new_job.create), methods=["POST"]),
         Route("/act", _page(actions.act), methods=["POST"], name="act"),
         Route("/language", _page(actions.language), methods=["POST"], name="language"),
+        Route("/theme", _page(actions.theme), methods=["POST"], name="theme"),
         Route("/live", _page(pages.live), name="live"),
         Route("/healthz", api.healthz),
         Route("/scaling", _page(scraping.scaling)),
@@ -218,7 +227,7 @@ async def _on_error(request: Request, error: Exception) -> Response:
     headers = {"retry-after": RETRY_AFTER} if status == 429 else None
     if _is_api(request):
         return problem(status, str(error), headers)
-    page = pages.error_page(request, status, str(error))
+    page = pages.error_page(request, status, str(error), error)
     page.headers.update(headers or {})
     return page
 
@@ -229,7 +238,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         return RedirectResponse(f"{root_of(request)}/")
     if _is_api(request):
         return problem(error.status_code, error.detail, error.headers)
-    page = pages.error_page(request, error.status_code, error.detail)
+    page = pages.error_page(request, error.status_code, error.detail, error)
     page.headers.update(error.headers or {})
     return page
 

@@ -11,12 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from job_processor.errors import InvalidArgumentError, JobStateError, Unshown
-from job_processor.jobs.actions import Action
+from job_processor.jobs.actions import Acted, Action
 from job_processor.models import Job
 from job_processor.processor import JobProcessor
 from job_processor.settings import COUNT_CAP_OF_SELECTIONS
 from job_processor.store.summaries import JobSummary
 from job_processor.web.access import login_of
+from job_processor.web.messages import Done, Undo
 from job_processor.web.reading import FILTERS, origin_of, selection_of
 from job_processor.web.seal import Seal
 
@@ -24,6 +25,7 @@ MOST_IDS = 1000
 """Jobs that may be chosen one by one; a page shows 50."""
 
 _SHOWN = 10
+_UNDONE = 60  # ids that a message has room for
 _PATIENCE = 600.0  # seconds that a confirmation may be looked at
 _PREFIX = "filter_"
 _KNOWN = frozenset({*FILTERS, "order"})
@@ -85,11 +87,12 @@ def plan_of(fields: Mapping[str, str], ids: Sequence[str]) -> Plan:
 
 
 async def preview(
-    request: Request, fields: Mapping[str, str], plan: Plan, note: str = ""
+    request: Request, fields: Mapping[str, str], plan: Plan, *, grown: bool = False
 ) -> Response:
     """Return a page that tells how many jobs it would be, with the first of them.
 
     Its form holds all of that, signed: what is done later is what was shown.
+    grown: there are more of them than were shown before.
     """
     processor: JobProcessor = request.app.state.processor
     if plan.ids:
@@ -113,13 +116,16 @@ async def preview(
     response: Response = request.app.state.views.page(
         request,
         "confirm.html",
-        action=plan.action,
-        sure=_seal(request).close("confirm", asdict(shown), seconds=_PATIENCE),
+        question=f"{plan.action} {'over' if count >= COUNT_CAP_OF_SELECTIONS else 'jobs'}?",
+        of={"n": count},
+        why=f"{plan.action} jobs: why",
+        label=plan.action.capitalize(),
+        removes=plan.action != "retry",
+        sent={"sure": _seal(request).close("confirm", asdict(shown), seconds=_PATIENCE)},
         back=origin_of(fields),
-        note=note,
-        count=count,
-        cap=COUNT_CAP_OF_SELECTIONS,
+        note="grown" if grown else "",
         jobs=jobs,
+        more=count > len(jobs),
     )
     return response
 
@@ -148,14 +154,21 @@ async def has_grown(request: Request, plan: Plan) -> bool:
     return found > plan.count
 
 
-async def act_on_many(request: Request, plan: Plan) -> str:
-    """Do it; returns what to tell."""
+async def act_on_many(request: Request, plan: Plan) -> Acted:
+    """Do it; returns to how many it was done, and why it was not done to the others."""
     processor: JobProcessor = request.app.state.processor
     if plan.ids:
-        acted = await processor.act_on_jobs(plan.action, plan.ids)
-    else:
-        acted = await processor.act_on_jobs(plan.action, **_selection(request, plan))
-    return f"{acted.done} done, {acted.left} left as they were"
+        return await processor.act_on_jobs(plan.action, plan.ids)
+    return await processor.act_on_jobs(plan.action, **_selection(request, plan))
+
+
+def done(plan: Plan, acted: Acted) -> Done:
+    """Return what to tell of it; a kill of few can be taken back."""
+    undo = None
+    if plan.action == "kill" and acted.done and 0 < len(plan.ids) <= _UNDONE:
+        undo = Undo("Run again", (("do", "retry"), *(("ids", id) for id in plan.ids)))
+    why = tuple((f"left {reason}", n) for reason, n in acted.why.items())
+    return Done(f"{plan.action} many", {"n": acted.done}, undo, why)
 
 
 def _noted(key: str, value: str) -> str:

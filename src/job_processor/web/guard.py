@@ -36,6 +36,9 @@ SCRAPED = frozenset({"/metrics", "/scaling"})
 FETCH_TIME = 60.0
 """Seconds in which a part of an answer is to be fetched, before its connection is given up."""
 
+_PREFERENCES = frozenset({"/language", "/theme"})
+"""What a reader chooses for their own browser: nothing of the database changes."""
+
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _HEADERS = {
     "content-security-policy": (
@@ -133,7 +136,7 @@ class Guard:
             return await self._forbid(request)
         if request.method in _SAFE:
             return None
-        if access != "all" and path != "/language":
+        if access != "all" and path not in _PREFERENCES:
             return problem(403, "this login may only look")
         if not _may_write(request):
             return problem(403, "the request comes from another site")

@@ -13,6 +13,7 @@ from job_processor.clock import span
 from job_processor.errors import InvalidArgumentError
 from job_processor.processor import JobProcessor
 from job_processor.settings import LANE_COUNT_CAP
+from job_processor.web.messages import Done, Undo
 from job_processor.web.reading import amount_of, seconds_of
 from job_processor.web.views import Views
 
@@ -49,42 +50,45 @@ async def lane(request: Request) -> Response:
 Fields = Mapping[str, str]
 
 
-async def _set_limit(processor: JobProcessor, fields: Fields) -> str:
-    amount = amount_of(fields.get("amount", ""))
-    await processor.set_limit(fields.get("name", ""), amount)
-    return f"{fields.get('name')}: {amount}"
+async def _set_limit(processor: JobProcessor, fields: Fields) -> Done:
+    amount, name = amount_of(fields.get("amount", "")), fields.get("name", "")
+    await processor.set_limit(name, amount)
+    back = Undo.by("As the code says", "reset_limit", name=name)
+    return Done("limit set", {"name": name, "amount": amount}, back)
 
 
-async def _reset_limit(processor: JobProcessor, fields: Fields) -> str:
+async def _reset_limit(processor: JobProcessor, fields: Fields) -> Done:
     await processor.set_limit(fields.get("name", ""), None)
-    return fields.get("name", "")
+    return Done("limit reset", {"name": fields.get("name", "")})
 
 
-async def _set_rate(processor: JobProcessor, fields: Fields) -> str:
-    rate = fields.get("rate", "").strip()
+async def _set_rate(processor: JobProcessor, fields: Fields) -> Done:
+    rate, name = fields.get("rate", "").strip(), fields.get("name", "")
     if not rate:
         raise InvalidArgumentError("rate", rate, "allowed is a rate such as 10/s or 100/m")
-    await processor.set_rate(fields.get("name", ""), rate)
-    return f"{fields.get('name')}: {rate}"
+    await processor.set_rate(name, rate)
+    back = Undo.by("As the code says", "reset_rate", name=name)
+    return Done("rate set", {"name": name, "amount": rate}, back)
 
 
-async def _reset_rate(processor: JobProcessor, fields: Fields) -> str:
+async def _reset_rate(processor: JobProcessor, fields: Fields) -> Done:
     await processor.set_rate(fields.get("name", ""), None)
-    return fields.get("name", "")
+    return Done("rate reset", {"name": fields.get("name", "")})
 
 
-async def _hold(processor: JobProcessor, fields: Fields) -> str:
-    seconds = seconds_of(fields.get("seconds", ""))
-    await processor.hold(fields.get("name", ""), seconds)
-    return f"{fields.get('name')}: {span(seconds)}"
+async def _hold(processor: JobProcessor, fields: Fields) -> Done:
+    seconds, name = seconds_of(fields.get("seconds", "")), fields.get("name", "")
+    await processor.hold(name, seconds)
+    back = Undo.by("Release", "release", name=name)
+    return Done("held", {"name": name, "amount": span(seconds)}, back)
 
 
-async def _release(processor: JobProcessor, fields: Fields) -> str:
+async def _release(processor: JobProcessor, fields: Fields) -> Done:
     await processor.hold(fields.get("name", ""), 0)
-    return fields.get("name", "")
+    return Done("released", {"name": fields.get("name", "")})
 
 
-ACTIONS: Mapping[str, Callable[[JobProcessor, Fields], Awaitable[str]]] = {
+ACTIONS: Mapping[str, Callable[[JobProcessor, Fields], Awaitable[Done]]] = {
     "set_limit": _set_limit,
     "reset_limit": _reset_limit,
     "set_rate": _set_rate,

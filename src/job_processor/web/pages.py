@@ -26,7 +26,7 @@ from job_processor.web import attention
 from job_processor.web.access import access_of, who
 from job_processor.web.charts import chart
 from job_processor.web.live import Hub
-from job_processor.web.problems import problem
+from job_processor.web.problems import problem, title_of
 from job_processor.web.reading import filters_of, group_of, selection_of
 from job_processor.web.views import Views
 
@@ -219,9 +219,12 @@ async def live(request: Request) -> Response:
     )
 
 
-def error_page(request: Request, status: int, detail: str) -> HTMLResponse:
+def error_page(request: Request, status: int, detail: str, error: Exception) -> HTMLResponse:
     """Return a page that says what is wrong."""
-    return _views(request).page(request, "error.html", status, detail=detail, code=status)
+    title = title_of(error, status)
+    return _views(request).page(
+        request, "error.html", status, title=title, detail=detail, code=status
+    )
 
 
 async def _counts(processor: JobProcessor) -> Mapping[str, int]:

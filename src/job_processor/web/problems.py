@@ -50,6 +50,22 @@ def status_of(error: JobProcessorError) -> int:
     return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
 
 
+_TITLES: tuple[tuple[type[JobProcessorError], str], ...] = (
+    (JobNotFoundError, "Job not found"),
+    (ScheduleNotFoundError, "Schedule not found"),
+    (GroupNotFoundError, "Group not found"),
+    (FlowNotFoundError, "Flow not found"),
+    (SearchLimitError, "Too many searches at a time"),
+    (StoreUnavailableError, "The database cannot be reached"),
+)
+
+
+def title_of(error: Exception, status: int) -> str:
+    """Return what a page of an error is headed by."""
+    other = "Page not found" if status == 404 else "Something is not right"
+    return next((title for kind, title in _TITLES if isinstance(error, kind)), other)
+
+
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """Return a problem document."""
     title = HTTPStatus(status).phrase

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from starlette.requests import Request
 
@@ -55,7 +56,7 @@ def selection_of(parameters: Mapping[str, str], redaction: Redaction) -> dict[st
         selection["payload"] = {path.strip(): value.strip()}
     for key, argument in (("from", "created_from"), ("to", "created_to")):
         if given[key]:
-            selection[argument] = time_of(given[key], key)
+            selection[argument] = moment_of(parameters, key)
     return selection
 
 
@@ -92,6 +93,25 @@ def time_of(text: str, argument: str) -> datetime:
         allowed = "allowed is a time in ISO 8601, such as 2030-01-31T08:00Z"
         raise InvalidArgumentError(argument, text, allowed) from error
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def moment_of(parameters: Mapping[str, str], argument: str) -> datetime | None:
+    """Return the time that a date picker has sent, in the zone that it names; None for none.
+
+    Without script no zone comes along: then it is UTC, as for times of ISO 8601 without one.
+    Raises InvalidArgumentError.
+    """
+    text, zone = parameters.get(argument, "").strip(), parameters.get("zone", "").strip()
+    if not text:
+        return None
+    moment = time_of(text, argument)
+    if not zone or datetime.fromisoformat(text).tzinfo is not None:
+        return moment
+    try:
+        return moment.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    except (ValueError, ZoneInfoNotFoundError, OSError) as error:
+        allowed = "allowed is a time zone such as Europe/Paris"
+        raise InvalidArgumentError("zone", zone[:50], allowed) from error
 
 
 def amount_of(text: str) -> int:

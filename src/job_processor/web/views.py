@@ -14,23 +14,36 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from job_processor import clock
 from job_processor.models import WAITS_FOR
 from job_processor.web import texts
 from job_processor.web.cron_words import cron_in_words
 from job_processor.web.forms import csrf_of
 from job_processor.web.local_times import local_time, place_of
+from job_processor.web.looks import Look, theme_of
 from job_processor.web.messages import told
+from job_processor.web.numbers import decimal, grouped, span, took
+from job_processor.web.phrases import phrase
 from job_processor.web.places import path_of, root_of
 
 STATUSES = ("pending", "running", "paused", "finished", "errored", "killed", "skipped")
-_SEPARATORS = {"en": ",", "fr": "\N{NARROW NO-BREAK SPACE}"}
+PAGES = (
+    ("/", "Overview"),
+    ("/jobs", "Jobs"),
+    ("/flows", "Flows"),
+    ("/groups", "Groups"),
+    ("/crons", "Crons"),
+    ("/schedules", "Schedules"),
+    ("/limits", "Limits"),
+    ("/workers", "Workers"),
+    ("/audit", "Audit"),
+)
+"""Those of the header: path and title."""
 
 
 class Views:
     """The templates; every value in them is escaped."""
 
-    def __init__(self) -> None:
+    def __init__(self, look: Look) -> None:
         self._templates = Environment(
             loader=PackageLoader("job_processor.web"),
             autoescape=select_autoescape(default=True, default_for_string=True),
@@ -38,9 +51,14 @@ class Views:
             lstrip_blocks=True,
         )
         self._templates.globals.update(
-            STATUSES=STATUSES, LANGUAGES=texts.LANGUAGES, WAITS_FOR=WAITS_FOR
+            STATUSES=STATUSES,
+            PAGES=PAGES,
+            LANGUAGES=texts.LANGUAGES,
+            WAITS_FOR=WAITS_FOR,
+            name=look.name,
+            color=look.color,
         )
-        self._templates.filters.update(pretty=pretty, flat=flat, link=link)
+        self._templates.filters.update(pretty=pretty, flat=flat, link=link, utc_input=utc_input)
 
     def page(
         self, request: Request, template: str, answer: int = 200, **shown: Any
@@ -50,7 +68,7 @@ class Views:
         now = datetime.now(UTC)
         here = quote(path_of(request.scope), safe="/") or "/"
         query = request.scope.get("query_string", b"").decode("latin-1")
-        done, refused = told(request)
+        done, refused = told(request, language)
         text = self._templates.get_template(template).render(
             t=partial(texts.translate, language=language),
             words=partial(cron_in_words, language=language),
@@ -60,6 +78,9 @@ class Views:
             took=partial(took, language=language),
             since=since,
             dated=partial(dated, now=now, language=language),
+            phrase=partial(_phrase, language),
+            dec=partial(decimal, language=language),
+            theme=theme_of(request),
             language=language,
             root=root_of(request),
             here=here,
@@ -83,25 +104,19 @@ def flat(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def grouped(number: int, language: str) -> str:
-    """Return a whole number in groups of three digits, as a language parts them."""
-    return f"{number:,}".replace(",", _SEPARATORS[language])
-
-
-def span(seconds: float | None, language: str = "en") -> str:
-    """Return a span of time; nothing where there is none."""
-    return "" if seconds is None else clock.span(seconds, texts.translate("d", language))
-
-
-def took(milliseconds: int | None, language: str = "en") -> str:
-    """Return how long a run took; nothing where it is not known."""
-    return span(None if milliseconds is None else milliseconds / 1000, language)
-
-
 def since(began: str, ended: str) -> int:
     """Return the milliseconds between two times of our JSON."""
     length = datetime.fromisoformat(ended) - datetime.fromisoformat(began)
     return round(length.total_seconds() * 1000)
+
+
+def _phrase(language: str, key: str, of: Mapping[str, str | int]) -> str:
+    return phrase(key, language, of)
+
+
+def utc_input(moment: datetime | None) -> str:
+    """Return a time as a date picker takes it, in UTC."""
+    return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def link(parameters: Mapping[str, str], **changes: str | None) -> str:

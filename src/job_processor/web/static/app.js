@@ -6,19 +6,53 @@ let still = document.querySelector("[data-still]") !== null; // the answer to a 
 let stream = null;
 let asking = false;
 let again = false;
+let left = false; // something new is not shown yet
 let timer = 0;
 let pause = 1000; // ms until a page that could not be had is asked for once more; it grows
 
+const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const PATIENCE = 10000; // ms for which a page keeps still under a pointer that rests
+const TARGETS = "a, button, label, summary, input, select, textarea, tr, li:has(a, button)";
+
+// Times are told, and asked for, in the reader's zone.
 function zones(root) {
   for (const time of root.querySelectorAll("time[datetime]")) {
     time.title = new Date(time.dateTime).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "medium" });
   }
+  for (const input of root.querySelectorAll("[data-utc]")) {
+    if (input.dataset.utc) input.setAttribute("value", local(new Date(`${input.dataset.utc}Z`)));
+  }
+  for (const input of root.querySelectorAll("[data-zone]")) input.setAttribute("value", ZONE);
+  for (const told of root.querySelectorAll("[data-zone-name]")) told.textContent = `(${ZONE})`;
 }
 
-function busy(main) {
-  const active = document.activeElement;
-  return main.querySelector("input[type=checkbox]:checked, details[open] textarea")
-    || (active && main.contains(active) && active.matches("input, select, textarea"));
+function local(date) {
+  return new Date(date - date.getTimezoneOffset() * 60000).toISOString().slice(0, 19);
+}
+
+// Whoever is about to press something, or has chosen some of what is there, finds it where it was.
+let pointed = 0; // when a pointer last moved over something that can be pressed
+
+function holds(main) {
+  return Date.now() - pointed < PATIENCE || main.querySelector("tbody input[type=checkbox]:checked") !== null;
+}
+
+let seen = ""; // where a pointer was: a page that moves under one that rests is no sign of somebody
+
+document.addEventListener("pointermove", ({ target, pointerType, screenX, screenY }) => {
+  const at = `${screenX} ${screenY}`;
+  if (pointerType === "touch" || at === seen) return;
+  seen = at;
+  const over = target.closest && target.closest(TARGETS);
+  if (over && over.closest("#content")) pointed = Date.now();
+  else release();
+});
+document.documentElement.addEventListener("pointerleave", release);
+
+function release() {
+  if (!pointed) return;
+  pointed = 0;
+  if (left) refresh();
 }
 
 async function refresh() {
@@ -34,11 +68,11 @@ async function refresh() {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const old = document.getElementById("content");
     const fresh = page.getElementById("content");
-    missed = Boolean(fresh && busy(old));
-    if (!fresh || missed) return;
+    if (!fresh) return;
     zones(fresh);
-    if (old.innerHTML !== fresh.innerHTML) merge(old, fresh);
-    if (fresh.matches("[data-still]")) end();
+    left = merge(old, fresh, { hold: holds(old) });
+    show();
+    if (fresh.matches("[data-still]") && !left) end();
   } catch (error) {
     // The network, or a server that is away: asked once more.
   } finally {
@@ -56,23 +90,10 @@ function later() {
   pause = Math.min(2 * pause, 30000);
 }
 
-// Replaces the parts that differ, so that focus, scroll positions and what is open stay.
-function merge(old, fresh) {
-  const ours = [...old.children];
-  const theirs = [...fresh.children];
-  if (ours.length !== theirs.length || ours.some((each, i) => each.tagName !== theirs[i].tagName)) {
-    old.replaceChildren(...fresh.childNodes);
-    return;
-  }
-  ours.forEach((each, i) => {
-    if (each.outerHTML !== theirs[i].outerHTML) each.replaceWith(theirs[i]);
-  });
-}
-
-// What runs tells its progress without any change of the queue.
+// What runs tells its progress, and time passes, without any change of the queue.
 function schedule() {
   clearTimeout(timer);
-  if (document.querySelector("[data-running]")) timer = setTimeout(refresh, 1000);
+  timer = setTimeout(refresh, left || document.querySelector("[data-running]") ? 1000 : 60000);
 }
 
 const heard = {
@@ -81,9 +102,10 @@ const heard = {
   change: refresh, // the first comes with the connection, each time it is made
 };
 
-function show(on) {
-  state.textContent = on ? state.dataset.on : state.dataset.off;
+function show(on = state.classList.contains("on")) {
+  state.textContent = on ? (left ? state.dataset.held : state.dataset.on) : state.dataset.off;
   state.classList.toggle("on", on);
+  state.classList.toggle("held", on && left);
 }
 
 // All pages of a browser share one stream; one that nobody looks at has no part in it.
@@ -137,12 +159,8 @@ document.addEventListener("change", (event) => {
   if (event.target.id === "select-all") {
     for (const box of document.querySelectorAll("input[name=ids]")) box.checked = event.target.checked;
   }
+  if (left && !holds(document.getElementById("content"))) refresh();
 });
-document.addEventListener("submit", (event) => {
-  const question = event.target.dataset.confirm;
-  if (question && !window.confirm(question)) event.preventDefault();
-});
-
 zones(document);
 schedule();
 if (!still) listen();
