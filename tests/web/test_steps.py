@@ -70,7 +70,7 @@ async def test_a_page_tells_until_when_a_handler_sleeps(processor: JobProcessor)
         page = (await client.get(f"/jobs/{job.id}")).text
         french = (await client.get(f"/jobs/{job.id}", headers={"accept-language": "fr"})).text
     assert "sleeps until" in page
-    assert "en pause jusqu" in french
+    assert "dort jusqu" in french
     assert "from_beginning" not in page
 
 
