@@ -72,8 +72,9 @@ imports: $(DEV_READY) ## check that imports point one way
 
 check: lint types imports test-all ## all of the above that can fail: run it before a pull request
 
-api: $(DEV_READY) ## write docs/public-api.txt again, after a wanted change of the public API
+api: $(DEV_READY) ## write docs/public-api.txt and the tables of options again, after a wanted change
 	@$(BIN)/python -m tests.docs.public_api
+	@$(BIN)/python -m tests.docs.configuration
 
 package: $(DEV_READY) ## build the wheel and the source archive in dist/, and check what an index will show
 	@rm -rf dist

@@ -12,7 +12,6 @@ LANGUAGES: Final = ("en", "fr")
 """The first has all pages; where another lacks one, it shows that of the first."""
 
 OUTSIDE_DOCS: Final = {
-    "README.md": "one-page.md",
     "ARCHITECTURE.md": "architecture.md",
     "CONTRIBUTING.md": "contributing.md",
     "CODE_OF_CONDUCT.md": "conduct.md",

@@ -82,6 +82,7 @@ def _site(pages: Sequence[Source]) -> dict[str, str]:
     site = {_name(file): page for file, page in code_files()}
     site |= {_name(file): file.relative_to(ROOT / "docs").as_posix() for file in assets()}
     site["examples"] = "examples/index.md"
+    site["README.md"] = site["README.fr.md"] = "index.md"  # the home page says the same
     for source in pages:
         english = source.twin or source.file
         for file in (english, *(translation(english, other) for other in LANGUAGES[1:])):

@@ -130,35 +130,39 @@ class JobProcessor:
         "sqlite:////abs/file.db", "sqlite://" (in memory, one process); None: $JOB_PROCESSOR_DB,
         else sqlite:///job_processor.db.
     logger: a logging.Logger or a structlog logger; None: logging.getLogger("job_processor").
-    jobs: definitions by name, a collection (`Jobs`), or a list of these.
-    crons: definitions by name. More of both may be added with `job` and `cron`.
-    worker_tags: the tags that a worker serves, besides definitions without one; None: all.
-    concurrency: jobs that one worker runs at a time.
-    timezone: IANA name; of every cron that names none.
+    jobs: definitions by name, a collection (`Jobs`), or a list of these. `@processor.job` adds
+        more.
+    crons: definitions by name. `@processor.cron` adds more.
+    worker_tags: the tags (queues) that a worker serves, besides definitions without a tag; None:
+        all.
+    concurrency: how many jobs one worker runs at the same time.
+    timezone: IANA name; for crons that have no time zone of their own.
     Durations are numbers of their unit, or timedeltas.
 
-    poll_interval: seconds; the slow sweep behind every notification.
-    heartbeat_interval: seconds between two heartbeats.
-    worker_timeout: seconds without a heartbeat after which a worker is dead.
+    poll_interval: seconds; how often a worker polls the database in case it missed a notification.
+    heartbeat_interval: seconds between two heartbeats of a worker.
+    worker_timeout: seconds without a heartbeat after which a worker counts as crashed; at least two
+        heartbeats, at most 240 on MongoDB.
     shutdown_grace: seconds that running jobs which are not resumable get to finish on shutdown.
     kill_grace: seconds between asking a handler to stop and forcing it.
-    history_days: settled jobs are removed after this; at most 90 on MongoDB.
-    keep_errored_days: errored jobs are removed after this, sooner or later than the others; None:
-        as the others. At most 90 on MongoDB.
-    service: owner of its crons; several services may share one database.
-    collection_prefix: collections (tables) are named `<prefix>.jobs` and so on.
-    clock: tells the time; tests give their own.
-    ageing: seconds; what has waited longer for a worker is taken before what has a higher priority;
-        None: never.
-    integrations: what ties it to something outside, such as those of `job_processor.integrations`.
-    defaults: options of all jobs and crons that do not say otherwise: `JobOptions(retry=3)`.
+    history_days: days after which finished, errored, killed and skipped jobs are removed; at most
+        90 on MongoDB.
+    keep_errored_days: days after which errored jobs are removed, sooner or later than the others;
+        None: as the others. At most 90 on MongoDB.
+    service: the owner of its crons; several services may share one database.
+    collection_prefix: prefix of collections and tables: `<prefix>.jobs` and so on.
+    clock: tells the time; for tests.
+    ageing: seconds; a job that has waited longer for a worker runs before jobs of a higher
+        priority; None: never.
+    integrations: integrations to install, such as those of `job_processor.integrations`.
+    defaults: options for all jobs and crons that do not say otherwise: `JobOptions(retry=3)`.
     around: returns for a job a context manager that is entered around each run of any handler.
     lifespan: returns for this processor a context manager that is entered once by each process
-        that runs jobs, and left when its worker ends; what it yields is what handlers get as
-        `resources`. A function with `@asynccontextmanager`, for example.
+        that runs jobs, and left when its worker ends; handlers get what it yields as `resources`. A
+        function with `@asynccontextmanager`, for example.
 
-    codec: encodes what jobs hold before it is stored: `Encryption`, `Offload`, or your own. All
-        processors of a database that run or read these jobs need it.
+    codec: encodes payloads and results before they are stored: `Encryption`, `Offload`, or your
+        own. All processors of a database that run or read these jobs need it.
 
     Raises InvalidArgumentError for a value that is not allowed.
     """
@@ -487,33 +491,33 @@ class JobProcessor:
         labels: Labels = None,
         session: Any = None,
     ) -> SimpleJob:
-        """Store a job to run at `scheduled_for` (aware datetime, timedelta from now, None: now).
+        """Store a job, to run now or later.
 
+        name: of the job, which this process has to know.
         payload: a mapping or, where the handler says so, an instance of its payload's class; either
             is checked against that class.
-
-        Of those that are due, workers take the ones with the highest priority first, 0 to 9. One
-        that has not begun by `expires_at` (as `scheduled_for`) is skipped.
-
-        unique_key: only one job of this name holds a key, while it is pending, running or paused.
-        on_conflict: what follows when it is held. `return` (the default): the job that holds it is
-            returned; `skip`: this one is stored as skipped; `replace`: this one takes the place of
-            the one that holds it if that is pending, and if it runs or is paused this one is stored
-            beside it; `error`: JobConflictError.
-        unique_for: seconds from now during which the key is held, whatever becomes of the job.
-        limit_key: the key of its limit, where the payload does not hold it: a text or a number.
-        rate_key: the same of its rate, which has a key.
-        after: what it comes after: jobs, ids of jobs and cron tasks, groups, at most 100. It starts
-            once all of them have finished, at its own time at the earliest.
-        on_parent_failure: what follows when one of them fails, is killed or skipped. `skip` (the
-            default): this one is skipped as well, and what comes after it in turn; `run`: it runs
-            all the same; `wait`: it waits until that one is retried and finishes.
-        labels: what it can be found by, beside the labels of its definition: `["tenant:42"]`, at
-            most 16 of 100 characters.
-        session: of a transaction, which then decides whether there is a job: an
-            `AsyncClientSession` of the client that the database is of, a `ClientSession` of a
-            synchronous client of the same servers, or a `sqlite3` or `aiosqlite` connection to the
-            same file. A conflict in it is an error.
+        scheduled_for: when it may start: an aware datetime, or a timedelta from now; None: now.
+        priority: 0 to 9; of the jobs that are due, those with the highest priority start first.
+        expires_at: a job that has not started by then is skipped; as `scheduled_for`; None: never.
+        unique_key: at most one job of this name holds a key, while it is pending, running or
+            paused.
+        on_conflict: what happens when the key is held. `return` (the default): the job that holds
+            it is returned; `skip`: the new job is stored as skipped; `replace`: the new job
+            replaces the one that holds it if that is pending; if it runs or is paused, the new one
+            is stored beside it; `error`: JobConflictError.
+        unique_for: seconds from now during which the key is held, however the job ends.
+        limit_key: the key of its limit, if the payload does not have it: a text or a number.
+        rate_key: the key of its rate, if the payload does not have it.
+        after: jobs, ids of jobs and cron tasks, or groups that must finish first, at most 100. The
+            job starts after all of them, and not before `scheduled_for`.
+        on_parent_failure: what happens when one of these fails, is killed or skipped. `skip` (the
+            default): the job is skipped, and the jobs after it in turn; `run`: it runs anyway;
+            `wait`: it waits until the failed one is retried and finishes.
+        labels: labels to find it by, besides those of its definition: `["tenant:42"]`, at most 16
+            of 100 characters.
+        session: the transaction to store the job in: an `AsyncClientSession` of the client of this
+            database, a `ClientSession` of a synchronous client of the same servers, or a `sqlite3`
+            or `aiosqlite` connection to the same file. A conflict in it is an error.
 
         Returns it as stored: pending, or skipped when it is exclusive and one is active. Raises
         InvalidArgumentError for an unknown name, a payload that cannot be stored, a naive time,
@@ -1208,12 +1212,21 @@ class JobProcessor:
 
     # --- how the whole stands -------------------------------------------------------------------
 
-    async def check(self) -> list[Finding]:
+    async def check(self, job_id: ObjectId | str | None = None) -> list[Finding]:
         """Return what there is to say of definitions, connection, indexes, clock and workers.
 
+        job_id: of a job that does not run: return instead the answers to the questions that find
+            out why, in their order: whether it is stored here, due, held or paused, and whether a
+            living worker may take it.
+
         Needs no `setup`. On MongoDB it changes nothing at all; an SQLite file that is there is
-        opened, as by everybody. A database that does not answer is a finding, not an error.
+        opened, as by everybody. A database that does not answer is a finding, not an error. Raises
+        InvalidArgumentError for what is no id.
         """
+        if job_id is not None:
+            from job_processor.ops.diagnosis import diagnose
+
+            return await diagnose(self._parts, object_id(job_id))
         from job_processor.ops.check import check
 
         return await check(self._parts)

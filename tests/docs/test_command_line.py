@@ -1,4 +1,4 @@
-"""What the READMEs say about the command line is what it takes."""
+"""What the pages say about the command line is what it takes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,6 @@ import typer
 from job_processor.cli.app.later import loaded
 from job_processor.cli.app.main import app
 from tests.docs.markdown import PAGES, blocks, code, table
-
-HEADERS = {
-    "README.md": ("command", "what it does"),
-    "README.fr.md": ("commande", "ce qu'elle fait"),
-}
 
 
 def options_of(command: Any) -> set[str]:
@@ -34,11 +29,10 @@ COMMANDS = {
 """The options and arguments of each command."""
 
 
-@pytest.mark.parametrize("readme", HEADERS)
-def test_commands_are_those_of_the_program(readme: str) -> None:
+def test_commands_are_those_of_the_program() -> None:
     """The table lists every command once, with options that it has."""
     listed = []
-    for row in table(readme, HEADERS[readme]):
+    for row in table("docs/cli.md", ("command", "what it does")):
         program, name, *rest = code(row[0]).split()
         assert program == "job-processor"
         assert set(re.findall(r"--[\w-]+", " ".join(rest))) <= COMMANDS[name]

@@ -7,51 +7,17 @@ import inspect
 import re
 from typing import Any
 
-import pytest
-
 import job_processor
-from job_processor import CronDef, JobDef, JobProcessor, JobStatus, Retry
+from job_processor import JobProcessor, JobStatus
 from job_processor.jobs.decorator import Decorator
 from tests.docs.markdown import PAGES, blocks, code, codes, read, section, table
 from tests.docs.public_api import PAGE, public_api, public_names
 
-READMES = ("README.md", "README.fr.md")
-OPTION_HEADERS = {
-    "README.md": ("field", "default", "unit", "meaning"),
-    "README.fr.md": ("champ", "défaut", "unité", "sens"),
-}
-REQUIRED = {"README.md": "required", "README.fr.md": "obligatoire"}
-CALL_HEADERS = {"README.md": ("call", "what it does"), "README.fr.md": ("appel", "ce qu'il fait")}
-OPTIONS: list[type[Any]] = [JobDef, CronDef, Retry, JobProcessor]
 
-
-@pytest.mark.parametrize("readme", READMES)
-@pytest.mark.parametrize("subject", OPTIONS, ids=lambda subject: subject.__name__)
-def test_options_are_those_of_the_code(readme: str, subject: type[Any]) -> None:
-    """An options table lists every parameter, in order, with its default."""
-    rows = table(readme, OPTION_HEADERS[readme], f"options of {subject.__name__}")
-    listed = [(code(row[0]), row[1]) for row in rows]
-    assert listed == [
-        (name, _default(parameter, readme))
-        for name, parameter in inspect.signature(subject).parameters.items()
-    ]
-
-
-@pytest.mark.parametrize("subject", OPTIONS, ids=lambda subject: subject.__name__)
-def test_both_readmes_give_the_same_units(subject: type[Any]) -> None:
-    """Both READMEs give a unit to the same options, and a meaning to all."""
-    english, french = (
-        table(readme, OPTION_HEADERS[readme], f"options of {subject.__name__}")
-        for readme in READMES
-    )
-    assert [bool(row[2]) for row in english] == [bool(row[2]) for row in french]
-    assert all(row[3] for row in (*english, *french))
-
-
-@pytest.mark.parametrize("readme", READMES)
-def test_calls_are_those_of_the_processor(readme: str) -> None:
+def test_calls_are_those_of_the_processor() -> None:
     """The table of calls has every public method of JobProcessor with its parameters."""
-    listed = [call for row in table(readme, CALL_HEADERS[readme]) for call in codes(row[0])]
+    rows = table("docs/reference/index.md", ("call", "what it does"))
+    listed = [call for row in rows for call in codes(row[0])]
     methods: list[tuple[str, Any]] = inspect.getmembers(JobProcessor, inspect.isfunction)
     methods.append(("job", Decorator.__call__))  # an object with and without parentheses
     assert sorted(listed) == sorted(
@@ -99,15 +65,7 @@ def test_glossary_has_every_state() -> None:
     assert [status for status in JobStatus if status.value not in explained] == []
 
 
-def _default(parameter: inspect.Parameter, readme: str) -> str:
-    if parameter.default is parameter.empty:
-        return REQUIRED[readme]
-    return f"`{_literal(parameter.default)}`"
-
-
 def _literal(value: object) -> str:
-    if isinstance(value, tuple) and value:
-        return f"({', '.join(each.__name__ for each in value)},)"  # classes
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 

@@ -23,20 +23,6 @@ from job_processor.integrations import base
 from tests.docs.markdown import ROOT, section
 
 NAVIGATION = tomllib.loads((ROOT / "website" / "nav.toml").read_text(encoding="utf-8"))["section"]
-TO_COME = {
-    "install.md",
-    "scheduling.md",
-    "workers.md",
-    "cancel.md",
-    "patterns.md",
-    "configuration.md",
-    "troubleshooting.md",
-    "from-rq.md",
-    "from-apscheduler.md",
-}
-"""Pages that have their place already."""
-ALIKE = ["job-processor"]
-"""Titles that two pages may have: the home page and the README."""
 
 
 def placed(entries: list[Any]) -> Iterator[tuple[str, Any]]:
@@ -51,10 +37,10 @@ def placed(entries: list[Any]) -> Iterator[tuple[str, Any]]:
 
 
 def test_each_page_has_its_place() -> None:
-    """The navigation has every page once, and none that does not exist or is to come."""
-    pages = [page for page, _ in placed(NAVIGATION) if page not in TO_COME]
+    """The navigation has every page once, and none that does not exist."""
+    pages = [page for page, _ in placed(NAVIGATION)]
     made = {source.page for source in sources("en")} | {"examples/index.md", "LICENSE.md"}
-    assert sorted(pages) == sorted(made - TO_COME)
+    assert sorted(pages) == sorted(made)
 
 
 def test_each_place_has_a_french_title() -> None:
@@ -84,7 +70,7 @@ def test_the_home_page_lists_every_page(language: str) -> None:
             [
                 posixpath.relpath(files[page], ROOT / "docs") + "/" * files[page].is_dir()
                 for page, _ in placed(each["pages"])
-                if page != "index.md" and page not in TO_COME
+                if page != "index.md"
             ],
         )
         for each in NAVIGATION
@@ -100,7 +86,7 @@ def test_titles_are_unique(language: str) -> None:
         for title in re.findall(r"\A(?:<!--.*-->\n)?# (.+)$", source.file.read_text(), re.MULTILINE)
     )
     assert len(titles) > 50
-    assert [title for title, count in titles.items() if count > 1] == ALIKE
+    assert [title for title, count in titles.items() if count > 1] == []
 
 
 def test_what_has_moved_leads_on() -> None:
@@ -113,7 +99,7 @@ def test_what_has_moved_leads_on() -> None:
 def test_an_old_address_keeps_the_heading_and_says_where_the_page_is(tmp_path: Path) -> None:
     """Its page names the new address, as search engines and browsers without scripts need it."""
     for page in moved().values():
-        folder = tmp_path / page.removesuffix(".md")
+        folder = tmp_path / page.removesuffix("index.md").removesuffix(".md")
         folder.mkdir(exist_ok=True)
         (folder / "index.html").write_text(about(page))
     write_moved(tmp_path, "https://jobs.example/")

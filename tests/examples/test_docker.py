@@ -1,4 +1,4 @@
-"""The Docker example agrees with the README and with the defaults."""
+"""The Docker example agrees with the page on workers and with the defaults."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import inspect
 import re
 
 from job_processor import JobProcessor
-from tests.docs.markdown import blocks
+from tests.docs.markdown import blocks, read
 from tests.examples.programs import EXAMPLES
 
 
-def test_readme_shows_the_compose_file() -> None:
-    """The README shows the services of the workers as they stand in compose.yaml."""
-    (shown,) = blocks("README.md", "yaml")
+def test_the_page_on_workers_shows_the_compose_file() -> None:
+    """It shows the services of the workers as they stand in compose.yaml."""
+    (shown,) = blocks("docs/workers.md", "yaml")
     assert shown.text in (EXAMPLES / "compose.yaml").read_text(encoding="utf-8")
 
 
@@ -26,8 +26,7 @@ def test_grace_period_is_longer_than_ours() -> None:
     compose = (EXAMPLES / "compose.yaml").read_text(encoding="utf-8")
     (seconds,) = re.findall(r"stop_grace_period: (\d+)s", compose)
     assert int(seconds) > needed
-    readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
-    assert f"+ 15 seconds, {needed:g} by default" in readme
+    assert f"+ 15 seconds, {needed:g} by default" in read("docs/workers.md")
 
 
 def test_image_has_what_the_command_names() -> None:

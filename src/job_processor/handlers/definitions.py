@@ -85,33 +85,35 @@ def _noting(kind: type[T]) -> type[T]:
 class JobDef:
     """A job by name: what runs it and how.
 
-    handler: async or plain function; gets what its parameters are named after (`job`, `signal`,
-        `payload`, `context`, `resources`). All others are fields of the payload, by their
+    handler: async or sync function. Its parameters `job`, `signal`, `payload`, `context` and
+        `resources` get what they are named after; all others are fields of the payload, by their
         annotations; required ones without an annotation get `(job, signal)` by position, with a
-        warning. A plain function runs in a thread. None: this process only schedules such jobs,
-        others run them.
-    on_job_exited: called once with the job as last written when it has finished, errored or was
-        killed while it ran, a crash included.
-    resumable: after a shutdown or a crash it is paused and taken up again, else it is errored.
-    tag: only workers that serve this tag run it.
-    exclusive: while one is pending, running or paused, a new one is stored as skipped.
-    max_runtime_in_minutes: then it is interrupted, by force if need be, and errored; a number of
-        minutes, or a timedelta.
-    retry: what follows a failed attempt: a `Retry`, a number of attempts, or None: nothing.
-    executor: where it runs: `async` in the worker's event loop, `thread` in a thread, `process` in
-        a process of its own, which can be stopped by force, gives its memory back, and takes
-        nothing else down with it; None: `async` or `thread`, as the handler is.
-    discard_result: what the handler returns is not kept.
-    max_runtime: the same as `max_runtime_in_minutes`, as a timedelta or a number of seconds.
+        warning. A sync function runs in a thread. None: this process only schedules such jobs.
+    on_job_exited: called once with the job when it has finished, has errored or was killed while it
+        ran, a crash included; not before a retry.
+    resumable: after a shutdown or a crash the job is paused and resumed; otherwise it is errored.
+    tag: the queue; only workers that serve this tag run the job. None: every worker does.
+    exclusive: while a job of this name is pending, running or paused, a new one is stored as
+        skipped.
+    max_runtime_in_minutes: timeout of a run, which is then stopped, by force if need be, and
+        errored; a number of minutes, or a timedelta. None: no timeout.
+    retry: retries of a failed attempt: a `Retry`, or a number of attempts; None: no retry.
+    executor: where the handler runs: `async` in the worker's event loop, `thread` in a thread,
+        `process` in a process of its own, which can be killed, gives its memory back and can crash
+        without harm to other jobs; None: `async` or `thread`, as the handler is.
+    discard_result: do not keep what the handler returns.
+    max_runtime: the same timeout as `max_runtime_in_minutes`, in seconds, or a timedelta.
     around: returns for a job a context manager that is entered around each run of the handler, such
-        as a function with `@asynccontextmanager`. A plain one is entered in the handler's thread.
-    rate: how many may start in a time, of all workers together: `"100/m"`, or a `Rate`.
-    limit: how many may run at a time: a number for all of this name, or a `Limit`.
-    labels: what all jobs of this name can be found by, beside those of each: `["nightly"]`.
-    batch: the handler gets up to so many jobs at once, at most 1,000: their `payloads`, `jobs` or
-        `contexts`. It returns a list with a result, or an exception, for each, or a mapping by id.
-    batch_wait: a number of seconds, or a timedelta, for which a batch that is not full waits for
-        more jobs; None: it runs with what is due.
+        as a function with `@asynccontextmanager`. A sync one is entered in the handler's thread.
+    rate: rate limit: how many jobs may start in a time, on all workers together: `"100/m"`, or a
+        `Rate`.
+    limit: concurrency limit: how many jobs of this name may run at the same time, or a `Limit`.
+    labels: labels to find all jobs of this name by, besides those of each job: `["nightly"]`.
+    batch: run the handler for up to so many jobs at once, at most 1,000: it gets their `payloads`,
+        `jobs` or `contexts`, and returns a list with a result or an exception for each, or a
+        mapping by id.
+    batch_wait: seconds, or a timedelta, for which a batch that is not full waits for more jobs;
+        None: it runs with what is due.
 
     Raises DefinitionError when one of these cannot work.
     """
@@ -170,17 +172,17 @@ class CronDef:
     cron_string: 5 fields, 6 with seconds first, or an alias such as `@hourly`; None: see `every`.
     handler: required; as a job's, but a cron has no payload: parameters of other names have a
         default, or no annotation, and then they get `(signal, job)`, with a warning.
-    checkin_margin: minutes, or a timedelta, of tolerance between planned and actual start; a later
-        start is missed.
+    checkin_margin: minutes, or a timedelta, of tolerance between planned and actual start; an
+        occurrence that starts later is missed.
     timezone: IANA name; None: the processor's.
-    misfire: what follows missed occurrences: `once` runs the standing one, `skip` settles it as
-        skipped, `all` adds the others, at most 100.
-    every: in place of `cron_string`: a timedelta, or a number of seconds, from one occurrence to
-        the next, whatever the time of day. Whole seconds; no time zone has a part in it.
-    anchor: of `every`: an aware datetime that is one of the occurrences, past or future; None: the
-        beginning of 1970 in UTC.
-    on_job_exited, resumable, max_runtime_in_minutes, tag, exclusive, retry, discard_result,
-        executor, max_runtime, around, rate, limit, labels: as a job's; its occurrences have no key.
+    misfire: what happens after missed occurrences: `once` runs one late occurrence and drops the
+        others, `skip` runs none, `all` runs each, at most 100.
+    every: interval instead of `cron_string`: a timedelta, or a number of seconds, from one
+        occurrence to the next. Whole seconds; no time zone matters.
+    anchor: of `every`: an aware datetime at which an occurrence falls, past or future; None: the
+        start of 1970 in UTC.
+
+    All other options are those of `JobDef`; occurrences have no key.
 
     Raises DefinitionError when one of these cannot work.
     """

@@ -17,16 +17,16 @@ from job_processor.settings import check_int, check_name
 class Limit:
     """How many jobs may run at a time, wherever they run.
 
-    amount: of each name or, with `group`, of all names that have this group; with `key`, for each
-        of its values.
-    key: a field of the payload, such as "tenant" or "account.id", or a function of the payload. A
-        job whose key is None is not limited.
-    group: what the names share that have it.
-    ordered: one after the other, in the order of their times; a job that is tried again, or was
-        interrupted, keeps its turn. The amount is 1.
-    on_failure: what follows in an ordered lane when a job ends errored: `continue` (the default)
-        starts the next, `stop` none, until somebody retries or deletes the failed one.
-    per: `worker`: the amount is of each worker process, which counts by itself.
+    amount: how many jobs may run at the same time: for each name or, with `group`, for all names of
+        that group; with `key`, for each of its values.
+    key: a limit for each value of this key: a field of the payload, such as "tenant" or
+        "account.id", or a function of the payload. A job whose key is None is not limited.
+    group: a name for a limit that several jobs and crons share.
+    ordered: run the jobs one after the other, in the order of their times; a job that is retried or
+        was interrupted keeps its turn. The amount is 1.
+    on_failure: what happens in an ordered lane after an errored job: `continue` (the default)
+        starts the next, `stop` waits until the errored one is retried or deleted.
+    per: `worker`: the amount counts for each worker process by itself.
 
     Raises InvalidArgumentError where one of these cannot be.
     """

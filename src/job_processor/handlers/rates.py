@@ -36,15 +36,16 @@ class Rate:
     `amount + burst` start. Each start counts: retries, resumed runs and what runs again after a
     crash too. What waits for its start holds no slot of a worker.
 
-    amount: how many start in `per` seconds, or in that timedelta.
+    amount: how many jobs may start in the time of `per`.
+    per: seconds, or a timedelta; required.
     burst: how many may start at once after a pause; the others follow evenly. None: as many as
         start in a tenth of a second, 1 at least.
-    group: jobs and crons that share this rate; None: each name has its own.
-    on_full: what becomes of a job that may not start yet: `wait` (it starts later) or `skip` (it is
+    group: a name for a rate that several jobs and crons share; None: each name has its own.
+    on_full: what happens to a job that may not start yet: `wait` (it starts later) or `skip` (it is
         skipped, for good).
-    key: so many for each of its values: a field of the payload, such as "tenant" or "account.id",
-        or a function of the payload; True: only what `rate_key` says when a job is scheduled. A job
-        whose key is None has no rate.
+    key: a rate for each value of this key: a field of the payload, such as "tenant" or
+        "account.id", or a function of the payload; True: only the `rate_key` with which a job is
+        scheduled. A job whose key is None has no rate limit.
 
     Raises InvalidArgumentError when one of these cannot work.
     """

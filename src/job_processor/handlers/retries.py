@@ -19,16 +19,16 @@ _BACKOFFS = ("exponential", "linear", "constant")
 class Retry:
     """How often a failed attempt is tried again, after which errors, and how much later.
 
-    max_attempts: how often it is tried, the first time included.
-    backoff: how the pause grows from attempt to attempt: `exponential` doubles it, `linear` adds
+    max_attempts: number of attempts, the first one included.
+    backoff: how the delay grows from attempt to attempt: `exponential` doubles it, `linear` adds
         `delay` to it, `constant` keeps it.
     delay: seconds, or a timedelta, from the end of the first failed attempt to the second.
-    max_delay: seconds, or a timedelta, that no pause exceeds.
-    jitter: take between half of the pause and all of it, at random, so that jobs which failed
-        together are not tried again together.
-    retry_on, give_up_on: classes of exceptions; an attempt that raised one of the first and none of
-        the second is tried again, of an exception group where that holds for each in it. A crash,
-        an interruption and a max runtime always are.
+    max_delay: seconds, or a timedelta; the longest delay.
+    jitter: wait between half of the delay and all of it, at random, so that jobs which failed
+        together do not retry together.
+    retry_on: classes of exceptions to retry; of an exception group, each member must be one. A
+        crash, an interruption and a timeout are always retried.
+    give_up_on: classes of exceptions not to retry, even if `retry_on` has them.
 
     Raises InvalidArgumentError when one of these cannot work.
     """

@@ -59,3 +59,19 @@ def test_a_definition_that_cannot_work(cli: Cli, tmp_path: Path) -> None:
     assert result.code == 1
     assert "DefinitionError: cron_string: '61 * * * *'" in result.out
     assert "wrong.py, line 3" in result.out
+
+
+def test_why_a_job_does_not_run(
+    cli: Cli, sqlite_db_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--job ID` answers the questions in their order; what is no id is bad input."""
+    monkeypatch.setenv("JOB_PROCESSOR_DB", sqlite_db_url)
+    job = cli("schedule", APP, "greet", "--json").json
+    found = cli("check", APP, "--job", job["_id"], "--json").json
+    assert [each["subject"] for each in found["findings"]] == [
+        *("stored", "state", "time", "waits for", "pause", "workers")
+    ]
+    text = cli("check", APP, "--job", job["_id"]).text
+    assert "warning  workers    none is alive: nothing runs" in text
+    assert "→ start a worker: job-processor worker" in text
+    cli("check", APP, "--job", "12").refused("ID", "24 hex digits")

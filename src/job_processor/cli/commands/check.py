@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,7 +22,17 @@ if TYPE_CHECKING:
 _STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 
 
-def check(app: App = None, json: Json = False) -> None:
+JobId = Annotated[
+    str | None,
+    typer.Option(
+        "--job",
+        metavar="ID",
+        help="Find out why this job does not run: answer one question after the other.",
+    ),
+]
+
+
+def check(app: App = None, job: JobId = None, json: Json = False) -> None:
     """Check APP, its database and its workers.
 
     Definitions, connection, indexes, clock and workers are looked at, and nothing is changed. Below
@@ -31,7 +41,7 @@ def check(app: App = None, json: Json = False) -> None:
     """
     import asyncio
 
-    findings = asyncio.run(_look(require_app(app)))
+    findings = asyncio.run(_look(require_app(app), job))
     failed = any(each.level == "error" for each in findings)
     if json:
         print_json({"ok": not failed, "findings": [each.as_json() for each in findings]})
@@ -42,7 +52,7 @@ def check(app: App = None, json: Json = False) -> None:
     raise typer.Exit(FAILED if failed else DONE)
 
 
-async def _look(source: Source) -> list[Finding]:
+async def _look(source: Source, job: str | None) -> list[Finding]:
     """Return the findings; an application that fails by itself is one. Raises AppError."""
     from job_processor.cli.app.loading import load_app
     from job_processor.ops.check import Finding, unreachable
@@ -55,7 +65,7 @@ async def _look(source: Source) -> list[Finding]:
     except StoreError as error:
         return [replace(unreachable(error), subject="application")]
     try:
-        return await processor.check()
+        return await processor.check(job)
     finally:
         await processor.close()
 
