@@ -163,8 +163,14 @@ def test_the_variables(start: Start, db_url: str, monkeypatch: pytest.MonkeyPatc
     assert answer(f"{found[0]}healthz", Host="10.1.2.3") == 503
 
 
-def test_under_a_path_of_a_proxy(start: Start, db_url: str) -> None:
-    """Links lead below the path that the proxy takes away, and so does the address it tells."""
+def test_under_a_path_of_a_proxy(
+    start: Start, db_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Links lead below the path that the proxy takes away, and so does the address it tells.
+
+    A variable names the environment.
+    """
+    monkeypatch.setenv("JOB_PROCESSOR_WEB_NAME", "staging")
     process = start(*("web", APP, "--port", "0", "--no-login", "--root-path", "/queue/"), db=db_url)
     process.until("Ctrl-C ends it")
     found = re.search(r"(http://127\.0\.0\.1:\d+)/queue/ ", process.output)
@@ -172,6 +178,7 @@ def test_under_a_path_of_a_proxy(start: Start, db_url: str) -> None:
     page = httpx.get(f"{found[1]}/jobs")
     assert page.status_code == 200
     assert 'href="/queue/static/app.css"' in page.text
+    assert "<title>Jobs · staging · job-processor</title>" in page.text
 
 
 @pytest.mark.slow
@@ -211,6 +218,9 @@ def test_a_login_that_travels_readably(start: Start, db_url: str) -> None:
         (("--host", "shop.example"), "--token"),
         (("--host", "::"), "--host"),
         (("--port", "x"), "--port: 'x'"),
+        (("--no-login", "--name", ""), "--name: ''"),
+        (("--no-login", "--name", "qa", "--color", "pink"), "--color: 'pink'"),
+        (("--no-login", "--color", "red"), "--color"),
         (("--port", "99999"), "--port"),
         (("--login", "ada"), "--login"),
         (("--login", ":secret-word"), "--login"),

@@ -21,10 +21,13 @@ from job_processor.errors import InvalidArgumentError
 
 if TYPE_CHECKING:  # an extra
     from job_processor.web import Access, Login
+    from job_processor.web.looks import Look
 
 TOKEN = "JOB_PROCESSOR_WEB_TOKEN"  # noqa: S105  # the name of a variable
 LOGIN = "JOB_PROCESSOR_WEB_LOGIN"
 SCRAPE_TOKEN = "JOB_PROCESSOR_WEB_SCRAPE_TOKEN"  # noqa: S105  # the same
+NAME = "JOB_PROCESSOR_WEB_NAME"
+COLOR = "JOB_PROCESSOR_WEB_COLOR"
 
 
 def web(
@@ -89,6 +92,23 @@ def web(
             "believed. [default: none]",
         ),
     ] = "",
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of the environment, such as production: it stands in the header and in the "
+            "title of each page. [default: $JOB_PROCESSOR_WEB_NAME]",
+        ),
+    ] = None,
+    color: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLOR",
+            help="Of that name: red, orange, green, blue, violet or grey. [default: "
+            "$JOB_PROCESSOR_WEB_COLOR; else red for a name that begins with prod or live, orange "
+            "for stag, blue for others]",
+        ),
+    ] = None,
 ) -> None:
     """Serve the dashboard of APP, or of a database.
 
@@ -110,6 +130,8 @@ def web(
         allowed_hosts=allowed_hosts or (),
         root_path=root_path,
         proxies=proxies,
+        name=name,
+        color=color,
     )
     asyncio.run(_serve(Place(db, prefix, app, by="APP"), options, options.number, options.root))
 
@@ -128,6 +150,8 @@ class WebOptions:
     allowed_hosts: Sequence[str]
     root_path: str
     proxies: str
+    name: str | None
+    color: str | None
 
     @property
     def number(self) -> int:
@@ -166,7 +190,7 @@ async def _serve(place: Place, options: WebOptions, port: int, root: str) -> Non
     from job_processor.web.hosts import LOCAL
     from job_processor.web.server import serve
 
-    check = _check_of(options)
+    check, look, scraping = _check_of(options), _look(options), _scrape_token(options)
     hosts = None
     if options.allowed_hosts or not isinstance(check, Login):
         hosts = [*options.allowed_hosts, *LOCAL, options.host]
@@ -186,8 +210,14 @@ async def _serve(place: Place, options: WebOptions, port: int, root: str) -> Non
                 "name it by --forwarded-allow-ips\n"
             )
 
-    scraping = _scrape_token(options)
-    served = create_app(processor, check, allowed_hosts=hosts, scrape_token=scraping)
+    served = create_app(
+        processor,
+        check,
+        allowed_hosts=hosts,
+        scrape_token=scraping,
+        name=look.name or None,
+        color=look.color if look.name else None,
+    )
     await serve(served, options.host, port, tell, root_path=root, proxies=options.trusted)
 
 
@@ -245,6 +275,14 @@ def _scrape_token(options: WebOptions) -> str | None:
 
     by, token = _given("--scrape-token", options.scrape_token, SCRAPE_TOKEN)
     return None if token is None else check_token(by, token)
+
+
+def _look(options: WebOptions) -> Look:
+    from job_processor.web.looks import look_of
+
+    name_by, name = _given("--name", options.name, NAME)
+    color_by, color = _given("--color", options.color, COLOR)
+    return look_of(name, color, by=(name_by, color_by))
 
 
 def _given(option: str, value: str | None, variable: str) -> tuple[str, str | None]:
