@@ -1,4 +1,4 @@
-"""What a live page leaves alone: focus, open panels, half-typed text, what is chosen and pointed at."""
+"""What a live page leaves alone: focus, open panels, half-typed text, what is pointed at."""
 
 from __future__ import annotations
 

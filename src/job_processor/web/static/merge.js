@@ -64,8 +64,10 @@ class Merging {
     }
   }
 
+  // Whether a selected text begins or ends in this one, and would not be the same afterwards.
   selects(text) {
-    return this.selection && !this.selection.isCollapsed && this.selection.containsNode(text, true);
+    const { isCollapsed, anchorNode, focusNode } = this.selection;
+    return !isCollapsed && (anchorNode === text || focusNode === text);
   }
 }
 
