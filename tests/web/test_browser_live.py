@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -134,6 +135,6 @@ async def test_dates_are_asked_for_in_the_reader_s_zone(browser: Browser, addres
     await expect(picker).to_have_value("2030-01-31T17:00")
     await picker.fill("2030-02-01T09:30")
     await page.locator("main form").first.evaluate("form => form.requestSubmit()")
-    await expect(page).to_have_url(lambda url: "zone=Asia" in url)
+    await expect(page).to_have_url(re.compile("zone=Asia"))
     await expect(picker).to_have_value("2030-02-01T09:30")
     await context.close()
