@@ -85,7 +85,9 @@ if TYPE_CHECKING:
     from job_processor.ops.check import Finding
     from job_processor.ops.scaling import Scaling
     from job_processor.processor import JobProcessor, init_job_processor
+    from job_processor.store.error_groups import ErrorGroup
     from job_processor.store.lanes import LaneInfo
+    from job_processor.store.name_rollups import NameRollup
     from job_processor.store.rollups import Rollup
     from job_processor.store.schedules import Schedule
     from job_processor.store.summaries import JobSummary, SummaryPage
@@ -109,6 +111,7 @@ __all__ = [
     "CronOptions",
     "CronTask",
     "DefinitionError",
+    "ErrorGroup",
     "Event",
     "EventKind",
     "Finding",
@@ -149,6 +152,7 @@ __all__ = [
     "MigrationReport",
     "MissingExtraError",
     "MissingKeyError",
+    "NameRollup",
     "NotSetUpError",
     "Notes",
     "ObjectStore",
@@ -218,6 +222,8 @@ _HOMES = {  # all others are errors
     "ops.scaling": "Scaling",
     "processor": "JobProcessor init_job_processor",
     "store.lanes": "LaneInfo",
+    "store.error_groups": "ErrorGroup",
+    "store.name_rollups": "NameRollup",
     "store.rollups": "Rollup",
     "store.schedules": "Schedule",
     "store.summaries": "JobSummary SummaryPage",

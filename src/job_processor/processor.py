@@ -107,6 +107,8 @@ if TYPE_CHECKING:
     from job_processor.ops.scaling import Scaling
     from job_processor.redaction import Redaction
     from job_processor.store import Store
+    from job_processor.store.error_groups import ErrorGroup
+    from job_processor.store.name_rollups import Kind, NameRollup
     from job_processor.store.rollups import Rollup
     from job_processor.store.schedules import Schedule
     from job_processor.store.summaries import SummaryPage
@@ -1303,12 +1305,57 @@ class JobProcessor:
     async def get_rollups(self, seconds: int, since: datetime) -> list[Rollup]:
         """Return how runs ended in spans of 60 seconds (kept for 3 hours) or of 600 (3 days).
 
-        The earliest first, from `since` on; a span in which nothing ended is left out. Workers
-        write them every 10 seconds. Raises InvalidArgumentError.
+        Of 3600 (8 days) and of 86400 (90 days), too. The earliest first, from `since` on; a span in
+        which nothing ended is left out. Workers write them every 10 seconds. Raises
+        InvalidArgumentError.
         """
-        from job_processor.ops import status
+        from job_processor.ops import rollups
 
-        return await status.get_rollups(self._ready().store, seconds, since)
+        return await rollups.get_rollups(self._ready().store, seconds, since)
+
+    async def get_name_rollups(
+        self, seconds: int, since: datetime, *, name: str | None = None, tag: str | None = None
+    ) -> list[NameRollup]:
+        """Return how the runs of a name, or of a tag, ended, how long they waited and ran.
+
+        In spans of 60 seconds (kept for 3 hours), of 3600 (8 days) or of 86400 (90 days); the
+        earliest first, the one that `since` is in among them. A span in which nothing ended is left
+        out. Without a name and a tag: of all jobs. Of those beyond 200 names, or tags, in the order
+        in which they are defined, see the name `…`. Raises InvalidArgumentError.
+        """
+        from job_processor.ops import rollups
+
+        parts = self._ready()
+        now = parts.clock.now()
+        return await rollups.get_name_rollups(parts.store, now, seconds, since, name, tag)
+
+    async def get_rollup_totals(
+        self, seconds: int, since: datetime, *, kind: Kind = "name"
+    ) -> list[NameRollup]:
+        """Return what the rollups of each name, or tag, have added up to, in order of name.
+
+        seconds: of spans of which length, as for `get_name_rollups`: an hour is best added up of
+        minutes, a week of hours. since: from the span on that this is in. Raises
+        InvalidArgumentError.
+        """
+        from job_processor.ops import rollups
+
+        return await rollups.get_rollup_totals(self._ready().store, seconds, since, kind)
+
+    async def get_error_groups(
+        self, since: datetime, *, name: str | None = None, limit: int = 50
+    ) -> list[ErrorGroup]:
+        """Return with which errors attempts failed, by first line, the most frequent first.
+
+        Ids, numbers and mail addresses in a first line make no difference. Counted by the hour, the
+        one that `since` is in among them, and kept for 2 days; at most 50 of a name in an hour, the
+        others as `…`. name: of which jobs; None: of all. limit: 1 to 1000. Raises
+        InvalidArgumentError.
+        """
+        from job_processor.ops import rollups
+
+        parts = self._ready()
+        return await rollups.get_error_groups(parts.store, parts.clock.now(), since, name, limit)
 
     async def count_alive(self) -> int:
         """Return how many registered workers are alive: what a probe asks for."""

@@ -127,7 +127,7 @@ async def test_what_an_outage_of_a_day_leaves_to_do(
 async def test_a_missed_moment_is_skipped_or_run(
     processors: Processors, misfire: Any, status: str
 ) -> None:
-    """By the worker that takes it, as all that has expired."""
+    """By the worker that takes it, as all that has expired; what nobody was there for counts."""
     clock = clock_at(NOON)
     worker = await processors.make(clock=clock, jobs=JOBS)
     await put(processors, clock, misfire=misfire)
@@ -135,6 +135,8 @@ async def test_a_missed_moment_is_skipped_or_run(
     await worker.run_worker(burst=True)
     (job,) = (await worker.find_jobs(name="digest")).jobs
     assert job.status == status
+    (counted,) = await worker.get_rollup_totals(60, clock.now())
+    assert counted.missed == 59  # the last one is in time
 
 
 async def test_a_change_of_the_payload_holds_for_what_is_due(processors: Processors) -> None:

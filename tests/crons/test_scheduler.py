@@ -117,7 +117,10 @@ async def test_what_an_outage_of_a_day_leaves_to_do(
 async def test_a_missed_occurrence_is_skipped_or_run(
     processors: Processors, misfire: Any, status: str
 ) -> None:
-    """Claimed after the next one is due: `skip` settles it skipped, `once` runs it."""
+    """Claimed after the next one is due: `skip` settles it skipped, `once` runs it.
+
+    It counts as missed, as do those that came due after it and that nobody planned.
+    """
     clock = SetClock()
     crons = {"tick": CronDef("* * * * *", nothing, misfire=misfire)}
     processor = await processors.make(clock=clock, crons=crons)
@@ -130,6 +133,8 @@ async def test_a_missed_occurrence_is_skipped_or_run(
         assert page.jobs[0].output is not None
         assert page.jobs[0].output.skip_metadata is not None
         assert page.jobs[0].output.skip_metadata.reason == "other"
+    (counted,) = await processor.get_rollup_totals(60, clock.now())
+    assert counted.missed == 10
 
 
 async def test_a_changed_cron_drops_its_old_occurrence(processors: Processors) -> None:

@@ -21,7 +21,7 @@ from typing import Protocol
 
 from bson import ObjectId
 
-from job_processor.crons.moments import Plan, expiry, plan, repair
+from job_processor.crons.moments import Plan, expiry, missed, plan, repair
 from job_processor.crons.process import Process
 from job_processor.errors import InvalidArgumentError, JobProcessorError, StoreRefusedError
 from job_processor.handlers.definitions import Definition
@@ -121,6 +121,9 @@ class Dispatcher:
         if refused:
             moves = [(before, _with_problem(after, made, refused)) for before, after in moves]
         won = await self._parts.store.schedules.advance(moves)
+        for before, after in moves:
+            if before.name in won and not after.paused:
+                self._process.tally.add_missed(before.job, missed(before, now), now)
         if len(won) < len(moves):  # somebody else is at it: from here on, one of us is enough
             await asyncio.sleep(random.uniform(0, _JITTER))
         if self._parts.events.listeners.all:

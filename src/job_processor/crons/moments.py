@@ -16,6 +16,8 @@ _MS = timedelta(milliseconds=1)
 _next_of = lru_cache(maxsize=256)(next_occurrence)
 """Thousands of schedules may have the same few expressions, and be due at the same moment."""
 _MARGIN = timedelta(seconds=SCHEDULE_MARGIN)
+_SHORTEST = timedelta(seconds=1)
+"""Between two moments: so soon after one, none has been passed over."""
 
 
 class Plan(NamedTuple):
@@ -77,6 +79,25 @@ def plan(schedule: Schedule, now: datetime) -> Plan:
         problem=None,
     )
     return Plan(tuple(shifted(schedule, each) for each in due), after)
+
+
+def missed(schedule: Schedule, now: datetime) -> int:
+    """Return of how many moments nobody made the job in time, whatever its `misfire` makes of them.
+
+    Of those that are due all but the last, and that as well where it is late by more than a margin.
+    """
+    pointer = schedule.next
+    if pointer is None or now - pointer < _SHORTEST:
+        return 0
+    due = [pointer]
+    following = next_moment(schedule, pointer)
+    if following is not None and following <= now:
+        until = now if schedule.end is None else min(now, schedule.end)
+        due += latest_occurrences(
+            schedule.expression, schedule.timezone, pointer, until, MISFIRE_LIMIT
+        )
+    count = len(due) - (now - due[-1] <= _MARGIN)
+    return count if schedule.limit is None else min(count, schedule.limit - schedule.made)
 
 
 def shifted(schedule: Schedule, moment: datetime) -> datetime:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from job_processor.crons.misfire import missed_between
+from job_processor.crons.misfire import passed_between
 from job_processor.crons.neighbour import Neighbour
 from job_processor.crons.ownership import Ownership
 from job_processor.crons.process import Process
@@ -68,13 +68,16 @@ class Planner:
         if stands is not None and await self._is_ahead(name, definition, stands, owner, now):
             owner = await self._note_repeats(name, definition, stands, owner, now)
             stands = None
+        dropped = 0
         if stands is None:
             planned = [await self._next_free(name, definition, owner, now)]
         elif stands > now:
             planned = [stands]
         else:
-            missed = missed_between(definition, self._timezone, stands, now)
-            planned = [stands, *missed, await self._next_free(name, definition, owner, now)]
+            passed = passed_between(definition, self._timezone, stands, now)
+            added = passed if definition.misfire == "all" else []
+            dropped = len(passed) - len(added)
+            planned = [stands, *added, await self._next_free(name, definition, owner, now)]
         pointer = planned[-1]
         there = await self._neighbour.planned(name, planned)
         planned = [each for each in planned if each not in there and each != owner.cancelled]
@@ -85,6 +88,7 @@ class Planner:
         elif (pointer, expression) != (cron.scheduled_for, cron.cron_string) and (
             await store.crons.update(cron, expression, pointer, written_at(now))
         ):
+            self._process.tally.add_missed(name, dropped, now)
             self._tell_fired(name, definition, planned, now)
         if fresh:
             await self._ownership.mark_applied(name, owner)

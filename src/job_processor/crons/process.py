@@ -20,6 +20,13 @@ class ClockWatch(Protocol):
         """Take in the database's time in an answer, and our own before the question."""
 
 
+class Tally(Protocol):
+    """Counts what comes of crons and schedules."""
+
+    def add_missed(self, name: str, count: int, at: datetime) -> None:
+        """Count occurrences that nobody started in time, as judged at a moment."""
+
+
 class Process(Protocol):
     """A process that is registered as a worker."""
 
@@ -34,3 +41,7 @@ class Process(Protocol):
     @property
     def clock_watch(self) -> ClockWatch:
         """What it knows of its clock."""
+
+    @property
+    def tally(self) -> Tally:
+        """Where it counts."""

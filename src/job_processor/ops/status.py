@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
 from typing import Any
 
 from job_processor.as_json import cron_json, job_json, to_json, worker_json
-from job_processor.errors import InvalidArgumentError
 from job_processor.models import (
     WAITING,
     Cron,
@@ -22,7 +20,6 @@ from job_processor.settings import COUNT_CAP, STATUS_LIMIT, STATUS_NAMES, STATUS
 from job_processor.store import Store
 from job_processor.store.owners import KIND as OWNERS
 from job_processor.store.owners import dormant
-from job_processor.store.rollups import SPANS, Rollup
 
 
 async def get_status(store: Store, redaction: Redaction | None = None) -> dict[str, Any]:
@@ -88,13 +85,6 @@ async def count_parked(store: Store) -> dict[str, int]:
 async def get_vitals(store: Store) -> Vitals:
     """Return how the database does, in numbers."""
     return await store.workers.vitals(await dormant_crons(store))
-
-
-async def get_rollups(store: Store, seconds: int, since: datetime) -> list[Rollup]:
-    """Return how runs ended, in spans of so many seconds; raises InvalidArgumentError."""
-    if seconds not in SPANS:
-        raise InvalidArgumentError("seconds", seconds, f"allowed are {SPANS}")
-    return await store.rollups.since(seconds, since)
 
 
 async def dormant_crons(store: Store) -> frozenset[str]:

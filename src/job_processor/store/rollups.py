@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -12,14 +11,24 @@ K = TypeVar("K")
 
 MINUTE = 60
 TEN_MINUTES = 600
-SPANS = (MINUTE, TEN_MINUTES)
-"""Seconds that a rollup is of: minutes for the last hours, ten of them for the last days."""
+HOUR = 3600
+DAY = 86_400
+SPANS = (MINUTE, TEN_MINUTES, HOUR, DAY)
+"""Seconds that a rollup is of: minutes for the last hours, days for the last months."""
 
-KEPT: Mapping[int, timedelta] = {MINUTE: timedelta(hours=3), TEN_MINUTES: timedelta(days=3)}
+KEPT: Mapping[int, timedelta] = {
+    MINUTE: timedelta(hours=3),
+    TEN_MINUTES: timedelta(days=3),
+    HOUR: timedelta(days=8),
+    DAY: timedelta(days=90),
+}
 """How long rollups of each span are kept."""
 
-NAMES_KEPT = 100
-"""Failing names that one rollup counts apart at the most; the others count as `…`."""
+NAMES_KEPT = 200
+"""Names, and tags, that are counted apart at the most; the others count as `…`."""
+
+OTHERS = "…"
+"""What stands for those that are not counted apart."""
 
 DELAYS: tuple[float, ...] = tuple(round(0.001 * 2.0**n, 3) for n in range(24))
 """Upper bounds, in seconds, of the classes in which queue delays are counted: 1 ms to 2.3 hours."""
@@ -36,7 +45,7 @@ class Rollup:
     counts: Mapping[str, int] = field(default_factory=dict)
     """Runs by how they ended: `finished`, `errored`, `killed`, `skipped`, `retried`, `paused`."""
     failures: Mapping[str, int] = field(default_factory=dict)
-    """Attempts that failed, by name."""
+    """Attempts that failed, by name, followed by another one or not."""
     delays: Mapping[int, int] = field(default_factory=dict)
     """Runs by the index in `DELAYS` of how long they had waited since they were due."""
 
@@ -45,33 +54,19 @@ class Rollup:
         return Rollup(
             self.seconds,
             self.start,
-            _sum(self.counts, other.counts),
-            _sum(self.failures, other.failures),
-            _sum(self.delays, other.delays),
+            added(self.counts, other.counts),
+            added(self.failures, other.failures),
+            added(self.delays, other.delays),
         )
 
     def delay(self, part: float) -> float | None:
         """Return the seconds within which this part (0 to 1) of the runs began; None: none did."""
-        total = sum(self.delays.values())
-        if total == 0:
-            return None
-        seen = 0
-        for index in sorted(self.delays):
-            seen += self.delays[index]
-            if seen >= part * total:
-                return DELAYS[index]
-        return DELAYS[-1]
+        return within(self.delays, DELAYS, part)
 
 
 def start_of(moment: datetime, seconds: int) -> datetime:
     """Return the first moment of the span that a moment is in."""
     return datetime.fromtimestamp(int(moment.timestamp()) // seconds * seconds, UTC)
-
-
-def delay_index(delay: timedelta) -> int:
-    """Return the index in `DELAYS` of the class of a delay: its milliseconds as a power of two."""
-    ms = delay.days * 86_400_000 + delay.seconds * 1000 + delay.microseconds // 1000
-    return min((ms - 1).bit_length(), len(DELAYS) - 1) if ms > 1 else 0
 
 
 def total(rollups: Iterable[Rollup]) -> Rollup:
@@ -82,5 +77,25 @@ def total(rollups: Iterable[Rollup]) -> Rollup:
     return result
 
 
-def _sum(first: Mapping[K, int], second: Mapping[K, int]) -> dict[K, int]:
-    return dict(Counter(first) + Counter(second))
+def within(classes: Mapping[int, int], bounds: Sequence[float], part: float) -> float | None:
+    """Return the upper bound of the class in which so much (0 to 1) of what is counted ends.
+
+    classes: counts by index in `bounds`. None: nothing is counted.
+    """
+    count = sum(classes.values())
+    if count == 0:
+        return None
+    seen = 0
+    for index in sorted(classes):
+        seen += classes[index]
+        if seen >= part * count:
+            return bounds[index]
+    return bounds[-1]
+
+
+def added(first: Mapping[K, int], second: Mapping[K, int]) -> dict[K, int]:
+    """Return the sum of two mappings of counts."""
+    result = dict(first)
+    for key, count in second.items():
+        result[key] = result.get(key, 0) + count
+    return result

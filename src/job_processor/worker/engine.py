@@ -54,7 +54,7 @@ class Engine:
         self.logger = parts.logger
         self.runs = Runs()
         self.gate = Gate()
-        self.tally = Tally(parts.store, parts.logger)
+        self.tally = Tally(parts.store, parts.logger, parts.registry)
         self.hooks = Hooks(parts.scopes, parts.logger, resources)
         self._job_log = JobLog(parts.logger)
         self.reporter = Reporter(parts, self.tally, self.hooks, self._job_log)

@@ -12,11 +12,11 @@ from math import ceil, inf
 
 from bson import ObjectId
 
-from job_processor.crons.misfire import is_skipped
+from job_processor.crons.misfire import is_missed
 from job_processor.errors import NotSetUpError
 from job_processor.events import Event, EventKind
 from job_processor.handlers.abort import AbortController, AbortReason, AbortSignal
-from job_processor.handlers.definitions import Definition
+from job_processor.handlers.definitions import CronDef, Definition
 from job_processor.models import Job
 from job_processor.settings import AGEING_INTERVAL, CLAIM_NAMES
 from job_processor.store.contention import ON, OVERDUE_PAUSE
@@ -308,7 +308,7 @@ class ClaimLoop:
         assert definition is not None  # noqa: S101  # only names of the registry are claimed
         if engine.events.listeners.all:
             engine.events.emit(Event(EventKind.CLAIMED, engine.worker_id, job))
-        if is_skipped(job, definition, engine.settings.timezone, now):
+        if self._is_skipped(job, definition, now):
             engine.executor.skip(job, definition)
         elif is_expired(job, now):
             engine.executor.skip(job, definition, told="expired before a worker was free")
@@ -316,6 +316,16 @@ class ClaimLoop:
             self._refuse(job, definition, wait)
         else:
             engine.executor.start(job, definition)
+
+    def _is_skipped(self, job: Job, definition: Definition, now: datetime) -> bool:
+        """True for a missed occurrence whose cron skips such; all that are missed are counted."""
+        if job.type != "cron_task":
+            return False
+        engine = self._engine
+        if not is_missed(job, definition, engine.settings.timezone, now):
+            return False
+        engine.tally.add_missed(job.name, 1, now)
+        return isinstance(definition, CronDef) and definition.misfire == "skip"
 
     def _refuse(self, job: Job, definition: Definition, wait: timedelta) -> None:
         """Skip what its rate does not let start now; what began before waits until it may."""

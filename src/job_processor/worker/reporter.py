@@ -65,9 +65,9 @@ class Reporter:
         """
         if self._job_log.tells_all or self._events.listeners.all:
             return settled
-        unheard = [run.job for run, sent in settled if _is_unheard(run, sent)]
+        unheard = [(run.job, sent.outcome) for run, sent in settled if _is_unheard(run, sent)]
         if unheard:
-            self._tally.add_finished(unheard, settled[0][1].outcome.at)
+            self._tally.add_finished(unheard)
         if len(unheard) == len(settled):
             return ()
         return [(run, sent) for run, sent in settled if not _is_unheard(run, sent)]
@@ -86,7 +86,7 @@ class Reporter:
     def _tell(self, settled: Sequence[Settled], killed: Sequence[Job], worker_id: ObjectId) -> None:
         """Count, tell and start hooks; where that fails for one, it is done for the others."""
         try:
-            self._tally.add([job for _, _, job, _ in settled])
+            self._tally.add([(before, after) for _, before, after, _ in settled])
         except Exception:
             self._logger.exception(_FAILED)
         tells_all = self._job_log.tells_all

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from itertools import product
 from typing import Any
 
-import pytest
 from bson import ObjectId
 
 from job_processor.models import (
@@ -22,7 +20,6 @@ from job_processor.models import (
 )
 from job_processor.store import Store
 from job_processor.store.requests import JobQuery
-from job_processor.store.rollups import KEPT, MINUTE, TEN_MINUTES, Rollup, start_of
 from tests.samples import NOW, OTHER_WORKER, WORKER, cron, occurrence, read, run, simple
 
 STATUSES = sorted(ACTIVE | SETTLED)
@@ -137,31 +134,6 @@ async def test_jobs_are_deleted(store: Store) -> None:
     assert await store.history.delete(wanted) == set()
     assert await store.history.delete([]) == set()
     assert await read(store, *jobs, running) == [*[None] * len(jobs), running]
-
-
-@pytest.mark.parametrize("name", ["a", "a.b", "$a", "ü %2E", "x" * 200])
-async def test_rollups_add_up(store: Store, name: str) -> None:
-    """Counts of one span are added, whatever a name holds; spans are read from a time on."""
-    start = start_of(NOW, MINUTE)
-    first = Rollup(MINUTE, start, {"finished": 2, "errored": 1}, {name: 1}, {0: 2, 5: 1})
-    more = Rollup(MINUTE, start, {"finished": 3}, {name: 2, "other": 1}, {5: 1, 23: 4})
-    long = Rollup(TEN_MINUTES, start_of(NOW, TEN_MINUTES), {"killed": 1})
-    await store.rollups.add([first, long])
-    await store.rollups.add([more])
-    await store.rollups.add([])
-    assert await store.rollups.since(MINUTE, start) == [first.plus(more)]
-    assert await store.rollups.since(TEN_MINUTES, long.start) == [long]
-    assert await store.rollups.since(MINUTE, start_of(NOW, 1).replace(year=2100)) == []
-    assert await store.settings.all("pause") == {}
-
-
-async def test_old_rollups_go(store: Store) -> None:
-    """With the history, by the database's clock."""
-    old = Rollup(MINUTE, start_of(NOW - KEPT[MINUTE] - timedelta(minutes=5), MINUTE), {"killed": 1})
-    kept = Rollup(MINUTE, start_of(NOW, MINUTE), {"killed": 1})
-    await store.rollups.add([old, kept])
-    await store.history.prune(NOW, 10)
-    assert await store.rollups.since(MINUTE, old.start) == [kept]
 
 
 async def test_simple_jobs_only(store: Store) -> None:

@@ -26,6 +26,7 @@ from job_processor.models import (
 from job_processor.redaction import Redaction
 from job_processor.settings import LOOK_THROUGH
 from job_processor.store.desks.history import Gone, History, State
+from job_processor.store.error_groups import ERRORS_KEPT
 from job_processor.store.lanes import stops
 from job_processor.store.requests import JobQuery, NameCount
 from job_processor.store.rollups import KEPT
@@ -157,6 +158,12 @@ class DictionaryHistory(OnTables, History):
             for seconds, start in list(tables.rollups):
                 if start < now - KEPT[seconds]:
                     del tables.rollups[seconds, start]
+            for key in list(tables.name_rollups):
+                if key[2] < now - KEPT[key[1]]:
+                    del tables.name_rollups[key]
+            for hour in list(tables.errors):
+                if hour[0] < now - ERRORS_KEPT:
+                    del tables.errors[hour]
             settled = [
                 job
                 for job in tables.jobs.values()

@@ -30,9 +30,11 @@ from job_processor.models import (
 from job_processor.store.base import Store
 from job_processor.store.desks.desk import Desk
 from job_processor.store.desks.settings import Setting
+from job_processor.store.error_groups import ErrorGroup
 from job_processor.store.groups import GroupRecord
 from job_processor.store.hints import HintListeners, Tell
 from job_processor.store.lanes import IN_LINE_TOO, holds_slot, is_apart
+from job_processor.store.name_rollups import NameRollup
 from job_processor.store.plain import plain_notes
 from job_processor.store.rates import Lane
 from job_processor.store.rollups import Rollup
@@ -117,6 +119,8 @@ class Tables:
         self.settings: dict[tuple[str, str], Setting] = {}
         """By kind and name."""
         self.rollups: dict[tuple[int, datetime], Rollup] = {}
+        self.name_rollups: dict[tuple[str, int, datetime, str], NameRollup] = {}
+        self.errors: dict[tuple[datetime, str], list[ErrorGroup]] = {}
         """By the length of their span and its beginning."""
         self.lanes: dict[str, Lane] = {}
         self.schedules: dict[str, Schedule] = {}

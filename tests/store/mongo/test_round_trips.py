@@ -27,7 +27,7 @@ MANY = 50
 CLAIM_OF_MANY = ["find", "update", "find"]
 """Candidates, the claim itself, and which of them it took."""
 
-PRUNE = ["delete", "delete", *["find"] * 4, "update", "delete", "delete", "find"]
+PRUNE = ["delete", *["find"] * 4, "update", "delete", "delete", "find"]
 
 COSTS: dict[str, list[str]] = {
     "queue.claim": ["findAndModify"],
@@ -81,6 +81,9 @@ COSTS: dict[str, list[str]] = {
     "runs.state": ["find"],
     "history.count_matching": ["aggregate"],
     "rollups.since": ["find"],
+    "rollups.of": ["find"],
+    "rollups.sums": ["find"],
+    "rollups.errors": ["find"],
     "rates.states": ["aggregate"],
     "history.summaries": ["find"],
     "runs.summaries": ["find"],

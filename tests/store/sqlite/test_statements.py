@@ -56,6 +56,9 @@ COSTS: dict[str, tuple[Call, str]] = {
         lambda s, j: s.rollups.add([Rollup(60, NOW, {"killed": 1})]),
         "BEGIN SELECT INSERT COMMIT",
     ),
+    "rollups.of": (lambda s, j: s.rollups.of("name", "a", 60, [NOW]), "BEGIN SELECT COMMIT"),
+    "rollups.sums": (lambda s, j: s.rollups.sums("name", 60, NOW), "BEGIN SELECT COMMIT"),
+    "rollups.errors": (lambda s, j: s.rollups.errors([NOW], None, 9), "BEGIN SELECT COMMIT"),
 }
 """Each verb, called with a running job, and its statements in their order."""
 

@@ -35,7 +35,7 @@ from job_processor.store.sqlite.tables import (
     Tables,
 )
 
-VERSION = 11
+VERSION = 12
 """Of the schema below. A step to a later one is added to `_MIGRATIONS`."""
 
 OLDEST_SQLITE = (3, 37, 0)  # the first with STRICT tables
@@ -126,6 +126,21 @@ _COLUMNS = {
         start INTEGER NOT NULL,
         data TEXT NOT NULL,
         PRIMARY KEY (seconds, start)""",
+    "name_rollups": """
+        seconds INTEGER NOT NULL,
+        start INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        data TEXT NOT NULL,
+        PRIMARY KEY (seconds, start, kind, name)""",
+    "errors": """
+        start INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        text TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        job BLOB,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (start, name, text)""",
     "lanes": """
         name TEXT NOT NULL PRIMARY KEY,
         tat REAL NOT NULL,
@@ -234,6 +249,7 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
     ),
     10: ("ALTER TABLE {tables.jobs} ADD COLUMN flow BLOB",),
     11: ("ALTER TABLE {tables.jobs} ADD COLUMN labels TEXT",),
+    12: (),  # two tables more
 }
 """Statements that lead to a version from the one before it, with `{tables.jobs}` for the name of a
 table. New tables, and indexes that are missing, are made anyway. A worker of that version goes on

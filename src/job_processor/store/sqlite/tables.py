@@ -76,6 +76,8 @@ class Tables:
     signals: str
     settings: str
     rollups: str
+    name_rollups: str
+    errors: str
     lanes: str
     waits: str
     schedules: str
@@ -158,6 +160,8 @@ _NAMES = {
     "signals": "signals",
     "settings": "settings",
     "rollups": "rollups",
+    "name_rollups": "name_rollups",
+    "errors": "errors",
     "lanes": "lanes",
     "waits": "waits",
     "schedules": "schedules",
