@@ -68,7 +68,7 @@ class Planner:
         if stands is not None and await self._is_ahead(name, definition, stands, owner, now):
             owner = await self._note_repeats(name, definition, stands, owner, now)
             stands = None
-        dropped = 0
+        passed: list[datetime] = []
         if stands is None:
             planned = [await self._next_free(name, definition, owner, now)]
         elif stands > now:
@@ -76,7 +76,6 @@ class Planner:
         else:
             passed = passed_between(definition, self._timezone, stands, now)
             added = passed if definition.misfire == "all" else []
-            dropped = len(passed) - len(added)
             planned = [stands, *added, await self._next_free(name, definition, owner, now)]
         pointer = planned[-1]
         there = await self._neighbour.planned(name, planned)
@@ -88,8 +87,7 @@ class Planner:
         elif (pointer, expression) != (cron.scheduled_for, cron.cron_string) and (
             await store.crons.update(cron, expression, pointer, written_at(now))
         ):
-            self._process.tally.add_missed(name, dropped, now)
-            self._tell_fired(name, definition, planned, now)
+            self._tell_fired(name, definition, planned, passed, now)
         if fresh:
             await self._ownership.mark_applied(name, owner)
         keep = {occurrence_id(name, each) for each in planned}
@@ -231,9 +229,19 @@ class Planner:
                 await insert_or_skip(store, [task], self._parts.clock)
 
     def _tell_fired(
-        self, name: str, definition: CronDef, planned: Collection[datetime], now: datetime
+        self,
+        name: str,
+        definition: CronDef,
+        planned: Collection[datetime],
+        passed: Collection[datetime],
+        now: datetime,
     ) -> None:
-        """Tell of what has come due; whoever moves the pointer does, so it is told once."""
+        """Tell of what has come due; whoever moves the pointer does, so it is told once.
+
+        passed: what nobody planned; what is added of it counts as missed once it is claimed.
+        """
+        dropped = 0 if definition.misfire == "all" else len(passed)
+        self._process.tally.add_missed(name, dropped, now)
         if not self._parts.events.listeners.all:
             return
         for moment in planned:

@@ -40,10 +40,6 @@ class ErrorGroup:
     last_at: datetime
     """When that was."""
 
-    def called(self, text: str) -> ErrorGroup:
-        """Return the same, counted under another text."""
-        return self if text == self.text else replace(self, text=text)
-
     def plus(self, other: ErrorGroup) -> ErrorGroup:
         """Return the sum of two groups of a name and text, with the later of their last jobs."""
         last = max(self, other, key=lambda each: each.last_at)
@@ -67,7 +63,7 @@ def fold(groups: Iterable[ErrorGroup], most: int = GROUPS_KEPT) -> list[ErrorGro
     kept: dict[str, ErrorGroup] = {}
     for each in groups:
         known = each.text in kept or len(kept) - (OTHERS in kept) < most
-        group = each if known else each.called(OTHERS)
+        group = each if known else replace(each, text=OTHERS)
         kept[group.text] = kept[group.text].plus(group) if group.text in kept else group
     return list(kept.values())
 

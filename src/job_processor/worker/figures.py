@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
 from job_processor.models import Job, JobStatus, Output
@@ -92,7 +93,7 @@ class Figures:
         if text not in self.errors and len(self.errors) >= GROUPS_KEPT:
             text = OTHERS
         known = self.errors.get(text)
-        self.errors[text] = group.called(text) if known is None else known.plus(group)
+        self.errors[text] = replace(group, text=text) if known is None else known.plus(group)
 
 
 Minute: TypeAlias = defaultdict[str, Figures]
