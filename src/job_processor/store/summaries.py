@@ -219,6 +219,24 @@ def summary_of(extract: Extract, redaction: Redaction | None) -> JobSummary:
     )
 
 
+def fields_line(fields: Any) -> str:
+    """Return the first fields of a payload on one line: `to="ada@example.org", n=3`.
+
+    fields: as `job_json` has them of a summary: shortened, and without what is hidden.
+    """
+    if not isinstance(fields, Mapping):  # of another writer
+        return "" if fields is None else str(fields)
+    shown = list(fields.items())[:FIELDS]
+    return ", ".join(f"{name}={_value_line(value)}" for name, value in shown)
+
+
+def _value_line(value: Any) -> str:
+    """Return a value as JSON; what stands for a longer or a hidden one as it is."""
+    if value in _STAND_FOR:
+        return str(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
 def clipped(text: str, limit: int) -> str:
     """Return the first characters of a text, with `…` where there are more.
 
@@ -327,6 +345,9 @@ def _is_sealed(part: Part) -> bool:
 
 _PLACES = {"object": "{…}", "array": "[…]"}
 """What stands for a value that is too large to be read for a list."""
+
+_STAND_FOR = (*_PLACES.values(), REDACTED)
+"""What stands for a value, and is none."""
 
 
 def _brief(value: Any, limit: int) -> Any:

@@ -23,9 +23,8 @@ from job_processor.web.auditing import audited
 from job_processor.web.cookies import set_cookie
 from job_processor.web.forms import form_of
 from job_processor.web.messages import Done, Undo, tell
-from job_processor.web.places import root_of
 from job_processor.web.problems import problem
-from job_processor.web.reading import origin_of
+from job_processor.web.reading import back_to, origin_of
 
 Fields: TypeAlias = Mapping[str, str]
 Do: TypeAlias = Callable[[JobProcessor, Fields], Awaitable[Done]]
@@ -259,4 +258,4 @@ def _back(
     """Lead back to a page of ours, with what there is to say."""
     if done or error:
         tell(request, done=done, error=error)
-    return RedirectResponse(f"{root_of(request)}{origin_of(fields)}", status_code=303)
+    return back_to(request, fields)

@@ -26,8 +26,10 @@ from job_processor.redaction import Redaction
 from job_processor.web import (
     actions,
     api,
+    columns,
     crons,
     flows,
+    job_list,
     limiting,
     limiting_api,
     new_job,
@@ -118,8 +120,9 @@ def create_app(
 def _routes() -> list[Route | Mount]:
     return [
         Route("/", _page(pages.overview), name="overview"),
-        Route("/jobs", _page(pages.jobs), name="jobs"),
+        Route("/jobs", _page(job_list.page), name="jobs"),
         Route("/jobs/{id}", _page(pages.job), name="job"),
+        Route("/columns", _page(columns.choose), methods=["POST"], name="columns"),
         Route("/flows", _page(flows.newest), name="flows"),
         Route("/flows/{id}", _page(flows.page), name="flow"),
         Route("/groups", _page(pages.groups), name="groups"),
@@ -148,6 +151,7 @@ def _routes() -> list[Route | Mount]:
         Route("/api/jobs/{id}", _page(api.delete), methods=["DELETE"]),
         Route("/api/jobs/{id}/kill", _page(api.kill), methods=["POST"]),
         Route("/api/jobs/{id}/retry", _page(api.retry), methods=["POST"]),
+        Route("/api/names", _page(job_list.names)),
         Route("/api/flows", _page(flows.many)),
         Route("/api/flows/{id}", _page(flows.one)),
         Route("/api/flows/{id}/kill", _page(flows.kill), methods=["POST"]),

@@ -18,7 +18,7 @@ from job_processor.settings import COUNT_CAP_OF_SELECTIONS
 from job_processor.store.summaries import JobSummary
 from job_processor.web.access import login_of
 from job_processor.web.messages import Done, Undo
-from job_processor.web.reading import FILTERS, origin_of, selection_of
+from job_processor.web.reading import FILTERS, listed_of, origin_of
 from job_processor.web.seal import Seal
 
 MOST_IDS = 1000
@@ -186,10 +186,10 @@ def _action(fields: Mapping[str, str]) -> Action:
 
 
 def _selection(request: Request, plan: Plan) -> dict[str, Any]:
-    selection = selection_of(plan.filters, request.app.state.redaction)
+    selection = listed_of(plan.filters, request.app.state.redaction)
     if plan.up_to is not None:
         selection["up_to"] = plan.up_to
-    return selection or {"type": None}
+    return selection
 
 
 def _seal(request: Request) -> Seal:

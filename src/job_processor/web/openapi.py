@@ -127,6 +127,10 @@ def describe(root: str) -> dict[str, Any]:
                     _operation("send what did not finish round again", anything, 400, 404, 409)
                 ),
             },
+            "/api/names": {
+                "parameters": [{"name": "like", "in": "query", "schema": {"type": "string"}}],
+                "get": _operation("names of jobs with a text in them", anything),
+            },
             "/api/crons": {"get": _operation("all crons with their next times", anything)},
             "/api/workers": {"get": _operation("workers with what they run", anything)},
             **_schedule_paths(),
@@ -269,7 +273,7 @@ def _query_parameters() -> list[dict[str, Any]]:
             for name in ("after", "before", "tag", "lane", "group", "flow", "worker")
         ),
         parameter("label", _LABELS),
-        *(parameter(name, text) for name in ("error", "payload", "from", "to")),
+        *(parameter(name, text) for name in ("error", "payload", "id_end", "from", "to")),
     ]
 
 

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from job_processor.as_json import group_json, job_json
 from job_processor.clock import FAR
-from job_processor.errors import InvalidArgumentError, JobNotFoundError
+from job_processor.errors import JobNotFoundError
 from job_processor.handlers.groups import GroupCounts
 from job_processor.models import FAILED, JobStatus
 from job_processor.processor import JobProcessor
@@ -27,7 +27,7 @@ from job_processor.web.access import access_of, who
 from job_processor.web.charts import chart
 from job_processor.web.live import Hub
 from job_processor.web.problems import problem, title_of
-from job_processor.web.reading import filters_of, group_of, selection_of
+from job_processor.web.reading import group_of
 from job_processor.web.views import Views
 
 PAGE = 50
@@ -66,45 +66,6 @@ async def overview(request: Request) -> Response:
         most=last_hour.delay(0.95),
         crons=sorted(crons, key=lambda cron: cron.scheduled_for)[:8],
         attention=attention.of(status, registrations, last_hour, pauses, processor.registry),
-    )
-
-
-async def jobs(request: Request) -> Response:
-    """A page of a selection of jobs; what selects stands in the address."""
-    processor, parameters = _processor(request), request.query_params
-    filters = filters_of(parameters)
-    oldest_first = parameters.get("order") == "oldest"
-    shown, count, wrong, selection = SummaryPage((), None), 0, "", {}
-    try:
-        selection = selection_of(parameters, request.app.state.redaction)
-        shown = await _list(
-            request,
-            limit=PAGE,
-            after=parameters.get("after") or None,
-            before=parameters.get("before") or None,
-            oldest_first=oldest_first,
-            **selection,
-        )
-        # Looking through takes its time; a page that holds everything has been counted.
-        whole = shown.next is None and shown.previous is None
-        count = len(shown.jobs) if whole else await processor.count_jobs(COUNT_CAP, **selection)
-    except InvalidArgumentError as error:
-        wrong = str(error)
-    order = {"order": "oldest"} if oldest_first else {}
-    return _views(request).page(
-        request,
-        "jobs.html",
-        400 if wrong else 200,
-        jobs=[{**job_json(job), "parked": job.parked} for job in shown.jobs],
-        count=count,
-        cap=COUNT_CAP,
-        filters={**filters, **order},
-        wrong=wrong,
-        looks_through=bool({"worker", "error", "payload"} & selection.keys()),
-        next=shown.next,
-        previous=shown.previous,
-        order=order.get("order", ""),
-        tags=_tags(processor),
     )
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from starlette.requests import Request
+from starlette.responses import RedirectResponse
 
 from job_processor.errors import GroupNotFoundError, InvalidArgumentError, Unshown
 from job_processor.handlers.groups import Group
 from job_processor.redaction import Redaction
+from job_processor.web.places import root_of
 
 FILTERS = (
     "name",
@@ -25,13 +28,18 @@ FILTERS = (
     "worker",
     "error",
     "payload",
+    "id_end",
     "from",
     "to",
 )
 """Those of the jobs page, as they stand in its address."""
 
 _NAMES = ("name", "tag", "lane")
-_TEXTS = ("name", "status", "type", "tag", "lane", "group", "flow", "label", "worker", "error")
+_MOMENTS = {"from", "to"}
+_TEXTS = (
+    *("name", "status", "type", "tag", "lane", "group", "flow", "label", "worker", "error"),
+    "id_end",
+)
 
 
 def selection_of(parameters: Mapping[str, str], redaction: Redaction) -> dict[str, Any]:
@@ -60,6 +68,16 @@ def selection_of(parameters: Mapping[str, str], redaction: Redaction) -> dict[st
     return selection
 
 
+def listed_of(parameters: Mapping[str, str], redaction: Redaction) -> dict[str, Any]:
+    """Return what `find_jobs` takes for the list of jobs, and for what is done to all of it.
+
+    Without a state it holds what has happened or is about to: no occurrence of a cron that waits.
+    Raises InvalidArgumentError.
+    """
+    selection = selection_of(parameters, redaction)
+    return selection if "status" in selection else {**selection, "planned": False}
+
+
 async def group_of(request: Request) -> Group:
     """Return the group that an address names; raises GroupNotFoundError."""
     group_id = request.path_params["id"]
@@ -70,8 +88,14 @@ async def group_of(request: Request) -> Group:
 
 
 def filters_of(parameters: Mapping[str, str]) -> dict[str, str]:
-    """Return the filters that are set, as they stand in the address."""
-    return {key: parameters[key] for key in FILTERS if parameters.get(key, "").strip()}
+    """Return the filters that are set, as they stand in an address; times in UTC."""
+    filters = {key: parameters[key] for key in FILTERS if parameters.get(key, "").strip()}
+    for key in _MOMENTS & filters.keys():
+        with suppress(InvalidArgumentError):  # whoever selects by it says what is wrong
+            moment = moment_of(parameters, key)
+            if moment is not None:
+                filters[key] = f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+    return filters
 
 
 def origin_of(fields: Mapping[str, str]) -> str:
@@ -83,6 +107,11 @@ def origin_of(fields: Mapping[str, str]) -> str:
     back = fields.get("back", "/")
     ours = back.startswith("/") and not back.startswith("//") and "\\" not in back
     return back if ours and back.isascii() and back.isprintable() and " " not in back else "/"
+
+
+def back_to(request: Request, fields: Mapping[str, str]) -> RedirectResponse:
+    """Lead back to the page of ours that a form was sent from."""
+    return RedirectResponse(f"{root_of(request)}{origin_of(fields)}", status_code=303)
 
 
 def time_of(text: str, argument: str) -> datetime:

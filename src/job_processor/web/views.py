@@ -126,8 +126,13 @@ def link(parameters: Mapping[str, str], **changes: str | None) -> str:
     return f"?{urlencode(kept)}" if kept else "?"
 
 
-def time_tag(moment: datetime | str | None, *, now: datetime, language: str) -> Markup | str:
-    """Return a time as seen from now; the script shows the reader's own zone in its title."""
+def time_tag(
+    moment: datetime | str | None, brief: bool = False, *, now: datetime, language: str
+) -> Markup | str:
+    """Return a time as seen from now; the script shows the reader's own zone in its title.
+
+    brief: in its largest unit alone, in as few bytes as there may be.
+    """
     if not moment:
         return ""
     if isinstance(moment, str):
@@ -138,8 +143,11 @@ def time_tag(moment: datetime | str | None, *, now: datetime, language: str) -> 
     else:
         word = texts.translate("in" if seconds > 0 else "ago", language)
         length = span(abs(seconds), language) if abs(seconds) >= 10 else f"{int(abs(seconds))} s"
+        length = " ".join(length.split(" ")[:2]) if brief else length
         told = f"{length} {word}" if word == "ago" else f"{word} {length}"
     utc = moment.astimezone(UTC)
+    if brief:
+        return Markup('<time datetime="{}">{}</time>').format(f"{utc:%Y-%m-%dT%H:%M:%SZ}", told)
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         utc.isoformat(timespec="milliseconds"), f"{utc:%Y-%m-%d %H:%M:%S} UTC", told
     )

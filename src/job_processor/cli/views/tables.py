@@ -17,9 +17,8 @@ from job_processor.cli.app.when import between, read_time, relative
 from job_processor.clock import span
 from job_processor.crons.manage import CronInfo
 from job_processor.errors import shorten
-from job_processor.redaction import REDACTED
 from job_processor.settings import COUNT_CAP
-from job_processor.store.summaries import FIELDS
+from job_processor.store.summaries import fields_line
 
 STYLES = {
     "pending": "default",
@@ -254,14 +253,8 @@ def payload(job: Mapping[str, Any]) -> Text:
 
     On one line, which is cut where the terminal ends.
     """
-    fields = job.get("payload") or {}
-    if not isinstance(fields, Mapping):  # of another writer
-        return Text(plain(str(fields)), style="dim", no_wrap=True, overflow="ellipsis")
-    parts = [
-        f"{plain(str(name))}={plain(_value(value))}"
-        for name, value in list(fields.items())[:FIELDS]
-    ]
-    return Text(", ".join(parts), style="dim", no_wrap=True, overflow="ellipsis")
+    line = plain(fields_line(job.get("payload")))
+    return Text(line, style="dim", no_wrap=True, overflow="ellipsis")
 
 
 def one_line(*parts: str | Text) -> Text:
@@ -269,17 +262,6 @@ def one_line(*parts: str | Text) -> Text:
     line = Text.assemble(*parts)
     line.no_wrap, line.overflow = True, "ellipsis"
     return line
-
-
-def _value(value: Any) -> str:
-    """Return a value as JSON; what stands for a longer one as it is."""
-    if value in _SHORT_FOR:
-        return str(value)
-    return json.dumps(value, ensure_ascii=False)
-
-
-_SHORT_FOR = ("{…}", "[…]", REDACTED)
-"""What stands for a value, and is none."""
 
 
 def detail(job: Mapping[str, Any]) -> Text:
