@@ -45,7 +45,7 @@ FRENCH: Mapping[str, str] = {
     "light": "clair",
     "dark": "sombre",
     "on hold while you choose": "figé pendant votre choix",
-    "undo": "annuler cela",
+    "undo": "pour annuler",
     "Show it": "Voir",
     "Kill it": "L'interrompre",
     "Job not found": "Job introuvable",
