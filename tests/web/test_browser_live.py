@@ -75,6 +75,7 @@ async def test_focus_panels_and_half_typed_text(page: Page, processor: JobProces
     await expect(link).to_be_focused()
     assert abs(await top(page) - before) < 2
     await processor.delete_job(jobs[20].id)
+    await processor.schedule_job("echo")  # a deletion alone is told to nobody
     await expect(link).to_have_count(0)
     assert await page.evaluate("document.activeElement !== document.body")
 
