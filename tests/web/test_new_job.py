@@ -128,7 +128,7 @@ async def test_what_is_filled_in_is_scheduled(
         "field_price": "1.50",
         "field_note": "",
         "field_day": "2030-01-31",
-        "field_at": "2030-01-31T08:00",
+        "field_at": "2030-01-31T09:00",
         "field_size": '"xl"',
         "field_password": "",
         "when": "2030-02-01T09:30",

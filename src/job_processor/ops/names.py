@@ -93,12 +93,26 @@ async def all_names(parts: Parts, others: Iterable[str] = ()) -> dict[str, NameI
     Those that are defined here, that services list in this database, that crons have, that are
     given, and the first 200 that stored jobs have.
     """
-    listed, crons, stored = await asyncio.gather(
-        _listed(parts), parts.store.crons.all(), parts.store.history.names(STATUS_NAMES)
-    )
     found = {name: NameInfo(name, None, None, defined=False) for name in others}
-    for type, name in stored:
+    for type, name in await parts.store.history.names(STATUS_NAMES):
         found[name] = NameInfo(name, type, None, defined=False)
+    return await _with_listed(parts, found)
+
+
+async def names_of_tag(parts: Parts, tag: str) -> list[NameInfo]:
+    """Return the names that have a tag here, or by what services list, in their order."""
+    found = await _with_listed(parts, {})
+    return sorted((each for each in found.values() if each.tag == tag), key=lambda each: each.name)
+
+
+def names_here(parts: Parts, names: Iterable[str]) -> list[NameInfo]:
+    """Return names that are defined here, in their order."""
+    return [_here(parts, name, None) for name in sorted(names)]
+
+
+async def _with_listed(parts: Parts, found: dict[str, NameInfo]) -> dict[str, NameInfo]:
+    """Return names with those that services list, that crons have, and that are defined here."""
+    listed, crons = await asyncio.gather(_listed(parts), parts.store.crons.all())
     for name, tag in listed.items():
         known = found.get(name)
         found[name] = NameInfo(name, known.type if known else "simple", tag, defined=False)

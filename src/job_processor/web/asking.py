@@ -1,4 +1,4 @@
-"""What is asked first: whatever stops work that runs, or removes something for good."""
+"""What is asked first: what stops work that runs, removes for good, or runs out of turn."""
 
 from __future__ import annotations
 
@@ -63,6 +63,10 @@ async def _stop(processor: JobProcessor, fields: Fields) -> Question | None:
     return Question("stop?", name, "stop: why", "Stop")
 
 
+async def _run_cron(_: JobProcessor, fields: Fields) -> Question | None:
+    return Question("run_cron?", fields.get("name", ""), "run_cron: why", "Run now")
+
+
 async def _remove_schedule(_: JobProcessor, fields: Fields) -> Question | None:
     return Question("remove_schedule?", fields.get("name", ""), "remove_schedule: why", "Remove")
 
@@ -82,6 +86,7 @@ _ASKING: Mapping[str, Callable[[JobProcessor, Fields], Awaitable[Question | None
     "kill": _kill,
     "delete": _delete,
     "stop": _stop,
+    "run_cron": _run_cron,
     "remove_schedule": _remove_schedule,
     "kill_flow": _kill_flow,
     "kill_group": _kill_group,

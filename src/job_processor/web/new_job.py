@@ -17,10 +17,11 @@ from job_processor.values import normalize_payload
 from job_processor.web import payload_form
 from job_processor.web.auditing import audited
 from job_processor.web.forms import form_of
+from job_processor.web.messages import Done, tell
 from job_processor.web.payload_form import Shown
 from job_processor.web.places import root_of
 from job_processor.web.problems import problem, status_of
-from job_processor.web.reading import number_of, time_of
+from job_processor.web.reading import moment_of, number_of
 from job_processor.web.views import Views
 
 _OPTIONS = ("payload", "when", "priority")
@@ -83,6 +84,7 @@ async def _scheduled(
     async with audited(request, "schedule", name) as outcome:
         job = await processor.schedule_job(name, payload, **options)
         outcome.told = str(job.id)
+    tell(request, done=Done("scheduled", {"name": name}))
     return RedirectResponse(f"{root_of(request)}/jobs/{job.id}", status_code=303)
 
 
@@ -108,8 +110,7 @@ def _options(fields: Mapping[str, str], errors: dict[str, str]) -> dict[str, Any
     """Return what is said of the job besides its payload; what is wrong goes to the errors."""
     options: dict[str, Any] = {}
     try:
-        if fields.get("when", "").strip():
-            options["scheduled_for"] = time_of(fields["when"].strip(), "when")
+        options["scheduled_for"] = moment_of(fields, "when")
     except InvalidArgumentError as error:
         errors["when"] = error.allowed
     try:
@@ -144,6 +145,7 @@ def _again(
     if inputs is not None:
         shown = payload_form.shown(inputs, request.app.state.redaction, fields, errors)
     given = {name: fields.get(name, "") for name in _OPTIONS}
+    given["when"] = payload_form.in_utc(fields, "when")
     placed = {each.input.name for each in shown or ()} | set(_OPTIONS)
     loose = "; ".join(text for name, text in errors.items() if name not in placed)
     form = Form(

@@ -7,13 +7,13 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, time
+from datetime import UTC, date, time
 from typing import Any
 
 from job_processor.errors import InvalidArgumentError
 from job_processor.handlers.inputs import Input
 from job_processor.redaction import Redaction
-from job_processor.web.reading import time_of
+from job_processor.web.reading import moment_of
 
 PREFIX = "field_"
 """Stands before the name of a field of the payload in the form."""
@@ -62,6 +62,8 @@ def shown(
     for each in inputs:
         hidden = redaction.hides(each.name)
         text = _default(each) if given is None else given.get(PREFIX + each.name, "")
+        if each.kind == "datetime":
+            text = in_utc(given or {}, PREFIX + each.name)
         wrong = (errors or {}).get(each.name, "")
         fields.append(
             Shown(each, "" if hidden and each.kind != "checkbox" else text, hidden, wrong)
@@ -79,10 +81,19 @@ def filled(inputs: Sequence[Input], given: Mapping[str, str], redaction: Redacti
         unseen = redaction.hides(each.name) and each.kind != "checkbox"
         seen = replace(each, default=None) if unseen else each
         try:
-            _take(result.payload, seen, given.get(PREFIX + each.name, ""))
+            _take(result.payload, seen, given)
         except InvalidArgumentError as error:
             result.errors[each.name] = error.allowed
     return result
+
+
+def in_utc(given: Mapping[str, str], name: str) -> str:
+    """Return a time that was sent as the form shows it, in UTC; as it is where it is none."""
+    try:
+        moment = moment_of(given, name)
+    except InvalidArgumentError:
+        return given.get(name, "")
+    return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def places(error: InvalidArgumentError, inputs: Sequence[Input]) -> dict[str, str]:
@@ -110,12 +121,13 @@ def json_of(text: str) -> Any:
         raise InvalidArgumentError("payload", "…", _JSON.format(told)) from None
 
 
-def _take(payload: dict[str, Any], each: Input, text: str) -> None:
+def _take(payload: dict[str, Any], each: Input, given: Mapping[str, str]) -> None:
     """Put what a field holds into the payload, or leave it out."""
+    text = given.get(PREFIX + each.name, "")
     if each.kind == "checkbox":
         value: Any = bool(text)
     elif text if each.kind == "text" else text.strip():
-        value = _value(each, text)
+        value = _value(each, text, given)
     elif each.required and not each.nullable:
         raise InvalidArgumentError(each.name, text, "it is missing")
     elif each.required or (each.default is not None and each.nullable):
@@ -129,11 +141,13 @@ def _take(payload: dict[str, Any], each: Input, text: str) -> None:
         payload[each.name] = value
 
 
-def _value(each: Input, text: str) -> Any:
+def _value(each: Input, text: str, given: Mapping[str, str]) -> Any:
     if each.kind in ("text", "choice"):
         return text if each.kind == "text" else _chosen(each, text)
     if each.kind == "json":
         return json_of(text)
+    if each.kind == "datetime":
+        return moment_of(given, PREFIX + each.name)
     return _READ[each.kind](text.strip())
 
 
@@ -187,7 +201,6 @@ _READ: Mapping[str, Any] = {
     "number": _number,
     "decimal": _decimal,
     "date": _day,
-    "datetime": lambda text: time_of(text, "time"),
     "time": _clock,
 }
 """From what a field holds to the value, by kind."""

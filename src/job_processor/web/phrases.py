@@ -152,6 +152,11 @@ _ASKED: Mapping[str, tuple[str, str]] = {
             "superviseur peut le relancer."
         ),
     ),
+    "run_cron?": ("Run cron {name} now?", "Lancer le cron « {name} » maintenant ?"),
+    "run_cron: why": (
+        "It runs once more, beside its schedule, as soon as a worker is free.",
+        "Il s'exécutera une fois de plus, en dehors de ses horaires, dès qu'un worker sera libre.",
+    ),
     "remove_schedule?": ("Remove schedule {name}?", "Supprimer la planification « {name} » ?"),
     "remove_schedule: why": (
         "It makes no more jobs. The jobs that it has made stay.",

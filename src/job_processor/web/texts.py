@@ -61,6 +61,46 @@ FRENCH: Mapping[str, str] = {
     "Job": "Job",
     "Crons": "Crons",
     "crons": "crons",
+    "cron": "cron",
+    "Names": "Noms",
+    "names": "noms",
+    "No names.": "Aucun nom.",
+    "No known name has this in it.": "Aucun nom connu ne contient ce texte.",
+    "figures of": "chiffres de",
+    "order": "ordre",
+    "by name": "par nom",
+    "busiest first": "les plus actifs d'abord",
+    "failing most first": "les plus en échec d'abord",
+    "slowest first": "les plus lents d'abord",
+    "waiting longest first": "les plus en retard d'abord",
+    "There are more names than are counted apart; the figures of the others are missing here.": (
+        "Il y a plus de noms que ceux qui sont comptés séparément : "
+        "les chiffres des autres manquent ici."
+    ),
+    "The first of them are shown.": "Seuls les premiers sont affichés.",
+    "The last week": "Les 7 derniers jours",
+    "failed for good": "échecs définitifs",
+    "share": "part",
+    "retried": "tentatives relancées",
+    "missed": "manquées",
+    "run time": "durée d'exécution",
+    "delay": "attente",
+    "shared by": "partagé par",
+    "lanes": "files",
+    "paused with its tag": "en pause avec son tag",
+    "Nothing is known of this name: nobody defines it, and no job of it is stored.": (
+        "Ce nom est inconnu : aucun worker ne le définit et aucun job ne le porte."
+    ),
+    "No worker lists it any more, so it does not fire.": (
+        "Plus aucun worker ne le définit : il ne se déclenche plus."
+    ),
+    "Errors": "Erreurs",
+    "of the last two days": "des deux derniers jours",
+    "other errors": "autres erreurs",
+    "No errors.": "Aucune erreur.",
+    "newest jobs": "derniers jobs",
+    "planned": "prévu",
+    "an hour": "par heure",
     "it is missing": "valeur obligatoire",
     "allowed is a whole number": "un nombre entier est attendu",
     "allowed is a number": "un nombre est attendu",
@@ -74,7 +114,7 @@ FRENCH: Mapping[str, str] = {
     "It takes no payload.": "Ce job ne prend pas de payload.",
     "write JSON instead": "écrire du JSON à la place",
     "fill in fields instead": "remplir les champs à la place",
-    "empty: now": "vide : maintenant",
+    "when, empty for now": "quand (vide : maintenant)",
     "Nothing was scheduled. See the fields below.": (
         "Rien n'a été planifié. Voyez les champs ci-dessous."
     ),

@@ -21,7 +21,7 @@ from job_processor.web.forms import csrf_of
 from job_processor.web.local_times import local_time, place_of
 from job_processor.web.looks import Look, theme_of
 from job_processor.web.messages import told
-from job_processor.web.numbers import decimal, grouped, span, took
+from job_processor.web.numbers import decimal, grouped, per_time, percent, span, took
 from job_processor.web.phrases import phrase
 from job_processor.web.places import path_of, root_of
 
@@ -29,6 +29,7 @@ STATUSES = ("pending", "running", "paused", "finished", "errored", "killed", "sk
 PAGES = (
     ("/", "Overview"),
     ("/jobs", "Jobs"),
+    ("/names", "Names"),
     ("/flows", "Flows"),
     ("/groups", "Groups"),
     ("/crons", "Crons"),
@@ -38,6 +39,16 @@ PAGES = (
     ("/audit", "Audit"),
 )
 """Those of the header: path and title."""
+_BELONGS_TO = {
+    "/lane": "/limits",
+    "/limit": "/limits",
+    "/cron": "/crons",
+    "/name": "/names",
+    "/tag": "/names",
+    "/new": "/names",
+    "/schedule": "/schedules",
+}
+"""Pages of one thing, and the page of the header that lists them."""
 
 
 class Views:
@@ -81,9 +92,12 @@ class Views:
             phrase=partial(_phrase, language),
             dec=partial(decimal, language=language),
             theme=theme_of(request),
+            percent=partial(percent, language=language),
+            per_time=partial(per_time, language=language),
             language=language,
             root=root_of(request),
             here=here,
+            place=_BELONGS_TO.get(here, here),
             **{"back": f"{here}?{query}" if query else here, **shown},
             csrf=csrf_of(request),
             may_act=request.scope.get("job_processor.access") == "all",
@@ -153,8 +167,10 @@ def time_tag(
     )
 
 
-def dated(moment: datetime, zone: str, *, now: datetime, language: str) -> Markup:
+def dated(moment: datetime | str, zone: str, *, now: datetime, language: str) -> Markup:
     """Return a time by the clock of a zone, and as seen from now."""
+    if isinstance(moment, str):
+        moment = datetime.fromisoformat(moment)
     seen = Markup('{} <span class="dim">{} · {}</span>')
     local, place = local_time(moment, zone, now, language), place_of(zone)
     return seen.format(local, place, time_tag(moment, now=now, language=language))
