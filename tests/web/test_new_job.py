@@ -100,7 +100,7 @@ async def test_the_form_has_the_fields_of_the_payload(client: httpx.AsyncClient)
         'name="field_to" value=""',
         'name="field_count" value="1" autocomplete="off" inputmode="numeric"',
         'name="field_day" value="" autocomplete="off" type="date"',
-        'type="datetime-local" step="1"',
+        'type="datetime-local" step="1" data-utc=""',
         '<option value="&#34;s&#34;" selected>SMALL (s)</option>',
         'name="field_fragile" value="on" checked',
         '<input type="password" id="new-9" name="field_password"',
@@ -131,7 +131,8 @@ async def test_what_is_filled_in_is_scheduled(
         "field_at": "2030-01-31T09:00",
         "field_size": '"xl"',
         "field_password": "",
-        "when": "2030-02-01T09:30",
+        "when": "2030-02-01T10:30",
+        "zone": "Europe/Paris",
         "priority": "7",
     }
     answer = await sent(client, name="pack", **fields)

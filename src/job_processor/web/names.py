@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,14 +14,16 @@ from starlette.responses import Response
 from job_processor.as_json import job_json
 from job_processor.crons.manage import CronInfo, get_cron
 from job_processor.errors import InvalidArgumentError
+from job_processor.jobs.rates import RateInfo
 from job_processor.ops import names as known
-from job_processor.ops.names import NameInfo
+from job_processor.ops.names import LimitOfName, NameInfo
 from job_processor.parts import Parts
 from job_processor.processor import JobProcessor
 from job_processor.settings import COUNT_CAP, check_name
 from job_processor.store.error_groups import ErrorGroup
 from job_processor.store.name_rollups import NameRollup
 from job_processor.store.rollups import OTHERS
+from job_processor.store.summaries import JobSummary
 from job_processor.web.charts import chart
 from job_processor.web.crons import parts_of, views_of
 from job_processor.web.figures import SPANS, Figures, Span, figures, for_chart, of_names, over_time
@@ -47,10 +50,52 @@ SORTS: Mapping[str, _Sort] = {
 """How the list may be ordered."""
 
 
-async def listed(request: Request) -> Response:
-    """The names, with their figures of a span of time."""
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A part of the names, each with its figures of a span of time."""
+
+    rows: list[tuple[NameInfo, Figures]]
+    total: int
+    """How many names there are of those that were asked for."""
+    cut: bool
+    """True where there are more names than are counted apart."""
+    chosen: Mapping[str, str]
+    """What was asked for, as it stands in the address."""
+    skip: int
+
+    @property
+    def next(self) -> str | None:
+        """How many to skip for those that follow; None at the end."""
+        following = self.skip + len(self.rows)
+        return str(following) if following < self.total else None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that is told of a name."""
+
+    info: NameInfo
+    cron: CronInfo | None
+    hour: list[NameRollup]
+    week: list[NameRollup]
+    spans: Mapping[str, Figures]
+    errors: list[dict[str, Any]]
+    jobs: tuple[JobSummary, ...]
+    """The newest ones."""
+    limit: LimitOfName | None
+    rate: RateInfo | None
+
+    @property
+    def is_known(self) -> bool:
+        """False where nobody defines it and nothing is stored of it."""
+        info = self.info
+        return bool(info.counts or info.defined or info.tag or self.cron or self.week)
+
+
+async def listing(request: Request) -> Listing:
+    """Return the names that a request asks for; raises InvalidArgumentError."""
     parameters = request.query_params
-    span, sort = _one_of("span", parameters, SPANS), _one_of("sort", parameters, SORTS)
+    span, sort = one_of("span", parameters, SPANS), one_of("sort", parameters, SORTS)
     text, skip = parameters.get("q", "").strip()[:200], max(number_of(parameters, "skip", 0), 0)
     totals = await _totals(request, SPANS[span])
     found = await known.all_names(parts_of(request), totals.keys() - {OTHERS})
@@ -63,25 +108,15 @@ async def listed(request: Request) -> Response:
     shown = rows[skip : skip + PAGE]
     shown = shown[: fitting(info.name for info, _ in shown)]
     standing = await known.standing(parts_of(request), [info for info, _ in shown])
-    following = skip + len(shown)
-    return views_of(request).page(
-        request,
-        "names.html",
-        rows=list(zip(standing, (each for _, each in shown), strict=True)),
-        total=len(rows),
-        others=OTHERS in totals,
-        chosen={"span": span, "sort": sort, "q": text},
-        spans=SPANS,
-        skip=skip,
-        next=str(following) if following < len(rows) else None,
-    )
+    whole = list(zip(standing, (each for _, each in shown), strict=True))
+    chosen = {"span": span, "sort": sort, "q": text}
+    return Listing(whole, len(rows), OTHERS in totals, chosen, skip)
 
 
-async def one(request: Request) -> Response:
-    """A name of jobs, or of a cron."""
+async def facts(request: Request) -> Facts:
+    """Return what there is to tell of the name in the address; raises InvalidArgumentError."""
     name, now = request.query_params.get("name", ""), datetime.now(UTC)
     check_name("name", name)
-    span = _one_of("span", request.query_params, SPANS)
     parts, processor = parts_of(request), _processor(request)
     info, cron, hour, week, errors, jobs, limit, rate = await asyncio.gather(
         known.get_name(parts, name),
@@ -93,23 +128,36 @@ async def one(request: Request) -> Response:
         known.limit_of(parts, known.limit_group(parts, name)),
         known.rate_of(parts, known.rate_group(parts, name)),
     )
-    is_known = bool(info.counts or info.defined or info.tag or cron or week)
+    spans, shown = over_time(hour, week, now), _shown(request, errors)
+    return Facts(info, cron, hour, week, spans, shown, jobs.jobs, limit, rate)
+
+
+async def listed(request: Request) -> Response:
+    """The names, with their figures of a span of time."""
+    found = await listing(request)
+    return views_of(request).page(request, "names.html", listing=found, spans=SPANS)
+
+
+async def one(request: Request) -> Response:
+    """A name of jobs, or of a cron."""
+    span, found = one_of("span", request.query_params, SPANS), await facts(request)
+    is_cron, now = found.cron is not None, datetime.now(UTC)
     return views_of(request).page(
         request,
         "name.html",
-        200 if is_known else 404,
-        is_known=is_known,
-        info=info,
-        cron=cron,
-        spans=over_time(hour, week, now),
+        200 if found.is_known else 404,
+        is_known=found.is_known,
+        info=found.info,
+        cron=found.cron,
+        spans=found.spans,
         span_key=span,
-        chart=_chart(hour, week, SPANS[span], now),
-        errors=_shown(request, errors),
-        jobs=[job_json(job) for job in jobs.jobs[: _JOBS if cron is None else _RUNS]],
-        limit=limit,
-        rate=rate,
+        chart=_chart(found.hour, found.week, SPANS[span], now),
+        errors=found.errors,
+        jobs=[job_json(job) for job in found.jobs[: _RUNS if is_cron else _JOBS]],
+        limit=found.limit,
+        rate=found.rate,
         cap=COUNT_CAP,
-        form=form_for(request, name) if cron is None else None,
+        form=None if is_cron else form_for(request, found.info.name),
     )
 
 
@@ -117,7 +165,7 @@ async def tag(request: Request) -> Response:
     """A tag, with the names that have it."""
     value, now = request.query_params.get("tag", ""), datetime.now(UTC)
     check_name("tag", value)
-    span = _one_of("span", request.query_params, SPANS)
+    span = one_of("span", request.query_params, SPANS)
     processor, parts = _processor(request), parts_of(request)
     hour, week, members, pauses = await asyncio.gather(
         processor.get_name_rollups(SPANS["hour"].seconds, SPANS["hour"].since(now), tag=value),
@@ -141,11 +189,9 @@ async def limit(request: Request) -> Response:
     """A group of a limit or a rate, with the names that share it."""
     group = request.query_params.get("name", "")
     check_name("name", group)
-    span = _one_of("span", request.query_params, SPANS)
+    span = one_of("span", request.query_params, SPANS)
     parts = parts_of(request)
-    limited, rated = await asyncio.gather(
-        known.limit_of(parts, group), known.rate_of(parts, group)
-    )
+    limited, rated = await asyncio.gather(known.limit_of(parts, group), known.rate_of(parts, group))
     shared = {*(limited.names if limited else ()), *(rated.names if rated else ())}
     totals = {key: await _totals(request, each) for key, each in SPANS.items()}
     spans = {key: of_names(totals[key].values(), shared, each) for key, each in SPANS.items()}
@@ -218,7 +264,7 @@ def _shown(request: Request, errors: Iterable[ErrorGroup]) -> list[dict[str, Any
     ]
 
 
-def _one_of(name: str, parameters: Mapping[str, str], allowed: Mapping[str, Any]) -> str:
+def one_of(name: str, parameters: Mapping[str, str], allowed: Mapping[str, Any]) -> str:
     """Return which of these a parameter says, the first where it says none."""
     value = parameters.get(name) or next(iter(allowed))
     if value not in allowed:

@@ -132,6 +132,7 @@ def describe(root: str) -> dict[str, Any]:
                 "get": _operation("names of jobs with a text in them", anything),
             },
             "/api/crons": {"get": _operation("all crons with their next times", anything)},
+            **_name_paths(anything),
             "/api/workers": {"get": _operation("workers with what they run", anything)},
             **_schedule_paths(),
             **_limiting(anything),
@@ -182,6 +183,52 @@ def _schedule_paths() -> dict[str, Any]:
         "/api/schedules/{name}/resume": {
             "parameters": [name],
             "post": _unforged(_operation("let it go on", schedule, 400, 404)),
+        },
+    }
+
+
+def _name_paths(anything: dict[str, Any]) -> dict[str, Any]:
+    """Return what there is of names, pauses and a cron."""
+    text = {"type": "string"}
+    spans = {"enum": ["hour", "day", "week"]}
+    sorts = {"enum": ["name", "runs", "failed", "time", "delay"]}
+    number = {"type": "integer", "minimum": 0}
+    asked = (("span", spans), ("sort", sorts), ("q", text), ("skip", number))
+    parameters = [{"name": name, "in": "query", "schema": schema} for name, schema in asked]
+    one = {"name": "name", "in": "query", "required": True, "schema": text}
+    body = {
+        "type": "object",
+        "required": ["paused"],
+        "additionalProperties": False,
+        "properties": {"name": text, "tag": text, "paused": {"type": "boolean"}},
+        "oneOf": [{"required": ["name"]}, {"required": ["tag"]}],
+    }
+    return {
+        "/api/crons/{name}/run": {
+            "parameters": [{**_ID, "name": "name"}],
+            "post": _unforged(_operation("let it run now, once", anything, 400, 422, success=201)),
+        },
+        "/api/names": {
+            "get": {
+                **_operation("names with their figures", anything, 400),
+                "parameters": parameters,
+            }
+        },
+        "/api/name": {
+            "get": {
+                **_operation("a name: counts, figures, errors, limit", anything, 400, 404),
+                "parameters": [one],
+            }
+        },
+        "/api/pauses": {
+            "get": _operation("names and tags that are paused", anything),
+            "post": {
+                **_operation("pause or resume a name or a tag", anything, 400, 408, 413, 422),
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": {"schema": body}},
+                },
+            },
         },
     }
 

@@ -1,0 +1,301 @@
+"""Names in the dashboard: the list, the page of each, of a cron, a tag, a group of a limit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+from pymongo import AsyncMongoClient
+
+from job_processor import CronDef, JobDef, JobProcessor, Limit, Rate, Retry
+from job_processor.web import create_app
+from job_processor.web.names import PAGE
+from job_processor.web.numbers import per_time, percent
+from tests.definitions import nothing
+from tests.processors import Processors
+from tests.store.contract.statements import Statements
+from tests.web.conftest import HOSTILE, client_of, echo
+from tests.web.test_pages import Forms
+from tests.web.test_security import token_of
+
+MOST_BYTES = 60_000
+MOST_STATEMENTS = 12
+
+
+async def charge(payload: dict[str, Any]) -> None:
+    """Fail for one in two, each time with another number."""
+    if payload["n"] % 2:
+        raise TimeoutError(f"the bank did not answer within {payload['n']} ms")
+
+
+async def send(to: str, copies: int = 1) -> None:
+    """Take fields."""
+
+
+async def tell(payload: dict[str, Any]) -> None:
+    """Fail with what looks like a credential."""
+    raise ValueError("got https://ada:hunter2@example.org/ from the queue")
+
+
+JOBS = {
+    "charge": JobDef(charge, retry=Retry(2, delay=0), tag="money", limit=Limit(2, group="bank")),
+    "refund": JobDef(nothing, tag="money", limit=Limit(2, group="bank"), rate="9/m"),
+    "send": JobDef(send, limit=3, rate=Rate(10, per=60, group="smtp")),
+    "tell": JobDef(tell),
+    HOSTILE: JobDef(echo),
+}
+CRONS = {
+    "nightly": CronDef("0 2 * * *", nothing, timezone="Europe/Paris", limit=1, rate="5/s"),
+}
+NAMED = "/name?name=charge"
+
+
+@pytest.fixture
+async def processor(processors: Processors) -> JobProcessor:
+    """A processor some of whose jobs have run, and some wait."""
+    made = await processors.make(jobs=JOBS, crons=CRONS)
+    await made.schedule_jobs([("charge", {"n": n}) for n in range(10)])
+    await made.run_worker(burst=True)
+    await made.schedule_jobs([("send", {"to": "a"})] * 3)
+    return made
+
+
+@pytest.fixture
+async def client(processor: JobProcessor) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of its dashboard."""
+    async with client_of(create_app(processor)) as made:
+        yield made
+
+
+@pytest.fixture
+def forms(client: httpx.AsyncClient) -> Forms:
+    """Sends the forms of the pages."""
+    return Forms(client)
+
+
+def names_in(page: str) -> list[str]:
+    """Return the names of a table, in its order."""
+    return re.findall(r'<tr data-key="([^"]+)"', page)
+
+
+@pytest.mark.parametrize(
+    ("part", "english", "french"),
+    [(0.0, "0%", "0 %"), (0.0002, "0.1%", "0,1 %"), (0.043, "4.3%", "4,3 %"), (0.5, "50%", "50 %")],
+)
+def test_parts_of_a_hundred(part: float, english: str, french: str) -> None:
+    """One that is not zero never reads so; signs as each language has them."""
+    assert percent(part, "en") == english
+    assert percent(part, "fr").replace("\N{NO-BREAK SPACE}", " ") == french
+
+
+@pytest.mark.parametrize(
+    ("per_minute", "english", "french"),
+    [
+        (1234.4, "1,234/min", "1\N{NARROW NO-BREAK SPACE}234/min"),
+        (2.52, "2.5/min", "2,5/min"),
+        (0.5, "30/h", "30/h"),
+        (5 / 1440, "5/d", "5/j"),
+        (0.1 / 1440, "0.1/d", "0,1/j"),
+    ],
+)
+def test_a_rate_is_told_in_a_unit_in_which_it_is_one(
+    per_minute: float, english: str, french: str
+) -> None:
+    """A minute, an hour or a day, as each language writes it."""
+    assert (per_time(per_minute, "en"), per_time(per_minute, "fr")) == (english, french)
+
+
+async def test_the_list_of_names(client: httpx.AsyncClient) -> None:
+    """What waits and runs, rate, failures and times of each; ordered and filtered as one asks."""
+    text = (await client.get("/names")).text
+    row = text.partition('<tr data-key="charge"')[2].partition("</tr>")[0]
+    assert "50%" in row
+    assert "10/h" in row
+    assert 'href="/tag?tag=money"' in row
+    assert re.search(r'data-label="run time">\d', row)
+    waiting = text.partition('<tr data-key="send"')[2].partition("</tr>")[0]
+    assert '<td class="number" data-label="waiting">3</td>' in waiting
+    assert names_in(text)[-4:] == ["nightly", "refund", "send", "tell"]
+    assert HOSTILE not in text
+    assert names_in((await client.get("/names?sort=failed&span=week")).text)[0] == "charge"
+    assert names_in((await client.get("/names?q=SEN")).text) == ["send"]
+    missing = (await client.get("/names?q=nope")).text
+    assert 'href="/name?name=nope"' in missing
+    for odd in ("span=year", "sort=color", "skip=x"):
+        assert (await client.get(f"/names?{odd}")).status_code == 400
+    french = (await client.get("/names", headers={"accept-language": "fr"})).text
+    assert "50\N{NO-BREAK SPACE}%" in french
+
+
+async def test_the_page_of_a_name(client: httpx.AsyncClient, processor: JobProcessor) -> None:
+    """Its figures of three spans, its errors by their first line, what waits, what shares it."""
+    text = (await client.get(NAMED)).text
+    for told in ("The last hour", "The last day", "The last week"):
+        row = text.partition(told)[2].partition("</tr>")[0]
+        assert re.findall(r'<td class="number">(\d+)</td>', row)[:3] == ["10", "5", "5"]
+        assert "50%" in row
+    assert re.search(r"10 ×</strong> <span class=\"error\">TimeoutError: the bank did not", text)
+    failed = (await processor.find_jobs(name="charge", status="errored")).jobs
+    assert any(f'href="/jobs/{job.id}"' in text for job in failed)
+    assert "5</strong> errored" in text
+    assert 'href="/limit?name=bank"' in text
+    sent = (await client.get("/name?name=send&span=day")).text
+    assert "3</strong> waiting" in sent
+    assert 'name="field_to"' in sent
+    assert 'value="set_rate"' in sent
+    hostile = await client.get("/name", params={"name": HOSTILE})
+    assert hostile.status_code == 200
+    assert HOSTILE not in hostile.text
+    unknown = await client.get("/name?name=nope")
+    assert unknown.status_code == 404
+    assert "Nothing is known of this name" in unknown.text
+    assert (await client.get("/name?name=")).status_code == 400
+    assert (await client.get(f"{NAMED}&span=year")).status_code == 400
+
+
+async def test_errors_tell_no_credentials(
+    client: httpx.AsyncClient, processor: JobProcessor
+) -> None:
+    """Neither on the page of the name nor in its JSON."""
+    await processor.schedule_job("tell", {})
+    await processor.run_worker(burst=True)
+    for path in ("/name?name=tell", "/api/name?name=tell"):
+        text = (await client.get(path)).text
+        assert "ValueError: got https://ada:" in text
+        assert "hunter2" not in text
+
+
+async def test_a_name_is_steered_from_its_page(forms: Forms, processor: JobProcessor) -> None:
+    """Paused and resumed, its limit and rate set, held and reset; a pause of its tag is told."""
+    page = await forms.send(do="pause", name="charge", back=NAMED)
+    assert 'value="resume"' in page
+    assert 'class="status paused"' in page
+    await forms.send(do="resume", name="charge", back=NAMED)
+    page = await forms.send(do="pause", tag="money", back=NAMED)
+    assert "paused with its tag" in page
+    assert 'value="pause"' not in page
+    page = await forms.send(do="resume", tag="money", back="/tag?tag=money")
+    assert 'value="pause"' in page
+    page = await forms.send(do="set_limit", name="send", amount="7", back="/name?name=send")
+    assert "set by hand" in page
+    assert "7 at a time" in page
+    page = await forms.send(do="hold", name="smtp", seconds="90", back="/name?name=send")
+    assert "held for" in page
+    page = await forms.send(do="reset_limit", name="send", back="/name?name=send")
+    assert "7 at a time" not in page
+    assert not await processor.get_pauses()
+
+
+async def test_the_page_of_a_cron(forms: Forms, client: httpx.AsyncClient) -> None:
+    """Its next five where it is at home, its runs; it runs by hand when one has said so twice."""
+    text = (await client.get("/cron?name=nightly")).text
+    assert "At 02:00" in text
+    assert len(re.findall(r"02:00 <span class=\"dim\">Paris · ", text)) >= 5
+    assert "Schedule one" not in text
+    asked = await forms.send(do="run_cron", name="nightly", back="/cron?name=nightly")
+    assert "Run cron nightly now?" in asked
+    confirmed = {"do": "run_cron", "name": "nightly", "confirmed": "1"}
+    text = await forms.send(**confirmed, back="/cron?name=nightly")
+    assert "Cron nightly runs now" in text
+    assert names_in(text)
+
+
+async def test_what_names_have_in_common(client: httpx.AsyncClient) -> None:
+    """The page of a tag and of a group of a limit: its figures, its names, its controls."""
+    for path in ("/tag?tag=money", "/limit?name=bank"):
+        text = (await client.get(path)).text
+        assert names_in(text) == ["charge", "refund"]
+        row = text.partition("The last week")[2].partition("</tr>")[0]
+        assert re.findall(r'<td class="number">(\d+)</td>', row)[:2] == ["10", "5"]
+    assert 'value="set_limit"' in text
+    assert "No names." in (await client.get("/tag?tag=none")).text
+    assert (await client.get("/tag?tag=")).status_code == 400
+
+
+async def test_who_may_only_look_sees_no_controls(processor: JobProcessor) -> None:
+    """On none of these pages; and what is sent all the same is refused."""
+    async with client_of(create_app(processor, lambda request: "read_only")) as client:
+        for path in ("/names", NAMED, "/name?name=send", "/cron?name=nightly", "/tag?tag=money"):
+            text = (await client.get(path)).text
+            assert 'action="/act"' not in text, path
+            assert 'action="/new"' not in text, path
+        fields = {"csrf": await token_of(client), "do": "pause", "name": "charge"}
+        assert (await client.post("/act", data=fields)).status_code == 403
+        assert (
+            await client.post("/api/pauses", json={"name": "send", "paused": True})
+        ).status_code == 403
+    assert not await processor.get_pauses()
+
+
+async def test_the_list_is_bounded(processors: Processors) -> None:
+    """In rows and bytes, whatever the names are; the others are on the pages that follow."""
+    jobs = {f"job_of_some_length_{n:05}": JobDef(echo, tag="t") for n in range(PAGE + 3)}
+    jobs |= {f"x{'é' * 190}{n:05}": JobDef(echo) for n in range(2 * PAGE)}
+    processor = await processors.make(jobs=jobs)
+    async with client_of(create_app(processor)) as client:
+        path, seen = "/names?sort=name", 0
+        while path:
+            page = await client.get(path, headers={"accept-language": "fr"})
+            assert len(page.content) < MOST_BYTES
+            found = names_in(page.text)
+            assert 1 <= len(found) <= PAGE
+            seen += len(found)
+            following = re.search(r'rel="next"[^>]*href="([^"]+)"', page.text)
+            path = following[1].replace("&amp;", "&") if following else ""
+        assert seen == len(jobs)
+        assert len((await client.get("/tag?tag=t")).content) < MOST_BYTES
+
+
+async def test_these_pages_cost_few_statements(db_url: str) -> None:
+    """Whatever a name has of limits, rates, tags and errors."""
+    if not db_url.startswith("mongodb"):
+        pytest.skip("a statement is a round trip only where the database is a server")
+    statements = Statements()
+    async with (
+        AsyncMongoClient[Any](db_url, event_listeners=[statements]) as mongo,
+        JobProcessor(mongo.get_default_database(), jobs=JOBS, crons=CRONS) as processor,
+        client_of(create_app(processor)) as client,
+    ):
+        await processor.schedule_jobs([("charge", {"n": n}) for n in range(4)])
+        await processor.run_worker(burst=True)
+        await client.get("/names")
+        paths = ("/names", "/name?name=refund", "/name?name=send", "/cron?name=nightly")
+        for path in (*paths, "/tag?tag=money", "/limit?name=bank"):
+            statements.made.clear()
+            assert (await client.get(path)).status_code == 200
+            assert 0 < len(statements.made) <= MOST_STATEMENTS, (path, statements.made)
+
+
+async def test_the_json_interface(client: httpx.AsyncClient, processor: JobProcessor) -> None:
+    """Names and one of them are read, a name is paused, a cron is run; else a problem document."""
+    listed = (await client.get("/api/names?sort=failed")).json()
+    first = listed["names"][0]
+    assert (first["name"], first["ended"], first["failure_share"]) == ("charge", 10, 0.5)
+    assert (listed["total"], listed["next"]) == (len(JOBS) + len(CRONS), None)
+    one = (await client.get("/api/name?name=charge")).json()
+    assert (one["spans"]["day"]["errored"], one["errors"][0]["count"]) == (5, 10)
+    assert (one["limit"], one["inputs"]) == ({"name": "bank", "amount": 2}, None)
+    sent = (await client.get("/api/name?name=send")).json()
+    assert [(each["name"], each["kind"]) for each in sent["inputs"]] == [
+        ("to", "text"),
+        ("copies", "integer"),
+    ]
+    assert (await client.get("/api/name?name=nope")).status_code == 404
+    paused = await client.post("/api/pauses", json={"name": "send", "paused": True})
+    assert paused.json() == {"names": ["send"], "tags": []}
+    await client.post("/api/pauses", json={"name": "send", "paused": False})
+    assert (await client.get("/api/pauses")).json() == {"names": [], "tags": []}
+    for body in ({"name": "a"}, {"name": "a", "tag": "b", "paused": True}, [], {"paused": True}):
+        assert (await client.post("/api/pauses", json=body)).status_code == 400
+    odd = await client.post("/api/pauses", json={"name": "send", "paused": "yes"})
+    assert odd.status_code == 400
+    assert (await client.post("/api/crons/nightly/run")).status_code == 400
+    own = {"x-requested-with": "tests"}
+    task = await client.post("/api/crons/nightly/run", headers=own)
+    assert (task.status_code, task.json()["type"]) == (201, "cron_task")
+    assert (await client.post("/api/crons/nope/run", headers=own)).status_code == 422
+    audit = [(entry.action, entry.subject) for entry in await processor.get_audit()][::-1]
+    assert audit[:3] == [("pause", "send"), ("resume", "send"), ("run_cron", "nightly")]
