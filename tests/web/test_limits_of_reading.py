@@ -20,7 +20,10 @@ from tests.insides import store_of
 from tests.processors import WAIT
 
 SECRET = "hunter2-SECRET"  # noqa: S105  # what is looked for
-PAGES = ("/", "/jobs", "/crons", "/workers", "/limits", "/api/status", "/api/workers", "/healthz")
+PAGES = (
+    *("/", "/jobs", "/crons", "/workers", "/limits", "/api/status", "/api/workers", "/healthz"),
+    *("/names", "/name?name=fail", "/name?name=echo", "/cron?name=nightly", "/tag?tag=light"),
+)
 
 
 class Held:

@@ -137,7 +137,10 @@ async def test_the_page_of_a_name(client: httpx.AsyncClient, processor: JobProce
         row = text.partition(told)[2].partition("</tr>")[0]
         assert re.findall(r'<td class="number">(\d+)</td>', row)[:3] == ["10", "5", "5"]
         assert "50%" in row
-    assert re.search(r"10 ×</strong> <span class=\"error\">TimeoutError: the bank did not", text)
+    assert re.search(
+        r"10 \N{MULTIPLICATION SIGN}</strong> <span class=\"error\">TimeoutError: the bank did not",
+        text,
+    )
     failed = (await processor.find_jobs(name="charge", status="errored")).jobs
     assert any(f'href="/jobs/{job.id}"' in text for job in failed)
     assert "5</strong> errored" in text

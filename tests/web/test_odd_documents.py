@@ -38,8 +38,8 @@ from tests.processors import WAIT, Processors, working
 from tests.web.conftest import client_of
 
 NOW = datetime.now(UTC).replace(microsecond=0)
-PAGES = ("/", "/jobs", "/crons", "/workers", "/limits", "/audit")
-API = ("/api/jobs", "/api/status", "/api/crons", "/api/workers", "/healthz")
+PAGES = ("/", "/jobs", "/names", "/crons", "/workers", "/limits", "/audit")
+API = ("/api/jobs", "/api/status", "/api/names", "/api/crons", "/api/workers", "/healthz")
 
 REAL = EXTERNAL_URL_VARIABLE in os.environ
 BEYOND: Any = DatetimeMS(2**53) if REAL else NOW.replace(year=9999)

@@ -17,7 +17,10 @@ from job_processor.web.guard import COOKIE
 from tests.processors import Processors
 from tests.web.conftest import HOSTILE, client_of, csrf_of
 
-PAGES = ["/", "/jobs", "/crons", "/workers", "/limits", "/lane?lane=sync:a", "/audit"]
+PAGES = [
+    *("/", "/jobs", "/crons", "/workers", "/limits", "/lane?lane=sync:a", "/audit", "/names"),
+    *("/name?name=echo", "/cron?name=nightly", "/tag?tag=light", "/new?name=echo"),
+]
 
 
 def basic(user: str, password: str) -> dict[str, str]:

@@ -43,10 +43,8 @@ def percent(part: float, language: str) -> str:
 
 def per_time(per_minute: float, language: str) -> str:
     """Return a rate in the first unit of time in which it is at least one: `12/min`, `3/h`."""
-    for minutes, unit in _UNITS:
-        rate = per_minute * minutes
-        if round(rate, 1) >= 1:
-            break
+    rates = [(per_minute * minutes, unit) for minutes, unit in _UNITS]
+    rate, unit = next((each for each in rates if round(each[0], 1) >= 1), rates[-1])
     told = grouped(round(rate), language)
     if rate < 10:
         told = decimal(f"{rate:.1f}".removesuffix(".0"), language)
