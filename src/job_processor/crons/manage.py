@@ -59,9 +59,9 @@ async def get_crons(parts: Parts) -> list[CronInfo]:
     return list((await find_crons(parts, None, sys.maxsize)).crons)
 
 
-async def get_cron(parts: Parts, name: str) -> CronInfo | None:
+async def get_cron(parts: Parts, name: str, pauses: Pauses | None = None) -> CronInfo | None:
     """Return a cron; None where the database has none of this name."""
-    return next(iter((await find_crons(parts, [name], 1)).crons), None)
+    return next(iter((await find_crons(parts, [name], 1, pauses=pauses)).crons), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +74,18 @@ class CronPage:
 
 
 async def find_crons(
-    parts: Parts, names: Collection[str] | None, limit: int, *, text: str = "", skip: int = 0
+    parts: Parts,
+    names: Collection[str] | None,
+    limit: int,
+    *,
+    text: str = "",
+    skip: int = 0,
+    pauses: Pauses | None = None,
 ) -> CronPage:
     """Return crons by name, at most `limit` of those behind the first `skip`.
 
     names: only these; None: all. text: only with this in the name, whatever the case.
+    pauses: what is paused, where it has been read already.
     """
     store, wanted = parts.store, text.casefold()
     crons = [
@@ -88,7 +95,8 @@ async def find_crons(
     ]
     shown = crons[skip : skip + limit]
     owners = await store.settings.all(OWNERS) if shown else {}
-    pauses = Pauses.of(await store.settings.all(KIND) if shown else {})
+    if pauses is None:
+        pauses = Pauses.of(await store.settings.all(KIND) if shown else {})
     now = parts.clock.now()
     infos = (_info(cron, owners, parts.registry, pauses, now) for cron in shown)
     return CronPage(tuple(infos), len(crons))

@@ -10,7 +10,6 @@ from typing import Any, Literal, TypeAlias
 
 from job_processor.handlers.limits import Limit
 from job_processor.jobs.limits import present_amount
-from job_processor.jobs.pauses import KIND as PAUSES
 from job_processor.jobs.pauses import Pauses
 from job_processor.jobs.rates import RateInfo, get_rate
 from job_processor.jobs.services import listings
@@ -124,16 +123,18 @@ async def _with_listed(parts: Parts, found: dict[str, NameInfo]) -> dict[str, Na
 
 
 async def standing(
-    parts: Parts, names: Sequence[NameInfo], statuses: Sequence[JobStatus] = _UNFINISHED
+    parts: Parts,
+    names: Sequence[NameInfo],
+    pauses: Pauses,
+    statuses: Sequence[JobStatus] = _UNFINISHED,
 ) -> list[NameInfo]:
-    """Return how names stand, in their order: three statements for 25 of them."""
+    """Return how names stand, in their order: two statements for 25 of them."""
     kinds = [(type, each.name) for each in names for type in _types(each)]
-    counted, parked, settings = await asyncio.gather(
+    counted, parked = await asyncio.gather(
         parts.store.history.count(kinds, COUNT_CAP, statuses),
         parts.store.lanes.parked([each.name for each in names], COUNT_CAP),
-        parts.store.settings.all(PAUSES),
     )
-    pauses, counts = Pauses.of(settings), dict[str, dict[JobStatus, int]]()
+    counts: dict[str, dict[JobStatus, int]] = {}
     for each in counted:
         of_name = counts.setdefault(each.name, {})
         of_name[each.status] = of_name.get(each.status, 0) + each.count
@@ -148,13 +149,13 @@ async def standing(
     ]
 
 
-async def get_name(parts: Parts, name: str) -> NameInfo:
+async def get_name(parts: Parts, name: str, pauses: Pauses) -> NameInfo:
     """Return how one name stands, with all its states; raises InvalidArgumentError."""
     check_name("name", name)
     here = name in parts.registry.all
     tag = None if here else (await _listed(parts)).get(name)
     info = _here(parts, name, None) if here else NameInfo(name, None, tag, defined=False)
-    (found,) = await standing(parts, [info], tuple(JobStatus))
+    (found,) = await standing(parts, [info], pauses, tuple(JobStatus))
     return found
 
 

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from job_processor.as_json import job_json
 from job_processor.crons.manage import CronInfo, get_cron
 from job_processor.errors import InvalidArgumentError
+from job_processor.jobs.pauses import Pauses
 from job_processor.jobs.rates import RateInfo
 from job_processor.ops import names as known
 from job_processor.ops.names import LimitOfName, NameInfo
@@ -107,7 +108,8 @@ async def listing(request: Request) -> Listing:
     rows.sort(key=SORTS[sort])
     shown = rows[skip : skip + PAGE]
     shown = shown[: fitting(info.name for info, _ in shown)]
-    standing = await known.standing(parts_of(request), [info for info, _ in shown])
+    pauses = await _processor(request).get_pauses()
+    standing = await known.standing(parts_of(request), [info for info, _ in shown], pauses)
     whole = list(zip(standing, (each for _, each in shown), strict=True))
     chosen = {"span": span, "sort": sort, "q": text}
     return Listing(whole, len(rows), OTHERS in totals, chosen, skip)
@@ -118,9 +120,10 @@ async def facts(request: Request) -> Facts:
     name, now = request.query_params.get("name", ""), datetime.now(UTC)
     check_name("name", name)
     parts, processor = parts_of(request), _processor(request)
+    pauses = await processor.get_pauses()
     info, cron, hour, week, errors, jobs, limit, rate = await asyncio.gather(
-        known.get_name(parts, name),
-        _cron(parts, name),
+        known.get_name(parts, name, pauses),
+        _cron(parts, name, pauses),
         processor.get_name_rollups(SPANS["hour"].seconds, SPANS["hour"].since(now), name=name),
         processor.get_name_rollups(SPANS["week"].seconds, SPANS["week"].since(now), name=name),
         processor.get_error_groups(now - _SINCE, name=name, limit=_ERRORS),
@@ -167,11 +170,10 @@ async def tag(request: Request) -> Response:
     check_name("tag", value)
     span = one_of("span", request.query_params, SPANS)
     processor, parts = _processor(request), parts_of(request)
-    hour, week, members, pauses = await asyncio.gather(
+    hour, week, members = await asyncio.gather(
         processor.get_name_rollups(SPANS["hour"].seconds, SPANS["hour"].since(now), tag=value),
         processor.get_name_rollups(SPANS["week"].seconds, SPANS["week"].since(now), tag=value),
         known.names_of_tag(parts, value),
-        processor.get_pauses(),
     )
     return await _of_several(
         request,
@@ -181,7 +183,6 @@ async def tag(request: Request) -> Response:
         title=value,
         spans=over_time(hour, week, now),
         chart=_chart(hour, week, SPANS[span], now),
-        paused=value in pauses.tags,
     )
 
 
@@ -220,22 +221,24 @@ async def _of_several(
     totals = await _totals(request, SPANS[span]) if totals is None else totals
     some = members[:PAGE]
     some = some[: fitting(info.name for info in some)]
-    standing = await known.standing(parts_of(request), some)
+    pauses = await _processor(request).get_pauses()
+    standing = await known.standing(parts_of(request), some, pauses)
     return views_of(request).page(
         request,
         "names_together.html",
+        paused=shown["kind"] == "tag" and shown["title"] in pauses.tags,
         rows=[(info, figures(totals.get(info.name), SPANS[span])) for info in standing],
         total=len(members),
         span_key=span,
-        **{"chart": None, "limit": None, "rate": None, "paused": False, **shown},
+        **{"chart": None, "limit": None, "rate": None, **shown},
     )
 
 
-async def _cron(parts: Parts, name: str) -> CronInfo | None:
+async def _cron(parts: Parts, name: str, pauses: Pauses) -> CronInfo | None:
     """Return the cron of a name; one that has a handler of jobs here is none."""
     definition = parts.registry.jobs.get(name)
     is_job = definition is not None and definition.handler is not None
-    return None if is_job else await get_cron(parts, name)
+    return None if is_job else await get_cron(parts, name, pauses)
 
 
 async def _totals(request: Request, span: Span) -> dict[str, NameRollup]:
