@@ -121,15 +121,21 @@ async def facts(request: Request) -> Facts:
     check_name("name", name)
     parts, processor = parts_of(request), _processor(request)
     pauses = await processor.get_pauses()
-    info, cron, hour, week, errors, jobs, limit, rate = await asyncio.gather(
-        known.get_name(parts, name, pauses),
-        _cron(parts, name, pauses),
-        processor.get_name_rollups(SPANS["hour"].seconds, SPANS["hour"].since(now), name=name),
-        processor.get_name_rollups(SPANS["week"].seconds, SPANS["week"].since(now), name=name),
-        processor.get_error_groups(now - _SINCE, name=name, limit=_ERRORS),
-        processor.list_jobs(name=name, limit=_RUNS, redaction=request.app.state.redaction),
-        known.limit_of(parts, known.limit_group(parts, name)),
-        known.rate_of(parts, known.rate_group(parts, name)),
+    (info, cron, jobs), (hour, week, errors), (limit, rate) = await asyncio.gather(
+        asyncio.gather(
+            known.get_name(parts, name, pauses),
+            _cron(parts, name, pauses),
+            processor.list_jobs(name=name, limit=_RUNS, redaction=request.app.state.redaction),
+        ),
+        asyncio.gather(
+            processor.get_name_rollups(SPANS["hour"].seconds, SPANS["hour"].since(now), name=name),
+            processor.get_name_rollups(SPANS["week"].seconds, SPANS["week"].since(now), name=name),
+            processor.get_error_groups(now - _SINCE, name=name, limit=_ERRORS),
+        ),
+        asyncio.gather(
+            known.limit_of(parts, known.limit_group(parts, name)),
+            known.rate_of(parts, known.rate_group(parts, name)),
+        ),
     )
     spans, shown = over_time(hour, week, now), _shown(request, errors)
     return Facts(info, cron, hour, week, spans, shown, jobs.jobs, limit, rate)
