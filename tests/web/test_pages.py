@@ -171,7 +171,7 @@ async def test_crons_and_pauses(
     text = (await client.get("/crons")).text
     for part in ("At 02:00", "Europe/Paris"):
         assert part in text
-    await forms.send(do="run_cron", name="nightly", back="/crons")
+    await forms.send(do="run_cron", name="nightly", confirmed="1", back="/crons")
     await processor.run_worker(burst=True)
     assert 'class="mark finished"' in (await client.get("/crons")).text
     assert "Resume" in await forms.send(do="pause", name="nightly", back="/crons")
