@@ -19,6 +19,7 @@ from job_processor.store.requests import Outcome, Settlement
 from job_processor.tasks import Trouble
 from job_processor.worker.engine import Engine
 from job_processor.worker.job_log import Reported, crash_told
+from job_processor.worker.losses import Losses
 from job_processor.worker.outcomes import is_suspect, rescue
 from job_processor.worker.settling import settle_all
 from job_processor.worker.sightings import Sightings
@@ -49,6 +50,7 @@ class Rescuer:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._sightings = Sightings(engine.settings.worker_timeout)
+        self._losses = Losses(engine.parts)
         self._orphaned_since: dict[ObjectId, float] = {}
         self._wrong_clocks: set[ObjectId] = set()
         self._places: dict[ObjectId, str] = {}
@@ -105,7 +107,9 @@ class Rescuer:
         living = [each for each in look.registrations.workers if each.id not in gone]
         rescued = 0
         for worker_id in (look.missing & set(dead)) | (look.holders & gone):
-            rescued += await self._rescue_runs_of(worker_id, living)
+            count = await self._rescue_runs_of(worker_id, living)
+            await self._losses.add(worker_id, count)
+            rescued += count
         return rescued
 
     async def _remove(self, workers: Sequence[WorkerInfo]) -> set[ObjectId]:
@@ -120,6 +124,7 @@ class Rescuer:
                     worker.last_seen.isoformat(),
                 )
                 removed.add(worker.id)
+                await self._losses.note(worker, self._engine.clock.now())
                 if self._engine.events.listeners.all:
                     self._engine.events.emit(Event(EventKind.WORKER_LOST, worker.id))
         return removed

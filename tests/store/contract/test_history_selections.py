@@ -144,3 +144,17 @@ async def test_simple_jobs_only(store: Store) -> None:
     assert await store.history.delete([cron().id]) == set()
     assert await store.crons.all() == [cron()]
     assert isinstance(simple(), SimpleJob)
+
+
+async def test_jobs_are_counted_by_state(store: Store) -> None:
+    """Of all names and types, up to a cap; occurrences that wait for their time are no part."""
+    jobs: list[Job] = [simple(status=s, ended_at=NOW) for s in sorted(SETTLED)]
+    jobs += [simple(), simple(name="other"), occurrence(), simple(status=JobStatus.PAUSED)]
+    jobs += [occurrence(name="past", status=JobStatus.ERRORED, ended_at=NOW)]
+    await store.intake.insert(jobs)
+    await run(store, simple(name="running", priority=9))
+    counted = {status: n for status, n in (await store.history.count_states(10)).items() if n}
+    expected = dict.fromkeys((*SETTLED, JobStatus.PENDING, JobStatus.PAUSED), 1)
+    expected |= {JobStatus.ERRORED: 2, JobStatus.PENDING: 2, JobStatus.RUNNING: 1}
+    assert counted == expected
+    assert max((await store.history.count_states(1)).values()) == 1

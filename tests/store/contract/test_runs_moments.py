@@ -180,6 +180,8 @@ READS = frozenset(
         "queue.due",
         "workers.registrations",
         "rollups.since",
+        "history.count_states",
+        "settings.several",
         "rollups.of",
         "rollups.sums",
         "rollups.errors",

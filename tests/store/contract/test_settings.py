@@ -143,3 +143,13 @@ async def test_a_setting_is_removed_as_it_was_read(store: Store) -> None:
     assert await store.settings.put("owner", "a", read, None)
     assert await store.settings.remove("owner", "a")
     assert not await store.settings.remove("owner", "a")
+
+
+async def test_several_kinds_are_read_at_once(store: Store) -> None:
+    """Each by its names; a kind that begins like another one is none of it."""
+    await store.settings.put("a", "x", {"n": 1}, None)
+    await store.settings.put("ab", "x", {"n": 2}, None)
+    await store.settings.put("b", "y", {"n": 3}, None)
+    found = await store.settings.several(["a", "b", "c"])
+    assert found == {"a": {"x": {"n": 1}}, "b": {"y": {"n": 3}}, "c": {}}
+    assert await store.settings.several([]) == {}

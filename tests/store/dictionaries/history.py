@@ -107,6 +107,15 @@ class DictionaryHistory(OnTables, History):
             for (type, name, status), count in counts.items()
         ]
 
+    async def count_states(self, cap: int) -> dict[JobStatus, int]:
+        """Count all jobs in each state."""
+        async with self._connection as tables:
+            queries = {each: JobQuery(status=each, planned=False) for each in JobStatus}
+            return {
+                status: sum(1 for _ in islice(_selected(tables, query), cap))
+                for status, query in queries.items()
+            }
+
     async def count_matching(self, query: JobQuery, cap: int) -> int:
         """Count a selection."""
         async with self._connection as tables:

@@ -51,13 +51,17 @@ class DictionaryRollups(OnTables, Rollups):
             keys = [(kind, seconds, start, name) for start in sorted(starts)]
             return [tables.name_rollups[key] for key in keys if key in tables.name_rollups]
 
-    async def sums(self, kind: Kind, seconds: int, since: datetime) -> list[NameRollup]:
+    async def sums(
+        self, kind: Kind, seconds: int, since: datetime, having: str | None = None
+    ) -> list[NameRollup]:
         """Return what those from a time on add up to, by name."""
         async with self._connection as tables:
             return by_name(
                 each
                 for (of, length, start, _), each in sorted(tables.name_rollups.items())
-                if (of, length) == (kind, seconds) and start >= since
+                if (of, length) == (kind, seconds)
+                and start >= since
+                and (having is None or having in each.counts)
             )
 
     async def errors(

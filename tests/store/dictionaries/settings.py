@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from job_processor.store.desks.settings import Setting, Settings
 from tests.store.dictionaries.tables import OnTables, Tables, storable
 
@@ -13,6 +15,11 @@ class DictionarySettings(OnTables, Settings):
         """Return those of a kind."""
         async with self._connection as tables:
             return _of_kind(tables, kind)
+
+    async def several(self, kinds: Collection[str]) -> dict[str, dict[str, Setting]]:
+        """Return those of each of these kinds."""
+        async with self._connection as tables:
+            return {kind: _of_kind(tables, kind) for kind in kinds}
 
     async def last(self, kind: str, limit: int) -> dict[str, Setting]:
         """Return those whose names come last, the very last first."""

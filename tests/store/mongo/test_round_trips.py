@@ -81,6 +81,8 @@ COSTS: dict[str, list[str]] = {
     "runs.state": ["find"],
     "history.count_matching": ["aggregate"],
     "rollups.since": ["find"],
+    "history.count_states": ["aggregate"],
+    "settings.several": ["find"],
     "rollups.of": ["find"],
     "rollups.sums": ["find"],
     "rollups.errors": ["find"],

@@ -141,6 +141,13 @@ class History(Desk, ABC):
     ) -> Awaitable[list[NameCount]]: ...
 
     @abstractmethod
+    async def count_states(self, cap: int) -> dict[JobStatus, int]:
+        """Count all jobs in each state, each count exact up to `cap`, in one read.
+
+        Without the occurrences of crons that wait for their time. What is 0 may be left out.
+        """
+
+    @abstractmethod
     async def count_matching(self, query: JobQuery, cap: int) -> int:
         """Return how many jobs a selection has, exact up to `cap`, whatever its `limit`."""
 

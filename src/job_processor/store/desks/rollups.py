@@ -48,8 +48,13 @@ class Rollups(Desk, ABC):
         """Return the rollups of a name or tag that begin at these times, the earliest first."""
 
     @abstractmethod
-    async def sums(self, kind: Kind, seconds: int, since: datetime) -> list[NameRollup]:
-        """Return what those that begin at this time or later add up to, by name."""
+    async def sums(
+        self, kind: Kind, seconds: int, since: datetime, having: str | None = None
+    ) -> list[NameRollup]:
+        """Return what those that begin at this time or later add up to, by name.
+
+        having: only those that have counted any of this.
+        """
 
     @abstractmethod
     async def errors(

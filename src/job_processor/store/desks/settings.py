@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from typing import Any, TypeAlias
 
 from job_processor.store.desks.desk import Desk
@@ -19,6 +19,10 @@ class Settings(Desk, ABC):
     @abstractmethod
     async def all(self, kind: str) -> dict[str, Setting]:
         """Return the settings of a kind, by name."""
+
+    @abstractmethod
+    async def several(self, kinds: Collection[str]) -> dict[str, dict[str, Setting]]:
+        """Return the settings of each of these kinds, by name, in one read."""
 
     @abstractmethod
     async def last(self, kind: str, limit: int) -> dict[str, Setting]:

@@ -233,6 +233,19 @@ class MongoHistory(MongoDesk, History):
             self._jobs, selected(query), shown, sort=order, limit=query.limit, hint=hint
         )
 
+    async def count_states(self, cap: int) -> dict[JobStatus, int]:
+        """Count all jobs in each state, up to `cap`."""
+        parts: list[list[Document]] = [
+            [
+                {"$match": selected(JobQuery(status=JobStatus(status), planned=False))},
+                {"$limit": cap},
+                {"$group": {"_id": status, "count": {"$sum": 1}}},
+            ]
+            for status in JOB_STATUSES
+        ]
+        found = await self._jobs.aggregate(self._united(parts))
+        return {JobStatus(each["_id"]): each["count"] async for each in found}
+
     async def count_matching(self, query: JobQuery, cap: int) -> int:
         """Count a selection, up to `cap`."""
         if not await self._may_have(query):

@@ -66,10 +66,14 @@ class MongoRollups(MongoDesk, Rollups):
         found = self._settings.find({"_id": {"$in": keys}}, sort=[("_id", 1)])
         return [_read_named(document) async for document in found]
 
-    async def sums(self, kind: Kind, seconds: int, since: datetime) -> list[NameRollup]:
+    async def sums(
+        self, kind: Kind, seconds: int, since: datetime, having: str | None = None
+    ) -> list[NameRollup]:
         """Return what those that begin at this time or later add up to, by name."""
-        between = _from(f"{_KIND}-{kind}", seconds, since)
-        found = self._settings.find({"_id": between}, sort=[("_id", 1)])
+        wanted: Document = {"_id": _from(f"{_KIND}-{kind}", seconds, since)}
+        if having is not None:
+            wanted[f"counts.{having}"] = {"$exists": True}
+        found = self._settings.find(wanted, sort=[("_id", 1)])
         return by_name([_read_named(document) async for document in found])
 
     async def errors(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError
@@ -25,6 +25,14 @@ class MongoSettings(MongoDesk, Settings):
         """Return the settings of a kind, by name."""
         found = await find_whole(self._settings, {"_id": _keys_of(kind), "kind": kind})
         return {document["name"]: document["value"] for document in found}
+
+    async def several(self, kinds: Collection[str]) -> dict[str, dict[str, Setting]]:
+        """Return the settings of each of these kinds."""
+        found: dict[str, dict[str, Setting]] = {kind: {} for kind in kinds}
+        ranges = [{"_id": _keys_of(kind), "kind": kind} for kind in kinds]
+        for document in await find_whole(self._settings, {"$or": ranges}) if ranges else ():
+            found[document["kind"]][document["name"]] = document["value"]
+        return found
 
     async def last(self, kind: str, limit: int) -> dict[str, Setting]:
         """Return those settings of a kind whose names come last, the very last first."""

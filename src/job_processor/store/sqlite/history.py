@@ -114,9 +114,26 @@ class SqliteHistory(SqliteDesk, History):
                     SELECT min(job.name) FROM {self._at_rest}
                     WHERE job.type=kind.type AND job.name>kind.name AND {AT_REST}
                 ) FROM kind WHERE kind.name IS NOT NULL
-                LIMIT ?
+                LIMIT ?1
             )
             SELECT type, name FROM kind WHERE name IS NOT NULL"""
+        states = [
+            "SELECT '{status}', (SELECT count(*) FROM (SELECT 1 FROM known CROSS JOIN {source} "
+            "ON job.type=known.type AND job.name=known.name "
+            "WHERE job.status='{status}' AND {rest} LIMIT ?2))".format(
+                status=status.value,
+                source=self._at_rest,
+                rest=f"{AT_REST} AND known.type='simple'" if status in _PLANNED else AT_REST,
+            )
+            for status in STATUSES_AT_REST
+        ]
+        running = f"(SELECT 1 FROM {self._running} WHERE {RUNNING} LIMIT ?2)"
+        states.append(f"SELECT 'running', (SELECT count(*) FROM {running})")
+        self._count_states = self._kinds.replace(
+            "SELECT type, name FROM kind WHERE name IS NOT NULL",
+            ", known AS MATERIALIZED (SELECT type, name FROM kind WHERE name IS NOT NULL) "
+            + " UNION ALL ".join(states),
+        )
         self._count_of = f"""
             SELECT count(*) FROM (
                 SELECT 1 FROM {self._at_rest} WHERE type=? AND name=? AND status=? AND {AT_REST}
@@ -180,6 +197,13 @@ class SqliteHistory(SqliteDesk, History):
                     break
             jobs.append(to_job(row))
         return jobs
+
+    @verb
+    @page
+    def count_states(self, connection: sqlite3.Connection, cap: int) -> dict[JobStatus, int]:
+        """Count all jobs in each state, up to `cap`."""
+        rows = connection.execute(self._count_states, (-1, cap)).fetchall()
+        return {JobStatus(status): count for status, count in rows}
 
     @verb
     @selection

@@ -48,8 +48,8 @@ class SqliteRollups(SqliteDesk, Rollups):
             "AND start IN (SELECT value FROM json_each(?)) AND kind=? AND name=? ORDER BY start"
         )
         self._all = (
-            f"SELECT name, start, data FROM {named} WHERE seconds=? AND start>=? AND kind=? "
-            "ORDER BY start"
+            f"SELECT name, start, data FROM {named} WHERE seconds=?1 AND start>=?2 AND kind=?3 "
+            "AND (?4 IS NULL OR instr(data, ?4)) ORDER BY start"
         )
         self._put_error = _error_statement(errors)
         # Of the columns that are not summed up, SQLite takes the row that has the maximum.
@@ -115,10 +115,16 @@ class SqliteRollups(SqliteDesk, Rollups):
     @verb
     @page
     def sums(
-        self, connection: sqlite3.Connection, kind: Kind, seconds: int, since: datetime
+        self,
+        connection: sqlite3.Connection,
+        kind: Kind,
+        seconds: int,
+        since: datetime,
+        having: str | None = None,
     ) -> list[NameRollup]:
         """Return what those from a time on add up to, by name."""
-        rows = connection.execute(self._all, (seconds, to_ms(since), kind)).fetchall()
+        values = (seconds, to_ms(since), kind, None if having is None else f'"{having}"')
+        rows = connection.execute(self._all, values).fetchall()
         return by_name(_named(kind, seconds, *row) for row in rows)
 
     @verb

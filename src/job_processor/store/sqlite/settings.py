@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Collection
 
 from job_processor.store.desks.settings import Setting, Settings
 from job_processor.store.sqlite.codec import decode, encode
@@ -22,6 +24,10 @@ class SqliteSettings(SqliteDesk, Settings):
         super().__init__(plumbing)
         tables = plumbing.tables
         self._of_kind = f"SELECT name, value FROM {tables.settings} WHERE kind=?"
+        self._several = (
+            f"SELECT kind, name, value FROM {tables.settings} "
+            "WHERE kind IN (SELECT value FROM json_each(?))"
+        )
         self._get = f"SELECT value FROM {tables.settings} WHERE kind=? AND name=?"
         self._write = f"""
             INSERT OR REPLACE INTO {tables.settings} (kind, name, value) VALUES (?, ?, ?)"""
@@ -35,6 +41,17 @@ class SqliteSettings(SqliteDesk, Settings):
         """Return the settings of a kind by name."""
         rows = connection.execute(self._of_kind, (kind,)).fetchall()
         return {name: decode(value) for name, value in rows}
+
+    @verb
+    @call
+    def several(
+        self, connection: sqlite3.Connection, kinds: Collection[str]
+    ) -> dict[str, dict[str, Setting]]:
+        """Return the settings of each of these kinds."""
+        found: dict[str, dict[str, Setting]] = {kind: {} for kind in kinds}
+        for kind, name, value in connection.execute(self._several, (json.dumps([*kinds]),)):
+            found[kind][name] = decode(value)
+        return found
 
     @verb
     @call
