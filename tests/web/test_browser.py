@@ -114,6 +114,8 @@ async def test_every_action(watched: Watched, processor: JobProcessor) -> None:
     await processor.run_worker(burst=True)
     await page.goto("/crons")
     await page.get_by_role("button", name="Run now").click()
+    await expect(page.locator("h1")).to_have_text("Run cron nightly now?")
+    await page.get_by_role("button", name="Run now").click()
     content = page.locator("#content")
     await content.get_by_role("button", name="Pause").click()
     await content.get_by_role("button", name="Resume").click()

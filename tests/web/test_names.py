@@ -274,7 +274,7 @@ async def test_these_pages_cost_few_statements(db_url: str) -> None:
 
 async def test_the_json_interface(client: httpx.AsyncClient, processor: JobProcessor) -> None:
     """Names and one of them are read, a name is paused, a cron is run; else a problem document."""
-    listed = (await client.get("/api/names?sort=failed")).json()
+    listed = (await client.get("/api/figures?sort=failed")).json()
     first = listed["names"][0]
     assert (first["name"], first["ended"], first["failure_share"]) == ("charge", 10, 0.5)
     assert (listed["total"], listed["next"]) == (len(JOBS) + len(CRONS), None)

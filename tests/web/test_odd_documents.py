@@ -39,7 +39,7 @@ from tests.web.conftest import client_of
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 PAGES = ("/", "/jobs", "/names", "/crons", "/workers", "/limits", "/audit")
-API = ("/api/jobs", "/api/status", "/api/names", "/api/crons", "/api/workers", "/healthz")
+API = ("/api/jobs", "/api/status", "/api/figures", "/api/crons", "/api/workers", "/healthz")
 
 REAL = EXTERNAL_URL_VARIABLE in os.environ
 BEYOND: Any = DatetimeMS(2**53) if REAL else NOW.replace(year=9999)

@@ -169,7 +169,7 @@ def _routes() -> list[Route | Mount]:
         Route("/api/groups/{id}/retry", _page(api.retry_group), methods=["POST"]),
         Route("/api/crons", _page(api.crons)),
         Route("/api/crons/{name:path}/run", _page(names_api.run_cron), methods=["POST"]),
-        Route("/api/names", _page(names_api.listed)),
+        Route("/api/figures", _page(names_api.listed)),
         Route("/api/name", _page(names_api.one)),
         Route("/api/pauses", _page(names_api.pauses), methods=["GET"]),
         Route("/api/pauses", _page(names_api.pause), methods=["POST"]),

@@ -208,7 +208,7 @@ def _name_paths(anything: dict[str, Any]) -> dict[str, Any]:
             "parameters": [{**_ID, "name": "name"}],
             "post": _unforged(_operation("let it run now, once", anything, 400, 422, success=201)),
         },
-        "/api/names": {
+        "/api/figures": {
             "get": {
                 **_operation("names with their figures", anything, 400),
                 "parameters": parameters,
