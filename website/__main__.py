@@ -12,10 +12,12 @@ from pathlib import Path
 from string import Template
 from typing import Any, Final
 
+from website.addresses import write_addresses
 from website.checking import faults
 from website.moved import write_moved
 from website.names import described
 from website.plain import missing, write_list, write_plain
+from website.searching import missed
 from website.sources import LANGUAGES, ROOT
 from website.staging import stage, texts
 
@@ -36,8 +38,9 @@ def main() -> None:
         shutil.copytree(STAGE / language / "site", target, dirs_exist_ok=True)
         write_plain(STAGE / language / "docs", target, described)
         write_moved(target, address_of(language))
+    write_addresses(SITE, os.environ.get("SITE_URL", ""))
     write_list(SITE)
-    found = [*faults(SITE), *missing(SITE)]
+    found = [*faults(SITE), *missing(SITE), *missed(SITE)]
     if found:
         sys.exit("\n".join(["make docs: the site has faults:", *found]))
     print(f"{sum(1 for _ in SITE.rglob('*.html'))} pages in {SITE.relative_to(ROOT)}/")  # noqa: T201

@@ -12,9 +12,9 @@ import posixpath
 import re
 import shutil
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from website.sources import (
     LANGUAGES,
@@ -56,7 +56,7 @@ def stage(language: str, folder: Path) -> None:
             text = _with_note(text)
         _write(folder / source.page, _front_matter(about) + text)
     for file, page in code_files():
-        about = {"description": words["code"].format(name=_name(file))}
+        about = {"description": words["code"].format(name=_name(file)), "search": {"exclude": True}}
         _write(folder / page, _front_matter(about) + _code_page(file))
     about = {"description": words["examples"]}
     _write(folder / "examples" / "index.md", _front_matter(about) + _examples())
@@ -162,7 +162,7 @@ def _with_note(text: str) -> str:
     return f"{title}\n\n{_ONLY_ENGLISH}{rest}"
 
 
-def _front_matter(about: dict[str, str]) -> str:
+def _front_matter(about: Mapping[str, Any]) -> str:
     """Return what the generator is told of a page."""
     lines = [f"{name}: {json.dumps(text, ensure_ascii=False)}" for name, text in about.items()]
     return "\n".join(["---", *lines, "---", "", ""])

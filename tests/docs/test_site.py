@@ -220,7 +220,7 @@ def test_a_staged_page_tells_its_description_and_language(tmp_path: Path) -> Non
     assert re.match(r'---\ndescription: "D\'un dossier vide .*"\n---\n\n# Tutoriel', tutorial)
     english = (tmp_path / "retries.md").read_text(encoding="utf-8")
     assert re.match(
-        r'---\ndescription: "Retry .*"\nlang: "en"\n---\n\n# Retries\n\n!!! note', english
+        r'---\ndescription: "Retry .*"\nlang: "en"\n---\n\n# Retry failed jobs\n\n!!! note', english
     )
 
 

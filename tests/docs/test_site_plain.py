@@ -52,7 +52,7 @@ def test_the_list_has_every_page(tmp_path: Path) -> None:
     for source in sources("en"):
         if source.page in listed:
             assert f"({source.page}): {description(source)}" in text
-    assert "- [Retries](https://jobs.example/docs/retries.md)" in list_of(
+    assert "- [Retry failed jobs](https://jobs.example/docs/retries.md)" in list_of(
         site, "https://jobs.example/docs/"
     )
 
