@@ -56,8 +56,9 @@ def stage(language: str, folder: Path) -> None:
             text = _with_note(text)
         _write(folder / source.page, _front_matter(about) + text)
     for file, page in code_files():
-        about = {"description": words["code"].format(name=_name(file)), "search": {"exclude": True}}
-        _write(folder / page, _front_matter(about) + _code_page(file))
+        shown = words["code"].format(name=_name(file))
+        code: dict[str, Any] = {"description": shown, "search": {"exclude": True}}
+        _write(folder / page, _front_matter(code) + _code_page(file))
     about = {"description": words["examples"]}
     _write(folder / "examples" / "index.md", _front_matter(about) + _examples())
     for file in assets():
