@@ -55,7 +55,19 @@ async def fill(processor: JobProcessor) -> list[str]:
     await processor.add_audit("ada", "pause", "tag light")
     return [
         *("/", "/jobs", "/flows", "/groups", "/crons", "/schedules", "/limits", "/workers"),
-        *("/audit", "/lane?lane=sync:1", "/new?name=echo", "/jobs?status=done", "/jobs?by=error"),
+        *(
+            "/audit",
+            "/lane?lane=sync:1",
+            "/names",
+            "/name?name=echo",
+            "/name?name=fail",
+            "/tag?tag=light",
+            "/limit?name=sync",
+            "/cron?name=nightly",
+            "/new?name=echo",
+            "/jobs?status=done",
+            "/jobs?by=error",
+        ),
         *(f"/jobs/{made[12].id}", f"/jobs/{made[17].id}", f"/jobs/{waiting.id}"),
         *(f"/flows/{flow.id}", f"/groups/{group.id}"),
     ]

@@ -40,6 +40,8 @@ FRENCH: Mapping[str, str] = {
     "no message came": "aucun message reçu",
     ":": "\N{NO-BREAK SPACE}:",
     "Menu": "Menu",
+    "Pagination": "Pagination",
+    "span": "période",
     "Theme": "Thème",
     "as the system": "comme le système",
     "light": "clair",
