@@ -17,7 +17,10 @@ from tests.web.conftest import Watched, served
 
 pytestmark = pytest.mark.slow
 
-PATHS = ("", "jobs", "crons", "workers", "audit")
+PATHS = (
+    *("", "jobs", "crons", "workers", "audit", "names", "name?name=echo", "cron?name=nightly"),
+    *("tag?tag=light", "new?name=echo"),
+)
 
 
 @pytest.fixture
