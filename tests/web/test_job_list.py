@@ -36,6 +36,11 @@ async def traced(processor: JobProcessor) -> Statements | None:
     return statements
 
 
+def asked(statements: Statements) -> list[str]:
+    """Return the statements without what stands around them."""
+    return [each for each in statements.made if each not in FRAMES]
+
+
 async def test_a_row_tells_one_job_from_another(
     client: httpx.AsyncClient, processor: JobProcessor
 ) -> None:
@@ -191,7 +196,4 @@ async def test_a_page_is_few_statements_and_bytes(
         answer = await client.get(path)
         assert answer.status_code == 200
         assert len(answer.content) < 60_000, path
-        made = (
-            [] if statements is None else [each for each in statements.made if each not in FRAMES]
-        )
-        assert len(made) <= 12, (path, made)
+        assert statements is None or len(asked(statements)) <= 12, (path, statements.made)

@@ -30,6 +30,7 @@ from job_processor.web import (
     crons,
     flows,
     job_list,
+    job_page,
     limiting,
     limiting_api,
     names,
@@ -123,7 +124,7 @@ def _routes() -> list[Route | Mount]:
     return [
         Route("/", _page(pages.overview), name="overview"),
         Route("/jobs", _page(job_list.page), name="jobs"),
-        Route("/jobs/{id}", _page(pages.job), name="job"),
+        Route("/jobs/{id}", _page(job_page.page), name="job"),
         Route("/columns", _page(columns.choose), methods=["POST"], name="columns"),
         Route("/flows", _page(flows.newest), name="flows"),
         Route("/flows/{id}", _page(flows.page), name="flow"),

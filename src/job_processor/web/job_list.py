@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from markupsafe import escape
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
@@ -23,7 +22,7 @@ from job_processor.web.columns import COLUMNS, columns_of
 from job_processor.web.finding import MOST, find, named_like, names_of
 from job_processor.web.places import root_of
 from job_processor.web.reading import filters_of, listed_of, time_of
-from job_processor.web.views import Views
+from job_processor.web.views import Views, cut
 
 PAGE = 50
 _NAMES = 30  # that a browser completes by itself; of more it asks for those that begin so
@@ -140,8 +139,8 @@ def row_of(job: JobSummary, now: datetime) -> dict[str, Any]:
         **fields,
         "parked": job.parked,
         "ran_ms": _ran_ms(job, now),
-        "fields": shortened(fields_line(fields.get("payload")), _FIELDS),
-        "error": None if error is None else shortened(error, _ERROR),
+        "fields": cut(fields_line(fields.get("payload")), _FIELDS),
+        "error": None if error is None else cut(error, _ERROR),
     }
 
 
@@ -164,16 +163,6 @@ def _columns(request: Request, rows: list[dict[str, Any]]) -> tuple[str, ...]:
     """Return the chosen columns; that of labels where a row has any."""
     labelled = any("labels" in row for row in rows)
     return tuple(each for each in columns_of(request) if each != "labels" or labelled)
-
-
-def shortened(text: str, most: int) -> str:
-    """Return the beginning of a text that takes no more bytes in a page, with `…` for the rest."""
-    size = 0
-    for place, letter in enumerate(text):
-        size += len(escape(letter).encode())
-        if size > most:
-            return f"{text[:place]}…"
-    return text
 
 
 def _order(request: Request) -> dict[str, str]:

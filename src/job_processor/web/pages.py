@@ -11,15 +11,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from job_processor.as_json import group_json, job_json
-from job_processor.clock import FAR
-from job_processor.errors import JobNotFoundError
 from job_processor.handlers.groups import GroupCounts
 from job_processor.models import FAILED, JobStatus
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction
 from job_processor.settings import COUNT_CAP_OF_SELECTIONS as COUNT_CAP
 from job_processor.settings import GROUPS_SHOWN
-from job_processor.store.lanes import stops
 from job_processor.store.rollups import MINUTE, TEN_MINUTES, total
 from job_processor.store.summaries import SummaryPage
 from job_processor.web import attention
@@ -66,39 +63,6 @@ async def overview(request: Request) -> Response:
         most=last_hour.delay(0.95),
         crons=sorted(crons, key=lambda cron: cron.scheduled_for)[:8],
         attention=attention.of(status, registrations, last_hour, pauses, processor.registry),
-    )
-
-
-async def job(request: Request) -> Response:
-    """One job with all there is to know of it."""
-    processor = _processor(request)
-    found = await processor.get_job(request.path_params["id"])
-    if found is None:
-        raise JobNotFoundError(request.path_params["id"])
-    shown = request.app.state.redact(job_json(found))
-    return _views(request).page(
-        request,
-        "job.html",
-        job=shown,
-        attempts=shown.get("attempts", []),
-        steps=shown.get("steps", [])[-_STEPS:],
-        steps_before=max(len(found.steps) - _STEPS, 0),
-        sleeps_until=found.sleeps_until,
-        settled=found.settled,
-        defined=found.name in processor.registry.jobs,
-        unique_key=getattr(found, "unique_key", None),
-        lane=found.lane,
-        parked=found.parked,
-        rate_lane=found.rate_lane,
-        topics=found.topics,
-        waits_until=found.scheduled_for if found.topics and found.scheduled_for < FAR else None,
-        stops_lane=stops(found),
-        parents=await processor.get_parents(found.id) if found.after else [],
-        children=await processor.get_children(found.id, _CHILDREN),
-        group=found.group,
-        callback_of=found.callback_of,
-        flow=found.flow,
-        flow_name=found.flow_name,
     )
 
 

@@ -204,6 +204,32 @@ FRENCH: Mapping[str, str] = {
     "from": "à partir de",
     "to": "jusqu'à",
     "any": "tous",
+    "Attempts": "Tentatives",
+    "began": "début",
+    "Why": "Pourquoi",
+    "Killed": "Interrompu",
+    "death of its worker noticed": "perte du worker constatée",
+    "What it was doing": "Ce qu'il faisait",
+    "last step": "dernière étape",
+    "last lines": "dernières lignes",
+    "It was stopped after it had run for {time}.": "Il a été interrompu après {time}.",
+    "Only the beginning is shown.": "Seul le début est affiché.",
+    "earlier lines": "lignes précédentes",
+    "It was stopped before it began.": "Il a été interrompu avant de commencer.",
+    "Retry: this job waits again, with its id, its payload and all its attempts.": (
+        "Relancer : ce job repart avec le même id, le même payload et toutes ses tentatives."
+    ),
+    "It goes on after the steps that it has done.": "Il reprend après les étapes déjà faites.",
+    "Run again: a new job with the payload below; this one stays as it is.": (
+        "Exécuter à nouveau : un nouveau job avec le payload ci-dessous ; celui-ci reste inchangé."
+    ),
+    "as a new job, with this payload": "comme nouveau job, avec ce payload",
+    "as a new job, with this payload: it may be edited first": (
+        "comme nouveau job, avec ce payload, que vous pouvez modifier avant"
+    ),
+    "Of the first {count} attempts nothing is kept any more.": (
+        "Des {count} premières tentatives, rien n'est conservé."
+    ),
     "Search": "Rechercher",
     "id, name, label or text of an error": "id, nom, étiquette ou texte d'une erreur",
     "end of the id": "fin de l'id",

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, select_autoescape
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -69,7 +69,8 @@ class Views:
             name=look.name,
             color=look.color,
         )
-        self._templates.filters.update(pretty=pretty, flat=flat, link=link, utc_input=utc_input)
+        filters = (pretty, flat, cut, weight, link, utc, utc_input)
+        self._templates.filters.update({each.__name__: each for each in filters})
 
     def page(
         self, request: Request, template: str, answer: int = 200, **shown: Any
@@ -131,6 +132,31 @@ def _phrase(language: str, key: str, of: Mapping[str, str | int]) -> str:
 def utc_input(moment: datetime | None) -> str:
     """Return a time as a date picker takes it, in UTC."""
     return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}"
+
+
+def weight(text: str) -> int:
+    """Return the bytes that a text takes in a page."""
+    return len(escape(text).encode("utf-8", "replace"))
+
+
+def cut(text: str, most: int) -> str:
+    """Return the beginning of a text that takes no more bytes in a page, with `…` for the rest."""
+    if len(text) <= most and weight(text) <= most:
+        return text
+    size, place = 0, 0
+    for letter in text:
+        size += weight(letter)
+        if size > most:
+            break
+        place += 1
+    return f"{text[:place]}…"
+
+
+def utc(moment: datetime) -> Markup:
+    """Return a time by the clock of UTC; the script puts that of the reader's zone in its place."""
+    told = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    marked = Markup('<time class="clock" datetime="{}">{} UTC</time>')
+    return marked.format(moment.astimezone(UTC).isoformat(timespec="milliseconds"), told)
 
 
 def link(parameters: Mapping[str, str], **changes: str | None) -> str:

@@ -18,6 +18,7 @@ const TARGETS = "a, button, label, summary, input, select, textarea, tr, li:has(
 function zones(root) {
   for (const time of root.querySelectorAll("time[datetime]")) {
     time.title = new Date(time.dateTime).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "medium" });
+    if (time.matches(".clock")) time.textContent = time.title;
   }
   for (const input of root.querySelectorAll("[data-utc]")) {
     if (input.dataset.utc) input.setAttribute("value", local(new Date(`${input.dataset.utc}Z`)));
