@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from bson import ObjectId
@@ -12,9 +14,14 @@ from job_processor.clock import to_ms
 from job_processor.handlers.lanes import has_key
 from job_processor.models import DATED, Job
 from job_processor.store.lanes import LaneClaim, lines_of
+from job_processor.store.sqlite.keyless import FreeLine
+from job_processor.store.sqlite.reading import to_jobs
 
 if TYPE_CHECKING:
     from job_processor.store.sqlite.lanes import SqliteLanes
+
+MERGED_LINES = 64
+"""Lines that one statement merges at most."""
 
 _LOOKED_AT = 32
 """Jobs of one look, where a claim wants fewer."""
@@ -30,6 +37,20 @@ class Next(NamedTuple):
     name: str
     ordered: str | None
     rate_lane: str | None
+
+
+class Head(NamedTuple):
+    """The first of a line, of all that stand there with its priority."""
+
+    line: str
+    priority: int
+    first: int
+    """When it is ready, in milliseconds."""
+
+
+def urgency(head: Head | FreeLine) -> tuple[int, int]:
+    """Return what is least for whose turn it is."""
+    return -head.priority, head.first
 
 
 class Candidate(NamedTuple):
@@ -62,6 +83,8 @@ class Claiming:
         self._claim = claim
         self._now = to_ms(claim.now)
         self._lines = set(lines_of(claim.names))
+        self._names = set(claim.names)
+        """Those of which free jobs may start."""
         self._free: dict[str, list[str] | None] = {}
         """The free slots of each lane that was met; None: it needs none."""
         self._too_soon: set[bytes] = set()
@@ -81,10 +104,45 @@ class Claiming:
 
     def look(self) -> bool:
         """Take what may start of the first in line; True where there may be more."""
+        heads = self._desk.heads(self._connection, self._lines)
+        free = self._due_and_free()
+        if heads and free and urgency(heads[0]) < urgency(free[0]):
+            return self._look_along(heads) | self._take_free(free)
+        return self._take_free(free) | self._look_along(heads)
+
+    def _due_and_free(self) -> list[FreeLine]:
+        """Return the lines of free jobs that are due, the most urgent first, where a slot is free.
+
+        Those where none is are left alone from now on.
+        """
+        lines = self._desk.keyless.lines(self._connection, self._names)
+        due = [line for line in lines if line.first <= self._now]
+        full = [line for line in due if self._free_of(line.lane) == []]
+        if full:
+            self.blocked = True
+            self._names.difference_update(line.name for line in full)
+            due = [line for line in due if line.name in self._names]
+        return sorted(due, key=urgency)[:MERGED_LINES]
+
+    def _take_free(self, lines: Sequence[FreeLine]) -> bool:
+        """Start free jobs of these lines; True where there may be more."""
+        limit = self._claim.limit - len(self.jobs)
+        if not lines or not limit:
+            return False
+        slots = {line.lane: self._free_of(line.lane) for line in lines}
+        rows = self._desk.keyless.claim(self._connection, self._claim, lines, slots, limit)
+        jobs = to_jobs(rows)
+        for lane in {job.lane for job in jobs if job.slot is not None}:
+            self._free.pop(lane or "", None)
+        self.jobs += sorted(jobs, key=_claim_order)
+        return bool(jobs) and len(jobs) < limit
+
+    def _look_along(self, heads: Sequence[Head]) -> bool:
+        """Take what may start of the first in line; True where there may be more."""
+        if not heads or len(self.jobs) == self._claim.limit:
+            return False
         wanted = max(self._claim.limit - len(self.jobs), _LOOKED_AT)
-        candidates = self._desk.look(
-            self._connection, self._lines, self._claim, wanted, self._too_soon
-        )
+        candidates = self._desk.look(self._connection, heads, self._claim, wanted, self._too_soon)
         full: set[tuple[str, int]] = set()
         self._dry.clear()
         for candidate in candidates:
@@ -215,6 +273,10 @@ class Claiming:
                 else self._desk.free(self._connection, lane, amount, self._claim.limit)
             )
         return self._free[lane]
+
+
+def _claim_order(job: Job) -> tuple[int, datetime, ObjectId]:
+    return -job.priority, job.scheduled_for, job.id
 
 
 def _candidate(first: Next, met: Candidate) -> Candidate:

@@ -1,22 +1,24 @@
 """How lanes stand, for who looks at them: what runs there, what waits, and whose turn it is.
 
-The index of the slots tells what runs and what was let in, that of the lanes what waits. Each lane
-is found by a jump behind the one before, and each count stops at its cap: nothing here costs more
-where more waits.
+The index of the slots tells what runs and what was let in, that of the lanes what waits, but for
+what is free in lanes without a key: see `keyless`. Each lane is found by a jump behind the one
+before, and each count stops at its cap: nothing here costs more where more waits.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from bson import ObjectId
 
 from job_processor.clock import from_ms, to_ms
+from job_processor.handlers.lanes import has_key
 from job_processor.models import WAITS_FOR
 from job_processor.store.desks.lanes import Lanes
 from job_processor.store.lanes import Bounds, LaneInfo, Turn
 from job_processor.store.sqlite.connections import Plumbing, SqliteDesk, page
+from job_processor.store.sqlite.keyless import FreeLine, Keyless
 from job_processor.store.sqlite.tables import IN_LANE, SLOTTED
 
 _REASONS = (None, *WAITS_FOR)
@@ -32,6 +34,7 @@ class SqliteCrowds(SqliteDesk, Lanes):
     def __init__(self, plumbing: Plumbing) -> None:
         super().__init__(plumbing)
         jobs, tables = plumbing.tables.jobs, plumbing.tables
+        self.keyless = Keyless(tables)
         lane = f"{jobs} AS job INDEXED BY {tables.lane}"
         slots = f"{jobs} INDEXED BY {tables.slots}"
         self._next_in_use = f"""
@@ -60,7 +63,9 @@ class SqliteCrowds(SqliteDesk, Lanes):
         self, connection: sqlite3.Connection, bounds: Sequence[Bounds], limit: int
     ) -> list[str]:
         found: set[str] = set()
+        free = sorted(self.keyless.lanes(connection))
         for each in bounds:
+            found.update(lane for lane in free if each.above < lane < (each.below or _END))
             found.update(self._waiting_within(connection, each, limit))
             found.update(self._slotted_within(connection, each, limit))
         return sorted(found)
@@ -92,21 +97,35 @@ class SqliteCrowds(SqliteDesk, Lanes):
     def _look_at(
         self, connection: sqlite3.Connection, lanes: Sequence[str], cap: int
     ) -> list[LaneInfo]:
-        now = to_ms(self.book.now())
-        return [self._stand(connection, lane, cap, now) for lane in lanes]
+        now, free = to_ms(self.book.now()), self._free_lines(connection, lanes)
+        return [self._stand(connection, lane, free.get(lane, ()), cap, now) for lane in lanes]
 
-    def _stand(self, connection: sqlite3.Connection, lane: str, cap: int, now: int) -> LaneInfo:
+    def _free_lines(
+        self, connection: sqlite3.Connection, lanes: Collection[str]
+    ) -> Mapping[str, Sequence[FreeLine]]:
+        """Return where the free jobs stand, as far as any of these lanes may have some."""
+        return {} if all(map(has_key, lanes)) else self.keyless.lanes(connection)
+
+    def _stand(
+        self,
+        connection: sqlite3.Connection,
+        lane: str,
+        free: Sequence[FreeLine],
+        cap: int,
+        now: int,
+    ) -> LaneInfo:
         slotted = connection.execute(self._of_slots, (lane, cap)).fetchall()
         admitted = [row for row in slotted if row[1] in ("pending", "paused")]
         stopping = [ObjectId(row[0]) for row in slotted if row[1] == "errored"]
         (in_line,) = connection.execute(self._in_line_of, (lane, cap)).fetchone()
+        in_line += self.keyless.count(connection, free, cap - in_line)
         (parked,) = connection.execute(self._parked_in, (lane, cap)).fetchone()
         following: Turn | None = None
         if admitted:
             id, _, name, due, _ = min(admitted, key=lambda row: row[4] or 0)
             following = Turn(ObjectId(id), name, from_ms(due))
         elif in_line or parked:
-            following = next(iter(self._ordered(connection, lane, 1, now)), None)
+            following = next(iter(self._ordered(connection, lane, free, 1, now)), None)
         return LaneInfo(
             lane,
             running=sum(row[1] == "running" for row in slotted),
@@ -117,13 +136,20 @@ class SqliteCrowds(SqliteDesk, Lanes):
         )
 
     def _ordered(
-        self, connection: sqlite3.Connection, lane: str, limit: int, now: int
+        self,
+        connection: sqlite3.Connection,
+        lane: str,
+        free: Sequence[FreeLine],
+        limit: int,
+        now: int,
     ) -> list[Turn]:
         """Return whose turn it is: what is due first, and else what will be."""
         due: list[tuple[int, int, bytes, str]] = []
         for reason in _REASONS:
             due += connection.execute(self._due_turns, (lane, reason, limit, now)).fetchall()
-        later: list[tuple[int, int, bytes, str]] = []
+        turns = list(self.keyless.turns(connection, free, limit))
+        due += [row for row in turns if row[1] <= now]
+        later = [row for row in turns if row[1] > now]
         if len(due) < limit:
             for reason in _REASONS:
                 rows = connection.execute(self._turns, (lane, reason, limit)).fetchall()
@@ -136,5 +162,6 @@ class SqliteCrowds(SqliteDesk, Lanes):
         self, connection: sqlite3.Connection, lane: str, limit: int
     ) -> tuple[list[ObjectId], list[ObjectId]]:
         slotted = connection.execute(self._of_slots, (lane, limit)).fetchall()
-        turns = self._ordered(connection, lane, limit, to_ms(self.book.now()))
+        free = self._free_lines(connection, [lane]).get(lane, ())
+        turns = self._ordered(connection, lane, free, limit, to_ms(self.book.now()))
         return [ObjectId(row[0]) for row in slotted], [turn.id for turn in turns]

@@ -16,7 +16,14 @@ from itertools import islice
 from job_processor.clock import FAR, LAST_MOMENT, to_ms
 from job_processor.models import FOR_A_SLOT, Job
 from job_processor.store.lanes import PARKED_AT_ONCE, LaneClaim, Taken, slot_of
-from job_processor.store.sqlite.claiming import Candidate, Claiming, Next
+from job_processor.store.sqlite.claiming import (
+    MERGED_LINES,
+    Candidate,
+    Claiming,
+    Head,
+    Next,
+    urgency,
+)
 from job_processor.store.sqlite.connections import (
     Plumbing,
     transaction,
@@ -35,9 +42,6 @@ from job_processor.store.sqlite.tokens import SqliteTokens
 
 _ROUNDS = 8
 """Looks at the lines that one claim takes at most: each goes behind what the last found full."""
-
-MERGED_LINES = 64
-"""Lines that one statement merges at most."""
 
 _FAR_MS = to_ms(FAR)
 _ABOVE_ALL = 1 << 62  # any priority
@@ -138,24 +142,28 @@ class SqliteLanes(SqliteParking):
             self._revision.bump(connection)
         return admitted
 
+    def heads(self, connection: sqlite3.Connection, lines: Collection[str]) -> list[Head]:
+        """Return the first of each line, the most urgent ones first."""
+        found = connection.execute(self._heads, (json.dumps(list(lines)), -1)).fetchall()
+        return sorted((Head(*each) for each in found), key=urgency)
+
     def look(
         self,
         connection: sqlite3.Connection,
-        lines: Collection[str],
+        heads: Collection[Head],
         claim: LaneClaim,
         limit: int,
         too_soon: Collection[bytes],
     ) -> list[Candidate]:
-        """Return the jobs that stand first in these lines and are ready."""
+        """Return the jobs that stand first in lines with these heads and are ready."""
         now = to_ms(claim.now)
-        heads = connection.execute(self._heads, (json.dumps(list(lines)), -1)).fetchall()
-        due = [(line, priority, first) for line, priority, first in heads if first <= now]
-        due.sort(key=lambda head: (-head[1], head[2]))
-        del due[MERGED_LINES:]
+        due = [head for head in heads if head.first <= now][:MERGED_LINES]
         if not due:
             return []
         merged = 1 << (len(due) - 1).bit_length()
-        values = [value for line, priority, _ in due for value in (line, priority)]
+        values: list[str | int | None] = []
+        for head in due:
+            values += head.line, head.priority
         values += _NO_LINE * (merged - len(due))
         left_out = [*(id.binary for id in claim.exclude), *too_soon]
         excluded = json.dumps([id.hex().upper() for id in left_out])

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from heapq import nsmallest
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 from bson import ObjectId
 
@@ -32,6 +32,7 @@ from job_processor.store.sqlite.tables import (
     OUT_OF_LANE,
     PARKED,
     SLOTTED,
+    TRUE_TIME,
     UNBEGUN,
     WAITING,
 )
@@ -67,7 +68,7 @@ class SqliteParking(SqliteCrowds):
                 WHERE line=? AND priority=? AND ready<=? AND {_IN_LINE} LIMIT ?
             )"""
         self._park_one = f"""
-            UPDATE {jobs} SET due=coalesce(due, scheduled_for), scheduled_for={_FAR_MS},
+            UPDATE {jobs} SET due={TRUE_TIME}, scheduled_for={_FAR_MS},
                 parked=?1, line=NULL, ready=NULL
             WHERE id=?2 AND status='pending' AND parked IS NULL AND slot IS NULL"""
         self._release_one = f"""
@@ -178,6 +179,10 @@ class SqliteParking(SqliteCrowds):
         for lane in lanes:
             values = (lane, of_names, limit - dissolved)
             dissolved += connection.execute(self._dissolve_lane, values).rowcount
+        for lane, lines in self._free_lines(connection, lanes).items():
+            if lane in lanes:
+                left = limit - dissolved
+                dissolved += self.keyless.dissolve(connection, lines, names, left)
         if dissolved:
             self._revision.bump(connection)
         return dissolved
@@ -198,7 +203,8 @@ class SqliteParking(SqliteCrowds):
             if lane is None:
                 break
             lanes.append(lane)
-        return lanes
+        free = (lane for lane in self.keyless.lanes(connection) if lane > after)
+        return sorted({*lanes, *free})[:limit]
 
     @page
     def _parked(
@@ -228,7 +234,9 @@ class SqliteParking(SqliteCrowds):
         past = -1 if after is None else to_ms(after)
         lines = json.dumps(lines_of(names))
         heads = connection.execute(self._heads, (lines, past)).fetchall()
-        return from_ms(min(head for *_, head in heads)) if heads else None
+        free = self.keyless.lines(connection, names, past)
+        first = min([*(head for *_, head in heads), *(line.first for line in free)], default=None)
+        return None if first is None else from_ms(first)
 
     # --- what is due, within the statements of others -------------------------------------------
 
@@ -236,8 +244,9 @@ class SqliteParking(SqliteCrowds):
         self, connection: sqlite3.Connection, leaving_out: Collection[str]
     ) -> datetime | None:
         """Return when the first job in line is ready, but for some names."""
-        heads = self._all_heads(connection, leaving_out)
-        return from_ms(min(first for *_, first in heads)) if heads else None
+        heads = [first for *_, first in self._all_heads(connection, leaving_out)]
+        heads += [line.first for line in self.keyless.all_lines(connection, leaving_out)]
+        return from_ms(min(heads)) if heads else None
 
     def ready(
         self, connection: sqlite3.Connection, now: int, limit: int, leaving_out: Collection[str]
@@ -249,6 +258,9 @@ class SqliteParking(SqliteCrowds):
             if first <= now:
                 arguments = (line, priority, now, limit)
                 found += connection.execute(self._of_line, arguments).fetchall()
+        free = self.keyless.all_lines(connection, leaving_out)
+        for each in nsmallest(limit, free, key=attrgetter("first")):
+            found += self.keyless.ready(connection, each, now, limit)
         return nsmallest(limit, found)
 
     def count_ready(
@@ -260,6 +272,8 @@ class SqliteParking(SqliteCrowds):
             if first <= now:
                 arguments = (line, priority, now, cap)
                 yield line[1:], connection.execute(self._ready_of, arguments).fetchone()[0]
+        for free in self.keyless.lines(connection, names):
+            yield free.name, self.keyless.count_ready(connection, free, now, cap)
 
     def _all_heads(
         self, connection: sqlite3.Connection, leaving_out: Collection[str]

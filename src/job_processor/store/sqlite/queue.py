@@ -17,23 +17,23 @@ from functools import lru_cache, partial
 from heapq import nsmallest
 from typing import NamedTuple
 
-from job_processor.clock import FAR, LAST_MOMENT, from_ms, to_ms
+from job_processor.clock import LAST_MOMENT, from_ms, to_ms
 from job_processor.models import Job
 from job_processor.redaction import Redaction
 from job_processor.store.desks.queue import Queue
 from job_processor.store.requests import Claim
 from job_processor.store.sqlite.connections import Plumbing, SqliteDesk, call, following, page
+from job_processor.store.sqlite.due import lines_of_names, names_statement
 from job_processor.store.sqlite.lanes import SqliteLanes
 from job_processor.store.sqlite.reading import to_jobs
 from job_processor.store.sqlite.rows import COLUMNS, Row
 from job_processor.store.sqlite.summaries import Summaries
-from job_processor.store.sqlite.tables import WAITING, Tables
+from job_processor.store.sqlite.tables import AHEAD, WAITING, Tables
 from job_processor.store.summaries import JobSummary
 
 MERGED_LINES = 64
 """Lines that one statement merges at most; a round up to a power of two keeps statements few."""
 
-_FAR_MS = to_ms(FAR)
 _NO_LINE = (None, None)  # stands in where a statement merges more lines than there are
 _ID, _SCHEDULED_FOR, _PRIORITY = map(COLUMNS.split(",").index, ("id", "scheduled_for", "priority"))
 
@@ -56,29 +56,12 @@ class SqliteQueue(SqliteDesk, Queue):
         self._shown = Summaries(tables)
         source = f"{tables.jobs} AS job INDEXED BY {tables.due}"
         self._heads = f"""
-            WITH RECURSIVE line(name, priority) AS (
-                SELECT given.value, (
-                    SELECT max(job.priority) FROM {source} WHERE job.name=given.value AND {WAITING}
-                ) FROM json_each(?1) AS given
-                UNION ALL
-                SELECT line.name, (
-                    SELECT max(job.priority) FROM {source}
-                    WHERE job.name=line.name AND {WAITING} AND job.priority<line.priority
-                ) FROM line WHERE line.priority IS NOT NULL
-            )
+            {lines_of_names(source)}
             SELECT name, priority, (
                 SELECT min(job.scheduled_for) FROM {source}
                 WHERE job.name=line.name AND {WAITING} AND job.priority=line.priority
             ) FROM line WHERE priority IS NOT NULL"""
-        self._names = f"""
-            WITH RECURSIVE waiting(name) AS (
-                SELECT min(job.name) FROM {source} WHERE {WAITING}
-                UNION ALL
-                SELECT (
-                    SELECT min(job.name) FROM {source} WHERE {WAITING} AND job.name>waiting.name
-                ) FROM waiting WHERE waiting.name IS NOT NULL
-            )
-            SELECT name FROM waiting WHERE name IS NOT NULL"""
+        self._names = names_statement(source)
         self._due_of_line = f"""
             SELECT count(*) FROM (
                 SELECT 1 FROM {source}
@@ -141,8 +124,8 @@ class SqliteQueue(SqliteDesk, Queue):
 
     def _first_due(self, connection: sqlite3.Connection, names: Collection[str]) -> datetime | None:
         lines = self._lines(connection, _as_json(tuple(names)))
-        first = min((line.head for line in lines), default=_FAR_MS)
-        return from_ms(first) if first < _FAR_MS else None  # what is behind waits in a lane
+        first = min((line.head for line in lines), default=AHEAD)
+        return from_ms(first) if first < AHEAD else None  # what is behind waits in a lane
 
     def due_since(
         self, connection: sqlite3.Connection, now: datetime, leaving_out: Collection[str]

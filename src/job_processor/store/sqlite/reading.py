@@ -25,6 +25,7 @@ from job_processor.store.lenient import (
 from job_processor.store.plain import attempts_of, crash_of, notes_of, output_of, steps_of
 from job_processor.store.sqlite.codec import decode
 from job_processor.store.sqlite.rows import STEP, Row
+from job_processor.store.sqlite.tables import AHEAD
 
 _EXTRA: Mapping[str, Callable[[object], Any]] = {
     "after": texts_of,
@@ -132,7 +133,7 @@ def _job(row: Row, from_ms: Callable[[int], datetime], decode: Callable[[str], A
         fields |= _of_runs(*ran, from_ms, decode)
     place = lane, slot, ordered, due, parked, topics, rate_lane
     if place != _NO_PLACE:
-        fields |= _of_place(*place, from_ms)
+        fields |= _of_place(*place, scheduled_for, status, from_ms)
     tags = waiting_for, followed, labels
     if tags != _NO_TAGS:
         fields |= _of_tags(*tags, decode)
@@ -146,6 +147,12 @@ def _job(row: Row, from_ms: Callable[[int], datetime], decode: Callable[[str], A
     if extra is not None:
         fields |= _decode_extra(extra, decode)
     return make(SimpleJob, fields) if kind == "simple" else make(CronTask, fields)
+
+
+def time_of_free(scheduled_for: int, status: str) -> int | None:
+    """Return when a job of a lane is to begin that is put off: see `keyless`; None: it is not."""
+    is_free = scheduled_for >= AHEAD and status in ("pending", "paused")
+    return scheduled_for - AHEAD if is_free else None
 
 
 _HAS_NOT_RUN = (0, None, None, None, None)
@@ -180,10 +187,14 @@ def _of_place(
     parked: str | None,
     topics: str | None,
     rate_lane: str | None,
+    scheduled_for: int,
+    status: str,
     from_ms: Callable[[int], datetime],
 ) -> dict[str, Any]:
     fields: dict[str, Any] = {"lane": lane, "slot": slot, "ordered": ordered, "parked": parked}
     fields["rate_lane"] = rate_lane
+    if due is None and lane is not None:
+        due = time_of_free(scheduled_for, status)
     if due is not None:
         fields["scheduled_for"] = from_ms(due)
     if topics is not None:

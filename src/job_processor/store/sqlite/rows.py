@@ -14,8 +14,10 @@ from typing import Any, TypeAlias
 
 from bson import ObjectId
 
-from job_processor.clock import FAR, from_ms, to_ms
+from job_processor.clock import EPOCH, FAR, from_ms, to_ms
+from job_processor.handlers.lanes import has_key
 from job_processor.models import (
+    WAITING,
     Job,
     JobStatus,
     Notes,
@@ -32,6 +34,7 @@ from job_processor.store.plain import (
 )
 from job_processor.store.sqlite.codec import encode
 from job_processor.store.sqlite.labels import encode_labels
+from job_processor.store.sqlite.tables import AHEAD
 from job_processor.store.waits import plain_tags
 
 Row: TypeAlias = tuple[Any, ...]
@@ -55,11 +58,12 @@ STEP = ("name", "started_at", "ended_at", "result", "until", "topic")
 """The fields of a step, by their positions."""
 
 _FAR_MS = to_ms(FAR)
+_LATE = from_ms(_FAR_MS - AHEAD)
 
 
 def to_row(job: Job) -> Row:
     """Return the values of `NEW_COLUMNS`."""
-    place = place_of(job)
+    scheduled_for, due, parked, line, ready, topics = place_values(job)
     payload, sync, sentry_id, planned_for = None, False, None, None
     unique_key, unique_until = None, None
     if isinstance(job, SimpleJob):
@@ -67,7 +71,7 @@ def to_row(job: Job) -> Row:
         unique_key, unique_until = job.unique_key, job.unique_until
     else:
         sentry_id, planned_for = job.sentry_id, job.planned_for
-    created, scheduled = job.created_at, job.scheduled_for
+    created = job.created_at
     created_ms = to_ms(created)
     return (
         job.id.binary,
@@ -75,7 +79,7 @@ def to_row(job: Job) -> Row:
         job.name,
         job.status.value,
         None if payload is None else encode(payload),
-        _FAR_MS if place.due else created_ms if scheduled is created else to_ms(scheduled),
+        scheduled_for,
         created_ms,
         created_ms if job.updated_at is created else to_ms(job.updated_at),
         optional_ms(job.started_at),
@@ -97,15 +101,15 @@ def to_row(job: Job) -> Row:
         job.lane,
         job.slot,
         job.ordered,
-        optional_ms(place.due),
-        place.parked,
+        due,
+        parked,
         encode_tags(job),
         job.followed or None,
-        encode_topics(place.topics),
+        topics,
         job.rate_lane,
         encode_labels(job),
-        place.line,
-        optional_ms(place.ready),
+        line,
+        ready,
         *group_values(job),
         optional_id(job.flow),
     )
@@ -136,10 +140,31 @@ def place_values(job: Job) -> Row:
 
     Those of scheduled_for, due, parked, line, ready and topics.
     """
+    if is_free(job):
+        return AHEAD + to_ms(job.scheduled_for), None, None, None, None, None
     place = place_of(job)
     scheduled = to_ms(job.scheduled_for) if place.due is None else _FAR_MS
     due, ready = optional_ms(place.due), optional_ms(place.ready)
     return scheduled, due, place.parked, place.line, ready, encode_topics(place.topics)
+
+
+def is_free(job: Job) -> bool:
+    """True for a job that waits for nothing but its time and a slot of a lane without a key.
+
+    It stands where any job does, put off: see `keyless`. What has more to it stands in a line, from
+    which it may be parked; and so does an occurrence of a cron, which is told by its time.
+    """
+    return (
+        job.lane is not None
+        and job.status in WAITING
+        and isinstance(job, SimpleJob)
+        and (job.slot, job.ordered, job.rate_lane, job.parked, job.expires_at) == _NOTHING_MORE
+        and not has_key(job.lane)
+        and EPOCH <= job.scheduled_for < _LATE
+    )
+
+
+_NOTHING_MORE = (None,) * 5
 
 
 def to_plain_rows(jobs: Sequence[Job]) -> list[Row] | None:

@@ -24,18 +24,18 @@ from job_processor.store.sqlite.tables import (
     HOLDING,
     IS_OPEN,
     IS_PARKED,
+    IS_SLOTTED,
     IS_UNFINISHED,
     MAY_EXPIRE,
     OF_FLOW,
     OF_GROUP,
     OF_LANE,
     RUNNING,
-    SLOTTED,
     WAITING,
     Tables,
 )
 
-VERSION = 12
+VERSION = 13
 """Of the schema below. A step to a later one is added to `_MIGRATIONS`."""
 
 OLDEST_SQLITE = (3, 37, 0)  # the first with STRICT tables
@@ -192,7 +192,7 @@ _INDEXES = {
     "ended": ("", "jobs", "(ended_at) WHERE ended_at IS NOT NULL"),
     "exclusive": ("UNIQUE ", "jobs", f"(type, name) WHERE exclusive=1 AND {ACTIVE}"),
     "unique_key": ("UNIQUE ", "jobs", f"(name, unique_key) WHERE {HOLDING}"),
-    "slots": ("UNIQUE ", "jobs", f"(slot) WHERE {SLOTTED}"),
+    "slots": ("UNIQUE ", "jobs", f"(slot) WHERE {IS_SLOTTED}"),
     "line": ("", "jobs", f"(line, priority DESC, ready) WHERE {HAS_LINE}"),
     "lane": ("", "jobs", f"(lane, parked, priority DESC, due, id) WHERE {HAS_PLACE}"),
     "parked": ("", "jobs", f"(name) WHERE {IS_PARKED}"),
@@ -250,6 +250,7 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
     10: ("ALTER TABLE {tables.jobs} ADD COLUMN flow BLOB",),
     11: ("ALTER TABLE {tables.jobs} ADD COLUMN labels TEXT",),
     12: (),  # two tables more
+    13: ("DROP INDEX IF EXISTS {tables.slots}",),  # it is made anew: see `tables.IS_SLOTTED`
 }
 """Statements that lead to a version from the one before it, with `{tables.jobs}` for the name of a
 table. New tables, and indexes that are missing, are made anyway. A worker of that version goes on

@@ -18,7 +18,7 @@ from job_processor.models import Progress, SkipMetadata
 from job_processor.redaction import Redaction
 from job_processor.store.lenient import moment, status_of, texts_of
 from job_processor.store.plain import crash_of, progress_of, skip_of
-from job_processor.store.sqlite.reading import decode_topics, decoded
+from job_processor.store.sqlite.reading import decode_topics, decoded, time_of_free
 from job_processor.store.sqlite.rows import Row
 from job_processor.store.sqlite.tables import RUNNING, Tables
 from job_processor.store.summaries import (
@@ -228,6 +228,8 @@ def _extract(row: Row) -> Extract:
     fields = dict(zip(_PLAIN.split(","), plain, strict=True))
     created = moment(fields["created_at"]) or EPOCH
     due = moment(fields.pop("due"))
+    if due is None and fields["lane"] is not None:
+        due = moment(time_of_free(fields["scheduled_for"], fields["status"]))
     fields |= {
         "id": ObjectId(fields["id"]),
         "status": status_of(fields["status"]),

@@ -1,0 +1,201 @@
+"""Free jobs of lanes without a key: they wait for their time and any slot, and for nothing else.
+
+They stand where every job does, in the index over what is due, so that a limit costs them no index
+of its own; but later than their true time, by `tables.AHEAD`. So no claim meets them that does not
+know of slots, and each jump into that index passes by what stands in lanes with keys, which is at
+the end of time. `rows.is_free` tells which jobs they are; any other one of such a lane is in line.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+from job_processor.clock import FAR, LAST_MOMENT, to_ms
+from job_processor.store.lanes import LaneClaim
+from job_processor.store.sqlite import slots
+from job_processor.store.sqlite.due import heads_statement, names_statement
+from job_processor.store.sqlite.rows import COLUMNS, Row
+from job_processor.store.sqlite.tables import AHEAD, WAITING, Tables
+
+_PUT_OFF = f"job.scheduled_for<{to_ms(FAR)} AND job.lane IS NOT NULL AND job.due IS NULL"
+"""With a lower bound: what is free, and not just to begin in a year that far away."""
+
+_NO_LINE = (None, None)  # stands in where a statement merges more lines than there are
+
+
+class FreeLine(NamedTuple):
+    """The free jobs of a name and priority, of which the first tells the lane."""
+
+    name: str
+    priority: int
+    first: int
+    """When it is to begin, in milliseconds."""
+    lane: str
+
+
+class Keyless:
+    """The statements about free jobs, each within somebody's transaction."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        jobs = tables.jobs
+        due = f"{jobs} AS job INDEXED BY {tables.due}"
+        self._names = names_statement(due)
+        first = f"job.scheduled_for>?2 AND {_PUT_OFF}"
+        self._heads = heads_statement(due, ("scheduled_for", "lane"), first)
+        line = f"job.name=? AND job.priority=? AND job.scheduled_for>={AHEAD}"
+        of_line = f"FROM {due} WHERE {line} AND {_PUT_OFF} AND {WAITING}"
+        before = "AND job.scheduled_for<=?"
+        self._ready = f"""
+            SELECT job.scheduled_for-{AHEAD}, job.rowid {of_line} {before}
+            ORDER BY job.scheduled_for LIMIT ?"""
+        self._count = f"SELECT count(*) FROM (SELECT 1 {of_line} {before} LIMIT ?)"
+        self._count_in = f"SELECT count(*) FROM (SELECT 1 {of_line} AND job.lane=? LIMIT ?)"
+        self._turns = f"""
+            SELECT -job.priority, job.scheduled_for-{AHEAD}, job.id, job.name {of_line}
+                AND job.lane=? ORDER BY job.scheduled_for LIMIT ?"""
+        self._dissolve = f"""
+            UPDATE {jobs} NOT INDEXED SET lane=NULL, scheduled_for=scheduled_for-{AHEAD}
+            WHERE rowid IN (SELECT job.rowid {of_line} AND job.lane=? LIMIT ?)"""
+        self._take = lru_cache(partial(_claim_statement, tables))
+
+    # --- which there are ------------------------------------------------------------------------
+
+    def lines(
+        self, connection: sqlite3.Connection, names: Collection[str], after: int = -1
+    ) -> list[FreeLine]:
+        """Return the lines of these names, each from the first that begins after a moment."""
+        values = (json.dumps(list(names)), AHEAD + after)
+        found = connection.execute(self._heads, values).fetchall()
+        return [
+            FreeLine(name, priority, first - AHEAD, lane) for name, priority, first, lane in found
+        ]
+
+    def all_lines(
+        self, connection: sqlite3.Connection, leaving_out: Collection[str] = ()
+    ) -> list[FreeLine]:
+        """Return the lines of all names but some."""
+        names = [name for (name,) in connection.execute(self._names).fetchall()]
+        return self.lines(connection, [name for name in names if name not in leaving_out])
+
+    def lanes(self, connection: sqlite3.Connection) -> dict[str, list[FreeLine]]:
+        """Return the lanes that have free jobs, each with its lines."""
+        found: dict[str, list[FreeLine]] = {}
+        for line in self.all_lines(connection):
+            found.setdefault(line.lane, []).append(line)
+        return found
+
+    # --- what is in them ------------------------------------------------------------------------
+
+    def ready(
+        self, connection: sqlite3.Connection, line: FreeLine, now: int, limit: int
+    ) -> list[tuple[int, int]]:
+        """Return time and row of the first jobs of a line that are due."""
+        values = (line.name, line.priority, AHEAD + now, limit)
+        return connection.execute(self._ready, values).fetchall()
+
+    def count_ready(
+        self, connection: sqlite3.Connection, line: FreeLine, now: int, cap: int
+    ) -> int:
+        """Return how many jobs of a line are due, up to `cap`."""
+        values = (line.name, line.priority, AHEAD + now, cap)
+        count: int = connection.execute(self._count, values).fetchone()[0]
+        return count
+
+    def count(self, connection: sqlite3.Connection, lines: Iterable[FreeLine], cap: int) -> int:
+        """Return how many jobs these lines of a lane have, up to `cap`."""
+        found = 0
+        for line in lines:
+            values = (line.name, line.priority, line.lane, cap - found)
+            found += connection.execute(self._count_in, values).fetchone()[0]
+        return found
+
+    def turns(
+        self, connection: sqlite3.Connection, lines: Iterable[FreeLine], limit: int
+    ) -> Iterator[tuple[int, int, bytes, str]]:
+        """Give urgency, time, id and name of the first jobs of each of these lines of a lane."""
+        for line in lines:
+            values = (line.name, line.priority, line.lane, limit)
+            yield from connection.execute(self._turns, values).fetchall()
+
+    # --- what becomes of them -------------------------------------------------------------------
+
+    def claim(
+        self,
+        connection: sqlite3.Connection,
+        claim: LaneClaim,
+        lines: Sequence[FreeLine],
+        free: Mapping[str, Sequence[str] | None],
+        limit: int,
+    ) -> list[Row]:
+        """Waiting → running, the first due of these lines, as far as there are free slots.
+
+        Those are given by lane; None: it needs none. Rows of `COLUMNS`, in any order.
+        """
+        by_lane: dict[str, list[FreeLine]] = {}
+        for line in lines:
+            by_lane.setdefault(line.lane, []).append(line)
+        lanes = sorted(by_lane, key=lambda lane: len(by_lane[lane]))
+        sizes = tuple(1 << (len(by_lane[lane]) - 1).bit_length() for lane in lanes)
+        values: list[object] = [AHEAD + to_ms(claim.now), limit, claim.worker_id.binary]
+        values += [json.dumps([id.binary.hex().upper() for id in claim.exclude]), to_ms(claim.now)]
+        for lane, size in zip(lanes, sizes, strict=True):
+            of_lane = free[lane]
+            values += [lane, limit if of_lane is None else min(limit, len(of_lane))]
+            for line in by_lane[lane]:
+                values += (line.name, line.priority)
+            values += _NO_LINE * (size - len(by_lane[lane]))
+        slots.give({lane: None if (each := free[lane]) is None else iter(each) for lane in lanes})
+        statement = self._take(sizes, bool(claim.exclude))
+        return connection.execute(statement, values).fetchall()
+
+    def dissolve(
+        self,
+        connection: sqlite3.Connection,
+        lines: Iterable[FreeLine],
+        names: Collection[str],
+        limit: int,
+    ) -> int:
+        """Free → in no lane, of these names, at most `limit`; return how many."""
+        dissolved = 0
+        for line in lines:
+            if line.name in names:
+                values = (line.name, line.priority, line.lane, limit - dissolved)
+                dissolved += connection.execute(self._dissolve, values).rowcount
+        return dissolved
+
+
+def _claim_statement(tables: Tables, sizes: Sequence[int], excluding: bool) -> str:
+    """Return what claims of so many lines of each lane, merged in the order of the index.
+
+    Parameters: ?1 until when it was due, put off, ?2 limit, ?3 the worker, ?4 the excluded ids as
+    JSON, ?5 now; then of each lane its name, how many of it, and name and priority of each line.
+    """
+    excluded = "AND hex(job.id) NOT IN (SELECT value FROM json_each(?4))" if excluding else ""
+    lanes, place = list[str](), 6
+    for size in sizes:
+        terms = [
+            f"SELECT job.rowid AS number, job.priority AS priority, job.scheduled_for AS time "
+            f"FROM {tables.jobs} AS job INDEXED BY {tables.due} "
+            f"WHERE job.name=?{number} AND job.priority=?{number + 1} "
+            f"AND job.scheduled_for>={AHEAD} AND job.scheduled_for<=?1 AND {_PUT_OFF} "
+            f"AND job.lane=?{place} AND {WAITING} {excluded}"
+            for number in range(place + 2, place + 2 + 2 * size, 2)
+        ]
+        merged = f"{' UNION ALL '.join(terms)} ORDER BY priority DESC, time LIMIT ?{place + 1}"
+        lanes.append(f"SELECT number, priority, time FROM ({merged})")
+        place += 2 + 2 * size
+    moment = f"CASE WHEN updated_at<{to_ms(LAST_MOMENT)} THEN max(?5,updated_at+1) ELSE ?5 END"
+    return f"""
+        UPDATE {tables.jobs} NOT INDEXED
+        SET status='running', worker_id=?3, updated_at={moment},
+            started_at=coalesce(started_at, {moment}),
+            scheduled_for=scheduled_for-{AHEAD}, slot={slots.FUNCTION}(lane)
+        WHERE rowid IN (
+            SELECT number FROM ({" UNION ALL ".join(lanes)} ORDER BY priority DESC, time LIMIT ?2)
+        ) AND {WAITING}
+        RETURNING {COLUMNS}"""
