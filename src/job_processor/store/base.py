@@ -51,6 +51,8 @@ class Abilities:
     """After how many days the database itself removes settled jobs."""
     claims_one_sooner: bool = False
     """True where a claim of one job takes fewer round trips than a claim of several."""
+    lanes_bring_all: bool = False
+    """True where a claim of lanes brings what of its names stands in no lane as well."""
 
 
 class Remark(NamedTuple):

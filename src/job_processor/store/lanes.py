@@ -100,6 +100,8 @@ class LaneClaim:
     now: datetime
     exclude: frozenset[ObjectId] = frozenset()
     """Jobs of which it still holds an unconfirmed settlement or a living thread."""
+    others: bool = False
+    """Bring what of these names stands in no lane as well, where a database does that."""
 
 
 @dataclass(frozen=True, slots=True)

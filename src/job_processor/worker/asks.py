@@ -25,6 +25,8 @@ class Ask:
     names: tuple[str, ...]
     of_lanes: bool = False
     """True for jobs that stand in the lines of lanes, False for all others."""
+    others: bool = False
+    """True for all others of these names as well."""
     amount: int | None = None
     """How many of these this worker may run at a time; None: as many as it has slots."""
     batch: int | None = None
@@ -99,18 +101,31 @@ class Asks:
         groups: dict[str, list[str]] = {}
         amounts: dict[str, int] = {}
         others: list[str] = []
+        limited = self.limited(names)
+        by_lanes = set(limited) if self._brings_all else set[str]()
         for name in names:
             here = self._engine.registry.per_worker(name)
-            if here is None:
+            if here is None and name not in by_lanes:
                 others.append(name)
+            elif here is None:
+                continue
             else:
                 groups.setdefault(here[0], []).append(name)
                 amounts[here[0]] = self._engine.store.lanes.book.set.get(*here)
         asks = self._asks(others)
-        asks += self._asks(self.limited(names), of_lanes=True)
+        asks += self._asks(limited, of_lanes=True, others=self._brings_all)
         for group, of_group in groups.items():
             asks += self._asks(of_group, amount=amounts[group])
         return asks
+
+    @property
+    def _brings_all(self) -> bool:
+        """True where nothing is asked but of lanes for names whose jobs wait there.
+
+        The longest wait is looked for outside of them only.
+        """
+        engine = self._engine
+        return engine.store.abilities.lanes_bring_all and engine.settings.ageing is None
 
     def _asks(self, names: Sequence[str], **of_all: Any) -> list[Ask]:
         """Return the claims for these names, each that is run in batches by itself."""
@@ -135,6 +150,8 @@ class Asks:
         if not registry.limits and not registry.keyed_rates:
             return []
         if refuses_own_fields(engine.store):
+            return []
+        if not registry.keyed_rates and all(job.slot is not None for job in jobs):
             return []
         unexpired = (job for job in jobs if not is_expired(job, now))
         found = ((job, self._missing(job, of_lanes=of_lanes)) for job in unexpired)

@@ -256,7 +256,7 @@ class ClaimLoop:
         exclude = frozenset(engine.runs.held.union(self._apart))
         if ask.of_lanes:
             taken = await engine.store.lanes.claim(
-                LaneClaim(engine.worker_id, ask.names, limit, now, exclude)
+                LaneClaim(engine.worker_id, ask.names, limit, now, exclude, ask.others)
             )
             self._freed.claimed(left=taken.blocked)
             self._look_ahead = self._look_ahead or taken.moved

@@ -42,7 +42,9 @@ class Runs(Desk, ABC):
         self._tell(*told((each.job.id, each.outcome.status) for each in won))
         if self.lanes.book:
             await self._pass_on(
-                freed_by(each.job, each.written())
+                each.job.lane
+                if each.job.ordered is None
+                else freed_by(each.job, each.written())  # it may keep its slot
                 for each in won
                 if each.job.slot is not None and each.job.id in verdict.won
             )

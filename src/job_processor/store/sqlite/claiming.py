@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from bson import ObjectId
@@ -14,6 +13,7 @@ from job_processor.clock import to_ms
 from job_processor.handlers.lanes import has_key
 from job_processor.models import DATED, Job
 from job_processor.store.lanes import LaneClaim, lines_of
+from job_processor.store.sqlite.due import claim_order
 from job_processor.store.sqlite.keyless import FreeLine
 from job_processor.store.sqlite.reading import to_jobs
 
@@ -105,18 +105,27 @@ class Claiming:
     def look(self) -> bool:
         """Take what may start of the first in line; True where there may be more."""
         heads = self._desk.heads(self._connection, self._lines)
-        free = self._due_and_free()
+        found = self._desk.keyless.heads(self._connection, self._names)
+        if self._claim.others:
+            self._take_early([line for line in found.early if line[-1] <= self._now])
+        free = self._where_free([line for line in found.free if line.first <= self._now])
         if heads and free and urgency(heads[0]) < urgency(free[0]):
             return self._look_along(heads) | self._take_free(free)
         return self._take_free(free) | self._look_along(heads)
 
-    def _due_and_free(self) -> list[FreeLine]:
-        """Return the lines of free jobs that are due, the most urgent first, where a slot is free.
+    def _take_early(self, lines: Sequence[tuple[str, int, int]]) -> None:
+        """Bring what is due and in no lane, for whoever knows where it is to wait."""
+        limit = self._claim.limit - len(self.jobs)
+        if lines and limit:
+            desk, some = self._desk.keyless, lines[:MERGED_LINES]
+            rows = desk.claim_early(self._connection, self._claim, some, limit)
+            self.jobs += to_jobs(sorted(rows, key=claim_order))
+
+    def _where_free(self, due: list[FreeLine]) -> list[FreeLine]:
+        """Return the lines where a slot is free, the most urgent first.
 
         Those where none is are left alone from now on.
         """
-        lines = self._desk.keyless.lines(self._connection, self._names)
-        due = [line for line in lines if line.first <= self._now]
         full = [line for line in due if self._free_of(line.lane) == []]
         if full:
             self.blocked = True
@@ -131,10 +140,10 @@ class Claiming:
             return False
         slots = {line.lane: self._free_of(line.lane) for line in lines}
         rows = self._desk.keyless.claim(self._connection, self._claim, lines, slots, limit)
-        jobs = to_jobs(rows)
+        jobs = to_jobs(sorted(rows, key=claim_order))
         for lane in {job.lane for job in jobs if job.slot is not None}:
             self._free.pop(lane or "", None)
-        self.jobs += sorted(jobs, key=_claim_order)
+        self.jobs += jobs
         return bool(jobs) and len(jobs) < limit
 
     def _look_along(self, heads: Sequence[Head]) -> bool:
@@ -273,10 +282,6 @@ class Claiming:
                 else self._desk.free(self._connection, lane, amount, self._claim.limit)
             )
         return self._free[lane]
-
-
-def _claim_order(job: Job) -> tuple[int, datetime, ObjectId]:
-    return -job.priority, job.scheduled_for, job.id
 
 
 def _candidate(first: Next, met: Candidate) -> Candidate:

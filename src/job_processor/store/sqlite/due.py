@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from job_processor.store.sqlite.tables import WAITING
+from job_processor.clock import LAST_MOMENT, to_ms
+from job_processor.store.sqlite.rows import COLUMNS, Row
+from job_processor.store.sqlite.tables import WAITING, Tables
+
+_ID, _SCHEDULED_FOR, _PRIORITY = map(COLUMNS.split(",").index, ("id", "scheduled_for", "priority"))
+
+
+def claim_order(row: Row) -> tuple[int, int, bytes]:
+    """Return what is least for the row of `COLUMNS` that comes first."""
+    return -row[_PRIORITY], row[_SCHEDULED_FOR], row[_ID]
 
 
 def names_statement(due: str) -> str:
@@ -36,10 +45,9 @@ def lines_of_names(due: str) -> str:
 
 
 def heads_statement(due: str, columns: Sequence[str], first: str) -> str:
-    """Return what gives name, priority, and these columns of the first job of each line.
+    """Return what gives name, priority and earliest time of each line of the names of ?1.
 
-    Of the names of ?1; `first` says what that first job is to be like, and lines without
-    such a one are left out.
+    And these columns of the first job that is like `first` says, NULL where there is none.
     """
     of_line = f"job.name=line.name AND {WAITING} AND job.priority=line.priority AND {first}"
     heads = ",".join(
@@ -48,6 +56,40 @@ def heads_statement(due: str, columns: Sequence[str], first: str) -> str:
     )
     return f"""
         {lines_of_names(due)}
-        SELECT * FROM (
-            SELECT name, priority, {heads} AS head FROM line WHERE priority IS NOT NULL
-        ) WHERE head IS NOT NULL"""
+        SELECT name, priority, (
+            SELECT min(job.scheduled_for) FROM {due}
+            WHERE job.name=line.name AND {WAITING} AND job.priority=line.priority
+        ), {heads} FROM line WHERE priority IS NOT NULL"""
+
+
+def claim_statement(tables: Tables, lines: int, excluding: bool, by_time: bool) -> str:
+    """Return what claims the first due jobs of so many lines; parameters: see `merged_lines`."""
+    order = "scheduled_for" if by_time else "priority DESC, scheduled_for"
+    merged = merged_lines(tables, lines, order, excluding=excluding)
+    # Not indexed: by its row alone, even where an application's ANALYZE found few jobs.
+    # A moment that Python cannot tell is none of ours.
+    moment = f"CASE WHEN updated_at<{to_ms(LAST_MOMENT)} THEN max(?5,updated_at+1) ELSE ?5 END"
+    return f"""
+        UPDATE {tables.jobs} NOT INDEXED
+        SET status='running', worker_id=?3, updated_at={moment},
+            started_at=coalesce(started_at, {moment})
+        WHERE rowid IN (SELECT number FROM ({merged})) AND {WAITING}
+        RETURNING {COLUMNS}"""
+
+
+def merged_lines(tables: Tables, lines: int, order: str, *, excluding: bool) -> str:
+    """Return what merges lines, each read in the order of the index and only as far as needed.
+
+    Parameters: ?1 until when it was due, ?2 limit, and of a claim ?3 the worker, ?4 the
+    excluded ids as JSON, ?5 now; then name and priority of each line.
+    """
+    # hex(): JSON holds no bytes.
+    excluded = "AND hex(id) NOT IN (SELECT value FROM json_each(?4))" if excluding else ""
+    terms = [
+        f"SELECT rowid AS number, priority, scheduled_for "
+        f"FROM {tables.jobs} INDEXED BY {tables.due} "
+        f"WHERE name=?{6 + 2 * i} AND priority=?{7 + 2 * i} AND scheduled_for<=?1 "
+        f"AND {WAITING} {excluded}"
+        for i in range(lines)
+    ]
+    return f"{' UNION ALL '.join(terms)} ORDER BY {order} LIMIT ?2"

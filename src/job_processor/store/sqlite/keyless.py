@@ -17,7 +17,7 @@ from typing import NamedTuple
 from job_processor.clock import FAR, LAST_MOMENT, to_ms
 from job_processor.store.lanes import LaneClaim
 from job_processor.store.sqlite import slots
-from job_processor.store.sqlite.due import heads_statement, names_statement
+from job_processor.store.sqlite.due import claim_statement, heads_statement, names_statement
 from job_processor.store.sqlite.rows import COLUMNS, Row
 from job_processor.store.sqlite.tables import AHEAD, WAITING, Tables
 
@@ -35,6 +35,14 @@ class FreeLine(NamedTuple):
     first: int
     """When it is to begin, in milliseconds."""
     lane: str
+
+
+class Heads(NamedTuple):
+    """The first jobs of some names."""
+
+    free: list[FreeLine]
+    early: list[tuple[str, int, int]]
+    """Name, priority and time of the lines whose first job is in no lane, or not yet."""
 
 
 class Keyless:
@@ -62,6 +70,7 @@ class Keyless:
             UPDATE {jobs} NOT INDEXED SET lane=NULL, scheduled_for=scheduled_for-{AHEAD}
             WHERE rowid IN (SELECT job.rowid {of_line} AND job.lane=? LIMIT ?)"""
         self._take = lru_cache(partial(_claim_statement, tables))
+        self._take_early = lru_cache(partial(claim_statement, tables))
 
     # --- which there are ------------------------------------------------------------------------
 
@@ -69,11 +78,20 @@ class Keyless:
         self, connection: sqlite3.Connection, names: Collection[str], after: int = -1
     ) -> list[FreeLine]:
         """Return the lines of these names, each from the first that begins after a moment."""
+        return self.heads(connection, names, after).free
+
+    def heads(
+        self, connection: sqlite3.Connection, names: Collection[str], after: int = -1
+    ) -> Heads:
+        """Return the same, and what stands in front of them in no lane."""
         values = (json.dumps(list(names)), AHEAD + after)
-        found = connection.execute(self._heads, values).fetchall()
-        return [
-            FreeLine(name, priority, first - AHEAD, lane) for name, priority, first, lane in found
-        ]
+        heads = Heads([], [])
+        for name, priority, earliest, first, lane in connection.execute(self._heads, values):
+            if lane is not None:
+                heads.free.append(FreeLine(name, priority, first - AHEAD, lane))
+            if earliest < AHEAD:
+                heads.early.append((name, priority, earliest))
+        return heads
 
     def all_lines(
         self, connection: sqlite3.Connection, leaving_out: Collection[str] = ()
@@ -141,8 +159,7 @@ class Keyless:
             by_lane.setdefault(line.lane, []).append(line)
         lanes = sorted(by_lane, key=lambda lane: len(by_lane[lane]))
         sizes = tuple(1 << (len(by_lane[lane]) - 1).bit_length() for lane in lanes)
-        values: list[object] = [AHEAD + to_ms(claim.now), limit, claim.worker_id.binary]
-        values += [json.dumps([id.binary.hex().upper() for id in claim.exclude]), to_ms(claim.now)]
+        values: list[object] = [AHEAD + to_ms(claim.now), limit, *_who(claim)]
         for lane, size in zip(lanes, sizes, strict=True):
             of_lane = free[lane]
             values += [lane, limit if of_lane is None else min(limit, len(of_lane))]
@@ -151,6 +168,22 @@ class Keyless:
             values += _NO_LINE * (size - len(by_lane[lane]))
         slots.give({lane: None if (each := free[lane]) is None else iter(each) for lane in lanes})
         statement = self._take(sizes, bool(claim.exclude))
+        return connection.execute(statement, values).fetchall()
+
+    def claim_early(
+        self,
+        connection: sqlite3.Connection,
+        claim: LaneClaim,
+        lines: Sequence[tuple[str, int, int]],
+        limit: int,
+    ) -> list[Row]:
+        """Waiting → running, what of these lines is due and in no lane, at most so many."""
+        size = 1 << (len(lines) - 1).bit_length()
+        values: list[object] = [to_ms(claim.now), limit, *_who(claim)]
+        for name, priority, _ in lines:
+            values += (name, priority)
+        values += _NO_LINE * (size - len(lines))
+        statement = self._take_early(size, bool(claim.exclude), by_time=False)
         return connection.execute(statement, values).fetchall()
 
     def dissolve(
@@ -167,6 +200,12 @@ class Keyless:
                 values = (line.name, line.priority, line.lane, limit - dissolved)
                 dissolved += connection.execute(self._dissolve, values).rowcount
         return dissolved
+
+
+def _who(claim: LaneClaim) -> tuple[bytes, str, int]:
+    """Return the worker, the excluded ids as JSON and the time of a claim."""
+    excluded = json.dumps([id.binary.hex().upper() for id in claim.exclude])
+    return claim.worker_id.binary, excluded, to_ms(claim.now)
 
 
 def _claim_statement(tables: Tables, sizes: Sequence[int], excluding: bool) -> str:
@@ -189,13 +228,13 @@ def _claim_statement(tables: Tables, sizes: Sequence[int], excluding: bool) -> s
         merged = f"{' UNION ALL '.join(terms)} ORDER BY priority DESC, time LIMIT ?{place + 1}"
         lanes.append(f"SELECT number, priority, time FROM ({merged})")
         place += 2 + 2 * size
+    if len(lanes) > 1:
+        merged = f"{' UNION ALL '.join(lanes)} ORDER BY priority DESC, time LIMIT ?2"
     moment = f"CASE WHEN updated_at<{to_ms(LAST_MOMENT)} THEN max(?5,updated_at+1) ELSE ?5 END"
     return f"""
         UPDATE {tables.jobs} NOT INDEXED
         SET status='running', worker_id=?3, updated_at={moment},
             started_at=coalesce(started_at, {moment}),
             scheduled_for=scheduled_for-{AHEAD}, slot={slots.FUNCTION}(lane)
-        WHERE rowid IN (
-            SELECT number FROM ({" UNION ALL ".join(lanes)} ORDER BY priority DESC, time LIMIT ?2)
-        ) AND {WAITING}
+        WHERE rowid IN (SELECT number FROM ({merged})) AND {WAITING}
         RETURNING {COLUMNS}"""

@@ -32,6 +32,7 @@ from job_processor.store.sqlite.parking import SqliteParking
 from job_processor.store.sqlite.reading import to_jobs
 from job_processor.store.sqlite.rows import COLUMNS
 from job_processor.store.sqlite.tables import (
+    HAS_LINE,
     IN_LANE,
     IN_LINE,
     LINE,
@@ -63,6 +64,7 @@ class SqliteLanes(SqliteParking):
         self._taken = f"""
             SELECT slot FROM {jobs} INDEXED BY {tables.slots}
             WHERE slot>?1||'#' AND slot<?1||'$' AND {SLOTTED}"""
+        self._any_in_line = f"SELECT 1 FROM {line} WHERE {HAS_LINE} LIMIT 1"
         self._anybody_parked = f"""
             SELECT 1 FROM {lane} WHERE lane=? AND parked='{FOR_A_SLOT}' AND {IN_LANE} LIMIT 1"""
         self._priority = f"""
@@ -144,6 +146,8 @@ class SqliteLanes(SqliteParking):
 
     def heads(self, connection: sqlite3.Connection, lines: Collection[str]) -> list[Head]:
         """Return the first of each line, the most urgent ones first."""
+        if connection.execute(self._any_in_line).fetchone() is None:
+            return []
         found = connection.execute(self._heads, (json.dumps(list(lines)), -1)).fetchall()
         return sorted((Head(*each) for each in found), key=urgency)
 

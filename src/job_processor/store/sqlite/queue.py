@@ -17,13 +17,19 @@ from functools import lru_cache, partial
 from heapq import nsmallest
 from typing import NamedTuple
 
-from job_processor.clock import LAST_MOMENT, from_ms, to_ms
+from job_processor.clock import from_ms, to_ms
 from job_processor.models import Job
 from job_processor.redaction import Redaction
 from job_processor.store.desks.queue import Queue
 from job_processor.store.requests import Claim
 from job_processor.store.sqlite.connections import Plumbing, SqliteDesk, call, following, page
-from job_processor.store.sqlite.due import lines_of_names, names_statement
+from job_processor.store.sqlite.due import (
+    claim_order,
+    claim_statement,
+    lines_of_names,
+    merged_lines,
+    names_statement,
+)
 from job_processor.store.sqlite.lanes import SqliteLanes
 from job_processor.store.sqlite.reading import to_jobs
 from job_processor.store.sqlite.rows import COLUMNS, Row
@@ -35,7 +41,7 @@ MERGED_LINES = 64
 """Lines that one statement merges at most; a round up to a power of two keeps statements few."""
 
 _NO_LINE = (None, None)  # stands in where a statement merges more lines than there are
-_ID, _SCHEDULED_FOR, _PRIORITY = map(COLUMNS.split(",").index, ("id", "scheduled_for", "priority"))
+_ID, _SCHEDULED_FOR = map(COLUMNS.split(",").index, ("id", "scheduled_for"))
 
 
 class Line(NamedTuple):
@@ -67,7 +73,7 @@ class SqliteQueue(SqliteDesk, Queue):
                 SELECT 1 FROM {source}
                 WHERE job.name=? AND job.priority=? AND job.scheduled_for<=? AND {WAITING} LIMIT ?
             )"""
-        self._take = lru_cache(partial(_claim_statement, tables))
+        self._take = lru_cache(partial(claim_statement, tables))
         self._peek = lru_cache(partial(_peek_statement, tables))
 
     @following
@@ -88,7 +94,7 @@ class SqliteQueue(SqliteDesk, Queue):
             self._take(merged, bool(claim.exclude), by_time),
             (due_by, claim.limit, claim.worker_id.binary, excluded, now, *_flat(lines, merged)),
         ).fetchall()
-        rows.sort(key=_time_order if by_time else _claim_order)
+        rows.sort(key=_time_order if by_time else claim_order)
         return to_jobs(rows)
 
     @call
@@ -174,50 +180,14 @@ class SqliteQueue(SqliteDesk, Queue):
         return lines
 
 
-def _claim_statement(tables: Tables, lines: int, excluding: bool, by_time: bool) -> str:
-    order = "scheduled_for" if by_time else "priority DESC, scheduled_for"
-    merged = _merge(tables, lines, order, excluding=excluding)
-    # Not indexed: by its row alone, even where an application's ANALYZE found few jobs.
-    # A moment that Python cannot tell is none of ours.
-    moment = f"CASE WHEN updated_at<{to_ms(LAST_MOMENT)} THEN max(?5,updated_at+1) ELSE ?5 END"
-    return f"""
-        UPDATE {tables.jobs} NOT INDEXED
-        SET status='running', worker_id=?3, updated_at={moment},
-            started_at=coalesce(started_at, {moment})
-        WHERE rowid IN (SELECT number FROM ({merged})) AND {WAITING}
-        RETURNING {COLUMNS}"""
-
-
 def _peek_statement(tables: Tables, lines: int) -> str:
-    merged = _merge(tables, lines, "scheduled_for", excluding=False)
+    merged = merged_lines(tables, lines, "scheduled_for", excluding=False)
     return f"SELECT scheduled_for, number FROM ({merged})"
-
-
-def _merge(tables: Tables, lines: int, order: str, *, excluding: bool) -> str:
-    """Return what merges lines, each read in the order of the index and only as far as needed.
-
-    Parameters: ?1 until when it was due, ?2 limit, and of a claim ?3 the worker, ?4 the
-    excluded ids as JSON, ?5 now; then name and priority of each line.
-    """
-    # hex(): JSON holds no bytes.
-    excluded = "AND hex(id) NOT IN (SELECT value FROM json_each(?4))" if excluding else ""
-    terms = [
-        f"SELECT rowid AS number, priority, scheduled_for "
-        f"FROM {tables.jobs} INDEXED BY {tables.due} "
-        f"WHERE name=?{6 + 2 * i} AND priority=?{7 + 2 * i} AND scheduled_for<=?1 "
-        f"AND {WAITING} {excluded}"
-        for i in range(lines)
-    ]
-    return f"{' UNION ALL '.join(terms)} ORDER BY {order} LIMIT ?2"
 
 
 @lru_cache(maxsize=256)
 def _as_json(names: tuple[str, ...]) -> str:
     return json.dumps(names)
-
-
-def _claim_order(row: Row) -> tuple[int, int, bytes]:
-    return -row[_PRIORITY], row[_SCHEDULED_FOR], row[_ID]
 
 
 def _time_order(row: Row) -> tuple[int, bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +11,7 @@ from bson import ObjectId
 from bson.errors import InvalidId
 
 from job_processor.clock import EPOCH, from_ms
-from job_processor.models import CronTask, Job, JobStatus, SimpleJob, Step, make
+from job_processor.models import WAITING, CronTask, Job, JobStatus, SimpleJob, Step, make
 from job_processor.store.lenient import (
     fields_of,
     id_of,
@@ -133,7 +133,7 @@ def _job(row: Row, from_ms: Callable[[int], datetime], decode: Callable[[str], A
         fields |= _of_runs(*ran, from_ms, decode)
     place = lane, slot, ordered, due, parked, topics, rate_lane
     if place != _NO_PLACE:
-        fields |= _of_place(*place, scheduled_for, status, from_ms)
+        _set_place(fields, from_ms, *place)
     tags = waiting_for, followed, labels
     if tags != _NO_TAGS:
         fields |= _of_tags(*tags, decode)
@@ -179,7 +179,9 @@ def _of_runs(
 _NO_PLACE = (None,) * 7
 
 
-def _of_place(
+def _set_place(
+    fields: dict[str, Any],
+    from_ms: Callable[[int], datetime],
     lane: str | None,
     slot: str | None,
     ordered: str | None,
@@ -187,19 +189,21 @@ def _of_place(
     parked: str | None,
     topics: str | None,
     rate_lane: str | None,
-    scheduled_for: int,
-    status: str,
-    from_ms: Callable[[int], datetime],
-) -> dict[str, Any]:
-    fields: dict[str, Any] = {"lane": lane, "slot": slot, "ordered": ordered, "parked": parked}
-    fields["rate_lane"] = rate_lane
-    if due is None and lane is not None:
-        due = time_of_free(scheduled_for, status)
+) -> None:
+    fields["lane"] = lane
+    fields["slot"] = slot
     if due is not None:
         fields["scheduled_for"] = from_ms(due)
-    if topics is not None:
-        fields["topics"] = decode_topics(topics)
-    return fields
+    elif lane is not None and fields["scheduled_for"] >= _PUT_OFF and fields["status"] in WAITING:
+        fields["scheduled_for"] -= timedelta(milliseconds=AHEAD)
+    more = ordered, parked, topics, rate_lane
+    if more != _NOTHING_MORE:
+        fields |= {"ordered": ordered, "parked": parked, "rate_lane": rate_lane}
+        fields["topics"] = () if topics is None else decode_topics(topics)
+
+
+_NOTHING_MORE = (None,) * 4
+_PUT_OFF = from_ms(AHEAD)
 
 
 _NO_TAGS = (None,) * 3

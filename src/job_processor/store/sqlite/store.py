@@ -68,7 +68,7 @@ class SqliteStore(Store):
             self._tables,
             self._revision,
         )
-        self._abilities = Abilities(needs_heartbeat=path is not None)
+        self._abilities = Abilities(needs_heartbeat=path is not None, lanes_bring_all=True)
 
     def _make(self, name: str) -> Desk:
         return kind_of("job_processor.store.sqlite", "Sqlite", name)(self._plumbing)
