@@ -6,6 +6,8 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+from job_processor.store.sqlite.slots import make_function
+
 LIFE = ("BEGIN", "COMMIT", "PRAGMA", "ROLLBACK")
 
 
@@ -29,5 +31,6 @@ class Recorder(sqlite3.Connection):
 
 def plan_of(connection: sqlite3.Connection, sql: str, parameters: Any) -> list[str]:
     """Return the steps of the query plan of a statement."""
+    make_function(connection)
     rows = connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)
     return [detail for _, _, _, detail in rows]

@@ -215,7 +215,7 @@ def _claim_statement(tables: Tables, sizes: Sequence[int], excluding: bool) -> s
     JSON, ?5 now; then of each lane its name, how many of it, and name and priority of each line.
     """
     excluded = "AND hex(job.id) NOT IN (SELECT value FROM json_each(?4))" if excluding else ""
-    lanes, place = list[str](), 6
+    lanes, merged, place = list[str](), "", 6
     for size in sizes:
         terms = [
             f"SELECT job.rowid AS number, job.priority AS priority, job.scheduled_for AS time "
