@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,18 +48,58 @@ def test_no_window_has_more_starts_than_amount_and_burst(
         used = last.granted
         if step == "crash":  # between the reservation and the claim
             used = 0
-        elif step == "give back" and lane.tat == last.tat:
-            unused = min(count // 2, last.granted)
-            lane = Lane(
-                lane.tat - unused * pace.interval,
-                lane.held_until,
-                lane.held_for,
-                lane.interval,
-                lane.burst,
-            )
+        elif step == "give back" and (unused := min(count // 2, last.granted)):
+            lane = lane.given_back(last, unused) or lane
             used -= unused
         starts += [now] * used
     assert in_windows(starts, per * 1000.0 - 0.01) <= amount + burst
+
+
+@settings(max_examples=500, deadline=None)
+@given(AMOUNTS, SECONDS, BURSTS, STEPS)
+def test_what_is_given_back_late_lets_no_window_have_more(
+    amount: int, per: float, burst: int, steps: list[tuple[str, int, float]]
+) -> None:
+    """However many hold starts that they have not used yet, and in whatever order they tell.
+
+    Each start counts at the moment at which it was reserved, which is when it may begin.
+    """
+    pace, lane, now = Pace.of(amount, per, burst), Lane(), 1e12
+    starts: list[float] = []
+    unused: list[tuple[Reservation, int]] = []
+    for number, (step, count, pause) in enumerate(steps):
+        now += pause * pace.interval
+        if step == "give back" and unused:
+            reservation, left = unused.pop(count % len(unused))
+            lane = lane.given_back(reservation, left) or lane
+            continue
+        lane, reservation = lane.reserved(pace, count, now, str(number))
+        used = min(reservation.granted, number % 3)
+        starts += [now] * used
+        if used < reservation.granted:
+            unused.append((reservation, reservation.granted - used))
+    assert in_windows(starts, per * 1000.0 - 0.01) <= amount + burst
+
+
+@settings(max_examples=200, deadline=None)
+@given(BURSTS, st.integers(2, 6), st.randoms())
+def test_no_start_is_lost_between_those_who_ask_at_once(
+    burst: int, askers: int, chance: Random
+) -> None:
+    """Many reserve, one uses a start, all others give back: as if it had been alone."""
+    pace, lane, now = Pace.of(1, 60.0, burst), Lane(), 1e12
+    held = list[Reservation]()
+    for number in range(askers):
+        lane, reservation = lane.reserved(pace, chance.randint(1, burst), now + number, str(number))
+        held.append(reservation)
+    chance.shuffle(held)
+    winner = next(each for each in held if each.granted)
+    for each in held:
+        if left := each.granted - (each is winner):
+            changed = lane.given_back(each, left)
+            assert changed is not None
+            lane = changed
+    assert lane.reserved(pace, burst, now + askers)[1].granted == burst - 1
 
 
 @settings(max_examples=100, deadline=None)

@@ -9,8 +9,11 @@ has a part in it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, floor
+from typing import NamedTuple
+
+from bson import ObjectId
 
 from job_processor.settings import LANE_KEPT, RATE_LATENESS, RATE_LOOKAHEAD
 
@@ -122,7 +125,7 @@ class Reservation:
     """Seconds until one more may be; 0 or less: at once."""
     tat: float
     interval: float
-    """By these it is given back, as long as nobody has reserved since."""
+    """By which it is given back."""
     ahead: float = 0.0
     """Seconds by which the lane was further ahead than its pace explains: a clock was wrong."""
     now: float = 0.0
@@ -130,6 +133,8 @@ class Reservation:
     """When the first granted one would be due if all came evenly."""
     held: bool = False
     """True where nothing was granted because the lane is held."""
+    id: str = ""
+    """By which the lane remembers it: see `Grant`."""
 
     def dates(self, pace: Pace) -> list[float]:
         """Return from when on each of them may be, in milliseconds, the first first.
@@ -144,6 +149,24 @@ class Reservation:
         return [float(ceil(each - pace.tolerance - ROUNDING)) for each in due]
 
 
+class Grant(NamedTuple):
+    """One of the last reservations of a lane that were granted anything."""
+
+    id: str
+    slack: float
+    """Milliseconds by which its starts may be told to have been due earlier than they were: none
+    is due before it was granted, which is what keeps each window to its starts."""
+
+
+GRANTS_KEPT = 16
+"""The last ones, which a lane remembers. What an earlier one did not use is lost."""
+
+
+def new_id() -> str:
+    """Return the id of a reservation to be."""
+    return str(ObjectId())
+
+
 @dataclass(frozen=True, slots=True)
 class Lane:
     """A lane as it is kept; one that is not there is a new one."""
@@ -156,8 +179,12 @@ class Lane:
     interval: float = 0.0
     burst: int = 0
     """The pace by which it was reserved last."""
+    grants: tuple[Grant, ...] = ()
+    """The last ones, the latest last."""
 
-    def reserved(self, pace: Pace, count: int, now: float) -> tuple[Lane, Reservation]:
+    def reserved(
+        self, pace: Pace, count: int, now: float, id: str = ""
+    ) -> tuple[Lane, Reservation]:
         """Return the lane with up to `count` more starts, and what was granted.
 
         One that is further ahead than its pace explains goes no further than that: its clock was
@@ -174,11 +201,31 @@ class Lane:
         tat = start + granted * pace.interval + (0.0 if goes_on or not granted else pace.respite)
         wait = max(held, tat - pace.tolerance) - now
         ahead = self.tat - furthest if same else 0.0
-        lane = Lane(tat, held, self.held_for, pace.interval, pace.burst)
+        grants = self.grants
+        if granted:
+            grants = (*grants, Grant(id, max(start - now, 0.0)))[-GRANTS_KEPT:]
+        lane = Lane(tat, held, self.held_for, pace.interval, pace.burst, grants)
         wrong = ahead / 1000.0 if ahead > NOTABLE else 0.0
         return lane, Reservation(
-            granted, wait / 1000.0, tat, pace.interval, wrong, now, start, held > now
+            granted, wait / 1000.0, tat, pace.interval, wrong, now, start, held > now, id
         )
+
+    def given_back(self, reserved: Reservation, unused: int) -> Lane | None:
+        """Return the lane with so many starts of a reservation fewer; None: they are lost.
+
+        They are the last of it, so all that was granted since moves up, as far as none of that
+        would have been due before it was granted. What is too much for that is lost: the lane is
+        slower then, never faster.
+        """
+        place = next((n for n, each in enumerate(self.grants) if each.id == reserved.id), None)
+        if place is None:
+            return None
+        since = self.grants[place + 1 :]
+        back = min((unused * reserved.interval, *(each.slack for each in since)))
+        if back <= 0:
+            return None
+        moved = (Grant(each.id, each.slack - back) for each in since)
+        return replace(self, tat=self.tat - back, grants=(*self.grants[:place], *moved))
 
     def held(self, seconds: float, now: float, *, at_least: bool) -> Lane:
         """Return the lane held for so long; with `at_least`, no shorter than it is held already."""
@@ -186,7 +233,7 @@ class Lane:
         before = min(self.held_until, now + self.held_for)
         if at_least and before >= now + length:
             return self
-        return Lane(self.tat, now + length, length, self.interval, self.burst)
+        return replace(self, held_until=now + length, held_for=length)
 
     def state(self, now: float, *, dates: bool = False) -> LaneState:
         """Return how it stands; `dates`: of a rate with a key."""

@@ -53,12 +53,25 @@ async def test_what_is_given_back_can_be_granted_again(store: Store) -> None:
     assert (await store.rates.reserve("rate:a", SLOW, 3)).granted == 2
 
 
-async def test_nothing_is_given_back_once_somebody_reserved(store: Store) -> None:
-    """Twice is once, and what was reserved since stands: the lane is slower, never faster."""
-    first = await store.rates.reserve("rate:a", SLOW, 2)
-    await store.rates.reserve("rate:a", SLOW, 1)
-    assert not await store.rates.give_back("rate:a", first, 2)
+async def test_it_is_given_back_where_others_have_reserved_since(store: Store) -> None:
+    """Each gives back what it did not use, whoever was first, and twice is once."""
+    three = [await store.rates.reserve("rate:a", SLOW, 1) for _ in range(3)]
     assert (await store.rates.reserve("rate:a", SLOW, 1)).granted == 0
+    for first in (three[1], three[0]):
+        assert await store.rates.give_back("rate:a", first, 1)
+        assert not await store.rates.give_back("rate:a", first, 1)
+        assert (await store.rates.reserve("rate:a", SLOW, 3)).granted == 1
+    assert await store.rates.give_back("rate:a", three[2], 1)
+    assert (await store.rates.reserve("rate:a", SLOW, 3)).granted == 1
+
+
+async def test_what_came_too_late_to_be_given_back_is_lost(store: Store) -> None:
+    """Nobody who started since would have been due before: the lane is slower, never faster."""
+    first = await store.rates.reserve("rate:a", SLOW, 3)
+    await turn_clock(store, "rate:a", 10 * HOUR)
+    assert (await store.rates.reserve("rate:a", SLOW, 1)).granted == 1
+    assert not await store.rates.give_back("rate:a", first, 2)
+    assert (await store.rates.reserve("rate:a", SLOW, 3)).granted == 2
     other = await store.rates.reserve("rate:b", SLOW, 3)
     assert await store.rates.give_back("rate:b", other, 1)
     assert not await store.rates.give_back("rate:b", other, 1)

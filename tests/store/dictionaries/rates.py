@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from job_processor.store.desks.rates import Rates
-from job_processor.store.rates import KEYED_RATE, KEYLESS_RATE, Lane, LaneState, Pace, Reservation
+from job_processor.store.rates import (
+    KEYED_RATE,
+    KEYLESS_RATE,
+    Lane,
+    LaneState,
+    Pace,
+    Reservation,
+    new_id,
+)
 from tests.store.dictionaries.tables import OnTables, Tables
 
 
@@ -19,16 +27,16 @@ class DictionaryRates(OnTables, Rates):
     def take(self, tables: Tables, lane: str, pace: Pace, count: int) -> Reservation:
         """Do so while nobody else does anything."""
         present = tables.lanes.get(lane, Lane())
-        tables.lanes[lane], reservation = present.reserved(pace, count, self._now())
+        tables.lanes[lane], reservation = present.reserved(pace, count, self._now(), new_id())
         return reservation
 
     async def _give_back(self, lane: str, reserved: Reservation, unused: int) -> bool:
         async with self._connection as tables:
             present = tables.lanes.get(lane)
-            if present is None or present.tat != reserved.tat:
-                return False
-            tables.lanes[lane] = replace(present, tat=present.tat - unused * reserved.interval)
-            return True
+            changed = None if present is None else present.given_back(reserved, unused)
+            if changed is not None:
+                tables.lanes[lane] = changed
+            return changed is not None
 
     async def _hold(self, lane: str, seconds: float, at_least: bool) -> None:
         async with self._connection as tables:

@@ -27,10 +27,10 @@ class Rates(Desk, ABC):
     def _reserve(self, lane: str, pace: Pace, count: int) -> Awaitable[Reservation]: ...
 
     async def give_back(self, lane: str, reserved: Reservation, unused: int) -> bool:
-        """Reserved last by this very reservation → with so many starts fewer.
+        """Reserved by this very reservation → with so many starts fewer, once.
 
-        False when somebody has reserved since: whether they would have been granted the same is not
-        known any more, so these starts are lost.
+        Also where others have reserved since: see `store.rates.Lane.given_back`. False where that
+        cannot be any more, so that these starts are lost.
         """
         return await self._give_back(lane, reserved, unused) if unused > 0 else True
 

@@ -15,26 +15,33 @@ from pymongo.errors import DuplicateKeyError
 
 from job_processor.settings import LANE_KEPT
 from job_processor.store.desks.rates import Rates
-from job_processor.store.lenient import number, whole
+from job_processor.store.lenient import fields_of, list_of, number, whole
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import Document
 from job_processor.store.mongo.modifying import find_one_and_update
 from job_processor.store.rates import (
     DATE_STEP,
+    GRANTS_KEPT,
     KEYED_RATE,
     KEYLESS_RATE,
     LAST_CHARACTER,
     NOTABLE,
     ROUNDING,
     SPARE,
+    Grant,
     Lane,
     LaneState,
     Pace,
     Reservation,
+    new_id,
 )
 
 _NOW = {"$toLong": "$$NOW"}
 """A number: a difference of dates is not what every server makes of it."""
+_NO_LAST: Document = {"$set": {"last": None}}
+_TRIES = 5
+"""Times that starts are given back, where somebody else was faster at that lane."""
+
 _UNUSED = timedelta(days=1)
 """How long a new lane may stand before the first write, by whatever clock."""
 
@@ -53,7 +60,8 @@ class MongoRates(MongoDesk, Rates):
 
     async def take(self, lane: str, pace: Pace, count: int) -> Reservation:
         """Do so, or only look how the lane stands, where it is none."""
-        written = await self._change(lane, _reserving(pace, count))
+        id = new_id()
+        written = await self._change(lane, _reserving(pace, count, id))
         now, tat = written["at"], written["tat"]
         wait = max(written.get("held_until", 0.0), tat - pace.tolerance) - now
         ahead = written["ahead"] if written["ahead"] > NOTABLE else 0.0
@@ -61,20 +69,36 @@ class MongoRates(MongoDesk, Rates):
         held = written.get("held_until", 0.0) > now
         return Reservation(
             *(granted, wait / 1000.0, tat, pace.interval, ahead / 1000.0),
-            *(now, written["first"], held),
+            *(now, written["first"], held, id),
         )
 
     async def _give_back(self, lane: str, reserved: Reservation, unused: int) -> bool:
-        """Take starts back, where the lane still stands as it was reserved."""
-        lower = {"$inc": {"tat": -unused * reserved.interval}}
-        result = await self._lanes.update_one({"_id": lane, "tat": reserved.tat}, lower)
-        return result.modified_count == 1
+        """Take starts back; where others have reserved since, of the lane as it is then."""
+        back = -unused * reserved.interval
+        ours: Document = {"_id": lane, "last": reserved.id, "tat": reserved.tat}
+        change = {"$inc": {"tat": back, "seen": back}, "$pop": {"grants": 1}, **_NO_LAST}
+        result = await self._lanes.update_one({**ours, "seen": reserved.tat}, change)
+        if result.modified_count == 1:
+            return True
+        for _ in range(_TRIES):
+            document = await self._lanes.find_one({"_id": lane})
+            changed = document and _read(document).given_back(reserved, unused)
+            if not document or not changed:
+                return False
+            grants = [each._asdict() for each in changed.grants]
+            as_read: Document = {name: document.get(name) for name in ("_id", "tat", "last")}
+            values = {"tat": changed.tat, "seen": changed.tat, "grants": grants}
+            values["last"] = document.get("last") if document.get("last") != reserved.id else None
+            result = await self._lanes.update_one(as_read, {"$set": values})
+            if result.modified_count == 1:
+                return True
+        return False
 
     async def give_back_last(self, lane: str, pace: Pace, date: int) -> bool:
         """Take back the start of a date, where it is the last one that was granted."""
         tat = date + pace.tolerance + pace.interval
         last: Document = {"$gt": tat - DATE_STEP, "$lte": tat + 2 * ROUNDING}
-        lower = {"$inc": {"tat": -pace.interval}}
+        lower = {"$inc": {"tat": -pace.interval, "seen": -pace.interval}}
         result = await self._lanes.update_one({"_id": lane, "tat": last}, lower)
         return result.modified_count == 1
 
@@ -112,7 +136,7 @@ class MongoRates(MongoDesk, Rates):
             await self._lanes.insert_one({"_id": lane, "expires_at": datetime.now(UTC) + _UNUSED})
 
 
-def _reserving(pace: Pace, count: int) -> list[Document]:
+def _reserving(pace: Pace, count: int, id: str) -> list[Document]:
     """Return what `Lane.reserved` does."""
     interval, burst = float(pace.interval), pace.burst
     goes_on = {"$gte": ["$tat", {"$subtract": ["$at", float(pace.lateness)]}]}
@@ -124,10 +148,15 @@ def _reserving(pace: Pace, count: int) -> list[Document]:
     free = {"$add": [{"$floor": {"$divide": [early, interval]}}, 1]}
     granted = {"$max": [0, {"$min": [count, free]}]}
     respite = {"$cond": [{"$gt": ["$granted", 0]}, "$respite", 0.0]}
+    # Of a program that does not note its grants nothing is known: nothing is given back over it.
+    known = {"$cond": [{"$eq": ["$seen", "$tat"]}, {"$ifNull": ["$grants", []]}, []]}
+    grant = {"id": id, "slack": {"$max": [0.0, {"$subtract": ["$first", "$at"]}]}}
+    with_it = {"$slice": [{"$concatArrays": ["$grants", [grant]]}, -GRANTS_KEPT]}
     return [
         *_present(),
         {
             "$set": {
+                "grants": known,
                 "first": {"$min": [{"$cond": [goes_on, "$tat", "$at"]}, furthest]},
                 "respite": {"$cond": [goes_on, 0.0, float(pace.respite)]},
                 "ahead": {"$cond": [same, {"$subtract": ["$tat", furthest]}, 0.0]},
@@ -139,8 +168,11 @@ def _reserving(pace: Pace, count: int) -> list[Document]:
                 "tat": {"$add": ["$first", {"$multiply": ["$granted", interval]}, respite]},
                 "interval": interval,
                 "burst": burst,
+                "grants": {"$cond": [{"$gt": ["$granted", 0]}, with_it, "$grants"]},
+                "last": {"$cond": [{"$gt": ["$granted", 0]}, id, {"$ifNull": ["$last", None]}]},
             }
         },
+        {"$set": {"seen": "$tat"}},
         *_expiring(),
         {"$unset": "respite"},
     ]
@@ -184,4 +216,13 @@ def _read(document: Document) -> Lane:
         held_for=number(document.get("held_for")) or 0.0,
         interval=number(document.get("interval")) or 0.0,
         burst=whole(document.get("burst"), 0),
+        grants=_grants(document),
     )
+
+
+def _grants(document: Document) -> tuple[Grant, ...]:
+    """Return the grants that a lane remembers; none where a program has written that notes none."""
+    if document.get("seen") != document.get("tat"):
+        return ()
+    found = [fields_of(each) for each in list_of(document.get("grants"))]
+    return tuple(Grant(str(each.get("id")), number(each.get("slack")) or 0.0) for each in found)

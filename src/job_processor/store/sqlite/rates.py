@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Sequence
+from typing import Any
 
 from job_processor.store.desks.rates import Rates
 from job_processor.store.rates import (
     KEYED_RATE,
     KEYLESS_RATE,
     LAST_CHARACTER,
+    Grant,
     Lane,
     LaneState,
     Pace,
     Reservation,
+    new_id,
 )
 from job_processor.store.sqlite.connections import (
     Plumbing,
@@ -24,7 +29,7 @@ from job_processor.store.sqlite.connections import (
 )
 from job_processor.store.sqlite.tables import NOW_MS
 
-_FIELDS = "tat,held_until,held_for,interval,burst"
+_FIELDS = "tat,held_until,held_for,interval,burst,grants"
 
 
 class SqliteRates(SqliteDesk, Rates):
@@ -40,9 +45,8 @@ class SqliteRates(SqliteDesk, Rates):
             SELECT {NOW_MS}, name, {_FIELDS} FROM {lanes}
             WHERE name>=?1 AND name<?1||'{LAST_CHARACTER}' ORDER BY name LIMIT ?2"""
         self._write = f"""
-            INSERT OR REPLACE INTO {lanes} (name,{_FIELDS},expires_at) VALUES (?,?,?,?,?,?,?)"""
+            INSERT OR REPLACE INTO {lanes} (name,{_FIELDS},expires_at) VALUES (?,?,?,?,?,?,?,?)"""
         self._drop = f"DELETE FROM {lanes} WHERE expires_at<{NOW_MS}"
-        self._lower = f"UPDATE {lanes} SET tat=tat-? WHERE name=? AND tat=?"
 
     @transaction
     def _reserve(
@@ -56,7 +60,7 @@ class SqliteRates(SqliteDesk, Rates):
     ) -> Reservation:
         """Do so within a transaction."""
         present, now = self._find(connection, lane)
-        changed, reservation = (present or Lane()).reserved(pace, count, now)
+        changed, reservation = (present or Lane()).reserved(pace, count, now, new_id())
         if changed != present:
             self._put(connection, lane, changed, now)
         return reservation
@@ -65,9 +69,12 @@ class SqliteRates(SqliteDesk, Rates):
     def _give_back(
         self, connection: sqlite3.Connection, lane: str, reserved: Reservation, unused: int
     ) -> bool:
-        """Take starts back, where the lane still stands as it was reserved."""
-        values = unused * reserved.interval, lane, reserved.tat
-        return connection.execute(self._lower, values).rowcount == 1
+        """Take starts back."""
+        present, now = self._find(connection, lane)
+        changed = None if present is None else present.given_back(reserved, unused)
+        if changed is not None:
+            self._put(connection, lane, changed, now)
+        return changed is not None
 
     @transaction
     def _hold(
@@ -86,7 +93,7 @@ class SqliteRates(SqliteDesk, Rates):
         """Return how they stand."""
         dates = prefix.startswith(KEYED_RATE)
         rows = connection.execute(self._all, (prefix, limit)).fetchall()
-        return {name: Lane(*values).state(float(now), dates=dates) for now, name, *values in rows}
+        return {name: _lane(values).state(float(now), dates=dates) for now, name, *values in rows}
 
     def held(self, connection: sqlite3.Connection, lane: str) -> tuple[float, bool]:
         """Return the present time, and whether a lane is held, within a transaction."""
@@ -96,11 +103,12 @@ class SqliteRates(SqliteDesk, Rates):
     def _find(self, connection: sqlite3.Connection, name: str) -> tuple[Lane | None, float]:
         """Return a lane, None where there is none, and the present time."""
         now, *values = connection.execute(self._read, (name,)).fetchone()
-        return (None if values[0] is None else Lane(*values)), float(now)
+        return (None if values[0] is None else _lane(values)), float(now)
 
     def _put(self, connection: sqlite3.Connection, name: str, lane: Lane, now: float) -> None:
         values = name, lane.tat, lane.held_until, lane.held_for, lane.interval, lane.burst
-        connection.execute(self._write, (*values, lane.kept_until(now)))
+        grants = json.dumps(lane.grants) if lane.grants else None
+        connection.execute(self._write, (*values, grants, lane.kept_until(now)))
 
     async def prune(self) -> None:
         """Remove lanes that say nothing any more."""
@@ -109,3 +117,10 @@ class SqliteRates(SqliteDesk, Rates):
     @call
     def _prune(self, connection: sqlite3.Connection) -> None:
         connection.execute(self._drop)
+
+
+def _lane(values: Sequence[Any]) -> Lane:
+    """Return the lane of a row of `_FIELDS`."""
+    tat, held_until, held_for, interval, burst, grants = values
+    known = tuple(Grant(*each) for each in json.loads(grants or "[]"))
+    return Lane(tat, held_until, held_for, interval, burst, known)

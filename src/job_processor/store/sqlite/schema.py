@@ -148,6 +148,7 @@ _COLUMNS = {
         held_for REAL NOT NULL,
         interval REAL NOT NULL,
         burst INTEGER NOT NULL,
+        grants TEXT,
         expires_at REAL NOT NULL""",
     "schedules": """
         name TEXT NOT NULL PRIMARY KEY,
@@ -250,7 +251,10 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
     10: ("ALTER TABLE {tables.jobs} ADD COLUMN flow BLOB",),
     11: ("ALTER TABLE {tables.jobs} ADD COLUMN labels TEXT",),
     12: (),  # two tables more
-    13: ("DROP INDEX IF EXISTS {tables.slots}",),  # it is made anew: see `tables.IS_SLOTTED`
+    13: (
+        "DROP INDEX IF EXISTS {tables.slots}",  # it is made anew: see `tables.IS_SLOTTED`
+        "ALTER TABLE {tables.lanes} ADD COLUMN grants TEXT",
+    ),
 }
 """Statements that lead to a version from the one before it, with `{tables.jobs}` for the name of a
 table. New tables, and indexes that are missing, are made anyway. A worker of that version goes on
