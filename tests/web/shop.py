@@ -156,7 +156,7 @@ def _worker(host: str, pid: int) -> WorkerInfo:
 def _payload(name: str, n: int) -> dict[str, Any]:
     shop = ("lyon", "lille", "nantes", "lisbon")[n % 4]
     payloads: dict[str, dict[str, Any]] = {
-        "charge_card": {"invoice": 40_000 - n, "amount": 19.9 + n % 80, "card": "…4242"},
+        "charge_card": {"invoice": 40_000 - n, "amount": 19.9 + n % 80, "currency": "EUR"},
         "sync_stock": {"shop": shop, "sku": f"sku-{n * 7 % 9000}"},
         "resize_photos": {"album": shop, "photos": 40 + n % 60},
         "export_orders": {"shop": shop, "day": "yesterday"},
@@ -269,7 +269,7 @@ def _failed(now: datetime) -> SimpleJob:
             )
             for n, at in enumerate(times[:-1], 1)
         ),
-        payload={"invoice": 39_871, "amount": 64.5, "card": "…4242"},
+        payload={"invoice": 39_871, "amount": 64.5, "currency": "EUR"},
         labels=("tenant:42",),
     )
 
