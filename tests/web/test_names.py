@@ -36,8 +36,8 @@ async def send(to: str, copies: int = 1) -> None:
 
 
 async def tell(payload: dict[str, Any]) -> None:
-    """Fail with what looks like a credential."""
-    raise ValueError("got https://ada:hunter2@example.org/ from the queue")
+    """Fail with what looks like a credential, and with what the payload hides."""
+    raise ValueError(f"{payload['password']} from https://ada:hunter2@example.org/?kind=blue")
 
 
 JOBS = {
@@ -158,16 +158,16 @@ async def test_the_page_of_a_name(client: httpx.AsyncClient, processor: JobProce
     assert (await client.get(f"{NAMED}&span=year")).status_code == 400
 
 
-async def test_errors_tell_no_credentials(
-    client: httpx.AsyncClient, processor: JobProcessor
-) -> None:
-    """Neither on the page of the name nor in its JSON."""
-    await processor.schedule_job("tell", {})
+async def test_errors_tell_no_secrets(processor: JobProcessor) -> None:
+    """What a payload hides, and what looks like one, stand neither on the page nor in its JSON."""
+    await processor.schedule_job("tell", {"password": "open-sesame"})
     await processor.run_worker(burst=True)
-    for path in ("/name?name=tell", "/api/name?name=tell"):
-        text = (await client.get(path)).text
-        assert "ValueError: got https://ada:" in text
-        assert "hunter2" not in text
+    async with client_of(create_app(processor, redact="kind|password")) as client:
+        for path in ("/name?name=tell", "/api/name?name=tell"):
+            text = (await client.get(path)).text
+            assert "https://ada:" in text
+            for secret in ("open-sesame", "hunter2", "blue"):
+                assert secret not in text, (path, secret)
 
 
 async def test_a_name_is_steered_from_its_page(forms: Forms, processor: JobProcessor) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from job_processor.models import Job, JobStatus, Output
+from job_processor.redaction import Redaction, without
 from job_processor.store.error_groups import GROUPS_KEPT, ErrorGroup, fingerprint
 from job_processor.store.name_rollups import class_of, class_of_duration
 from job_processor.store.rollups import HOUR, OTHERS, start_of
@@ -20,6 +21,8 @@ _ENDS = {
     JobStatus.PAUSED: "paused",
 }
 _RAN = frozenset({"finished", "errored", "retried"})
+_REDACTION = Redaction()
+_READ = 4000  # characters of an error: far more than its first line is kept of
 
 
 class Figures:
@@ -85,8 +88,8 @@ class Figures:
             self.durations[ran] += 1
 
     def _add_error(self, job: Job, error: str | None) -> None:
-        at = job.updated_at
-        self._add_group(ErrorGroup(job.name, start_of(at, HOUR), fingerprint(error), 1, job.id, at))
+        at, text = job.updated_at, fingerprint(_harmless(job, error))
+        self._add_group(ErrorGroup(job.name, start_of(at, HOUR), text, 1, job.id, at))
 
     def _add_group(self, group: ErrorGroup) -> None:
         text = group.text
@@ -98,6 +101,12 @@ class Figures:
 
 Minute: TypeAlias = defaultdict[str, Figures]
 """What was counted of each name in a minute."""
+
+
+def _harmless(job: Job, error: str | None) -> str:
+    """Return the beginning of an error without what the payload hides: it is kept, and shown."""
+    secrets = _REDACTION.secrets(getattr(job, "payload", None))
+    return str(without(_REDACTION.text((error or "")[:_READ]), secrets))
 
 
 def _merge(mine: defaultdict[int, int], theirs: Mapping[int, int]) -> None:
