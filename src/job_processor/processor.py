@@ -766,6 +766,7 @@ class JobProcessor:
 
         tag: only names that have this tag here.
         created_from, created_to: aware datetimes; only made from then on, until then.
+        ended_from, ended_to: aware datetimes; only ended from then on, before then.
         up_to: the id of a job; only it and older ones.
         flow: the id of a flow; only its jobs.
         label, labels: only with this label, or with all of these.

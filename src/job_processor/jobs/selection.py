@@ -64,6 +64,8 @@ def query_of(
     label: str | None = None,
     labels: Labels = None,
     up_to: ObjectId | str | None = None,
+    ended_from: datetime | None = None,
+    ended_to: datetime | None = None,
     planned: bool = True,
     id_end: str | None = None,
 ) -> JobQuery:
@@ -86,6 +88,8 @@ def query_of(
         group=_group(group),
         flow=None if flow is None else object_id(flow, "flow"),
         labels=wanted_labels(label, labels),
+        ended_from=_aware("ended_from", ended_from),
+        ended_to=_aware("ended_to", ended_to),
         planned=planned,
         id_end=_id_end(id_end),
     )
@@ -127,12 +131,17 @@ def _names_of(registry: Registry, tag: str, name: str | None) -> tuple[str, ...]
     )
 
 
+def _aware(argument: str, moment: datetime | None) -> datetime | None:
+    if moment is not None and (not isinstance(moment, datetime) or moment.utcoffset() is None):
+        raise InvalidArgumentError(argument, moment, "allowed is an aware datetime")
+    return moment
+
+
 def _bound(argument: str, moment: datetime | None) -> ObjectId | None:
     """Return the id that stands at a moment: ids begin with the time at which they were made."""
     if moment is None:
         return None
-    if not isinstance(moment, datetime) or moment.utcoffset() is None:
-        raise InvalidArgumentError(argument, moment, "allowed is an aware datetime")
+    _aware(argument, moment)
     seconds = min(max(int(moment.timestamp()), 0), 0xFFFFFFFF)
     return ObjectId(seconds.to_bytes(4, "big") + bytes(8))
 

@@ -89,6 +89,11 @@ class JobQuery:
     """Only of this flow."""
     labels: tuple[str, ...] = ()
     """Only with all of these labels."""
+    ended_from: datetime | None = None
+    """Only those that ended then or later."""
+    ended_to: datetime | None = None
+    """Only those that ended before that. Of a time in which more have ended than are looked
+    through, the last of them."""
     planned: bool = True
     """False: without the occurrences of crons that wait for their time."""
 
@@ -97,8 +102,14 @@ class JobQuery:
 
     @property
     def is_of_some(self) -> bool:
-        """True for a selection of a lane, group, flow or label, each of which has an index."""
-        return (self.lane, self.group, self.flow, self.labels) != (None, None, None, ())
+        """True for a selection of a lane, group, flow, label or end, each of which has an index."""
+        some = (self.lane, self.group, self.flow, self.labels)
+        return some != (None, None, None, ()) or self.is_of_a_time
+
+    @property
+    def is_of_a_time(self) -> bool:
+        """True where it is asked for when they ended."""
+        return self.ended_from is not None or self.ended_to is not None
 
     @property
     def looks_through(self) -> bool:

@@ -31,11 +31,13 @@ FILTERS = (
     "id_end",
     "from",
     "to",
+    "ended_from",
+    "ended_to",
 )
 """Those of the jobs page, as they stand in its address."""
 
 _NAMES = ("name", "tag", "lane")
-_MOMENTS = {"from", "to"}
+_MOMENTS = {"from", "to", "ended_from", "ended_to"}
 _TEXTS = (
     *("name", "status", "type", "tag", "lane", "group", "flow", "label", "worker", "error"),
     "id_end",
@@ -62,9 +64,10 @@ def selection_of(parameters: Mapping[str, str], redaction: Redaction) -> dict[st
             allowed = "allowed is a field whose value is shown; this one is hidden"
             raise InvalidArgumentError("payload", path.strip(), allowed)
         selection["payload"] = {path.strip(): value.strip()}
-    for key, argument in (("from", "created_from"), ("to", "created_to")):
-        if given[key]:
-            selection[argument] = moment_of(parameters, key)
+    names = {"from": "created_from", "to": "created_to"}
+    for key in FILTERS:
+        if key in _MOMENTS and given[key]:
+            selection[names.get(key, key)] = moment_of(parameters, key)
     return selection
 
 

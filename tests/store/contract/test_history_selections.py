@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from itertools import product
 from typing import Any
 
@@ -144,6 +145,38 @@ async def test_simple_jobs_only(store: Store) -> None:
     assert await store.history.delete([cron().id]) == set()
     assert await store.crons.all() == [cron()]
     assert isinstance(simple(), SimpleJob)
+
+
+async def test_jobs_are_selected_by_their_end(store: Store) -> None:
+    """From a time on, before another; with all else that selects; newest first, page by page."""
+    times = [NOW - timedelta(minutes=minutes) for minutes in (5, 4, 3, 3, 1)]
+    states = [JobStatus.FINISHED, JobStatus.ERRORED] * 2 + [JobStatus.ERRORED]
+    jobs: list[Job] = [
+        simple(status=status, ended_at=at, output=Output("1ms", None, f"e{n}"), labels=(f"l{n}",))
+        for n, (status, at) in enumerate(zip(states, times, strict=True))
+    ]
+    await store.intake.insert([*jobs, simple()])
+    first, second, third, fourth, last = (job.id for job in jobs)
+    since = NOW - timedelta(minutes=4)
+    span = JobQuery(ended_from=since, ended_to=NOW - timedelta(minutes=1))
+    for query, expected in (
+        (span, [fourth, third, second]),
+        (replace(span, oldest_first=True), [second, third, fourth]),
+        (replace(span, limit=2), [fourth, third]),
+        (replace(span, after=third), [second]),
+        (replace(span, status=JobStatus.ERRORED), [fourth, second]),
+        (replace(span, name="other"), []),
+        (replace(span, error="e2"), [third]),
+        (replace(span, labels=("l2",)), [third]),
+        (replace(span, labels=("l4",)), []),
+        (JobQuery(ended_from=since), [last, fourth, third, second]),
+        (JobQuery(ended_to=since), [first]),
+    ):
+        assert [job.id for job in await store.history.find(query)] == expected, query
+        shown = await store.history.summaries(query, None)
+        assert [job.id for job in shown] == expected, query
+        counted = await store.history.count_matching(query, 9)
+        assert counted == (3 if query.limit == 2 else len(expected))
 
 
 async def test_jobs_are_counted_by_state(store: Store) -> None:

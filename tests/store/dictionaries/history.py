@@ -237,7 +237,19 @@ def _is_named(job: Job, query: JobQuery) -> bool:
         and query.group in (None, job.group)
         and query.flow in (None, job.flow)
         and set(query.labels) <= set(job.labels)
+        and _ended_within(job, query)
         and (query.planned or job.type != "cron_task" or job.status not in WAITING)
+    )
+
+
+def _ended_within(job: Job, query: JobQuery) -> bool:
+    if not query.is_of_a_time:
+        return True
+    first, behind = query.ended_from, query.ended_to
+    return (
+        job.ended_at is not None
+        and (first is None or job.ended_at >= first)
+        and (behind is None or job.ended_at < behind)
     )
 
 

@@ -53,6 +53,7 @@ from job_processor.store.mongo.selections import (
     features_of,
     index_of_ids,
     is_job,
+    is_of_a_group,
     looked_through,
     selected,
     walks,
@@ -197,7 +198,7 @@ class MongoHistory(MongoDesk, History):
         """Return what is shown of the first documents of a selection."""
         if not await self._may_have(query):
             return []
-        if not query.looks_through:
+        if not _is_looked_through(query):
             return await self._walked(query, shown)
         return await self._look(query, [{"$limit": query.limit}, {"$project": shown}])
 
@@ -250,7 +251,7 @@ class MongoHistory(MongoDesk, History):
         """Count a selection, up to `cap`."""
         if not await self._may_have(query):
             return 0
-        if not query.looks_through:
+        if not _is_looked_through(query):
             return await self._jobs.count_documents(selected(query), limit=cap)
         counted = await self._look(query, [{"$limit": cap}, {"$count": "count"}])
         return sum(document["count"] for document in counted)
@@ -382,6 +383,10 @@ class MongoHistory(MongoDesk, History):
 async def _texts(groups: AsyncIterable[Document]) -> list[str]:
     """Return the keys of groups that are texts; a name that is none is no name of ours."""
     return [each["_id"] async for each in groups if isinstance(each["_id"], str)]
+
+
+def _is_looked_through(query: JobQuery) -> bool:
+    return query.looks_through or (query.is_of_a_time and not is_of_a_group(query))
 
 
 def _count_pipelines(

@@ -61,12 +61,14 @@ def selected(query: JobQuery) -> Document:
         selection["labels"] = {"$all": list(query.labels)}
     if not query.planned:
         selection["$nor"] = [{"type": "cron_task", "status": {"$in": WAITING_STATUSES}}]
-    between: Document = {}
-    if query.after is not None:
-        between["$lt"] = query.after
-    if query.above is not None:
-        between["$gt"] = query.above
-    return {**selection, "_id": between} if between else selection
+    spans: dict[str, Document] = {
+        "ended_at": {"$gte": query.ended_from, "$lt": query.ended_to},
+        "_id": {"$gt": query.above, "$lt": query.after},
+    }
+    for field, bounds in spans.items():
+        if given := {sign: bound for sign, bound in bounds.items() if bound is not None}:
+            selection[field] = given
+    return selection
 
 
 def walks(query: JobQuery) -> Iterator[JobQuery]:
@@ -132,12 +134,18 @@ def looked_through(query: JobQuery) -> list[Document]:
         path, value = query.payload
         condition[".".join(("payload", *path))] = {"$in": _values(value)}
     order = {"_id": 1 if query.oldest_first else -1}
-    return [
+    by_time = query.is_of_a_time and not is_of_a_group(query)
+    first: list[Document] = [
         {"$match": selected(query)},
-        {"$sort": order},
+        {"$sort": {"ended_at": -1} if by_time else order},
         {"$limit": LOOK_THROUGH},
-        {"$match": condition},
     ]
+    return [*first, *([{"$sort": order}] if by_time else []), {"$match": condition}]
+
+
+def is_of_a_group(query: JobQuery) -> bool:
+    """True where an index has the ids of what is selected in their order."""
+    return (query.lane, query.group, query.flow, query.labels) != (None, None, None, ())
 
 
 def _values(text: str) -> list[Any]:

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from job_processor.clock import FAR, to_ms
+from job_processor.settings import LOOK_THROUGH
 from job_processor.store.requests import JobQuery
 from job_processor.store.sqlite.tables import AT_REST, OF_FLOW, OF_GROUP, OF_LANE, Tables
 
@@ -20,12 +22,13 @@ Source: TypeAlias = tuple[str, list[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the jobs of a lane, a group, a flow and a label are read, by the index of each."""
+    """Where the jobs of a lane, a group, a flow, a label and a time are read, by an index."""
 
     lanes: str
     groups: str
     flows: str
     labels: str
+    ended: str
     has_labels: str
     """What a condition goes on with: the job has all labels of a list."""
 
@@ -38,6 +41,11 @@ class Sources:
             groups=f"{jobs} INDEXED BY {tables.members}",
             flows=f"{jobs} INDEXED BY {tables.flow_history}",
             labels=f"{tables.labels} AS mark CROSS JOIN {jobs} ON job.id=mark.job",
+            ended=f"""(
+                SELECT rowid AS row FROM {tables.jobs} INDEXED BY {tables.ended}
+                WHERE ended_at IS NOT NULL AND ended_at>=?12 AND ended_at<?13
+                ORDER BY ended_at DESC LIMIT {LOOK_THROUGH}
+                ) AS span CROSS JOIN {jobs} ON job.rowid=span.row""",
             has_labels=f"""AND NOT EXISTS (
                 SELECT 1 FROM json_each(?11) AS wanted WHERE NOT EXISTS (
                     SELECT 1 FROM {tables.labels} AS other
@@ -46,7 +54,7 @@ class Sources:
 
 
 def of_some(query: JobQuery, sources: Sources, limit: int) -> Source:
-    """Return a statement that selects the jobs of a lane, group, flow or label, in order."""
+    """Return a statement that selects the jobs of a lane, group, flow, label or time, in order."""
     group, flow, id = query.group, query.flow, "job.id"
     if group is not None:
         source, of_these = sources.groups, f"group_id=?9 AND {OF_GROUP}"
@@ -54,6 +62,8 @@ def of_some(query: JobQuery, sources: Sources, limit: int) -> Source:
         source, of_these = sources.flows, f"flow=?10 AND {OF_FLOW}"
     elif query.lane is not None:
         source, of_these = sources.lanes, f"lane=?7 AND {OF_LANE}"
+    elif not query.labels:
+        source, of_these = sources.ended, "true"
     else:
         source, of_these, id = sources.labels, "mark.label=json_extract(?11,'$[0]')", "mark.job"
     statement = f"""
@@ -64,6 +74,7 @@ def of_some(query: JobQuery, sources: Sources, limit: int) -> Source:
             AND (?7 IS NULL OR job.lane=?7) AND (?9 IS NULL OR job.group_id=?9)
             AND (?10 IS NULL OR job.flow=?10) {sources.has_labels if query.labels else ""}
             {"" if query.planned else NOT_PLANNED}
+            {"AND job.ended_at>=?12 AND job.ended_at<?13" if query.is_of_a_time else ""}
         ORDER BY {id} {"ASC" if query.oldest_first else "DESC"} LIMIT ?8"""
     below = BEHIND_EVERY_ID if query.after is None else query.after.binary
     above = b"" if query.above is None else query.above.binary
@@ -71,7 +82,15 @@ def of_some(query: JobQuery, sources: Sources, limit: int) -> Source:
     names = None if query.names is None else json.dumps(query.names)
     keys = [None if key is None else key.binary for key in (group, flow)]
     values = [below, above, query.name, status, query.type, names, query.lane, limit, *keys]
-    return statement, [*values, json.dumps(query.labels)] if query.labels else values
+    if query.labels or query.is_of_a_time:
+        values.append(json.dumps(query.labels))
+    if query.is_of_a_time:
+        first, behind = query.ended_from, query.ended_to
+        values += [
+            0 if first is None else to_ms(first),
+            to_ms(FAR) if behind is None else to_ms(behind),
+        ]
+    return statement, values
 
 
 def branches_statement(at_rest: str, merged: int, order: str | None) -> str:
