@@ -37,6 +37,7 @@ from job_processor.web import (
     names_api,
     new_job,
     openapi,
+    overview,
     pages,
     schedules,
     scraping,
@@ -122,7 +123,7 @@ def create_app(
 
 def _routes() -> list[Route | Mount]:
     return [
-        Route("/", _page(pages.overview), name="overview"),
+        Route("/", _page(overview.page), name="overview"),
         Route("/jobs", _page(job_list.page), name="jobs"),
         Route("/jobs/{id}", _page(job_page.page), name="job"),
         Route("/columns", _page(columns.choose), methods=["POST"], name="columns"),

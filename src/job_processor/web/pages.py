@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from starlette.requests import Request
@@ -17,11 +16,8 @@ from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction
 from job_processor.settings import COUNT_CAP_OF_SELECTIONS as COUNT_CAP
 from job_processor.settings import GROUPS_SHOWN
-from job_processor.store.rollups import MINUTE, TEN_MINUTES, total
 from job_processor.store.summaries import SummaryPage
-from job_processor.web import attention
 from job_processor.web.access import access_of, who
-from job_processor.web.charts import chart
 from job_processor.web.live import Hub
 from job_processor.web.problems import problem, title_of
 from job_processor.web.reading import group_of
@@ -30,40 +26,6 @@ from job_processor.web.views import Views
 PAGE = 50
 _CHILDREN = 100  # of what comes after a job, the first ones
 _STEPS = 100  # of a job, the last ones; its JSON has all
-
-
-async def overview(request: Request) -> Response:
-    """How everything stands."""
-    processor, now = _processor(request), datetime.now(UTC)
-    status, counts, running = await asyncio.gather(
-        processor.get_healthcheck(_redaction(request)),
-        _counts(processor),
-        _list(request, status=JobStatus.RUNNING, limit=20),
-    )
-    hour, day, crons, pauses, registrations, parked = await asyncio.gather(
-        processor.get_rollups(MINUTE, now - timedelta(hours=1)),
-        processor.get_rollups(TEN_MINUTES, now - timedelta(days=1)),
-        processor.get_crons(),
-        processor.get_pauses(),
-        processor.get_registrations(),
-        processor.count_parked(),
-    )
-    last_hour = total(hour)
-    return _views(request).page(
-        request,
-        "overview.html",
-        status=status,
-        counts=counts,
-        parked=sum(parked.values()),
-        cap=COUNT_CAP,
-        running=[job_json(job) for job in running.jobs],
-        hour=chart(hour, MINUTE, timedelta(hours=1), now),
-        day=chart(day, TEN_MINUTES, timedelta(days=1), now),
-        median=last_hour.delay(0.5),
-        most=last_hour.delay(0.95),
-        crons=sorted(crons, key=lambda cron: cron.scheduled_for)[:8],
-        attention=attention.of(status, registrations, last_hour, pauses, processor.registry),
-    )
 
 
 async def groups(request: Request) -> Response:

@@ -217,7 +217,36 @@ _ASKED: Mapping[str, tuple[str, str]] = {
     ),
 }
 
-PHRASES: Mapping[str, tuple[str, str]] = {**_DONE, **_ASKED}
+_TOLD: Mapping[str, tuple[str, str]] = {
+    "workers alive": ("{n} worker alive|{n} workers alive", "{n} worker actif|{n} workers actifs"),
+    "failed in the last hour": (
+        "{n} failed in the last hour|{n} failed in the last hour",
+        "{n} échec définitif depuis une heure|{n} échecs définitifs depuis une heure",
+    ),
+    "in the hour before": (
+        "{n} in the hour before|{n} in the hour before",
+        "{n} l'heure précédente|{n} l'heure précédente",
+    ),
+    "retried in the last hour": (
+        "{n} failed attempt retried in the last hour|{n} failed attempts retried in the last hour",
+        "{n} échec relancé depuis une heure|{n} échecs relancés depuis une heure",
+    ),
+    "missed in the last day": (
+        "{n} missed occurrence in the last day|{n} missed occurrences in the last day",
+        "{n} occurrence manquée en 24 heures|{n} occurrences manquées en 24 heures",
+    ),
+    "rescued": (
+        "{n} of its jobs rescued|{n} of its jobs rescued",
+        "{n} de ses jobs repris|{n} de ses jobs repris",
+    ),
+    "wait for a limit": (
+        "{n} job waits for its limit or rate|{n} jobs wait for their limit or rate",
+        "{n} job attend sa limite ou son débit|{n} jobs attendent leur limite ou leur débit",
+    ),
+    "more of them": ("{n} more|{n} more", "{n} de plus|{n} de plus"),
+}
+
+PHRASES: Mapping[str, tuple[str, str]] = {**_DONE, **_ASKED, **_TOLD}
 """English and French; of two parts with `|` between them the second is for several."""
 
 

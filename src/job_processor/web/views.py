@@ -69,7 +69,7 @@ class Views:
             name=look.name,
             color=look.color,
         )
-        filters = (pretty, flat, cut, weight, link, utc, utc_input)
+        filters = (pretty, flat, cut, weight, link, utc, utc_input, iso)
         self._templates.filters.update({each.__name__: each for each in filters})
 
     def page(
@@ -157,6 +157,11 @@ def utc(moment: datetime) -> Markup:
     told = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
     marked = Markup('<time class="clock" datetime="{}">{} UTC</time>')
     return marked.format(moment.astimezone(UTC).isoformat(timespec="milliseconds"), told)
+
+
+def iso(moment: datetime) -> str:
+    """Return a time as it stands in an address: in UTC, to the minute."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
 
 
 def link(parameters: Mapping[str, str], **changes: str | None) -> str:

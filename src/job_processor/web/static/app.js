@@ -20,11 +20,17 @@ function zones(root) {
     time.title = new Date(time.dateTime).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "medium" });
     if (time.matches(".clock")) time.textContent = time.title;
   }
+  for (const time of root.querySelectorAll("time[data-clock]")) time.textContent = hour(time.dateTime);
+  for (const title of root.querySelectorAll("title[data-at]")) title.textContent = title.textContent.replace(/^\S+ UTC/, hour(title.dataset.at));
   for (const input of root.querySelectorAll("[data-utc]")) {
     if (input.dataset.utc) input.setAttribute("value", local(new Date(`${input.dataset.utc}Z`)));
   }
   for (const input of root.querySelectorAll("[data-zone]")) input.setAttribute("value", ZONE);
   for (const told of root.querySelectorAll("[data-zone-name]")) told.textContent = `(${ZONE})`;
+}
+
+function hour(moment) {
+  return new Date(moment).toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
 }
 
 function local(date) {
