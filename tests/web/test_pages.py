@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from job_processor import JobDef, JobProcessor
-from job_processor.store.rollups import MINUTE, Rollup, start_of
 from job_processor.web import create_app
-from job_processor.web.charts import HEIGHT, chart
 from job_processor.web.numbers import span
 from job_processor.web.texts import FRENCH
 from tests.processors import Processors
@@ -54,19 +51,6 @@ def sure_of(page: str) -> str:
 def forms(client: httpx.AsyncClient) -> Forms:
     """Sends the forms of the pages."""
     return Forms(client)
-
-
-async def test_the_overview(client: httpx.AsyncClient, processor: JobProcessor) -> None:
-    """Counts, charts, what needs attention."""
-    await processor.schedule_jobs([("echo", {"n": n}) for n in range(3)] + [("fail",)] * 2)
-    await processor.run_worker(burst=True)
-    await processor.pause(tag="light")
-    text = (await client.get("/")).text
-    assert re.search(r'status=finished"[^>]*><strong>3</strong>', text)
-    assert re.search(r'status=errored"[^>]*><strong>2</strong>', text)
-    for part in ("No worker is alive.", "#light", "4 failures in the last hour", "nightly"):
-        assert part in text
-    assert 'aria-label="The last hour: 3 done, 4 failed"' in text
 
 
 async def test_the_jobs(client: httpx.AsyncClient, processor: JobProcessor) -> None:
@@ -276,23 +260,6 @@ def test_every_text_is_translated() -> None:
 def test_spans(seconds: float | None, told: str) -> None:
     """In the two largest units."""
     assert span(seconds) == told
-
-
-def test_a_chart() -> None:
-    """A bar for each span, as high as its share of the highest, failures on top."""
-    now = datetime(2026, 3, 2, 12, 30, 15, tzinfo=UTC)
-    start = start_of(now, MINUTE)
-    rollups = [
-        Rollup(MINUTE, start, {"finished": 6}, {"a": 2}),
-        Rollup(MINUTE, start - timedelta(minutes=2), {"finished": 4}),
-        Rollup(MINUTE, start - timedelta(hours=2), {"finished": 100}),
-    ]
-    drawn = chart(rollups, MINUTE, timedelta(hours=1), now)
-    assert (len(drawn.bars), drawn.highest, drawn.done, drawn.failed) == (60, 8, 10, 2)
-    assert (drawn.bars[-1].done, drawn.bars[-1].failed) == (HEIGHT * 6 / 8, HEIGHT * 2 / 8)
-    assert (drawn.bars[-3].done, drawn.bars[0].done) == (HEIGHT * 4 / 8, 0)
-    assert drawn.bars[-1].title == "12:30 UTC: 6 / 2"
-    assert chart([], MINUTE, timedelta(hours=1), now).highest == 0
 
 
 async def test_a_name_with_blanks_at_its_ends_selects_its_jobs(processors: Processors) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from job_processor.store.name_rollups import NameRollup
-from job_processor.store.rollups import HOUR, MINUTE, Rollup
+from job_processor.store.rollups import HOUR, MINUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +96,6 @@ def of_names(totals: Iterable[NameRollup], names: Iterable[str], span: Span) -> 
     """Return the figures of several names together."""
     wanted = set(names)
     return figures(_sum(each for each in totals if each.name in wanted), span)
-
-
-def for_chart(rollups: Iterable[NameRollup]) -> list[Rollup]:
-    """Return them as charts take them: what finished, and each attempt that failed."""
-    return [
-        Rollup(each.seconds, each.start, each.counts, {each.name: each.errored + each.retried})
-        for each in rollups
-    ]
 
 
 def _sum(rollups: Iterable[NameRollup]) -> NameRollup | None:

@@ -61,6 +61,8 @@ async def page(request: Request) -> Response:
         like=named_like(names, filters["name"])[:MOST] if "name" in filters else [],
         begins=_moment(filters, "from"),
         ends=_moment(filters, "to"),
+        ended_begins=_moment(filters, "ended_from"),
+        ended_ends=_moment(filters, "ended_to"),
         filters={**filters, **_order(request)},
         wrong=wrong,
         looks_through=bool(_LOOKED_THROUGH & selection.keys()),

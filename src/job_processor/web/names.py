@@ -25,9 +25,9 @@ from job_processor.store.error_groups import ErrorGroup
 from job_processor.store.name_rollups import NameRollup
 from job_processor.store.rollups import OTHERS
 from job_processor.store.summaries import JobSummary
-from job_processor.web.charts import chart
+from job_processor.web.charts import Chart, chart
 from job_processor.web.crons import parts_of, views_of
-from job_processor.web.figures import SPANS, Figures, Span, figures, for_chart, of_names, over_time
+from job_processor.web.figures import SPANS, Figures, Span, figures, of_names, over_time
 from job_processor.web.fitting import fitting
 from job_processor.web.new_job import form_for
 from job_processor.web.reading import number_of
@@ -160,7 +160,7 @@ async def one(request: Request) -> Response:
         cron=found.cron,
         spans=found.spans,
         span_key=span,
-        chart=_chart(found.hour, found.week, SPANS[span], now),
+        chart=_chart(found.hour, found.week, SPANS[span], now, name=found.info.name),
         errors=found.errors,
         jobs=[job_json(job) for job in found.jobs[: _RUNS if is_cron else _JOBS]],
         limit=found.limit,
@@ -188,7 +188,7 @@ async def tag(request: Request) -> Response:
         kind="tag",
         title=value,
         spans=over_time(hour, week, now),
-        chart=_chart(hour, week, SPANS[span], now),
+        chart=_chart(hour, week, SPANS[span], now, tag=value),
     )
 
 
@@ -254,9 +254,10 @@ async def _totals(request: Request, span: Span) -> dict[str, NameRollup]:
     return {each.name: each for each in found}
 
 
-def _chart(hour: list[NameRollup], week: list[NameRollup], span: Span, now: datetime) -> Any:
-    rollups = for_chart(hour if span is SPANS["hour"] else week)
-    return chart(rollups, span.seconds, span.length, now)
+def _chart(
+    hour: list[NameRollup], week: list[NameRollup], span: Span, now: datetime, **of: str
+) -> Chart:
+    return chart(hour if span is SPANS["hour"] else week, span.seconds, span.length, now, of)
 
 
 def _shown(request: Request, errors: Iterable[ErrorGroup]) -> list[dict[str, Any]]:

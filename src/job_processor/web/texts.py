@@ -83,6 +83,8 @@ FRENCH: Mapping[str, str] = {
     "The last week": "Les 7 derniers jours",
     "jobs that ended, and retries": "jobs terminés et tentatives relancées",
     "in half an hour": "par demi-heure",
+    "ended from": "terminés à partir de",
+    "ended before": "terminés avant",
     "oldest waiting job": "plus ancien job en attente",
     "no job waits": "aucun job en attente",
     "no heartbeat since": "aucun heartbeat depuis",

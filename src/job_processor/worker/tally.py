@@ -33,15 +33,15 @@ class Tally:
 
     def add(self, ended: Sequence[tuple[Job, Job]]) -> None:
         """Count runs that have just been written: each job as claimed, and as it is then."""
-        if ended:
-            minute = self._minute(ended[0][1].updated_at)
-            for before, after in ended:
-                minute[after.name].add(before, after)
+        for before, after in ended:
+            self._minute(after.updated_at)[after.name].add(before, after)
 
     def add_finished(self, ended: Sequence[tuple[Job, Outcome]]) -> None:
         """Count jobs that have finished, as they were claimed; this stands in the way of most."""
-        minute = self._minute(ended[0][1].at)
+        minute, last = self._minute(ended[0][1].at), self._minute(ended[-1][1].at)
         for job, outcome in ended:
+            if minute is not last:  # they ended around its end
+                minute = self._minute(outcome.at)
             minute[job.name].add_finished(job, outcome.output)
 
     def add_missed(self, name: str, count: int, at: datetime) -> None:
