@@ -14,7 +14,6 @@ from job_processor.handlers.groups import GroupCounts
 from job_processor.models import FAILED, JobStatus
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction
-from job_processor.settings import COUNT_CAP_OF_SELECTIONS as COUNT_CAP
 from job_processor.settings import GROUPS_SHOWN
 from job_processor.store.summaries import SummaryPage
 from job_processor.web.access import access_of, who
@@ -112,13 +111,6 @@ def error_page(request: Request, status: int, detail: str, error: Exception) -> 
     return _views(request).page(
         request, "error.html", status, title=title, detail=detail, code=status
     )
-
-
-async def _counts(processor: JobProcessor) -> Mapping[str, int]:
-    counted = await asyncio.gather(
-        *(processor.count_jobs(COUNT_CAP, status=status) for status in _STATUSES)
-    )
-    return dict(zip((status.value for status in _STATUSES), counted, strict=True))
 
 
 _STATUSES = tuple(status for status in JobStatus if status is not JobStatus.ACTIVE)
