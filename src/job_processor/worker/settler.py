@@ -275,7 +275,7 @@ class Settler:
             for run, settlement in winners:
                 if run.done is not None:
                     self._end(run, settlement.written())
-            self._release(*(run for run, _ in winners))
+            self._release(*[run for run, _ in winners])
 
     def _lost(self, run: Run) -> None:
         self._logger.warning(

@@ -39,7 +39,7 @@ class Runs(Desk, ABC):
         won = settlements
         if len(verdict.won) < len(settlements):
             won = [each for each in settlements if each.job.id in verdict.won]
-        self._tell(*told((each.job.id, each.outcome.status) for each in won))
+        self._tell(*told([(each.job.id, each.outcome.status) for each in won]))
         if self.lanes.book:
             await self._pass_on(
                 each.job.lane

@@ -62,7 +62,9 @@ def heads_statement(due: str, columns: Sequence[str], first: str) -> str:
         ), {heads} FROM line WHERE priority IS NOT NULL"""
 
 
-def claim_statement(tables: Tables, lines: int, excluding: bool, by_time: bool) -> str:
+def claim_statement(
+    tables: Tables, lines: int, excluding: bool, by_time: bool, columns: str = COLUMNS
+) -> str:
     """Return what claims the first due jobs of so many lines; parameters: see `merged_lines`."""
     order = "scheduled_for" if by_time else "priority DESC, scheduled_for"
     merged = merged_lines(tables, lines, order, excluding=excluding)
@@ -74,7 +76,7 @@ def claim_statement(tables: Tables, lines: int, excluding: bool, by_time: bool) 
         SET status='running', worker_id=?3, updated_at={moment},
             started_at=coalesce(started_at, {moment})
         WHERE rowid IN (SELECT number FROM ({merged})) AND {WAITING}
-        RETURNING {COLUMNS}"""
+        RETURNING {columns}"""
 
 
 def merged_lines(tables: Tables, lines: int, order: str, *, excluding: bool) -> str:

@@ -17,14 +17,16 @@ from functools import lru_cache, partial
 from heapq import nsmallest
 from typing import NamedTuple
 
+from bson import ObjectId
+
 from job_processor.clock import from_ms, to_ms
 from job_processor.models import Job
 from job_processor.redaction import Redaction
 from job_processor.store.desks.queue import Queue
 from job_processor.store.requests import Claim
+from job_processor.store.sqlite.claimed import ALL, FEW, Shape, plain_jobs
 from job_processor.store.sqlite.connections import Plumbing, SqliteDesk, call, following, page
 from job_processor.store.sqlite.due import (
-    claim_order,
     claim_statement,
     lines_of_names,
     merged_lines,
@@ -41,7 +43,6 @@ MERGED_LINES = 64
 """Lines that one statement merges at most; a round up to a power of two keeps statements few."""
 
 _NO_LINE = (None, None)  # stands in where a statement merges more lines than there are
-_ID, _SCHEDULED_FOR = map(COLUMNS.split(",").index, ("id", "scheduled_for"))
 
 
 class Line(NamedTuple):
@@ -73,7 +74,11 @@ class SqliteQueue(SqliteDesk, Queue):
                 SELECT 1 FROM {source}
                 WHERE job.name=? AND job.priority=? AND job.scheduled_for<=? AND {WAITING} LIMIT ?
             )"""
+        self._shape = FEW
         self._take = lru_cache(partial(claim_statement, tables))
+        self._whole = f"""
+            SELECT {COLUMNS} FROM {tables.jobs} NOT INDEXED
+            WHERE rowid IN (SELECT value FROM json_each(?))"""
         self._peek = lru_cache(partial(_peek_statement, tables))
 
     @following
@@ -90,12 +95,30 @@ class SqliteQueue(SqliteDesk, Queue):
         excluded = json.dumps([id.binary.hex().upper() for id in claim.exclude])
         merged = _rounded(len(lines))
         # A single statement is an immediate transaction of its own.
+        shape = self._shape
         rows: list[Row] = connection.execute(
-            self._take(merged, bool(claim.exclude), by_time),
+            self._take(merged, bool(claim.exclude), by_time, shape.columns),
             (due_by, claim.limit, claim.worker_id.binary, excluded, now, *_flat(lines, merged)),
         ).fetchall()
-        rows.sort(key=_time_order if by_time else claim_order)
-        return to_jobs(rows)
+        rows.sort(key=shape.by_time)
+        if not by_time and merged > 1:
+            rows.sort(key=shape.by_priority, reverse=True)  # what is equal stays in that order
+        return self._jobs(connection, rows, shape, claim.worker_id)
+
+    def _jobs(
+        self, connection: sqlite3.Connection, rows: list[Row], shape: Shape, worker_id: ObjectId
+    ) -> list[Job]:
+        """Return the jobs of what was claimed, in the same order."""
+        others = [row[-1] for row in rows if row[-1] is not None]
+        self._shape = ALL if 2 * len(others) > len(rows) else FEW
+        if shape is ALL:
+            return to_jobs([row[:-1] for row in rows])
+        jobs = plain_jobs(rows, worker_id)
+        if not others:
+            return jobs
+        jobs += to_jobs(connection.execute(self._whole, (json.dumps(others),)).fetchall())
+        of_id = {job.id.binary: job for job in jobs}
+        return [of_id[row[0]] for row in rows if row[0] in of_id]
 
     @call
     def _next_due(self, connection: sqlite3.Connection, names: Collection[str]) -> datetime | None:
@@ -188,10 +211,6 @@ def _peek_statement(tables: Tables, lines: int) -> str:
 @lru_cache(maxsize=256)
 def _as_json(names: tuple[str, ...]) -> str:
     return json.dumps(names)
-
-
-def _time_order(row: Row) -> tuple[int, bytes]:
-    return row[_SCHEDULED_FOR], row[_ID]
 
 
 def _rounded(count: int) -> int:

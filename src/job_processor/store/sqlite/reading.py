@@ -42,6 +42,9 @@ _EXTRA: Mapping[str, Callable[[object], Any]] = {
 
 _worker = lru_cache(maxsize=64)(ObjectId)  # what is claimed together is of one
 
+UNREADABLE = (ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
+"""What reading a row raises that is not ours."""
+
 _STATUSES: Mapping[str, JobStatus] = {status.value: status for status in JobStatus}
 
 
@@ -49,7 +52,7 @@ def to_jobs(rows: Sequence[Row]) -> list[Job]:
     """Return the jobs of rows of `COLUMNS`, whoever wrote them."""
     try:
         return [_job(row, from_ms, decode) for row in rows]
-    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):  # one is not ours
+    except UNREADABLE:  # one is not ours
         return [to_job(row) for row in rows]
 
 
@@ -57,11 +60,12 @@ def to_job(row: Row) -> Job:
     """Return the job of a row of `COLUMNS`, whoever wrote it."""
     try:
         return _job(row, from_ms, decode)
-    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):  # not ours
-        return _job(row, _moment_or_epoch, decoded)
+    except UNREADABLE:  # it is not ours
+        return _job(row, moment_or_epoch, decoded)
 
 
-def _moment_or_epoch(milliseconds: int) -> datetime:
+def moment_or_epoch(milliseconds: int) -> datetime:
+    """Return a moment; what is none is the first one."""
     return moment(milliseconds) or EPOCH
 
 

@@ -143,7 +143,8 @@ class SqliteRuns(SqliteDesk, Runs):
     def _end_together(self, connection: sqlite3.Connection, rows: Sequence[Row], more: str) -> int:
         size = 1 << (len(rows) - 1).bit_length()  # so that there are few statements
         values = list(chain.from_iterable(rows))
-        values += (None,) * (_END_VALUES * (size - len(rows)))  # of no job
+        # Of no job. For a None sqlite3 looks for an adapter, which takes as long as all else.
+        values += (0,) * (_END_VALUES * (size - len(rows)))
         return connection.execute(self._end_many(size, more), values).rowcount
 
     def _change(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
@@ -288,8 +289,9 @@ def _is_plain(settlement: Settlement) -> bool:
 def _end_row(settlement: Settlement) -> Row:
     """Return the parameters of a plain end."""
     outcome = settlement.outcome
-    values = (outcome.status.value, to_ms(outcome.at), encode_output(outcome.output))
-    return (*values, *_fence(settlement.job))
+    # Not by `value`, which looks for a descriptor: this is done for each job.
+    status, at = outcome.status._value_, to_ms(outcome.at)
+    return (status, at, encode_output(outcome.output), *_fence(settlement.job))
 
 
 def _change_row(settlement: Settlement) -> Row:
