@@ -63,6 +63,7 @@ async def test_what_ran_before_comes_whole(store: SqliteStore) -> None:
     """An occurrence of a cron, and a job that was tried, with its number and its first start."""
     await store.intake.insert([occurrence("tick", at=NOW), simple("tick")])
     first = await store.queue.claim(claim(10, "tick", now=NOW))
+    assert sorted(job.type for job in first) == ["cron_task", "simple"]
     await store.runs.settle([retry(job) for job in first])
     queue_of(store)._shape = FEW
     later = NOW + timedelta(days=1)
