@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2 as httpx
 import pytest
+from bson import ObjectId
 from pymongo import AsyncMongoClient
 
 from job_processor import CronDef, JobDef, JobProcessor, Limit, Rate, Retry
+from job_processor.store.error_groups import ErrorGroup
+from job_processor.store.name_rollups import NameRollup
+from job_processor.store.rollups import HOUR, MINUTE, start_of
 from job_processor.web import create_app
 from job_processor.web.names import PAGE
 from job_processor.web.numbers import per_time, percent
 from tests.definitions import nothing
+from tests.insides import store_of
 from tests.processors import Processors
 from tests.store.contract.statements import Statements
 from tests.web.conftest import HOSTILE, client_of, echo
@@ -76,6 +82,11 @@ def forms(client: httpx.AsyncClient) -> Forms:
     return Forms(client)
 
 
+def figures_of(name: str, seconds: int, moment: datetime, counts: dict[str, int]) -> NameRollup:
+    """Return what happened to a name around a moment."""
+    return NameRollup("name", name, seconds, start_of(moment, seconds), counts, {9: 1}, {9: 1})
+
+
 def names_in(page: str) -> list[str]:
     """Return the names of a table, in its order."""
     return re.findall(r'<tr data-key="([^"]+)"', page)
@@ -135,7 +146,7 @@ async def test_the_page_of_a_name(client: httpx.AsyncClient, processor: JobProce
     text = (await client.get(NAMED)).text
     for told in ("The last hour", "The last day", "The last week"):
         row = text.partition(told)[2].partition("</tr>")[0]
-        assert re.findall(r'<td class="number">(\d+)</td>', row)[:3] == ["10", "5", "5"]
+        assert re.findall(r'<td class="number"[^>]*>(\d+)</td>', row)[:3] == ["10", "5", "5"]
         assert "50%" in row
     found = re.search(r"(\d+) \S</strong> <span class=\"error\">TimeoutError: the bank did", text)
     assert found is not None
@@ -191,9 +202,16 @@ async def test_a_name_is_steered_from_its_page(forms: Forms, processor: JobProce
     assert not await processor.get_pauses()
 
 
-async def test_the_page_of_a_cron(forms: Forms, client: httpx.AsyncClient) -> None:
-    """Its next five where it is at home, its runs; it runs by hand when one has said so twice."""
+async def test_the_page_of_a_cron(
+    forms: Forms, client: httpx.AsyncClient, processor: JobProcessor
+) -> None:
+    """Next five, misses and runs where it is at home; by hand it runs when asked twice."""
+    assert "None was missed." in (await client.get("/cron?name=nightly")).text
+    now = datetime.now(UTC)
+    await store_of(processor).rollups.add([], [figures_of("nightly", HOUR, now, {"missed": 3})])
     text = (await client.get("/cron?name=nightly")).text
+    assert "None was missed." not in text
+    assert re.search(r'<strong class="error">3</strong> <span>\w+ \d+ \w+ \d\d:00 ', text)
     assert "At 02:00" in text
     assert len(re.findall(r"02:00 <span class=\"dim\">Paris · ", text)) >= 5
     assert "Schedule one" not in text
@@ -212,7 +230,7 @@ async def test_what_names_have_in_common(client: httpx.AsyncClient) -> None:
         text = (await client.get(path)).text
         assert names_in(text) == ["charge", "refund"]
         row = text.partition("The last week")[2].partition("</tr>")[0]
-        assert re.findall(r'<td class="number">(\d+)</td>', row)[:2] == ["10", "5"]
+        assert re.findall(r'<td class="number"[^>]*>(\d+)</td>', row)[:2] == ["10", "5"]
     assert 'value="set_limit"' in text
     assert "No names." in (await client.get("/tag?tag=none")).text
     assert (await client.get("/tag?tag=")).status_code == 400
@@ -250,6 +268,27 @@ async def test_the_list_is_bounded(processors: Processors) -> None:
             path = following[1].replace("&amp;", "&") if following else ""
         assert seen == len(jobs)
         assert len((await client.get("/tag?tag=t")).content) < MOST_BYTES
+
+
+async def test_a_page_full_of_everything_is_small(
+    client: httpx.AsyncClient, processor: JobProcessor
+) -> None:
+    """A week of figures, many kinds of long errors, jobs with large payloads."""
+    now, busy = datetime.now(UTC), {"finished": 1234, "errored": 56, "retried": 78}
+    store, hour = store_of(processor), start_of(datetime.now(UTC), HOUR)
+    named = [figures_of("charge", HOUR, now - timedelta(hours=n), busy) for n in range(169)]
+    named += [figures_of("charge", MINUTE, now - timedelta(minutes=n), busy) for n in range(60)]
+    errors = [
+        ErrorGroup("charge", hour, f"Error{'x' * n}: {'ü' * 180}", n + 1, ObjectId(), now)
+        for n in range(40)
+    ]
+    await store.rollups.add([], named, errors)
+    text = "<&>" * 2000
+    await processor.schedule_jobs([("charge", {"n": 0, "text": text, "more": text})] * 30)
+    for span in ("hour", "week"):
+        page = await client.get(f"{NAMED}&span={span}", headers={"accept-language": "fr"})
+        assert page.status_code == 200
+        assert len(page.content) < MOST_BYTES
 
 
 async def test_these_pages_cost_few_statements(db_url: str) -> None:

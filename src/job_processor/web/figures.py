@@ -20,6 +20,10 @@ class Span:
     length: timedelta
     seconds: int
     """Of the rollups that it is read from."""
+    bar: int
+    """Seconds of a bar of its chart."""
+    unit: str
+    """A text of the pages: what a bar counts."""
 
     def since(self, now: datetime) -> datetime:
         """Return where it begins."""
@@ -27,9 +31,9 @@ class Span:
 
 
 SPANS: Mapping[str, Span] = {
-    "hour": Span("The last hour", timedelta(hours=1), MINUTE),
-    "day": Span("The last day", timedelta(days=1), HOUR),
-    "week": Span("The last week", timedelta(days=7), HOUR),
+    "hour": Span("The last hour", timedelta(hours=1), MINUTE, MINUTE, "a minute"),
+    "day": Span("The last day", timedelta(days=1), HOUR, HOUR, "an hour"),
+    "week": Span("The last week", timedelta(days=7), HOUR, 3 * HOUR, "in three hours"),
 }
 
 

@@ -11,7 +11,6 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from job_processor.as_json import job_json
 from job_processor.crons.manage import CronInfo, get_cron
 from job_processor.errors import InvalidArgumentError
 from job_processor.jobs.pauses import Pauses
@@ -29,6 +28,7 @@ from job_processor.web.charts import Chart, chart
 from job_processor.web.crons import parts_of, views_of
 from job_processor.web.figures import SPANS, Figures, Span, figures, of_names, over_time
 from job_processor.web.fitting import fitting
+from job_processor.web.job_list import row_of
 from job_processor.web.new_job import form_for
 from job_processor.web.reading import number_of
 
@@ -38,6 +38,7 @@ PAGE = 40
 _JOBS = 10  # of a name, the newest ones
 _RUNS = 20  # of a cron
 _ERRORS = 12  # groups of errors
+_MISSES = 5  # hours in which a cron missed occurrences, the last ones
 _SINCE = timedelta(days=2)  # for which errors are kept
 
 _Sort = Callable[[tuple[NameInfo, Figures]], Any]
@@ -162,7 +163,8 @@ async def one(request: Request) -> Response:
         span_key=span,
         chart=_chart(found.hour, found.week, SPANS[span], now, name=found.info.name),
         errors=found.errors,
-        jobs=[job_json(job) for job in found.jobs[: _RUNS if is_cron else _JOBS]],
+        jobs=[row_of(job, now) for job in found.jobs[: _RUNS if is_cron else _JOBS]],
+        misses=[(each.missed, each.start) for each in found.week[::-1] if each.missed][:_MISSES],
         limit=found.limit,
         rate=found.rate,
         cap=COUNT_CAP,
@@ -257,7 +259,7 @@ async def _totals(request: Request, span: Span) -> dict[str, NameRollup]:
 def _chart(
     hour: list[NameRollup], week: list[NameRollup], span: Span, now: datetime, **of: str
 ) -> Chart:
-    return chart(hour if span is SPANS["hour"] else week, span.seconds, span.length, now, of)
+    return chart(hour if span is SPANS["hour"] else week, span.bar, span.length, now, of)
 
 
 def _shown(request: Request, errors: Iterable[ErrorGroup]) -> list[dict[str, Any]]:
