@@ -39,6 +39,7 @@ from job_processor.web import (
     openapi,
     overview,
     pages,
+    schedule_page,
     schedules,
     scraping,
 )
@@ -138,6 +139,7 @@ def _routes() -> list[Route | Mount]:
         Route("/tag", _page(names.tag), name="tag"),
         Route("/limit", _page(names.limit), name="limit"),
         Route("/schedules", _page(schedules.page), name="schedules"),
+        Route("/schedule", _page(schedule_page.page), name="schedule"),
         Route("/limits", _page(limiting.limits), name="limits"),
         Route("/lane", _page(limiting.lane), name="lane"),
         Route("/workers", _page(pages.workers), name="workers"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Literal
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from job_processor.as_json import flow_json, flow_summary_json, job_json
+from job_processor.as_json import flow_json, flow_summary_json
 from job_processor.errors import FlowNotFoundError
 from job_processor.handlers.flows import FlowInfo
 from job_processor.models import FAILED, JobStatus
@@ -18,6 +19,7 @@ from job_processor.settings import GROUPS_SHOWN
 from job_processor.store.summaries import JobSummary
 from job_processor.web.api import check_unforged
 from job_processor.web.auditing import audited
+from job_processor.web.job_list import row_of
 from job_processor.web.reading import number_of
 from job_processor.web.views import Views
 
@@ -38,13 +40,13 @@ async def newest(request: Request) -> Response:
 
 async def page(request: Request) -> Response:
     """One flow: its levels, and what failed in it."""
-    info = await _found(request)
+    info, now = await _found(request), datetime.now(UTC)
     views: Views = request.app.state.views
     return views.page(
         request,
         "flow.html",
         flow=flow_json(info),
-        failed=[job_json(job) for job in await _failed(request, info)],
+        failed=[row_of(job, now) for job in await _failed(request, info)],
         over=not info.counts.active,
     )
 

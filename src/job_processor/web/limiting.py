@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from job_processor.as_json import job_json
 from job_processor.clock import span
 from job_processor.errors import InvalidArgumentError
 from job_processor.processor import JobProcessor
 from job_processor.settings import LANE_COUNT_CAP
+from job_processor.web.job_list import row_of
 from job_processor.web.messages import Done, Undo
 from job_processor.web.reading import amount_of, seconds_of
 from job_processor.web.views import Views
@@ -32,7 +33,7 @@ async def limits(request: Request) -> Response:
 async def lane(request: Request) -> Response:
     """A lane with the jobs that hold it and those that are next."""
     processor: JobProcessor = request.app.state.processor
-    named = request.query_params.get("lane", "")
+    named, now = request.query_params.get("lane", ""), datetime.now(UTC)
     found = await processor.get_lane(named, _JOBS, redaction=request.app.state.redaction)
     return _views(request).page(
         request,
@@ -40,8 +41,8 @@ async def lane(request: Request) -> Response:
         lane=found.info,
         amount=found.amount,
         cap=LANE_COUNT_CAP,
-        holding=[job_json(job) for job in found.holding],
-        following=[job_json(job) for job in found.next],
+        holding=[row_of(job, now) for job in found.holding],
+        following=[row_of(job, now) for job in found.next],
     )
 
 

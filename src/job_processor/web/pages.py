@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
-from job_processor.as_json import group_json, job_json
+from job_processor.as_json import group_json
 from job_processor.handlers.groups import GroupCounts
 from job_processor.models import FAILED, JobStatus
 from job_processor.processor import JobProcessor
@@ -17,6 +17,7 @@ from job_processor.redaction import Redaction
 from job_processor.settings import GROUPS_SHOWN
 from job_processor.store.summaries import SummaryPage
 from job_processor.web.access import access_of, who
+from job_processor.web.job_list import row_of
 from job_processor.web.live import Hub
 from job_processor.web.problems import problem, title_of
 from job_processor.web.reading import group_of
@@ -55,7 +56,7 @@ async def group(request: Request) -> Response:
         "group.html",
         group=group_json(info),
         members=[_of_name(name, of_name) for name, of_name in sorted(counts.by_name.items())],
-        jobs=[job_json(job) for job in shown[:PAGE]],
+        jobs=[row_of(job, datetime.now(UTC)) for job in shown[:PAGE]],
         over=info.is_over,
     )
 

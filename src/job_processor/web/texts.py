@@ -245,6 +245,11 @@ FRENCH: Mapping[str, str] = {
     "Of the first {count} attempts nothing is kept any more.": (
         "Des {count} premières tentatives, rien n'est conservé."
     ),
+    "Definition": "Définition",
+    "missed moments": "moments manqués",
+    "one job for all of them": "un seul job pour tous",
+    "left out": "ignorés",
+    "a job for each": "un job pour chacun",
     "Search": "Rechercher",
     "id, name, label or text of an error": "id, nom, étiquette ou texte d'une erreur",
     "end of the id": "fin de l'id",

@@ -45,7 +45,6 @@ _BELONGS_TO = {
     "/cron": "/crons",
     "/name": "/names",
     "/tag": "/names",
-    "/new": "/names",
     "/schedule": "/schedules",
 }
 """Pages of one thing, and the page of the header that lists them."""

@@ -51,12 +51,8 @@ class SqliteCrowds(SqliteDesk, Lanes):
         self._parked_in = f"""
             SELECT count(*) FROM (
                 SELECT 1 FROM {lane} WHERE lane=? AND parked>'' AND {IN_LANE} LIMIT ?)"""
-        first = f"""
-            SELECT -priority, due, id, name FROM {lane}
-            WHERE lane=?1 AND parked IS ?2 AND {IN_LANE} AND slot IS NULL"""
-        turn = "ORDER BY priority DESC, due, id LIMIT ?3"
-        self._turns = f"{first} {turn}"
-        self._due_turns = f"{first} AND due<=?4 {turn}"
+        self._turns = _each_reason(lane, "")
+        self._due_turns = _each_reason(lane, "AND due<=?3")
 
     @page
     def _in_use(
@@ -144,16 +140,13 @@ class SqliteCrowds(SqliteDesk, Lanes):
         now: int,
     ) -> list[Turn]:
         """Return whose turn it is: what is due first, and else what will be."""
-        due: list[tuple[int, int, bytes, str]] = []
-        for reason in _REASONS:
-            due += connection.execute(self._due_turns, (lane, reason, limit, now)).fetchall()
+        due = connection.execute(self._due_turns, (lane, limit, now)).fetchall()
         turns = list(self.keyless.turns(connection, free, limit))
         due += [row for row in turns if row[1] <= now]
         later = [row for row in turns if row[1] > now]
         if len(due) < limit:
-            for reason in _REASONS:
-                rows = connection.execute(self._turns, (lane, reason, limit)).fetchall()
-                later += [row for row in rows if row[1] > now]
+            rows = connection.execute(self._turns, (lane, limit)).fetchall()
+            later += [row for row in rows if row[1] > now]
         rows = [*sorted(due), *sorted(later, key=lambda row: (row[1], row[0], row[2]))][:limit]
         return [Turn(ObjectId(id), name, from_ms(moment)) for _, moment, id, name in rows]
 
@@ -165,3 +158,17 @@ class SqliteCrowds(SqliteDesk, Lanes):
         free = self._free_lines(connection, [lane]).get(lane, ())
         turns = self._ordered(connection, lane, free, limit, to_ms(self.book.now()))
         return [ObjectId(row[0]) for row in slotted], [turn.id for turn in turns]
+
+
+def _each_reason(lane: str, condition: str) -> str:
+    """Return what selects the first ones of a lane of each reason to be parked, and of none."""
+    reasons = ("NULL" if reason is None else f"'{reason}'" for reason in _REASONS)
+    firsts = (
+        f"""
+        SELECT * FROM (
+            SELECT -priority, due, id, name FROM {lane}
+            WHERE lane=?1 AND parked IS {reason} AND {IN_LANE} AND slot IS NULL {condition}
+            ORDER BY priority DESC, due, id LIMIT ?2)"""
+        for reason in reasons
+    )
+    return " UNION ALL ".join(firsts)
