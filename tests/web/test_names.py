@@ -17,8 +17,10 @@ from job_processor.store.error_groups import ErrorGroup
 from job_processor.store.name_rollups import NameRollup
 from job_processor.store.rollups import HOUR, MINUTE, start_of
 from job_processor.web import create_app
+from job_processor.web.figures import SPANS
 from job_processor.web.names import PAGE
 from job_processor.web.numbers import per_time, percent
+from job_processor.web.texts import FRENCH
 from tests.definitions import nothing
 from tests.insides import store_of
 from tests.processors import Processors
@@ -117,6 +119,12 @@ def test_a_rate_is_told_in_a_unit_in_which_it_is_one(
 ) -> None:
     """A minute, an hour or a day, as each language writes it."""
     assert (per_time(per_minute, "en"), per_time(per_minute, "fr")) == (english, french)
+
+
+def test_the_words_of_spans_are_translated() -> None:
+    """Those that stand in no template."""
+    used = {text for span in SPANS.values() for text in (span.told, span.unit)}
+    assert used - FRENCH.keys() == set()
 
 
 async def test_the_list_of_names(client: httpx.AsyncClient) -> None:
