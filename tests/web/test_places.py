@@ -70,7 +70,7 @@ async def test_their_pages_are_few_statements(processors: Processors) -> None:
     statements = await traced(processor)
     paths = [
         *("/flows", f"/flows/{flow.id}", "/groups", f"/groups/{group.id}"),
-        *("/lane?lane=load", "/schedules", "/schedule?name=nightly", f"/jobs?flow={flow.id}"),
+        *("/schedules", "/schedule?name=nightly", f"/jobs?flow={flow.id}"),
         *(f"/jobs?group={group.id}&status=pending", "/jobs?label=red&name=zip", "/jobs?lane=load"),
     ]
     async with client_of(create_app(processor)) as client:
