@@ -119,6 +119,7 @@ FRENCH: Mapping[str, str] = {
     "of the last two days": "des deux derniers jours",
     "other errors": "autres erreurs",
     "No errors.": "Aucune erreur.",
+    "failed jobs, grouped by error": "jobs en échec, groupés par erreur",
     "newest jobs": "derniers jobs",
     "planned": "prévu",
     "an hour": "par heure",
