@@ -262,13 +262,14 @@ class Batches:
         """End all that still go on with what was said of them."""
         at, began = self._clock.now(), runs[0].started
         nothing = Output(stored_duration(time.monotonic() - began))
+        finished = Outcome(JobStatus.FINISHED, at, nothing)
         for run, ending in zip(runs, endings, strict=True):
             if run.concluded:
                 continue
             if isinstance(ending, BaseException):
                 self._executor.conclude(run, Ending(error=ending))
             elif ending is None and run.notebook is None and run.reason is None:
-                self._settle(run, Outcome(JobStatus.FINISHED, at, nothing))  # most runs
+                self._settle(run, finished)  # most runs, which are written together by that
             else:
                 self._executor.conclude(run, Ending(ending))
         self._runs.changed()

@@ -261,3 +261,29 @@ async def test_nothing_to_settle_and_unknown_jobs(store: Store) -> None:
     gone = simple(id=ObjectId(), status=JobStatus.RUNNING, worker_id=WORKER)
     assert (await store.runs.settle([end(gone)])).won == set()
     assert await read(store, gone) == [None]
+
+
+@pytest.mark.parametrize("count", [2, 8, 30])
+async def test_many_with_one_outcome_are_guarded_each(store: Store, count: int) -> None:
+    """Ends of a batch are one and the same; who was taken away meanwhile is lost all the same."""
+    await store.intake.insert([simple() for _ in range(count)])
+    runs = list(await store.queue.claim(claim(count)))
+    await store.intake.insert([simple()])
+    runs += await store.queue.claim(claim(1, now=NOW + 2 * SECOND))
+    outcome = end(runs[0], output=Output("1 s")).outcome
+    lost, followed = runs[0], runs[1]
+    await store.runs.settle([end(lost, JobStatus.PENDING, output=None, started=False)])
+    await store.queue.claim(claim(1, now=NOW + 3 * SECOND))  # and again ours, by another claim
+    await store.waits.follow([followed.id])
+    ends = [Settlement(run, outcome, WORKER) for run in runs]
+    verdict = await store.runs.settle(ends)
+    assert verdict.won == {run.id for run in runs[1:]}
+    for each in ends[1:]:
+        there = await store.history.get(each.job.id)
+        assert there is not None
+        assert (there.status, there.ended_at) == (JobStatus.FINISHED, outcome.at)
+        assert there.output == outcome.output
+    taken_away = await store.history.get(lost.id)
+    assert taken_away is not None
+    assert taken_away.status is JobStatus.RUNNING
+    assert (await store.runs.settle(ends[1:])).won == verdict.won

@@ -59,7 +59,7 @@ COSTS: dict[str, list[str]] = {
     "history.delete": ["find"],
     "rollups.add": ["update"],
     "rates.reserve": ["findAndModify", "insert", "findAndModify"],  # the first of a lane
-    "rates.give_back": ["update"],
+    "rates.give_back": ["update", "find"],  # others have reserved since; else the first one
     "rates.hold": ["findAndModify"],
     "history.prune": PRUNE,
     "ping": ["hello"],

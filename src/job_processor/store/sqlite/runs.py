@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Sequence
 from functools import lru_cache, partial
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any
 
 from bson import ObjectId
@@ -47,6 +47,7 @@ from job_processor.store.sqlite.tables import RUNNING, Tables
 from job_processor.store.summaries import JobSummary
 
 _END_VALUES = 7  # of each plain end
+_ID_OF_END = 3  # where the job is among them
 _COMPARED = 6  # of the changes of an end, when a reply was lost
 _END_OF_MEMBER = (
     ", open_in=NULL, failed_in=CASE WHEN column1='finished' THEN NULL ELSE job.group_id END"
@@ -63,6 +64,7 @@ class SqliteRuns(SqliteDesk, Runs):
         jobs = tables.jobs
         self._shown = Summaries(tables)
         self._end_many = lru_cache(partial(_end_statement, tables))
+        self._end_together_alike = lru_cache(partial(_end_alike_statement, tables))
         fence = f"id=? AND {RUNNING} AND worker_id=? AND attempt=? AND updated_at=?"
         known = "(followed IS NULL OR ?)"
         self._settle_one = f"""
@@ -119,7 +121,9 @@ class SqliteRuns(SqliteDesk, Runs):
         def refuse(settlement: Settlement, why: str) -> None:
             refused[settlement.job.id] = why
 
-        written = write_storable(connection, plain, _end_row, self._end, refuse)
+        alike, plain = _alike(plain)
+        written = sum(self._end_alike(connection, each) for each in alike)
+        written += write_storable(connection, plain, _end_row, self._end, refuse)
         written += write_storable(connection, members, _end_row, self._end_members, refuse)
         written += write_storable(connection, others, _change_row, self._change, refuse)
         written += write_storable(connection, apart, _apart_row, self._change_apart, refuse)
@@ -131,6 +135,15 @@ class SqliteRuns(SqliteDesk, Runs):
         if written == len(sent):
             return Verdict({each.job.id for each in sent}, refused)
         return self._recognized(connection, sent, refused)
+
+    def _end_alike(self, connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> int:
+        """Write plain ends that differ in nothing but their jobs; return the same as `_end`."""
+        size = 1 << (len(settlements) - 1).bit_length()
+        row = _end_row(settlements[0])
+        values = [*row[:_ID_OF_END], *row[_ID_OF_END + 1 :]]
+        values += (bound_id(each.job.id) for each in settlements)
+        values += (None,) * (size - len(settlements))  # of no job
+        return connection.execute(self._end_together_alike(size), values).rowcount
 
     def _end(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
         """Write plain ends in one statement; return how many still ran under their fence."""
@@ -267,6 +280,41 @@ def _end_statement(tables: Tables, count: int, more: str) -> str:
         FROM (VALUES {",".join([marks] * count)})
         WHERE job.id=column4 AND job.{RUNNING} AND job.worker_id=column5
             AND job.attempt=column6 AND job.updated_at=column7 AND job.followed IS NULL"""
+
+
+def _end_alike_statement(tables: Tables, count: int) -> str:
+    marks = ",".join(f"?{number}" for number in range(_END_VALUES, _END_VALUES + count))
+    return f"""
+        UPDATE {tables.jobs} AS job
+        SET status=?1, updated_at=max(?2, job.updated_at), ended_at=?2, output=?3
+        WHERE job.id IN ({marks}) AND job.{RUNNING} AND job.worker_id=?4
+            AND job.attempt=?5 AND job.updated_at=?6 AND job.followed IS NULL"""
+
+
+def _alike(plain: list[Settlement]) -> tuple[list[list[Settlement]], list[Settlement]]:
+    """Return plain ends of which several have one outcome and one fence, by these; and the others.
+
+    Those of a batch are, where the jobs were claimed together and none has a result.
+    """
+    if len(plain) < _ALIKE or plain[0].outcome is not plain[1].outcome:
+        return [], plain
+    alike, others = list[list[Settlement]](), list[Settlement]()
+    for _, group in groupby(plain, key=_end_of):
+        members = list(group)
+        if len(members) < _ALIKE:
+            others += members
+        else:
+            alike.append(members)
+    return alike, others
+
+
+_ALIKE = 8
+"""Ends that are worth a statement of their own."""
+
+
+def _end_of(settlement: Settlement) -> tuple[object, ...]:
+    job = settlement.job
+    return id(settlement.outcome), job.updated_at, job.attempt, job.worker_id
 
 
 def _is_plain(settlement: Settlement) -> bool:
