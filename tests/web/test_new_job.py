@@ -52,6 +52,10 @@ async def send(payload: Mail) -> None:
     """Send a mail."""
 
 
+async def odd(text: str = "two\nlines", most: float = float("inf"), none: str = "") -> None:
+    """Take what no field of a form holds as it is."""
+
+
 async def rest() -> None:
     """Take no payload."""
 
@@ -61,6 +65,7 @@ JOBS = {
     "send": JobDef(send),
     "echo": JobDef(echo),
     "rest": JobDef(rest),
+    "odd": JobDef(odd),
     HOSTILE: JobDef(echo),
 }
 
@@ -157,6 +162,19 @@ async def test_what_is_filled_in_is_scheduled(
     noted = [(each.action, each.subject, each.outcome) for each in await processor.get_audit()]
     assert noted[-1] == ("schedule", "pack", str(job.id))
     assert len(noted) == 4
+
+
+async def test_what_is_left_as_it_was_is_left_to_the_code(
+    client: httpx.AsyncClient, processor: JobProcessor
+) -> None:
+    """Also lines, which a browser ends in its own way, and a number that none can fill in."""
+    text = (await client.get("/new?name=odd")).text
+    assert "two\nlines</textarea>" in text
+    untouched = {"field_text": "two\r\nlines", "field_most": "inf", "field_none": ""}
+    await sent(client, name="odd", **untouched)
+    assert not (await newest(processor)).payload
+    await sent(client, name="odd", **{**untouched, "field_text": "three\r\nother\r\nlines"})
+    assert (await newest(processor)).payload == {"text": "three\nother\nlines"}
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,11 @@ class Shown:
     error: str = ""
 
     @property
+    def has_lines(self) -> bool:
+        """True for a text of several lines."""
+        return self.input.kind == "text" and "\n" in self.text
+
+    @property
     def options(self) -> list[tuple[str, str, bool]]:
         """The values to choose from: each as it is sent, as it is called, and whether it is now."""
         sent = [(json.dumps(each.value), each.told) for each in self.input.choices]
@@ -123,16 +128,19 @@ def json_of(text: str) -> Any:
 
 def _take(payload: dict[str, Any], each: Input, given: Mapping[str, str]) -> None:
     """Put what a field holds into the payload, or leave it out."""
-    text = given.get(PREFIX + each.name, "")
+    text = given.get(PREFIX + each.name, "").replace("\r\n", "\n")  # as a browser sends lines
+    has_default = not each.required and each.default is not None
+    if has_default and each.kind != "checkbox" and text == _default(each):
+        return
     if each.kind == "checkbox":
         value: Any = bool(text)
     elif text if each.kind == "text" else text.strip():
         value = _value(each, text, given)
     elif each.required and not each.nullable:
         raise InvalidArgumentError(each.name, text, "it is missing")
-    elif each.required or (each.default is not None and each.nullable):
+    elif each.required or (has_default and each.nullable):
         value = None
-    elif each.default is not None and each.kind == "text":  # its default was deleted
+    elif has_default and each.kind == "text":  # its default was deleted
         value = ""
     else:
         return
