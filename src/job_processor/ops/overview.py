@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from job_processor.handlers.registry import Registry
 from job_processor.jobs.pauses import KIND as PAUSES
 from job_processor.jobs.pauses import Pauses
 from job_processor.models import Cron, JobStatus, Registrations
@@ -23,12 +24,18 @@ from job_processor.store.name_rollups import NameRollup
 from job_processor.store.owners import KIND as OWNERS
 from job_processor.store.owners import dormant
 from job_processor.store.requests import JobQuery
-from job_processor.store.rollups import DAY, HOUR, MINUTE, TEN_MINUTES, Rollup, start_of
+from job_processor.store.rollups import DAY, HOUR, MINUTE, start_of
 from job_processor.store.summaries import JobSummary
 
 MISSED_FOR = timedelta(seconds=DAY)
 """How long missed occurrences are pointed at: who looks in the morning wants to know of the night.
 """
+
+DUE = 50
+"""Due jobs that are read: for the one that has waited for longest, and for names nobody takes."""
+
+LIMITED = 40
+"""Names that have a limit or a rate, of which it is looked what is parked: the busiest ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +51,14 @@ class Overview:
     running: list[JobSummary]
     """The newest that run, at most `STATUS_LIMIT`."""
     due: list[JobSummary]
-    """The jobs that are due, the one that has waited for longest first; at most `STATUS_LIMIT`."""
+    """The jobs that are due, the one that has waited for longest first; at most `DUE`."""
     parked: Mapping[str, int]
-    """Parked jobs by name, of those that are defined here or have run in the last hour."""
+    """Parked jobs by name, of the first `LIMITED` that have a limit or a rate here."""
     crons: list[Cron]
     minutes: list[NameRollup]
     """All jobs, minute by minute, of the last two hours."""
-    day: list[Rollup]
-    """All jobs, in spans of ten minutes, of the last day."""
+    hours: list[NameRollup]
+    """All jobs, hour by hour, of the last day."""
     names: list[NameRollup]
     """The last hour by name."""
     missed: list[NameRollup]
@@ -82,22 +89,20 @@ async def get_overview(parts: Parts, redaction: Redaction | None = None) -> Over
     now = registrations.now
     end = start_of(now, MINUTE)
     minutes = [end - timedelta(seconds=MINUTE * n) for n in range(120)]
+    hours = [start_of(now, HOUR) - timedelta(seconds=HOUR * n) for n in range(24)]
     running = JobQuery(status=JobStatus.RUNNING, limit=STATUS_LIMIT)
     rollups = store.rollups
     names = await rollups.sums("name", MINUTE, end - timedelta(minutes=59))
     found = await asyncio.gather(
         store.history.count_states(COUNT_CAP_OF_SELECTIONS),
         store.history.summaries(running, redaction),
-        store.queue.due(now, STATUS_LIMIT, dormant(settings[OWNERS]), redaction),
-        store.lanes.parked(
-            sorted({*parts.registry.all, *(each.name for each in names)}), COUNT_CAP
-        ),
+        store.queue.due(now, DUE, dormant(settings[OWNERS]), redaction),
+        store.lanes.parked(_limited(parts.registry, names), COUNT_CAP),
         store.crons.all(),
     )
     counts, runs, due, parked, crons = found
-    by_minute, day, missed = await asyncio.gather(
-        rollups.of("all", "", MINUTE, minutes),
-        rollups.since(TEN_MINUTES, now - timedelta(days=1)),
+    of_all, missed = await asyncio.gather(
+        rollups.of("all", "", {MINUTE: minutes, HOUR: hours}),
         rollups.sums("name", HOUR, start_of(now - MISSED_FOR, HOUR), "missed"),
     )
     losses = (Loss.of(each) for each in settings[LOSSES].values())
@@ -116,8 +121,16 @@ async def get_overview(parts: Parts, redaction: Redaction | None = None) -> Over
         due=due,
         parked=parked,
         crons=crons,
-        minutes=by_minute,
-        day=day,
+        minutes=[each for each in of_all if each.seconds == MINUTE],
+        hours=[each for each in of_all if each.seconds == HOUR],
         names=names,
         missed=missed,
     )
+
+
+def _limited(registry: Registry, names: list[NameRollup]) -> list[str]:
+    """Return the names that have a limit or a rate here, those that have run of late first."""
+    rated = {name for _, of_rate in registry.rates.values() for name in of_rate}
+    limited = [name for name in registry.all if name in rated or registry.limited(name)]
+    runs = {each.name: each.count for each in names}
+    return sorted(limited, key=lambda name: -runs.get(name, 0))[:LIMITED]

@@ -32,7 +32,7 @@ async def get_name_rollups(
         if value is not None:
             check_name(argument, value)
     starts = _starts(seconds, max(since, now - KEPT[seconds]), now)
-    return await store.rollups.of(kind, name or tag or "", seconds, starts)
+    return await store.rollups.of(kind, name or tag or "", {seconds: starts})
 
 
 async def get_rollup_totals(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from bson import ObjectId
+
 from job_processor.as_json import cron_json, job_json, to_json, worker_json
 from job_processor.models import (
     WAITING,
@@ -20,6 +22,10 @@ from job_processor.settings import COUNT_CAP, STATUS_LIMIT, STATUS_NAMES, STATUS
 from job_processor.store import Store
 from job_processor.store.owners import KIND as OWNERS
 from job_processor.store.owners import dormant
+from job_processor.store.requests import JobQuery
+
+WORKERS_RUNS = 200
+"""Jobs that run, of which the page of workers shows whose they are."""
 
 
 async def get_status(store: Store, redaction: Redaction | None = None) -> dict[str, Any]:
@@ -59,6 +65,27 @@ async def get_healthcheck(store: Store, redaction: Redaction | None = None) -> d
         "workers": workers,
         "queue": [job_json(job) for job in queue],
     }
+
+
+async def get_workers(store: Store, redaction: Redaction | None = None) -> list[dict[str, Any]]:
+    """Return the workers as `get_healthcheck` does, in two reads, however many they are.
+
+    What they run is shown of the newest `WORKERS_RUNS` jobs that run.
+    """
+    running = JobQuery(status=JobStatus.RUNNING, limit=WORKERS_RUNS)
+    registrations, runs = await asyncio.gather(
+        store.workers.registrations(), store.history.summaries(running, redaction)
+    )
+    tasks: dict[ObjectId | None, list[dict[str, Any]]] = {}
+    for job in runs:
+        tasks.setdefault(job.worker_id, []).append(job_json(job))
+    return [
+        {
+            "worker": {**worker_json(worker), "alive": not worker.is_dead(registrations.now)},
+            "tasks": tasks.get(worker.id, [])[:STATUS_TASKS],
+        }
+        for worker in registrations.workers[:STATUS_LIMIT]
+    ]
 
 
 async def count_waiting(store: Store) -> dict[str, int]:

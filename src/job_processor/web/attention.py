@@ -59,6 +59,7 @@ def of(overview: Overview, registry: Registry) -> list[Remark]:
     failing = sorted(names, key=lambda each: -each.errored)
     retrying = sorted(names, key=lambda each: -each.retried)
     missed = sorted(overview.missed, key=lambda each: -each.missed)
+    parked = sorted(overview.parked.items(), key=lambda each: -each[1])
     waiting = {job.name for job in overview.due}
     kinds: list[Iterable[Remark]] = [
         [] if living else [Remark("no worker", "")],
@@ -76,7 +77,7 @@ def of(overview: Overview, registry: Registry) -> list[Remark]:
         _clocks(living, now),
         [Remark("paused name", name) for name in sorted(overview.pauses.names)],
         [Remark("paused tag", tag) for tag in sorted(overview.pauses.tags)],
-        _limited(overview, registry),
+        [Remark("limited", name, count) for name, count in parked],
     ]
     return [remark for each in kinds for remark in _first(list(each))]
 
@@ -95,14 +96,6 @@ def _clocks(living: Iterable[WorkerInfo], now: datetime) -> Iterator[Remark]:
             ahead = worker.seen_ahead(now)
         if ahead is not None:
             yield Remark("clock", worker.place, seconds=ahead)
-
-
-def _limited(overview: Overview, registry: Registry) -> Iterator[Remark]:
-    """Give the names that have a limit or a rate, and jobs that are parked, the most first."""
-    rated = {name for _, names in registry.rates.values() for name in names}
-    for name, count in sorted(overview.parked.items(), key=lambda each: -each[1]):
-        if name in rated or registry.limited(name) is not None:
-            yield Remark("limited", name, count)
 
 
 def _untaken(waiting: Iterable[str], living: Sequence[WorkerInfo], registry: Registry) -> list[str]:

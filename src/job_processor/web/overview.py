@@ -14,7 +14,7 @@ from job_processor.models import WorkerInfo
 from job_processor.ops.overview import Overview, get_overview
 from job_processor.settings import COUNT_CAP_OF_SELECTIONS, STATUS_LIMIT
 from job_processor.store.name_rollups import NameRollup
-from job_processor.store.rollups import MINUTE, OTHERS, TEN_MINUTES
+from job_processor.store.rollups import HOUR, MINUTE, OTHERS
 from job_processor.web import attention
 from job_processor.web.charts import chart
 from job_processor.web.crons import parts_of, views_of
@@ -23,7 +23,6 @@ RUNNING_SHOWN = 10
 WORKERS_SHOWN = 8
 CRONS_SHOWN = 8
 
-HALF_HOUR = 3 * TEN_MINUTES
 LATE = 60.0
 """Seconds after which the job that has waited for longest is pointed at."""
 
@@ -78,11 +77,10 @@ async def page(request: Request) -> Response:
         attention=attention.of(read, parts.registry),
         counts={status.value: count for status, count in read.counts.items()},
         cap=COUNT_CAP_OF_SELECTIONS,
-        parked=sum(read.parked.values()),
         running=[job_json(job) for job in read.running[:RUNNING_SHOWN]],
         running_more=len(read.running) - RUNNING_SHOWN,
         hour=chart(read.minutes, MINUTE, timedelta(hours=1), now),
-        day=chart(read.day, HALF_HOUR, timedelta(days=1), now),
+        day=chart(read.hours, HOUR, timedelta(days=1), now),
         figures=_figures(hour),
         workers=_workers(read),
         workers_more=_alive(read) - WORKERS_SHOWN,

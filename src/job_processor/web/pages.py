@@ -13,6 +13,8 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from job_processor.as_json import group_json
 from job_processor.handlers.groups import GroupCounts
 from job_processor.models import FAILED, JobStatus
+from job_processor.ops.status import get_workers
+from job_processor.parts import ready_parts_of
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction
 from job_processor.settings import GROUPS_SHOWN
@@ -76,11 +78,11 @@ def _of_name(name: str, of_name: Mapping[JobStatus, int]) -> dict[str, Any]:
 async def workers(request: Request) -> Response:
     """The registered workers."""
     processor = _processor(request)
-    health, pauses = await asyncio.gather(
-        processor.get_healthcheck(_redaction(request)), processor.get_pauses()
+    groups, pauses = await asyncio.gather(
+        get_workers(ready_parts_of(processor).store, _redaction(request)), processor.get_pauses()
     )
     return _views(request).page(
-        request, "workers.html", groups=health["workers"], pauses=pauses, tags=_tags(processor)
+        request, "workers.html", groups=groups, pauses=pauses, tags=_tags(processor)
     )
 
 

@@ -82,7 +82,6 @@ FRENCH: Mapping[str, str] = {
     "The first of them are shown.": "Seuls les premiers sont affichés.",
     "The last week": "Les 7 derniers jours",
     "jobs that ended, and retries": "jobs terminés et tentatives relancées",
-    "in half an hour": "par demi-heure",
     "ended from": "terminés à partir de",
     "ended before": "terminés avant",
     "oldest waiting job": "plus ancien job en attente",

@@ -58,11 +58,13 @@ async def test_rollups_of_names_add_up(store: Store, name: str) -> None:
     starts = [START + timedelta(minutes=n) for n in (2, 1, 0)]
     both = first.plus(more)
     assert both.counts == {"finished": 2, "errored": 1}
-    assert await rollups.of("name", name, MINUTE, starts) == [both, later]
-    assert await rollups.of("name", name, MINUTE, starts[:1]) == [later]
-    assert await rollups.of("name", name, MINUTE, []) == []
-    assert await rollups.of("tag", name, MINUTE, starts) == [tag]
-    assert await rollups.of("name", name, HOUR, starts) == [hour]
+    assert await rollups.of("name", name, {MINUTE: starts}) == [both, later]
+    assert await rollups.of("name", name, {MINUTE: starts[:1]}) == [later]
+    assert await rollups.of("name", name, {MINUTE: []}) == []
+    assert await rollups.of("tag", name, {MINUTE: starts}) == [tag]
+    assert await rollups.of("name", name, {HOUR: starts}) == [hour]
+    every = await rollups.of("name", name, {HOUR: starts, MINUTE: starts})
+    assert every == [both, later, hour]
     expected = sorted([both.plus(later), other], key=lambda each: each.name)
     assert await rollups.sums("name", MINUTE, START) == expected
     assert await rollups.sums("name", MINUTE, later.start) == [later]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from job_processor.store.desks.rollups import Rollups
@@ -44,11 +44,15 @@ class DictionaryRollups(OnTables, Rollups):
             ]
 
     async def of(
-        self, kind: Kind, name: str, seconds: int, starts: Sequence[datetime]
+        self, kind: Kind, name: str, spans: Mapping[int, Sequence[datetime]]
     ) -> list[NameRollup]:
         """Return those of a name or tag that begin at these times."""
         async with self._connection as tables:
-            keys = [(kind, seconds, start, name) for start in sorted(starts)]
+            keys = [
+                (kind, seconds, start, name)
+                for seconds, starts in sorted(spans.items())
+                for start in sorted(starts)
+            ]
             return [tables.name_rollups[key] for key in keys if key in tables.name_rollups]
 
     async def sums(

@@ -155,7 +155,7 @@ READS: Mapping[str, Call] = {
     "rollups.since": lambda store: store.rollups.since(60, NOW),
     "history.count_states": lambda store: store.history.count_states(10),
     "settings.several": lambda store: store.settings.several(["a", "b"]),
-    "rollups.of": lambda store: store.rollups.of("name", "a", 60, [NOW]),
+    "rollups.of": lambda store: store.rollups.of("name", "a", {60: [NOW]}),
     "rollups.sums": lambda store: store.rollups.sums("name", 60, NOW),
     "rollups.errors": lambda store: store.rollups.errors([NOW], None, 10),
     "history.find_active": lambda store: store.history.find_active("simple", "resize"),

@@ -58,7 +58,7 @@ COSTS: dict[str, tuple[Call, str]] = {
     ),
     "history.count_states": (lambda s, j: s.history.count_states(9), "BEGIN WITH COMMIT"),
     "settings.several": (lambda s, j: s.settings.several(["a", "b"]), "SELECT"),
-    "rollups.of": (lambda s, j: s.rollups.of("name", "a", 60, [NOW]), "BEGIN SELECT COMMIT"),
+    "rollups.of": (lambda s, j: s.rollups.of("name", "a", {60: [NOW]}), "BEGIN SELECT COMMIT"),
     "rollups.sums": (lambda s, j: s.rollups.sums("name", 60, NOW), "BEGIN SELECT COMMIT"),
     "rollups.errors": (lambda s, j: s.rollups.errors([NOW], None, 9), "BEGIN SELECT COMMIT"),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
 
 from job_processor.store.desks.desk import Desk
@@ -43,9 +43,12 @@ class Rollups(Desk, ABC):
 
     @abstractmethod
     async def of(
-        self, kind: Kind, name: str, seconds: int, starts: Sequence[datetime]
+        self, kind: Kind, name: str, spans: Mapping[int, Sequence[datetime]]
     ) -> list[NameRollup]:
-        """Return the rollups of a name or tag that begin at these times, the earliest first."""
+        """Return the rollups of a name or tag of these lengths that begin at these times.
+
+        spans: starts by seconds. Those of a length follow each other, the earliest first.
+        """
 
     @abstractmethod
     async def sums(

@@ -59,12 +59,17 @@ class MongoRollups(MongoDesk, Rollups):
         return [_read(document) async for document in found]
 
     async def of(
-        self, kind: Kind, name: str, seconds: int, starts: Sequence[datetime]
+        self, kind: Kind, name: str, spans: Mapping[int, Sequence[datetime]]
     ) -> list[NameRollup]:
         """Return those of a name or tag that begin at these times."""
-        keys = [f"{_key(f'{_KIND}-{kind}', seconds, start)}:{name}" for start in starts]
+        keys = [
+            f"{_key(f'{_KIND}-{kind}', seconds, start)}:{name}"
+            for seconds, starts in spans.items()
+            for start in starts
+        ]
         found = self._settings.find({"_id": {"$in": keys}}, sort=[("_id", 1)])
-        return [_read_named(document) async for document in found]
+        named = [_read_named(document) async for document in found]
+        return sorted(named, key=lambda each: (each.seconds, each.start))
 
     async def sums(
         self, kind: Kind, seconds: int, since: datetime, having: str | None = None

@@ -114,9 +114,12 @@ class SqliteParking(SqliteCrowds):
                 WHERE {EXPIRY}<=?1 AND {MAY_EXPIRE} AND {UNBEGUN} AND slot IS NULL
                 ORDER BY {EXPIRY} LIMIT ?2)"""
         self._parked_of = f"""
-            SELECT count(*) FROM (
-                SELECT 1 FROM {jobs} INDEXED BY {tables.parked} WHERE name=? AND {PARKED} LIMIT ?
-            )"""
+            SELECT given.value, (
+                SELECT count(*) FROM (
+                    SELECT 1 FROM {jobs} INDEXED BY {tables.parked}
+                    WHERE name=given.value AND {PARKED} LIMIT ?2
+                )
+            ) FROM json_each(?1) AS given"""
         self._next_lane = f"""
             SELECT min(lane) FROM {lane} WHERE lane>? AND {IN_LANE}"""
         self._slot_of = f"""
@@ -210,10 +213,8 @@ class SqliteParking(SqliteCrowds):
     def _parked(
         self, connection: sqlite3.Connection, names: Collection[str], cap: int
     ) -> dict[str, int]:
-        counts = {
-            name: connection.execute(self._parked_of, (name, cap)).fetchone()[0] for name in names
-        }
-        return {name: count for name, count in counts.items() if count}
+        rows = connection.execute(self._parked_of, (json.dumps([*names]), cap)).fetchall()
+        return {name: count for name, count in rows if count}
 
     @verb
     @call

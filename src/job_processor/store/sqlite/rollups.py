@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -44,8 +44,10 @@ class SqliteRollups(SqliteDesk, Rollups):
             "VALUES (?, ?, ?, ?, ?)"
         )
         self._of = (
-            f"SELECT name, start, data FROM {named} WHERE seconds=? "
-            "AND start IN (SELECT value FROM json_each(?)) AND kind=? AND name=? ORDER BY start"
+            f"SELECT seconds, name, start, data FROM json_each(?) AS wanted CROSS JOIN {named} "
+            "ON seconds=json_extract(wanted.value,'$[0]') "
+            "AND start=json_extract(wanted.value,'$[1]') AND kind=? AND name=? "
+            "ORDER BY seconds, start"
         )
         self._all = (
             f"SELECT name, start, data FROM {named} WHERE seconds=?1 AND start>=?2 AND kind=?3 "
@@ -104,13 +106,12 @@ class SqliteRollups(SqliteDesk, Rollups):
         connection: sqlite3.Connection,
         kind: Kind,
         name: str,
-        seconds: int,
-        starts: Sequence[datetime],
+        spans: Mapping[int, Sequence[datetime]],
     ) -> list[NameRollup]:
         """Return those of a name or tag that begin at these times."""
-        values = (seconds, _moments(starts), kind, name)
-        rows = connection.execute(self._of, values).fetchall()
-        return [_named(kind, seconds, *row) for row in rows]
+        wanted = [(length, to_ms(start)) for length, starts in spans.items() for start in starts]
+        rows = connection.execute(self._of, (json.dumps(wanted), kind, name)).fetchall()
+        return [_named(kind, *row) for row in rows]
 
     @verb
     @page
