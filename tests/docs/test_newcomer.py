@@ -49,8 +49,8 @@ def test_the_way_leads_to_the_answer(question: dict[str, Any]) -> None:
 
 def test_home_is_short_enough_to_choose_from() -> None:
     """The table that says where to begin names the pages that most questions lead to."""
-    table = section(HOME, "Where to begin")
+    table = section(HOME, "Where to start")
     first = {question["clicks"][0] for question in QUESTIONS}
     named = {page for page in first if page.removeprefix("docs/") in table}
     assert len(named) >= len(first) / 2
-    assert read(HOME).index("## Where to begin") < read(HOME).index("## All pages")
+    assert read(HOME).index("## Where to start") < read(HOME).index("## All pages")
