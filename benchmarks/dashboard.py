@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ from benchmarks.servers import MissingServer, MongoServer
 from job_processor import JobDef, JobProcessor
 from job_processor.models import JobStatus, Output, SimpleJob
 from job_processor.parts import parts_of
-from job_processor.store.rollups import MINUTE, TEN_MINUTES, Rollup, start_of
+from job_processor.store.name_rollups import Kind, NameRollup
+from job_processor.store.rollups import HOUR, MINUTE, TEN_MINUTES, Rollup, start_of
 from job_processor.web import create_app, health
 
 FEW = 10_000
@@ -48,8 +50,17 @@ PATHS = {
     "a text in the error (often)": "/jobs?error=refused",
     "a payload field": "/jobs?payload=n%3D77",
     "one job": "/jobs/{id}",
+    "jobs that ended in a minute": "/jobs?ended_from={minute}&ended_to={next}",
+    "names": "/names",
+    "one name": "/name?name=job_07",
+    "a tag": "/tag?tag=tag_3",
     "crons": "/crons",
     "workers": "/workers",
+    "flows": "/flows",
+    "groups": "/groups",
+    "limits": "/limits",
+    "schedules": "/schedules",
+    "audit": "/audit",
     "API: a page of jobs": "/api/jobs?limit=100",
     "API: status": "/api/status",
     "a probe": "/healthz",
@@ -88,17 +99,23 @@ async def _measure(url: str, jobs: int, runs: int) -> dict[str, float]:
             transport=transport, base_url="http://127.0.0.1", timeout=120
         ) as client:
             times: dict[str, list[float]] = {title: [] for title in PATHS}
+            minute = start_of(datetime.now(UTC), MINUTE)
+            given = {
+                "id": some,
+                "minute": f"{minute:%Y-%m-%dT%H:%MZ}",
+                "next": f"{minute + timedelta(minutes=1):%Y-%m-%dT%H:%MZ}",
+            }
             for run in range(runs + 1):
                 for title, path in PATHS.items():
                     began = time.perf_counter()
-                    answer = await client.get(path.format(id=some))
+                    answer = await client.get(path.format(**given))
                     assert answer.status_code in (200, 503), path
                     if run:  # the first one warms up
                         times[title].append((time.perf_counter() - began) * 1000)
             before = _memory()
             for _ in range(10):
                 for path in PATHS.values():
-                    await client.get(path.format(id=some))
+                    await client.get(path.format(**given))
             medians = {title: statistics.median(each) for title, each in times.items()}
             probes = [await _beside_searches(client) for _ in range(5)]
             medians[PROBE] = statistics.median(probes)
@@ -125,6 +142,7 @@ async def _fill(processor: JobProcessor, jobs: int) -> ObjectId:
         chosen = made[0].id
         print(f"dashboard: {start + len(made):,} of {jobs:,} jobs", end="\r", file=sys.stderr)
     now = datetime.now(UTC)
+    await store.rollups.add([], list(_counted(now)))
     for seconds, count in ((MINUTE, 60), (TEN_MINUTES, 144)):
         await store.rollups.add(
             [
@@ -139,6 +157,19 @@ async def _fill(processor: JobProcessor, jobs: int) -> ObjectId:
             ]
         )
     return chosen
+
+
+def _counted(now: datetime) -> Iterator[NameRollup]:
+    """Give what workers have counted of each name: each minute and hour that is kept."""
+    kinds: list[tuple[Kind, str]] = [("all", ""), *(("name", name) for name in NAMES)]
+    kinds += [("tag", f"tag_{n}") for n in range(10)]
+    for seconds, count in ((MINUTE, 180), (HOUR, 192)):
+        for n, (kind, name) in product(range(count), kinds):
+            start = start_of(now - timedelta(seconds=seconds * n), seconds)
+            classes = dict.fromkeys(range(n % 7, 60, 6), 5)
+            yield NameRollup(
+                kind, name, seconds, start, {"finished": 50, "errored": n % 3}, classes, classes
+            )
 
 
 def _made(count: int) -> Iterator[SimpleJob]:

@@ -10,7 +10,6 @@ from collections.abc import (
     Awaitable,
     Callable,
     Collection,
-    Iterator,
     Mapping,
     Sequence,
 )
@@ -30,6 +29,7 @@ from job_processor.settings import LOOK_SECONDS
 from job_processor.store.desks.history import Gone, History, State
 from job_processor.store.desks.lazily import Lazily
 from job_processor.store.lenient import list_of
+from job_processor.store.mongo.counting import count_pipelines, state_pipelines
 from job_processor.store.mongo.desks import MongoDesk, Plumbing, translated
 from job_processor.store.mongo.documents import (
     ACTIVE_STATUSES,
@@ -236,15 +236,7 @@ class MongoHistory(MongoDesk, History):
 
     async def count_states(self, cap: int) -> dict[JobStatus, int]:
         """Count all jobs in each state, up to `cap`."""
-        parts: list[list[Document]] = [
-            [
-                {"$match": selected(JobQuery(status=JobStatus(status), planned=False))},
-                {"$limit": cap},
-                {"$group": {"_id": status, "count": {"$sum": 1}}},
-            ]
-            for status in JOB_STATUSES
-        ]
-        found = await self._jobs.aggregate(self._united(parts))
+        found = await self._jobs.aggregate(self._united(state_pipelines(cap)))
         return {JobStatus(each["_id"]): each["count"] async for each in found}
 
     async def count_matching(self, query: JobQuery, cap: int) -> int:
@@ -292,7 +284,7 @@ class MongoHistory(MongoDesk, History):
         wanted = JOB_STATUSES if statuses is None else [status.value for status in statuses]
         counts = []
         for start in range(0, len(names), _NAMES_IN_COUNT):
-            parts = list(_count_pipelines(names[start : start + _NAMES_IN_COUNT], wanted, cap))
+            parts = list(count_pipelines(names[start : start + _NAMES_IN_COUNT], wanted, cap))
             async for each in await self._jobs.aggregate(self._united(parts)):
                 key = each["_id"]
                 status = JobStatus(key["status"])
@@ -387,20 +379,6 @@ async def _texts(groups: AsyncIterable[Document]) -> list[str]:
 
 def _is_looked_through(query: JobQuery) -> bool:
     return query.looks_through or (query.is_of_a_time and not is_of_a_group(query))
-
-
-def _count_pipelines(
-    names: Sequence[tuple[JobType, str]], statuses: Collection[str], cap: int
-) -> Iterator[list[Document]]:
-    """Give a pipeline for each name and state that stops counting at `cap`."""
-    for type, name in names:
-        for status in statuses:
-            key = {"type": type, "name": name, "status": status}
-            yield [
-                {"$match": key},
-                {"$limit": cap},
-                {"$group": {"_id": {"$literal": key}, "count": {"$sum": 1}}},
-            ]
 
 
 def _to_waiting(now: datetime, at: datetime, from_beginning: bool) -> list[Document]:

@@ -38,6 +38,7 @@ from job_processor.store.sqlite.connections import (
     transaction,
     verb,
 )
+from job_processor.store.sqlite.counting import STATUSES_AT_REST, states_statement
 from job_processor.store.sqlite.pruning import OldJobs
 from job_processor.store.sqlite.reading import to_job
 from job_processor.store.sqlite.rows import COLUMNS, steps_before
@@ -63,9 +64,6 @@ MERGED_BRANCHES = 64
 """Branches that one statement merges at most."""
 
 TYPES: tuple[JobType, ...] = get_args(JobType)
-STATUSES_AT_REST = tuple(
-    status for status in JobStatus if status not in (JobStatus.RUNNING, JobStatus.ACTIVE)
-)
 _LOOKED_AT_ONCE = 500  # jobs; so few that a look that was given up ends soon
 _NO_BRANCH = (None, None, None)
 _PLANNED = (JobStatus.PENDING, JobStatus.PAUSED)  # states of an occurrence that has not begun
@@ -117,23 +115,7 @@ class SqliteHistory(SqliteDesk, History):
                 LIMIT ?1
             )
             SELECT type, name FROM kind WHERE name IS NOT NULL"""
-        states = [
-            "SELECT '{status}', (SELECT count(*) FROM (SELECT 1 FROM known CROSS JOIN {source} "
-            "ON job.type=known.type AND job.name=known.name "
-            "WHERE job.status='{status}' AND {rest} LIMIT ?2))".format(
-                status=status.value,
-                source=self._at_rest,
-                rest=f"{AT_REST} AND known.type='simple'" if status in _PLANNED else AT_REST,
-            )
-            for status in STATUSES_AT_REST
-        ]
-        running = f"(SELECT 1 FROM {self._running} WHERE {RUNNING} LIMIT ?2)"
-        states.append(f"SELECT 'running', (SELECT count(*) FROM {running})")
-        self._count_states = self._kinds.replace(
-            "SELECT type, name FROM kind WHERE name IS NOT NULL",
-            ", known AS MATERIALIZED (SELECT type, name FROM kind WHERE name IS NOT NULL) "
-            + " UNION ALL ".join(states),
-        )
+        self._count_states = states_statement(self._kinds, self._at_rest, self._running)
         self._count_of = f"""
             SELECT count(*) FROM (
                 SELECT 1 FROM {self._at_rest} WHERE type=? AND name=? AND status=? AND {AT_REST}
