@@ -88,6 +88,9 @@ package-test: package ## install what is in dist/ with each extra alone, in envi
 docs: $(DOCS_READY) ## build the documentation site in build/site/
 	@$(DOCS_VENV)/bin/python -m website
 
+pictures: $(DEV_READY) ## make the pictures of docs/dashboard/ again (needs Chromium)
+	@JOB_PROCESSOR_SCREENSHOTS=docs/dashboard $(BIN)/pytest -q -m "" tests/web/test_pictures.py
+
 # Keeps the pinned versions as far as pyproject.toml allows; ARGS=--upgrade takes the newest.
 lock: ## pin again what pyproject.toml asks for (needs uv)
 	@$(compile) --group dev --output-file constraints-dev.txt $(ARGS)
