@@ -29,7 +29,7 @@ DOCS_READY := $(DOCS_VENV)/.ready-docs
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test test-all test-again soak cover lint format types imports check api package package-test docs lock bench clean
+.PHONY: help demo setup test test-all test-again soak cover lint format types imports check api package package-test docs pictures lock bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -77,6 +77,7 @@ JOBS = {
     "resize_photos": JobDef(resize_photos, tag="images", limit=Limit(3)),
     "sync_stock": JobDef(nothing, tag="warehouse", limit=Limit(2, key="shop")),
     "export_orders": JobDef(nothing, tag="warehouse"),
+    "load_articles": JobDef(nothing, tag="imports"),
 }
 CRONS = {
     "nightly_report": CronDef("0 2 * * *", nothing, timezone="Europe/Paris"),
@@ -315,7 +316,7 @@ async def _together(processor: JobProcessor) -> tuple[ObjectId, ObjectId]:
     """Return a group and a flow, a part of which is done."""
     flow = processor.flow("import of lumen")
     loads = flow.add_many(
-        "sync_stock", [{"shop": n} for n in range(12)], after=flow.add("export_orders")
+        "load_articles", [{"part": n} for n in range(12)], after=flow.add("export_orders")
     )
     flow.add("send_receipt", after=loads)
     await flow.start()

@@ -240,8 +240,9 @@ _TOLD: Mapping[str, tuple[str, str]] = {
         "{n} de ses jobs repris|{n} de ses jobs repris",
     ),
     "wait for a limit": (
-        "{n} job waits for its limit or rate|{n} jobs wait for their limit or rate",
-        "{n} job attend sa limite ou son débit|{n} jobs attendent leur limite ou leur débit",
+        "{n} job is parked: for a limit, a rate or other jobs|{n} jobs are parked: for a limit, a "
+        "rate or other jobs",
+        "{n} job bloqué : limite, débit ou autres jobs|{n} jobs bloqués : limite, débit ou autres jobs",
     ),
     "more of them": ("{n} more|{n} more", "{n} de plus|{n} de plus"),
 }
