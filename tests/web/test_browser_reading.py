@@ -124,8 +124,6 @@ async def test_axe_finds_nothing(
         found += await violations(page.page, path)
     await open_question(page.page)
     found += await violations(page.page, "question")
-    for each in found:
-        print("AXE", each)
     assert found == []
     await context.close()
     assert [each for each in page.complaints if "400" not in each] == []

@@ -240,9 +240,8 @@ _TOLD: Mapping[str, tuple[str, str]] = {
         "{n} de ses jobs repris|{n} de ses jobs repris",
     ),
     "wait for a limit": (
-        "{n} job is parked: for a limit, a rate or other jobs|{n} jobs are parked: for a limit, a "
-        "rate or other jobs",
-        "{n} job bloqué : limite, débit ou autres jobs|{n} jobs bloqués : limite, débit ou autres jobs",
+        "{n} job parked (limit, rate or other jobs)|{n} jobs parked (limit, rate or other jobs)",
+        "{n} job bloqué (limite, débit ou autre job)|{n} jobs bloqués (limite, débit, autre job)",
     ),
     "more of them": ("{n} more|{n} more", "{n} de plus|{n} de plus"),
 }
