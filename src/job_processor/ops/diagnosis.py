@@ -61,13 +61,13 @@ DUE: Final = Question(
 )
 UNBOUND: Final = Question(
     "waits for",
-    "Does it wait for nothing else: a limit, a rate, another job, a message?",
+    "Is nothing else holding it: a limit, a rate, another job, a message?",
     "job-processor jobs show ID",
     "see what holds it: job-processor limits, rates or flows",
 )
 UNPAUSED: Final = Question(
     "pause",
-    "Is neither its name nor its tag paused?",
+    "Are its name and its tag free of a pause?",
     "job-processor status",
     "end the pause: job-processor resume NAME, or --tag TAG",
 )
