@@ -151,7 +151,7 @@ class Asks:
             return []
         if refuses_own_fields(engine.store):
             return []
-        if not registry.keyed_rates and all(job.slot is not None for job in jobs):
+        if not registry.keyed_rates and None not in [job.slot for job in jobs]:
             return []
         unexpired = (job for job in jobs if not is_expired(job, now))
         found = ((job, self._missing(job, of_lanes=of_lanes)) for job in unexpired)

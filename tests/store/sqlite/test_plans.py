@@ -22,6 +22,7 @@ from job_processor.store.tokens import KeyedRate, RateBook
 from job_processor.store.waits import End, job_tag
 from tests.samples import NOW, SOON, WORKER, claim, end, occurrence, settled, simple
 from tests.store.contract.test_waits import after
+from tests.store.sqlite.plans_of_free import OF_FREE
 from tests.store.sqlite.plans_of_groups import OF_GROUPS
 from tests.store.sqlite.recording import Recorder, plan_of
 
@@ -88,19 +89,6 @@ async def with_lanes(store: SqliteStore, ordered: OnFailure | None = None) -> No
 async def claim_of_lanes(store: SqliteStore, ordered: OnFailure | None = None) -> None:
     await with_lanes(store, ordered)
     assert len((await store.lanes.claim(of_lanes("sync", "none"))).jobs) == 4
-
-
-async def claim_of_free_jobs(store: SqliteStore) -> None:
-    store.lanes.book = LimitBook(lambda: {"a": 9, "b": 9}, lambda: ["sync", "mail"])
-    names = ("sync", "mail", "none")
-    await store.intake.insert(
-        [simple(names[n % 2], lane="ab"[n % 3 % 2], priority=n % 2) for n in range(20)]
-    )
-    Recorder.statements.clear()
-    found = LaneClaim(WORKER, names, 12, SOON, frozenset([ObjectId()]), others=True)
-    assert len((await store.lanes.claim(found)).jobs) == 12
-    found = LaneClaim(WORKER, names, 30, SOON, others=True)
-    assert (await store.lanes.claim(found)).blocked
 
 
 async def hand_over(store: SqliteStore) -> None:
@@ -200,6 +188,7 @@ async def forget_labels(store: SqliteStore) -> None:
 
 VERBS: dict[str, tuple[Verb, set[str]]] = {
     **OF_GROUPS,
+    **OF_FREE,
     "waits.follow": (lambda s: s.waits.follow([ObjectId()]), {BY_ID}),
     "waits.release": (partial(release, well=True), {OPEN_WAITS, BY_ID, BY_TAG}),
     "waits.release, failed": (partial(release, well=False), {OPEN_WAITS, BY_ID, BY_TAG}),
@@ -227,7 +216,6 @@ VERBS: dict[str, tuple[Verb, set[str]]] = {
         partial(claim_of_lanes, ordered="continue"),
         {DUE, LINE, LANE, SLOTS, BY_ROW},
     ),
-    "free jobs": (claim_of_free_jobs, {DUE, LINE, SLOTS, BY_ROW}),
     "lanes.hand_over": (hand_over, {LANE, SLOTS, BY_ROW, BY_ID}),
     "lanes.expire": (lambda s: s.lanes.expire(NOW, 10), {EXPIRING, BY_ROW}),
     "lanes, looked at": (look_at_lanes, {DUE, LANE, SLOTS, BY_ROW}),

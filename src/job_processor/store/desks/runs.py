@@ -41,12 +41,12 @@ class Runs(Desk, ABC):
             won = [each for each in settlements if each.job.id in verdict.won]
         self._tell(*told([(each.job.id, each.outcome.status) for each in won]))
         if self.lanes.book:
+            slotted = [each for each in won if each.job.slot is not None]
             await self._pass_on(
                 each.job.lane
                 if each.job.ordered is None
                 else freed_by(each.job, each.written())  # it may keep its slot
-                for each in won
-                if each.job.slot is not None and each.job.id in verdict.won
+                for each in slotted
             )
         await self._let_go(
             ends_of(
