@@ -67,6 +67,8 @@ async def fill(processor: JobProcessor) -> list[str]:
             "/new?name=echo",
             "/jobs?status=done",
             "/jobs?by=error",
+            "/jobs?q=e",
+            "/schedule?name=daily",
         ),
         *(f"/jobs/{made[12].id}", f"/jobs/{made[17].id}", f"/jobs/{waiting.id}"),
         *(f"/flows/{flow.id}", f"/groups/{group.id}"),
