@@ -12,19 +12,19 @@ from job_processor.cli.app.later import Later
 from job_processor.cli.app.streams import prepare_streams
 
 COMMANDS = {
-    "init": "Write a small project to begin with.",
+    "init": "Create a small project that runs at once.",
     "check": "Check APP, its database and its workers.",
     "worker": "Run the jobs and crons of APP until it is stopped.",
     "schedule": "Schedule the job NAME of APP, to be run by a worker.",
-    "status": "Show workers, counts of jobs, crons, and what is due.",
-    "scaling": "Show what waits, and how many workers it takes.",
+    "status": "Show workers, counts of jobs, crons, and due jobs.",
+    "scaling": "Show waiting jobs, and how many workers they need.",
     "top": "Watch workers, queue, running jobs and rates.",
     "shell": "Start Python with `processor` set up; `await` works.",
     "send": "Send the message NAME to the jobs that wait for it.",
     "kill": "Kill the job ID, whether it waits or runs.",
     "pause": "Pause NAME, or a tag, for all workers.",
     "resume": "End the pause of NAME, or of a tag.",
-    "migrate-from-node": "Report what a move from the Node package would change.",
+    "migrate-from-node": "Report on a migration from the Node package.",
     "web": "Serve the dashboard of APP, or of a database.",
     "mcp": "Serve jobs to an assistant by MCP, on stdin and stdout.",
     "demo": "See it work: two workers, a few hundred real jobs.",

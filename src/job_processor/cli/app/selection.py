@@ -41,13 +41,15 @@ OfTag = Annotated[
 Since = Annotated[
     str | None,
     typer.Option(
-        metavar="WHEN", help="Only made from this time on: in ISO 8601, or 2h for two hours ago."
+        metavar="WHEN", help="Only jobs created since this time: ISO 8601, or 2h for two hours ago."
     ),
 ]
-Until = Annotated[str | None, typer.Option(metavar="WHEN", help="Only made before this time.")]
+Until = Annotated[
+    str | None, typer.Option(metavar="WHEN", help="Only jobs created before this time.")
+]
 Worker = Annotated[
     str | None,
-    typer.Option(metavar="ID", help="Only of this worker: what it runs, and what it ended."),
+    typer.Option(metavar="ID", help="Only jobs that this worker runs or ended."),
 ]
 Error = Annotated[
     str | None, typer.Option(metavar="TEXT", help="Only with this text in the error.")

@@ -46,16 +46,14 @@ Ids = Annotated[
 Yes = Annotated[
     bool, typer.Option("--yes", "-y", help="Do not ask before a selection is acted on.")
 ]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Tell how many are selected, and do nothing.")
-]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count the selected jobs.")]
 FromBeginning = Annotated[
     bool,
-    typer.Option("--from-beginning", help="Do all of their steps again, also those that are done."),
+    typer.Option("--from-beginning", help="Do all of their steps again, even completed ones."),
 ]
 Descendants = Annotated[
     bool,
-    typer.Option("--descendants", help="Bring back what was skipped because they had failed, too."),
+    typer.Option("--descendants", help="Also retry the jobs that were skipped because of them."),
 ]
 FromStep = Annotated[
     str | None,
@@ -78,12 +76,12 @@ _OF_RETRY: dict[str, Any] = {
 }
 
 ACTIONS: dict[Action, str] = {
-    "retry": "Send ended jobs round again: those of ID, or a selection.",
+    "retry": "Retry jobs that have ended: those with ID, or a selection.",
     "kill": "Kill jobs that wait or run: those of ID, or a selection.",
     "delete": "Remove jobs that do not run: those of ID, or a selection.\n\nFor good.",
 }
 REPLAY = (
-    "Send dead letters round again: those of ID, or a selection.\n\nThat is `jobs retry` of "
+    "Retry dead letters: those with ID, or a selection.\n\nThat is `jobs retry` of "
     "errored jobs, all of them where nothing else is said; --rate spreads them over time."
 )
 _DONE = {"retry": "Sent round again", "kill": "Killed, or asked to stop", "delete": "Deleted"}

@@ -35,9 +35,9 @@ JobId = Annotated[
 def check(app: App = None, job: JobId = None, json: Json = False) -> None:
     """Check APP, its database and its workers.
 
-    Definitions, connection, indexes, clock and workers are looked at, and nothing is changed. Below
-    what is not well stands what to do.
-    Leaves with 1 when something does not work; a warning is no error.
+    Checks definitions, connection, indexes, clock and workers, and changes nothing. Below each
+    problem it says what to do.
+    Exits with 1 if something does not work; warnings do not count.
     """
     import asyncio
 

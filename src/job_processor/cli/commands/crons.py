@@ -38,7 +38,7 @@ def _crons(
 ) -> None:
     """List crons; or show, run, pause, resume or remove one.
 
-    Without a command: when each fires next, and how it went.
+    Without a command, list them with their next times and last runs.
     """
     if lists(context):
         _list(db, prefix, app, json)
@@ -46,7 +46,7 @@ def _crons(
 
 @crons.command("list")
 def _list(db: Db = None, prefix: Prefix = None, app: AppOption = None, json: Json = False) -> None:
-    """List crons: when they fire next, and how they went."""
+    """List crons with their next times and last runs."""
     from job_processor.cli.app.when import read_time
     from job_processor.cli.views import tables
     from job_processor.redaction import Redaction
@@ -88,7 +88,7 @@ def run(
 ) -> None:
     """Run the cron NAME now, beside its schedule.
 
-    A worker that defines it does; a paused one waits.
+    A worker that defines it runs it; a paused cron waits.
     """
     from job_processor.as_json import job_json
 
@@ -126,9 +126,9 @@ def pause(
 def resume(
     name: CronName, db: Db = None, prefix: Prefix = None, app: AppOption = None, json: Json = False
 ) -> None:
-    """Let the cron NAME go on.
+    """Resume the cron NAME.
 
-    What it missed is judged by its `misfire`.
+    Its `misfire` decides about missed runs.
     """
     resume_name(name, None, db, prefix, app, json)
 
@@ -144,7 +144,7 @@ def remove(
 ) -> None:
     """Remove the cron NAME, which no worker lists any more.
 
-    What waits of it is skipped. On a terminal it asks first.
+    Its waiting runs are skipped. On a terminal it asks first.
     """
 
     async def end(processor: JobProcessor) -> None:

@@ -103,7 +103,7 @@ def show(
 def kill(
     id: FlowId, db: Db = None, prefix: Prefix = None, app: AppOption = None, json: Json = False
 ) -> None:
-    """Kill what waits in the flow ID, and ask what runs to stop."""
+    """Kill the waiting jobs of the flow ID, and ask running ones to stop."""
     _act(Place(db, prefix, app), id, "kill", lambda it: it.kill_flow(id), as_json=json)
 
 
@@ -111,7 +111,7 @@ def kill(
 def retry(
     id: FlowId, db: Db = None, prefix: Prefix = None, app: AppOption = None, json: Json = False
 ) -> None:
-    """Send what failed in the flow ID round again, with what was skipped because of it."""
+    """Retry the failed jobs of the flow ID, with those skipped because of them."""
     _act(Place(db, prefix, app), id, "retry", lambda it: it.retry_flow(id), as_json=json)
 
 

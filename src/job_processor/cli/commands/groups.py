@@ -145,7 +145,7 @@ def kill(
     app: AppOption = None,
     json: Json = False,
 ) -> None:
-    """Kill the members of the group ID, and let nothing be added to it any more."""
+    """Kill the members of the group ID, and close it."""
     _act(Place(db, prefix, app), id, "kill", lambda group: group.kill(), as_json=json)
 
 
@@ -157,7 +157,7 @@ def retry(
     app: AppOption = None,
     json: Json = False,
 ) -> None:
-    """Send the members of the group ID that did not finish round again."""
+    """Retry the members of the group ID that did not finish."""
     _act(Place(db, prefix, app), id, "retry", lambda group: group.retry(), as_json=json)
 
 

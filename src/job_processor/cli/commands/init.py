@@ -31,14 +31,14 @@ _FILES = {
 
 def init(
     folder: Annotated[
-        str, typer.Argument(metavar="DIR", help="Where to write it; made when missing.")
+        str, typer.Argument(metavar="DIR", help="The folder to write to; created if missing.")
     ] = ".",
     json: Json = False,
 ) -> None:
-    """Write a small project to begin with.
+    """Create a small project that runs at once.
 
-    A job, a cron, a README. It runs at once, and the command says how. No file that is there is
-    ever changed.
+    It has a job, a cron and a README, and the command says how to run it. Existing files are never
+    changed.
     """
     root, package, texts = _plan(folder)
     for path, text in texts.items():

@@ -170,8 +170,8 @@ def show(
 ) -> None:
     """Show the job ID in detail.
 
-    Times, attempts, what it comes after and before, progress, payload, result, error and log.
-    Values of fields whose names tell of secrets, such as password and token, are hidden in all
+    Times, attempts, parents and children, progress, payload, result, error and log.
+    Values of fields whose names suggest secrets, such as password and token, are hidden in all
     of it.
     """
     from job_processor.as_json import job_json

@@ -47,8 +47,8 @@ def _limits(
 ) -> None:
     """List limits and lanes; or set, reset or show one.
 
-    Without a command: those that are in use or were changed, and those of the application, each
-    with its fullest lanes.
+    Without a command, list those that are in use or were changed, and those of the application,
+    each with its fullest lanes.
     """
     if lists(context):
         _list(db, prefix, app, lanes, json)
@@ -62,7 +62,7 @@ def _list(
     lanes: Lanes = "5",
     json: Json = False,
 ) -> None:
-    """List limits with their fullest lanes: what runs, what waits, and what is next."""
+    """List limits with their fullest lanes: running, waiting and next jobs."""
     from datetime import UTC, datetime
 
     from job_processor.cli.views.limits import limits_json, limits_table
@@ -87,7 +87,7 @@ def _list(
 def _set(
     name: LimitName,
     amount: Annotated[
-        str, typer.Argument(metavar="AMOUNT", help="How many may run at a time, 1 at least.")
+        str, typer.Argument(metavar="AMOUNT", help="How many may run at a time, at least 1.")
     ],
     force: Force = False,
     db: Db = None,
@@ -95,9 +95,9 @@ def _set(
     app: AppOption = None,
     json: Json = False,
 ) -> None:
-    """Let so many of NAME run at a time, for all workers; of each key, where it has one.
+    """Limit how many jobs of NAME run at a time, for all workers; with a key, per key.
 
-    They see it within a second. It is kept until it is reset. What runs goes on.
+    They see it within a second. It stays until you reset it. Running jobs continue.
     """
     from job_processor.settings import check_int
 
@@ -121,7 +121,7 @@ def reset(
     app: AppOption = None,
     json: Json = False,
 ) -> None:
-    """Let the limit of NAME be what the code says."""
+    """Restore the limit of NAME from the code."""
     _change(
         Place(db, prefix, app),
         name,
@@ -140,9 +140,9 @@ def show(
     app: AppOption = None,
     json: Json = False,
 ) -> None:
-    """Show LANE: what runs, what waits, and the jobs that are next.
+    """Show LANE: running and waiting jobs, and those that are next.
 
-    Values of fields whose names tell of secrets are hidden.
+    Values of fields whose names suggest secrets are hidden.
     """
     from datetime import UTC, datetime
 

@@ -43,8 +43,8 @@ def mcp(
 ) -> None:
     """Serve jobs to an assistant by MCP, on stdin and stdout.
 
-    Until stdin ends. It only looks, unless --allow-actions is given; what is done stands in the
-    audit. An assistant starts it by itself, as its settings say.
+    Runs until stdin ends. It only reads, unless you give --allow-actions; the audit records
+    actions. An assistant starts it by itself, as configured in its settings.
     """
     require("mcp", "the MCP server")
     hidden = _redaction(redact, no_redaction)

@@ -27,10 +27,10 @@ def migrate_from_node(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Report what a move from the Node package would change.
+    """Report on a migration from the Node package.
 
-    And what its database holds. Changes nothing without --apply, and may be repeated. Leaves with
-    1 while something stands in the way, such as a living Node worker without workerTags.
+    Also reports the contents of its database. Changes nothing without --apply, and may be
+    repeated. Exits with 1 if a problem blocks it, such as a running Node worker without workerTags.
     """
     import asyncio
 

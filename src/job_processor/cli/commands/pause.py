@@ -22,7 +22,7 @@ def pause(
     name: Paused = None,
     tag: Tag = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Do not ask about a name or tag that nobody has.")
+        bool, typer.Option("--force", help="Do not ask about an unknown name or tag.")
     ] = False,
     db: Db = None,
     prefix: Prefix = None,
@@ -31,9 +31,8 @@ def pause(
 ) -> None:
     """Pause NAME, or a tag, for all workers.
 
-    None of them begins anything of it, within a second; what runs goes on. A name that nobody
-    defines and no job has is most likely misspelt: on a terminal it asks, elsewhere it wants
-    --force.
+    Within a second no worker starts such jobs; running jobs continue. For an unknown name, which
+    is probably misspelt, it asks on a terminal, and needs --force elsewhere.
     """
     from job_processor.cli.views import pauses
 

@@ -42,7 +42,7 @@ def _rates(
 ) -> None:
     """List rates; or set, reset, hold or release one.
 
-    Without a command: those that are in use or were changed, and those of the application.
+    Without a command, list those that are in use or were changed, and those of the application.
     """
     if lists(context):
         _list(db, prefix, app, json)
@@ -76,7 +76,7 @@ def _set(
     app: AppOption = None,
     json: Json = False,
 ) -> None:
-    """Let so many of NAME start in a time, for all workers.
+    """Limit how many jobs of NAME start in a time, for all workers.
 
     They see it within a second. It is kept until it is reset.
     """
@@ -106,7 +106,7 @@ def reset(
     app: AppOption = None,
     json: Json = False,
 ) -> None:
-    """Let the rate of NAME be what the code says."""
+    """Restore the rate of NAME from the code."""
     _change(
         Place(db, prefix, app),
         name,
@@ -126,7 +126,7 @@ def hold(
     app: AppOption = None,
     json: Json = False,
 ) -> None:
-    """Let nothing of NAME start for TIME from now; what runs goes on."""
+    """Let no job of NAME start for TIME from now; running jobs continue."""
     from job_processor.cli.app.when import parse_delay
     from job_processor.clock import span
     from job_processor.settings import RATE_PER_MAX
@@ -150,7 +150,7 @@ def release(
     app: AppOption = None,
     json: Json = False,
 ) -> None:
-    """Let NAME go on that was held."""
+    """End the hold of NAME."""
     _change(
         Place(db, prefix, app),
         name,

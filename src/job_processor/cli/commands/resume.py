@@ -25,7 +25,7 @@ def resume(
 ) -> None:
     """End the pause of NAME, or of a tag.
 
-    What is not paused stays as it is; a name or tag that nobody has is an error.
+    Names and tags that are not paused stay as they are; unknown ones are errors.
     """
     from job_processor.cli.views import pauses
 

@@ -42,17 +42,17 @@ def scaling(
     ] = "0",
     most: Annotated[
         str | None,
-        typer.Option("--max", metavar="N", help="Workers that are wanted at the most."),
+        typer.Option("--max", metavar="N", help="Maximum number of workers."),
     ] = None,
     db: Db = None,
     prefix: Prefix = None,
     app: AppOption = None,
     json: Json = False,
 ) -> None:
-    """Show what waits, and how many workers it takes.
+    """Show waiting jobs, and how many workers they need.
 
-    What is due and a free worker would start counts as waiting: not what waits for a time, for a
-    slot or for another job, and nothing that is paused.
+    Due jobs that a free worker would start count as waiting; jobs that wait for a time, a slot or
+    another job, and paused jobs, do not.
     """
     from job_processor.ops.scaling import scope_of
 

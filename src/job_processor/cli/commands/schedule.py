@@ -23,13 +23,13 @@ def schedule(
     app: App = None,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="The name of a job of APP, alone where APP is set."),
+        typer.Argument(
+            metavar="NAME", help="The name of a job of APP; alone if APP is configured."
+        ),
     ] = None,
     payload: Annotated[
         str | None,
-        typer.Option(
-            metavar="JSON", help="What its handler gets: a JSON object; - reads it from stdin."
-        ),
+        typer.Option(metavar="JSON", help="The payload, a JSON object; - reads it from stdin."),
     ] = None,
     at: Annotated[
         str | None,
@@ -45,7 +45,7 @@ def schedule(
     ] = None,
     label: Annotated[
         list[str] | None,
-        typer.Option(metavar="LABEL", help="What it can be found by; may be given several times."),
+        typer.Option(metavar="LABEL", help="A label to find it by; may be repeated."),
     ] = None,
     after: Annotated[
         list[str] | None,
@@ -58,7 +58,7 @@ def schedule(
         str | None,
         typer.Option(
             metavar="RULE",
-            help="What follows where one of --after fails: skip, run or wait. [default: skip]",
+            help="What happens if one of --after fails: skip, run or wait. [default: skip]",
         ),
     ] = None,
     json: Json = False,

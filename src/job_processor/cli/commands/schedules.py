@@ -58,7 +58,7 @@ def _schedules(
 ) -> None:
     """List schedules; or put, pause, resume or remove one.
 
-    Without a command: those that were made at run time, by name. Crons are another list.
+    Without a command, list those that were created at run time, by name.
     """
     if lists(context):
         _list(job, limit, after, db, prefix, app, json)
@@ -74,7 +74,7 @@ def _list(
     app: AppOption = None,
     json: Json = False,
 ) -> None:
-    """List schedules by name: what each makes, when next, and how often it did."""
+    """List schedules by name: job, next run, and number of jobs."""
     from datetime import UTC, datetime
 
     from job_processor.as_json import schedule_json
@@ -128,7 +128,7 @@ def put(
     payload: Annotated[
         str | None,
         typer.Option(
-            "--payload", metavar="JSON", help="What each job gets; - reads it from stdin."
+            "--payload", metavar="JSON", help="The payload of each job; - reads it from stdin."
         ),
     ] = None,
     timezone: Annotated[
@@ -145,7 +145,7 @@ def put(
         str | None, typer.Option("--limit", metavar="N", help="As many jobs, all in all.")
     ] = None,
     misfire: Annotated[
-        str, typer.Option("--misfire", metavar="WORD", help="Of what is missed: once, skip, all.")
+        str, typer.Option("--misfire", metavar="WORD", help="For missed runs: once, skip, all.")
     ] = "once",
     priority: Annotated[
         str, typer.Option("--priority", metavar="N", help="Of each job, 0 to 9.")
@@ -157,9 +157,10 @@ def put(
     app: AppOption = None,
     json: Json = False,
 ) -> None:
-    """Make the schedule NAME, or change it.
+    """Create the schedule NAME, or change it.
 
-    The application checks the job and its payload. One that is the same already stays as it is.
+    The application validates the job and its payload. A schedule that is the same already is not
+    changed.
     """
     import asyncio
 
@@ -199,7 +200,7 @@ def pause(
     app: AppOption = None,
     json: Json = False,
 ) -> None:
-    """Let the schedule NAME make nothing until it is resumed."""
+    """Pause the schedule NAME until it is resumed."""
     _change(
         Place(db, prefix, app),
         name,
@@ -217,9 +218,9 @@ def resume(
     app: AppOption = None,
     json: Json = False,
 ) -> None:
-    """Let the schedule NAME go on.
+    """Resume the schedule NAME.
 
-    What it missed is judged by its `misfire`.
+    Its `misfire` decides about missed runs.
     """
     _change(
         Place(db, prefix, app),
@@ -239,7 +240,7 @@ def remove(
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Remove the schedule NAME; the jobs that it made stay.
+    """Remove the schedule NAME; jobs that it has created stay.
 
     On a terminal it asks first.
     """

@@ -26,7 +26,7 @@ def send(
         str | None,
         typer.Argument(
             metavar="PAYLOAD",
-            help="What they get: any JSON; - reads it from stdin. [default: true]",
+            help="The payload, any JSON; - reads it from stdin. [default: true]",
         ),
     ] = None,
     ttl: Annotated[

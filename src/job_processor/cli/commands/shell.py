@@ -29,8 +29,8 @@ def shell(
 ) -> None:
     """Start Python with `processor` set up; `await` works.
 
-    It has what the module of APP has, too. IPython is used where it is installed. No worker is
-    started. Code from a pipe is run as a program. With --db alone it needs no application.
+    It also has the names of the module of APP. It uses IPython if that is installed, and starts no
+    worker. Code from a pipe runs as a program. With --db it needs no application.
     """
     import asyncio
 

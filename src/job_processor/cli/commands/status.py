@@ -18,7 +18,7 @@ _QUEUE_ROWS = 10
 
 
 def status(db: Db = None, prefix: Prefix = None, app: AppOption = None, json: Json = False) -> None:
-    """Show workers, counts of jobs, crons, and what is due."""
+    """Show workers, counts of jobs, crons, and due jobs."""
     from job_processor.redaction import Redaction
 
     async def look(processor: JobProcessor) -> tuple[str, dict[str, Any], Pauses]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def top(
     interval: Annotated[
-        str, typer.Option(metavar="SECONDS", help="Between two looks at the database.")
+        str, typer.Option(metavar="SECONDS", help="Seconds between two queries.")
     ] = "1",
     once: Annotated[bool, typer.Option("--once", help="Print one frame and end.")] = False,
     db: Db = None,

@@ -63,7 +63,7 @@ def web(
     ] = None,
     no_login: Annotated[
         bool,
-        typer.Option("--no-login", help="Let every user of this machine see and do all."),
+        typer.Option("--no-login", help="Let every user of this machine see and do everything."),
     ] = False,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Show everything, change nothing.")
@@ -96,25 +96,24 @@ def web(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Of the environment, such as production: it stands in the header and in the "
-            "title of each page. [default: $JOB_PROCESSOR_WEB_NAME]",
+            help="The name of the environment, such as production, for the header and title of "
+            "each page. [default: $JOB_PROCESSOR_WEB_NAME]",
         ),
     ] = None,
     color: Annotated[
         str | None,
         typer.Option(
             metavar="COLOR",
-            help="Of that name: red, orange, green, blue, violet or grey. [default: "
-            "$JOB_PROCESSOR_WEB_COLOR; else red for a name that begins with prod or live, orange "
+            help="The color of that name: red, orange, green, blue, violet or grey. [default: "
+            "$JOB_PROCESSOR_WEB_COLOR; else red for a name that starts with prod or live, orange "
             "for stag, blue for others]",
         ),
     ] = None,
 ) -> None:
     """Serve the dashboard of APP, or of a database.
 
-    Until it is stopped. With --db alone it needs no application: it shows all jobs and acts on
-    them, and schedules none. Without a login it makes a token and prints the address with it, on a
-    terminal.
+    Runs until it is stopped. With --db it needs no application, but then it cannot schedule jobs.
+    Without a login it creates a token and prints the address with it, on a terminal.
     """
     import asyncio
 

@@ -34,7 +34,7 @@ def worker(
         str,
         typer.Option(
             metavar="N",
-            help="Keep so many worker processes running, each with a concurrency of its own.",
+            help="Number of worker processes, each with its own concurrency.",
         ),
     ] = "1",
     burst: Annotated[bool, typer.Option("--burst", help="End when nothing is due.")] = False,
@@ -84,8 +84,8 @@ def worker(
 ) -> None:
     """Run the jobs and crons of APP until it is stopped.
 
-    The first SIGTERM or SIGINT (Ctrl-C) stops gracefully: no new jobs, those that run get time to
-    end. A second SIGINT forces them to stop, a third leaves at once, like a crash.
+    The first SIGTERM or SIGINT (Ctrl-C) stops gracefully: it starts no new jobs, and running jobs
+    get time to end. A second SIGINT forces them to stop, a third exits at once, like a crash.
     """
     from job_processor.cli.supervise.options import WorkerOptions
     from job_processor.settings import check_int
