@@ -46,6 +46,13 @@ def test_a_phrase_is_only_where_it_may_be(phrase: dict[str, Any]) -> None:
     assert more == {}, f"write {phrase['instead']!r}"
 
 
+@pytest.mark.parametrize("page", ENGLISH)
+def test_titles_are_what_people_search_for(page: str) -> None:
+    """No title is a part of a sentence that says nothing by itself."""
+    titles = re.findall(r"^#+ (.+)$", read(page), re.MULTILINE)
+    assert set(titles) & set(LIST["titles"]) == set()
+
+
 def test_prose_is_what_is_searched() -> None:
     """Code and comments are no prose; a phrase is found across the end of a line."""
     page = "<!-- settled -->\nIt is `settled`\n\n```python\nsettled = 1\n```\n\nOf\na NAME"
