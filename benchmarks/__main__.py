@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import page, reach, tables
+from benchmarks import page, reach, short, tables
 from benchmarks.results import Result, load, save
 from benchmarks.running import run
 from benchmarks.scenarios import SCENARIOS
@@ -20,6 +20,7 @@ from benchmarks.servers import Servers
 from benchmarks.systems import MODULES
 
 RESULTS = Path(__file__).parent / "results"
+SHORT = RESULTS / "short"
 CHOSEN = "variants.json"
 
 
@@ -27,10 +28,10 @@ def main() -> None:
     """Run what the command line asks for."""
     options = _options()
     if options.render:
-        page.render(SCENARIOS, _all(RESULTS))
+        page.render(SCENARIOS, _all(RESULTS), _all(SHORT))
         return
-    folder = RESULTS
-    if options.quick or options.systems:
+    folder = SHORT if options.short else RESULTS
+    if options.quick or (options.systems and not options.short):
         folder = RESULTS / ("quick" if options.quick else "partial")
     # A stopped benchmark ends its servers and workers, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -50,9 +51,12 @@ def main() -> None:
         servers.stop()
         shutil.rmtree(temporary, ignore_errors=True)
     results = _all(folder)
-    print(tables.text(reach.table(results)))
-    if folder == RESULTS:
-        page.render(SCENARIOS, results)
+    if options.short:
+        print(tables.text(short.table(_all(RESULTS), results)))
+    else:
+        print(tables.text(reach.table(results)))
+    if folder in (RESULTS, SHORT):
+        page.render(SCENARIOS, _all(RESULTS), _all(SHORT))
 
 
 def _measure(bench: Bench, options: argparse.Namespace, folder: Path) -> None:
@@ -93,11 +97,17 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, help="in a drain (20000)")
     parser.add_argument("--backlog", type=int, help="that make a queue long (1000000)")
     parser.add_argument("--quick", action="store_true", help="tiny numbers: does it work?")
+    parser.add_argument(
+        "--short", action="store_true", help="only what the table that readers want first needs"
+    )
     parser.add_argument("--render", action="store_true", help="only write the page again")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.scenarios if name not in SCENARIOS]
     if unknown:
         parser.error(f"unknown scenario {unknown[0]!r}; allowed are {', '.join(SCENARIOS)}")
+    if options.short:
+        options.scenarios = options.scenarios or list(short.SCENARIOS)
+        options.systems = options.systems or short.systems(_all(RESULTS))
     options.runs = options.runs or (1 if options.quick else 5)
     return options
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks import reach, tables
+from benchmarks import reach, short, tables
 from benchmarks.programs import ROOT
 from benchmarks.results import Result
 from benchmarks.scenarios.base import Scenario
@@ -16,8 +16,10 @@ PAGE = ROOT / "docs" / "performance.md"
 PLOTS = ROOT / "docs" / "performance"
 
 
-def render(scenarios: Mapping[str, Scenario], results: Mapping[str, Result]) -> None:
-    """Write every figure that there is into the page."""
+def render(
+    scenarios: Mapping[str, Scenario], results: Mapping[str, Result], anew: Mapping[str, Result]
+) -> None:
+    """Write every figure that there is into the page; anew: those of the short table."""
     from benchmarks import plots  # matplotlib is slow to import
 
     text = PAGE.read_text(encoding="utf-8")
@@ -25,6 +27,7 @@ def render(scenarios: Mapping[str, Scenario], results: Mapping[str, Result]) -> 
         scenario = scenarios[name]
         picture = plots.draw(scenario, result, PLOTS)
         text = between(text, name, _part(scenario, result, picture))
+    text = between(text, "short", tables.markdown(short.table(results, anew)))
     text = between(text, "reach", tables.markdown(reach.table(results)))
     PAGE.write_text(text, encoding="utf-8")
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import copy
 import logging
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import fields, replace
 from datetime import datetime
@@ -47,8 +47,6 @@ from job_processor.jobs import after as relations
 from job_processor.jobs import intake
 from job_processor.jobs.after import Parents
 from job_processor.jobs.chunks import OnProgress, Requests
-from job_processor.jobs.collection import Given, parted
-from job_processor.jobs.decorator import Decorator, decorated_cron
 from job_processor.jobs.request import JobRequest, Payload, When
 from job_processor.jobs.services import list_names
 from job_processor.models import (
@@ -92,6 +90,8 @@ if TYPE_CHECKING:
     from job_processor.handlers.rates import Rate
     from job_processor.jobs.actions import Acted, Action
     from job_processor.jobs.chunks import Request
+    from job_processor.jobs.collection import Given, Jobs
+    from job_processor.jobs.decorator import Decorator
     from job_processor.jobs.flows import Flow
     from job_processor.jobs.groups import Called, OpenGroup
     from job_processor.jobs.handle import JobHandle
@@ -223,7 +223,7 @@ class JobProcessor:
 
             check_codec(codec)
         self._codec = codec
-        collections, definitions = parted(jobs)
+        collections, definitions = _parted(jobs)
         registry = Registry(
             definitions, crons if crons is not None else {}, Defaults(defaults, around)
         )
@@ -286,6 +286,8 @@ class JobProcessor:
         becomes a `JobHandle`, whose `schedule` takes its parameters; called, it is still the
         function. Raises DefinitionError, and SharedDatabaseError as `setup` does.
         """
+        from job_processor.jobs.decorator import Decorator
+
         return Decorator(self._define, lambda: self)
 
     def cron(
@@ -300,6 +302,8 @@ class JobProcessor:
         a name it gets the function's. Raises DefinitionError, and SharedDatabaseError as `setup`
         does.
         """
+        from job_processor.jobs.decorator import decorated_cron
+
         return decorated_cron(self._define, cron_string, name, options)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
@@ -1610,3 +1614,12 @@ async def init_job_processor(
         await processor.close()
         raise
     return processor
+
+
+def _parted(jobs: Given) -> tuple[Sequence[Jobs], Mapping[str, JobDef]]:
+    """Return the collections, and all other definitions by name; raises InvalidArgumentError."""
+    if jobs is None or isinstance(jobs, Mapping):  # as in most processes that only schedule
+        return (), jobs or {}
+    from job_processor.jobs.collection import parted
+
+    return parted(jobs)

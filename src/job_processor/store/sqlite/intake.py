@@ -45,7 +45,6 @@ from job_processor.store.sqlite.rows import (
     to_row,
     waits_rows,
 )
-from job_processor.store.sqlite.sessions import answer, write_in
 from job_processor.store.sqlite.tables import HOLDING, Tables
 
 _GROUP = 100
@@ -106,6 +105,8 @@ class SqliteIntake(SqliteDesk, Intake):
 
     async def insert_in(self, session: Any, jobs: Sequence[Job]) -> None:
         """Insert jobs in the transaction of the caller's connection to the same file."""
+        from job_processor.store.sqlite.sessions import write_in  # noqa: PLC0415  # few have one
+
         rows = [to_row(job) for job in jobs]
         path = self._connections.location.path
         if await write_in(session, path, self._insert_any, rows) < len(rows):
@@ -240,6 +241,8 @@ async def follow_in(
     connection: Any, path: Path | None, mark: str, look: str, job_ids: Collection[ObjectId]
 ) -> dict[ObjectId, JobStatus]:
     """Mark jobs in the caller's transaction; return the states of those that it has."""
+    from job_processor.store.sqlite.sessions import answer, write_in  # noqa: PLC0415  # as above
+
     ids = [(job_id.binary,) for job_id in job_ids]
     await write_in(connection, path, mark, ids)
     states: dict[ObjectId, JobStatus] = {}
