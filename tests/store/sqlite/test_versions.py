@@ -61,6 +61,7 @@ def take_labels_away(path: Path) -> None:
     """Make a file what it was before there were labels: version 10."""
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DROP TABLE job_processor_labels")
+        connection.execute("ALTER TABLE job_processor_lanes DROP COLUMN grants")
         connection.execute("ALTER TABLE job_processor_jobs DROP COLUMN labels")
     set_version(path, 10)
 

@@ -272,10 +272,7 @@ def setup(connection: sqlite3.Connection, tables: Tables, address: str, is_file:
     if found is None:
         _create(connection, tables)
     elif found < VERSION:
-        _add_tables(connection, tables)
-    for version in range((found or VERSION) + 1, VERSION + 1):
-        for statement in _MIGRATIONS[version]:
-            connection.execute(statement.format(tables=tables))
+        _migrate(connection, tables, found)
     for index in index_statements(tables):
         connection.execute(index)
     # Even where it is there: a file that may only be read is found out now, not by a first job.
@@ -360,10 +357,25 @@ def _version(connection: sqlite3.Connection, tables: Tables, address: str) -> in
     return version
 
 
-def _add_tables(connection: sqlite3.Connection, tables: Tables) -> None:
-    """Make the tables that are missing: a later version has more of them."""
+def _migrate(connection: sqlite3.Connection, tables: Tables, found: int) -> None:
+    """Lead the tables of a version to the present one."""
+    made = _add_tables(connection, tables)
+    for version in range(found + 1, VERSION + 1):
+        for statement in (each.format(tables=tables) for each in _MIGRATIONS[version]):
+            if not any(f"TABLE {table} " in statement for table in made):
+                connection.execute(statement)
+
+
+def _add_tables(connection: sqlite3.Connection, tables: Tables) -> list[str]:
+    """Make the tables that are missing, as they are at present; return which those were."""
+    missing = [
+        table
+        for table in (getattr(tables, name) for name in _COLUMNS)
+        if not _present_columns(connection, _unquoted(table))
+    ]
     for statement in table_statements(tables):
         connection.execute(statement.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1))
+    return missing
 
 
 def _create(connection: sqlite3.Connection, tables: Tables) -> None:
