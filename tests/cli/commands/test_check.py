@@ -19,7 +19,8 @@ def test_it_is_well(cli: Cli, sqlite_db_url: str, monkeypatch: pytest.MonkeyPatc
     assert "ok       cron 'new_year'" in text
     assert "warning  connection" in text
     assert "→ start a worker: job-processor worker\n" in re.sub(" +\n", "\n", text)
-    assert text.endswith("0 errors, 1 warning, 7 ok\n")
+    hint = "A job that does not run: job-processor check --job ID\n"
+    assert text.endswith(f"0 errors, 1 warning, 7 ok\n{hint}")
     found = cli("check", APP, "--json").json
     assert found["ok"] is True
     assert {"subject", "level", "text"} == set(found["findings"][0])
@@ -74,4 +75,5 @@ def test_why_a_job_does_not_run(
     text = cli("check", APP, "--job", job["_id"]).text
     assert "warning  workers    none is alive: nothing runs" in text
     assert "→ start a worker: job-processor worker" in text
+    assert "--job" not in text
     cli("check", APP, "--job", "12").refused("ID", "24 hex digits")

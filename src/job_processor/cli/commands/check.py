@@ -49,6 +49,8 @@ def check(app: App = None, job: JobId = None, json: Json = False) -> None:
         out = console()
         out.print(_lines(findings, ">" if out.options.ascii_only else "→"))
         say(_summary(findings))
+        if job is None:
+            say("A job that does not run: job-processor check --job ID")
     raise typer.Exit(FAILED if failed else DONE)
 
 
