@@ -11,7 +11,7 @@ from datetime import datetime
 from job_processor.redaction import REDACTED
 from job_processor.store.summaries import JobSummary
 
-LOOKED_AT = 500
+LOOKED_AT = 250
 """The newest jobs of a selection, whose errors are grouped."""
 
 GROUPS = 50
