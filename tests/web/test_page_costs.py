@@ -49,6 +49,7 @@ QUERIES: Mapping[str, list[str]] = {
     "/limit": [f"?name={NAMES[0]}"],
     "/lane": [f"?lane={NAMES[0]}"],
     "/new": [f"?name={NAMES[0]}"],
+    "/schedule": [f"?name=of:{NAMES[0]}"],
 }
 """How a page is asked for, where its path alone does not say of what."""
 

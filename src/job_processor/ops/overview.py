@@ -31,11 +31,13 @@ MISSED_FOR = timedelta(seconds=DAY)
 """How long missed occurrences are pointed at: who looks in the morning wants to know of the night.
 """
 
+_FAILED = ("errored", "retried")
+
 DUE = 50
 """Due jobs that are read: for the one that has waited for longest, and for names nobody takes."""
 
 LIMITED = 40
-"""Names that have a limit or a rate, of which it is looked what is parked: the busiest ones."""
+"""Names that have a limit or a rate, of which it is looked what is parked: the first ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Overview:
     hours: list[NameRollup]
     """All jobs, hour by hour, of the last day."""
     names: list[NameRollup]
-    """The last hour by name."""
+    """The minutes of the last hour in which attempts failed, added up by name."""
     missed: list[NameRollup]
     """The hours of the last day in which occurrences were missed, added up by name."""
 
@@ -92,18 +94,18 @@ async def get_overview(parts: Parts, redaction: Redaction | None = None) -> Over
     hours = [start_of(now, HOUR) - timedelta(seconds=HOUR * n) for n in range(24)]
     running = JobQuery(status=JobStatus.RUNNING, limit=STATUS_LIMIT)
     rollups = store.rollups
-    names = await rollups.sums("name", MINUTE, end - timedelta(minutes=59))
+    names = await rollups.sums("name", MINUTE, end - timedelta(minutes=59), _FAILED)
     found = await asyncio.gather(
         store.history.count_states(COUNT_CAP_OF_SELECTIONS),
         store.history.summaries(running, redaction),
         store.queue.due(now, DUE, dormant(settings[OWNERS]), redaction),
-        store.lanes.parked(_limited(parts.registry, names), COUNT_CAP),
+        store.lanes.parked(_limited(parts.registry), COUNT_CAP),
         store.crons.all(),
     )
     counts, runs, due, parked, crons = found
     of_all, missed = await asyncio.gather(
         rollups.of("all", "", {MINUTE: minutes, HOUR: hours}),
-        rollups.sums("name", HOUR, start_of(now - MISSED_FOR, HOUR), "missed"),
+        rollups.sums("name", HOUR, start_of(now - MISSED_FOR, HOUR), ["missed"]),
     )
     losses = (Loss.of(each) for each in settings[LOSSES].values())
     return Overview(
@@ -128,9 +130,7 @@ async def get_overview(parts: Parts, redaction: Redaction | None = None) -> Over
     )
 
 
-def _limited(registry: Registry, names: list[NameRollup]) -> list[str]:
-    """Return the names that have a limit or a rate here, those that have run of late first."""
+def _limited(registry: Registry) -> list[str]:
+    """Return the first names that have a limit or a rate here."""
     rated = {name for _, of_rate in registry.rates.values() for name in of_rate}
-    limited = [name for name in registry.all if name in rated or registry.limited(name)]
-    runs = {each.name: each.count for each in names}
-    return sorted(limited, key=lambda name: -runs.get(name, 0))[:LIMITED]
+    return [name for name in registry.all if name in rated or registry.limited(name)][:LIMITED]

@@ -14,7 +14,7 @@ from job_processor.models import WorkerInfo
 from job_processor.ops.overview import Overview, get_overview
 from job_processor.settings import COUNT_CAP_OF_SELECTIONS, STATUS_LIMIT
 from job_processor.store.name_rollups import NameRollup
-from job_processor.store.rollups import HOUR, MINUTE, OTHERS
+from job_processor.store.rollups import HOUR, MINUTE, NAMES_KEPT
 from job_processor.web import attention
 from job_processor.web.charts import chart
 from job_processor.web.crons import parts_of, views_of
@@ -87,7 +87,7 @@ async def page(request: Request) -> Response:
         crons=sorted(read.crons, key=lambda cron: cron.scheduled_for)[:CRONS_SHOWN],
         paused=read.pauses.names,
         hour_ago=read.minutes_end - timedelta(hours=1),
-        names_cut=any(each.name == OTHERS for each in read.names),
+        names_cut=len(parts.registry.all) > NAMES_KEPT,
         runs_cut=len(read.running) == STATUS_LIMIT,
     )
 

@@ -29,6 +29,7 @@ from job_processor.web.views import Views
 PAGE = 50
 _CHILDREN = 100  # of what comes after a job, the first ones
 _STEPS = 100  # of a job, the last ones; its JSON has all
+_MEMBERS = 25  # of a group: those that failed, then the newest; there is a link to all
 
 
 async def groups(request: Request) -> Response:
@@ -48,10 +49,13 @@ async def group(request: Request) -> Response:
     info = await group.info()
     counts = info.counts
     failed = await asyncio.gather(
-        *(_list(request, status=status, group=group.id, limit=PAGE) for status in sorted(FAILED))
+        *(
+            _list(request, status=status, group=group.id, limit=_MEMBERS)
+            for status in sorted(FAILED)
+        )
     )
-    others = await _list(request, group=group.id, limit=PAGE)
-    shown = [job for page in failed for job in page.jobs][:PAGE]
+    others = await _list(request, group=group.id, limit=_MEMBERS)
+    shown = [job for page in failed for job in page.jobs][:_MEMBERS]
     known = {job.id for job in shown}
     shown += [job for job in others.jobs if job.id not in known]
     return _views(request).page(
@@ -59,7 +63,7 @@ async def group(request: Request) -> Response:
         "group.html",
         group=group_json(info),
         members=[_of_name(name, of_name) for name, of_name in sorted(counts.by_name.items())],
-        jobs=[row_of(job, datetime.now(UTC)) for job in shown[:PAGE]],
+        jobs=[row_of(job, datetime.now(UTC)) for job in shown[:_MEMBERS]],
         over=info.is_over,
     )
 

@@ -56,7 +56,7 @@ class DictionaryRollups(OnTables, Rollups):
             return [tables.name_rollups[key] for key in keys if key in tables.name_rollups]
 
     async def sums(
-        self, kind: Kind, seconds: int, since: datetime, having: str | None = None
+        self, kind: Kind, seconds: int, since: datetime, having: Sequence[str] = ()
     ) -> list[NameRollup]:
         """Return what those from a time on add up to, by name."""
         async with self._connection as tables:
@@ -65,7 +65,7 @@ class DictionaryRollups(OnTables, Rollups):
                 for (of, length, start, _), each in sorted(tables.name_rollups.items())
                 if (of, length) == (kind, seconds)
                 and start >= since
-                and (having is None or having in each.counts)
+                and (not having or each.counts.keys() & set(having))
             )
 
     async def errors(

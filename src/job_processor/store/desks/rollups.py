@@ -52,11 +52,11 @@ class Rollups(Desk, ABC):
 
     @abstractmethod
     async def sums(
-        self, kind: Kind, seconds: int, since: datetime, having: str | None = None
+        self, kind: Kind, seconds: int, since: datetime, having: Sequence[str] = ()
     ) -> list[NameRollup]:
         """Return what those that begin at this time or later add up to, by name.
 
-        having: only those that have counted any of this.
+        having: only those that have counted any of these; empty: all.
         """
 
     @abstractmethod

@@ -72,12 +72,12 @@ class MongoRollups(MongoDesk, Rollups):
         return sorted(named, key=lambda each: (each.seconds, each.start))
 
     async def sums(
-        self, kind: Kind, seconds: int, since: datetime, having: str | None = None
+        self, kind: Kind, seconds: int, since: datetime, having: Sequence[str] = ()
     ) -> list[NameRollup]:
         """Return what those that begin at this time or later add up to, by name."""
         wanted: Document = {"_id": _from(f"{_KIND}-{kind}", seconds, since)}
-        if having is not None:
-            wanted[f"counts.{having}"] = {"$exists": True}
+        if having:
+            wanted["$or"] = [{f"counts.{each}": {"$exists": True}} for each in having]
         found = self._settings.find(wanted, sort=[("_id", 1)])
         return by_name([_read_named(document) async for document in found])
 

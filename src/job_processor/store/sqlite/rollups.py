@@ -51,7 +51,8 @@ class SqliteRollups(SqliteDesk, Rollups):
         )
         self._all = (
             f"SELECT name, start, data FROM {named} WHERE seconds=?1 AND start>=?2 AND kind=?3 "
-            "AND (?4 IS NULL OR instr(data, ?4)) ORDER BY start"
+            "AND (?4='[]' OR EXISTS (SELECT 1 FROM json_each(?4) WHERE instr(data, value))) "
+            "ORDER BY start"
         )
         self._put_error = _error_statement(errors)
         # Of the columns that are not summed up, SQLite takes the row that has the maximum.
@@ -121,10 +122,10 @@ class SqliteRollups(SqliteDesk, Rollups):
         kind: Kind,
         seconds: int,
         since: datetime,
-        having: str | None = None,
+        having: Sequence[str] = (),
     ) -> list[NameRollup]:
         """Return what those from a time on add up to, by name."""
-        values = (seconds, to_ms(since), kind, None if having is None else f'"{having}"')
+        values = (seconds, to_ms(since), kind, json.dumps([f'"{each}"' for each in having]))
         rows = connection.execute(self._all, values).fetchall()
         return by_name(_named(kind, seconds, *row) for row in rows)
 
