@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from job_processor import JobDef, JobStatus, SimpleJob
+from job_processor import JobDef, JobStatus, Rate, SimpleJob, StoreUnavailableError
 from job_processor.store.requests import Claim
 from job_processor.worker import reconciler
 from job_processor.worker.reconciler import Reconciler
@@ -154,6 +155,36 @@ async def test_a_registration_that_cannot_be_renewed_at_once_is_renewed_later(
     assert (await in_state(processor, job, "running")).worker_id == engine.worker_id
     probe.release.set()
     assert (await ended(processor, job)).status is JobStatus.FINISHED
+
+
+async def test_a_claim_whose_reply_is_lost_skips_all_the_same(processors: Processors) -> None:
+    """What its rate or its expiry let no claim begin is not begun by whoever finds it."""
+    began: list[str] = []
+
+    async def note(job: SimpleJob) -> None:
+        began.append(job.name)
+
+    rated = JobDef(note, rate=Rate(1, per=3600, burst=1, on_full="skip"))
+    processor, _ = await processors.start(jobs={"rated": rated, "late": JobDef(note)})
+    await ended(processor, await processor.schedule_job("rated"))
+    claim = at(store_of(processor), "queue.claim")
+    lost = asyncio.Event()
+    call = getattr(*claim)
+
+    async def loses_a_reply(wish: Claim) -> Any:
+        jobs = await call(wish)
+        if jobs and not lost.is_set():
+            lost.set()
+            raise StoreUnavailableError("the reply was lost")
+        return jobs
+
+    setattr(*claim, loses_a_reply)
+    for name, expires_at in (("rated", None), ("late", timedelta(milliseconds=1))):
+        lost.clear()
+        job = await processor.schedule_job(name, expires_at=expires_at)
+        await asyncio.wait_for(lost.wait(), WAIT)
+        assert (await ended(processor, job)).status is JobStatus.SKIPPED
+    assert began == ["rated"]
 
 
 async def test_more_runs_than_one_look_reads(

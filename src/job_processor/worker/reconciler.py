@@ -7,8 +7,9 @@ from collections.abc import Collection, Sequence
 
 from bson import ObjectId
 
+from job_processor.handlers.definitions import CronDef, Definition
 from job_processor.jobs.actions import obey_kills
-from job_processor.models import Job
+from job_processor.models import CronTask, Job
 from job_processor.settings import RECONCILE_INTERVAL, RESCUE_BATCH
 from job_processor.store.requests import Settlement
 from job_processor.tasks import Trouble, set_within
@@ -20,7 +21,8 @@ from job_processor.worker.settling import degraded, settle_once
 class Reconciler:
     """A claim whose reply was lost leaves runs that nobody executes; this adopts them.
 
-    What cannot be adopted (no definition, no slot, the worker is stopping) is given back.
+    What cannot be adopted (no definition, no slot, the worker is stopping) is given back; and what
+    a claim might have skipped or put off, for the next one to judge.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -85,8 +87,19 @@ class Reconciler:
             return True
         free = engine.runs.free_slots(engine.settings.concurrency)
         apart = job.crashes > 0 and engine.runs.has_suspect
-        if adopt and definition is not None and free > 0 and not apart:
+        judged = definition is not None and _is_judged_when_claimed(job, definition)
+        if adopt and definition is not None and free > 0 and not apart and not judged:
             engine.logger.warning("adopting job %r (%s)", job.name, job.id)
             engine.executor.start(job, definition)
             return True
         return False
+
+
+def _is_judged_when_claimed(job: Job, definition: Definition) -> bool:
+    """True for what is claimed though it may be too late for it to begin, or too early."""
+    rate = definition.rate_limit
+    return (
+        (rate is not None and rate.on_full == "skip")
+        or (isinstance(definition, CronDef) and definition.misfire == "skip")
+        or (not isinstance(job, CronTask) and job.expires_at is not None)
+    )
