@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import secrets
 import signal
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -18,7 +19,13 @@ from job_processor import tasks
 from job_processor.crons import scheduler
 from job_processor.store import opening
 from job_processor.worker import reconciler, watching
-from tests.mongo_server import database_url, external_url, missing_server, mongo_url
+from tests.mongo_server import (
+    EXTERNAL_URL_VARIABLE,
+    database_url,
+    external_url,
+    missing_server,
+    mongo_url,
+)
 from tests.processors import WAIT, Processors
 from tests.store.dictionaries.store import opener
 from tests.worker.probe import Probe
@@ -34,6 +41,10 @@ STORES = ["sqlite", pytest.param("mongo", marks=pytest.mark.mongo)]
 
 DICTIONARIES = pytest.param("dictionaries", marks=pytest.mark.dictionaries)
 """A third one, for what shows that nothing above `store/` knows which one it is."""
+
+_ABOVE_THE_STORE = ("cli", "crons", "integrations", "jobs", "web", "worker")
+"""Rooms whose rules a quick run tests on the embedded store alone: they know no database, and the
+contract of the stores is tested on each."""
 
 _SLOW_ONES_END = 0.8
 """The part of a run at whose end the last slow test begins."""
@@ -72,6 +83,19 @@ def _encodable(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(map(_encodable, value))
     return value
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what a quick run leaves out: the same rule once more, unless a real server is asked."""
+    room = Path(item.path).relative_to(Path(__file__).parent).parts[0]
+    callspec = getattr(item, "callspec", None)
+    if (
+        callspec is not None
+        and "mongo" in callspec.params.values()
+        and room in _ABOVE_THE_STORE
+        and EXTERNAL_URL_VARIABLE not in os.environ
+    ):
+        item.add_marker(pytest.mark.second_store)
 
 
 @pytest.hookimpl(trylast=True)
