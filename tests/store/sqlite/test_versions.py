@@ -33,8 +33,7 @@ async def make(path: Path) -> None:
 def version(path: Path) -> int:
     with closing(sqlite3.connect(path)) as connection:
         query = "SELECT value FROM job_processor_meta WHERE key='version'"
-        value: int = connection.execute(query).fetchone()[0]
-        return value
+        return int(connection.execute(query).fetchone()[0])
 
 
 def set_version(path: Path, value: int) -> None:
@@ -114,8 +113,8 @@ def take_waits_away(path: Path) -> None:
     take_messages_away(path)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DROP TABLE job_processor_waits")
-        for column in ("waiting_for", "followed"):
-            connection.execute(f"ALTER TABLE job_processor_jobs DROP COLUMN {column}")
+        connection.execute("ALTER TABLE job_processor_jobs DROP COLUMN waiting_for")
+        connection.execute("ALTER TABLE job_processor_jobs DROP COLUMN followed")
     set_version(path, 4)
 
 
