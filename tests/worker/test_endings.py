@@ -10,6 +10,8 @@ import pytest
 from job_processor import AbortController, AbortSignal, EventKind, JobDef, NotSetUpError, Retry
 from job_processor.handlers.current import current_job
 from job_processor.models import Job
+from job_processor.worker.runs import Run
+from tests.insides import engine_of
 from tests.processors import WAIT, Processors, eventually
 from tests.worker.endings import each_kind, hook_of, in_thread, raising, settled
 from tests.worker.probe import ended, in_state
@@ -200,3 +202,31 @@ async def test_a_hook_that_returns_a_generator(
     await processor.run_worker(burst=True)
     errors = [record.exc_info[1] for record in caplog.records if record.exc_info]
     assert "nothing in that has run" in str(errors)
+
+
+async def test_a_task_that_is_cancelled_before_it_begins(
+    processors: Processors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its job was interrupted: nobody else would end it."""
+    processor = await processors.make()
+
+    @processor.job
+    async def endless() -> None:
+        await asyncio.Event().wait()
+
+    executor = engine_of(processor).executor
+    start = executor.start
+
+    def cancelled(*arguments: Any, **options: Any) -> Run:
+        run = start(*arguments, **options)
+        assert run.task is not None
+        run.task.cancel()
+        return run
+
+    monkeypatch.setattr(executor, "start", cancelled)
+    job = await endless.schedule()
+    async with asyncio.timeout(WAIT):
+        await processor.run_worker(burst=True)
+    left = await processor.get_job(job.id)
+    assert left is not None
+    assert left.status == "errored"
