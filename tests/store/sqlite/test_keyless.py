@@ -241,6 +241,7 @@ async def test_the_index_of_slots_serves_older_programs(
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DROP INDEX job_processor_jobs_slots")
         connection.execute(f"CREATE UNIQUE INDEX job_processor_jobs_slots {old}")
+        connection.execute("ALTER TABLE job_processor_lanes DROP COLUMN grants")
         connection.execute("UPDATE job_processor_meta SET value=12 WHERE key='version'")
         connection.commit()
     await open_store()
