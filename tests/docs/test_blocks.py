@@ -24,6 +24,7 @@ FOLLOWED = re.compile(r"file: \S+|run|run until|start|start again|prints")
 PROGRAMS = ("python", "text", "console", "javascript", "mermaid")
 FILES = ("yaml", "dockerfile", "ini", "nginx", "toml")
 LANGUAGES = PROGRAMS + FILES
+ENGLISH = [page for page in PAGES if not page.endswith(".fr.md")]
 TUTORIALS = ("docs/tutorial.md", "docs/tutorial.fr.md")
 
 
@@ -69,9 +70,12 @@ def compile_block(block: Block) -> Any:
 
 
 def _parameters() -> list[Any]:
-    """Return the pages with Python in them; one that speaks of MongoDB's address needs a server."""
+    """Return the pages with Python in them; one that speaks of MongoDB's address needs a server.
+
+    A French page has the blocks of its English one (tests/docs/test_pages.py): they run once.
+    """
     parameters = []
-    for page in PAGES:
+    for page in ENGLISH:
         python = blocks(page, "python")
         needs_mongo = any("MONGODB_URL" in block.text for block in python)
         if python and page not in TUTORIALS:
@@ -131,7 +135,7 @@ def handlers(source: str) -> Iterator[tuple[ast.expr, list[ast.arg]]]:
 @pytest.mark.parametrize(
     ("where", "source"),
     [
-        *((block.where, block.text) for page in PAGES for block in blocks(page, "python")),
+        *((block.where, block.text) for page in ENGLISH for block in blocks(page, "python")),
         *((path.name, path.read_text("utf-8")) for path in (ROOT / "examples").rglob("*.py")),
     ],
 )

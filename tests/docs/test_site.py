@@ -218,9 +218,9 @@ def test_a_staged_page_tells_its_description_and_language(tmp_path: Path) -> Non
     stage("fr", tmp_path)
     tutorial = (tmp_path / "tutorial.md").read_text(encoding="utf-8")
     assert re.match(r'---\ndescription: "D\'un dossier vide .*"\n---\n\n# Tutoriel', tutorial)
-    english = (tmp_path / "retries.md").read_text(encoding="utf-8")
+    english = (tmp_path / "logs.md").read_text(encoding="utf-8")
     assert re.match(
-        r'---\ndescription: "Retry .*"\nlang: "en"\n---\n\n# Retry failed jobs\n\n!!! note', english
+        r'---\ndescription: "Put the id.*"\nlang: "en"\n---\n\n# Logs\n\n!!! note', english
     )
 
 
@@ -236,4 +236,4 @@ def test_french_signs_stay_with_their_words(tmp_path: Path) -> None:
     assert "«\N{NO-BREAK SPACE}Worker crashed unexpectedly\N{NO-BREAK SPACE}»" in text
     prose = re.sub(r"^```.*?^```$|`[^`\n]*`", "", text, flags=re.DOTALL | re.MULTILINE)
     assert re.findall(r" [:;?!](?:\s|$)|« | »", prose) == []
-    assert re.search(r"\N{NO-BREAK SPACE}", (tmp_path / "retries.md").read_text()) is None
+    assert re.search(r"\N{NO-BREAK SPACE}", (tmp_path / "logs.md").read_text()) is None

@@ -46,7 +46,7 @@ async def test_a_label_is_shown_and_leads_to_its_jobs(processor: JobProcessor) -
     assert nightly.count('name="ids"') == 1
     assert none.status_code == 200
     assert (wrong.status_code, "1 to 100 characters" in wrong.text) == (400, True)
-    assert "étiquette" in french
+    assert "id, nom, label ou texte" in french
 
 
 async def test_all_with_a_label_are_acted_on(processor: JobProcessor) -> None:

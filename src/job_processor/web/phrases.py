@@ -241,7 +241,7 @@ _TOLD: Mapping[str, tuple[str, str]] = {
     ),
     "wait for a limit": (
         "{n} job parked (limit, rate or other jobs)|{n} jobs parked (limit, rate or other jobs)",
-        "{n} job bloqué (limite, débit ou autre job)|{n} jobs bloqués (limite, débit, autre job)",
+        "{n} job retenu (limite, débit ou autre job)|{n} jobs retenus (limite, débit, autre job)",
     ),
     "more of them": ("{n} more|{n} more", "{n} de plus|{n} de plus"),
 }
