@@ -80,8 +80,8 @@ def test_each_page_names_its_one_address(tmp_path: Path) -> None:
     write_addresses(site, "https://jobs.example/docs/")
     link = '<head><link rel="canonical" href="https://jobs.example/docs/{}"></head>'
     for page, where in {
-        "retries": "retries/",
-        "fr/retries": "retries/",
+        "logs": "logs/",
+        "fr/logs": "logs/",
         "fr/tutorial": "fr/tutorial/",
         "fr": "fr/",
         "fr/examples": "examples/",
@@ -90,7 +90,7 @@ def test_each_page_names_its_one_address(tmp_path: Path) -> None:
         assert (site / page / "index.html").read_text() == link.format(where), page
     listed = (site / "sitemap.xml").read_text()
     assert "<loc>https://jobs.example/docs/fr/tutorial/</loc>" in listed
-    assert "/fr/retries/" not in listed
+    assert "/fr/logs/" not in listed
     assert listed.count("<loc>") == len(sources("en")) + len(code_files()) + 1 + sum(
         source.language == "fr" for source in sources("fr")
     )

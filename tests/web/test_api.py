@@ -154,6 +154,7 @@ async def test_the_document(client: httpx.AsyncClient) -> None:
         "/scaling",
         *(f"/api/{name}" for name in ("status", "processor-status", "jobs", "crons", "workers")),
         *(f"/api/{name}" for name in ("limits", "lane", "rates", "rates/hold", "schedules")),
+        *(f"/api/{name}" for name in ("figures", "name", "names", "pauses", "crons/{name}/run")),
         *(f"/api/schedules/{{name}}{rest}" for rest in ("", "/pause", "/resume")),
         *(f"/api/jobs/{{id}}{rest}" for rest in ("", "/kill", "/retry")),
         *(f"/api/flows{rest}" for rest in ("", "/{id}", "/{id}/kill", "/{id}/retry")),

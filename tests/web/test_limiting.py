@@ -111,7 +111,7 @@ async def test_the_overview_counts_parked_jobs_apart(
     """Of the pending ones it tells how many nobody can start now."""
     assert "parked" not in (await client.get("/")).text
     await park(processor)
-    assert "1 parked" in (await client.get("/")).text
+    assert "1 job parked" in (await client.get("/")).text
 
 
 async def test_the_forms_set_and_reset(forms: Forms, processor: JobProcessor) -> None:

@@ -15,6 +15,7 @@ from job_processor.web import names
 from job_processor.web.api import check_unforged
 from job_processor.web.auditing import audited
 from job_processor.web.forms import json_of
+from job_processor.web.problems import problem
 
 
 async def listed(request: Request) -> Response:
@@ -27,6 +28,8 @@ async def listed(request: Request) -> Response:
 async def one(request: Request) -> Response:
     """Return all there is to tell of a name."""
     found = await names.facts(request)
+    if not found.is_known:
+        return problem(404, "no job and no cron has this name")
     name = found.info.name
     inputs = inputs_of(_processor(request).registry.jobs.get(name))
     limit, rate = found.limit, found.rate
@@ -38,7 +41,7 @@ async def one(request: Request) -> Response:
         "rate": None if rate is None else rate.as_json(),
         "inputs": None if inputs is None else [each.as_json() for each in inputs],
     }
-    return JSONResponse(told, 200 if found.is_known else 404)
+    return JSONResponse(told)
 
 
 async def pauses(request: Request) -> Response:
