@@ -105,12 +105,21 @@ async def test_the_second_sigint_forces(start: Start, sqlite_db_url: str) -> Non
 
 
 @pytest.mark.slow
-async def test_the_third_sigint_leaves_at_once(start: Start, sqlite_db_url: str) -> None:
-    """A third SIGINT leaves a thread that will not stop to the death of the process."""
+@pytest.mark.parametrize("after", ["forcing the running jobs", "the worker was forced to stop"])
+async def test_the_third_sigint_leaves_at_once(
+    start: Start, sqlite_db_url: str, after: str
+) -> None:
+    """A third SIGINT leaves a thread that will not stop to the death of the process.
+
+    Also while the process waits for the end of that thread, when its work has ended.
+    """
     async with running(start, sqlite_db_url, "until_released_in_a_thread") as (process, *_):
-        for says in ("stopping", "forcing the running jobs", "leaving at once"):
-            process.send(SIGINT)
-            process.until(f"SIGINT: {says}")
+        process.send(SIGINT)
+        process.until("SIGINT: stopping")
+        process.send(SIGINT)
+        process.until(after)
+        process.send(SIGINT)
+        process.until("SIGINT: leaving at once")
         assert process.wait() == 1
 
 

@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from signal import SIGTERM, Signals
+from signal import SIGINT, SIGTERM, Signals
 
 from job_processor.cli.app.embedded import program_goes_on
 from job_processor.cli.app.failing import FAILED
@@ -69,6 +70,23 @@ class Stopper:
         """Obey signals for the time of the block."""
         return obeyed(self._on_signal, self._watch.start)
 
+    @contextlib.contextmanager
+    def leaving(self) -> Iterator[None]:
+        """Obey a SIGINT for the time of the block also where the event loop stands still.
+
+        Within `listening`: there is no moment at which one would end the process unsaid.
+        """
+        former = signal.signal(SIGINT, lambda *_: self._leave_at_once(SIGINT))
+        try:
+            yield
+        finally:
+            signal.signal(SIGINT, former)
+
+    def _leave_at_once(self, number: Signals) -> None:
+        self.logger.warning("%s: leaving at once; other workers take over", number.name)
+        self.restore_terminal()
+        _leave_hard(FAILED)
+
     def _on_signal(self, number: Signals) -> None:
         if not self.signal.aborted:
             if self._work is None:
@@ -87,9 +105,7 @@ class Stopper:
             self.forced = True
             self._work.cancel()
         else:
-            self.logger.warning("%s: leaving at once; other workers take over", number.name)
-            self.restore_terminal()
-            _leave_hard(FAILED)
+            self._leave_at_once(number)
 
 
 class _StopWatch:

@@ -77,7 +77,8 @@ async def _work(
                         code = await _run_worker(processor, stopper, options.burst)
             finally:
                 await processor.close()
-    await leaving.check(code, stopper)
+        with stopper.leaving():
+            await leaving.check(code, stopper)
     return code
 
 
