@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.core import checks
+from django.core import checks, mail
 from django.core.management import call_command
 from django.test import override_settings
 from django.test.runner import DiscoverRunner
 
 from job_processor import JobStatus
 from job_processor.cli.supervise import stopping
+from job_processor.integrations.django import isolation
 from job_processor.integrations.django.checks import check_database
 from job_processor.jobs.chunks import Request
 from tests.examples.programs import TIMEOUT, environment
@@ -63,6 +66,21 @@ def test_the_tests_of_the_project() -> None:
     suite = DiscoverRunner(verbosity=0, interactive=False)
     assert suite.build_suite(["shop.tests"]).countTestCases() == 2
     assert suite.run_tests(["shop.tests"]) == 0
+
+
+@pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize("end", [isolation.forget, isolation.test_database])
+def test_once_tests_are_over_no_process_is_told_of_their_jobs(
+    monkeypatch: pytest.MonkeyPatch, end: Callable[[], object]
+) -> None:
+    """A worker that is started afterwards works on the database of the site."""
+    monkeypatch.setattr(mail, "outbox", [], raising=False)  # as setup_test_environment() does
+    address = isolation.test_database()
+    assert os.environ["JOB_PROCESSOR_DJANGO_TEST_DB"] == f"{os.getpid()} {address}"
+    monkeypatch.delattr(mail, "outbox")
+    end()
+    assert "JOB_PROCESSOR_DJANGO_TEST_DB" not in os.environ
+    isolation.forget()
 
 
 def test_a_worker_leaves_the_program_that_called_it(

@@ -33,7 +33,10 @@ def test_database() -> str | None:
     """
     owner, _, address = os.environ.get(_VARIABLE, "").partition(" ")
     if not hasattr(mail, "outbox"):  # setup_test_environment() puts it there
-        return address if address and owner != str(os.getpid()) else None
+        if owner == str(os.getpid()):
+            _tell_nobody()  # the tests are over
+            return None
+        return address or None
     given = given_test_database()
     if given is not None:
         return given
@@ -50,9 +53,16 @@ def test_database() -> str | None:
 
 def forget() -> None:
     """Let the next use of the tests' database begin with an empty one."""
+    _tell_nobody()
     folder = _folders.pop(os.getpid(), None)
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tell_nobody() -> None:
+    """Let processes that are started from now on know nothing of a database of our tests."""
+    if os.environ.get(_VARIABLE, "").startswith(f"{os.getpid()} "):
+        del os.environ[_VARIABLE]
 
 
 def _remove_left_ones() -> None:
