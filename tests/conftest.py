@@ -89,12 +89,10 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark what a quick run leaves out: the same rule once more, unless a real server is asked."""
     room = Path(item.path).relative_to(Path(__file__).parent).parts[0]
     callspec = getattr(item, "callspec", None)
-    if (
-        callspec is not None
-        and "mongo" in callspec.params.values()
-        and room in _ABOVE_THE_STORE
-        and EXTERNAL_URL_VARIABLE not in os.environ
-    ):
+    if callspec is None or room not in _ABOVE_THE_STORE:
+        return
+    stores = callspec.params.values()
+    if "dictionaries" in stores or ("mongo" in stores and EXTERNAL_URL_VARIABLE not in os.environ):
         item.add_marker(pytest.mark.second_store)
 
 
