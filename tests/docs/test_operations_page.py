@@ -1,8 +1,10 @@
-"""What docs/operations.md and docs/upgrades.md say of the schema and of cleaning up is so."""
+"""What docs/operations.md and docs/upgrades.md say of the schema, figures and cleaning up is so."""
 
 from __future__ import annotations
 
 import re
+
+import pytest
 
 from job_processor.settings import HISTORY_INTERVAL
 from job_processor.store.mongo import schema as mongo
@@ -14,9 +16,45 @@ PAGE = "docs/operations.md"
 
 def test_schema_versions_are_those_of_the_stores() -> None:
     """When a version goes up, the page must tell what the upgrade does."""
-    text = " ".join(read("docs/upgrades.md").split())
-    (shown,) = re.findall(r"MongoDB's stands at (\d+), SQLite's at (\d+)", text)
-    assert shown == (str(mongo.VERSION), str(sqlite.VERSION))
+    versions = (str(mongo.VERSION), str(sqlite.VERSION))
+    for page, pattern in {
+        "docs/upgrades.md": r"It is (\d+) on MongoDB and (\d+) on SQLite",
+        "docs/upgrades.fr.md": r"C'est (\d+) sur MongoDB et (\d+) sur SQLite",
+    }.items():
+        assert re.findall(pattern, " ".join(read(page).split())) == [versions]
+
+
+@pytest.mark.parametrize(
+    ("page", "heading"), [(PAGE, "Capacity"), ("docs/operations.fr.md", "Capacité")]
+)
+def test_figures_are_those_of_the_page_about_speed(page: str, heading: str) -> None:
+    """The rows that link to its sections have the figures of its first table, in their order."""
+    first = {name: figures for name, *figures in short_table()}
+    ours = (first["job-processor, SQLite"], first["job-processor, MongoDB"])
+    memory, idle, drain = ([store[column] for store in ours] for column in (4, 5, 0))
+    shown = [
+        re.findall(r"\d+(?:\.\d+)?", plain(cells[1]))
+        for cells in rows(section(page, heading))
+        if "(performance.md#" in cells[2]
+    ]
+    assert shown == [memory, idle, drain]
+
+
+def short_table() -> list[list[str]]:
+    """Return the rows of the first table of the page about speed, without marks."""
+    return [[plain(cell) for cell in cells] for cells in rows(read("docs/performance.md"))]
+
+
+def rows(text: str) -> list[list[str]]:
+    """Return the cells of the rows of the first table of a text."""
+    lines = text[text.index("\n|") :].strip().split("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def plain(text: str) -> str:
+    """Return a text whose numbers have no signs for thousands, and a point, in either language."""
+    text = re.sub(r"(?<=\d)[,\u202f\u00a0 ](?=\d{3}\b)", "", text.strip("*"))
+    return re.sub(r"(?<=\d),(?=\d)", ".", text)
 
 
 def test_history_is_removed_as_often_as_the_page_says() -> None:

@@ -33,7 +33,7 @@ GivenSecrets: TypeAlias = (
 """One for all endpoints, one for each by name, or what finds those of a name."""
 
 _RETRY = Retry(max_attempts=15, delay=5.0, max_delay=4 * 3600.0)
-"""The last attempt is 10 to 20 hours after the first."""
+"""The last attempt is 7 to 14 hours after the first."""
 _TIMEOUT = 20.0  # seconds, as the scheme advises
 _KNOWN = frozenset(each.name for each in fields(JobRequest)) - {"name", "payload"}
 
