@@ -111,7 +111,7 @@ def test_processes(tmp_path: Path) -> None:
     """They compute, are ended, and crash, each for itself."""
     primes, for_ever, crash, again = run("processes.py", tmp_path, failing=["for_ever", "crash"])
     assert primes == again == "count_primes: finished, 2262"
-    assert for_ever == "for_ever: errored, max runtime of 0.01 minutes exceeded"
+    assert for_ever == "for_ever: errored, max runtime of 600ms exceeded"
     assert "SIGABRT" in crash
 
 

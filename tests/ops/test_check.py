@@ -74,7 +74,7 @@ async def test_a_database_before_and_after_it_is_used(db_url: str, processors: P
     for subject in ("job 'a'", "job 'far'", "cron 'c'", "connection", "indexes", "workers"):
         assert subject in subjects
     assert "0 2 * * * in Europe/Paris, next " in texts(after, "ok")
-    assert "1 live" in texts(after, "ok")
+    assert "1 running" in texts(after, "ok")
 
 
 @pytest.mark.parametrize("db_url", [*STORES, DICTIONARIES], indirect=True)
@@ -88,8 +88,8 @@ async def test_what_no_worker_does(db_url: str, processors: Processors) -> None:
     )
     assert texts(found, "error") == ""
     warnings = texts(found, "warning")
-    assert "no living worker serves the tag 'video'" in warnings
-    assert "no living worker defines 'v'" in warnings
+    assert "no running worker serves the tag 'video'" in warnings
+    assert "no running worker defines 'v'" in warnings
     assert "worker_tags has 'sound', which no job and no cron has" in warnings
     assert "'mail'" not in warnings
 

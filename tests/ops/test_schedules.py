@@ -36,7 +36,7 @@ async def test_those_that_nobody_makes_are_told(processors: Processors) -> None:
     await processor.put_schedule("a", job="digest", every=60)
     (found,) = [each for each in await processor.check() if "schedule" in each.subject]
     assert (found.subject, found.level) == ("schedules of 'digest'", "warning")
-    assert "no living worker defines 'digest'" in found.text
+    assert "no running worker defines 'digest'" in found.text
 
 
 async def test_a_problem_is_told(processors: Processors) -> None:

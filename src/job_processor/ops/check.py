@@ -203,15 +203,15 @@ def _workers(registrations: Registrations, registry: Registry) -> Iterator[Findi
         yield Finding("workers", "warning", describe_untagged(worker), advice)
     yield from _wrong_clocks(registrations)
     if dead:
-        text = f"{dead} without a heartbeat: another one rescues what it ran"
-        advice = "look why it went; one that lives takes its jobs over, so keep one running"
+        text = f"{dead} without a heartbeat; another worker recovers the jobs"
+        advice = "find out why it stopped, and keep a worker running, which takes over its jobs"
         yield Finding("workers", "warning", text, advice)
     ours = [each for each in living if each.timeout_s is not None]
     if not ours:
-        text = "none lives at present: nothing runs"
+        text = "no worker is running, so no job runs"
         yield Finding("workers", "warning", text, "start one: job-processor worker")
         return
-    yield Finding("workers", "ok", f"{len(ours)} live")
+    yield Finding("workers", "ok", f"{len(ours)} running")
     yield from _unserved(ours, registry)
 
 
@@ -250,7 +250,7 @@ async def _waiting(store: Store, registrations: Registrations, settings: Setting
             if service is None
             else f"they wait for service {service.service!r}, here last on {service.at:%Y-%m-%d}"
         )
-        text = f"{count} of dead workers, and no living one defines it; {whom}"
+        text = f"{count} of crashed workers, and no running worker defines it; {whom}"
         advice = (
             f"start a worker that defines {name!r}, or retry them by hand once they are errored"
             if service is None
@@ -264,14 +264,14 @@ def _unserved(living: list[WorkerInfo], registry: Registry) -> Iterator[Finding]
     """Tell of tags and names that no worker takes, where there are workers."""
     for tag in sorted({each.tag for _, each in registry if each.tag is not None}):
         if not any(worker.tags is None or tag in worker.tags for worker in living):
-            text = f"no living worker serves the tag {tag!r}"
+            text = f"no running worker serves the tag {tag!r}"
             advice = f"start one that does: job-processor worker --tags {shlex.quote(tag)}"
             yield Finding("tags", "warning", text, advice)
     defined = {name for worker in living for name in worker.names}
     unknown = sorted(name for name, _ in registry if name not in defined)
     if unknown:
         names = ", ".join(map(repr, unknown))
-        text = f"no living worker defines {names}: they run older code, or another application"
+        text = f"no running worker defines {names}: they run older code, or another application"
         advice = "restart the workers with the present code, or start one of this application"
         yield Finding("workers", "warning", text, advice)
 

@@ -73,7 +73,7 @@ UNPAUSED: Final = Question(
 )
 ALIVE: Final = Question(
     "workers",
-    "Is a worker alive?",
+    "Is a worker running?",
     "job-processor status",
     "start a worker: job-processor worker",
 )
@@ -124,9 +124,9 @@ async def _answers(parts: Parts, job_id: ObjectId) -> AsyncIterator[Finding]:
     registrations = await parts.store.workers.registrations()
     living = [each for each in registrations.workers if not each.is_dead(registrations.now)]
     if not living:
-        yield ALIVE.no("none is alive: nothing runs")
+        yield ALIVE.no("no worker is running, so no job runs")
         return
-    yield ALIVE.yes(f"{len(living)} alive")
+    yield ALIVE.yes(f"{len(living)} running")
     async for finding in _of_workers(job, tag, living, parts):
         yield finding
 
@@ -164,15 +164,17 @@ async def _of_workers(
     # One of the Node package does not tell its names.
     defining = [each for each in living if not each.names or job.name in each.names]
     if not defining:
-        yield DEFINED.no(f"no living worker defines {job.name!r}")
+        yield DEFINED.no(f"no running worker defines {job.name!r}")
         return
-    yield DEFINED.yes(f"{len(defining)} define {job.name!r}")
+    yield DEFINED.yes(f"{job.name!r} is defined by {len(defining)} of them")
     serving = [each for each in defining if tag is None or each.tags is None or tag in each.tags]
     if not serving:
         advice = f"start one that does: job-processor worker --tags {shlex.quote(tag or '')}"
-        yield SERVED.no(f"no living worker that defines {job.name!r} serves {tag!r}", advice)
+        yield SERVED.no(f"no running worker that defines {job.name!r} serves {tag!r}", advice)
         return
-    yield SERVED.yes("it has no tag" if tag is None else f"{len(serving)} serve the tag {tag!r}")
+    yield SERVED.yes(
+        "it has no tag" if tag is None else f"{tag!r} is served by {len(serving)} of them"
+    )
     free = 0
     for each in serving:
         slots = each.concurrency or 1

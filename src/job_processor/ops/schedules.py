@@ -33,12 +33,12 @@ def _late(found: Sequence[Schedule], now: datetime, defined: Collection[str]) ->
     for job, count in sorted(late.items()):
         if job in defined:
             text = (
-                f"{count} have been due for more than a minute, though a living worker makes them"
+                f"{count} have been due for more than a minute, though a running worker makes them"
             )
-            advice = f"look whether {job!r} or its tag is paused, and at the worker's log"
+            advice = f"check whether {job!r} or its tag is paused, and the worker's log"
         else:
-            text = f"{count} are due, and no living worker defines {job!r}, which they make"
-            advice = "start a worker that does; what was missed is judged by misfire"
+            text = f"{count} are due, and no running worker defines {job!r}, which they make"
+            advice = "start a worker that does; misfire decides about the missed runs"
         yield Remark(f"schedules of {job!r}", "warning", text, advice)
 
 

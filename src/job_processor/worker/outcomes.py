@@ -88,7 +88,8 @@ def classify(
     # Before a wish: a handler that is too slow does not get more time by asking for it.
     if reason is AbortReason.MAX_RUNTIME:
         limit = definition.limit_seconds
-        return failed(f"max runtime of {limit / 60:g} minutes exceeded" if limit else "max runtime")
+        allowed = f" of {stored_duration(limit)}" if limit else ""
+        return failed(f"max runtime{allowed} exceeded")
     raised = ending.error
     assert raised is not None  # noqa: S101  # the first case
     # Whatever else follows: nothing else of its rate is to run into the same limit.

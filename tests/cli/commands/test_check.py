@@ -73,7 +73,7 @@ def test_why_a_job_does_not_run(
         *("stored", "state", "time", "waits for", "pause", "workers")
     ]
     text = cli("check", APP, "--job", job["_id"]).text
-    assert "warning  workers    none is alive: nothing runs" in text
+    assert "warning  workers    no worker is running, so no job runs" in text
     assert "→ start a worker: job-processor worker" in text
     assert "--job" not in text
     cli("check", APP, "--job", "12").refused("ID", "24 hex digits")

@@ -234,15 +234,15 @@ def _check_of(options: WebOptions) -> Any:
         raise InvalidArgumentError(
             "--host",
             options.host,
-            "whoever reaches it could see and do all; allowed without a login are 127.0.0.1, ::1 "
-            f"and localhost: give --token (or ${TOKEN}) or --login (or ${LOGIN})",
+            "other machines could see and change everything; without a login only 127.0.0.1, ::1 "
+            f"and localhost are allowed: give --token (or ${TOKEN}) or --login (or ${LOGIN})",
         )
     if options.no_login:
         return lambda _: may
     if not sys.stdout.isatty():  # a token that is printed there would stay in a log
         raise UsageError(
-            f"who may come in? Set ${TOKEN} or ${LOGIN} (or give --token or --login), or give "
-            "--no-login, by which every user of this machine may see and do all"
+            f"without a terminal a login is required: set ${TOKEN} or ${LOGIN} (or give --token or "
+            "--login); with --no-login every user of this machine can see and change everything"
         )
     return Entrance(may)
 
