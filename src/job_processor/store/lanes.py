@@ -116,6 +116,8 @@ class Taken:
     seconds they might."""
     moved: bool = False
     """True where what waits for a start has another moment than before."""
+    more: bool = False
+    """True where it has looked at as many as one claim does, and others stand behind them."""
 
 
 async def _nothing_set() -> Mapping[str, int]:

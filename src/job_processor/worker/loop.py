@@ -191,13 +191,13 @@ class ClaimLoop:
             limit = 1 if expects_one and ask.batch is None else free
             if batch.lane is not None:
                 limit = await self._rates.reserve(batch, batch.lane, limit)
-            if limit and await self._claim_batch(batch, ask, limit) and ask.amount is None:
+            if limit and await self._claim_batch(batch, ask, limit):
                 return False
         return True
 
     async def _claim_batch(self, batch: Batch, ask: Ask, limit: int) -> bool:
         """Claim so many of a batch and start them; True when there may be more of them."""
-        claimed = 0
+        claimed, batch.more = 0, False
         if not ask.of_lanes and self._looks_for_the_overdue():
             claimed = await self._claim(batch, ask, limit, self._engine.settings.ageing)
         if claimed < limit:
@@ -207,7 +207,7 @@ class ClaimLoop:
             self._last_work = time.monotonic()
         if batch.lane is not None:
             await self._rates.give_back(batch, batch.lane, more=claimed == limit)
-        return claimed == limit
+        return batch.more or (claimed == limit and ask.amount is None)
 
     def _looks_for_the_overdue(self) -> bool:
         """True now and then, where there is a limit to waiting."""
@@ -260,7 +260,7 @@ class ClaimLoop:
             )
             self._freed.claimed(left=taken.blocked)
             self._look_ahead = self._look_ahead or taken.moved
-            batch.refused = taken.refused
+            batch.refused, batch.more = taken.refused, taken.more
             warn_of_clocks(engine)
             return taken.jobs
         claim = Claim(

@@ -90,6 +90,8 @@ class Batch:
     """How many may start still."""
     refused: Mapping[ObjectId, float] = field(default_factory=dict, init=False)
     """Jobs whose own lanes do not let them start, and in how many seconds these might."""
+    more: bool = field(default=False, init=False)
+    """True where others stand behind those that the last claim has looked at."""
 
     def refuses(self, job: Job) -> timedelta | None:
         """Return in what time a job may start that may not now; None: now, and that is counted."""

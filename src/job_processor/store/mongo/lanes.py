@@ -109,8 +109,7 @@ class MongoLanes(MongoParking):
             blocked, lines = blocked or bool(full_lines), lines - full_lines
             if not met or len(jobs) >= claim.limit or not (planned or lets_in or full):
                 return Taken(jobs, blocked, asking.refused, asking.moved)
-        # There is more to look at, and at once.
-        return Taken(jobs, False, asking.refused, asking.moved)  # blocked
+        return Taken(jobs, False, asking.refused, asking.moved, more=True)  # blocked
 
     async def _look(
         self,

@@ -105,9 +105,8 @@ class SqliteLanes(SqliteParking):
         claiming.let_follow()
         if claiming.moved:
             self._revision.bump(connection)
-        # Where it is not done, there is more to look at, and at once.
         blocked = claiming.blocked and is_done
-        return Taken(claiming.jobs, blocked, claiming.refused, claiming.moved)
+        return Taken(claiming.jobs, blocked, claiming.refused, claiming.moved, more=not is_done)
 
     @transaction
     def _hand_over(
