@@ -19,6 +19,7 @@ FAR = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 @lru_cache(maxsize=1024)  # jobs that come together share their times
+@lru_cache(maxsize=1024)  # what is claimed, or ends, in one moment shares its datetime
 def from_ms(milliseconds: int) -> datetime:
     """Return the aware UTC datetime that lies `milliseconds` after the Unix epoch."""
     return EPOCH + timedelta(milliseconds=milliseconds)

@@ -35,7 +35,7 @@ from job_processor.worker.notebook import Scribe
 from job_processor.worker.reporter import Reporter
 from job_processor.worker.resources import Resources
 from job_processor.worker.runs import Run, Runs
-from job_processor.worker.settler import Settled, Settler
+from job_processor.worker.settler import RunSettlement, Settler
 from job_processor.worker.stopping import Budget
 from job_processor.worker.tally import Tally
 
@@ -233,14 +233,16 @@ class Engine:
         failure.__cause__ = error
         self._died.set_exception(failure)
 
-    async def _report(self, settled: Sequence[Settled]) -> None:
+    async def _report(self, settled: Sequence[RunSettlement]) -> None:
         heard = self.reporter.count_unheard(settled)
         if not heard:
             return
-        reported = [(run.definition, run.job, sent.written(), run.error) for run, sent in heard]
+        reported = [
+            (each.run.definition, each.run.job, each.written(), each.run.error) for each in heard
+        ]
         await self.reporter.report(reported, self.worker_id)
-        for run, _ in heard:
-            run.error = None  # its traceback holds the run, which holds it
+        for each in heard:
+            each.run.error = None  # its traceback holds the run, which holds it
 
     def _look_at_runs(self) -> None:
         self._job_log.look(self.runs)

@@ -113,11 +113,18 @@ def finished(definition: Definition, result: object, *, at: datetime, elapsed: f
     if definition.discard_result:
         check_ran(definition.bound.function, result)
         result = None
-    output = _without_result(duration) if result is None else Output(duration, result)
-    return Outcome(JobStatus.FINISHED, at, output)
+    if result is None:
+        return _without_result(at, duration)
+    return Outcome(JobStatus.FINISHED, at, Output(duration, result))
 
 
-_without_result = lru_cache(maxsize=1024)(Output)  # by duration: runs that are over soon share one
+@lru_cache(maxsize=1024)
+def _without_result(at: datetime, duration: str) -> Outcome:
+    """Return the outcome that runs share which end in one millisecond and took as long.
+
+    What ends alike is written together.
+    """
+    return Outcome(JobStatus.FINISHED, at, Output(duration))
 
 
 def is_resumable(job: Job, definition: Definition) -> bool:

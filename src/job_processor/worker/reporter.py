@@ -13,11 +13,10 @@ from job_processor.events import Event, EventKind
 from job_processor.handlers.definitions import Definition
 from job_processor.models import WAITING, Job, JobStatus
 from job_processor.parts import Parts
-from job_processor.store.requests import Settlement
 from job_processor.tasks import persist
 from job_processor.worker.hooks import Hooks
 from job_processor.worker.job_log import JobLog, Reported
-from job_processor.worker.runs import Run
+from job_processor.worker.settler import RunSettlement
 from job_processor.worker.tally import Tally
 
 T = TypeVar("T")
@@ -36,10 +35,10 @@ _FAILED = "what follows a settlement failed"
 _HOOKED = frozenset({JobStatus.FINISHED, JobStatus.ERRORED, JobStatus.KILLED})
 
 
-def _is_unheard(run: Run, settlement: Settlement) -> bool:
+def _is_unheard(settled: RunSettlement) -> bool:
     """True for what has finished without a hook, and is no cron's: the scheduler hears of those."""
-    is_plain = settlement.outcome.status is JobStatus.FINISHED and run.job.type == "simple"
-    return is_plain and run.definition.on_job_exited is None
+    is_plain = settled.outcome.status is JobStatus.FINISHED and settled.job.type == "simple"
+    return is_plain and settled.run.definition.on_job_exited is None
 
 
 class Reporter:
@@ -56,21 +55,19 @@ class Reporter:
         self.on_settled: Callable[[Job], object] | None = None
         """Called with each job that this process settled; the scheduler waits for some."""
 
-    def count_unheard(
-        self, settled: Sequence[tuple[Run, Settlement]]
-    ) -> Sequence[tuple[Run, Settlement]]:
+    def count_unheard(self, settled: Sequence[RunSettlement]) -> Sequence[RunSettlement]:
         """Count those that have finished and of which nobody is to hear more; return the others.
 
         Under load these are all, and how their jobs stand now need not even be made.
         """
         if self._job_log.tells_all or self._events.listeners.all:
             return settled
-        unheard = [(run.job, sent.outcome) for run, sent in settled if _is_unheard(run, sent)]
+        unheard = [each for each in settled if _is_unheard(each)]
         if unheard:
             self._tally.add_finished(unheard)
         if len(unheard) == len(settled):
             return ()
-        return [(run, sent) for run, sent in settled if not _is_unheard(run, sent)]
+        return [each for each in settled if not _is_unheard(each)]
 
     async def report(self, settled: Sequence[Settled], worker_id: ObjectId) -> None:
         """Report jobs as last written, whatever happens meanwhile."""

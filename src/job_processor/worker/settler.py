@@ -27,24 +27,40 @@ from job_processor.worker.runs import Run, Runs
 from job_processor.worker.settling import settle_once
 
 
-@dataclass(slots=True)
-class _Pending:
+@dataclass(slots=True, eq=False)
+class RunSettlement(Settlement):
+    """The settlement of a run of this process, until it is confirmed."""
+
     run: Run
-    outcome: Outcome
-    sent: Settlement | None = None
-    """What was sent already; a repetition sends the same, its reply may have been lost."""
+    sent: bool = False
+    """True once it was sent: a repetition sends the same, its reply may have been lost."""
     failures: int = 0
     """How often it failed alone."""
-    before: _Pending | None = None
+    before: RunSettlement | None = None
     """What it stands for, which failed again and again: perhaps it is written all the same."""
+
+    @classmethod
+    def of(cls, run: Run, outcome: Outcome) -> RunSettlement:
+        """Return what writes the outcome of a run."""
+        job = run.job
+        return cls(job, outcome, job.worker_id or job.id, run)
+
+    @property
+    def has_moved(self) -> bool:
+        """True when the run changed to a new worker id after this was sent."""
+        return self.sent and self.job.worker_id != self.run.job.worker_id
+
+    def aim(self) -> None:
+        """Write the run as it is now: its worker may have another id than when it ended."""
+        job = self.run.job
+        self.job, self.writer, self._written = job, job.worker_id or job.id, None
 
 
 _MAY_BE_KILLED = WAITING | {JobStatus.KILLED}
 """States after which kill requests are looked for, or acknowledged: the report asks the store."""
 
-Settled = tuple[Run, Settlement]
-"""A run, and the settlement that won: how its job stands now is made only where it is asked for."""
-Report = Callable[[Sequence[Settled]], Awaitable[None]]
+Report = Callable[[Sequence[RunSettlement]], Awaitable[None]]
+"""Told of those that won: how their jobs stand now is made only where it is asked for."""
 
 
 class Settler:
@@ -56,12 +72,12 @@ class Settler:
         self._runs = runs
         self._report = report
         self._logger = parts.logger
-        self._waiting: list[_Pending] = []
+        self._waiting: list[RunSettlement] = []
         self._without_rate: set[str] = set()
         """Names of which it was said that they have none."""
-        self._parts: deque[list[_Pending]] = deque()
+        self._parts: deque[list[RunSettlement]] = deque()
         """Parts of batches that are to be written before what waits: again, or as next best."""
-        self._aside: deque[_Pending] = deque()
+        self._aside: deque[RunSettlement] = deque()
         """What failed alone; one is tried at a time, at `_aside_at`, in monotonic seconds."""
         self._aside_at = 0.0
         self._trouble = Trouble(parts.logger, "settlement")
@@ -76,7 +92,7 @@ class Settler:
         if outcome.status in WAITING:
             self._runs.held.add(run.job.id)
         run.handed_over = True
-        self._waiting.append(_Pending(run, outcome))
+        self._waiting.append(RunSettlement.of(run, outcome))
         self._idle.clear()
         self._wake.set()
 
@@ -119,7 +135,7 @@ class Settler:
             await set_within(self._wake, max(self._aside_at - time.monotonic(), 0.0))
         self._wake.clear()
 
-    def _next(self) -> list[_Pending]:
+    def _next(self) -> list[RunSettlement]:
         """Take what is to be written now; what was set aside is written alone."""
         if self._aside and time.monotonic() >= self._aside_at:
             return [self._aside.popleft()]
@@ -128,7 +144,7 @@ class Settler:
         batch, self._waiting = self._waiting[:SETTLE_BATCH], self._waiting[SETTLE_BATCH:]
         return batch
 
-    async def _write(self, batch: list[_Pending]) -> None:
+    async def _write(self, batch: list[RunSettlement]) -> None:
         """Write a batch once."""
         try:
             verdict = await self._try(batch)
@@ -148,16 +164,17 @@ class Settler:
             (self._aside_trouble if aside else self._trouble).end()
             await self._judge(batch, verdict)
 
-    async def _try(self, batch: list[_Pending]) -> Verdict:
+    async def _try(self, batch: list[RunSettlement]) -> Verdict:
         async with self._gate.shared():
             for pending in batch:
-                if pending.sent is None:
-                    job = pending.run.job
-                    if pending.outcome.hold is not None:
-                        await self._hold(pending.run, pending.outcome.hold)
-                    pending.sent = Settlement(job, pending.outcome, job.worker_id or job.id)
-            sent = [pending.sent for pending in batch if pending.sent is not None]
-            return await settle_once(self._store, sent)
+                if pending.sent:
+                    continue
+                if pending.outcome.hold is not None:
+                    await self._hold(pending.run, pending.outcome.hold)
+                if pending.job is not pending.run.job:
+                    pending.aim()
+                pending.sent = True
+            return await settle_once(self._store, batch)
 
     async def _hold(self, run: Run, seconds: float) -> None:
         """Let nothing that shares the rate of a run start, before the run itself is let go."""
@@ -175,7 +192,7 @@ class Settler:
                 name,
             )
 
-    async def _failed(self, batch: list[_Pending], error: Exception) -> None:
+    async def _failed(self, batch: list[RunSettlement], error: Exception) -> None:
         """Put a batch back whose fate nobody knows, and pause.
 
         Where the database does not answer, it is about no outcome. Whatever else it may be: it is
@@ -193,7 +210,7 @@ class Settler:
             return
         await asyncio.sleep(self._trouble.meet(error, f" of {len(batch)}"))
 
-    def _to_try_next(self, pending: _Pending, error: Exception) -> _Pending:
+    def _to_try_next(self, pending: RunSettlement, error: Exception) -> RunSettlement:
         """Return what to write after one has failed alone: itself, for as long as it takes.
 
         What fails again and again by no error of the database may be about the outcome: the least
@@ -205,29 +222,28 @@ class Settler:
         pending.failures += 1
         if pending.failures <= LONE_TRIES or not is_of_input(error):
             return pending
-        least = last_resort(pending.outcome, repr(error))
-        return _Pending(pending.run, least, failures=1, before=pending)
+        least = RunSettlement.of(pending.run, last_resort(pending.outcome, repr(error)))
+        least.failures, least.before = 1, pending
+        return least
 
-    def _write_at_once(self, pending: list[_Pending]) -> None:
+    def _write_at_once(self, pending: list[RunSettlement]) -> None:
         if pending:
             self._parts.appendleft(pending)
 
-    async def _judge(self, batch: list[_Pending], verdict: Verdict) -> None:
+    async def _judge(self, batch: list[RunSettlement], verdict: Verdict) -> None:
         """Let go what was won or lost; write again what was moved, or refused, at once."""
         if len(verdict.won) == len(batch) and not verdict.refused:  # nearly always
-            await self._follow([(each.run, each.sent) for each in batch if each.sent is not None])
+            await self._follow(batch)
             return
-        winners: list[Settled] = []
-        again: list[_Pending] = []
+        winners, again = list[RunSettlement](), list[RunSettlement]()
         for pending in batch:
             run = pending.run
             if run.job.id in verdict.won:
-                assert pending.sent is not None  # noqa: S101  # it was just written
-                winners.append((run, pending.sent))
+                winners.append(pending)
             elif run.job.id in verdict.refused:
                 again += self._degraded(pending, verdict.refused[run.job.id])
-            elif _moved(pending):
-                pending.sent = None
+            elif pending.has_moved:
+                pending.sent = False
                 again.append(pending)
             elif pending.before is not None:
                 again.append(pending.before)
@@ -236,14 +252,16 @@ class Settler:
         self._write_at_once(again)
         await self._follow(winners)
 
-    def _degraded(self, pending: _Pending, why: str) -> list[_Pending]:
+    def _degraded(self, pending: RunSettlement, why: str) -> list[RunSettlement]:
         """Return what is to be written instead of what the database cannot store."""
         run, outcome = pending.run, next_best(pending.outcome, why)
         self._logger.error(
             "job %r (%s) cannot be settled as it ended: %s", run.job.name, run.job.id, why
         )
         if outcome is not None:
-            return [_Pending(run, outcome, before=pending.before)]
+            degraded = RunSettlement.of(run, outcome)
+            degraded.before = pending.before
+            return [degraded]
         self._logger.critical(
             "job %r (%s) cannot be settled at all: it stays running, and is not run again by this "
             "process; somebody must look at what refuses it",
@@ -255,27 +273,27 @@ class Settler:
         self._runs.remove(run)
         return []
 
-    async def _follow(self, winners: list[Settled]) -> None:
+    async def _follow(self, winners: list[RunSettlement]) -> None:
         """Report; no outcome waits for what that asks of the database."""
-        plain = [each for each in winners if each[1].outcome.status not in _MAY_BE_KILLED]
+        plain = [each for each in winners if each.outcome.status not in _MAY_BE_KILLED]
         if plain:
             await self._report_and_release(plain)
         if len(plain) < len(winners):
-            rest = [each for each in winners if each[1].outcome.status in _MAY_BE_KILLED]
+            rest = [each for each in winners if each.outcome.status in _MAY_BE_KILLED]
             task = asyncio.get_running_loop().create_task(self._report_and_release(rest))
             self._following.add(task)
             task.add_done_callback(self._following.discard)
 
-    async def _report_and_release(self, winners: list[Settled]) -> None:
+    async def _report_and_release(self, winners: list[RunSettlement]) -> None:
         try:
             await self._report(winners)
         except Exception:
             self._logger.exception("the report of %d settlements failed", len(winners))
         finally:
-            for run, settlement in winners:
-                if run.done is not None:
-                    self._end(run, settlement.written())
-            self._release(*[run for run, _ in winners])
+            for each in winners:
+                if each.run.done is not None:
+                    self._end(each.run, each.written())
+            self._release(*[each.run for each in winners])
 
     def _lost(self, run: Run) -> None:
         self._logger.warning(
@@ -294,9 +312,3 @@ class Settler:
         self._runs.remove(*runs)
         for run in runs if self._runs.held else ():
             self._runs.release(run)
-
-
-def _moved(pending: _Pending) -> bool:
-    """True when the run changed to a new worker id after its settlement was sent."""
-    sent = pending.sent
-    return sent is not None and sent.job.worker_id != pending.run.job.worker_id

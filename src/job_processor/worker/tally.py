@@ -13,7 +13,7 @@ from job_processor.handlers.registry import Registry
 from job_processor.models import Job
 from job_processor.settings import ROLLUP_INTERVAL
 from job_processor.store import Store
-from job_processor.store.requests import Outcome
+from job_processor.store.requests import Settlement
 from job_processor.tasks import Trouble
 from job_processor.worker.counted import counted
 from job_processor.worker.figures import Figures, Minute
@@ -36,13 +36,13 @@ class Tally:
         for before, after in ended:
             self._minute(after.updated_at)[after.name].add(before, after)
 
-    def add_finished(self, ended: Sequence[tuple[Job, Outcome]]) -> None:
-        """Count jobs that have finished, as they were claimed; this stands in the way of most."""
-        minute, last = self._minute(ended[0][1].at), self._minute(ended[-1][1].at)
-        for job, outcome in ended:
+    def add_finished(self, ended: Sequence[Settlement]) -> None:
+        """Count runs that have finished; this stands in the way of most."""
+        minute, last = self._minute(ended[0].outcome.at), self._minute(ended[-1].outcome.at)
+        for each in ended:
             if minute is not last:  # they ended around its end
-                minute = self._minute(outcome.at)
-            minute[job.name].add_finished(job, outcome.output)
+                minute = self._minute(each.outcome.at)
+            minute[each.job.name].add_finished(each.job, each.outcome.output)
 
     def add_missed(self, name: str, count: int, at: datetime) -> None:
         """Count occurrences of a cron or schedule that nobody started in time, as judged now."""
