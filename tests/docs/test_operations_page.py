@@ -28,7 +28,10 @@ def test_schema_versions_are_those_of_the_stores() -> None:
     ("page", "heading"), [(PAGE, "Capacity"), ("docs/operations.fr.md", "Capacité")]
 )
 def test_figures_are_those_of_the_page_about_speed(page: str, heading: str) -> None:
-    """The rows that link to its sections have the figures of its first table, in their order."""
+    """Rows that link to its sections have the figures of its first table, in their order.
+
+    That of a real server is the one of the page about reliability.
+    """
     first = {name: figures for name, *figures in short_table()}
     ours = (first["job-processor, SQLite"], first["job-processor, MongoDB"])
     memory, idle, drain = ([store[column] for store in ours] for column in (4, 5, 0))
@@ -38,6 +41,9 @@ def test_figures_are_those_of_the_page_about_speed(page: str, heading: str) -> N
         if "(performance.md#" in cells[2]
     ]
     assert shown == [memory, idle, drain]
+    (real,) = re.findall(r"(\d+) (?:per second|par seconde) ?:", plain(section(page, heading)))
+    tried = plain(section("docs/reliability.md", "On a real replica set"))
+    assert f"one worker, one member | {real} jobs/s" in tried
 
 
 def short_table() -> list[list[str]]:
