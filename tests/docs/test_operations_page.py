@@ -9,6 +9,7 @@ import pytest
 from job_processor.settings import HISTORY_INTERVAL
 from job_processor.store.mongo import schema as mongo
 from job_processor.store.sqlite import schema as sqlite
+from tests.docs.figures import measured, plain, rows
 from tests.docs.markdown import read, section
 
 PAGE = "docs/operations.md"
@@ -32,7 +33,7 @@ def test_figures_are_those_of_the_page_about_speed(page: str, heading: str) -> N
 
     That of a real server is the one of the page about reliability.
     """
-    first = {name: figures for name, *figures in short_table()}
+    first = measured()
     ours = (first["job-processor, SQLite"], first["job-processor, MongoDB"])
     memory, idle, drain = ([store[column] for store in ours] for column in (4, 5, 0))
     shown = [
@@ -44,23 +45,6 @@ def test_figures_are_those_of_the_page_about_speed(page: str, heading: str) -> N
     (real,) = re.findall(r"(\d+) (?:per second|par seconde) ?:", plain(section(page, heading)))
     tried = plain(section("docs/reliability.md", "On a real replica set"))
     assert f"one worker, one member | {real} jobs/s" in tried
-
-
-def short_table() -> list[list[str]]:
-    """Return the rows of the first table of the page about speed, without marks."""
-    return [[plain(cell) for cell in cells] for cells in rows(read("docs/performance.md"))]
-
-
-def rows(text: str) -> list[list[str]]:
-    """Return the cells of the rows of the first table of a text."""
-    lines = text[text.index("\n|") :].strip().split("\n\n")[0].splitlines()
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
-
-
-def plain(text: str) -> str:
-    """Return a text whose numbers have no signs for thousands, and a point, in either language."""
-    text = re.sub(r"(?<=\d)[,\u202f\u00a0 ](?=\d{3}\b)", "", text.strip("*"))
-    return re.sub(r"(?<=\d),(?=\d)", ".", text)
 
 
 def test_history_is_removed_as_often_as_the_page_says() -> None:
