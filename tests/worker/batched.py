@@ -25,6 +25,10 @@ class Batched:
         self.contexts: Sequence[Context] = ()
         self.signal: AbortSignal | None = None
         self.exited: list[Job] = []
+        self.packed = False
+        """True: its handler takes payloads alone."""
+        self.told: Any = None
+        """What that one returns."""
         self._answer = answer
 
     async def handle(
@@ -35,9 +39,17 @@ class Batched:
         signal: AbortSignal,
     ) -> Any:
         """Note, wait, answer."""
-        self.calls.append([payload["n"] for payload in payloads])
-        self.contexts, self.signal = contexts, signal
+        self.contexts = contexts
         assert [each.job.id for each in contexts] == [job.id for job in jobs]
+        await self.handle_packed(payloads, signal)
+        if self._answer is not None:
+            return self._answer(jobs)
+        return [10 * payload["n"] for payload in payloads]
+
+    async def handle_packed(self, payloads: list[dict[str, int]], signal: AbortSignal) -> Any:
+        """Note, wait, answer what is no answer of single jobs: no run has to be made for any."""
+        self.calls.append([payload["n"] for payload in payloads])
+        self.signal = signal
         self.began.set()
         if self.holds:
             try:
@@ -45,9 +57,7 @@ class Batched:
             except asyncio.CancelledError:
                 self.cancelled = True
                 raise
-        if self._answer is not None:
-            return self._answer(jobs)
-        return [10 * payload["n"] for payload in payloads]
+        return self.told
 
     async def exit(self, job: Job) -> None:
         """Keep the job."""
@@ -55,7 +65,9 @@ class Batched:
 
     def jobs(self, batch: int = 3, **options: Any) -> dict[str, JobDef]:
         """Return the definition."""
-        definition = JobDef(self.handle, batch=batch, on_job_exited=self.exit, **options)
+        handler = self.handle_packed if self.packed else self.handle
+        options = {"on_job_exited": self.exit, **options}
+        definition = JobDef(handler, batch=batch, **options)
         return {"send": definition}
 
     async def begins(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from bson import ObjectId
@@ -21,7 +22,7 @@ async def die_holding(
     *,
     known: bool = True,
     **fields: Any,
-) -> list[Job]:
+) -> Sequence[Job]:
     """Claim jobs as a worker that registers, never beats again, and is gone."""
     dead = worker(
         hostname="dead",
@@ -35,7 +36,7 @@ async def die_holding(
 
 async def claim_as(
     processor: JobProcessor, worker_id: ObjectId, *names: str, limit: int = 1
-) -> list[Job]:
+) -> Sequence[Job]:
     """Claim jobs under the id of a worker that need not be there."""
     claim = Claim(worker_id, names, limit, clock_of(processor).now())
     return await store_of(processor).queue.claim(claim)

@@ -73,7 +73,7 @@ async def test_an_idle_worker_takes_all_that_comes(
     queue, limits = store_of(processor).queue, list[int]()
     claim = queue.claim
 
-    async def noted(asked: Claim) -> list[Job]:
+    async def noted(asked: Claim) -> Sequence[Job]:
         limits.append(asked.limit)
         return await claim(asked)
 

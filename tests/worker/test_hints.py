@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -89,7 +89,7 @@ async def test_one_that_is_told_of_is_claimed_in_the_cheapest_way(
     store, limits = store_of(processor), list[int]()
     claim = store.queue.claim
 
-    async def noted(asked: Claim) -> list[Job]:
+    async def noted(asked: Claim) -> Sequence[Job]:
         claimed = await claim(asked)
         limits.append(asked.limit)
         return claimed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ async def test_nothing_is_claimed_without_heartbeats_and_runs_go_on(
     claims = 0
     claim = store_of(processor).queue.claim
 
-    async def counted(claim_: Claim) -> list[Job]:
+    async def counted(claim_: Claim) -> Sequence[Job]:
         nonlocal claims
         claims += 1
         return await claim(claim_)
@@ -145,11 +146,11 @@ async def test_a_claim_that_takes_too_long_is_looked_up_again(
     """What it brought is not begun: others may have it. It is taken up if it is ours still."""
     processor = await processors.make(jobs={"a": JobDef(probe.held, resumable=True)})
     engine = engine_of(processor)
-    store, ran_late = store_of(processor), []
+    store, ran_late = store_of(processor), list[Job]()
     claim = store.queue.claim
     late = asyncio.Event()
 
-    async def slow(wish: Claim) -> list[Job]:
+    async def slow(wish: Claim) -> Sequence[Job]:
         jobs = await claim(wish)
         if jobs and not late.is_set():
             late.set()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -70,7 +70,7 @@ async def test_what_is_claimed_while_it_stops_is_given_back(
     claim, claiming = store_of(processor).queue.claim, asyncio.Event()
     release = asyncio.Event()
 
-    async def slow(what: Any) -> list[Job]:
+    async def slow(what: Any) -> Sequence[Job]:
         jobs = await claim(what)
         if jobs:
             claiming.set()
@@ -95,7 +95,7 @@ async def test_a_claim_that_never_comes_back_is_given_back(
     processor = await processors.make(jobs={"held": JobDef(probe.held)}, **GRACES)
     claim, claiming = store_of(processor).queue.claim, asyncio.Event()
 
-    async def lost(what: Any) -> list[Job]:
+    async def lost(what: Any) -> Sequence[Job]:
         jobs = await claim(what)
         if jobs:
             claiming.set()
@@ -131,7 +131,7 @@ async def test_runs_are_told_before_anything_is_waited_for(
     await asyncio.wait_for(began.wait(), WAIT)
     claim = store_of(processor).queue.claim
 
-    async def slow(what: Any) -> list[Job]:
+    async def slow(what: Any) -> Sequence[Job]:
         claiming.set()
         await release.wait()
         return await claim(what)

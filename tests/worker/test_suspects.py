@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -259,7 +260,7 @@ async def test_a_waiting_suspect_costs_little(processors: Processors) -> None:
     store = store_of(processor)
     claim, claims = store.queue.claim, 0
 
-    async def counted(claim_: Claim) -> list[Job]:
+    async def counted(claim_: Claim) -> Sequence[Job]:
         nonlocal claims
         claims += 1
         return await claim(claim_)

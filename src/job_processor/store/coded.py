@@ -25,6 +25,7 @@ from job_processor.handlers.codecs import Codec
 from job_processor.models import BaseJob, Message, Output, Step, make
 from job_processor.store.base import Store
 from job_processor.store.desks.desk import Desk
+from job_processor.store.fresh import Fresh
 from job_processor.store.groups import Callback, GroupRecord
 from job_processor.store.lanes import Taken
 from job_processor.store.requests import Outcome, Settlement
@@ -106,7 +107,7 @@ class Coder:
         if isinstance(found, BaseJob):
             payload = getattr(found, "payload", None)
             return await _with(found, self.tried, payload, found.output, found.steps)
-        if isinstance(found, list):
+        if isinstance(found, list | Fresh):
             return list(await asyncio.gather(*map(self.out, found)))
         if isinstance(found, Taken):
             return replace(found, jobs=await self.out(found.jobs))

@@ -48,6 +48,8 @@ class Claim:
     """Jobs of which it still holds an unconfirmed settlement or a living thread."""
     overdue_since: datetime | None = None
     """Take only what was due by then, the longest wait first, whatever its priority."""
+    together: bool = False
+    """True where one call is for all that comes: it may come as `Fresh`."""
 
     @property
     def due_by(self) -> datetime:

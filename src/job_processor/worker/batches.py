@@ -16,14 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 from job_processor.clock import stored_duration
 from job_processor.events import Event, EventKind
-from job_processor.handlers.abort import AbortController, AbortReason
+from job_processor.handlers.abort import AbortReason
 from job_processor.handlers.batches import endings_of
 from job_processor.handlers.context import BatchContext, Context
 from job_processor.handlers.definitions import Definition
 from job_processor.hooks import Call
 from job_processor.models import Job, JobStatus, Output
 from job_processor.parts import Parts
+from job_processor.store.fresh import Fresh
 from job_processor.store.requests import Outcome
+from job_processor.values import is_sealed
+from job_processor.worker.batch import Batch
 from job_processor.worker.notebook import Scribe
 from job_processor.worker.outcomes import Ending, give_back
 from job_processor.worker.resources import Resources
@@ -33,36 +36,6 @@ from job_processor.worker.settler import Settler
 
 if TYPE_CHECKING:  # whose batches they are
     from job_processor.worker.executor import Executor
-
-
-class Batch:
-    """Some runs of one name, and what they share."""
-
-    __slots__ = ("active", "controller", "definition", "runs", "task", "timer")
-
-    def __init__(self, definition: Definition) -> None:
-        self.definition = definition
-        self.runs: list[Run] = []
-        self.active = 0
-        """Those whose outcome is not decided; the table of runs counts them."""
-        self.controller = AbortController()
-        self.task: asyncio.Task[None] | None = None
-        self.timer: asyncio.TimerHandle | asyncio.Handle | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """True until its handler is about to be called."""
-        return self.task is None
-
-    @property
-    def is_to_end(self) -> bool:
-        """True when all of its runs that go on were asked to stop."""
-        return not self.is_open and all(run.reason or run.concluded for run in self.runs)
-
-    def on_asked(self, reason: AbortReason) -> None:
-        """Set the signal of the whole off once the last of its runs was asked to stop."""
-        if self.is_to_end:
-            self.controller.abort(reason)
 
 
 class Batches:
@@ -96,7 +69,7 @@ class Batches:
         """Return how many jobs of a name may be claimed: into its open batch, or a new one."""
         batch = self._open.get(name)
         if batch is not None:
-            return size - len(batch.runs)
+            return size - len(batch)
         return size if slots > 0 else 0
 
     def add(self, job: Job, definition: Definition, *, of_worker: bool) -> Run:
@@ -104,6 +77,7 @@ class Batches:
         run = Run(job, definition, of_worker=of_worker)
         batch = self._open.get(job.name) if of_worker else None
         run.batch = batch = batch or self._opened(job.name, definition, of_worker=of_worker)
+        self._runs.unpack(batch)
         try:
             self._runs.add(run)
         finally:
@@ -113,6 +87,27 @@ class Batches:
             self._begin(batch)
         return run
 
+    def takes_packed(self, name: str, definition: Definition) -> bool:
+        """True where nothing is done for each job of a batch, so that no run needs to be made."""
+        bound = definition.bound
+        given = {*bound.positional, *(argument for _, argument in bound.keywords)}
+        return (
+            name not in self._open
+            and bound.is_async
+            and given.isdisjoint(("jobs", "contexts"))
+            and definition.limit_seconds is None
+            and not self._events.listeners.all
+            and not self._scopes.around.all
+        )
+
+    def add_packed(self, jobs: Fresh, definition: Definition) -> None:
+        """Make a batch of jobs that are `running` under our id, none of which is held here."""
+        batch = self._opened(jobs.name, definition, of_worker=True)
+        batch.packed = jobs
+        self._runs.add_packed(batch)
+        if len(jobs) >= (definition.batch or 1):
+            self._begin(batch)
+
     def begin_all(self) -> None:
         """Begin those that wait for more: none is to come."""
         for batch in list(self._open.values()):
@@ -121,6 +116,7 @@ class Batches:
     def give_back(self) -> None:
         """Let what waits in open batches wait in the queue again: nothing of it has begun."""
         for batch in list(self._open.values()):
+            self._runs.unpack(batch)
             for run in list(batch.runs):
                 self.leave(run)
 
@@ -138,7 +134,7 @@ class Batches:
             self._executor.conclude(run, Ending(error=asyncio.CancelledError()))
 
     def _opened(self, name: str, definition: Definition, *, of_worker: bool) -> Batch:
-        batch, loop = Batch(definition), asyncio.get_running_loop()
+        batch, loop = Batch(name, definition), asyncio.get_running_loop()
         if of_worker:
             seconds = getattr(definition, "batch_seconds", 0.0)
             begin = partial(self._begin, batch)
@@ -156,7 +152,7 @@ class Batches:
 
     def _begin(self, batch: Batch) -> None:
         self._close(batch)
-        if batch.task is not None or not batch.runs:
+        if batch.task is not None or not len(batch):
             return
         batch.task = asyncio.get_running_loop().create_task(self._execute(batch))
         batch.task.add_done_callback(partial(self._on_done, batch))
@@ -165,6 +161,11 @@ class Batches:
 
     async def _execute(self, batch: Batch) -> None:
         """Call the handler for all that may begin, and end each."""
+        if batch.packed is not None:
+            if (packed := self._packed_payloads(batch, batch.packed)) is not None:
+                await self._call_packed(batch, packed)
+                return
+            self._runs.unpack(batch)
         runs = [run for run in batch.runs if self._may_begin(run)]
         payloads = [self._payload(run) for run in runs]
         ready = [i for i, run in enumerate(runs) if not run.concluded]
@@ -172,6 +173,49 @@ class Batches:
             return
         self._set_limit(batch)
         await self._call(batch, [runs[i] for i in ready], [payloads[i] for i in ready])
+
+    def _packed_payloads(self, batch: Batch, jobs: Fresh) -> list[Any] | None:
+        """Return what the handler gets; None where any of it is to fail by itself."""
+        payloads, kind = jobs.payloads(), batch.definition.bound.payload_type
+        if any(map(is_sealed, payloads)):
+            return None
+        if kind is None:
+            return payloads
+        try:
+            return [kind.convert(payload) for payload in payloads]
+        except BaseException:  # noqa: BLE001  # a class of the handler's own; see `_payload`
+            return None
+
+    async def _call_packed(self, batch: Batch, payloads: list[Any]) -> None:
+        """Call the handler; where it has no more to say than that all is done, that is written."""
+        batch.began = time.monotonic()
+        try:
+            returned = await self._returned(batch, (), payloads)
+        except BaseException as error:  # noqa: BLE001  # what it raises is the end of each
+            self._runs.unpack(batch)
+            self._fail(batch.runs, error)
+            return
+        if batch.packed is None or returned is not None:
+            self._runs.unpack(batch)
+            self._end_each(batch.runs, returned)
+            return
+        outcome = self._finished(batch.began)
+        self._runs.conclude_packed(batch)
+        self._settler.add_packed(batch, outcome)
+        self._runs.changed()
+
+    def _end_each(self, runs: Sequence[Run], returned: object) -> None:
+        try:
+            endings = endings_of([run.job.id for run in runs], returned)
+        except BaseException as error:  # noqa: BLE001  # reading it runs code of the handler's
+            self._fail(runs, error)
+        else:
+            self._end(runs, endings)
+
+    def _finished(self, began: float) -> Outcome:
+        """Return the end of those without a result; they are written together by its identity."""
+        duration = stored_duration(time.monotonic() - began)
+        return Outcome(JobStatus.FINISHED, self._clock.now(), Output(duration))
 
     def _may_begin(self, run: Run) -> bool:
         """Begin a run; one that was asked to stop meanwhile ends here."""
@@ -215,11 +259,10 @@ class Batches:
         entered = [self._scopes.enter(run.job) for run in runs] if self._scopes.around.all else []
         try:
             returned = await self._returned(batch, runs, payloads)
-            endings = endings_of([run.job.id for run in runs], returned)
         except BaseException as error:  # noqa: BLE001  # what it raises is the end of each
             self._fail(runs, error)
         else:
-            self._end(runs, endings)
+            self._end_each(runs, returned)
         for each, run in zip(reversed(entered), reversed(runs), strict=True):
             each.leave(run.ends_as, run.error, run.error)
 
@@ -260,9 +303,7 @@ class Batches:
 
     def _end(self, runs: Sequence[Run], endings: Sequence[object]) -> None:
         """End all that still go on with what was said of them."""
-        at, began = self._clock.now(), runs[0].started
-        nothing = Output(stored_duration(time.monotonic() - began))
-        finished = Outcome(JobStatus.FINISHED, at, nothing)
+        finished = self._finished(runs[0].started)
         for run, ending in zip(runs, endings, strict=True):
             if run.concluded:
                 continue
@@ -284,6 +325,9 @@ class Batches:
     def _on_done(self, batch: Batch, task: asyncio.Task[None]) -> None:
         """End what is left of a batch whose task was cancelled before its first step, or failed."""
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if batch.concluded:
+            return  # the settler has it
+        self._runs.unpack(batch)
         for run in batch.runs:
             if not run.concluded:
                 run.begun = True

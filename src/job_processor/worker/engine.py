@@ -58,7 +58,9 @@ class Engine:
         self.hooks = Hooks(parts.scopes, parts.logger, resources)
         self._job_log = JobLog(parts.logger)
         self.reporter = Reporter(parts, self.tally, self.hooks, self._job_log)
-        self.settler = Settler(parts, self.gate, self.runs, self._report)
+        self.settler = Settler(
+            parts, self.gate, self.runs, self._report, self.reporter.count_together
+        )
         self.scribe = Scribe(parts, self.gate, resources)
         self.executor = Executor(parts, self.runs, self.settler, self.scribe, resources)
         self.clock_watch = ClockWatch(parts.store, parts.clock, parts.logger)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import TypeAlias
 
 from job_processor.models import Job, JobStatus, Output
@@ -42,6 +43,14 @@ class Figures:
         """Count a job that has finished, as it was claimed."""
         self._finished += 1
         self._add_spans(job, output)
+
+    def add_alike(self, delay: timedelta, output: Output | None, count: int) -> None:
+        """Count so many that have finished, all as late and as soon."""
+        self._finished += count
+        self.delays[class_of(delay)] += count
+        ran = None if output is None else class_of_duration(output.duration)
+        if ran is not None:
+            self.durations[ran] += count
 
     def add(self, before: Job, after: Job) -> None:
         """Count a run: its job as it was claimed, and as it was written."""

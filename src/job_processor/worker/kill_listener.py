@@ -39,7 +39,7 @@ class KillListener:
             self._wake.set()
 
     async def _look(self) -> None:
-        running = [run.job.id for run in self._runs if not run.concluded]
+        running = [held.id for held in self._runs.held_jobs() if not held.concluded]
         if not running:
             return
         requested = await self._store.kills.requested(running)

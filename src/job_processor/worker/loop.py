@@ -20,6 +20,7 @@ from job_processor.handlers.definitions import CronDef, Definition
 from job_processor.models import Job
 from job_processor.settings import AGEING_INTERVAL, CLAIM_NAMES
 from job_processor.store.contention import ON, OVERDUE_PAUSE
+from job_processor.store.fresh import Fresh
 from job_processor.store.hints import Hint
 from job_processor.store.lanes import LaneClaim
 from job_processor.store.requests import Claim
@@ -232,6 +233,8 @@ class ClaimLoop:
             try:
                 jobs = await self._take(batch, ask, limit, now, waiting_for)
                 engine.lease.check()  # the claim may have taken longer than our heartbeats last
+                if isinstance(jobs, Fresh) and self._start_packed(jobs, batch):
+                    return len(jobs)
                 strays = self._asks.without_lane(jobs, now, of_lanes=ask.of_lanes)
                 if strays:
                     of_lanes = {job.id for job, _ in strays}
@@ -250,7 +253,7 @@ class ClaimLoop:
 
     async def _take(
         self, batch: Batch, ask: Ask, limit: int, now: datetime, waiting_for: float | None
-    ) -> list[Job]:
+    ) -> Sequence[Job]:
         """Claim what an ask is for."""
         engine = self._engine
         exclude = frozenset(engine.runs.held.union(self._apart))
@@ -270,8 +273,25 @@ class ClaimLoop:
             now=now,
             exclude=exclude,
             overdue_since=now - timedelta(seconds=waiting_for) if waiting_for else None,
+            together=ask.batch is not None,
         )
         return await engine.store.queue.claim(claim)
+
+    def _start_packed(self, jobs: Fresh, batch: Batch) -> bool:
+        """Start jobs of a batch as one; False where any of them is to be judged by itself."""
+        engine = self._engine
+        definition = engine.registry.get(jobs.name)
+        starts = (
+            definition is not None
+            and not self._stop.aborted
+            and batch.lane is None
+            and not self._asks.limited([jobs.name])
+            and engine.executor.batches.takes_packed(jobs.name, definition)
+            and not engine.runs.holds_any(jobs)
+        )
+        if definition is not None and starts:
+            engine.executor.batches.add_packed(jobs, definition)
+        return starts
 
     def _sorted_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Job], Sequence[Job]]:
         """Return what of a claim may begin, and what has to wait again."""

@@ -127,7 +127,9 @@ class LoopWatch:
     def _holders(self) -> dict[ObjectId, str]:
         """Return the runs that may hold Python's lock: all but those in processes of their own."""
         return {
-            run.job.id: run.job.name for run in self._runs if run.definition.executor != "process"
+            held.id: held.name
+            for held in self._runs.held_jobs()
+            if held.definition.executor != "process"
         }
 
     def _report_stood_still(
@@ -152,12 +154,16 @@ class LoopWatch:
     def _report_blocked(self) -> None:
         frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001  # the documented way
         # Plain handlers have threads and block nobody.
-        runs = [run for run in self._runs if not run.concluded and run.definition.bound.is_async]
+        blocking = {
+            held.id: held.name
+            for held in self._runs.held_jobs()
+            if not held.concluded and held.definition.bound.is_async
+        }
         self._logger.warning(
             "the event loop has been blocked for %.1f s while it ran %s; a handler that computes "
             "or waits without await belongs in a plain def, which runs in a thread\n%s",
             self._threshold,
-            _named({run.job.id: run.job.name for run in runs}) or "no job",
+            _named(blocking) or "no job",
             "".join(traceback.format_stack(frame, limit=None)[-_FRAMES:]).rstrip(),
         )
 

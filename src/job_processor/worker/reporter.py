@@ -13,6 +13,8 @@ from job_processor.events import Event, EventKind
 from job_processor.handlers.definitions import Definition
 from job_processor.models import WAITING, Job, JobStatus
 from job_processor.parts import Parts
+from job_processor.store.fresh import Fresh
+from job_processor.store.requests import Outcome
 from job_processor.tasks import persist
 from job_processor.worker.hooks import Hooks
 from job_processor.worker.job_log import JobLog, Reported
@@ -68,6 +70,13 @@ class Reporter:
         if len(unheard) == len(settled):
             return ()
         return [each for each in settled if not _is_unheard(each)]
+
+    def count_together(self, definition: Definition, fresh: Fresh, outcome: Outcome) -> bool:
+        """Count jobs that have finished together; False where somebody is to hear of each."""
+        heard = self._job_log.tells_all or self._events.listeners.all or definition.on_job_exited
+        if not heard:
+            self._tally.add_together(fresh, outcome)
+        return not heard
 
     async def report(self, settled: Sequence[Settled], worker_id: ObjectId) -> None:
         """Report jobs as last written, whatever happens meanwhile."""

@@ -7,7 +7,7 @@ import concurrent.futures
 import time
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bson import ObjectId
 
@@ -16,9 +16,10 @@ from job_processor.handlers.definitions import Definition
 from job_processor.listeners import Listeners
 from job_processor.models import Job, JobStatus
 from job_processor.settings import SETTLE_BATCH
+from job_processor.store.fresh import Fresh
 
 if TYPE_CHECKING:  # a notebook is of a run
-    from job_processor.worker.batches import Batch
+    from job_processor.worker.batch import Batch
     from job_processor.worker.notebook import Notebook
 
 
@@ -105,11 +106,22 @@ class Run:
         self.timers = ()
 
 
+class Held(NamedTuple):
+    """What is told of a run without its being made."""
+
+    id: ObjectId
+    name: str
+    definition: Definition
+    concluded: bool
+
+
 class Runs:
     """The table of this process's runs, by job id."""
 
     def __init__(self) -> None:
         self._runs: dict[ObjectId, Run] = {}
+        self._packed: list[Batch] = []
+        """Batches of which nobody has asked for a run yet, so that there is none."""
         self._of_worker = 0
         self._active = 0
         self._shared = 0
@@ -125,13 +137,15 @@ class Runs:
         on, it may be until this process ends."""
 
     def __len__(self) -> int:
-        return len(self._runs)
+        return len(self._runs) + sum(map(len, self._packed))
 
     def __iter__(self) -> Iterator[Run]:
+        for batch in list(self._packed):
+            self.unpack(batch)
         return iter(list(self._runs.values()))
 
     def __contains__(self, job_id: ObjectId) -> bool:
-        return job_id in self._runs
+        return job_id in self._runs or self._batch_of(job_id) is not None
 
     @property
     def of_worker(self) -> int:
@@ -150,11 +164,42 @@ class Runs:
 
     def ids(self) -> list[ObjectId]:
         """Return the ids of all held jobs."""
-        return list(self._runs)
+        return [held.id for held in self.held_jobs()]
+
+    def held_jobs(self) -> list[Held]:
+        """Return what is held, and make no run for that; other threads may ask."""
+        found = [
+            Held(run.job.id, run.job.name, run.definition, run.concluded)
+            for run in list(self._runs.values())
+        ]
+        for batch in list(self._packed):
+            ids = [] if (fresh := batch.packed) is None else fresh.ids()
+            name, concluded = batch.name, batch.concluded
+            found += [Held(job_id, name, batch.definition, concluded) for job_id in ids]
+        return found
 
     def get(self, job_id: ObjectId) -> Run | None:
         """Return the run of a job, None when this process holds none."""
-        return self._runs.get(job_id)
+        run = self._runs.get(job_id)
+        if run is None and (batch := self._batch_of(job_id)) is not None:
+            self.unpack(batch)
+            return self._runs[job_id]
+        return run
+
+    def _batch_of(self, job_id: ObjectId) -> Batch | None:
+        """Return the batch that has a job and no runs yet."""
+        for batch in self._packed:
+            if batch.packed is not None and job_id.binary in batch.packed.key_set:
+                return batch
+        return None
+
+    def holds_any(self, fresh: Fresh) -> bool:
+        """True where one of these jobs is held, or must not be claimed again yet."""
+        keys = fresh.key_set
+        packed = [batch.packed.key_set for batch in self._packed if batch.packed is not None]
+        if not all(map(keys.isdisjoint, packed)):
+            return True
+        return any(job_id.binary in keys for job_id in (*self._runs, *self.held))
 
     @property
     def has_suspect(self) -> bool:
@@ -163,6 +208,8 @@ class Runs:
 
     def add(self, run: Run) -> None:
         """Hold a run. Raises ValueError when one of its job is held already."""
+        if self._packed:
+            self.get(run.job.id)
         if self._runs.setdefault(run.job.id, run) is not run:
             raise ValueError(f"job {run.job.id} is being run by this process already")
         self.on_begun()
@@ -179,6 +226,37 @@ class Runs:
         if run.batch is not None and run.of_worker:
             run.batch.active -= 1
             self._shared -= run.batch.active > 0
+
+    def add_packed(self, batch: Batch) -> None:
+        """Hold the runs of a batch, which are made once somebody asks for one of them.
+
+        None of its jobs may be held already.
+        """
+        self._packed.append(batch)
+        self.on_begun()
+        count = batch.active = len(batch)
+        self._of_worker += count
+        self._active += count
+        self._shared += count - 1
+
+    def conclude_packed(self, batch: Batch) -> None:
+        """Free the slot of a batch of which no run was asked for, and whose outcome is decided."""
+        batch.concluded = True
+        self._active -= batch.active
+        self._shared -= batch.active - 1
+        batch.active = 0
+
+    def remove_packed(self, batch: Batch) -> None:
+        """Let a batch go of which no run was asked for, after its settlement is confirmed."""
+        self._packed.remove(batch)
+        self._of_worker -= len(batch)
+        self.changed()
+
+    def unpack(self, batch: Batch) -> None:
+        """Make the runs of a batch: from now on each is one like any other."""
+        if batch.packed is not None:
+            self._packed.remove(batch)
+            self._runs.update((run.job.id, run) for run in batch.unpack())
 
     def remove(self, *runs: Run) -> None:
         """Let runs go, after their settlement is confirmed or they were taken away."""

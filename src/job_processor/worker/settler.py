@@ -12,12 +12,15 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from job_processor.errors import NotSetUpError, StoreUnavailableError
+from job_processor.handlers.definitions import Definition
 from job_processor.jobs.rates import lane_of
 from job_processor.models import WAITING, Job, JobStatus
 from job_processor.parts import Parts
 from job_processor.settings import LONE_TRIES, RATE_PER_MAX, SETTLE_BATCH
+from job_processor.store.fresh import Fresh
 from job_processor.store.requests import Outcome, Settlement, Verdict
 from job_processor.store.tokens import lane_id
 from job_processor.tasks import Trouble, cancel, is_of_input, set_within
@@ -25,6 +28,9 @@ from job_processor.worker.gate import Gate
 from job_processor.worker.outcomes import last_resort, next_best
 from job_processor.worker.runs import Run, Runs
 from job_processor.worker.settling import settle_once
+
+if TYPE_CHECKING:  # it settles them
+    from job_processor.worker.batch import Batch
 
 
 @dataclass(slots=True, eq=False)
@@ -61,18 +67,23 @@ _MAY_BE_KILLED = WAITING | {JobStatus.KILLED}
 
 Report = Callable[[Sequence[RunSettlement]], Awaitable[None]]
 """Told of those that won: how their jobs stand now is made only where it is asked for."""
+Count = Callable[[Definition, Fresh, Outcome], bool]
+"""Counts jobs that have finished together; False where somebody is to hear of each."""
 
 
 class Settler:
     """Owns every outcome from its decision to its confirmation."""
 
-    def __init__(self, parts: Parts, gate: Gate, runs: Runs, report: Report) -> None:
+    def __init__(self, parts: Parts, gate: Gate, runs: Runs, report: Report, count: Count) -> None:
         self._store = parts.store
         self._gate = gate
         self._runs = runs
         self._report = report
         self._logger = parts.logger
+        self._count = count
         self._waiting: list[RunSettlement] = []
+        self._packed: deque[tuple[Batch, Outcome]] = deque()
+        """Batches of which no run was made, and the outcome of each."""
         self._without_rate: set[str] = set()
         """Names of which it was said that they have none."""
         self._parts: deque[list[RunSettlement]] = deque()
@@ -96,6 +107,12 @@ class Settler:
         self._idle.clear()
         self._wake.set()
 
+    def add_packed(self, batch: Batch, outcome: Outcome) -> None:
+        """Take over the one outcome of a batch of which no run was made."""
+        self._packed.append((batch, outcome))
+        self._idle.clear()
+        self._wake.set()
+
     def drop(self, run: Run) -> None:
         """Let a run go of which nothing is to be written."""
         run.handed_over = True
@@ -110,6 +127,7 @@ class Settler:
 
     def forget(self) -> None:
         """Let go what could not be written in time: the rescue settles it."""
+        self._packed.clear()
         self._waiting.clear()
         self._parts.clear()
         self._aside.clear()
@@ -121,8 +139,11 @@ class Settler:
         try:
             while True:
                 await self._until_there_is_some()
-                while batch := self._next():
-                    await self._write(batch)
+                while self._packed or (pending := self._next()):
+                    if self._packed:
+                        await self._write_packed(*self._packed.popleft())
+                    else:
+                        await self._write(pending)
                 if not self._aside:
                     self._idle.set()
         finally:
@@ -163,6 +184,43 @@ class Settler:
             aside = batch[0].failures > 0
             (self._aside_trouble if aside else self._trouble).end()
             await self._judge(batch, verdict)
+
+    async def _write_packed(self, batch: Batch, outcome: Outcome) -> None:
+        """Write the end of a batch; where that is not all of it, each of its runs has its own."""
+        fresh, error = batch.packed, None
+        if fresh is not None:
+            try:
+                async with self._gate.shared():
+                    whole = await self._store.runs.settle_together(fresh, outcome)
+            except NotSetUpError:
+                raise
+            except Exception as raised:  # noqa: BLE001  # it is logged, and the end not lost
+                whole, error = False, raised
+            except BaseException:  # cancelled with its program: whoever stops the worker goes on
+                self._packed.appendleft((batch, outcome))
+                self._wake.set()
+                raise
+            if whole:
+                await self._follow_packed(batch, fresh, outcome)
+                return
+        self._runs.unpack(batch)
+        pending = [RunSettlement.of(run, outcome) for run in batch.runs]
+        if fresh is not None:  # some of it may be written
+            self._runs.held.update(each.job.id for each in pending)
+            for each in pending:
+                each.sent = True
+        if error is not None:
+            await self._failed(pending, error)
+        else:
+            self._write_at_once(pending)
+
+    async def _follow_packed(self, batch: Batch, fresh: Fresh, outcome: Outcome) -> None:
+        if batch.packed is not None and self._count(batch.definition, fresh, outcome):
+            self._trouble.end()
+            self._runs.remove_packed(batch)
+            return
+        self._runs.unpack(batch)
+        await self._follow([RunSettlement.of(run, outcome) for run in batch.runs])
 
     async def _try(self, batch: list[RunSettlement]) -> Verdict:
         async with self._gate.shared():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -13,7 +13,8 @@ from job_processor.handlers.registry import Registry
 from job_processor.models import Job
 from job_processor.settings import ROLLUP_INTERVAL
 from job_processor.store import Store
-from job_processor.store.requests import Settlement
+from job_processor.store.fresh import Fresh
+from job_processor.store.requests import Outcome, Settlement
 from job_processor.tasks import Trouble
 from job_processor.worker.counted import counted
 from job_processor.worker.figures import Figures, Minute
@@ -43,6 +44,12 @@ class Tally:
             if minute is not last:  # they ended around its end
                 minute = self._minute(each.outcome.at)
             minute[each.job.name].add_finished(each.job, each.outcome.output)
+
+    def add_together(self, fresh: Fresh, outcome: Outcome) -> None:
+        """Count jobs that were claimed together, and have finished together."""
+        figures = self._minute(outcome.at)[fresh.name]
+        for scheduled_for, count in Counter(fresh.scheduled()).items():
+            figures.add_alike(fresh.claimed_at - scheduled_for, outcome.output, count)
 
     def add_missed(self, name: str, count: int, at: datetime) -> None:
         """Count occurrences of a cron or schedule that nobody started in time, as judged now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeAlias
@@ -36,7 +36,7 @@ async def members(store: Store, group: GroupRecord, count: int, **of: Any) -> li
     return jobs
 
 
-async def running(store: Store, count: int) -> list[Job]:
+async def running(store: Store, count: int) -> Sequence[Job]:
     """Claim so many jobs."""
     jobs = await store.queue.claim(claim(count))
     assert len(jobs) == count

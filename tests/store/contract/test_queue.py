@@ -135,7 +135,7 @@ async def test_the_earliest_come_first(store: Store) -> None:
         simple(name="a", scheduled_for=NOW),
     ]
     await store.intake.insert([jobs[i] for i in (3, 1, 4, 0, 2)])
-    claimed = []
+    claimed: list[Job] = []
     for limit in (2, 1, 5):
         claimed += await store.queue.claim(claim(limit, "a", "b", "nightly"))
     assert [job.id for job in claimed] == [job.id for job in jobs]

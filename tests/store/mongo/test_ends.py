@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.mongo
 MANY = 50
 
 
-async def running(store: MongoStore, count: int) -> list[Job]:
+async def running(store: MongoStore, count: int) -> Sequence[Job]:
     """Insert and claim jobs."""
     await store.intake.insert([simple() for _ in range(count)])
     return await store.queue.claim(claim(count))

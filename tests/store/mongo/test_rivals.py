@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from bson import ObjectId
 
-from job_processor.models import WorkerInfo
+from job_processor.models import Job, WorkerInfo
 from job_processor.store import contention
 from job_processor.store.contention import HEAD
 from job_processor.store.mongo import MongoStore, open_mongo
@@ -101,7 +101,7 @@ async def test_many_at_once_get_a_job_each(mongo_db_url: str) -> None:
     await stores[0].intake.insert([simple() for _ in range(3 * len(stores))])
 
     async def work(store: MongoStore, own: WorkerInfo) -> list[ObjectId]:
-        found = []
+        found: list[Job] = []
         for _ in range(3):
             found += await store.queue.claim(claim(1, worker_id=own.id, now=SOON))
         return [job.id for job in found]

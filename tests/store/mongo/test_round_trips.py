@@ -172,7 +172,7 @@ MOST_IDLE = 15
 """A look for work each `poll_interval`, and a few others."""
 
 
-async def running(store: MongoStore, count: int) -> list[Job]:
+async def running(store: MongoStore, count: int) -> Sequence[Job]:
     """Insert and claim jobs."""
     await store.intake.insert([simple() for _ in range(count)])
     return await store.queue.claim(claim(count))

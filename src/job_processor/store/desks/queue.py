@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Collection, Sequence
 from datetime import datetime
 
 from job_processor.models import Job
@@ -16,12 +16,13 @@ from job_processor.store.summaries import JobSummary
 class Queue(Desk, ABC):
     """Jobs that wait for a worker."""
 
-    async def claim(self, claim: Claim) -> list[Job]:
+    async def claim(self, claim: Claim) -> Sequence[Job]:
         """Pending or paused, due, of these names, not excluded → running under the worker.
 
         Takes at most `limit`, by priority and then by `scheduled_for` (of a claim of what is
         overdue, by that alone); sets `started_at` where it is empty and `updated_at` always.
-        Returns what is now ours, in that order; [] when there is nothing. After a lost reply the
+        Returns what is now ours, in that order; [] when there is nothing. Where it is to be run
+        together, and is as most jobs are, it may come as `Fresh`. After a lost reply the
         claimed runs stand under the worker's id: see `Runs.of_worker`.
         """
         if not claim.names or claim.limit < 1:
@@ -29,7 +30,7 @@ class Queue(Desk, ABC):
         return await self._claim(claim)
 
     @abstractmethod
-    def _claim(self, claim: Claim) -> Awaitable[list[Job]]: ...
+    def _claim(self, claim: Claim) -> Awaitable[Sequence[Job]]: ...
 
     async def next_due(self, names: Collection[str]) -> datetime | None:
         """Return the earliest `scheduled_for` of pending or paused jobs of these names."""

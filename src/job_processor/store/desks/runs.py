@@ -12,9 +12,10 @@ from bson import ObjectId
 from job_processor.models import SETTLED, Job, Notes, Step
 from job_processor.redaction import Redaction
 from job_processor.store.desks.desk import Desk
-from job_processor.store.hints import told
+from job_processor.store.fresh import Fresh
+from job_processor.store.hints import Hint, told
 from job_processor.store.lanes import freed_by
-from job_processor.store.requests import Settlement, Verdict
+from job_processor.store.requests import Outcome, Settlement, Verdict
 from job_processor.store.summaries import JobSummary
 from job_processor.store.waits import ends_of
 
@@ -61,6 +62,25 @@ class Runs(Desk, ABC):
         if waits:
             await self.messages.waited(waits)
         return verdict
+
+    async def settle_together(self, fresh: Fresh, outcome: Outcome) -> bool:
+        """Running, under the fence of their claim → the outcome's state, settled without a result.
+
+        False where it is not known that all of them hold it, since one was taken away or is
+        followed by another job: then each is to be settled by itself, whether it was written or
+        not.
+        """
+        whole = await self._settle_together(fresh, outcome)
+        if whole:
+            self._tell(Hint.SETTLED, fresh.ids())
+        return whole
+
+    def _settle_together(self, fresh: Fresh, outcome: Outcome) -> Awaitable[bool]:
+        return self._settle_each(fresh, outcome)
+
+    async def _settle_each(self, fresh: Fresh, outcome: Outcome) -> bool:
+        ends = [Settlement(job, outcome, fresh.worker_id) for job in fresh]
+        return len((await self._settle(ends)).won) == len(ends)
 
     async def _settle_followed(
         self, settlements: Sequence[Settlement], verdict: Verdict

@@ -7,15 +7,17 @@ by its row, which nobody else changes while it runs here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
 from bson import ObjectId
 
-from job_processor.clock import from_ms
+from job_processor.clock import from_ms, to_ms
 from job_processor.models import Job, JobStatus, SimpleJob, make
+from job_processor.store.fresh import Fresh
+from job_processor.store.requests import Claim
 from job_processor.store.sqlite.codec import decode
 from job_processor.store.sqlite.reading import UNREADABLE, decoded, moment_or_epoch
 from job_processor.store.sqlite.rows import COLUMNS, Row
@@ -26,22 +28,64 @@ _KNOWN = {*_FEW.split(","), *_ZERO, "type", "status", "worker_id"}
 _ABSENT = ",".join(name for name in COLUMNS.split(",") if name not in _KNOWN)
 _IS_PLAIN = f"""type='simple' AND {" AND ".join(f"{name}=0" for name in _ZERO)}
     AND coalesce({_ABSENT}) IS NULL"""
-_ROW_OF_OTHERS = f"CASE WHEN {_IS_PLAIN} THEN NULL ELSE rowid END"
-"""The row of a job of which `_FEW` does not say all."""
+_FRESH = "id,payload,scheduled_for,created_at,priority"
+_IS_FRESH = f"{_IS_PLAIN} AND attempt=1 AND started_at=?5 AND updated_at=?5"
+"""Of a plain job that never ran, and whose clock was ours; ?5 is the moment of the claim."""
 
 
 class Shape:
-    """The columns that a claim brings, the last of them `_ROW_OF_OTHERS`, and their order."""
+    """The columns that a claim brings, and their order.
 
-    def __init__(self, columns: str) -> None:
+    The last one is the row of a job of which the others do not say all, as they do of `simple`.
+    """
+
+    def __init__(self, columns: str, simple: str = _IS_PLAIN) -> None:
         place = columns.split(",").index
-        self.columns = f"{columns},{_ROW_OF_OTHERS}"
+        self.columns = f"{columns},CASE WHEN {simple} THEN NULL ELSE rowid END"
         self.by_time: Callable[[Row], Any] = itemgetter(place("scheduled_for"), place("id"))
         self.by_priority: Callable[[Row], Any] = itemgetter(place("priority"))
 
 
-FEW, ALL = Shape(_FEW), Shape(COLUMNS)
-"""For plain jobs, and for where most are others: those would be read twice."""
+FEW, ALL, FRESH = Shape(_FEW), Shape(COLUMNS), Shape(_FRESH, _IS_FRESH)
+"""For plain jobs, for where most are others (those would be read twice), for what comes together.
+"""
+
+
+class FreshRows(Fresh):
+    """What a claim of `FRESH` has brought that is fresh."""
+
+    def __init__(self, claim: Claim, rows: Sequence[Row]) -> None:
+        super().__init__(claim.names[0], claim.worker_id, claim.now)
+        self._rows = rows
+        self._keys = [row[0] for row in rows]
+
+    @property
+    def keys(self) -> Sequence[bytes]:
+        """The bytes of their ids."""
+        return self._keys
+
+    def payloads(self) -> list[Any]:
+        """Return their payloads, of which all are decoded at once."""
+        texts = [row[1] or "null" for row in self._rows]
+        try:
+            found = decode(f"[{','.join(texts)}]")
+        except UNREADABLE:  # one is not ours
+            found = []
+        if len(found) == len(texts):
+            return list(found)
+        return [None if row[1] is None else decoded(row[1]) for row in self._rows]
+
+    def scheduled(self) -> Iterable[datetime]:
+        """Give the moments for which they were scheduled."""
+        return (moment_or_epoch(row[2]) for row in self._rows)
+
+    def _jobs(self) -> list[Job]:
+        at = to_ms(self.claimed_at)
+        rows = [
+            (key, self.name, payload, scheduled_for, created_at, at, at, 1, priority, None)
+            for key, payload, scheduled_for, created_at, priority, _ in self._rows
+        ]
+        return plain_jobs(rows, self.worker_id)
 
 
 def plain_jobs(rows: Sequence[Row], worker_id: ObjectId) -> list[Job]:

@@ -11,20 +11,18 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import lru_cache, partial
 from heapq import nsmallest
 from typing import NamedTuple
-
-from bson import ObjectId
 
 from job_processor.clock import from_ms, to_ms
 from job_processor.models import Job
 from job_processor.redaction import Redaction
 from job_processor.store.desks.queue import Queue
 from job_processor.store.requests import Claim
-from job_processor.store.sqlite.claimed import ALL, FEW, Shape, plain_jobs
+from job_processor.store.sqlite.claimed import ALL, FEW, FRESH, FreshRows, Shape, plain_jobs
 from job_processor.store.sqlite.connections import Plumbing, SqliteDesk, call, following, page
 from job_processor.store.sqlite.due import (
     claim_statement,
@@ -82,7 +80,7 @@ class SqliteQueue(SqliteDesk, Queue):
         self._peek = lru_cache(partial(_peek_statement, tables))
 
     @following
-    def _claim(self, connection: sqlite3.Connection, claim: Claim) -> list[Job]:
+    def _claim(self, connection: sqlite3.Connection, claim: Claim) -> Sequence[Job]:
         """Move what is due to running; writes nothing when there is nothing."""
         now, due_by = to_ms(claim.now), to_ms(claim.due_by)
         by_time = claim.overdue_since is not None
@@ -95,7 +93,7 @@ class SqliteQueue(SqliteDesk, Queue):
         excluded = json.dumps([id.binary.hex().upper() for id in claim.exclude])
         merged = _rounded(len(lines))
         # A single statement is an immediate transaction of its own.
-        shape = self._shape
+        shape = FRESH if claim.together and self._shape is FEW else self._shape
         rows: list[Row] = connection.execute(
             self._take(merged, bool(claim.exclude), by_time, shape.columns),
             (due_by, claim.limit, claim.worker_id.binary, excluded, now, *_flat(lines, merged)),
@@ -103,17 +101,23 @@ class SqliteQueue(SqliteDesk, Queue):
         rows.sort(key=shape.by_time)
         if not by_time and merged > 1:
             rows.sort(key=shape.by_priority, reverse=True)  # what is equal stays in that order
-        return self._jobs(connection, rows, shape, claim.worker_id)
+        return self._jobs(connection, rows, shape, claim)
 
     def _jobs(
-        self, connection: sqlite3.Connection, rows: list[Row], shape: Shape, worker_id: ObjectId
-    ) -> list[Job]:
+        self, connection: sqlite3.Connection, rows: list[Row], shape: Shape, claim: Claim
+    ) -> Sequence[Job]:
         """Return the jobs of what was claimed, in the same order."""
         others = [row[-1] for row in rows if row[-1] is not None]
         self._shape = ALL if 2 * len(others) > len(rows) else FEW
         if shape is ALL:
             return to_jobs([row[:-1] for row in rows])
-        jobs = plain_jobs(rows, worker_id)
+        if shape is FRESH:
+            fresh = FreshRows(claim, [row for row in rows if row[-1] is None] if others else rows)
+            if not others:
+                return fresh
+            jobs = list(fresh)
+        else:
+            jobs = plain_jobs(rows, claim.worker_id)
         if not others:
             return jobs
         jobs += to_jobs(connection.execute(self._whole, (json.dumps(others),)).fetchall())

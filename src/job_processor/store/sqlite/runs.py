@@ -16,8 +16,9 @@ from job_processor.clock import to_ms
 from job_processor.models import CronTask, Job, Notes, Step
 from job_processor.redaction import Redaction
 from job_processor.store.desks.runs import Runs
+from job_processor.store.fresh import Fresh
 from job_processor.store.lanes import is_apart
-from job_processor.store.requests import Settlement, Verdict
+from job_processor.store.requests import Outcome, Settlement, Verdict
 from job_processor.store.sqlite.batches import write_storable
 from job_processor.store.sqlite.codec import decode, encode
 from job_processor.store.sqlite.connections import (
@@ -135,6 +136,25 @@ class SqliteRuns(SqliteDesk, Runs):
         if written == len(sent):
             return Verdict({each.job.id for each in sent}, refused)
         return self._recognized(connection, sent, refused)
+
+    @call
+    def _settle_together(
+        self, connection: sqlite3.Connection, fresh: Fresh, outcome: Outcome
+    ) -> bool:
+        """Write one end of all, and nothing where it is not that of all."""
+        size = 1 << (len(fresh) - 1).bit_length()
+        claimed = to_ms(fresh.claimed_at)
+        fence = bytearray(fresh.worker_id.binary), 1, claimed
+        values: list[object] = [outcome.status.value, to_ms(outcome.at)]
+        values += (encode_output(outcome.output), *fence, *map(bytearray, fresh.keys))
+        values += (0,) * (size - len(fresh))  # of no job
+        connection.execute("BEGIN IMMEDIATE")
+        if connection.execute(self._end_together_alike(size), values).rowcount < len(fresh):
+            connection.rollback()
+            return False
+        self._revision.bump(connection)
+        connection.execute("COMMIT")
+        return True
 
     def _end_alike(self, connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> int:
         """Write plain ends that differ in nothing but their jobs; return the same as `_end`."""
