@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from job_processor.models import (
     occurrence_id,
 )
 from job_processor.store import Store
+from job_processor.store.fresh import Fresh
 from job_processor.store.requests import Claim, Outcome, Settlement
 
 NOW = Clock().now()
@@ -148,3 +150,27 @@ def _pending(name: str, at: datetime, due_in: float) -> dict[str, Any]:
         "created_at": at,
         "updated_at": at,
     }
+
+
+class Made(Fresh):
+    """Jobs of one claim, for stores that make all of them."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        super().__init__(jobs[0].name, jobs[0].worker_id or WORKER, jobs[0].updated_at)
+        self._made = jobs
+
+    @property
+    def keys(self) -> list[bytes]:
+        """Their ids."""
+        return [job.id.binary for job in self._made]
+
+    def payloads(self) -> list[Any]:
+        """Their payloads."""
+        return [getattr(job, "payload", None) for job in self._made]
+
+    def scheduled(self) -> list[datetime]:
+        """Their times."""
+        return [job.scheduled_for for job in self._made]
+
+    def _jobs(self) -> Sequence[Job]:
+        return self._made

@@ -10,13 +10,13 @@ from typing import Any, TypeAlias
 import pytest
 from bson import ObjectId
 
-from job_processor.models import JobStatus
+from job_processor.models import JobStatus, Output
 from job_processor.store.desks.desk import Desk
 from job_processor.store.hints import Hint
 from job_processor.store.rates import Reservation
-from job_processor.store.requests import JobQuery, Verdict
+from job_processor.store.requests import JobQuery, Outcome, Verdict
 from tests.desks import DESKS
-from tests.samples import NOW, claim, end, retry, simple
+from tests.samples import NOW, Made, claim, end, retry, simple
 
 Told: TypeAlias = list[tuple[Hint, Collection[ObjectId] | None]]
 
@@ -24,6 +24,7 @@ ONE, OTHER = simple(), simple()
 ENDED = simple(status=JobStatus.SKIPPED, ended_at=NOW)
 RUN = simple(status=JobStatus.RUNNING, worker_id=ObjectId())
 RESERVED = Reservation(granted=2, wait=0.0, tat=0.0, interval=1000.0)
+DONE = Outcome(JobStatus.FINISHED, NOW, Output("--"))
 AGAIN = simple(status=JobStatus.RUNNING, worker_id=ObjectId())
 
 
@@ -103,6 +104,8 @@ WRITES: list[tuple[str, tuple[Any, ...], Any, Told]] = [
     ("runs.settle", ([retry(RUN)],), Verdict({RUN.id}), [(Hint.WORK, [])]),
     ("runs.settle", ([end(RUN), retry(AGAIN)],), Verdict({AGAIN.id}), [(Hint.WORK, [])]),
     ("runs.settle", ([end(RUN)],), Verdict(), []),
+    ("runs.settle_together", (Made([RUN]), DONE), Verdict({RUN.id}), [(Hint.SETTLED, [RUN.id])]),
+    ("runs.settle_together", (Made([RUN, AGAIN]), DONE), Verdict({RUN.id}), []),
     ("kills.kill_waiting", (ONE.id, NOW), ONE, [(Hint.SETTLED, [ONE.id])]),
     ("kills.kill_waiting", (ONE.id, NOW), None, []),
     ("kills.request", (ONE.id, ObjectId(), NOW), None, [(Hint.KILL, None)]),

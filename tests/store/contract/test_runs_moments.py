@@ -203,9 +203,13 @@ READS = frozenset(
     }
 )
 NOT_OF_A_RUN = frozenset(
-    {"close", "intake.insert_in", "waits.follow_in", "messages.put_in", "runs.settle"}
+    {
+        *("close", "intake.insert_in", "waits.follow_in", "messages.put_in"),
+        *("runs.settle", "runs.settle_together"),
+    }
 )
-"""`settle` ends the run; a transaction of the caller only inserts, and marks what it follows."""
+"""`settle` ends the run, alone or with others; a transaction of the caller only inserts, and marks
+what it follows."""
 
 
 def test_every_verb_is_known_here() -> None:

@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from job_processor.models import Job, JobStatus, Output
 from job_processor.store import Store
 from job_processor.store.fresh import Fresh
 from job_processor.store.requests import Outcome, Settlement
-from tests.samples import MS, NOW, OTHER_WORKER, SECOND, WORKER, claim, end, read, retry, simple
+from tests.samples import (
+    MS,
+    NOW,
+    OTHER_WORKER,
+    SECOND,
+    WORKER,
+    Made,
+    claim,
+    end,
+    read,
+    retry,
+    simple,
+)
 
 FINISHED = Outcome(JobStatus.FINISHED, NOW + 2 * SECOND, Output("3ms"))
-
-
-class Whole(Fresh):
-    """The same of a store that makes all jobs of a claim."""
-
-    def __init__(self, jobs: Sequence[Job]) -> None:
-        super().__init__("resize", WORKER, jobs[0].updated_at)
-        self._all = jobs
-
-    @property
-    def keys(self) -> list[bytes]:
-        """Their ids."""
-        return [job.id.binary for job in self._all]
-
-    def payloads(self) -> list[object]:
-        """Their payloads."""
-        return [getattr(job, "payload", None) for job in self._all]
-
-    def scheduled(self) -> list[object]:  # type: ignore[override]  # moments
-        """Their times."""
-        return [job.scheduled_for for job in self._all]
-
-    def _jobs(self) -> Sequence[Job]:
-        return self._all
 
 
 async def together(store: Store, *jobs: Job) -> Fresh:
@@ -43,7 +30,7 @@ async def together(store: Store, *jobs: Job) -> Fresh:
     assert await store.intake.insert(jobs) == []
     claimed = await store.queue.claim(claim(len(jobs), "resize", together=True))
     assert {job.id for job in claimed} == {job.id for job in jobs}
-    return claimed if isinstance(claimed, Fresh) else Whole(claimed)
+    return claimed if isinstance(claimed, Fresh) else Made(claimed)
 
 
 PAYLOADS: list[dict[str, Any] | None] = [

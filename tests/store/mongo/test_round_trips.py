@@ -34,6 +34,7 @@ COSTS: dict[str, list[str]] = {
     "intake.insert": ["insert"],
     "intake.put": ["insert"],
     "runs.settle": ["update", "find"],  # nothing matched
+    "runs.settle_together": ["update", "find"],  # as above
     "runs.move": ["update", "find"],
     "intake.release_key": ["update"],
     "intake.replace": ["update"],

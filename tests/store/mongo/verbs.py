@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from bson import ObjectId
 
-from job_processor.models import JobStatus, Message, Notes, Step
+from job_processor.models import JobStatus, Message, Notes, Output, Step
 from job_processor.store.desks.lanes import Lanes
 from job_processor.store.desks.tokens import Tokens
 from job_processor.store.groups import GroupRecord
@@ -18,12 +18,13 @@ from job_processor.store.requests import JobQuery, Outcome
 from job_processor.store.rollups import Rollup
 from job_processor.store.tokens import KeyedRate, RateBook
 from job_processor.store.waits import End, job_tag
-from tests.samples import NOW, SOON, WORKER, claim, cron, end, simple, worker
+from tests.samples import NOW, SOON, WORKER, Made, claim, cron, end, simple, worker
 from tests.store.contract.test_schedules import schedule
 
 Call: TypeAlias = Callable[[MongoStore], Awaitable[Any]]
 
 _RUN = simple(worker_id=WORKER)
+_DONE = Outcome(JobStatus.FINISHED, NOW, Output("--"))
 MESSAGE = Message("paid:42", 1, ObjectId(), NOW, SOON)
 WAIT = Outcome(JobStatus.PENDING, NOW, scheduled_for=SOON, topics=("paid:42",))
 PACE = Pace.of(1, 60.0, 1)
@@ -62,6 +63,7 @@ WRITES: Mapping[str, Call] = {
     "intake.put": lambda store: store.intake.put(simple()),
     "queue.claim": lambda store: store.queue.claim(claim(1)),
     "runs.settle": lambda store: store.runs.settle([end(_RUN)]),
+    "runs.settle_together": lambda store: store.runs.settle_together(Made([_RUN]), _DONE),
     "runs.move": lambda store: store.runs.move(ObjectId(), ObjectId()),
     "intake.release_key": lambda store: store.intake.release_key(_KEYED),
     "intake.replace": lambda store: store.intake.replace(_KEYED, simple()),

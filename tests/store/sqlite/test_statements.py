@@ -11,7 +11,7 @@ from bson import ObjectId
 from job_processor.models import Notes, Step
 from job_processor.store import Store
 from job_processor.store.rollups import Rollup
-from tests.samples import LATER, NOW, WORKER, claim, cron, end, retry, run, simple, worker
+from tests.samples import LATER, NOW, WORKER, Made, claim, cron, end, retry, run, simple, worker
 from tests.store.contract.statements import watched
 
 Call = Callable[[Store, Any], Awaitable[object]]
@@ -32,6 +32,10 @@ COSTS: dict[str, tuple[Call, str]] = {
     "settle what was lost": (
         lambda s, j: s.runs.settle([end(simple(worker_id=WORKER))]),
         "BEGIN UPDATE SELECT COMMIT",
+    ),
+    "runs.settle_together": (
+        lambda s, j: s.runs.settle_together(Made([j]), end(j).outcome),
+        "BEGIN UPDATE UPDATE COMMIT",
     ),
     "runs.save_notes": (lambda s, j: s.runs.save_notes([(j, Notes())]), "BEGIN UPDATE COMMIT"),
     "runs.save_state": (lambda s, j: s.runs.save_state(j, {"row": 1}), "UPDATE"),
