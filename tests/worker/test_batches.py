@@ -19,6 +19,7 @@ from job_processor import (
     SimpleJob,
     Snooze,
 )
+from job_processor.handlers.current import current_job
 from job_processor.integrations.encryption import Encryption
 from job_processor.models import Job
 from job_processor.store.requests import Claim
@@ -294,6 +295,25 @@ async def test_one_that_is_run_here_and_now_is_alone(processors: Processors) -> 
     processor = await processors.make(jobs=batched.jobs(3, batch_wait=3600))
     assert (await processor.run_job("send", {"n": 4})).result() == 40
     assert batched.calls == [[4]]
+
+
+async def test_a_batch_is_of_no_single_job(processors: Processors) -> None:
+    """Not even of that whose handler runs one here and now."""
+    told: list[Any] = []
+
+    async def handle(payloads: list[Any]) -> None:
+        told.append(current_job())
+
+    async def outer(job: SimpleJob) -> None:
+        told.append(current_job() == job)
+        await processor.run_job("send", {"n": 1})
+
+    definitions = {"send": JobDef(handle, batch=2), "outer": JobDef(outer)}
+    processor = await processors.make(jobs=definitions)
+    await put(processor, 0)
+    await processor.run_worker(burst=True)
+    await processor.run_job("outer")
+    assert told == [None, True, None]
 
 
 async def test_events_are_of_each_job(processors: Processors) -> None:

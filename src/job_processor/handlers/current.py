@@ -16,12 +16,16 @@ _CURRENT: ContextVar[Job | None] = ContextVar("job_processor_current_job", defau
 
 
 def current_job() -> Job | None:
-    """Return the job whose handler calls this, None outside of one."""
+    """Return the job whose handler calls this.
+
+    None outside of one, and in a handler of batches, which is called for several: `of_job` lets a
+    block of it be of one.
+    """
     return _CURRENT.get()
 
 
-def begin(job: Job) -> None:
-    """Let what runs in this task from now on be of a job; it ends with the task."""
+def begin(job: Job | None) -> None:
+    """Let what runs in this task from now on be of a job, or of none; it ends with the task."""
     _CURRENT.set(job)
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from job_processor.clock import stored_duration
 from job_processor.events import Event, EventKind
+from job_processor.handlers import current
 from job_processor.handlers.abort import AbortReason
 from job_processor.handlers.batches import endings_of
 from job_processor.handlers.context import BatchContext, Context
@@ -161,6 +162,7 @@ class Batches:
 
     async def _execute(self, batch: Batch) -> None:
         """Call the handler for all that may begin, and end each."""
+        current.begin(None)  # whoever calls `run_job` is another one
         if batch.packed is not None:
             if (packed := self._packed_payloads(batch, batch.packed)) is not None:
                 await self._call_packed(batch, packed)
