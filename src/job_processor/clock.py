@@ -18,7 +18,6 @@ FAR = datetime(9999, 12, 31, tzinfo=UTC)
 """Where the stored `scheduled_for` of a job stands that no plain claim is to meet."""
 
 
-@lru_cache(maxsize=1024)  # jobs that come together share their times
 @lru_cache(maxsize=1024)  # what is claimed, or ends, in one moment shares its datetime
 def from_ms(milliseconds: int) -> datetime:
     """Return the aware UTC datetime that lies `milliseconds` after the Unix epoch."""
