@@ -93,7 +93,7 @@ FREE: Final = Question(
     "slots",
     "Does one of those have a free slot?",
     "job-processor top",
-    "raise --concurrency, start more workers, or see what runs for so long",
+    "raise --concurrency, start more workers, or find the job that runs for so long",
 )
 QUESTIONS: Final = (STORED, OPEN, DUE, UNBOUND, UNPAUSED, ALIVE, DEFINED, SERVED, FREE)
 """In the order in which they are asked."""
