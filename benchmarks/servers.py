@@ -283,10 +283,10 @@ def _unprivileged_user() -> str | None:
 
 
 def _mongo_program() -> tuple[list[str], str]:
-    named = os.environ.get("SECANTUSD") or shutil.which("secantusd-rs")
-    if named is not None:
+    named = os.environ.get("SECANTUSD")
+    if named:
         return [named], "SecantusDB, compiled server"
     beside = Path(PYTHON).parent / "secantusd-py"
     if beside.exists():
         return [str(beside), "--log-level", "WARNING"], "SecantusDB, server in Python"
-    raise MissingServer("no $BENCH_MONGODB, and no secantusd-rs or secantusd-py is installed")
+    raise MissingServer("no $BENCH_MONGODB, and no secantusd-py is installed")
