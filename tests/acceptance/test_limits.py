@@ -2,40 +2,53 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
+from itertools import chain
 
 import pytest
 
 from job_processor.models import SimpleJob
 from tests.acceptance.workers import Site, Span
 
-KEYS = 50
+A_KEY = 4
+"""Jobs of each name and key that wait at any time: more than may run."""
+
+A_DEATH = 10
+"""Runs that end from one death to the next, at least."""
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("deaths", [3, pytest.param(60, marks=pytest.mark.soak)])
-async def test_limits_hold_while_workers_are_killed(site: Site, deaths: int) -> None:
-    """Never more inside than the limit, in order where that is promised, and no lane stands."""
-    per_death = 30
-    limited = await site.processor.schedule_jobs(
-        [("limited", {"key": n % KEYS, "seconds": 0.05}) for n in range(per_death * deaths)]
-    )
-    in_order = await site.processor.schedule_jobs(
-        [("in_order", {"key": n % KEYS, "seconds": 0.05}) for n in range(per_death * deaths)]
-    )
+@pytest.mark.parametrize(
+    ("deaths", "keys"),
+    [(3, 10), pytest.param(60, 50, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])],
+)
+async def test_limits_hold_while_workers_are_killed(site: Site, deaths: int, keys: int) -> None:
+    """Never more inside than the limit, in order where that is promised, and no lane stands.
+
+    Each death is that of a worker in the middle of a run, while as much waits as at first.
+    """
+    jobs: dict[str, list[SimpleJob]] = {"limited": [], "in_order": []}
+
+    async def schedule() -> None:
+        """Let as many wait of each name as at first."""
+        for name, made in jobs.items():
+            ended = sum(line["name"] == name for line in site.lines("end"))
+            numbers = range(len(made), ended + A_KEY * keys)
+            more = [(name, {"key": n % keys, "seconds": 0.3}) for n in numbers]
+            made.extend(await site.processor.schedule_jobs(more))
+
     for _ in range(3):
         site.start_worker()
-    await site.until_workers(3)
-    for _ in range(deaths):
-        await asyncio.sleep(1.0)  # the rhythm of the deaths, not a condition
+    await schedule()
+    for death in range(deaths):
+        (await site.until_inside(ended=A_DEATH * (death + 1))).kill()
         site.start_worker()
-        next(each for each in site.workers if each.ended_at is None).kill()
-    await site.settled([*limited, *in_order], timeout=300)
-    deadlines = {each.pid: each.ended_at for each in site.workers if each.ended_at is not None}
-    assert_at_most(2, site, limited, deadlines)
-    assert_at_most(1, site, in_order, deadlines)
-    assert_in_order(site, in_order)
+        await schedule()
+    await site.settled_in_turn(chain(*jobs.values()))
+    ended_at = {each.pid: each.ended_at for each in site.workers if each.ended_at is not None}
+    assert_at_most(2, site, jobs["limited"], ended_at)
+    assert_at_most(1, site, jobs["in_order"], ended_at)
+    assert_in_order(site, jobs["in_order"])
 
 
 def by_key(jobs: list[SimpleJob]) -> dict[int, list[SimpleJob]]:

@@ -15,6 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +23,7 @@ from bson import ObjectId
 
 from job_processor import Job, JobProcessor
 from tests.acceptance import app
+from tests.insides import store_of
 from tests.processors import WAIT
 
 APP = "tests.acceptance.app:make"
@@ -171,7 +173,27 @@ class Site:
                 await asyncio.sleep(0.02)
 
     async def _workers(self) -> list[Any]:
-        return list((await self.processor.get_healthcheck())["workers"])
+        # Not the health check, which looks at what is due as well: this asks again and again.
+        return list((await store_of(self.processor).workers.registrations()).workers)
+
+    async def settled_in_turn(self, jobs: Iterable[Job], timeout: float = 2 * WAIT) -> None:
+        """Return once all are settled; an error where one stands so long after the one before it.
+
+        However long it takes in all: that tells only how fast the machine is.
+        """
+        for job in jobs:
+            await self.settled([job], timeout)
+
+    async def until_inside(self, ended: int, timeout: float = 2 * WAIT) -> WorkerProcess:
+        """Return a worker that runs a handler, the last that began one, once so many have ended."""
+        living = {each.pid: each for each in self.workers if each.ended_at is None}
+        async with asyncio.timeout(timeout):
+            while True:
+                runs = sorted(chain(*self.spans().values()), key=lambda run: run.start)
+                inside = [run for run in runs if run.end is None and run.pid in living]
+                if inside and sum(run.end is not None for run in runs) >= ended:
+                    return living[inside[-1].pid]
+                await asyncio.sleep(0.05)  # other processes write the file
 
     def lines(self, what: str | None = None) -> list[dict[str, Any]]:
         """Return what the handlers wrote down, in order of time."""

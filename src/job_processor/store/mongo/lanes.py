@@ -66,7 +66,7 @@ _SLOTS_TRIED = 64
 """Slots of a lane that are asked about at first, whatever its limit."""
 
 _PASSES = 20
-"""Looks of one hand-over at most: each but the last lets somebody in, or meets who was faster."""
+"""Looks of one hand-over at most: another one follows where somebody was faster."""
 
 _LANES_AT_ONCE = 100
 """Lanes of one such look."""
@@ -141,12 +141,10 @@ class MongoLanes(MongoParking):
         unslotted = [job["lane"] for job in met if not slot_held(job) and "lane" in job]
         amounts = {lane: self.book.amount(lane) for lane in unslotted}
         limits = {lane: amount for lane, amount in amounts.items() if amount is not None}
-        ordered = {job["lane"] for job in met if job.get("ordered") and job["lane"] in limits}
-        free, turns = await asyncio.gather(
-            self._free(limits, Counter(unslotted)),
-            asyncio.gather(*(self._next(lane, claim.now, 1) for lane in ordered)),
-        )
-        turn = {lane: jobs[0] for lane, jobs in zip(ordered, turns, strict=True) if jobs}
+        free = await self._free(limits, Counter(unslotted))
+        ordered = {job["lane"] for job in met if job.get("ordered")}
+        unasked = [lane for lane in dict.fromkeys(unslotted) if lane in ordered and free.get(lane)]
+        turn: dict[str, Document] = {}
         starts, lets_in, full = list[Start](), list[Start](), list[Document]()
         for job in met:
             lane = job.get("lane", "")
@@ -157,6 +155,10 @@ class MongoLanes(MongoParking):
             elif not free[lane]:
                 full.append(job)
             else:
+                if lane in unasked:  # so many as may start yet, and more where others are let in
+                    asked = unasked[: wanted - len(starts)]
+                    del unasked[: len(asked)]
+                    turn |= await self._first(asked, claim.now)
                 slot = free[lane].pop(random.randrange(len(free[lane])))
                 first = turn.get(lane, job)
                 ours = first["name"] in claim.names and first["_id"] not in claim.exclude
@@ -164,6 +166,11 @@ class MongoLanes(MongoParking):
                 if first["_id"] != job["_id"]:
                     full.append(job)
         return starts, lets_in, full
+
+    async def _first(self, lanes: Sequence[str], now: datetime) -> dict[str, Document]:
+        """Return the next of each lane in which one is due."""
+        turns = await asyncio.gather(*(self._next(lane, now, 1) for lane in lanes))
+        return {lane: jobs[0] for lane, jobs in zip(lanes, turns, strict=True) if jobs}
 
     async def _free(
         self, limits: Mapping[str, int], wanted: Mapping[str, int] | None = None
@@ -357,8 +364,16 @@ class MongoLanes(MongoParking):
                 for lane, jobs in zip(some, turns, strict=True):
                     random.shuffle(free[lane])
                     lets_in += map(Start, jobs, free[lane][: len(jobs)])
-            admitted += await self._let_in(lets_in, now)
-            left = {each.job["lane"]: left[each.job["lane"]] for each in lets_in}
+            written = await self._let_in(lets_in, now)
+            admitted += written
+            # Where all is written, whoever frees a slot or parks a job from now on looks as well;
+            # but of a large limit not all slots that are free are known.
+            done = written == len(lets_in)
+            left = {
+                lane: left[lane]
+                for lane in dict.fromkeys(each.job["lane"] for each in lets_in)
+                if not done or left[lane] > _SLOTS_TRIED
+            }
         return admitted
 
     async def _anybody_parked(self, lanes: Collection[str]) -> bool:
