@@ -17,10 +17,12 @@ A_DEATH = 10
 """Runs that end from one death to the next, at least."""
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("deaths", "keys"),
-    [(3, 10), pytest.param(60, 50, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])],
+    [
+        pytest.param(3, 10, marks=pytest.mark.timeout(600)),
+        pytest.param(60, 50, marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
+    ],
 )
 async def test_limits_hold_while_workers_are_killed(site: Site, deaths: int, keys: int) -> None:
     """Never more inside than the limit, in order where that is promised, and no lane stands.

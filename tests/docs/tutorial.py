@@ -9,7 +9,8 @@ A comment on the line above a block says what it is:
     <!-- start again -->        the same, after all that runs has been stopped by Ctrl-C
     <!-- prints -->             what the last commands print
 
-In what is printed `…` stands for any text within a line; the widths of columns do not matter.
+In what is printed `…` stands for any text within a line; the widths of columns do not matter. A
+port that commands name is another, free one, the same for all of them.
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ from types import TracebackType
 from typing import Final, Self
 
 from tests.docs.markdown import Block
+from tests.mongo_server import free_port
 
 PATIENCE: Final = 120.0
 """Seconds that `run until` goes on, and that a program gets to start or to stop."""
 STARTED: Final = re.compile(r"worker started|is at http://")
 """What a worker and the dashboard say when they are there."""
+PORT: Final = re.compile(r"(?<=--port )\d+|(?<=127\.0\.0\.1:)\d+")
 
 
 class Reader:
@@ -43,6 +46,8 @@ class Reader:
         self._folder = folder
         self._running: list[Program] = []
         self._printed = ""
+        self._ports: dict[str, str] = {}
+        """The free ones, by those of the page, which somebody else may have here."""
         self._environment = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -88,7 +93,7 @@ class Reader:
     def _run(self, block: Block, until: Block | None) -> None:
         deadline = time.monotonic() + PATIENCE
         while True:
-            self._printed = "".join(map(self._output, commands(block)))
+            self._printed = "".join(map(self._output, self._commands(block)))
             if until is None or self._prints(until) or time.monotonic() > deadline:
                 return
 
@@ -106,9 +111,16 @@ class Reader:
         return done.stdout
 
     def _start(self, block: Block) -> None:
-        for command in commands(block):
+        for command in self._commands(block):
             self._running.append(Program(command, self._folder, self._environment))
             self._running[-1].wait_until_there()
+
+    def _commands(self, block: Block) -> list[str]:
+        """Return the commands of a block, a line each."""
+        return [PORT.sub(self._free, line) for line in block.text.strip().splitlines()]
+
+    def _free(self, port: re.Match[str]) -> str:
+        return self._ports.setdefault(port[0], str(free_port()))
 
     def _prints(self, block: Block) -> bool:
         return re.fullmatch(pattern(block.text), normal(self._printed)) is not None
@@ -158,11 +170,6 @@ class Program:
                 self._said.append(line)
                 if STARTED.search(line):
                     self._is_there.set()
-
-
-def commands(block: Block) -> list[str]:
-    """Return the commands of a block, a line each."""
-    return block.text.strip().splitlines()
 
 
 def pattern(text: str) -> str:

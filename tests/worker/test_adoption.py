@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from job_processor import JobDef, JobStatus, Rate, SimpleJob, StoreUnavailableError
+from job_processor import CronDef, Job, JobDef, JobStatus, Rate, SimpleJob, StoreUnavailableError
 from job_processor.store.requests import Claim
 from job_processor.worker import reconciler
 from job_processor.worker.reconciler import Reconciler
 from tests.desks import at
 from tests.insides import clock_of, engine_of, store_of
 from tests.processors import QUICK, WAIT, Processors, eventually
+from tests.samples import occurrence
 from tests.worker.probe import Probe, ended, in_state
 
 
@@ -158,16 +159,20 @@ async def test_a_registration_that_cannot_be_renewed_at_once_is_renewed_later(
 
 
 async def test_a_claim_whose_reply_is_lost_skips_all_the_same(processors: Processors) -> None:
-    """What its rate or its expiry let no claim begin is not begun by whoever finds it."""
+    """What its rate, its expiry or its cron let no claim begin is not begun by whoever finds it."""
     began: list[str] = []
 
-    async def note(job: SimpleJob) -> None:
+    async def note(job: Job) -> None:
         began.append(job.name)
 
     rated = JobDef(note, rate=Rate(1, per=3600, burst=1, on_full="skip"))
-    processor, _ = await processors.start(jobs={"rated": rated, "late": JobDef(note)})
+    processor, _ = await processors.start(
+        jobs={"rated": rated, "late": JobDef(note)},
+        crons={"missed": CronDef("0 0 1 1 *", note, misfire="skip")},
+    )
     await ended(processor, await processor.schedule_job("rated"))
-    claim = at(store_of(processor), "queue.claim")
+    store = store_of(processor)
+    claim = at(store, "queue.claim")
     lost = asyncio.Event()
     call = getattr(*claim)
 
@@ -179,9 +184,18 @@ async def test_a_claim_whose_reply_is_lost_skips_all_the_same(processors: Proces
         return jobs
 
     setattr(*claim, loses_a_reply)
-    for name, expires_at in (("rated", None), ("late", timedelta(milliseconds=1))):
+    missed = occurrence("missed", at=clock_of(processor).now() - timedelta(days=1))
+
+    async def schedule(name: str) -> Job:
+        if name == "missed":
+            await store.intake.insert([missed])
+            return missed
+        expires_at = timedelta(milliseconds=1) if name == "late" else None
+        return await processor.schedule_job(name, expires_at=expires_at)
+
+    for name in ("rated", "late", "missed"):
         lost.clear()
-        job = await processor.schedule_job(name, expires_at=expires_at)
+        job = await schedule(name)
         await asyncio.wait_for(lost.wait(), WAIT)
         assert (await ended(processor, job)).status is JobStatus.SKIPPED
     assert began == ["rated"]
