@@ -10,7 +10,7 @@ import pytest
 from job_processor.models import SimpleJob
 from tests.acceptance.workers import Site, Span
 
-A_KEY = 4
+A_KEY = 3
 """Jobs of each name and key that wait at any time: more than may run."""
 
 A_DEATH = 10
@@ -46,7 +46,7 @@ async def test_limits_hold_while_workers_are_killed(site: Site, deaths: int, key
         (await site.until_inside(ended=A_DEATH * (death + 1))).kill()
         site.start_worker()
         await schedule()
-    await site.settled_in_turn(chain(*jobs.values()))
+    await site.settled_at_last(chain(*jobs.values()))
     ended_at = {each.pid: each.ended_at for each in site.workers if each.ended_at is not None}
     assert_at_most(2, site, jobs["limited"], ended_at)
     assert_at_most(1, site, jobs["in_order"], ended_at)

@@ -152,7 +152,7 @@ class Site:
                 return False
         return True
 
-    async def settled(self, jobs: Iterable[Job], timeout: float = 2 * WAIT) -> list[Job]:
+    async def settled(self, jobs: Iterable[Job], timeout: float | None = 2 * WAIT) -> list[Job]:
         """Return jobs once they are all settled."""
         async with asyncio.timeout(timeout):
             return [await self.processor.wait_for_job(job.id) for job in jobs]
@@ -176,13 +176,20 @@ class Site:
         # Not the health check, which looks at what is due as well: this asks again and again.
         return list((await store_of(self.processor).workers.registrations()).workers)
 
-    async def settled_in_turn(self, jobs: Iterable[Job], timeout: float = 2 * WAIT) -> None:
-        """Return once all are settled; an error where one stands so long after the one before it.
+    async def settled_at_last(self, jobs: Iterable[Job], patience: float = 2 * WAIT) -> None:
+        """Return once all are settled; an error where for so long nothing begins, and none ends.
 
         However long it takes in all: that tells only how fast the machine is.
         """
-        for job in jobs:
-            await self.settled([job], timeout)
+        settling = asyncio.create_task(self.settled(jobs, None))
+        try:
+            while not settling.done():
+                written = self.log_file.stat().st_size
+                await asyncio.wait([settling], timeout=patience)
+                assert settling.done() or self.log_file.stat().st_size > written, "they stand"
+            await settling
+        finally:
+            settling.cancel()
 
     async def until_inside(self, ended: int, timeout: float = 2 * WAIT) -> WorkerProcess:
         """Return a worker that runs a handler, the last that began one, once so many have ended."""
