@@ -33,7 +33,12 @@ from job_processor.values import check_open
 
 
 class JobStatus(StrEnum):
-    """Where a job stands."""
+    """The state of a job.
+
+    `pending`: waits; `running`: a worker runs it; `paused`: interrupted, will be resumed;
+    `finished`: done; `errored`: failed for good (a dead letter); `killed`: cancelled; `skipped`:
+    will not run, see `SkipMetadata`. `active` is the only state of a cron itself.
+    """
 
     PENDING = "pending"
     RUNNING = "running"
@@ -138,24 +143,29 @@ JOB_TAG = "j:"
 
 @dataclass(frozen=True, slots=True)
 class SkipMetadata:
-    """Why a job was skipped, and by which job (None unless it was an exclusive conflict)."""
+    """Why a job was skipped, and because of which job."""
 
     reason: SkipReason
+    """`noConcurrent_conflict`: an exclusive job was active; `other`: any other reason."""
     conflicting_job_id: ObjectId | None
+    """The active job; None for other reasons."""
     skipped_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a run left: how long it took, its result or its error."""
+    """The outcome of a job: its duration, and its result or error."""
 
     duration: str
-    """As the database keeps it, which is how the Node package does: `503ms`, `1.5 seconds`; of the
-    last attempt alone. `--`: nothing ran."""
+    """Duration of the last attempt as text, such as `503ms` or `1.5 seconds`; `--`: nothing ran.
+    For programs, see `duration_ms`.
+    """
     result: Any = None
+    """The return value of the handler."""
     error: str | None = None
-    """Text that can be kept, whatever it was made of."""
+    """The error with its traceback, as text; None: no error."""
     skip_metadata: SkipMetadata | None = None
+    """Why it was skipped; None unless the job is skipped."""
 
     def __post_init__(self) -> None:
         if self.error is not None:
@@ -163,25 +173,25 @@ class Output:
 
     @property
     def duration_ms(self) -> int | None:
-        """How long the last attempt ran, in milliseconds; None: nothing ran.
+        """Duration of the last attempt in milliseconds; None: nothing ran.
 
-        Of a run of the Node package: to the second, and since the first attempt began.
+        For a run of the Node package: since the start of the first attempt, to the second.
         """
         return duration_ms(self.duration)
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt that failed and was followed by another."""
+    """An attempt that failed and was followed by another one."""
 
     number: int
     started_at: datetime
     ended_at: datetime
     error: str | None
     worker_id: ObjectId | None
-    """Whose it was; of a crash, the worker that died."""
+    """The worker of the attempt; after a crash, the worker that crashed."""
     worker: str | None = None
-    """Where that was, as `host:pid`, of a crash; None of others, and where nobody knows."""
+    """After a crash, `host:pid` of that worker, if known; None otherwise."""
 
     def __post_init__(self) -> None:
         if self.error is not None:
@@ -190,19 +200,21 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step of a handler, its sleep, or its wait for a message: what later runs find done."""
+    """A step, sleep or received message of a handler, which later runs do not repeat."""
 
     name: str
-    """Numbered from the second of its name on: `ship`, `ship:2`."""
+    """The second step with the same name is numbered, and so on: `ship`, `ship:2`."""
     started_at: datetime
     ended_at: datetime | None
-    """None: of a message that it waits for still."""
+    """None: it still waits for a message."""
     result: Any = None
-    """Of a message: its payload; None: none came in time."""
+    """The return value of the step; for a message, its payload, or None after the timeout."""
     until: datetime | None = None
-    """When a sleep is over, or a wait for a message; None: it is neither, or waits for ever."""
+    """When the sleep, or the wait for a message, ends; None for a step and for a wait without
+    timeout.
+    """
     topic: str | None = None
-    """The name of the message that it waits for, or has waited for; None: of no message."""
+    """The topic of the message; None for a step or sleep."""
 
     @property
     def is_sleep(self) -> bool:
@@ -238,22 +250,23 @@ def with_step(steps: Sequence[Step], step: Step) -> tuple[Step, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """A worker that died while it ran a job, and the one that took care of that job."""
+    """A crash of the worker that ran a job, and the worker that recovered the job."""
 
     worker_id: ObjectId | None
+    """The id of the worker that crashed."""
     worker: str | None
-    """Where it ran, as `host:pid` (of the Node package, `host`); None: its registration was gone
-    before anybody looked."""
+    """Its `host:pid` (of the Node package, `host`); None: its registration was gone already."""
     rescuer_id: ObjectId
+    """The id of the worker that noticed the crash and recovered the job."""
     rescuer: str
-    """The same of the one that noticed it."""
+    """The `host:pid` of that worker."""
     at: datetime
-    """When it was noticed; `ended_at` of a job that ended with it."""
+    """When the crash was noticed; the `ended_at` of a job that ended because of it."""
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots: see `make`
 class BaseJob:
-    """What a simple job and a cron task have in common."""
+    """The fields that jobs and cron tasks have in common. Times are aware, in UTC."""
 
     type: ClassVar[JobType]
 
@@ -261,78 +274,91 @@ class BaseJob:
     name: str
     status: JobStatus
     scheduled_for: datetime
+    """When it may start; a retry moves it to the next attempt."""
     created_at: datetime
     updated_at: datetime
     started_at: datetime | None = None
+    """When its first attempt started; None: it has not started."""
     ended_at: datetime | None = None
+    """When it ended; None: it has not ended."""
     worker_id: ObjectId | None = None
-    """Who holds the run; on a settled job, who wrote its end (after a crash: the rescuer)."""
+    """The worker that runs it or, once it has ended, the worker that recorded its end (after a
+    crash, the one that recovered it).
+    """
     output: Output | None = None
+    """Its duration, result and error; None: it has none yet."""
     exclusive: bool = False
+    """True if only one job with this name may be pending, running or paused."""
     attempt: int = 1
-    """Number of the present attempt, from 1; kept in the document from the second on."""
+    """The number of the current attempt, from 1."""
     crashes: int = 0
-    """Workers that this job took down since its last settlement."""
+    """The number of workers that crashed while they ran this job, since it last ended."""
     crash: Crash | None = None
-    """The last worker that died while it ran the job; None: none, or the Node package works on this
-    database, whose validator refuses to keep it."""
+    """The last worker that crashed while it ran this job; None: no crash, or the database is shared
+    with the Node package, whose validator refuses this field.
+    """
     attempts: tuple[Attempt, ...] = ()
-    """The failed attempts before the present one, the oldest first; the last 20 of them."""
+    """The last 20 failed attempts before the current one, oldest first."""
     priority: int = 0
-    """0 to 9; those with a higher one are claimed first, those with the same in order of time."""
+    """0 to 9; due jobs with a higher priority start first, those with the same in order of time."""
     notes: Notes | None = None
-    """What its runs have told of themselves; None when nothing."""
+    """Progress and log of its runs; None if there are none."""
     state_saved: datetime | None = field(default=None, compare=False)
-    """The run that saved a state last: its `updated_at`, the moment of its claim."""
+    """Which run last called `Context.save`: its `updated_at` when it was claimed."""
     steps: tuple[Step, ...] = ()
-    """The steps of its handler that are done, its sleeps and its waits for messages, in order."""
+    """The steps of its handler that are done, with sleeps and messages, in order."""
     lane: str | None = None
-    """What it shares a limit with, such as `sync:tenant-42`; None: nothing limits it."""
+    """Its lane: the jobs with which it shares a concurrency limit, such as `sync:tenant-42`; None:
+    no limit.
+    """
     slot: str | None = None
-    """The place that it has in its lane, or had when it ended; None while it waits for one."""
+    """Its slot in the lane, also after its end; None while it waits for one."""
     ordered: OnFailure | None = None
-    """What follows in its lane when it fails, where the jobs of that run one after the other."""
+    """`on_failure` of its lane, if the jobs of the lane run in order; None otherwise."""
     rate_lane: str | None = None
-    """What it shares a rate with that has a key, such as `sync:tenant-42`; None: nothing."""
+    """The jobs with which it shares a rate limit by key, such as `sync:tenant-42`; None: no such
+    rate.
+    """
     parked: str | None = None
-    """Why it does not start though its time may have come, a word of `WAITS_FOR`; None: it may."""
+    """Why it cannot start although it may be due, as a code word; None: it can. See `waits_for`."""
     topics: tuple[str, ...] = ()
-    """The names of the messages for which its handler has left."""
+    """The topics of the messages that its handler waits for."""
     after: tuple[str, ...] = ()
-    """What it comes after, as tags: `j:` and the id of a job, `g:` and that of a group."""
+    """What it runs after: `j:` and the id of a job, or `g:` and the id of a group. See `parents`.
+    """
     waiting_for: tuple[str, ...] = ()
-    """Those of them that have not ended, while it waits; of a skipped one, what it failed by."""
+    """Those of `after` that have not ended; for a skipped job, the one that failed."""
     on_parent_failure: OnParentFailure | None = None
-    """What becomes of it when one of them fails; None: it is skipped."""
+    """What happens if a parent fails; None: it is skipped."""
     followed: bool = False
-    """True once another job was made that comes after it."""
+    """True once another job was stored that runs after it."""
     flow: ObjectId | None = None
-    """The flow that it belongs to, for good; None: to none."""
+    """The id of its flow; None: it has none."""
     flow_name: str | None = None
-    """What that flow is called."""
+    """The name of that flow."""
     labels: tuple[str, ...] = ()
-    """What it was given to be found by, such as `tenant:42`."""
+    """Labels to find it by, such as `tenant:42`."""
 
     @property
     def parents(self) -> tuple[ObjectId, ...]:
-        """The ids of the jobs that it comes after."""
+        """The ids of the jobs that it runs after."""
         return tuple(
             ObjectId(tag.removeprefix(JOB_TAG)) for tag in self.after if tag.startswith(JOB_TAG)
         )
 
     group: ObjectId | None = None
-    """The group that it is a member of, for good; None: of none."""
+    """The id of the group of which it is a member; None: it has none."""
     callback_of: ObjectId | None = None
-    """The group whose end made it: it is what was given as `then` or `catch`."""
+    """The id of the group whose `then` or `catch` job it is; None: it is not one."""
 
     @property
     def open_in(self) -> ObjectId | None:
-        """The group that waits for its end; None: none does."""
+        """The id of the group that waits for its end; None: none does."""
         return self.group if self.group is not None and self.status in ACTIVE else None
 
     @property
     def failed_in(self) -> ObjectId | None:
-        """The group that will not have ended well because of it; None: none."""
+        """The id of the group that fails because of it; None: none does."""
         return self.group if self.group is not None and self.status in FAILED else None
 
     @property
@@ -346,19 +372,19 @@ class BaseJob:
 
     @property
     def progress(self) -> Progress | None:
-        """How far its run has come, as far as it tells."""
+        """The progress that its handler has reported last; None: none."""
         return self.notes.progress if self.notes is not None else None
 
     @property
     def log(self) -> tuple[LogLine, ...]:
-        """The last lines that its runs have logged."""
+        """The last lines that its handler has logged with `context.log`, at most 100."""
         return self.notes.log if self.notes is not None else ()
 
     def result(self) -> Any:
-        """Return what the handler returned.
+        """Return the value that the handler returned.
 
-        Raises JobFailed when it ended otherwise, with its error and the traceback of the process
-        that ran it, and JobStateError when it has not ended.
+        Raises JobFailed, with the error and its traceback, if the job was errored, killed or
+        skipped, and JobStateError if it has not ended.
         """
         if not self.settled:
             raise JobStateError(f"job {self.id} is {self.status}; only a settled one has a result")
@@ -370,7 +396,7 @@ class BaseJob:
 
     @property
     def sleeps_until(self) -> datetime | None:
-        """Until when its handler sleeps; None: it does not."""
+        """Until when its handler sleeps; None: it does not sleep."""
         if self.status is not JobStatus.PENDING or self.parked == FOR_A_MESSAGE:
             return None
         due = self.scheduled_for
@@ -379,50 +405,53 @@ class BaseJob:
 
     @property
     def settled(self) -> bool:
-        """True when it will not run any more by itself."""
+        """True once it has ended: finished, errored, killed or skipped."""
         return self.status in SETTLED
 
     @property
     def total_ms(self) -> int | None:
-        """Milliseconds from its scheduled time to its end, with all waits; None while it has none.
+        """Milliseconds from its scheduled time to its end, all waits included; None before its end.
 
-        A retry moves the scheduled time: then it is counted from the start of the first attempt.
+        After a retry it counts from the start of the first attempt, because a retry moves the
+        scheduled time.
         """
         return total_ms(self.scheduled_for, self.started_at, self.ended_at)
 
     @property
     def ran_before(self) -> bool:
-        """True for a claimed job that another run had begun (resumed or retried)."""
+        """True for a claimed job that an earlier run had started (it is resumed or retried)."""
         return self.attempt > 1 or (
             self.started_at is not None and self.started_at != self.updated_at
         )
 
     @property
     def was_held(self) -> bool:
-        """True for a claimed job that a worker has held before, whether it began or not.
+        """True for a claimed job that a worker has claimed before, whether it started it or not.
 
-        One that was given back unbegun has an output, though it never ran.
+        A job that was returned before its start has an output, although it never ran.
         """
         return self.ran_before or self.output is not None
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimpleJob(BaseJob):
-    """A job that a caller made, to be executed once."""
+    """A job that was stored by a caller, to run once."""
 
     type: ClassVar[JobType] = "simple"
 
     payload: Mapping[str, Any] | None = None
+    """The payload as stored: fields by name."""
     sync: bool = False
-    """True when `run_job` made it, to run at once in the caller's process."""
+    """True if `run_job` stored it, to run at once in the caller's process."""
     expires_at: datetime | None = None
-    """From then on it does not begin any more, but is skipped; None: never."""
+    """If it has not started by then, it is skipped; None: never."""
     unique_key: str | None = None
-    """Held by one job of its name at a time: until it is settled or `unique_until` has come."""
+    """Only one job with this name holds this key at a time: until it ends, or until `unique_until`.
+    """
     unique_until: datetime | None = None
-    """Until when it holds its key, settled or not; None: while it is active."""
+    """It holds its key until then, even if it ends earlier; None: until it ends."""
     traceparent: str | None = None
-    """Where it was made, in the trace of whoever made it, as W3C's header; None: not traced."""
+    """The trace of the caller, as a W3C traceparent header; None: not traced."""
 
     __class_getitem__: ClassVar[Any] = classmethod(GenericAlias)
     """`TypedJob[int]` is the same class."""
@@ -430,13 +459,13 @@ class SimpleJob(BaseJob):
 
 @dataclass(frozen=True, slots=True)
 class RelatedJob:
-    """A job that another one comes after, or that comes after another, as it stands."""
+    """A parent or child of a job, with its state."""
 
     id: ObjectId
     name: str
     status: JobStatus
     error: str | None = None
-    """Why it failed; None where it did not, or has not ended."""
+    """The error, if it failed; None otherwise."""
 
 
 R_co = TypeVar("R_co", covariant=True)
@@ -460,13 +489,14 @@ else:
 
 @dataclass(frozen=True, kw_only=True)
 class CronTask(BaseJob):
-    """One occurrence of a cron; it runs like a job."""
+    """One occurrence of a cron, which runs like a job."""
 
     type: ClassVar[JobType] = "cron_task"
 
     sentry_id: str | None = None
+    """The id of its check-in at Sentry, if there is one."""
     planned_for: datetime | None = None
-    """Its planned time, where a retry moved `scheduled_for` away from it."""
+    """The planned time, if a retry has moved `scheduled_for`; None otherwise."""
 
 
 Job: TypeAlias = SimpleJob | CronTask
@@ -475,7 +505,7 @@ AnyJob = TypeVar("AnyJob", bound=BaseJob)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cron:
-    """A cron as it stands in the database; `scheduled_for` points at its next occurrence."""
+    """A cron in the database."""
 
     type: ClassVar[Literal["cron"]] = "cron"
 
@@ -483,6 +513,7 @@ class Cron:
     name: str
     cron_string: str
     scheduled_for: datetime
+    """The time of its next occurrence."""
     created_at: datetime
     updated_at: datetime
     status: JobStatus = JobStatus.ACTIVE
@@ -559,15 +590,16 @@ class Registrations:
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """How a database does, in numbers that cost the same whatever its jobs hold."""
+    """A few numbers about the load of a database, which are cheap to get."""
 
     now: datetime
-    """By the database's clock."""
+    """The time by the database's clock."""
     workers: int
-    """Workers that are registered, the dead ones too."""
+    """Registered workers, crashed ones too."""
     alive: int
+    """Running workers."""
     due_since: datetime | None
-    """When the first of the jobs that are due was to begin; None: none is due."""
+    """Since when the first due job has been waiting; None: no job is due."""
 
 
 def make(kind: type[AnyJob], fields: dict[str, Any]) -> AnyJob:
@@ -591,7 +623,7 @@ def written_at(now: datetime) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come."""
+    """Progress that a handler has reported."""
 
     fraction: float
     """From 0 to 1."""
@@ -605,7 +637,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """A line of a run's log."""
+    """A line that a handler has logged with `context.log`."""
 
     at: datetime
     text: str
@@ -616,7 +648,7 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """Progress and log, as far as they are kept: the last 100 lines of all runs of a job."""
+    """Progress and log of a job: the last 100 lines of all of its runs."""
 
     progress: Progress | None = None
     log: tuple[LogLine, ...] = ()

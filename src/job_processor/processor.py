@@ -126,7 +126,7 @@ _OTHER_LOOP = (
 
 
 class JobProcessor:
-    """Schedules, runs and watches jobs and crons in one database.
+    """Stores, runs and shows the jobs and crons of one database.
 
     db: an `AsyncDatabase` of pymongo, "mongodb://host/name", "sqlite:///file.db" (relative),
         "sqlite:////abs/file.db", "sqlite://" (in memory, one process); None: $JOB_PROCESSOR_DB,
@@ -137,10 +137,8 @@ class JobProcessor:
     crons: definitions by name. `@processor.cron` adds more.
     worker_tags: the tags (queues) that a worker serves, besides definitions without a tag; None:
         all.
-    concurrency: how many jobs one worker runs at the same time.
+    concurrency: how many jobs one worker runs at the same time (its slots).
     timezone: IANA name; for crons that have no time zone of their own.
-    Durations are numbers of their unit, or timedeltas.
-
     poll_interval: seconds; how often a worker polls the database in case it missed a notification.
     heartbeat_interval: seconds between two heartbeats of a worker.
     worker_timeout: seconds without a heartbeat after which a worker counts as crashed; at least two
@@ -151,20 +149,27 @@ class JobProcessor:
         90 on MongoDB.
     keep_errored_days: days after which errored jobs are removed, sooner or later than the others;
         None: as the others. At most 90 on MongoDB.
-    service: the owner of its crons; several services may share one database.
+    service: the name of the application that owns the crons; several services may share one
+        database.
     collection_prefix: prefix of collections and tables: `<prefix>.jobs` and so on.
-    clock: tells the time; for tests.
+    clock: replaces the system's clock; for tests.
     ageing: seconds; a job that has waited longer for a worker runs before jobs of a higher
         priority; None: never.
     integrations: integrations to install, such as those of `job_processor.integrations`.
-    defaults: options for all jobs and crons that do not say otherwise: `JobOptions(retry=3)`.
-    around: returns for a job a context manager that is entered around each run of any handler.
-    lifespan: returns for this processor a context manager that is entered once by each process
-        that runs jobs, and left when its worker ends; handlers get what it yields as `resources`. A
-        function with `@asynccontextmanager`, for example.
-
+    defaults: options for all jobs and crons that do not set them themselves: `JobOptions(retry=3)`.
+    around: a function that gets a job and returns a context manager, which is entered around each
+        run of any handler.
+    lifespan: a function that gets this processor and returns a context manager, such as one with
+        `@asynccontextmanager`. Each process that runs jobs enters it once and leaves it when its
+        worker ends. Handlers get the value that it yields as `resources`.
     codec: encodes payloads and results before they are stored: `Encryption`, `Offload`, or your
         own. All processors of a database that run or read these jobs need it.
+
+    An option with a unit takes a number of that unit, or a timedelta.
+
+    ```python
+    processor = JobProcessor("sqlite:///jobs.db", concurrency=20)
+    ```
 
     Raises InvalidArgumentError for a value that is not allowed.
     """
@@ -260,31 +265,37 @@ class JobProcessor:
 
     @property
     def settings(self) -> Settings:
-        """What was given when it was made, or by `override` since."""
+        """The options of this processor: those of its constructor, as changed by `override`."""
         return self._parts.settings
 
     @property
     def registry(self) -> Registry:
-        """The jobs and crons that are defined here."""
+        """The jobs and crons that are defined on this processor."""
         return self._parts.registry
 
     @property
     def logger(self) -> logging.Logger | Any:
-        """Where it logs."""
+        """The logger that this processor writes to."""
         return self._parts.logger
 
     @property
     def address(self) -> str:
-        """Where the database is, without credentials."""
+        """The address of the database, without credentials."""
         return self._parts.store.address
 
     @property
     def job(self) -> Decorator:
         """Define a job by decorating its handler: `@processor.job`, or with options of `JobDef`.
 
-        `@processor.job("name", retry=3)`. Without a name it gets the function's. The function
-        becomes a `JobHandle`, whose `schedule` takes its parameters; called, it is still the
-        function. Raises DefinitionError, and SharedDatabaseError as `setup` does.
+        ```python
+        @processor.job(retry=3)
+        async def send(to: str, subject: str = "hi") -> None: ...
+        ```
+
+        The job is named after the function, or `@processor.job("name")`. The decorated function is
+        a `JobHandle`: call it as before, or store a job with `await send.schedule(to="ada")`.
+
+        Raises DefinitionError, and SharedDatabaseError as `setup` does.
         """
         from job_processor.jobs.decorator import Decorator
 
@@ -298,22 +309,28 @@ class JobProcessor:
     ) -> Callable[[F], F]:
         """Define a cron by decorating its handler; `options` are those of `CronDef`.
 
-        `@processor.cron("0 2 * * *")`, or `@processor.cron(every=timedelta(minutes=5))`. Without
-        a name it gets the function's. Raises DefinitionError, and SharedDatabaseError as `setup`
-        does.
+        ```python
+        @processor.cron("0 2 * * *", timezone="Europe/Paris")
+        async def nightly_export() -> None: ...
+        ```
+
+        `@processor.cron(every=timedelta(minutes=5))` runs at an interval instead. The cron is named
+        after the function unless `name` is given.
+
+        Raises DefinitionError, and SharedDatabaseError as `setup` does.
         """
         from job_processor.jobs.decorator import decorated_cron
 
         return decorated_cron(self._define, cron_string, name, options)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with each event of this process; returns a function that ends it."""
+        """Call `listener` with each event of this process; returns a function that stops it."""
         return self._parts.events.listen(listener)
 
     def install(self, *integrations: Integration) -> None:
-        """Install integrations, as `integrations=` does when it is made.
+        """Install integrations, as the option `integrations` does.
 
-        Raises InvalidArgumentError for what is none.
+        Raises InvalidArgumentError for an object that is not an integration.
         """
         for integration in integrations:
             if isinstance(integration, type) or not isinstance(integration, Integration):
@@ -324,11 +341,14 @@ class JobProcessor:
     # --- life -----------------------------------------------------------------------------------
 
     async def setup(self) -> None:
-        """Connect, create and verify what the database needs; twice is harmless.
+        """Connect to the database and prepare it; a second call does nothing.
 
-        Raises StoreUnavailableError when it cannot be reached, StoreSetupError when it cannot
-        serve as it is, SharedDatabaseError when the Node package works on it too and a definition
-        cannot be had beside it.
+        On MongoDB it creates and verifies indexes; on SQLite it creates or migrates the tables.
+        `async with processor:` calls it, and `close` at the end.
+
+        Raises StoreUnavailableError when the database cannot be reached, StoreSetupError when it
+        cannot be used as it is, and SharedDatabaseError when the Node package uses the same
+        database and a definition needs a feature that it would refuse.
         """
         loop = running_loop()
         if self._loop not in (None, loop):
@@ -348,11 +368,12 @@ class JobProcessor:
             self.logger.warning("worker tag %r: no job and no cron has this tag", tag)
 
     async def close(self) -> None:
-        """Close what `setup` opened; a database that was passed in stays open.
+        """Close what `setup` opened; a database object that you passed in stays open.
 
-        A worker that still runs is forced to stop first, and a `run_job`: their ends are written.
-        What hangs is left alone after a while. `setup` opens it again; a memory database is then a
-        new one. The processor's own lifespan closes nothing: it is in use.
+        A worker or a `run_job` that is still running is forced to stop, and its jobs are recorded.
+        A handler that cannot be stopped is abandoned after some seconds. `setup` opens the
+        processor again; a database in memory is then empty. Called by the processor's own lifespan,
+        it does nothing, because the processor is in use.
         """
         if self._resources is not None and self._resources.is_calling:
             return
@@ -399,10 +420,10 @@ class JobProcessor:
         clock: Clock | None = None,
         lifespan: Lifespan | None = None,
     ) -> Callable[[], None]:
-        """Change what was given when this was made, before anything runs; None leaves it.
+        """Change options of the constructor before anything runs; None leaves an option as it is.
 
-        Returns a function that changes it back. Raises InvalidArgumentError, and WorkerStateError
-        for another `db`, `clock` or `lifespan` while it is set up.
+        Returns a function that restores them. Raises InvalidArgumentError, and WorkerStateError for
+        another `db`, `clock` or `lifespan` while the processor is set up.
         """
         check_manager("lifespan", lifespan, "processor")
         changes: dict[str, Any] = {}
@@ -420,11 +441,13 @@ class JobProcessor:
         return lambda: self._become(*before)
 
     def twin(self) -> JobProcessor:
-        """Return another processor of the same definitions and integrations on the same database.
+        """Return a copy of this processor for use in another event loop.
 
-        It is not set up, and belongs to the event loop that sets it up: one for each loop. Raises
-        InvalidArgumentError where two cannot share the database: an `AsyncDatabase` belongs to one
-        loop, one in memory to one processor.
+        It has the same definitions, integrations and database, and connections of its own. Set it
+        up in the loop that uses it.
+
+        Raises InvalidArgumentError if the database cannot be shared: an `AsyncDatabase` belongs to
+        one event loop, and a database in memory to one processor.
         """
         if not self._is_shared():
             allowed = "allowed for several event loops is the address of a server or a file"
@@ -445,11 +468,13 @@ class JobProcessor:
         return twin
 
     def observer(self, *, db: Any = None, collection_prefix: str | None = None) -> JobProcessor:
-        """Return a processor without handlers on the same database, or on another one.
+        """Return a processor without handlers on the same database, as the command line uses it.
 
-        It knows the names and tags that are defined here, shows jobs and acts on them, and neither
-        runs anything nor counts as a program that could: what the command line looks with. It is
-        not set up.
+        It knows the names and tags that are defined here, and can list, kill and retry jobs. It
+        runs no jobs and is not registered as a worker. It is not set up.
+
+        db: another database, as the constructor takes it; None: the same one.
+        collection_prefix: another prefix; None: the same one.
         """
         return JobProcessor(
             self._db if db is None else db,
@@ -470,10 +495,10 @@ class JobProcessor:
         )
 
     async def database_exists(self) -> bool:
-        """Return whether its database is there: False for an SQLite file that nobody has made yet.
+        """Return whether the database exists: False for an SQLite file not created yet.
 
-        Makes nothing, and needs no `setup`, which would make it. A server is always there, a
-        database in memory never.
+        It creates nothing and needs no `setup`. True for a server, always; False for a database in
+        memory.
         """
         return await self._parts.store.exists()
 
@@ -500,20 +525,21 @@ class JobProcessor:
         """Store a job, to run now or later.
 
         name: of the job, which this process has to know.
-        payload: a mapping or, where the handler says so, an instance of its payload's class; either
+        payload: a mapping or, where the handler takes one, an instance of its payload class; either
             is checked against that class.
         scheduled_for: when it may start: an aware datetime, or a timedelta from now; None: now.
         priority: 0 to 9; of the jobs that are due, those with the highest priority start first.
         expires_at: a job that has not started by then is skipped; as `scheduled_for`; None: never.
         unique_key: at most one job of this name holds a key, while it is pending, running or
             paused.
-        on_conflict: what happens when the key is held. `return` (the default): the job that holds
-            it is returned; `skip`: the new job is stored as skipped; `replace`: the new job
-            replaces the one that holds it if that is pending; if it runs or is paused, the new one
-            is stored beside it; `error`: JobConflictError.
+        on_conflict: what happens when another job holds the key. `return` (the default): that job
+            is returned; `skip`: the new job is stored as skipped; `replace`: the new job replaces
+            the other if that is pending; if it runs or is paused, the new one is stored beside it;
+            `error`: JobConflictError.
         unique_for: seconds from now during which the key is held, however the job ends.
-        limit_key: the key of its limit, if the payload does not have it: a text or a number.
-        rate_key: the key of its rate, if the payload does not have it.
+        limit_key: the key of its concurrency limit, if the payload does not have it: a text or a
+            number.
+        rate_key: the key of its rate limit, if the payload does not have it.
         after: jobs, ids of jobs and cron tasks, or groups that must finish first, at most 100. The
             job starts after all of them, and not before `scheduled_for`.
         on_parent_failure: what happens when one of these fails, is killed or skipped. `skip` (the
@@ -525,9 +551,17 @@ class JobProcessor:
             database, a `ClientSession` of a synchronous client of the same servers, or a `sqlite3`
             or `aiosqlite` connection to the same file. A conflict in it is an error.
 
-        Returns it as stored: pending, or skipped when it is exclusive and one is active. Raises
-        InvalidArgumentError for an unknown name, a payload that cannot be stored, a naive time,
-        another priority, an expiry that comes too early, a key or session that cannot be one.
+        ```python
+        job = await processor.schedule_job("send", {"to": "ada"}, timedelta(hours=1))
+        ```
+
+        Returns the stored job: pending, or skipped if it is `exclusive` and another job of its name
+        is pending, running or paused.
+
+        Raises InvalidArgumentError for a value that is not allowed, such as a naive datetime;
+        UnknownJobError for a name that is not defined here; PayloadError for a payload that cannot
+        be stored; InvalidPayloadError for one that does not fit the handler; JobConflictError as
+        `on_conflict` says; and StoreUnavailableError when the database does not answer.
         """
         parts = self._ready()
         request = JobRequest(
@@ -548,13 +582,15 @@ class JobProcessor:
         return await intake.schedule(parts, request, session)
 
     def schedule_sync(self, request: JobRequest) -> SimpleJob:
-        """Store a job from synchronous code, which waits; return it as it is in the database.
+        """Store a job from synchronous code; blocks until it is stored and returns it.
 
-        It needs no `setup()`: an event loop in a thread of its own, one for each process, has
-        connections of its own. A database that only one event loop can use (in memory, or an
-        `AsyncDatabase`) takes it in that loop, from a plain handler for instance. Raises what
-        `schedule_job` does; JobProcessorError where an event loop runs; InvalidArgumentError for
-        such a database while no loop of its own runs.
+        It needs no `setup`: each process has one background thread with an event loop and
+        connections for it. A database that only one event loop can use (in memory, or an
+        `AsyncDatabase`) is used in that loop, for instance from a sync handler.
+
+        Raises the errors of `schedule_job`; JobProcessorError if an event loop runs in this thread,
+        because it would be blocked; InvalidArgumentError for a database of one event loop that is
+        not running.
         """
         if is_in_loop():
             raise JobProcessorError(
@@ -584,13 +620,15 @@ class JobProcessor:
         """Store many jobs, 1,000 in one bulk write.
 
         jobs: an iterable, plain or async, of names, `(name, payload)`, `(name, payload,
-            scheduled_for)` and `JobRequest`, which has all that `schedule_job` takes.
+            scheduled_for)` and `JobRequest`, which has every option of `schedule_job`.
         session: as in `schedule_job`.
         on_progress: called, or awaited, after each write with the number of jobs stored so far.
-        return_jobs: False returns an empty list, so that memory is bounded however many there are.
+        return_jobs: False returns an empty list, so that memory stays bounded for any number of
+            jobs.
 
-        Returns them as stored, in order. Raises as `schedule_job` does when nothing was stored, and
-        BulkError, which tells exactly what was not, when a part of them was.
+        Returns the stored jobs in order. If nothing was stored, raises the errors of
+        `schedule_job`; if only some jobs were stored, raises BulkError, which lists the positions
+        of the others.
         """
         return await intake.schedule_all(
             self._ready(), jobs, session, on_progress, return_jobs=return_jobs
@@ -599,17 +637,19 @@ class JobProcessor:
     def group(self, *, then: Called | None = None, catch: Called | None = None) -> OpenGroup:
         """Open a group of jobs: `async with processor.group(then="zip") as group`.
 
-        Members are added in the block, by `await group.add("resize", {"id": 1})`, and by members
-        that run. The group is sealed where the block ends.
+        Add members in the block with `await group.add("resize", {"id": 1})`. After the block, only
+        members can add more, while they run.
 
-        then: the job that follows once all members have finished, exactly one each time the group
-            ends; its name, its handle or a JobRequest, whose `scheduled_for` and `expires_at` as
-            timedeltas count from that end on.
-        catch: the same, once all have ended and one has not finished (errored, killed or skipped),
-            or the block has raised.
+        then: a job to store once all members have finished: its name, its handle or a JobRequest.
+            It is stored exactly once each time the group ends. In a JobRequest, timedeltas of
+            `scheduled_for` and `expires_at` count from the end of the group.
+        catch: a job to store once all members have ended and at least one was errored, killed or
+            skipped, or if the block has raised.
 
-        Its handler finds the group in `context.group`. Raises InvalidArgumentError as
-        `schedule_job` does, and SharedDatabaseError beside the Node package.
+        The handlers of `then` and `catch` find the group in `context.group`.
+
+        Raises InvalidArgumentError as `schedule_job` does, and SharedDatabaseError in a database
+        that the Node package uses.
         """
         from job_processor.jobs.groups import OpenGroup
 
@@ -626,17 +666,20 @@ class JobProcessor:
     ) -> Group:
         """Store a group with a member for each payload, 1,000 in one write.
 
-        name: of the members, or their handle with its options. payloads: from an iterable, plain or
-        async, which is read as far as it is stored. then, catch: as in `group`. on_progress: as in
-        `schedule_jobs`. Raises what that raises; what was stored by then goes on, and `catch`
-        follows.
+        name: the name of the members, or their handle with its options.
+        payloads: an iterable, plain or async; it is read as the members are stored.
+        then, catch: as in `group`.
+        on_progress: as in `schedule_jobs`.
+
+        Raises the errors of `schedule_jobs`. If only some members were stored, they still run, and
+        `catch` is stored at the end.
         """
         from job_processor.jobs.groups import schedule_group
 
         return await schedule_group(self._ready, name, payloads, then, catch, on_progress)
 
     async def get_group(self, group_id: ObjectId | str) -> Group | None:
-        """Return a group, to wait for it, look at it, kill or retry it; None: there is none."""
+        """Return a group, to wait for it, inspect, kill or retry it; None for an unknown id."""
         from job_processor.jobs.groups import GroupDesk
 
         parts, wanted = self._ready(), object_id(group_id, "group_id")
@@ -647,17 +690,27 @@ class JobProcessor:
     async def find_groups(
         self, limit: int = GROUPS_SHOWN, after: ObjectId | str | None = None
     ) -> list[GroupInfo]:
-        """Return groups, the newest first, at most 100; `after`: those older than this one."""
+        """Return groups, newest first.
+
+        limit: at most 100.
+        after: the id of a group; only older ones are returned.
+        """
         from job_processor.jobs.groups import find_groups
 
         parts, (most, below) = self._ready(), _bounds(limit, after)
         return await find_groups(parts, most, below)
 
     def flow(self, name: str = "flow") -> Flow:
-        """Return an empty flow: jobs that come after each other, to be stored together.
+        """Return an empty flow: jobs that run after each other, which are stored together.
 
-        `flow.add(…)` for each, with `after` for what it comes after, then `await flow.start()`.
-        name: what it is called where it is shown.
+        ```python
+        flow = processor.flow("import")
+        download = flow.add("download", {"file": 7})
+        flow.add("index", after=download)
+        await flow.start()
+        ```
+
+        name: a name for the flow, for people: shown in dashboard and command line.
         """
         from job_processor.jobs.flows import Flow
 
@@ -669,17 +722,20 @@ class JobProcessor:
         name: str = "chain",
         on_parent_failure: OnParentFailure | None = None,
     ) -> Flow:
-        """Return a flow of jobs each of which comes after the one before; `start()` stores it.
+        """Return a flow in which each job runs after the one before; `start()` stores it.
 
-        jobs: names, `(name, payload)`, handles and JobRequests. on_parent_failure: of all of them,
-            as in `schedule_job`. Raises what `schedule_job` does.
+        jobs: names, `(name, payload)`, handles and JobRequests.
+        name: a name for the flow, for people.
+        on_parent_failure: as in `schedule_job`, for each job of the chain.
+
+        Raises the errors of `schedule_job`.
         """
         from job_processor.jobs.flows import chain
 
         return chain(self._ready, jobs, name, on_parent_failure)
 
     async def get_flow(self, flow_id: ObjectId | str) -> FlowInfo | None:
-        """Return how a flow stands: its jobs in levels, and counts; None when there is none."""
+        """Return a flow: its jobs in levels, with counts by state; None for an unknown id."""
         from job_processor.jobs.flow_graph import get_flow
 
         return await get_flow(self._ready(), object_id(flow_id, "flow_id"))
@@ -687,65 +743,76 @@ class JobProcessor:
     async def find_flows(
         self, limit: int = GROUPS_SHOWN, after: ObjectId | str | None = None
     ) -> list[FlowSummary]:
-        """Return flows, the newest first, at most 100; `after`: those older than this one."""
+        """Return flows, newest first.
+
+        limit: at most 100.
+        after: the id of a flow; only older ones are returned.
+        """
         from job_processor.jobs.flow_graph import find_flows
 
         parts, (most, below) = self._ready(), _bounds(limit, after)
         return await find_flows(parts, most, below)
 
     async def kill_flow(self, flow_id: ObjectId | str) -> Acted:
-        """Kill what is active in a flow: what waits at once, then what runs by its workers.
+        """Cancel a flow: kill the jobs that wait at once, then stop those that run.
 
-        What comes after another one is killed before that, so that nothing is released. Returns
-        what was done, as `act_on_jobs` does. Raises FlowNotFoundError.
+        Dependent jobs are killed before their parents, so that none of them starts meanwhile.
+        Returns counts, as `act_on_jobs` does. Raises FlowNotFoundError.
         """
         from job_processor.jobs import flows
 
         return await flows.kill(self._ready(), object_id(flow_id, "flow_id"))
 
     async def retry_flow(self, flow_id: ObjectId | str) -> Acted:
-        """Send what failed or was killed in a flow round again, with what was skipped by it.
+        """Retry the jobs of a flow that failed or were killed, and those skipped because of them.
 
-        Raises FlowNotFoundError.
+        Returns counts, as `act_on_jobs` does. Raises FlowNotFoundError.
         """
         from job_processor.jobs import flows
 
         return await flows.retry(self._ready(), object_id(flow_id, "flow_id"))
 
     async def run_job(self, name: str, payload: Payload = None) -> SimpleJob:
-        """Run a job here and now, whatever its tag; return it settled.
+        """Run a job in this process now, whatever its tag, and return it when it has ended.
 
-        It is one attempt: its failure is returned, not retried. Where its `rate` does not let it
-        start yet, it waits until it may, or is returned skipped, as the rate says. This process is
-        registered and sends heartbeats meanwhile, so that its crash is noticed.
+        There is one attempt: a failure is in the returned job and is not retried. A job with a
+        `rate` waits for its turn, or is returned as skipped if the rate says `on_full="skip"`.
+        While it runs, this process is registered and sends heartbeats like a worker, so that a
+        crash is noticed.
+
+        Raises the errors of `schedule_job`.
         """
         from job_processor.worker.run_job import run_job
 
         return await run_job(self._engine, self._waits, JobRequest(name, payload))
 
     async def wait_for_job(self, job_id: ObjectId | str, timeout: Duration | None = None) -> Job:
-        """Return a job once it is settled.
+        """Wait until a job has ended, in whatever way, and return it.
 
-        timeout: seconds; 0 looks once, None waits for ever, also while the database is away.
+        timeout: seconds, or a timedelta; 0 checks once; None waits for ever, even while the
+            database is unreachable.
 
-        Raises JobNotFoundError, JobTimeoutError after `timeout`, and NotSetUpError when the
-        processor is closed meanwhile.
+        Raises JobNotFoundError for an unknown id, JobTimeoutError after `timeout`, and
+        NotSetUpError if the processor is closed meanwhile.
         """
         return await self._waits.wait(object_id(job_id), timeout)
 
     async def get_job(self, job_id: ObjectId | str) -> Job | None:
-        """Return a job or cron task, None when there is none of this id."""
+        """Return a job or cron task; None for an unknown id."""
         return await self._ready().store.history.get(object_id(job_id))
 
     async def get_parents(self, job_id: ObjectId | str) -> list[RelatedJob]:
-        """Return how the jobs stand that a job comes after, in the order of its `after`.
+        """Return the parents of a job with their states, in the order of its `after`.
 
-        Without those that history has removed. Raises JobNotFoundError.
+        Parents that are no longer in the history are left out. Raises JobNotFoundError.
         """
         return await relations.parents_of(self._ready(), object_id(job_id))
 
     async def get_children(self, job_id: ObjectId | str, limit: int = 100) -> list[RelatedJob]:
-        """Return how the jobs stand that come after a job, the oldest first, at most `limit`."""
+        """Return the jobs that run after a job, with their states, oldest first.
+
+        limit: the most jobs to return.
+        """
         return await relations.children_of(self._ready(), object_id(job_id), limit)
 
     async def find_jobs(
@@ -763,26 +830,37 @@ class JobProcessor:
     ) -> JobPage:
         """Return a page of jobs and cron tasks, newest first.
 
-        Pass its `next` as `after` for the page that follows, its `previous` as `before` for the one
-        before. max_bytes: the page ends before its jobs have more bytes in the database than this
-        together, after one job at the soonest; None: it has `limit` jobs, however large they are.
-        `selection` may hold
+        name: only jobs with this name.
+        status: only jobs in this state, such as "errored".
+        type: "simple" or "cron_task"; None: both.
+        limit: jobs of a page.
+        after: the `next` of a page; returns the page that follows it.
+        before: the `previous` of a page; returns the page before it.
+        oldest_first: reverse the order.
+        max_bytes: end the page early, once its jobs have more bytes in the database than this; it
+            has at least one job. None: no limit.
+
+        `selection` may have these filters:
 
         tag: only names that have this tag here.
-        created_from, created_to: aware datetimes; only made from then on, until then.
-        ended_from, ended_to: aware datetimes; only ended from then on, before then.
-        up_to: the id of a job; only it and older ones.
+        created_from, created_to: aware datetimes; only jobs created between them.
+        ended_from, ended_to: aware datetimes; only jobs that ended from the first on and before the
+            second.
+        up_to: the id of a job; only this job and older ones.
         flow: the id of a flow; only its jobs.
-        label, labels: only with this label, or with all of these.
-        planned: False: without the occurrences of crons that wait for their time.
-        group: only members of this group, a Group or its id.
-        worker: the id of the worker that runs it, or that wrote its end.
-        error: only with this text in its error, whatever the case.
-        payload: only with this value at this path, such as `{"user.id": 7}`.
-        id_end: only with this end of its id, 4 hex digits of it at least.
+        label, labels: only jobs with this label, or with all of these.
+        planned: False leaves out occurrences of crons whose time has not come.
+        group: a Group or its id; only its members.
+        worker: the id of a worker; only jobs that it runs or ended.
+        error: only jobs with this text in their error, upper and lower case alike.
+        payload: only jobs with this value at this path of the payload: `{"user.id": 7}`.
+        id_end: only jobs whose id ends with these hex digits, at least 4.
 
-        The last four look through the first 50,000 of the rest of the selection, two searches at a
-        time. Raises InvalidArgumentError and SearchLimitError.
+        The last four filters have no index. They search the first 50,000 jobs that match the other
+        filters, and at most two such searches run at a time.
+
+        Raises InvalidArgumentError, and SearchLimitError for a search that was refused or took too
+        long.
         """
         from job_processor.jobs import pages
         from job_processor.jobs.selection import query_of
@@ -805,14 +883,16 @@ class JobProcessor:
         redaction: Redaction | None = None,
         **selection: Any,
     ) -> SummaryPage:
-        """Return what a list shows of the page that `find_jobs` returns: for tables and dashboards.
+        """Return the page of `find_jobs` with short jobs, for tables and dashboards.
 
-        The database makes the extracts, so a page costs the same whatever its jobs hold: about
-        2 KiB each at the most. Of payload and result the first four fields, each cut at 80
-        characters; of the error its first line; no log. `get_job` has the rest.
+        The database cuts each job to at most about 2 KiB, so that a page costs the same for any
+        size of payload. A payload or result keeps its first four fields, each cut at 80 characters;
+        an error keeps its first line; logs are left out. `get_job` has the whole job.
 
-        redaction: hides values of the payload, and where error, result and progress repeat them, as
-        the dashboard does; None: nothing is hidden. Raises InvalidArgumentError and
+        redaction: hides values of payload fields, and the same values in error, result and
+            progress, as the dashboard does; None: nothing is hidden.
+
+        The other arguments are those of `find_jobs`. Raises InvalidArgumentError and
         SearchLimitError.
         """
         from job_processor.jobs import pages
@@ -824,7 +904,9 @@ class JobProcessor:
         return await pages.list_jobs(parts, selected, bounds, redaction)
 
     async def count_jobs(self, cap: int = COUNT_CAP_OF_SELECTIONS, **selection: Any) -> int:
-        """Return how many jobs and cron tasks a selection of `find_jobs` has, exact up to `cap`.
+        """Return the number of jobs and cron tasks that match the filters of `find_jobs`.
+
+        cap: the count is exact up to this number, and stops there.
 
         Raises InvalidArgumentError and SearchLimitError.
         """
@@ -835,10 +917,10 @@ class JobProcessor:
         return await pages.count_jobs(parts, query_of(parts.registry, **selection), cap)
 
     async def kill_job(self, job_id: ObjectId | str) -> Job:
-        """Kill a waiting job at once, ask the worker of a running one to stop it.
+        """Cancel a job: kill it at once if it waits, ask its worker to stop it if it runs.
 
-        Returns the job as it then stands; a settled one stays as it ended. Raises
-        JobNotFoundError.
+        Returns the job as it is then; a running one may still be `running`. A job that has ended is
+        left as it is. Raises JobNotFoundError.
         """
         from job_processor.jobs import actions
 
@@ -853,17 +935,19 @@ class JobProcessor:
         from_step: str | None = None,
         descendants: bool = False,
     ) -> Job:
-        """Send a settled job round again, now, with all its attempts; return it pending.
+        """Run a finished, failed, killed or skipped job again, with a fresh count of attempts.
 
-        from_beginning: do all of its steps again. Else it goes on after those that it has done,
-            unless it has finished.
-        from_step: the name of one of its steps: do that and those after it again.
-        descendants: what was skipped because it had failed waits for it again, and what comes
-            after that in turn.
+        It keeps its id, payload and history. Its steps that are done are not repeated, unless the
+        job had finished.
 
-        Raises JobNotFoundError, JobStateError when it is not settled, InvalidArgumentError, which
-        names its steps, when it has none of this name, and JobConflictError when it is exclusive
-        and another one of its name is active.
+        from_beginning: repeat all of its steps.
+        from_step: the name of a step; repeat this one and those after it.
+        descendants: also bring back the jobs that were skipped because this one failed, and those
+            after them in turn; they wait for it again.
+
+        Returns the job, pending. Raises JobNotFoundError; JobStateError if it has not ended;
+        InvalidArgumentError for an unknown step; JobConflictError if it is exclusive and another
+        job of its name is active.
         """
         from job_processor.jobs import actions
 
@@ -877,7 +961,7 @@ class JobProcessor:
         return did.result()
 
     async def delete_job(self, job_id: ObjectId | str) -> None:
-        """Remove a job that does not run, for good.
+        """Delete a job that does not run, for good.
 
         Raises JobNotFoundError, and JobStateError while it runs: kill it first.
         """
@@ -899,20 +983,24 @@ class JobProcessor:
         rate: Rate | str | None = None,
         **selection: Any,
     ) -> Acted:
-        """Retry, kill or delete many jobs: those of `job_ids`, or those of a selection.
+        """Retry, kill or delete many jobs: those of `job_ids`, or those that match filters.
 
         action: `retry`, `kill` or `delete`.
-        from_beginning: of `retry`: do all of their steps again, as `retry_job` does.
-        from_step: of `retry`: do that step and those after it again; jobs without it are left.
-        descendants: of `retry`: bring back what was skipped because of them, as `retry_job` does.
-        rate: of `retry`: how many of them are due in a time, such as "100/m", so that they do not
-            hit together what has just been mended. Those that would be due more than 90 days later
-            are left. None: all are due now.
-        on_progress: called after each 500 jobs with the number that was looked at so far.
-        selection: what `find_jobs` takes to select. Jobs that come meanwhile are left alone.
+        job_ids: ids of jobs; None: use `selection`.
+        on_progress: called after each 500 jobs with the number of jobs processed so far.
+        from_beginning: for `retry`: repeat all of their steps, as in `retry_job`.
+        from_step: for `retry`: repeat this step and those after it; jobs without this step are
+            left.
+        descendants: for `retry`: bring back the jobs that were skipped because of them, as in
+            `retry_job`.
+        rate: for `retry`: spread the jobs over time, such as "100/m", so that they do not all hit a
+            repaired service at once. Jobs that would start more than 90 days later are left. None:
+            all are due now.
+        selection: the filters of `find_jobs`. Jobs created meanwhile are left alone.
 
-        Returns what was done. Jobs to which it cannot be done (to retry what waits, to delete what
-        runs) are left as they are and counted. Raises InvalidArgumentError.
+        Returns counts. Jobs in a state that does not allow the action are left as they are and
+        counted, such as pending jobs for `retry` or running jobs for `delete`. Raises
+        InvalidArgumentError.
         """
         from job_processor.jobs import actions
 
@@ -931,17 +1019,20 @@ class JobProcessor:
     async def send(
         self, topic: str, payload: Any = True, *, ttl: Duration = MESSAGE_TTL, session: Any = None
     ) -> bool:
-        """Send a message to the jobs that wait for it: see `Context.receive`.
+        """Send a message to all jobs that wait for its topic in `Context.receive`.
 
-        All of them go on, and get its payload; so does who asks for it later, while it is kept.
+        These jobs continue and get the payload. The message is kept for `ttl` seconds, so a job
+        that calls `receive` later gets it too.
 
-        topic: 1 to 200 characters, such as "paid:42". The first message of a name wins until its
-            time is over: returns False, and changes nothing, where there is one.
-        payload: what a result may be, at most 900,000 bytes, and not None.
-        ttl: seconds for which it is kept, seven days unless it is given.
-        session: as in `schedule_job`: it is sent once the transaction commits.
+        topic: 1 to 200 characters, such as "paid:42". The first message of a topic wins until its
+            `ttl` is over.
+        payload: any value that a result may be, at most 900,000 bytes, and not None.
+        ttl: seconds, or a timedelta, for which the message is kept; seven days by default.
+        session: as in `schedule_job`: the message is sent when the transaction commits.
 
-        Raises InvalidArgumentError, PayloadError, and SharedDatabaseError beside the Node package.
+        Returns True, or False if the topic has a message already; that one stays as it is. Raises
+        InvalidArgumentError, PayloadError, and SharedDatabaseError in a database that the Node
+        package uses.
         """
         from job_processor.jobs import messages
 
@@ -956,23 +1047,25 @@ class JobProcessor:
         return await get_crons(self._ready())
 
     async def run_cron(self, name: str) -> CronTask:
-        """Let a cron run now, once, beside its schedule; return the task as it is stored.
+        """Run a cron once now, in addition to its schedule; returns the stored cron task.
 
-        Pending, or skipped when the cron is exclusive and one is active. A worker that serves it
-        runs it; one that is paused waits. Raises UnknownJobError when the database has no such
-        cron.
+        The task is pending, or skipped if the cron is `exclusive` and an occurrence is active. A
+        worker that serves this cron runs it; while the cron is paused, the task waits. Raises
+        UnknownJobError if the database has no such cron.
         """
         from job_processor.crons.manage import run_cron
 
         return await run_cron(self._ready(), name)
 
     async def remove_cron(self, name: str) -> None:
-        """Remove a cron that no worker lists any more, now; what waits of it is skipped.
+        """Remove a cron that no worker lists any more; its waiting occurrences are skipped.
 
-        What runs goes on, and the history stays. Without this, it plans nothing from an hour after
-        its last worker on, and goes after `history_days`. Raises UnknownJobError when the database
-        has no such cron, JobStateError while a worker lists it, and SharedDatabaseError when it is
-        the Node package's.
+        An occurrence that runs continues, and the history stays. Without this call, such a cron
+        stops scheduling one hour after its last worker stopped, and is removed after
+        `history_days`.
+
+        Raises UnknownJobError if the database has no such cron, JobStateError while a worker lists
+        it, and SharedDatabaseError if it belongs to the Node package.
         """
         from job_processor.crons.manage import remove_cron
 
@@ -1000,28 +1093,33 @@ class JobProcessor:
         limit_key: str | float | None = None,
         labels: Labels = None,
     ) -> Schedule:
-        """Let jobs be made at moments to come: make the schedule of this name, or change it.
+        """Create a schedule, or change the one with this name: jobs stored at given times.
 
-        One that is the same already stays as it is, so it may be put again and again. A change
-        counts from now on; what is due is still made, unless the times themselves changed.
+        It is safe to call again with the same values: nothing changes then. A change applies from
+        now on. An occurrence that is already due is still stored, unless the times changed.
 
-        name: such as "digest:42". job: the name, or the handle, of what it makes; payload: what
-            each gets, checked as by `schedule_job`.
-        cron, timezone: as a cron's expression and zone (None: the processor's); or
-        every: a timedelta, or a number of whole seconds, from one moment to the next. It counts
-            from `anchor`, else from `start`, else from when it was put first.
-        start, end: aware datetimes; no moment before the one, none after the other. Of an interval
-            without `anchor`, `start` is the first moment.
-        limit: as many jobs as it makes, all in all.
-        misfire: what follows moments that nobody was there for: `once` makes the first of them,
-            late; `skip` lets it be skipped, unless it begins within 5 minutes and before the next
-            moment; `all` makes the others, too, at most the latest 100.
-        priority, unique_key, limit_key, labels: of each job, as of `schedule_job`; while one that
-            waits or runs holds the key, the next is stored as skipped.
-        expires_after: seconds from its moment from which on a job does not begin any more.
+        name: such as "digest:42".
+        job: the name or handle of the job to store each time.
+        payload: the payload of each job, checked as by `schedule_job`.
+        cron: a cron expression; or
+        every: an interval: a timedelta, or a whole number of seconds. It counts from `anchor`, else
+            from `start`, else from the first call.
+        anchor: an aware datetime at which an occurrence of `every` falls.
+        timezone: the IANA name for `cron`; None: the time zone of the processor.
+        start, end: aware datetimes; no occurrence before `start` or after `end`. For `every`
+            without `anchor`, `start` is the first occurrence.
+        limit: stop after this number of jobs; None: no limit.
+        misfire: what happens to occurrences missed while no worker ran: `once` stores the first of
+            them, late; `skip` skips it, unless it can start within 5 minutes and before the next
+            one; `all` also stores the others, at most the latest 100.
+        priority, limit_key, labels: of each job, as in `schedule_job`.
+        unique_key: of each job; while a job that waits or runs holds it, the next one is stored as
+            skipped.
+        expires_after: seconds, or a timedelta; a job that has not started this long after its time
+            is skipped.
 
-        Any worker that defines the job makes it, once, at its moment. Returns the schedule as it
-        stands. Raises what `schedule_job` does, and InvalidArgumentError.
+        Each occurrence is stored once, by any worker that defines the job. Returns the schedule.
+        Raises the errors of `schedule_job`, and InvalidArgumentError.
         """
         from job_processor.crons import schedules
 
@@ -1046,16 +1144,16 @@ class JobProcessor:
         return await schedules.put_schedule(self._ready(), wanted)
 
     async def remove_schedule(self, name: str) -> bool:
-        """Let a schedule make nothing more; return False where there was none of this name.
+        """Remove a schedule; returns False if there is none with this name.
 
-        Jobs that it made stay as they are, also those that wait.
+        Jobs that it has stored stay as they are, including those that wait.
         """
         from job_processor.crons import schedules
 
         return await schedules.remove_schedule(self._ready(), name)
 
     async def get_schedule(self, name: str) -> Schedule | None:
-        """Return a schedule, None when there is none of this name."""
+        """Return a schedule; None if there is none with this name."""
         from job_processor.crons import schedules
 
         return await schedules.get_schedule(self._ready(), name)
@@ -1063,16 +1161,20 @@ class JobProcessor:
     async def schedules(
         self, limit: int = 50, after: str | None = None, *, job: str | None = None
     ) -> SchedulePage:
-        """Return a page of schedules by name; of one job, or of all.
+        """Return a page of schedules, sorted by name.
 
-        Pass its `next` as `after` for the page that follows. Raises InvalidArgumentError.
+        limit: schedules of a page.
+        after: the `next` of a page; returns the page that follows it.
+        job: only schedules of this job; None: all.
+
+        Raises InvalidArgumentError.
         """
         from job_processor.crons import schedules
 
         return await schedules.schedules(self._ready(), limit, after, job)
 
     async def pause_schedule(self, name: str) -> Schedule:
-        """Let a schedule make nothing until it is resumed; twice is harmless.
+        """Pause a schedule until `resume_schedule`; a second call does nothing.
 
         Raises ScheduleNotFoundError.
         """
@@ -1081,7 +1183,7 @@ class JobProcessor:
         return await schedules.pause_schedule(self._ready(), name)
 
     async def resume_schedule(self, name: str) -> Schedule:
-        """Let a schedule go on; what it missed is judged by its `misfire`.
+        """Resume a paused schedule; its `misfire` decides about missed occurrences.
 
         Raises ScheduleNotFoundError.
         """
@@ -1092,20 +1194,26 @@ class JobProcessor:
     # --- pauses and workers ---------------------------------------------------------------------
 
     async def pause(self, name: str | None = None, *, tag: str | None = None) -> None:
-        """Let no worker begin anything of a name of jobs or crons, or of a tag; until `resume`.
+        """Stop workers from starting jobs of a name or tag, until `resume`.
 
-        It is kept in the database and seen by all workers within a second; what runs already goes
-        on. A paused cron plans nothing; what it missed is judged by its `misfire` when it goes on.
-        Twice is harmless. Raises InvalidArgumentError unless it is one name or one tag.
+        The pause is stored in the database, and all workers obey within a second. Running jobs
+        continue. A paused cron schedules nothing; once resumed, its `misfire` decides about missed
+        occurrences. A second call does nothing.
+
+        name: the name of a job or cron; or
+        tag: a tag (queue).
+
+        Raises InvalidArgumentError unless exactly one of them is given.
         """
         from job_processor.jobs import pauses
 
         await pauses.pause(self._ready(), name, tag)
 
     async def resume(self, name: str | None = None, *, tag: str | None = None) -> None:
-        """End a pause, as it was made: by name or by tag; harmless when there is none.
+        """End a pause: give the same name or tag as to `pause`.
 
-        Raises InvalidArgumentError unless it is one name or one tag.
+        Without such a pause nothing happens. A job that is paused by its name and its tag waits for
+        both. Raises InvalidArgumentError unless exactly one of them is given.
         """
         from job_processor.jobs import pauses
 
@@ -1118,22 +1226,26 @@ class JobProcessor:
         return await pauses.get_pauses(self._ready())
 
     async def set_limit(self, name: str, limit: Limit | int | None) -> None:
-        """Change how many jobs may run at a time, for all workers, within a second; it is kept.
+        """Change a concurrency limit for all workers, within a second, until it is changed again.
 
-        name: the group of a limit, or the name of a job or cron that has one. limit: the amount;
-        None: what the code says again. What runs above a lower limit ends in peace; a higher one
-        lets waiting jobs start at once. Raises InvalidArgumentError.
+        name: the group of the limit, or the name of a job or cron that has one.
+        limit: the new amount; None: the amount in the code again.
+
+        Running jobs above a lower limit finish; a higher limit lets waiting jobs start at once.
+        Raises InvalidArgumentError.
         """
         from job_processor.jobs import limits
 
         await limits.set_limit(self._ready(), name, limit)
 
     async def limits(self, lanes: int = LANES_SHOWN) -> list[LimitInfo]:
-        """Return the limits that are defined here, were changed or are in use, by name.
+        """Return the concurrency limits by name: those defined here, changed or in use.
 
-        Each with its fullest lanes, at most so many, and what runs, waits and is next in them. It
-        costs the same however many jobs wait: counts stop at 1,000, and of all lanes together
-        about 100 are looked at. Raises InvalidArgumentError.
+        lanes: the number of lanes to return for each limit, fullest first. A lane is the line of
+            jobs that share one limit and one key.
+
+        The cost does not grow with the number of waiting jobs: counts stop at 1,000, and about 100
+        lanes are read in total. Raises InvalidArgumentError.
         """
         from job_processor.jobs import limits
 
@@ -1142,51 +1254,64 @@ class JobProcessor:
     async def get_lane(
         self, lane: str, limit: int = 10, *, redaction: Redaction | None = None
     ) -> LaneJobs:
-        """Return how a lane stands, such as "sync:tenant-42" (the `lane` of a job), with its jobs.
+        """Return one lane of a limit with its jobs.
 
-        At most `limit` of those that have a slot and of those that are next; of each what
-        `list_jobs` tells, and redaction as there. One that nothing is in is empty. Raises
-        InvalidArgumentError.
+        lane: such as "sync:tenant-42", the value of `job.lane`.
+        limit: the most jobs to return of those that have a slot, and of those that wait.
+        redaction: as in `list_jobs`.
+
+        A lane without jobs is returned empty. Raises InvalidArgumentError.
         """
         from job_processor.jobs import limits
 
         return await limits.get_lane(self._ready(), lane, limit, redaction)
 
     async def set_rate(self, name: str, rate: Rate | str | None) -> None:
-        """Change how many jobs may start in a time, for all workers, within a second; it is kept.
+        """Change a rate limit for all workers, within a second, until it is changed again.
 
-        name: the group of a rate, or the name of a job or cron that has one. rate: `"100/m"`, or a
-        `Rate`, whose amount, per and burst count; None: what the code says again. Raises
-        InvalidArgumentError.
+        name: the group of the rate, or the name of a job or cron that has one.
+        rate: `"100/m"`, or a `Rate` (its amount, per and burst are used); None: the rate in the
+            code again.
+
+        Raises InvalidArgumentError.
         """
         from job_processor.jobs import rates
 
         await rates.set_rate(self._ready(), name, rate)
 
     async def rates(self) -> list[RateInfo]:
-        """Return the rates that are defined here or were changed, by name, and how they stand."""
+        """Return the rate limits by name, those defined here or changed, with their state."""
         from job_processor.jobs import rates
 
         return await rates.rates(self._ready())
 
     async def hold(self, name: str, seconds: Duration, key: str | float | None = None) -> None:
-        """Let nothing that shares a rate start for so many seconds from now; 0 lets it go on.
+        """Start no job of a rate limit for some seconds from now; 0 ends the hold.
 
-        It replaces what was held before. What runs goes on. name: the group of a rate, or the name
-        of a job or cron that has one. key: only what has this key, where the rate has one. Raises
-        InvalidArgumentError.
+        Use it when a remote service asks you to wait. It replaces an earlier hold. Running jobs
+        continue.
+
+        name: the group of the rate, or the name of a job or cron that has one.
+        seconds: seconds, or a timedelta.
+        key: hold only this key, for a rate with keys; None: all.
+
+        Raises InvalidArgumentError.
         """
         from job_processor.jobs import rates
 
         await rates.hold(self._ready(), name, seconds, key)
 
     async def run_worker(self, signal: AbortSignal | None = None, burst: bool = False) -> None:
-        """Run jobs and crons until `signal` is aborted, then stop gracefully.
+        """Run jobs and crons until `signal` is aborted, then shut down gracefully.
 
-        With `burst` it returns when nothing is due and its own runs and hooks have ended.
-        Cancelling it forces the stop. It waits for a database that is away. Raises
-        WorkerStateError when a worker of this processor runs already, or when one of its
-        background tasks died.
+        signal: the signal that stops the worker; None: it runs until it is cancelled.
+        burst: return once nothing is due and its own jobs have ended.
+
+        Cancelling this call forces the stop: handlers are cancelled at once. While the database is
+        unreachable, the worker waits and tries again.
+
+        Raises WorkerStateError if a worker of this processor runs already or one of its background
+        tasks failed, and LifespanError if the lifespan fails.
         """
         from job_processor.worker.worker import Worker
 
@@ -1200,18 +1325,20 @@ class JobProcessor:
             self._worker = None
 
     def resources(self) -> AbstractAsyncContextManager[Any]:
-        """Return a context manager that gives what handlers get as `resources`, for a block.
+        """Return a context manager whose value is what handlers get as `resources`.
 
-        A worker, and `run_job`, enter the lifespan by themselves. This shares with them what they
-        have entered, or enters it, and holds it to the end of the block. None without a lifespan.
-        Entering raises LifespanError where the lifespan fails.
+        Use it outside of jobs, for instance in a web request. A worker and `run_job` enter the
+        lifespan themselves. This shares the lifespan that they entered, or enters it, and keeps it
+        open until the end of the block. The value is None without a lifespan.
+
+        Entering raises LifespanError if the lifespan fails.
         """
         return self._shared.held()
 
     async def stop_worker(self, worker_id: ObjectId | str) -> None:
-        """Ask a worker, wherever it is, to stop gracefully; it sees it within a second.
+        """Ask a worker in any process to shut down gracefully; it reacts within a second.
 
-        Raises InvalidArgumentError when no worker of this id is registered.
+        Raises InvalidArgumentError if no worker with this id is registered.
         """
         from job_processor.jobs import pauses
 
@@ -1220,15 +1347,14 @@ class JobProcessor:
     # --- how the whole stands -------------------------------------------------------------------
 
     async def check(self, job_id: ObjectId | str | None = None) -> list[Finding]:
-        """Return what there is to say of definitions, connection, indexes, clock and workers.
+        """Check definitions, connection, indexes, clock and workers; return the findings.
 
-        job_id: of a job that does not run: return instead the answers to the questions that find
-            out why, in their order: whether it is stored here, due, held or paused, and whether a
-            living worker may take it.
+        job_id: a job that does not run: return instead why. It checks in order whether the job is
+            stored here, due, held back or paused, and whether a running worker may take it.
 
-        Needs no `setup`. On MongoDB it changes nothing at all; an SQLite file that is there is
-        opened, as by everybody. A database that does not answer is a finding, not an error. Raises
-        InvalidArgumentError for what is no id.
+        It needs no `setup`. It changes nothing on MongoDB; an SQLite file that exists is opened and
+        prepared. A database that does not answer is a finding, not an error. Raises
+        InvalidArgumentError for a value that is not an id.
         """
         if job_id is not None:
             from job_processor.ops.diagnosis import diagnose
@@ -1239,43 +1365,46 @@ class JobProcessor:
         return await check(self._parts)
 
     async def get_status(self, redaction: Redaction | None = None) -> dict[str, Any]:
-        """Return workers, queue, jobs and crons in plain JSON values, in bounded time and size.
+        """Return workers, queue, jobs and crons as plain JSON values, bounded in time and size.
 
-        Of each job what `list_jobs` tells, with `cut` where it has more. redaction: as there.
+        Each job is short, as in `list_jobs`, with `"cut": true` if it has more.
+
+        redaction: as in `list_jobs`.
         """
         from job_processor.ops import status
 
         return await status.get_status(self._ready().store, redaction)
 
     async def get_healthcheck(self, redaction: Redaction | None = None) -> dict[str, Any]:
-        """Return `{now, workers, queue}` in plain JSON values, each job as in `get_status`."""
+        """Return `{now, workers, queue}` as plain JSON values, with jobs as in `get_status`."""
         from job_processor.ops import status
 
         return await status.get_healthcheck(self._ready().store, redaction)
 
     async def get_vitals(self) -> Vitals:
-        """Return how many workers live, and since when the first due job waits.
+        """Return how many workers run, and since when the first due job has been waiting.
 
-        What a probe or a gauge asks for: no job is read.
+        For probes and gauges: it reads no job.
         """
         from job_processor.ops import status
 
         return await status.get_vitals(self._ready().store)
 
     async def count_waiting(self) -> dict[str, int]:
-        """Return how many jobs and cron tasks are to run, now or later, by name.
+        """Return the number of waiting jobs and cron tasks by name, due now or later.
 
-        Each count is exact up to 10,000; of at most 200 names, those without any included.
+        Each count is exact up to 10,000. At most 200 names are counted; a name without jobs has 0.
         """
         from job_processor.ops import status
 
         return await status.count_waiting(self._ready().store)
 
     async def count_parked(self) -> dict[str, int]:
-        """Return how many jobs are parked, by name: another worker would not help them.
+        """Return the number of parked jobs by name: jobs that more workers would not start.
 
-        They wait for a slot of their lane, for instance; see `job.waits_for`. What is 0 is left
-        out; counts and names as in `count_waiting`, which leaves these jobs out.
+        A parked job waits for something else, for instance for a slot of a concurrency limit;
+        `job.waits_for` says for what. Names with 0 are left out. `count_waiting` does not count
+        these jobs.
         """
         from job_processor.ops import status
 
@@ -1290,15 +1419,15 @@ class JobProcessor:
         min_workers: int = 0,
         max_workers: int | None = None,
     ) -> Scaling:
-        """Return what there is to do at present, and how many workers it takes: for an autoscaler.
+        """Return the present load and the number of workers that it needs, for an autoscaler.
 
-        Jobs that wait for a time, for a slot of a limit or for another job, and what is paused, do
-        not count as waiting: more workers would not help them.
+        Jobs for later, paused jobs, and jobs that wait for a limit or for another job do not count,
+        because more workers would not start them.
 
-        tag, name: of which jobs, and of the workers that serve them; one or several.
-        concurrency: how many jobs one worker runs at a time; None: as those that live, and as this
-            processor where none does.
-        min_workers, max_workers: the bounds of what is wanted.
+        tag, name: count only these jobs and the workers that serve them; one or several.
+        concurrency: how many jobs one worker runs at a time; None: that of the running workers, or
+            of this processor if there are none.
+        min_workers, max_workers: bounds of `wanted`; None: no upper bound.
 
         Raises InvalidArgumentError.
         """
@@ -1308,10 +1437,13 @@ class JobProcessor:
         return await scaling.get_scaling(self._ready(), scope)
 
     async def get_rollups(self, seconds: int, since: datetime) -> list[Rollup]:
-        """Return how runs ended in spans of 60 seconds (kept for 3 hours) or of 600 (3 days).
+        """Return counts of ended runs in spans of time, earliest first.
 
-        Of 3600 (8 days) and of 86400 (90 days), too. The earliest first, from `since` on; a span in
-        which nothing ended is left out. Workers write them every 10 seconds. Raises
+        seconds: length of a span: 60 (kept for 3 hours), 600 (3 days), 3600 (8 days) or 86400 (90
+            days).
+        since: aware datetime; earlier spans are left out.
+
+        A span in which nothing ended is left out. Workers write counts every 10 seconds. Raises
         InvalidArgumentError.
         """
         from job_processor.ops import rollups
@@ -1321,12 +1453,16 @@ class JobProcessor:
     async def get_name_rollups(
         self, seconds: int, since: datetime, *, name: str | None = None, tag: str | None = None
     ) -> list[NameRollup]:
-        """Return how the runs of a name, or of a tag, ended, how long they waited and ran.
+        """Return counts, waiting times and durations of one name or tag in spans of time.
 
-        In spans of 60 seconds (kept for 3 hours), of 3600 (8 days) or of 86400 (90 days); the
-        earliest first, the one that `since` is in among them. A span in which nothing ended is left
-        out. Without a name and a tag: of all jobs. Of those beyond 200 names, or tags, in the order
-        in which they are defined, see the name `…`. Raises InvalidArgumentError.
+        seconds: length of a span: 60 (kept for 3 hours), 3600 (8 days) or 86400 (90 days).
+        since: aware datetime; starts with the span that contains it.
+        name: of a job or cron; or
+        tag: a tag (queue); without either: all jobs.
+
+        Earliest first; a span in which nothing ended is left out. The first 200 names, and tags,
+        are counted separately, in the order of their definition; the others together, under the
+        name `…`. Raises InvalidArgumentError.
         """
         from job_processor.ops import rollups
 
@@ -1337,11 +1473,14 @@ class JobProcessor:
     async def get_rollup_totals(
         self, seconds: int, since: datetime, *, kind: Kind = "name"
     ) -> list[NameRollup]:
-        """Return what the rollups of each name, or tag, have added up to, in order of name.
+        """Return the sum of the rollups of each name, or of each tag, sorted by name.
 
-        seconds: of spans of which length, as for `get_name_rollups`: an hour is best added up of
-        minutes, a week of hours. since: from the span on that this is in. Raises
-        InvalidArgumentError.
+        seconds: length of the spans to add, as in `get_name_rollups`; short spans are exact, long
+            ones go back further.
+        since: aware datetime; starts with the span that contains it.
+        kind: "name" or "tag".
+
+        Raises InvalidArgumentError.
         """
         from job_processor.ops import rollups
 
@@ -1350,12 +1489,17 @@ class JobProcessor:
     async def get_error_groups(
         self, since: datetime, *, name: str | None = None, limit: int = 50
     ) -> list[ErrorGroup]:
-        """Return with which errors attempts failed, by first line, the most frequent first.
+        """Return the errors of failed attempts, grouped by their first line, most frequent first.
 
-        Ids, numbers and mail addresses in a first line make no difference. Counted by the hour, the
-        one that `since` is in among them, and kept for 2 days; at most 50 of a name in an hour, the
-        others as `…`. name: of which jobs; None: of all. limit: 1 to 1000. Raises
-        InvalidArgumentError.
+        Ids, numbers and mail addresses in the first line are ignored in grouping. Counts are by the
+        hour and kept for 2 days, at most 50 groups per name and hour; further errors are counted
+        together, as `…`.
+
+        since: aware datetime; starts with the hour that contains it.
+        name: only jobs with this name; None: all.
+        limit: 1 to 1000.
+
+        Raises InvalidArgumentError.
         """
         from job_processor.ops import rollups
 
@@ -1363,30 +1507,35 @@ class JobProcessor:
         return await rollups.get_error_groups(parts.store, parts.clock.now(), since, name, limit)
 
     async def count_alive(self) -> int:
-        """Return how many registered workers are alive: what a probe asks for."""
+        """Return the number of running workers, for probes."""
         return await self._ready().store.workers.count_alive()
 
     async def get_registrations(self) -> Registrations:
-        """Return the registered workers, dead ones too, and the database's clock."""
+        """Return all registered workers, crashed ones too, with the clock of the database."""
         return await self._ready().store.workers.registrations()
 
     def subscribe(self, listener: Callable[[], object]) -> Callable[[], None]:
-        """Call `listener` in the event loop when jobs may have changed; returns what ends it.
+        """Call `listener` in the event loop when jobs may have changed, in any process.
 
-        By whomever, as far as the database tells; it may be called too often. All who subscribe
-        share one watch of the database.
+        Returns a function that stops it. It may be called more often than there are changes. All
+        listeners share one watch of the database.
         """
         return self._ready().store.subscribe(lambda _: listener())
 
     async def add_audit(self, who: str, action: str, subject: str) -> None:
-        """Note that somebody did something, for `get_audit`; it is kept for 90 days, and logged."""
+        """Add an entry to the audit log, which `get_audit` reads; kept for 90 days, and logged.
+
+        who: the user or program that acted.
+        action: such as "kill".
+        subject: such as the id of a job.
+        """
         from job_processor.ops.audit import Audit
 
         async with Audit(self._ready()).doing(who, action, subject):
             pass
 
     async def get_audit(self, limit: int = 1000) -> list[AuditEntry]:
-        """Return the last of who did what by dashboard and command line, the latest first."""
+        """Return the audit log: who did what in dashboard and command line, latest first."""
         from job_processor.ops.audit import Audit
 
         return await Audit(self._ready()).entries(limit)
@@ -1394,14 +1543,14 @@ class JobProcessor:
     async def migrate_from_node(
         self, *, apply: bool = False, undo: bool = False
     ) -> MigrationReport:
-        """Report what a database of the Node package holds, and what a move would change in it.
+        """Report the contents of a database of the Node package, and what a move would change.
 
-        apply: make those changes; twice is harmless. While a worker of the Node package lives, its
-            crons and its validator are left to it.
-        undo: put the Node package's validator back.
+        apply: make these changes; a second call changes nothing. While a worker of the Node package
+            runs, its crons and its validator are left as they are.
+        undo: restore the validator of the Node package.
 
-        Needs no `setup`, and without either changes nothing at all. Raises MigrationError when
-        something stands in the way, InvalidArgumentError for another database than MongoDB.
+        It needs no `setup`. Without `apply` and `undo` it changes nothing. Raises MigrationError if
+        the move is not possible yet, and InvalidArgumentError for a database other than MongoDB.
         """
         from job_processor.node import migration
 
@@ -1604,7 +1753,7 @@ async def init_job_processor(
     worker_tags: Iterable[str] | None = None,
     **options: Any,
 ) -> JobProcessor:
-    """Return a processor that is made and set up; `options` are the others of `JobProcessor`."""
+    """Return a processor that is set up; `options` are the other options of `JobProcessor`."""
     processor = JobProcessor(
         db=db, logger=logger, jobs=jobs, crons=crons, worker_tags=worker_tags, **options
     )

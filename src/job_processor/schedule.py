@@ -75,10 +75,18 @@ class Interval(NamedTuple):
 
 
 def next_occurrence(cron_string: str, timezone: str | tzinfo, after: datetime) -> datetime:
-    """Return the first occurrence strictly later than `after`, an aware datetime, in UTC.
+    """Return the first time of a cron expression strictly later than `after`.
 
-    `timezone` is an IANA name. Raises InvalidArgumentError for an expression, zone or time that is
-    not allowed, and for an expression that has no occurrence within 50 years.
+    cron_string: 5 fields, 6 with seconds first, or an alias such as `@hourly`.
+    timezone: IANA name, or a tzinfo.
+    after: aware datetime.
+
+    ```python
+    next_occurrence("0 2 * * *", "Europe/Paris", datetime.now(UTC))
+    ```
+
+    Returns an aware datetime in UTC. Raises InvalidArgumentError for an expression, time zone or
+    time that is not allowed, and for an expression without an occurrence within 50 years.
     """
     if after.tzinfo is None or after.utcoffset() is None:
         raise InvalidArgumentError("after", after, "allowed is an aware datetime")

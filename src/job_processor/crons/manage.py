@@ -37,21 +37,23 @@ UPCOMING = 5
 
 @dataclass(frozen=True, slots=True)
 class CronInfo:
-    """A cron of the database, whoever defines it."""
+    """A cron in the database, of any service."""
 
     name: str
     cron_string: str
     timezone: str
     service: str | None
-    """Whose it is; None: the Node package's."""
+    """The service that owns it; None: the Node package."""
     paused: bool
-    """True when it is paused by its name or, where this process defines it, by its tag."""
+    """True while it is paused by its name or, if it is defined in this process, by its tag."""
     scheduled_for: datetime
-    """The occurrence that stands next in the queue."""
+    """The time of its next occurrence."""
     upcoming: tuple[datetime, ...]
-    """The next five occurrences, in UTC; fewer when the expression has no more."""
+    """The next five occurrences, in UTC; fewer if the expression has no more."""
     unlisted_since: datetime | None = None
-    """Since when no worker of its service lists it, once that is an hour ago: it plans nothing."""
+    """Since when no worker of its service defines it, after an hour of that: it no longer schedules
+    anything. None otherwise.
+    """
 
 
 async def get_crons(parts: Parts) -> list[CronInfo]:

@@ -104,11 +104,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class SchedulePage:
-    """A page of schedules, by name."""
+    """A page of schedules, sorted by name."""
 
     schedules: list[Schedule]
     next: str | None
-    """Pass it as `after` for the page that follows; None at the end."""
+    """Pass it as `after` to get the page that follows; None: this is the last page."""
 
 
 async def put_schedule(parts: Parts, wanted: Wanted) -> Schedule:

@@ -18,7 +18,11 @@ system signal may abort one in the middle of that."""
 
 
 class AbortReason(StrEnum):
-    """Why a run is asked to stop; the `reason` of the signal that its handler gets."""
+    """Why a run has to stop: the `reason` of the `AbortSignal` of its handler.
+
+    `shutdown`: the worker shuts down; `kill`: the job is cancelled; `max_runtime`: its timeout;
+    `lost`: the job was taken from this worker, for instance because it seemed to have crashed.
+    """
 
     SHUTDOWN = "shutdown"
     KILL = "kill"
@@ -27,7 +31,18 @@ class AbortReason(StrEnum):
 
 
 class AbortSignal:
-    """Tells whoever holds it that the work should stop. Safe to read from any thread."""
+    """Says that the work has to stop; a handler gets it as its parameter `signal`.
+
+    Safe to read from any thread.
+
+    ```python
+    @processor.job
+    def import_rows(signal: AbortSignal, file: str) -> None:
+        for row in read(file):
+            signal.raise_if_aborted()
+            save(row)
+    ```
+    """
 
     __slots__ = ("_aborted", "_callbacks", "_reason")
 
@@ -38,21 +53,21 @@ class AbortSignal:
 
     @property
     def aborted(self) -> bool:
-        """True once the controller has aborted."""
+        """True once the work has to stop."""
         return self._aborted
 
     @property
     def reason(self) -> object:
-        """What the controller gave as the reason; None before, or when it gave none."""
+        """The reason given to `abort`, such as an `AbortReason`; None before or without one."""
         return self._reason
 
     def raise_if_aborted(self) -> None:
-        """Raise `AbortedError` once aborted; otherwise do nothing."""
+        """Raise `AbortedError` if the work has to stop."""
         if self._aborted:
             raise AbortedError(self._reason)
 
     async def wait(self) -> None:
-        """Return once aborted."""
+        """Wait until the work has to stop."""
         loop = asyncio.get_running_loop()
         woken = asyncio.Event()
 
@@ -67,11 +82,11 @@ class AbortSignal:
             forget()
 
     def on_abort(self, callback: Callable[[], object]) -> Callable[[], None]:
-        """Call `callback` once, in the aborting thread (at once when aborted already).
+        """Call `callback` once when the work has to stop; at once if that is already the case.
 
-        What it raises is logged and stops nobody: neither the other callbacks nor whoever aborts.
-        Returns a function that takes the callback back. Raises InvalidArgumentError unless it is a
-        plain function.
+        It runs in the thread that aborts. An exception in it is logged, and the other callbacks
+        still run. Returns a function that removes the callback. Raises InvalidArgumentError unless
+        it is a sync function.
         """
         if not callable(callback) or not runs_at_once(callback):
             allowed = "allowed is a plain function without arguments; an async one would not run"
@@ -104,7 +119,7 @@ class AbortSignal:
 
 
 class AbortController:
-    """Owns an `AbortSignal` and sets it off."""
+    """Has an `AbortSignal`, `signal`, and aborts it: to stop `run_worker`, for instance."""
 
     __slots__ = ("signal",)
 
@@ -112,7 +127,7 @@ class AbortController:
         self.signal = AbortSignal()
 
     def abort(self, reason: object = None) -> None:
-        """Set the signal off; the first reason stays. Safe to call from any thread."""
+        """Abort the signal, with a reason; a second call changes nothing. Safe from any thread."""
         self.signal._abort(reason)  # noqa: SLF001  # a signal has no public way to be set off
 
 

@@ -11,36 +11,39 @@ from job_processor.settings import check_int
 
 
 class Codec(ABC):
-    """Encodes payloads, results, states, results of steps and messages; one for a processor.
+    """Base class to compress, encrypt or move the data of jobs before it is stored.
 
-    Derive from it to compress, encrypt or keep elsewhere whatever jobs hold. What it is given are
-    bytes (BSON), of one value at a time.
+    A codec gets payloads, results, saved states, results of steps and messages, one value at a
+    time, as bytes (BSON). Pass it to `JobProcessor(codec=…)`.
     """
 
     @abstractmethod
     async def encode(self, data: bytes) -> bytes | None:
-        """Return what is stored in place of these bytes; None leaves the value as it is."""
+        """Return the bytes to store instead of `data`; None stores the value as it is."""
 
     @abstractmethod
     async def decode(self, data: bytes) -> bytes:
-        """Return the bytes of which this was made; raises CodecError where that cannot be."""
+        """Return the original bytes of encoded ones; raises CodecError if that is not possible."""
 
     async def discard(self, data: bytes) -> None:  # noqa: B027  # most keep nothing elsewhere
-        """Let go of what `encode` keeps elsewhere: the job that had this was deleted by hand."""
+        """Delete data that `encode` has stored elsewhere; called when a job is deleted by hand."""
 
 
 @runtime_checkable
 class ObjectStore(Protocol):
-    """Where large values are kept: a bucket, a folder, a table. Keys are texts of 32 characters."""
+    """The methods that `Offload` needs of your store: a bucket, a folder or a table.
+
+    Keys are texts of 32 characters.
+    """
 
     async def put(self, key: str, data: bytes) -> object:
-        """Keep bytes under a key that was never used before."""
+        """Store bytes under a new key."""
 
     async def get(self, key: str) -> bytes | None:
-        """Return the bytes of a key; None, or a KeyError, where there are none."""
+        """Return the bytes of a key; None, or a KeyError, if there are none."""
 
     async def delete(self, key: str) -> object:
-        """Forget a key; one that is not there is no error."""
+        """Delete a key; an unknown key is not an error."""
 
 
 _MAGIC = b"OFF1"
@@ -50,11 +53,14 @@ _HEADER = len(_MAGIC) + 2
 
 
 class Offload(Codec):
-    """Keeps large values in a store of yours, and a claim check for them in the job.
+    """Keeps large values in a store of yours, such as a bucket, and a reference in the job.
 
-    objects: has the async methods `put(key, data)`, `get(key)` and `delete(key)`.
-    above: bytes of a value above which it is kept there; smaller ones stay in the job.
-    codec: encodes each value before, wherever it is kept: `Offload(bucket, codec=Encryption(…))`.
+    This is the claim check pattern.
+
+    objects: has the async methods `put(key, data)`, `get(key)` and `delete(key)`: see
+        `ObjectStore`.
+    above: size in bytes; larger values go to `objects`, smaller ones stay in the job.
+    codec: encodes each value first, wherever it is stored: `Offload(bucket, codec=Encryption(…))`.
 
     Raises InvalidArgumentError.
     """
@@ -71,7 +77,7 @@ class Offload(Codec):
         self._codec = codec
 
     async def encode(self, data: bytes) -> bytes | None:
-        """Return a claim check for what is large; None for what is small and has no codec."""
+        """Store a large value and return its reference; None for a small value without a codec."""
         encoded = None if self._codec is None else await self._codec.encode(data)
         body = data if encoded is None else encoded
         kind = _PLAIN if encoded is None else _CODED
@@ -82,7 +88,7 @@ class Offload(Codec):
         return None if encoded is None else _MAGIC + _HERE + kind + body
 
     async def decode(self, data: bytes) -> bytes:
-        """Return what a claim check stands for; raises CodecError where it is gone."""
+        """Return the value of a reference; raises CodecError if it no longer exists."""
         if not data.startswith(_MAGIC):
             if self._codec is None:
                 raise CodecError("it was not encoded by this codec, Offload without another one")
@@ -97,7 +103,7 @@ class Offload(Codec):
         return await self._codec.decode(body)
 
     async def discard(self, data: bytes) -> None:
-        """Delete what a claim check stands for."""
+        """Delete the value of a reference."""
         if data.startswith(_MAGIC) and data[4:5] == _THERE:
             await self._objects.delete(data[_HEADER:].decode("ascii", "replace"))
 

@@ -99,10 +99,18 @@ class Recorder(ABC):
 
 
 class Context:
-    """A run, for its handler: a parameter named `context` gets it.
+    """The run of a job, for its handler: a parameter named `context` gets it.
 
-    `progress` and `log` may be called from anywhere, as often as one likes: they keep what they are
-    given in memory and return. It is written at most once a second, and at the end.
+    ```python
+    @processor.job
+    async def export(context: Context, rows: int) -> None:
+        for row in range(rows):
+            context.progress(row / rows)
+        context.log("all rows are written")
+    ```
+
+    `progress` and `log` are cheap and may be called from any thread: they return at once, and
+    values are written to the database at most once a second, and at the end.
     """
 
     __slots__ = ("_recorder", "_resources", "_steps", "job", "parents", "signal", "state")
@@ -117,35 +125,38 @@ class Context:
         parents: Sequence[RelatedJob] = (),
     ) -> None:
         self.job = job
-        """The job as it was claimed."""
+        """The job as it was when this worker claimed it."""
         self.signal = signal
-        """Tells when to stop, and why."""
+        """Says that the job has to stop, and why."""
         self.state = state
-        """What was saved last, by this run or, when it was interrupted, retried or its worker
-        died, by the one before; None when nothing was."""
+        """The state saved last, by this run or by an earlier one that was interrupted, crashed or
+        is retried; None if none was saved.
+        """
         self.parents = tuple(parents)
-        """The jobs that this one came after, in the order of `after`, as they stood when it began:
-        their ids, names, states and errors."""
+        """The jobs that this one runs after, in the order of `after`, as they were at its start:
+        ids, names, states and errors.
+        """
         self._recorder = recorder
         self._resources = resources
         self._steps: Steps | None = None
 
     @property
     def resources(self) -> Any:
-        """What the lifespan of the processor yields; raises NotSetUpError where it has none."""
+        """The value that the lifespan yields; raises NotSetUpError without a lifespan."""
         if self._resources is MISSING:
             raise NotSetUpError(f"there are no resources: {LIFESPAN_TO_WRITE}")
         return self._resources
 
     @property
     def attempt(self) -> int:
-        """Number of this attempt, from 1."""
+        """The number of this attempt, from 1."""
         return self.job.attempt
 
     def progress(self, fraction: float, message: str | None = None) -> None:
-        """Tell how far the run has come, from 0 to 1.
+        """Report progress, from 0 to 1, with a message.
 
-        Of a message the first 200 characters are kept. Raises InvalidArgumentError.
+        Only the first 200 characters of the message are kept. Raises InvalidArgumentError for
+        another number.
         """
         number = isinstance(fraction, int | float) and not isinstance(fraction, bool)
         if not number or not math.isfinite(fraction) or not 0 <= fraction <= 1:
@@ -154,47 +165,52 @@ class Context:
         self._recorder.progress(float(fraction), shown)
 
     def log(self, text: object) -> None:
-        """Add a line to the job's log, which keeps the last 100, of 500 characters each."""
+        """Add a line to the log of the job: the last 100 lines are kept, 500 characters of each."""
         self._recorder.log(told(text, LOG_LINE_LIMIT))
 
     async def save(self, state: Any) -> None:
-        """Keep a state for the next run, should this one be interrupted; replaces the one before.
+        """Save a checkpoint: `context.state` of the next run, should this one be interrupted.
 
-        Returns once it is in the database, for which it waits. `state` may hold what a payload
-        may. Raises PayloadError, and AbortedError when the run was taken away from this worker.
+        state: any value that a payload may have. It replaces the state saved before.
+
+        Returns once it is stored in the database. Raises PayloadError for a value that cannot be
+        stored, and AbortedError if the job was taken from this worker.
         """
         await self._recorder.save(state)
         self.state = state
 
     def save_sync(self, state: Any) -> None:
-        """Do as `save` does, in a plain handler: return once it is in the database."""
+        """Do as `save` does, in a sync handler."""
         self._recorder.save_sync(state)
         self.state = state
 
     # --- what came before -----------------------------------------------------------------------
 
     async def results(self) -> dict[ObjectId, Any]:
-        """Return the results of the jobs that this one came after, by their ids.
+        """Return the results of the parents that have finished, by their ids.
 
-        Of those that have finished; of the others `parents` tells what became of them. Raises
-        InvalidArgumentError where one is defined with `discard_result`.
+        `parents` has the states of all parents. Raises InvalidArgumentError if a parent is defined
+        with `discard_result`.
         """
         return await self._parents().all()
 
     def results_sync(self) -> dict[ObjectId, Any]:
-        """Do as `results` does, in a plain handler."""
+        """Do as `results` does, in a sync handler."""
         return self._parents().all_sync()
 
     async def result(self, parent: Job | ObjectId | str) -> Any:
-        """Return the result of one of the jobs that this one came after.
+        """Return the result of one parent: a job that this one runs after.
 
-        Raises JobFailed where it did not finish, with its error, JobNotFoundError where history has
-        removed it, InvalidArgumentError for another job and for one with `discard_result`.
+        parent: the job or its id.
+
+        Raises JobFailed, with its error, if it did not finish; JobNotFoundError if it is no longer
+        in the history; InvalidArgumentError if it is not a parent or is defined with
+        `discard_result`.
         """
         return await self._parents().one(parent)
 
     def result_sync(self, parent: Job | ObjectId | str) -> Any:
-        """Do as `result` does, in a plain handler."""
+        """Do as `result` does, in a sync handler."""
         return self._parents().one_sync(parent)
 
     def _parents(self) -> ParentResults:
@@ -204,10 +220,10 @@ class Context:
 
     @property
     def group(self) -> Group:
-        """The group that the job is a member of or, of a `then` or `catch`, whose end it follows.
+        """The group of this job or, in a `then` or `catch` job, the group that has ended.
 
-        A member may add more to it while it runs: `await context.group.add("resize", {"id": 2})`.
-        Raises JobStateError where there is none: look at `job.group` and `job.callback_of`.
+        A member may add members while it runs: `await context.group.add("resize", {"id": 2})`.
+        Raises JobStateError without a group: check `job.group` and `job.callback_of` first.
         """
         group_id = self.job.group or self.job.callback_of
         if group_id is None:
@@ -217,10 +233,10 @@ class Context:
 
     @property
     def flow(self) -> RunningFlow:
-        """The flow that the job belongs to; it may add more to it while it runs.
+        """The flow of this job, which may add more jobs while it runs.
 
-        `await context.flow.add("load", {"part": 7})`. Raises JobStateError where there is none:
-        look at `job.flow`.
+        `await context.flow.add("load", {"part": 7})`. Raises JobStateError without a flow: check
+        `job.flow` first.
         """
         job = self.job
         if job.flow is None:
@@ -234,9 +250,10 @@ class Context:
 
     @property
     def step_key(self) -> str:
-        """The idempotency key of the step whose function asks: the job's id and the step's name.
+        """The idempotency key of the current step: the id of the job and the name of the step.
 
-        The same in each run of the job. Raises InvalidArgumentError outside of a step.
+        It is the same in each run of the job: pass it to a remote service so that it does the work
+        once. Raises InvalidArgumentError outside of a step.
         """
         return self._of_run.key
 
@@ -266,18 +283,24 @@ class Context:
         retry: Retry | int | None = None,
         **keywords: Any,
     ) -> Coroutine[Any, Any, Any]:
-        """Call a function once, however often the job is run; return its result, once it is kept.
+        """Call a function once per job, and return its stored result in later runs.
 
-        A run that follows gets that result without a call. Of several steps of one name, those
-        after the first are numbered, in the order of the calls: `ship`, `ship:2`, `ship:3`.
+        A later run of the job (after a crash, a retry or a sleep) does not call it again. Steps
+        with the same name are numbered in the order of the calls: `ship`, `ship:2`, `ship:3`.
 
-        function: async, or a plain one, which runs in a thread; called with the arguments that
-            follow. Its result may be what a result of a job may be.
-        retry: how often, and after which pauses, it is called again here when it raises; None: what
-            it raises is raised at once.
+        name: the name of the step.
+        function: async or sync; a sync one runs in a thread. It is called with the arguments that
+            follow. Its result may be any value that the result of a job may be.
+        retry: a `Retry`, or the number of attempts, for errors of this function within this run;
+            None: no retry.
 
-        Raises InvalidArgumentError, PayloadError when the result cannot be kept, and AbortedError
-        when the run was taken away from this worker: nothing is kept then.
+        ```python
+        charge = await context.step("charge", charge_card, order)
+        ```
+
+        Raises the errors of the function; InvalidArgumentError; PayloadError if the result cannot
+        be stored; AbortedError if the job was taken from this worker: the result is not stored
+        then.
         """
         return self._of_run.step(name, function, arguments, keywords, retry)
 
@@ -289,7 +312,7 @@ class Context:
         retry: Retry | int | None = None,
         **keywords: Any,
     ) -> T:
-        """Do as `step` does, in a plain handler."""
+        """Do as `step` does, in a sync handler."""
         result: T = self._of_run.step_sync(name, function, arguments, keywords, retry)
         return result
 
@@ -302,15 +325,17 @@ class Context:
         hours: Duration | None = None,
         until: datetime | None = None,
     ) -> Coroutine[Any, Any, None]:
-        """Leave the handler, and its slot, until a time; the job is then run again.
+        """Stop this run, free its slot, and run the job again at a later time.
 
-        Until when is kept the first time; the run that follows goes on here once it has come, and
-        finds the steps before it done. It counts as no attempt.
+        The end of the sleep is stored the first time. At that time the job runs again: its earlier
+        steps are not repeated, and it continues after this line. It does not count as an attempt.
 
-        name: under which it stands among the steps, "sleep" unless it is given.
-        until: an aware datetime, in place of how long.
+        name: of the sleep among the steps; None: "sleep".
+        seconds, minutes, hours: how long; added up, each a number or a timedelta.
+        until: an aware datetime instead.
 
-        Raises InvalidArgumentError. What leaves the handler is no Exception: let it pass.
+        Raises InvalidArgumentError. It leaves the handler by an exception that is not an
+        `Exception`: do not catch it with `except BaseException`.
         """
         return self._of_run.sleep(name, seconds, minutes, hours, until)
 
@@ -323,26 +348,28 @@ class Context:
         hours: Duration | None = None,
         until: datetime | None = None,
     ) -> None:
-        """Do as `sleep` does, in a plain handler."""
+        """Do as `sleep` does, in a sync handler."""
         self._of_run.sleep_sync(name, seconds, minutes, hours, until)
 
     def receive(self, topic: str, timeout: Duration | None = None) -> Coroutine[Any, Any, Any]:
-        """Return the payload of a message that `JobProcessor.send` sends under this name.
+        """Wait for a message that `JobProcessor.send` sends for this topic; return its payload.
 
-        One that was sent before is found as well, while it is kept. Until one comes the handler is
-        left, and its slot; the job is then run again, and goes on here with the steps before it
-        done. What came is kept among the steps, and counts as no attempt.
+        A message that was sent earlier and is still kept is returned at once. Otherwise the run
+        stops and frees its slot. When the message arrives, the job runs again: its earlier steps
+        are not repeated, and it continues here. It does not count as an attempt.
 
         topic: 1 to 200 characters, such as "paid:42".
-        timeout: seconds, counted from the first time; None: for ever, 0: what is there already.
+        timeout: seconds, or a timedelta, from the first call; None: for ever; 0: only a message
+            that was sent earlier.
 
-        Returns None when none came in time. Raises InvalidArgumentError, and PayloadError when the
-        steps of the job have no room for it. What leaves the handler is no Exception: let it pass.
+        Returns None after the timeout. Raises InvalidArgumentError, and PayloadError if the steps
+        of the job have no room for the message. It leaves the handler by an exception that is not
+        an `Exception`: do not catch it with `except BaseException`.
         """
         return self._of_run.messages.receive(topic, timeout)
 
     def receive_sync(self, topic: str, timeout: Duration | None = None) -> Any:
-        """Do as `receive` does, in a plain handler."""
+        """Do as `receive` does, in a sync handler."""
         return self._of_run.messages.receive_sync(topic, timeout)
 
     @property

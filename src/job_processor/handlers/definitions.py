@@ -50,14 +50,14 @@ class CommonOptions(TypedDict, total=False):
 
 
 class JobOptions(CommonOptions, total=False):
-    """The options of a `JobDef`; of the decorator, and defaults of a processor."""
+    """The options of a `JobDef`: for `@processor.job(…)`, and for `JobProcessor(defaults=…)`."""
 
     batch: int | None
     batch_wait: Duration | None
 
 
 class CronOptions(CommonOptions, total=False):
-    """The options of a `CronDef`, beside when it fires."""
+    """The options of a `CronDef`, for `@processor.cron(…)`."""
 
     every: Duration | None
     anchor: datetime | None
@@ -83,39 +83,43 @@ def _noting(kind: type[T]) -> type[T]:
 @_noting
 @dataclass(frozen=True, slots=True)
 class JobDef:
-    """A job by name: what runs it and how.
+    """The definition of a job: its handler and how it runs. `@processor.job` creates one.
 
-    handler: async or sync function. Its parameters `job`, `signal`, `payload`, `context` and
-        `resources` get what they are named after; all others are fields of the payload, by their
-        annotations; required ones without an annotation get `(job, signal)` by position, with a
-        warning. A sync function runs in a thread. None: this process only schedules such jobs.
-    on_job_exited: called once with the job when it has finished, has errored or was killed while it
-        ran, a crash included; not before a retry.
-    resumable: after a shutdown or a crash the job is paused and resumed; otherwise it is errored.
+    handler: async or sync function. The parameters `job`, `signal`, `payload`, `context` and
+        `resources` get these objects. All other parameters are fields of the payload, checked by
+        their annotations. Required parameters without an annotation get `(job, signal)` by
+        position, with a warning. A sync function runs in a thread. None: this process only stores
+        such jobs.
+    on_job_exited: function that is called once with the job when it has finished, has errored or
+        was killed while it ran, also after a crash of its worker; not before a retry.
+    resumable: after a shutdown or a crash the job is paused and runs again on another worker;
+        otherwise it is errored.
     tag: the queue; only workers that serve this tag run the job. None: every worker does.
     exclusive: while a job of this name is pending, running or paused, a new one is stored as
         skipped.
-    max_runtime_in_minutes: timeout of a run, which is then stopped, by force if need be, and
-        errored; a number of minutes, or a timedelta. None: no timeout.
-    retry: retries of a failed attempt: a `Retry`, or a number of attempts; None: no retry.
+    max_runtime_in_minutes: timeout of a run in minutes, or a timedelta. The run is then stopped, by
+        force if necessary, and errored. None: no timeout.
+    retry: retries of a failed attempt: a `Retry`, or the number of attempts; None: no retry.
     executor: where the handler runs: `async` in the worker's event loop, `thread` in a thread,
         `process` in a process of its own, which can be killed, gives its memory back and can crash
         without harm to other jobs; None: `async` or `thread`, as the handler is.
-    discard_result: do not keep what the handler returns.
+    discard_result: do not store the return value of the handler.
     max_runtime: the same timeout as `max_runtime_in_minutes`, in seconds, or a timedelta.
-    around: returns for a job a context manager that is entered around each run of the handler, such
-        as a function with `@asynccontextmanager`. A sync one is entered in the handler's thread.
+    around: function that gets a job and returns a context manager, such as one with
+        `@asynccontextmanager`; it is entered around each run of the handler. A sync one is entered
+        in the handler's thread.
     rate: rate limit: how many jobs may start in a time, on all workers together: `"100/m"`, or a
         `Rate`.
-    limit: concurrency limit: how many jobs of this name may run at the same time, or a `Limit`.
+    limit: concurrency limit: how many jobs of this name may run at the same time, on all workers
+        together, or a `Limit`.
     labels: labels to find all jobs of this name by, besides those of each job: `["nightly"]`.
-    batch: run the handler for up to so many jobs at once, at most 1,000: it gets their `payloads`,
-        `jobs` or `contexts`, and returns a list with a result or an exception for each, or a
+    batch: run the handler for up to this many jobs at once, at most 1,000. It gets `payloads`,
+        `jobs` or `contexts`, and returns a list with a result or an exception for each job, or a
         mapping by id.
     batch_wait: seconds, or a timedelta, for which a batch that is not full waits for more jobs;
-        None: it runs with what is due.
+        None: it runs with the jobs that are due.
 
-    Raises DefinitionError when one of these cannot work.
+    Raises DefinitionError for an option or a combination that cannot work.
     """
 
     _door: ClassVar[Door] = Door(by_position=("job", "signal"))
@@ -139,23 +143,23 @@ class JobDef:
     batch_wait: Duration | None = None
     bound: BoundHandler = field(init=False, repr=False, compare=False)
     retries: Retry | None = field(init=False, repr=False, compare=False)
-    """What `retry` means."""
+    """The `Retry` that `retry` means."""
     limit_seconds: float | None = field(init=False, repr=False, compare=False)
-    """What `max_runtime` or `max_runtime_in_minutes` means."""
+    """The timeout in seconds; None: no timeout."""
     arounds: tuple[Around, ...] = field(init=False, repr=False, compare=False)
-    """What stands around each run, the outermost first."""
+    """The context managers around each run, the outermost first."""
     asking: tuple[Callable[..., Any], ...] = field(init=False, repr=False, compare=False)
-    """Those of `arounds`, and `on_job_exited`, that take the resources, too."""
+    """The functions of `arounds` and `on_job_exited` that also take the resources."""
     rate_limit: Rate | None = field(init=False, repr=False, compare=False)
-    """What `rate` means."""
+    """The `Rate` that `rate` means."""
     limited: Limit | None = field(init=False, repr=False, compare=False)
-    """What `limit` means."""
+    """The `Limit` that `limit` means."""
     labelled: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    """What `labels` means."""
+    """The labels as a tuple."""
     batch_seconds: float = field(init=False, repr=False, compare=False)
-    """What `batch_wait` means."""
+    """`batch_wait` in seconds."""
     given: frozenset[str] = field(init=False, repr=False, compare=False)
-    """The names of what was said, which no default of the processor replaces."""
+    """The names of the options that were given; defaults of the processor do not replace them."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bound", _bound(self))
@@ -167,24 +171,24 @@ class JobDef:
 @_noting
 @dataclass(frozen=True, slots=True)
 class CronDef:
-    """A cron by name: when it fires, what runs it and how.
+    """The definition of a cron: its times, handler and options. `@processor.cron` creates one.
 
     cron_string: 5 fields, 6 with seconds first, or an alias such as `@hourly`; None: see `every`.
-    handler: required; as a job's, but a cron has no payload: parameters of other names have a
-        default, or no annotation, and then they get `(signal, job)`, with a warning.
-    checkin_margin: minutes, or a timedelta, of tolerance between planned and actual start; an
-        occurrence that starts later is missed.
+    handler: required; as for a job, but a cron has no payload. Parameters without an annotation get
+        `(signal, job)` by position, with a warning.
+    checkin_margin: minutes, or a timedelta; an occurrence that starts more than this after its time
+        is missed, see `misfire`.
     timezone: IANA name; None: the processor's.
     misfire: what happens after missed occurrences: `once` runs one late occurrence and drops the
         others, `skip` runs none, `all` runs each, at most 100.
     every: interval instead of `cron_string`: a timedelta, or a number of seconds, from one
         occurrence to the next. Whole seconds; no time zone matters.
-    anchor: of `every`: an aware datetime at which an occurrence falls, past or future; None: the
+    anchor: for `every`: an aware datetime at which an occurrence falls, past or future; None: the
         start of 1970 in UTC.
 
     All other options are those of `JobDef`; occurrences have no key.
 
-    Raises DefinitionError when one of these cannot work.
+    Raises DefinitionError for an option or a combination that cannot work.
     """
 
     _door: ClassVar[Door] = Door(by_position=("signal", "job"), takes_fields=False)
@@ -214,25 +218,25 @@ class CronDef:
     labels: Labels = None
     bound: BoundHandler = field(init=False, repr=False, compare=False)
     retries: Retry | None = field(init=False, repr=False, compare=False)
-    """What `retry` means."""
+    """The `Retry` that `retry` means."""
     limit_seconds: float | None = field(init=False, repr=False, compare=False)
-    """What `max_runtime` or `max_runtime_in_minutes` means."""
+    """The timeout in seconds; None: no timeout."""
     arounds: tuple[Around, ...] = field(init=False, repr=False, compare=False)
-    """What stands around each run, the outermost first."""
+    """The context managers around each run, the outermost first."""
     asking: tuple[Callable[..., Any], ...] = field(init=False, repr=False, compare=False)
-    """Those of `arounds`, and `on_job_exited`, that take the resources, too."""
+    """The functions of `arounds` and `on_job_exited` that also take the resources."""
     rate_limit: Rate | None = field(init=False, repr=False, compare=False)
-    """What `rate` means."""
+    """The `Rate` that `rate` means."""
     limited: Limit | None = field(init=False, repr=False, compare=False)
-    """What `limit` means."""
+    """The `Limit` that `limit` means."""
     labelled: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    """What `labels` means."""
+    """The labels as a tuple."""
     expression: str = field(init=False, repr=False, compare=False)
-    """When it fires, as it is kept: what `cron_string`, or `every` and `anchor`, mean."""
+    """The cron expression, or a text for `every` and `anchor`, as it is stored."""
     margin_seconds: float = field(init=False, repr=False, compare=False)
-    """What `checkin_margin` means."""
+    """`checkin_margin` in seconds."""
     given: frozenset[str] = field(init=False, repr=False, compare=False)
-    """The names of what was said, which no default of the processor replaces."""
+    """The names of the options that were given; defaults of the processor do not replace them."""
 
     def __post_init__(self) -> None:
         if self.handler is None:
@@ -250,13 +254,13 @@ class CronDef:
             raise DefinitionError("misfire", self.misfire, "allowed are 'once', 'skip' and 'all'")
 
     def when(self, default_timezone: str) -> str:
-        """Return when it fires, as it was written; an interval is the same in all zones."""
+        """Return the expression with its time zone, for people; an interval has no time zone."""
         if self.cron_string is None or schedule.interval_of(self.expression) is not None:
             return self.expression
         return f"{self.cron_string} in {self.timezone or default_timezone}"
 
     def fingerprint(self, default_timezone: str) -> str:
-        """Return a hash of what decides when it fires: the expression and the zone."""
+        """Return a hash of the expression and the time zone: it changes when the times change."""
         text = f"{self.expression}\n{self.timezone or default_timezone}"
         return sha256(text.encode()).hexdigest()[:16]
 

@@ -30,18 +30,18 @@ class FlowBox:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowSummary:
-    """How a flow stands, without its levels."""
+    """A flow in counts, without its levels."""
 
     id: ObjectId
     name: str
     created_at: datetime
-    """When its first job was written down."""
+    """When its first job was created."""
     counts: GroupCounts
-    """Of all of its jobs."""
+    """The number of its jobs in each state."""
 
     @property
     def status(self) -> str:
-        """`running`, until all of its jobs have ended; then `finished`, or `errored`."""
+        """`running` until all of its jobs have ended; then `finished` or `errored`."""
         if self.counts.active:
             return "running"
         return "errored" if self.counts.failed else "finished"
@@ -49,13 +49,15 @@ class FlowSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowInfo(FlowSummary):
-    """A flow as it stands."""
+    """A flow with its jobs in levels."""
 
     levels: tuple[tuple[FlowBox, ...], ...]
-    """What comes after nothing, what comes after that, and so on; what has failed first."""
+    """The jobs without a parent, then their children, and so on; failed ones first in each level.
+    """
     is_cut: bool
-    """True when it has more than 1,000 jobs: then its levels are those of the oldest and the newest
-    500, and a name that is on several of them is counted as far as these go."""
+    """True if it has more than 1,000 jobs: then `levels` has the oldest and the newest 500, and the
+    counts of a name that is on several levels cover only these.
+    """
 
 
 class FlowWork(ABC):

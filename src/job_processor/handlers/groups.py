@@ -18,7 +18,11 @@ T = TypeVar("T")
 
 
 class GroupStatus(StrEnum):
-    """Where a group stands."""
+    """The state of a group.
+
+    `open`: members can be added from outside; `running`: some have not ended; `finished`: all have
+    finished; `errored`: all have ended, and at least one did not finish.
+    """
 
     OPEN = "open"  # whoever opened it adds to it
     RUNNING = "running"
@@ -28,10 +32,10 @@ class GroupStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GroupCounts:
-    """How many members of a group are in which state."""
+    """The number of members of a group, or jobs of a flow, in each state."""
 
     by_name: Mapping[str, Mapping[JobStatus, int]] = field(default_factory=dict)
-    """By the name of the job, and its state; what is 0 is left out."""
+    """Counts by the name of the job and its state; zeros are left out."""
 
     def __getitem__(self, status: JobStatus | str) -> int:
         """Return how many are in a state."""
@@ -39,27 +43,27 @@ class GroupCounts:
 
     @property
     def total(self) -> int:
-        """All members that are there."""
+        """All members."""
         return sum(sum(each.values()) for each in self.by_name.values())
 
     @property
     def active(self) -> int:
-        """Those that the group waits for: pending, running, paused."""
+        """Members that have not ended: pending, running or paused."""
         return sum(self[status] for status in ACTIVE)
 
     @property
     def ended(self) -> int:
-        """Those that have ended, well or not."""
+        """Members that have ended, in whatever way."""
         return self.total - self.active
 
     @property
     def finished(self) -> int:
-        """Those that ended well."""
+        """Members that have finished."""
         return self[JobStatus.FINISHED]
 
     @property
     def failed(self) -> int:
-        """Those that ended otherwise: errored, killed, skipped."""
+        """Members that did not finish: errored, killed or skipped."""
         return sum(self[status] for status in FAILED)
 
     def __str__(self) -> str:
@@ -69,23 +73,26 @@ class GroupCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupInfo:
-    """A group as it stands."""
+    """The state of a group."""
 
     id: ObjectId
     status: GroupStatus
     round: int
-    """1, and one more each time that it was sent round again."""
+    """1, and one more for each retry after its end."""
     created_at: datetime
     completed_at: datetime | None
-    """When its last member had ended; None: it has not ended."""
+    """When its last member ended; None: some have not ended."""
     broken: str | None
-    """Why it does not end well whatever its members do; None: it may."""
+    """Why the group fails whatever its members do, such as a block that raised; None: it does not.
+    """
     then: str | None
-    """The name of the job that follows once all have finished."""
+    """The name of the job that follows once all members have finished."""
     catch: str | None
-    """The name of the job that follows once all have ended, and one has not finished."""
+    """The name of the job that follows once all members have ended and at least one has not
+    finished.
+    """
     callback_id: ObjectId | None
-    """The job that followed its end; None: none did, or it has not ended."""
+    """The id of the `then` or `catch` job; None: none was stored, or the group has not ended."""
     counts: GroupCounts
 
     @property
@@ -133,11 +140,11 @@ class GroupWork(ABC):
 
 
 class Group:
-    """Jobs that are waited for together, and what follows once all of them have ended.
+    """Jobs that belong together, with a job that follows once all of them have ended.
 
-    `processor.group(…)` opens one, `processor.get_group(id)` returns one that is there, and
-    `context.group` is that of a handler: the group that its job is a member of or, for a callback,
-    the one that has ended. In plain handlers use the methods whose names end in `_sync`.
+    `processor.group(…)` opens one, and `processor.get_group(id)` returns an existing one. In a
+    handler, `context.group` is the group of its job or, for a `then` or `catch` job, the group that
+    has ended. Sync handlers use the methods that end in `_sync`.
     """
 
     __slots__ = ("_work", "id")
@@ -157,60 +164,67 @@ class Group:
 
     @property
     def after_tag(self) -> str:
-        """What a job waits for that is to run after it."""
+        """What is stored as parent in a job that runs after this group."""
         return f"g:{self.id}"
 
     def check_open(self) -> None:
-        """Raise GroupClosedError unless this code may add to it: see `add`."""
+        """Raise GroupClosedError unless this code may add members: see `add`."""
         self._work.check_open(self.id)
 
     async def add(self, job: Any, payload: Any = None, **options: Any) -> SimpleJob:
-        """Store a job as a member; return it as `schedule_job` does.
+        """Store a job as a member; returns it as `schedule_job` does.
 
-        job: its name, its handle, or a whole `JobRequest`: `resize.request(id=1)`.
-        options: the others of `schedule_job`, such as `priority`.
+        job: its name, its handle, or a complete `JobRequest`: `resize.request(id=1)`.
+        payload: as in `schedule_job`.
+        options: other options of `schedule_job`, such as `priority`.
 
-        Only the block that opened the group may add to it, and handlers of its members while they
-        run: `context.group.add(…)`. Raises GroupClosedError to others, and what `schedule_job`
-        raises. A job that stands in for one with the same `unique_key` is no member by that.
+        Only the block that opened the group and handlers of its members, while they run, may add
+        members: `context.group.add(…)`. Elsewhere it raises GroupClosedError. If an existing job
+        with the same `unique_key` is returned, that job does not become a member.
+
+        Raises GroupClosedError and the errors of `schedule_job`.
         """
         return (await self._work.add(self.id, (job, payload, options), many=False))[0]
 
     async def add_many(self, jobs: Iterable[Any] | AsyncIterable[Any]) -> None:
         """Store many jobs as members, 1,000 in one write, as `schedule_jobs` does.
 
-        jobs: what `schedule_jobs` takes, from an iterable, plain or async.
+        jobs: an iterable, plain or async, with the jobs that `schedule_jobs` takes.
         """
         await self._work.add(self.id, jobs, many=True)
 
     async def wait(self, timeout: Duration | None = None) -> GroupInfo:
-        """Return how it stands once all members have ended, and what follows is stored.
+        """Wait until all members have ended and the `then` or `catch` job is stored.
 
-        timeout: seconds; 0 looks once, None waits for ever. Raises JobTimeoutError after it, and
-        GroupNotFoundError.
+        timeout: seconds, or a timedelta; 0 checks once; None waits for ever.
+
+        Returns the group's state. Raises JobTimeoutError after `timeout`, and GroupNotFoundError.
         """
         await self._work.wait(self.id, timeout)
         return await self.info()
 
     async def info(self) -> GroupInfo:
-        """Return how it stands; raises GroupNotFoundError when it is gone."""
+        """Return the state of the group; raises GroupNotFoundError if it was removed."""
         return await self._work.info(self.id)
 
     async def counts(self) -> GroupCounts:
-        """Return how many members are in which state."""
+        """Return the number of members in each state."""
         return (await self.info()).counts
 
     async def results(self) -> AsyncIterator[Any]:
-        """Give what the handlers of those members returned that have finished, in order.
+        """Yield the results of the members that have finished, in the order of their ids.
 
-        That is the order of their ids: in which one process has added them. Read a page at a time,
-        however many there are. Members that did not finish are left out: see `jobs`.
+        Members that one process added are in the order in which it added them. Members that did not
+        finish are left out: see `jobs`. The results are read page by page, so memory stays bounded.
         """
         async for job in self.jobs(JobStatus.FINISHED):
             yield job.result()
 
     async def jobs(self, status: JobStatus | str | None = None) -> AsyncIterator[SimpleJob]:
-        """Give the members, those in one state if it is given, in order, a page at a time."""
+        """Yield the members in the order of their ids, read page by page.
+
+        status: only members in this state; None: all.
+        """
         after: ObjectId | None = None
         while page := await self.page(after, status):
             for job in page:
@@ -220,50 +234,57 @@ class Group:
     async def page(
         self, after: ObjectId | None = None, status: JobStatus | str | None = None
     ) -> list[SimpleJob]:
-        """Return the first members behind one, by their ids, at most 100; [] at the end."""
+        """Return up to 100 members in the order of their ids; [] at the end.
+
+        after: the id of a member; returns those behind it.
+        status: only members in this state; None: all.
+        """
         wanted = None if status is None else JobStatus(status)
         return await self._work.page(self.id, after, wanted)
 
     async def kill(self) -> int:
-        """Kill all members, and let nothing be added any more.
+        """Cancel the group: kill all members and refuse new ones.
 
-        Waiting ones at once, running ones by their workers. `then` does not follow; `catch` does,
-        once all have ended. Returns how many were killed or asked to stop.
+        Waiting members are killed at once, running ones are stopped by their workers. Once all have
+        ended, `catch` follows and `then` does not. Returns the number of members that were killed
+        or asked to stop.
         """
         return await self._work.kill(self.id)
 
     async def retry(self) -> int:
-        """Send the members that did not finish round again; return how many.
+        """Retry the members that did not finish; returns how many.
 
-        One that had ended begins a new round by that: `then` or `catch` follows once more. Raises
-        GroupClosedError while it is open, or while what follows its last end is not stored yet.
+        If the group had ended, it runs again, and `then` or `catch` follows once more at its end.
+
+        Raises GroupClosedError while the group is open, or while the job that follows its last end
+        is not stored yet.
         """
         return await self._work.retry(self.id)
 
     # --- for plain handlers ---------------------------------------------------------------------
 
     def add_sync(self, job: Any, payload: Any = None, **options: Any) -> SimpleJob:
-        """Do as `add` does, in a plain handler."""
+        """Do as `add` does, in a sync handler."""
         return self._work.run(self.add(job, payload, **options))
 
     def add_many_sync(self, jobs: Iterable[Any]) -> None:
-        """Do as `add_many` does, in a plain handler."""
+        """Do as `add_many` does, in a sync handler."""
         self._work.run(self.add_many(jobs))
 
     def info_sync(self) -> GroupInfo:
-        """Do as `info` does, in a plain handler."""
+        """Do as `info` does, in a sync handler."""
         return self._work.run(self.info())
 
     def counts_sync(self) -> GroupCounts:
-        """Do as `counts` does, in a plain handler."""
+        """Do as `counts` does, in a sync handler."""
         return self._work.run(self.counts())
 
     def results_sync(self) -> Iterator[Any]:
-        """Do as `results` does, in a plain handler."""
+        """Do as `results` does, in a sync handler."""
         return (job.result() for job in self.jobs_sync(JobStatus.FINISHED))
 
     def jobs_sync(self, status: JobStatus | str | None = None) -> Iterator[SimpleJob]:
-        """Do as `jobs` does, in a plain handler."""
+        """Do as `jobs` does, in a sync handler."""
         after: ObjectId | None = None
         while page := self._work.run(self.page(after, status)):
             yield from page

@@ -15,7 +15,7 @@ from job_processor.settings import check_int, check_name
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How many jobs may run at a time, wherever they run.
+    """A concurrency limit: how many jobs may run at the same time, on all workers together.
 
     amount: how many jobs may run at the same time: for each name or, with `group`, for all names of
         that group; with `key`, for each of its values.
@@ -25,10 +25,17 @@ class Limit:
     ordered: run the jobs one after the other, in the order of their times; a job that is retried or
         was interrupted keeps its turn. The amount is 1.
     on_failure: what happens in an ordered lane after an errored job: `continue` (the default)
-        starts the next, `stop` waits until the errored one is retried or deleted.
-    per: `worker`: the amount counts for each worker process by itself.
+        starts the next, `stop` waits until the errored one is retried or deleted. A lane is the
+        line of jobs that share one limit and one key.
+    per: `worker`: the amount counts for each worker process separately; None: for all workers
+        together.
 
-    Raises InvalidArgumentError where one of these cannot be.
+    ```python
+    @processor.job(limit=Limit(2, key="tenant"))     # two at the same time for each tenant
+    async def sync(tenant: str) -> None: ...
+    ```
+
+    Raises InvalidArgumentError for a value or a combination that is not allowed.
     """
 
     amount: int
@@ -56,20 +63,20 @@ class Limit:
 
     @property
     def order(self) -> OnFailure | None:
-        """What follows when a job of its lanes fails; None: they have no order."""
+        """`on_failure` of an ordered limit; None if it is not ordered."""
         return (self.on_failure or "continue") if self.ordered else None
 
     @property
     def key_name(self) -> str | None:
-        """What its key is called: the field, or the name of the function; None without a key."""
+        """The name of the key: the field, or the name of the function; None without a key."""
         return None if self.key is None else _called(self.key)
 
     def lane_of(
         self, name: str, payload: Mapping[str, Any] | None, limit_key: object = None
     ) -> Lane | None:
-        """Return the lane of a job; None: nothing limits it, or each worker does by itself.
+        """Return the lane of a job; None if no limit across workers applies to it.
 
-        Raises InvalidArgumentError for a key that cannot be one, or that its function cannot tell.
+        Raises InvalidArgumentError if the key is not a text or a number, or if its function fails.
         """
         if self.per == "worker":
             return None

@@ -30,16 +30,16 @@ _WRITE = 'write rate="100/m", which is a hundred a minute (s, m, h, d), or rate=
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How many jobs may start in a time: of all workers together, by the database's clock.
+    """A rate limit: how many jobs may start in a time, on all workers together.
 
-    `rate=Rate(100, per=60)`, which `rate="100/m"` is too. In any window of `per` no more than
-    `amount + burst` start. Each start counts: retries, resumed runs and what runs again after a
-    crash too. What waits for its start holds no slot of a worker.
+    `rate=Rate(100, per=60)` is the same as `rate="100/m"`. In any window of `per` seconds, by the
+    database's clock, at most `amount + burst` jobs start. Retries, resumed jobs and jobs that run
+    again after a crash count too. A job that waits for its start uses no slot of a worker.
 
     amount: how many jobs may start in the time of `per`.
     per: seconds, or a timedelta; required.
-    burst: how many may start at once after a pause; the others follow evenly. None: as many as
-        start in a tenth of a second, 1 at least.
+    burst: how many may start at once after a pause; the others follow evenly. None: the number that
+        starts in a tenth of a second, at least 1.
     group: a name for a rate that several jobs and crons share; None: each name has its own.
     on_full: what happens to a job that may not start yet: `wait` (it starts later) or `skip` (it is
         skipped, for good).
@@ -47,7 +47,7 @@ class Rate:
         "account.id", or a function of the payload; True: only the `rate_key` with which a job is
         scheduled. A job whose key is None has no rate limit.
 
-    Raises InvalidArgumentError when one of these cannot work.
+    Raises InvalidArgumentError for a value that is not allowed.
     """
 
     amount: int
@@ -85,9 +85,9 @@ class Rate:
     def lane_of(
         self, name: str, payload: Mapping[str, Any] | None, rate_key: object = None
     ) -> str | None:
-        """Return what a job shares this rate with that has a key; None: nothing.
+        """Return the lane of a job: its share of the rate, by its key; None without a key.
 
-        Raises InvalidArgumentError for a key that cannot be one, or that its function cannot tell.
+        Raises InvalidArgumentError if the key is not a text or a number, or if its function fails.
         """
         if self.key is None:
             return None
@@ -99,13 +99,13 @@ class Rate:
 
     @property
     def seconds(self) -> float:
-        """The time in which `amount` start."""
+        """`per` in seconds."""
         assert isinstance(self.per, float)  # noqa: S101  # made one
         return self.per
 
     @property
     def at_once(self) -> int:
-        """How many may start at once."""
+        """How many jobs may start at once: `burst` or its default."""
         assert self.burst is not None  # noqa: S101  # made a number
         return self.burst
 

@@ -17,20 +17,25 @@ _BACKOFFS = ("exponential", "linear", "constant")
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often a failed attempt is tried again, after which errors, and how much later.
+    """Retries of a failed attempt: how many, after which errors, with which delay (backoff).
 
     max_attempts: number of attempts, the first one included.
     backoff: how the delay grows from attempt to attempt: `exponential` doubles it, `linear` adds
         `delay` to it, `constant` keeps it.
     delay: seconds, or a timedelta, from the end of the first failed attempt to the second.
     max_delay: seconds, or a timedelta; the longest delay.
-    jitter: wait between half of the delay and all of it, at random, so that jobs which failed
-        together do not retry together.
+    jitter: wait for a random time between half of the delay and all of it, so that jobs which
+        failed together do not retry together.
     retry_on: classes of exceptions to retry; of an exception group, each member must be one. A
         crash, an interruption and a timeout are always retried.
     give_up_on: classes of exceptions not to retry, even if `retry_on` has them.
 
-    Raises InvalidArgumentError when one of these cannot work.
+    ```python
+    @processor.job(retry=Retry(max_attempts=5, delay=10, retry_on=(ConnectionError,)))
+    async def charge(order: int) -> None: ...
+    ```
+
+    Raises InvalidArgumentError for a value that is not allowed.
     """
 
     max_attempts: int = 3
@@ -54,10 +59,10 @@ class Retry:
             object.__setattr__(self, argument, _errors(argument, getattr(self, argument)))
 
     def is_for(self, error: BaseException) -> bool:
-        """Tell whether an attempt that raised this is to be tried again.
+        """Return True if an attempt that raised this error is retried.
 
-        Of a group, each member must be one that is tried again, and none one that is given up;
-        those that ask for it (`RetryLater`, `Snooze`) are in nobody's way.
+        Of an exception group, each member must be one that is retried; `RetryLater` and `Snooze`
+        are ignored in it.
         """
         members = [each for each in leaves(error) if not isinstance(each, RetryLater | Snooze)]
         if any(isinstance(each, self.give_up_on) for each in (error, *members)):
@@ -67,7 +72,7 @@ class Retry:
         )
 
     def pause(self, attempt: int) -> float:
-        """Return the seconds from the end of the attempt of this number, from 1, to the next."""
+        """Return the seconds from the end of attempt number `attempt`, from 1, to the next one."""
         delay, most = float(self.delay), float(self.max_delay)  # type: ignore[arg-type]  # measured
         if self.backoff == "exponential":
             # No more doublings than matter: from there on it is `max_delay`.
@@ -81,10 +86,17 @@ class Retry:
 
 
 class RetryLater(Exception):  # noqa: N818  # what a handler says, not what went wrong
-    """Raised by a handler: this attempt has failed, try again after `delay` seconds.
+    """Raise it in a handler: this attempt failed, retry after `delay` seconds.
 
-    It counts as an attempt. Without a `Retry` of its own a job has as many as `Retry()` allows;
-    when none is left, it is errored with `message`.
+    It counts as an attempt. A job without a `Retry` gets as many attempts as `Retry()` has. After
+    the last attempt the job is errored with `message`.
+
+    message: the error of this attempt.
+    delay: seconds, or a timedelta.
+
+    ```python
+    raise RetryLater("the mail server is busy", delay=60)
+    ```
     """
 
     def __init__(self, message: str = "", *, delay: Duration) -> None:
@@ -97,9 +109,11 @@ class RetryLater(Exception):  # noqa: N818  # what a handler says, not what went
 
 
 class Snooze(Exception):  # noqa: N818  # see above
-    """Raised by a handler: it is too early, come back after `delay` seconds.
+    """Raise it in a handler: it is too early, run again after `delay` seconds.
 
-    It counts as no attempt, however often it is raised.
+    It does not count as an attempt, however often it is raised.
+
+    delay: seconds, or a timedelta.
     """
 
     def __init__(self, *, delay: Duration) -> None:
@@ -112,11 +126,11 @@ class Snooze(Exception):  # noqa: N818  # see above
 
 
 class RateLimited(Snooze):
-    """Raised by a handler: somebody else's limit is reached, such as the status 429 of an API.
+    """Raise it in a handler: a remote service refuses more calls, such as HTTP status 429.
 
-    Nothing that shares the job's `rate` starts for `after` seconds, or a timedelta; then this job
-    comes back. It counts as no attempt, and leaves no error. Of a job without a `rate`, only this
-    one waits.
+    No job that shares its `rate` starts for `after` seconds, or a timedelta; then this job runs
+    again. It does not count as an attempt and leaves no error. For a job without a `rate`, only
+    this job waits.
     """
 
     def __init__(self, message: str = "", *, after: Duration) -> None:

@@ -263,14 +263,14 @@ _REFUSED: Mapping[Action, Reason] = {"kill": "ended", "retry": "active", "delete
 
 @dataclass(frozen=True, slots=True)
 class Acted:
-    """What became of an action on many jobs."""
+    """The result of an action on many jobs, in counts."""
 
     done: int
-    """Jobs to which it was done."""
+    """Jobs that were retried, killed or deleted."""
     left: int
-    """Jobs to which it could not be done."""
+    """Jobs that were left as they are, because their state does not allow the action."""
     why: Mapping[Reason, int] = field(default_factory=dict, compare=False)
-    """How many were left for which reason."""
+    """The number of jobs left for each reason."""
 
 
 Do: TypeAlias = Callable[[Parts, Sequence[ObjectId]], Awaitable[list[Did]]]

@@ -17,13 +17,25 @@ Define: TypeAlias = Callable[[str, Definition], object]
 
 
 class Jobs:
-    """A collection of jobs and crons, for an application of several modules.
+    """Job and cron definitions of one module, for applications with several modules.
 
-    Each module has its own, `jobs = Jobs()`, and defines with `@jobs.job` and `@jobs.cron`; the
-    application puts them together: `JobProcessor(jobs=[mail.jobs, images.jobs])`. So no module has
-    to import the one with the processor. The handles work once that is made.
+    ```python
+    # mail.py
+    jobs = Jobs(prefix="mail.")
 
-    prefix: stands before each name, such as `"mail."`. Raises InvalidArgumentError.
+    @jobs.job
+    async def send(to: str) -> None: ...
+
+    # app.py
+    processor = JobProcessor(jobs=[mail.jobs, images.jobs])
+    ```
+
+    So no module has to import the one that creates the processor. The handles, such as `mail.send`,
+    can store jobs once the processor exists.
+
+    prefix: is put before each name, such as `"mail."`.
+
+    Raises InvalidArgumentError.
     """
 
     def __init__(self, prefix: str = "") -> None:
@@ -49,9 +61,10 @@ class Jobs:
         return decorated_cron(self._define, cron_string, name, options, self.prefix)
 
     def attach(self, processor: HasParts, define: Define) -> None:
-        """Give the definitions to a processor, those that come later too; what makes it calls this.
+        """Add all definitions to a processor, and later ones too; `JobProcessor` calls this.
 
-        define: a method of it, which takes one in under its name.
+        processor: the processor.
+        define: its method that takes a name and a definition.
         """
         for name, definition in self.definitions.items():
             define(name, definition)

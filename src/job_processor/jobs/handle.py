@@ -72,9 +72,21 @@ class ScheduleOptions(PartOptions, total=False):
 
 
 class JobHandle(Generic[P, R_co]):
-    """A job by its handler: call it as the function that it is, or schedule it.
+    """A decorated handler: call it as a function, or use it to store and run jobs.
 
-    P: what `schedule` takes: the fields of the payload. R_co: what a call of the handler returns.
+    ```python
+    @processor.job
+    def add(x: int, y: int) -> int:
+        return x + y
+
+    add(1, 2)                              # 3: calls the function
+    job = await add.schedule(1, 2)         # stores a job
+    done = await add.wait(job, timeout=10)
+    done.result()                          # 3
+    ```
+
+    Type parameters: `P`, the parameters of `schedule` (the fields of the payload), and `R_co`, the
+    type of the result.
     """
 
     def __init__(
@@ -92,7 +104,7 @@ class JobHandle(Generic[P, R_co]):
         functools.update_wrapper(self, handler, updated=())
 
     def __call__(self, *arguments: P.args, **keywords: P.kwargs) -> R_co:
-        """Call the handler itself, here and now, without any job."""
+        """Call the function itself, without a job."""
         return self.handler(*arguments, **keywords)  # type: ignore[no-any-return]  # as it says
 
     def __repr__(self) -> str:
@@ -108,11 +120,13 @@ class JobHandle(Generic[P, R_co]):
             raise AttributeError(f"a job has no attribute {name!r}")
 
     def options(self, **options: Unpack[ScheduleOptions]) -> Self:
-        """Return this job with options for what is scheduled by it: `send.options(priority=3)`.
+        """Return this handle with options: `await send.options(priority=3).schedule(to="ada")`.
 
         They are those of `schedule_job`: scheduled_for, priority, expires_at, unique_key,
         on_conflict, unique_for, limit_key, rate_key, after, on_parent_failure, labels, session; and
-        the group that it is to be a member of. Raises InvalidArgumentError for others.
+        `group`, to add the job to a group.
+
+        Raises InvalidArgumentError for an unknown option.
         """
         for name in options:
             if name not in ScheduleOptions.__annotations__:
@@ -122,27 +136,28 @@ class JobHandle(Generic[P, R_co]):
         return chosen
 
     async def schedule(self, *arguments: P.args, **fields: P.kwargs) -> TypedJob[R_co]:
-        """Store a job with these fields, as `schedule_job` does.
+        """Store a job with these fields as its payload; returns it as `schedule_job` does.
 
-        Raises InvalidPayloadError for a field that is missing, unknown or wrong.
+        Raises InvalidPayloadError for a field that is missing, unknown or of a wrong type, and the
+        other errors of `schedule_job`.
         """
         return await self._schedule(self._request(self._payload(arguments, fields)))
 
     async def run(self, *arguments: P.args, **fields: P.kwargs) -> TypedJob[R_co]:
-        """Run a job with these fields here and now, as `run_job` does; return it settled."""
+        """Run a job with these fields in this process, as `run_job` does; return it at its end."""
         return await self._run(self._payload(arguments, fields))
 
     def schedule_sync(self, *arguments: P.args, **fields: P.kwargs) -> TypedJob[R_co]:
-        """Store a job from synchronous code: a view of Flask or Django, a thread, a script.
+        """Store a job from synchronous code, such as a Flask or Django view, a thread or a script.
 
-        It needs no `setup()`. Raises what `schedule` does; JobProcessorError where an event loop
-        runs, for which it would wait; InvalidArgumentError for a database that only one event loop
-        can use.
+        It needs no `setup()`. Raises the errors of `schedule`; JobProcessorError if an event loop
+        runs in this thread, because it would be blocked; InvalidArgumentError for a database that
+        only one event loop can use.
         """
         return self._schedule_sync(self._payload(arguments, fields))
 
     def request(self, *arguments: P.args, **fields: P.kwargs) -> JobRequest:
-        """Return the job for `schedule_jobs`, among others of any name."""
+        """Return a `JobRequest` with these fields, for `schedule_jobs`, groups and flows."""
         return self._request(self._payload(arguments, fields))
 
     async def schedule_many(
@@ -154,8 +169,9 @@ class JobHandle(Generic[P, R_co]):
     ) -> list[TypedJob[R_co]]:
         """Store a job for each payload, 1,000 in one write, as `schedule_jobs` does.
 
-        payloads: mappings of the fields, `{"to": "ada"}`, or where the handler takes a payload,
-            payloads; from an iterable, plain or async.
+        payloads: mappings of the fields, `{"to": "ada"}`, or payloads if the handler has a
+            parameter `payload`; an iterable, plain or async.
+        on_progress, return_jobs: as in `schedule_jobs`.
         """
         requests: Requests
         if isinstance(payloads, AsyncIterable):
@@ -176,7 +192,11 @@ class JobHandle(Generic[P, R_co]):
     async def wait(
         self, job: SimpleJob | ObjectId | str, timeout: Duration | None = None
     ) -> TypedJob[R_co]:
-        """Return a job of this name once it is settled, as `wait_for_job` does."""
+        """Wait until a job of this handle has ended, as `wait_for_job` does.
+
+        job: the job or its id.
+        timeout: seconds, or a timedelta; None: wait for ever.
+        """
         job_id = job.id if isinstance(job, SimpleJob) else job
         settled = await self._processor().wait_for_job(job_id, timeout)
         if not isinstance(settled, SimpleJob) or settled.name != self.name:
@@ -208,7 +228,7 @@ class JobHandle(Generic[P, R_co]):
         return job  # type: ignore[no-any-return]  # as its handler says
 
     def request_of(self, payload: Any) -> JobRequest:
-        """Return the job with a payload that is whole already, with the options of this handle."""
+        """Return a `JobRequest` with a complete payload and the options of this handle."""
         if self._options.get("session") is not None:
             allowed = "allowed is none here: what is stored later is of no transaction"
             raise InvalidArgumentError("session", self._options["session"], allowed)

@@ -34,31 +34,33 @@ from job_processor.store.summaries import JobSummary
 
 @dataclass(frozen=True, slots=True)
 class LimitInfo:
-    """A limit, and how its lanes stand."""
+    """A concurrency limit with its lanes: a lane is the line of jobs that share one key."""
 
     name: str
-    """The group; of a limit without one the job or cron."""
+    """The name of its group or, without a group, of its job or cron."""
     names: tuple[str, ...]
     """The jobs and crons of this process that share it."""
     amount: int | None
-    """How many may run at a time at present; None where nothing here defines it, nor was it set."""
+    """How many jobs may run at the same time now; None if it is neither defined here nor set."""
     defined: Limit | None
-    """What the code of this process says; None where nothing here has it."""
+    """The limit in the code of this process; None if it is not defined here."""
     lanes: tuple[LaneInfo, ...]
-    """Its lanes in which anything is, the fullest first; one without a key has one of its name."""
+    """Its lanes that have jobs, fullest first. A limit without a key has one lane, with its name.
+    """
     more: bool
-    """True where it has more lanes than these. Those were not counted that are behind the first
-    100, by name, of all limits together."""
+    """True if it has more lanes than these. Only the first 100 lanes of all limits, by name, are
+    read.
+    """
 
     @property
     def is_changed(self) -> bool:
-        """True where `set_limit` has changed it."""
+        """True if `set_limit` has changed it."""
         return self.amount is not None and (
             self.defined is None or self.amount != self.defined.amount
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return it in plain JSON values."""
+        """Return it as plain JSON values."""
         limit = self.defined
         return {
             "name": self.name,
@@ -76,19 +78,20 @@ class LimitInfo:
 
 @dataclass(frozen=True, slots=True)
 class LaneJobs:
-    """A lane with its jobs."""
+    """A lane of a concurrency limit with its jobs."""
 
     info: LaneInfo
     amount: int | None
-    """How many of it may run at a time; None where nothing here defines it, nor was it set."""
+    """How many of its jobs may run at the same time; None if it is neither defined here nor set."""
     holding: tuple[JobSummary, ...]
-    """The jobs that have a slot: those that run, and those that were let in and wait for a worker,
-    or stop the lane."""
+    """The jobs that have a slot: those that run, those that have a slot and wait for a worker, and
+    a failed job that stops the lane.
+    """
     next: tuple[JobSummary, ...]
-    """The jobs that are to have one, in their order."""
+    """The jobs that wait for a slot, in the order in which they get one."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return it in plain JSON values."""
+        """Return it as plain JSON values."""
         return {
             **self.info.as_json(),
             "amount": self.amount,

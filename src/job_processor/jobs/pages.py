@@ -65,13 +65,13 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """A page of jobs, newest first unless it was asked for otherwise."""
+    """A page of jobs, newest first unless `oldest_first` was given."""
 
     jobs: tuple[Job, ...]
     next: str | None
-    """Pass it as `after` for the page that follows; None at the end."""
+    """Pass it as `after` to get the page that follows; None: this is the last page."""
     previous: str | None = None
-    """Pass it as `before` for the page before; None at the beginning."""
+    """Pass it as `before` to get the page before; None: this is the first page."""
 
 
 async def find_jobs(parts: Parts, selected: JobQuery, bounds: Bounds) -> JobPage:

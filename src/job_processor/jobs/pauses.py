@@ -21,16 +21,16 @@ _Group = Literal["name", "tag"]
 
 @dataclass(frozen=True, slots=True)
 class Pauses:
-    """Names of jobs and crons, and tags, that no worker begins anything of."""
+    """The names of jobs and crons, and the tags (queues), that are paused."""
 
     names: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
     workers: frozenset[str] = frozenset()
-    """Ids of workers that are asked to stop, as hex."""
+    """Ids of workers that have been asked to stop, as hex digits."""
 
     @classmethod
     def of(cls, keys: Iterable[str]) -> Pauses:
-        """Return what the keys of the settings say."""
+        """Return the pauses that these keys of the settings mean."""
         groups: Mapping[str, set[str]] = {"name": set(), "tag": set(), "worker": set()}
         for key in keys:
             group, _, value = key.partition(":")
@@ -41,7 +41,7 @@ class Pauses:
         return bool(self.names or self.tags)
 
     def include(self, name: str, tag: str | None) -> bool:
-        """True when a definition of this name and tag is paused."""
+        """Return True if a definition with this name and tag is paused."""
         return name in self.names or (tag is not None and tag in self.tags)
 
 

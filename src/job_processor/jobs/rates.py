@@ -37,33 +37,35 @@ KIND = "rate"
 
 @dataclass(frozen=True, slots=True)
 class RateInfo:
-    """A rate, and how it stands."""
+    """A rate limit with its state."""
 
     name: str
-    """The group; of a rate without one the job or cron."""
+    """The name of its group or, without a group, of its job or cron."""
     names: tuple[str, ...]
     """The jobs and crons of this process that share it."""
     rate: Rate
-    """What holds at present."""
+    """The rate that applies now."""
     defined: Rate | None
-    """What the code of this process says; None where nothing here has it."""
+    """The rate in the code of this process; None if it is not defined here."""
     next_start: float
-    """Seconds until one may start; 0: now."""
+    """Seconds until a job may start; 0: now."""
     held_for: float
-    """Seconds for which it is held still; 0: it is not."""
+    """Seconds until the hold ends; 0: no hold."""
     waiting: int = 0
-    """Jobs of these names that wait, for their time or for a start; exact up to 10,000 a name."""
+    """Jobs with these names that wait, for their time or for the rate; exact up to 10,000 per name.
+    """
     key: str | None = None
-    """Of a lane of one key, which is in use, and of which no job is counted; None: the rate itself,
-    of which each key has as many starts where it has one."""
+    """The key, for an entry about one key of the rate, whose jobs are not counted. None for the
+    rate itself: if it has keys, each key has this rate of its own.
+    """
 
     @property
     def is_changed(self) -> bool:
-        """True where `set_rate` has changed it."""
+        """True if `set_rate` has changed it."""
         return self.rate != self.defined
 
     def as_json(self) -> dict[str, Any]:
-        """Return it in plain JSON values; times in seconds."""
+        """Return it as plain JSON values; times in seconds."""
         return {
             "name": self.name,
             "names": list(self.names),

@@ -27,7 +27,12 @@ HIGHEST_PRIORITY = 9
 
 @dataclass(frozen=True)  # without slots: see `_short`
 class JobRequest:
-    """A job for `schedule_jobs`, with everything that `schedule_job` takes."""
+    """A job for `schedule_jobs` and others, with the arguments of `schedule_job` as fields.
+
+    ```python
+    await processor.schedule_jobs([JobRequest("send", {"to": "ada"}, priority=5)])
+    ```
+    """
 
     name: str
     payload: Payload = None
@@ -42,9 +47,9 @@ class JobRequest:
     after: Parents = None
     on_parent_failure: OnParentFailure | None = None
     group: Group | None = None
-    """The group that it is to be a member of, to whom may add to it: see `Group.add`."""
+    """The group to add the job to; only code that may add members can use it: see `Group.add`."""
     labels: Labels = None
-    """What it can be found by, beside the labels of its definition."""
+    """Labels to find it by, besides those of its definition."""
 
 
 ShortRequest: TypeAlias = str | tuple[str] | tuple[str, Payload] | tuple[str, Payload, When]

@@ -22,27 +22,27 @@ from job_processor.version import version
 
 @dataclass(frozen=True, slots=True)
 class MigrationReport:
-    """What a database that the Node package has used holds, and what a move changes in it."""
+    """The contents of a database of the Node package, and what a move changes in it."""
 
     address: str
-    """Where the database is, without credentials."""
+    """The address of the database, without credentials."""
     survey: Survey
     problems: tuple[str, ...]
-    """What has to be mended first; with one of these nothing is changed."""
+    """Problems to solve before the move; while there are any, nothing is changed."""
     warnings: tuple[str, ...]
     changes: tuple[str, ...]
-    """What `apply` would change or, where `applied` is True, has changed."""
+    """The changes that `apply` would make or, if `applied` is True, has made."""
     left: tuple[str, ...]
-    """What stays the Node package's while one of its workers lives."""
+    """Parts that stay as they are while a worker of the Node package runs."""
     applied: bool = False
 
     @property
     def can_be_undone(self) -> bool:
-        """True while no job has a field that the Node package does not know."""
+        """True while no job has a field that is unknown to the Node package."""
         return not self.survey.own_fields
 
     def as_json(self) -> dict[str, Any]:
-        """Return it in plain JSON values."""
+        """Return it as plain JSON values."""
         survey = self.survey
         counts: dict[tuple[str, str], dict[str, int]] = {}
         for each in survey.jobs:

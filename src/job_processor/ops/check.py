@@ -47,19 +47,19 @@ from job_processor.store.owners import KIND, Owner
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """One result of `JobProcessor.check`."""
 
     subject: str
-    """What it is: `job 'resize'`, `connection`, `indexes`, `clock`, `workers`."""
+    """The subject of the check: `job 'resize'`, `connection`, `indexes`, `clock`, `workers`."""
     level: Level
-    """`ok`; `warning`: it works, but perhaps not as meant; `error`: it does not work."""
+    """`ok`; `warning`: it works, but perhaps not as intended; `error`: it does not work."""
     text: str
-    """What is there."""
+    """The finding."""
     advice: str = ""
-    """What to do about it, in one line; empty where it is well."""
+    """What to do about it, in one line; empty if there is nothing to do."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return it in plain JSON values, without an advice where there is none."""
+        """Return it as plain JSON values, without an empty `advice`."""
         return {key: value for key, value in asdict(self).items() if key != "advice" or value}
 
 

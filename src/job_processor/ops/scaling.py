@@ -29,24 +29,26 @@ PARAMETERS = ("tag", "name", "concurrency", "min", "max")
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """What there is to do at present, and for how many workers."""
+    """The present load and the number of workers that it needs."""
 
     waiting: int
-    """Jobs and cron tasks that are due and that a free worker would start. Neither those for later
-    nor parked or paused ones: no worker would help them. Exact up to 10,000 a name."""
+    """Due jobs and cron tasks that a free worker would start. Jobs for later, parked and paused
+    jobs do not count. Exact up to 10,000 per name.
+    """
     oldest_seconds: float
-    """For how long the first of these has waited; 0 when there is none."""
+    """Seconds for which the first of these has been waiting; 0 if there is none."""
     running: int
     """Jobs and cron tasks that run."""
     workers: int
-    """Living workers that serve these jobs."""
+    """Running workers that serve these jobs."""
     capacity: int
-    """How many jobs these run at a time, together."""
+    """The number of jobs that these workers can run at the same time, in total."""
     wanted: int
-    """How many workers it takes to run what waits and runs at once, within the bounds."""
+    """The number of workers that could run all waiting and running jobs at once, within the bounds.
+    """
 
     def as_json(self) -> dict[str, Any]:
-        """Return it in plain JSON values."""
+        """Return it as plain JSON values."""
         return asdict(self)
 
 

@@ -24,24 +24,25 @@ TEXT_LIMIT = 200
 
 @dataclass(frozen=True, slots=True)
 class ErrorGroup:
-    """Failed attempts of a name whose errors have the same first line."""
+    """Failed attempts of one name whose errors have the same first line."""
 
     name: str
-    """Of the jobs."""
+    """The name of the jobs."""
     start: datetime
-    """The first moment of the hour, in UTC; of several hours, of the first."""
+    """Start of the hour, in UTC; for several hours, of the first one."""
     text: str
-    """The first line, with `<id>`, `<n>` and `<email>` for what varies; `…`: all that are not
-    counted apart."""
+    """The first line of the error, with `<id>`, `<n>` and `<email>` in place of variable parts;
+    `…`: all errors that are not counted separately.
+    """
     count: int
-    """Failed attempts, followed by another one or not."""
+    """Failed attempts, retried ones included."""
     last_job: ObjectId | None
-    """The last job that failed so."""
+    """The last job that failed with this error."""
     last_at: datetime
-    """When that was."""
+    """When that job failed."""
 
     def plus(self, other: ErrorGroup) -> ErrorGroup:
-        """Return the sum of two groups of a name and text, with the later of their last jobs."""
+        """Return the sum of two groups of one name and text, with the later of their last jobs."""
         last = max(self, other, key=lambda each: each.last_at)
         count = self.count + other.count
         return replace(self, count=count, last_job=last.last_job, last_at=last.last_at)

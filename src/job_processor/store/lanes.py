@@ -167,37 +167,40 @@ class Turn(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LaneInfo:
-    """How a lane stands. Counts are exact up to the number at which they stop."""
+    """The state of a lane: the line of jobs that share one concurrency limit and one key.
+
+    Counts stop at 1,000.
+    """
 
     lane: str
-    """Such as `sync:tenant-42`."""
+    """Its name, such as `sync:tenant-42`."""
     running: int = 0
     in_line: int = 0
-    """Jobs that wait for their time or for a worker, those that were given a slot included."""
+    """Jobs that wait for their time or for a worker, including those that have a slot already."""
     parked: int = 0
-    """Jobs that wait for what the jobs before them hold: nobody can start them now."""
+    """Jobs that wait for a slot: no worker can start them now."""
     next: Turn | None = None
-    """The job whose turn it is next; None: nothing waits."""
+    """The job that gets the next slot; None: no job waits."""
     stopped_by: ObjectId | None = None
-    """The failed job that stops an ordered lane, until it is retried or deleted."""
+    """The failed job that stops an ordered lane until it is retried or deleted."""
 
     @property
     def group(self) -> str:
-        """What its jobs share, the name of a job where nothing else is said."""
+        """The name of the group of the limit or, without a group, of the job."""
         return group_of(self.lane)
 
     @property
     def key(self) -> str | None:
-        """The value of the key that its jobs have; None for a lane without one."""
+        """The key that its jobs share; None for a lane without a key."""
         return self.lane.partition(":")[2] if has_key(self.lane) else None
 
     @property
     def waiting(self) -> int:
-        """All that is in it and does not run."""
+        """All jobs of the lane that do not run."""
         return self.in_line + self.parked
 
     def as_json(self) -> dict[str, Any]:
-        """Return it in plain JSON values."""
+        """Return it as plain JSON values."""
         following = self.next
         return {
             "lane": self.lane,
@@ -217,7 +220,7 @@ class LaneInfo:
 
     @property
     def is_empty(self) -> bool:
-        """True for a lane in which there is nothing at all."""
+        """True for a lane without jobs."""
         return not (self.running or self.waiting or self.stopped_by)
 
 

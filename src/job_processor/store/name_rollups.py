@@ -33,65 +33,79 @@ CLASSES: tuple[float, ...] = tuple(
 
 @dataclass(frozen=True, slots=True)
 class NameRollup:
-    """The counts of one span of one name or tag, of all workers or of one."""
+    """Counts, waiting times and durations of one name or tag in one span of time."""
 
     kind: Kind
+    """Whether `name` is a name or a tag, or all jobs are counted."""
     name: str
-    """The name or the tag; nothing where it is of all, `…`: of those not counted apart."""
+    """The name or tag; empty for all jobs; `…` for the names or tags that are not counted
+    separately.
+    """
     seconds: int
-    """Length of the span: one of `NAME_SPANS`."""
+    """Length of the span: 60, 3600 or 86400."""
     start: datetime
-    """Its first moment, in UTC."""
+    """Start of the span, in UTC."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """Runs by how they ended: `finished`, `errored` (for good), `killed`, `skipped`, `paused`,
-    `retried` (failed, and tried again), `postponed` (it sleeps, or waits); and `missed`:
-    occurrences of a cron or of a schedule that nobody started in time."""
+    """Number of runs by how they ended: `finished`, `errored` (for good), `killed`, `skipped`,
+    `paused`, `retried` (failed, with another attempt), `postponed` (sleeps or waits for a
+    message); and `missed`: occurrences of a cron or schedule that were not started in time.
+    """
     delays: Mapping[int, int] = field(default_factory=dict)
-    """Jobs by the index in `CLASSES` of how long they had waited since they were due."""
+    """Number of jobs by how long they had waited since they were due, as an index in `CLASSES`. See
+    `delay`.
+    """
     durations: Mapping[int, int] = field(default_factory=dict)
-    """Attempts by the index in `CLASSES` of how long they ran; killed ones do not count."""
+    """Number of attempts by how long they ran, as an index in `CLASSES`, without killed ones. See
+    `duration`.
+    """
 
     @property
     def count(self) -> int:
-        """How many jobs have ended, however."""
+        """Jobs that have ended, in whatever way."""
         return sum(self.counts.get(end, 0) for end in ("finished", "errored", "killed", "skipped"))
 
     @property
     def finished(self) -> int:
-        """How many have finished."""
+        """Jobs that have finished."""
         return self.counts.get("finished", 0)
 
     @property
     def errored(self) -> int:
-        """How many have failed for good."""
+        """Jobs that have failed for good."""
         return self.counts.get("errored", 0)
 
     @property
     def retried(self) -> int:
-        """How many attempts have failed that were followed by another one."""
+        """Failed attempts that were followed by another one."""
         return self.counts.get("retried", 0)
 
     @property
     def missed(self) -> int:
-        """How many occurrences were missed."""
+        """Occurrences that were missed."""
         return self.counts.get("missed", 0)
 
     @property
     def failure_share(self) -> float | None:
-        """Part (0 to 1) of what ran to its end that failed for good; None: nothing did."""
+        """The part (0 to 1) of finished and errored jobs that were errored; None: no jobs."""
         ended = self.finished + self.errored
         return self.errored / ended if ended else None
 
     def delay(self, part: float) -> float | None:
-        """Return the seconds within which this part (0 to 1) of the jobs began; None: none did."""
+        """Return the seconds within which this part (0 to 1) of the jobs started; None: no jobs.
+
+        `delay(0.95)` is the 95th percentile.
+        """
         return within(self.delays, CLASSES, part)
 
     def duration(self, part: float) -> float | None:
-        """Return the seconds within which this part of the attempts was over; None: none ran."""
+        """Return the seconds within which this part (0 to 1) of the attempts ended; None: none ran.
+
+        `duration(0.5)` is the median.
+        """
         return within(self.durations, CLASSES, part)
 
     def plus(self, other: NameRollup) -> NameRollup:
-        """Return the sum of two rollups; name and span are ours."""
+        """Return the sum of two rollups, with the name and span of this one."""
         return NameRollup(
             self.kind,
             self.name,

@@ -36,21 +36,25 @@ DELAYS: tuple[float, ...] = tuple(round(0.001 * 2.0**n, 3) for n in range(24))
 
 @dataclass(frozen=True, slots=True)
 class Rollup:
-    """The counts of one span, of all workers or of one."""
+    """Counts of ended runs in one span of time."""
 
     seconds: int
-    """Length of the span: one of `SPANS`."""
+    """Length of the span: 60, 600, 3600 or 86400."""
     start: datetime
-    """Its first moment, in UTC."""
+    """Start of the span, in UTC."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """Runs by how they ended: `finished`, `errored`, `killed`, `skipped`, `retried`, `paused`."""
+    """Number of runs by how they ended: `finished`, `errored`, `killed`, `skipped`, `retried`,
+    `paused`.
+    """
     failures: Mapping[str, int] = field(default_factory=dict)
-    """Attempts that failed, by name, followed by another one or not."""
+    """Number of failed attempts by name, retried ones included."""
     delays: Mapping[int, int] = field(default_factory=dict)
-    """Runs by the index in `DELAYS` of how long they had waited since they were due."""
+    """Number of runs by how long they had waited since they were due, as an index in `DELAYS`. See
+    `delay`.
+    """
 
     def plus(self, other: Rollup) -> Rollup:
-        """Return the sum of two rollups of the same span, or of any two: the span is ours."""
+        """Return the sum of two rollups, with the span of this one."""
         return Rollup(
             self.seconds,
             self.start,
@@ -60,7 +64,10 @@ class Rollup:
         )
 
     def delay(self, part: float) -> float | None:
-        """Return the seconds within which this part (0 to 1) of the runs began; None: none did."""
+        """Return the seconds within which this part (0 to 1) of the runs started; None: no runs.
+
+        `delay(0.95)` is the 95th percentile.
+        """
         return within(self.delays, DELAYS, part)
 
 

@@ -19,86 +19,90 @@ _SECOND = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """What is to be made, when, and how far that has come. Times are aware, in UTC."""
+    """A schedule created with `put_schedule`: which job it stores, when, and its state.
+
+    Times are aware, in UTC.
+    """
 
     name: str
-    """What it is known by."""
+    """The name given to `put_schedule`."""
     job: str
-    """The name of the jobs that it makes."""
+    """The name of the job that it stores each time."""
     payload: Mapping[str, Any] | None = None
-    """What each of them gets, as it is stored."""
+    """The payload of each job, as it is stored."""
     cron: str | None = None
     """The cron expression; None: it has an interval."""
     every: timedelta | None = None
-    """From one moment to the next; None: it has a cron expression."""
+    """The interval; None: it has a cron expression."""
     anchor: datetime | None = None
-    """One of the moments of `every`, where that was given."""
+    """A time at which an occurrence of `every` falls; None: not given."""
     timezone: str = "UTC"
-    """IANA name, of the cron expression."""
+    """The IANA name of the time zone of the cron expression."""
     start: datetime | None = None
-    """No moment before it."""
+    """No occurrence before this time."""
     end: datetime | None = None
-    """No moment after it."""
+    """No occurrence after this time."""
     limit: int | None = None
-    """As many jobs as it makes; None: without end."""
+    """It stops after this number of jobs; None: no limit."""
     misfire: str = "once"
-    """What follows missed moments: `once`, `skip` or `all`, as of a cron."""
+    """What happens to missed occurrences: `once`, `skip` or `all`, as for a cron."""
     priority: int = 0
     expires_after: float | None = None
-    """Seconds after its moment from which on a job does not begin any more."""
+    """Seconds after its time after which a job that has not started is skipped; None: never."""
     unique_key: str | None = None
-    """Of the jobs: while one that waits or runs holds it, the next is stored as skipped."""
+    """The unique key of each job: while a job that waits or runs holds it, the next one is skipped.
+    """
     limit_key: str | float | None = None
-    """Of the jobs: the key of their limit."""
+    """The key of the concurrency limit of each job."""
     labels: tuple[str, ...] = ()
-    """Of the jobs: what they can be found by."""
+    """The labels of each job."""
 
     rev: int = 1
-    """Number of its definition: one more with each change."""
+    """The revision of its definition: 1, and one more for each change."""
     paused: bool = False
     next: datetime | None = None
-    """The next moment; one in the past is due. None: it has ended."""
+    """The next occurrence; one in the past is due. None: it has ended."""
     last: datetime | None = None
-    """The moment of the last job that it made."""
+    """The time of the last occurrence for which it stored a job."""
     last_job: ObjectId | None = None
-    """The id of that job."""
+    """The id of the job that it stored last."""
     made: int = 0
-    """Jobs that it made."""
+    """The number of jobs that it has stored."""
     problem: str | None = None
-    """Why it made none the last time, or was paused by itself; None: it did."""
+    """Why it stored no job the last time, or was paused automatically; None: no problem."""
     created_at: datetime
-    """When it was put first; without `anchor` and `start`, `every` counts from it."""
+    """When it was created; `every` counts from it without `anchor` and `start`."""
     updated_at: datetime
-    """When its definition was changed last, or it was paused or resumed."""
+    """When its definition was last changed, or it was last paused or resumed."""
     ended_at: datetime | None = None
-    """When it was seen to have no further moment."""
+    """When a worker found that it has no further occurrence."""
 
     moved_at: datetime
-    """When `next` was computed, by the clock of whoever did it."""
+    """When `next` was computed, by the clock of the worker that did it."""
     again: int = 0
     again_until: datetime | None = None
     """Up to this moment jobs were made before their time, by a clock that was ahead, and are made
     again: so many milliseconds later, which tells them apart."""
     token: ObjectId = field(default_factory=ObjectId, compare=False, repr=False)
-    """Of the last write, whoever it was: only who knows it may write next."""
+    """The id of the last write; a writer has to know it, so that no write is lost."""
     stored: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    """The values as they were read, with what a later version keeps in them."""
+    """The values as they were read, including those of a later version of the package."""
 
     @property
     def expression(self) -> str:
-        """When its moments are, as `next_occurrence` takes it."""
+        """Its times in the form that `next_occurrence` takes."""
         if self.every is None:
             return self.cron or ""
         return interval_expression(self.every, self.anchor or self._first())
 
     @property
     def when(self) -> str:
-        """When its moments are, for people."""
+        """Its times, for people."""
         return self.expression if self.cron is None else f"{self.cron} in {self.timezone}"
 
     @property
     def due(self) -> datetime | None:
-        """When somebody has to look at it; None: it is paused, or has ended."""
+        """When a worker next has to act on it; None: it is paused, or has ended."""
         return None if self.paused else self.next
 
     def _first(self) -> datetime:
@@ -111,7 +115,7 @@ class Schedule:
         return self.start + (_SECOND - timedelta(microseconds=1))
 
     def values(self) -> dict[str, Any]:
-        """Return it as plain values, without those that say nothing."""
+        """Return it as plain values, without those that are not set."""
         kept = {
             each: value
             for each in _STORED
@@ -126,7 +130,7 @@ class Schedule:
 
     @classmethod
     def of(cls, values: Mapping[str, Any], token: ObjectId) -> Schedule:
-        """Read it back."""
+        """Return the schedule of stored values."""
         known: dict[str, Any] = {each: values[each] for each in _STORED if each in values}
         if known.get("every") is not None:
             known["every"] = known["every"] * _SECOND

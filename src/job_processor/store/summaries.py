@@ -102,7 +102,7 @@ class Extract:
 
 @dataclass(frozen=True, kw_only=True)
 class JobSummary:
-    """What a list shows of a job or cron task; `get_job` has the rest."""
+    """A short form of a job or cron task for lists; `get_job` has the whole job."""
 
     id: ObjectId
     type: JobType
@@ -123,27 +123,29 @@ class JobSummary:
     crash: Crash | None = None
     progress: Progress | None = None
     log: tuple[LogLine, ...] = ()
-    """Always empty: a list shows none."""
+    """Always empty in a list."""
     payload: Mapping[str, Any] | None = None
-    """Its first four fields; a text is cut at 80 characters, `{…}` and `[…]` stand for more."""
+    """Its first four fields; texts are cut at 80 characters, and `{…}` and `[…]` stand for nested
+    values.
+    """
     output: Output | None = None
-    """The first line of the error, at most 160 characters; the result cut as the payload is."""
+    """The result is cut like the payload; of the error, the first line, at most 160 characters."""
     lane: str | None = None
     parked: str | None = None
     topics: tuple[str, ...] = ()
     rate_lane: str | None = None
     labels: tuple[str, ...] = ()
     is_cut: bool = False
-    """True when the job has more than this of its payload, result or error."""
+    """True if payload, result or error of the job have more than this."""
 
     @property
     def settled(self) -> bool:
-        """True when it will not run any more by itself."""
+        """True once it has ended: finished, errored, killed or skipped."""
         return self.status in SETTLED
 
     @property
     def total_ms(self) -> int | None:
-        """As that of a job."""
+        """Milliseconds from its scheduled time to its end, as `total_ms` of a job."""
         return total_ms(self.scheduled_for, self.started_at, self.ended_at)
 
     @property
@@ -155,13 +157,13 @@ class JobSummary:
 
 @dataclass(frozen=True, slots=True)
 class SummaryPage:
-    """A page of what a list shows."""
+    """A page of `list_jobs`."""
 
     jobs: tuple[JobSummary, ...]
     next: str | None
-    """Pass it as `after` for the page that follows; None at the end."""
+    """Pass it as `after` to get the page that follows; None: this is the last page."""
     previous: str | None = None
-    """Pass it as `before` for the page before; None at the beginning."""
+    """Pass it as `before` to get the page before; None: this is the first page."""
 
 
 def shown_of(job: Job) -> JobSummary:
