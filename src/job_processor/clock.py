@@ -126,8 +126,8 @@ def _milliseconds(seconds: float) -> int:
 
 
 class Clock:
-    """The system's clock. A subclass may tell another time; one clock serves one processor."""
+    """The system's clock. A subclass may replace it in tests, for one processor."""
 
     def now(self) -> datetime:
-        """Return the present moment: aware, UTC, whole milliseconds."""
+        """Return the present time: aware, in UTC, in whole milliseconds."""
         return from_ms(time.time_ns() // 1_000_000)

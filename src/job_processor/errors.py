@@ -10,13 +10,14 @@ _SHOWN = 20  # names that an error lists
 
 
 class JobProcessorError(Exception):
-    """Root of every error that Job Processor raises."""
+    """Base class of all errors that the package raises."""
 
 
 class InvalidArgumentError(JobProcessorError, ValueError):
-    """A value that was passed in is not allowed.
+    """A value is not allowed.
 
-    The message names the argument, the value and what is allowed; the same three are attributes.
+    The message names the argument, the value and what is allowed; they are also attributes:
+    `argument`, `value` and `allowed`.
     """
 
     def __init__(self, argument: str, value: Any, allowed: str) -> None:
@@ -59,22 +60,22 @@ def _unshown(type_name: str) -> Unshown:
 
 
 class DefinitionError(InvalidArgumentError):
-    """A JobDef or CronDef cannot work: its handler, expression, time zone, tag or limits."""
+    """A `JobDef` or `CronDef` cannot work: its handler, cron expression or another option."""
 
 
 class SharedDatabaseError(InvalidArgumentError):
-    """The Node package works on this database too, and what was asked for cannot be had beside it.
+    """A feature cannot be used because the Node package works on the same database.
 
-    The message names the feature, why it cannot be had, and what to do.
+    The message names the feature, the reason, and what to do.
     """
 
 
 class MigrationError(JobProcessorError):
-    """Something stands in the way of a move from the Node package; the message says what to do."""
+    """A move from the Node package is not possible yet; the message says what to do."""
 
 
 class UnknownJobError(InvalidArgumentError):
-    """A job was asked for by a name that this processor does not define."""
+    """This processor does not define a job with this name; the message lists the known names."""
 
 
 def unknown(argument: str, name: object, what: str, known: Iterable[str]) -> UnknownJobError:
@@ -88,10 +89,10 @@ def unknown(argument: str, name: object, what: str, known: Iterable[str]) -> Unk
 
 
 class PayloadError(InvalidArgumentError):
-    """A payload cannot be stored: its type, one of its values, or its size.
+    """A payload or result cannot be stored: its type, one of its values, or its size.
 
-    Neither the message nor `value` has anything of the payload: they go to logs and pages. They
-    tell the field and the type of what is in it.
+    The message and `value` name the field and the type of its value. They never contain data of the
+    payload, because errors are logged and shown.
     """
 
     def __init__(self, argument: str, value: Any, allowed: str) -> None:
@@ -99,18 +100,22 @@ class PayloadError(InvalidArgumentError):
 
 
 class InvalidPayloadError(PayloadError):
-    """A payload is not of the class that its handler names.
+    """A payload does not fit the handler: a field is missing, unknown or of a wrong type.
 
-    The message is its library's, without the values that it repeats.
+    The message is that of the validating library, without the values of the payload.
     """
 
 
 class CodecError(JobProcessorError):
-    """What a codec has encoded cannot be decoded: no codec here, another one, or it is gone."""
+    """Encoded data cannot be decoded: the codec is missing or another one, or the data is gone."""
 
 
 class MissingKeyError(CodecError):
-    """What was encrypted by a key that is not there; `key_id` names it, `known` those that are."""
+    """Data is encrypted with a key that this processor does not have.
+
+    key_id: the id of that key.
+    known: the ids of the keys that it has.
+    """
 
     def __init__(self, key_id: str, known: Iterable[str] = ()) -> None:
         self.key_id = key_id
@@ -123,7 +128,7 @@ class MissingKeyError(CodecError):
 
 
 class JobNotFoundError(JobProcessorError, LookupError):
-    """No job has this id (it never existed, or its history was removed)."""
+    """No job has this id: it never existed, or it is no longer in the history."""
 
     def __init__(self, job_id: object) -> None:
         super().__init__(f"no job has the id {job_id}")
@@ -131,7 +136,7 @@ class JobNotFoundError(JobProcessorError, LookupError):
 
 
 class ScheduleNotFoundError(JobProcessorError, LookupError):
-    """No schedule that was made at run time has this name."""
+    """No schedule has this name."""
 
     def __init__(self, name: object) -> None:
         super().__init__(
@@ -141,11 +146,17 @@ class ScheduleNotFoundError(JobProcessorError, LookupError):
 
 
 class JobTimeoutError(JobProcessorError, TimeoutError):
-    """A job was not settled within the time given to `wait_for_job`."""
+    """A wait timed out: the job, or the group, had not ended yet. It continues to run.
+
+    It is also a `TimeoutError`.
+    """
 
 
 class JobFailed(JobProcessorError):  # noqa: N818  # the name by which its users know it
-    """A job ended without a result: `status` says how, `error` has its failure and traceback."""
+    """A job was errored, killed or skipped, so it has no result.
+
+    Attributes: `name`, `job_id`, `status`, and `error`, the error with its traceback.
+    """
 
     def __init__(self, name: str, job_id: object, status: str, error: str | None) -> None:
         super().__init__(f"job {name!r} ({job_id}) {status}" + (f": {error}" if error else ""))
@@ -156,11 +167,11 @@ class JobFailed(JobProcessorError):  # noqa: N818  # the name by which its users
 
 
 class JobConflictError(JobProcessorError):
-    """Another job is in the way: an exclusive one is active, or a unique key is held."""
+    """Another job is in the way: an exclusive job is active, or a unique key is held."""
 
     @classmethod
     def of(cls, job_id: object) -> JobConflictError:
-        """Return the error for a job that would have to wait beside the active one."""
+        """Return the error for a job that would have to wait for the active one."""
         return cls(
             f"job {job_id} is exclusive and another one of its name is active, or another one "
             "holds its unique key"
@@ -168,7 +179,7 @@ class JobConflictError(JobProcessorError):
 
     @classmethod
     def in_transaction(cls, jobs: Sequence[Any]) -> JobConflictError:
-        """Return the error for jobs of a caller's transaction, one of which may not be active."""
+        """Return the error for jobs in a transaction of the caller, one of which conflicts."""
         names = ", ".join(sorted({repr(job.name) for job in jobs}))
         return cls(
             f"{names}: an exclusive job of this name is active, or the unique key is held; roll "
@@ -177,12 +188,12 @@ class JobConflictError(JobProcessorError):
 
     @classmethod
     def held(cls, name: str, unique_key: str, holder_id: object) -> JobConflictError:
-        """Return the error for a job whose unique key another one holds."""
+        """Return the error for a job whose unique key is held by another job."""
         return cls(f"unique_key: {unique_key!r} of {name!r} is held by the job {holder_id}")
 
     @classmethod
     def held_by_another_order(cls, unique_key: str, holder_id: object) -> JobConflictError:
-        """Return the error for a job that comes after others than the one in its place."""
+        """Return the error for a job with other parents than the job that holds its unique key."""
         return cls(
             f"unique_key: {unique_key!r} is held by the job {holder_id}, which comes after other "
             "jobs than `after` says, and would be returned as it is; write "
@@ -191,11 +202,11 @@ class JobConflictError(JobProcessorError):
 
 
 class JobStateError(JobProcessorError):
-    """A job is not in a state in which this can be done with it; the message tells both."""
+    """The state of the job does not allow this; the message names the state and what is allowed."""
 
 
 class GroupNotFoundError(JobProcessorError, LookupError):
-    """There is no group of this id: it never was, or history has removed it."""
+    """No group has this id: it never existed, or it is no longer in the history."""
 
     def __init__(self, group_id: object) -> None:
         super().__init__(f"there is no group {group_id}")
@@ -203,7 +214,7 @@ class GroupNotFoundError(JobProcessorError, LookupError):
 
 
 class FlowNotFoundError(JobProcessorError, LookupError):
-    """There is no job of a flow of this id: it never started, or history has removed it."""
+    """No flow has this id: it was never started, or it is no longer in the history."""
 
     def __init__(self, flow_id: object) -> None:
         super().__init__(f"there is no flow {flow_id}")
@@ -211,7 +222,7 @@ class FlowNotFoundError(JobProcessorError, LookupError):
 
 
 class GroupClosedError(JobProcessorError):
-    """Nothing can be added to a group any more, or not by who tries; the message tells why."""
+    """Members cannot be added to this group, or not from here; the message says why."""
 
     def __init__(self, group_id: object, why: str) -> None:
         super().__init__(f"group {group_id} is closed: {why}")
@@ -224,7 +235,7 @@ class GroupClosedError(JobProcessorError):
 
 
 class AbortedError(JobProcessorError):
-    """Raised by `AbortSignal.raise_if_aborted()`; `reason` says why the run should stop."""
+    """The run has to stop: raised by `AbortSignal.raise_if_aborted()`; `reason` says why."""
 
     def __init__(self, reason: object) -> None:
         super().__init__(f"aborted: {reason}")
@@ -242,7 +253,7 @@ def how_to_install(extra: str) -> str:
 
 
 class MissingExtraError(JobProcessorError, ImportError):
-    """Something is imported that an optional part of the package needs; the message names it."""
+    """An optional dependency is not installed; the message has the command that installs it."""
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs more packages: {how_to_install(extra)}")
@@ -254,29 +265,29 @@ class NotSetUpError(JobProcessorError):
 
 
 class WorkerStateError(JobProcessorError):
-    """A worker of this processor runs already, or a background task of it died."""
+    """A worker of this processor runs already, or one of its background tasks failed."""
 
 
 class LifespanError(JobProcessorError):
-    """The lifespan of a processor failed as it was entered; the cause is what it raised.
+    """The lifespan of the processor failed when it was entered; `__cause__` is its exception.
 
-    Nothing runs then: no worker is registered, and no job claimed.
+    The worker did not start: it is not registered, and it claimed no job.
     """
 
 
 class SearchLimitError(JobProcessorError):
-    """A search that looks through jobs was refused: too many do so, or it took too long."""
+    """A search without an index was refused because others run, or it took too long."""
 
 
 class StoreError(JobProcessorError):
-    """The database failed. What was asked for may have happened all the same, or may later."""
+    """The database failed. The operation may or may not have been done."""
 
 
 class BulkError(StoreError):
-    """A part of many jobs could not be stored; the cause says why.
+    """Some jobs of a bulk write could not be stored; `__cause__` is the reason.
 
-    Positions count from 0 in the order in which the jobs were given. What follows the last of them
-    was not taken from the iterable any more.
+    Positions count from 0 in the order of the given jobs. Jobs after the last of these positions
+    were not read from the iterable; handle the failed ones, then continue from there.
     """
 
     def __init__(
@@ -284,11 +295,11 @@ class BulkError(StoreError):
     ) -> None:
         super().__init__(written, not_written, unknown)
         self.written = written
-        """How many were stored."""
+        """The number of jobs that were stored."""
         self.not_written = not_written
-        """Positions of those that were not stored."""
+        """The positions of jobs that were not stored."""
         self.unknown = unknown
-        """Positions of those that may be stored or not: the database does not answer."""
+        """The positions of jobs that may be stored or not, because the database did not answer."""
 
     def __str__(self) -> str:
         told = f"{self.written} jobs were stored, {len(self.not_written)} were not"
@@ -298,18 +309,18 @@ class BulkError(StoreError):
 
 
 class StoreSetupError(StoreError):
-    """The database cannot serve as it is: not a database, an index that differs, no privilege."""
+    """The database cannot be used as it is: an index differs, or a privilege is missing."""
 
 
 class StoreRefusedError(StoreError):
-    """The database cannot store this very input: its size, a value, a validator, an index of yours.
+    """The database refuses this data: its size, a value, a validator, or an index of yours.
 
-    Nothing of it is stored, and the same call fails again.
+    Nothing of it was stored, and the same call fails again.
     """
 
 
 class StoreUnavailableError(StoreError):
-    """The database did not answer; the same call may succeed later. The message has its address."""
+    """The database did not answer; try again later. The message has its address."""
 
 
 def shorten(text: str, limit: int) -> str:

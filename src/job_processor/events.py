@@ -17,7 +17,16 @@ from job_processor.models import Job, JobStatus
 
 
 class EventKind(StrEnum):
-    """What an event tells."""
+    """What happened to a job, cron or worker.
+
+    `scheduled`, `skipped`: a job was stored; `claimed`, `started`, `progressed`: a worker claimed
+    it, called its handler, stored its progress; `finished`, `errored`, `killed`: it ended;
+    `retried`: an attempt failed, and another follows; `paused`: it was interrupted and will be
+    resumed; `rescued`: it was recovered from a crashed worker; `cron fired`, `cron refused`: an
+    occurrence was stored, or a cron cannot run beside the Node package; `worker started`, `worker
+    stopped`, `worker lost`: a worker of this process started or stopped, or another one has
+    crashed.
+    """
 
     SCHEDULED = "scheduled"
     CLAIMED = "claimed"
@@ -39,18 +48,19 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened, in this process or noticed by it."""
+    """An event of a job or worker, in this process or noticed by it."""
 
     kind: EventKind
     worker_id: ObjectId | None = None
-    """The worker that did it; of WORKER_LOST the one that is dead; None: no worker had a hand in
-    it."""
+    """The worker of the event; for WORKER_LOST, the one that crashed; None: no worker was involved.
+    """
     job: Job | None = None
-    """The job as last written, None for a worker's events."""
+    """The job as it was last stored; None for events of workers."""
     error: BaseException | None = None
-    """What the handler raised, of ERRORED and RETRIED; None where it was something else that ended
-    the attempt: a crash, an interruption, a maximum runtime. Of CRON_REFUSED the
-    SharedDatabaseError that names the cron."""
+    """For ERRORED and RETRIED, the exception of the handler; None if something else ended the
+    attempt: a crash, an interruption or a timeout. For CRON_REFUSED, the SharedDatabaseError
+    that names the cron.
+    """
 
 
 Listener: TypeAlias = Callable[[Event], object]

@@ -18,63 +18,75 @@ from job_processor.texts import storable
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A processor, for an integration. All that it hands out is safe to call in the event loop."""
+    """The processor, as an integration sees it. Everything is safe to call in the event loop."""
 
     logger: logging.Logger | Any
     settings: Settings
     listen: Callable[[Listener], Callable[[], None]]
-    """Calls a listener with each event; returns a function that ends it."""
+    """Calls a listener with each event; returns a function that stops it."""
     around_handlers: Callable[[Scope], Callable[[], None]]
-    """Puts a context manager around each handler; returns a function that ends it."""
+    """Enters a context manager around each handler; returns a function that stops it."""
     wrap_calls: Callable[[Wrapper], Callable[[], None]]
-    """Lets a function replace the calls of handlers and hooks, there where they run, in their
-    thread too, and the life of the lifespan; returns a function that ends it."""
+    """Lets a function replace the calls of handlers, of `on_job_exited` and of the lifespan, in the
+    thread in which they run; returns a function that stops it.
+    """
     preload: Callable[[str], None]
-    """Lets the processes of handlers import a module before the handler's own, for what that
-    needs to be set up."""
+    """Imports a module in each handler process before the module of the handler, for code that must
+    be set up there.
+    """
     stamp: Callable[[Stamp], Callable[[], None]]
-    """Lets a function add fields to each job before it is stored; returns a function that ends
-    it."""
+    """Lets a function add fields to each job before it is stored; returns a function that stops it.
+    """
     definition: Callable[[str], Definition | None]
-    """Returns the definition of a job or cron that can be run here; None: there is none."""
+    """Returns the definition of a job or cron with a handler in this process; None: there is none.
+    """
     get_status: Callable[[], Awaitable[dict[str, Any]]]
-    """As that of the processor, which must be set up."""
+    """That of the processor, which must be set up."""
     get_vitals: Callable[[], Awaitable[Vitals]]
-    """As that of the processor: cheap, whatever the database holds."""
+    """That of the processor; cheap for any size of database."""
     count_waiting: Callable[[], Awaitable[dict[str, int]]]
+    """That of the processor; cheap for any size of database."""
     count_parked: Callable[[], Awaitable[dict[str, int]]]
-    """As that of the processor: cheap, whatever the jobs hold."""
+    """That of the processor; cheap for any size of database."""
     get_scaling: Callable[..., Awaitable[Any]]
-    """As that of the processor."""
+    """That of the processor."""
 
 
 @runtime_checkable
 class Integration(Protocol):
-    """Ties a processor to something outside, by its events and what its host hands out."""
+    """Connects a processor with another system; pass it to `JobProcessor(integrations=[…])`.
+
+    It is an object with a method `install`, which gets the `Host`.
+    """
 
     def install(self, host: Host) -> None:
-        """Begin; called once for each processor, when it is made."""
+        """Start listening; called once for each processor, when the processor is created."""
 
 
 @dataclass(slots=True)
 class HandlerRun:
-    """One call of a handler, as a scope sees it."""
+    """One run of a handler, as a `Scope` gets it."""
 
     job: Job
-    """The job as it was claimed."""
+    """The job as it was when the worker claimed it."""
     status: JobStatus | None = None
-    """What its end is written as, known when the scope is left (PENDING: it is tried again); None
-    when it was taken away."""
+    """The new state of the job, set before the scope is left (PENDING: it is retried); None if the
+    job was taken from this worker.
+    """
     error: BaseException | None = None
-    """What the handler raised, where that is why the attempt failed; known when it is left."""
+    """The exception of the handler, if that is why the attempt failed; set before the scope is
+    left.
+    """
 
 
 Scope: TypeAlias = Callable[[HandlerRun], AbstractContextManager[object]]
+"""Gets the run and returns a context manager, which is entered around the handler."""
 Call: TypeAlias = Callable[[], Any]
 Wrapper: TypeAlias = Callable[[Call, bool], Call]
-"""Takes the call of a handler or of `on_job_exited`, and whether it is async; returns the one that
-is made in its place, there where it runs: in its thread, or in the event loop. What that raises is
-what the handler raised. A lifespan is one async call, from entering to leaving it."""
+"""Gets a call of a handler or of `on_job_exited`, and whether it is async; returns the call to make
+instead, in the same thread or event loop. An exception of that call is one of the handler. A
+lifespan is one async call, from entering to leaving it.
+"""
 
 
 class Scopes:
@@ -160,7 +172,7 @@ def _name(job: Job) -> str:
 
 
 Stamp: TypeAlias = Callable[[Job], Mapping[str, Any] | None]
-"""Returns fields of the job's model with their values; None: nothing is added."""
+"""Gets a new job and returns fields of its model with their values; None: none."""
 AnyJob = TypeVar("AnyJob", bound=BaseJob)
 
 

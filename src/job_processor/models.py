@@ -84,7 +84,7 @@ ATTEMPTS_KEPT = 20
 
 JobType = Literal["simple", "cron_task"]
 OnFailure = Literal["continue", "stop"]
-"""What follows in an ordered lane when a job of it ends errored: the next one, or none."""
+"""What happens in an ordered lane after an errored job: the next one starts, or none."""
 
 
 class Lane(NamedTuple):
@@ -131,11 +131,12 @@ def waits_for(
 
 SkipReason = Literal["noConcurrent_conflict", "other"]
 OnConflict = Literal["return", "skip", "replace", "error"]
-"""What follows when the unique key of a new job is held."""
+"""What happens to a new job if its unique key is held."""
 
 OnParentFailure = Literal["skip", "run", "wait"]
-"""What becomes of a job when one that it comes after fails: it is skipped, runs all the same, or
-waits until that one is retried and finishes."""
+"""What happens to a job if one of its parents fails: it is skipped, runs anyway, or waits until the
+parent is retried and finishes.
+"""
 
 JOB_TAG = "j:"
 """What the tag of a job has before its id, in `after` and `waiting_for`."""
@@ -146,9 +147,11 @@ class SkipMetadata:
     """Why a job was skipped, and because of which job."""
 
     reason: SkipReason
-    """`noConcurrent_conflict`: an exclusive job was active; `other`: any other reason."""
+    """`noConcurrent_conflict`: an exclusive job was active or a unique key was held; `other`: any
+    other reason.
+    """
     conflicting_job_id: ObjectId | None
-    """The active job; None for other reasons."""
+    """The job that was active, or the parent that failed; None if no job was the reason."""
     skipped_at: datetime
 
 
@@ -500,6 +503,7 @@ class CronTask(BaseJob):
 
 
 Job: TypeAlias = SimpleJob | CronTask
+"""A job or an occurrence of a cron: what `get_job` and `find_jobs` return."""
 AnyJob = TypeVar("AnyJob", bound=BaseJob)
 
 

@@ -29,7 +29,7 @@ def _async_fixture() -> Callable[..., Any]:
 
 @pytest.fixture
 def job_processor() -> JobProcessor:
-    """The processor under test. Override it in your conftest.py to return your application's."""
+    """The processor under test. Override it in conftest.py to return your application's."""
     from job_processor.processor import JobProcessor  # noqa: PLC0415  # see above
     from job_processor.settings import IN_MEMORY  # noqa: PLC0415  # see above
 
@@ -38,13 +38,13 @@ def job_processor() -> JobProcessor:
 
 @pytest.fixture
 def job_resources() -> Any:
-    """What handlers get as `resources`. Override it to return fakes; else the lifespan is used."""
+    """The `resources` of handlers. Override it to return fakes; otherwise the lifespan is used."""
     return ...
 
 
 @_async_fixture()
 async def job_tester(job_processor: JobProcessor, job_resources: Any) -> AsyncIterator[JobTester]:
-    """The processor under test in memory: `.drain()`, `.clock`, `.assert_scheduled(…)`."""
+    """The `JobTester` of `job_processor`: `.drain()`, `.clock`, `.assert_scheduled(…)`."""
     from job_processor.testing import in_memory  # noqa: PLC0415  # see above
 
     async with in_memory(job_processor, resources=job_resources) as tester:

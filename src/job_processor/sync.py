@@ -45,14 +45,23 @@ T = TypeVar("T")
 
 
 class JobClient:
-    """Schedules and follows jobs from synchronous code; safe in threads and after a fork.
+    """Stores and follows jobs from synchronous code; safe in threads and after a fork.
 
-    db: the application's JobProcessor, whose database, definitions and integrations it uses (by
-        connections of its own), or a database as a JobProcessor takes it: an address, or None.
-    options: with a database, the others of JobProcessor, such as `jobs`.
+    db: the application's JobProcessor, whose database, definitions and integrations are used with
+        separate connections; or an address or None, as for a JobProcessor.
+    options: with an address, the other options of JobProcessor, such as `jobs`.
 
-    It connects with the first call. Raises InvalidArgumentError for a database that only one event
-    loop or one process can use: an `AsyncDatabase`, or one in memory.
+    ```python
+    client = JobClient(processor)
+    job = client.schedule_job("send", {"to": "ada"})
+    client.wait_for_job(job.id, timeout=10)
+    ```
+
+    It connects with the first call. Each method raises the errors of the method of `JobProcessor`
+    with the same name.
+
+    Raises InvalidArgumentError for a database that only one event loop or process can use: an
+    `AsyncDatabase`, or one in memory.
     """
 
     def __init__(self, db: JobProcessor | str | None = None, **options: Any) -> None:
@@ -84,7 +93,7 @@ class JobClient:
         on_parent_failure: OnParentFailure | None = None,
         labels: Labels = None,
     ) -> SimpleJob:
-        """Store a job, as `JobProcessor.schedule_job` does; return it as it is in the database."""
+        """Store a job, as `JobProcessor.schedule_job` does, and return it."""
         request = JobRequest(
             name,
             payload,
@@ -109,45 +118,47 @@ class JobClient:
         return self._call(lambda processor: processor.schedule_jobs(jobs, return_jobs=return_jobs))
 
     def get_job(self, job_id: ObjectId | str) -> Job | None:
-        """Return a job or cron task, None when there is none of this id."""
+        """Return a job or cron task; None for an unknown id."""
         return self._call(lambda processor: processor.get_job(job_id))
 
     def kill_job(self, job_id: ObjectId | str) -> Job:
-        """Kill a waiting job at once, ask the worker of a running one; return it as it then stands.
+        """Cancel a job, as `JobProcessor.kill_job` does, and return it.
 
         Raises JobNotFoundError.
         """
         return self._call(lambda processor: processor.kill_job(job_id))
 
     def wait_for_job(self, job_id: ObjectId | str, timeout: Duration | None = None) -> Job:
-        """Return a job once it is settled; other threads go on meanwhile.
+        """Block until a job has ended, and return it; other threads continue meanwhile.
 
-        Raises JobNotFoundError, and JobTimeoutError after `timeout` seconds (None: never).
+        timeout: seconds, or a timedelta; None: wait for ever.
+
+        Raises JobNotFoundError, and JobTimeoutError after `timeout`.
         """
         return self._call(lambda processor: processor.wait_for_job(job_id, timeout))
 
     def set_limit(self, name: str, limit: Limit | int | None) -> None:
-        """Change a limit for all workers, as `JobProcessor.set_limit` does."""
+        """Change a concurrency limit for all workers, as `JobProcessor.set_limit` does."""
         self._call(lambda processor: processor.set_limit(name, limit))
 
     def limits(self, lanes: int = LANES_SHOWN) -> list[LimitInfo]:
-        """Return the limits and their fullest lanes, as `JobProcessor.limits` does."""
+        """Return the concurrency limits and their fullest lanes, as `JobProcessor.limits` does."""
         return self._call(lambda processor: processor.limits(lanes))
 
     def set_rate(self, name: str, rate: Rate | str | None) -> None:
-        """Change a rate for all workers, as `JobProcessor.set_rate` does."""
+        """Change a rate limit for all workers, as `JobProcessor.set_rate` does."""
         self._call(lambda processor: processor.set_rate(name, rate))
 
     def rates(self) -> list[RateInfo]:
-        """Return the rates, as `JobProcessor.rates` does."""
+        """Return the rate limits, as `JobProcessor.rates` does."""
         return self._call(lambda processor: processor.rates())
 
     def hold(self, name: str, seconds: Duration, key: str | float | None = None) -> None:
-        """Let nothing that shares a rate start for so long, as `JobProcessor.hold` does."""
+        """Start no job of a rate limit for some seconds, as `JobProcessor.hold` does."""
         self._call(lambda processor: processor.hold(name, seconds, key))
 
     def put_schedule(self, name: str, **schedule: Unpack[ScheduleFields]) -> Schedule:
-        """Make a schedule, or change it, as `JobProcessor.put_schedule` does."""
+        """Create or change a schedule, as `JobProcessor.put_schedule` does."""
         return self._call(lambda processor: processor.put_schedule(name, **schedule))
 
     def remove_schedule(self, name: str) -> bool:
@@ -155,7 +166,7 @@ class JobClient:
         return self._call(lambda processor: processor.remove_schedule(name))
 
     def get_schedule(self, name: str) -> Schedule | None:
-        """Return a schedule, None when there is none of this name."""
+        """Return a schedule; None if there is none with this name."""
         return self._call(lambda processor: processor.get_schedule(name))
 
     def schedules(
@@ -169,11 +180,11 @@ class JobClient:
         return self._call(lambda processor: processor.pause_schedule(name))
 
     def resume_schedule(self, name: str) -> Schedule:
-        """Let a schedule go on, as `JobProcessor.resume_schedule` does."""
+        """Resume a schedule, as `JobProcessor.resume_schedule` does."""
         return self._call(lambda processor: processor.resume_schedule(name))
 
     def send(self, topic: str, payload: Any = True, *, ttl: Duration = MESSAGE_TTL) -> bool:
-        """Send a message to the jobs that wait for it, as `JobProcessor.send` does."""
+        """Send a message to all jobs that wait for its topic, as `JobProcessor.send` does."""
         return self._call(lambda processor: processor.send(topic, payload, ttl=ttl))
 
     @contextmanager
@@ -208,7 +219,7 @@ class JobClient:
         return ClientGroup(group, self._portal)
 
     def get_group(self, group_id: ObjectId | str) -> ClientGroup | None:
-        """Return a group; None when there is none of this id."""
+        """Return a group; None for an unknown id."""
         group = self._call(lambda processor: processor.get_group(group_id))
         return None if group is None else ClientGroup(group, self._portal)
 
@@ -222,30 +233,30 @@ class JobClient:
         name: str = "chain",
         on_parent_failure: OnParentFailure | None = None,
     ) -> ClientFlow:
-        """Return a flow of jobs one after the other, as `JobProcessor.chain` does."""
+        """Return a flow of jobs that run one after the other, as `JobProcessor.chain` does."""
         rule = on_parent_failure
         return self._flow(lambda it: it.chain(*jobs, name=name, on_parent_failure=rule))
 
     def get_flow(self, flow_id: ObjectId | str) -> FlowInfo | None:
-        """Return how a flow stands; None when there is none of this id."""
+        """Return a flow; None for an unknown id."""
         return self._call(lambda processor: processor.get_flow(flow_id))
 
     def find_flows(
         self, limit: int = GROUPS_SHOWN, after: ObjectId | str | None = None
     ) -> list[FlowSummary]:
-        """Return flows, the newest first, as `JobProcessor.find_flows` does."""
+        """Return flows, newest first, as `JobProcessor.find_flows` does."""
         return self._call(lambda processor: processor.find_flows(limit, after))
 
     def kill_flow(self, flow_id: ObjectId | str) -> Acted:
-        """Kill what is active in a flow, as `JobProcessor.kill_flow` does."""
+        """Cancel a flow, as `JobProcessor.kill_flow` does."""
         return self._call(lambda processor: processor.kill_flow(flow_id))
 
     def retry_flow(self, flow_id: ObjectId | str) -> Acted:
-        """Send what failed in a flow round again, as `JobProcessor.retry_flow` does."""
+        """Retry the jobs of a flow that failed, as `JobProcessor.retry_flow` does."""
         return self._call(lambda processor: processor.retry_flow(flow_id))
 
     def close(self) -> None:
-        """Give the connections of this process back; a later call makes new ones."""
+        """Close the connections of this process; a later call opens new ones."""
         self._portal.close()
 
     def __enter__(self) -> Self:

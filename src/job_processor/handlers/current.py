@@ -16,10 +16,9 @@ _CURRENT: ContextVar[Job | None] = ContextVar("job_processor_current_job", defau
 
 
 def current_job() -> Job | None:
-    """Return the job whose handler calls this.
+    """Return the job whose handler calls this; None outside of a job.
 
-    None outside of one, and in a handler of batches, which is called for several: `of_job` lets a
-    block of it be of one.
+    Also None in a batch handler, which is called for several jobs: `of_job` sets one for a block.
     """
     return _CURRENT.get()
 

@@ -25,7 +25,7 @@ from job_processor.settings import Duration, check_text, duration, time_zone
 
 Handler: TypeAlias = Callable[..., Any]
 ExitHook: TypeAlias = Callable[..., Awaitable[object] | object]
-"""Gets a job; and the resources, where a parameter is named so."""
+"""Gets the job; and the resources, if it has a parameter with this name."""
 Misfire: TypeAlias = Literal["once", "skip", "all"]
 T = TypeVar("T")
 Executor: TypeAlias = Literal["async", "thread", "process"]
@@ -174,8 +174,8 @@ class CronDef:
     """The definition of a cron: its times, handler and options. `@processor.cron` creates one.
 
     cron_string: 5 fields, 6 with seconds first, or an alias such as `@hourly`; None: see `every`.
-    handler: required; as for a job, but a cron has no payload. Parameters without an annotation get
-        `(signal, job)` by position, with a warning.
+    handler: required; as for a job, but a cron has no payload. Required parameters without an
+        annotation get `(signal, job)` by position, with a warning; other parameters need a default.
     checkin_margin: minutes, or a timedelta; an occurrence that starts more than this after its time
         is missed, see `misfire`.
     timezone: IANA name; None: the processor's.

@@ -33,13 +33,18 @@ _ID_MAX = 64  # bytes of a key's id
 
 
 class Encryption(Codec):
-    """Encrypts by AES-GCM.
+    """A codec that encrypts payloads, results and other data of jobs with AES-GCM.
 
-    keys: by their ids, which stand readably beside what they encrypted: 16, 24 or 32 bytes, or the
-        base64 of them, as `Encryption.new_key()` gives. Old ones stay for what they encrypted.
-    use: the id of the key that encrypts from now on; None: the only one.
+    keys: keys by their ids; each has 16, 24 or 32 bytes, as bytes or base64, as
+        `Encryption.new_key()` returns. Ids are stored readably beside the data. Keep an old key as
+        long as data is encrypted with it.
+    use: the id of the key for new data; None: the only key.
 
-    Raises InvalidArgumentError, which shows no key.
+    ```python
+    processor = JobProcessor(codec=Encryption({"2026": os.environ["JOBS_KEY"]}))
+    ```
+
+    Raises InvalidArgumentError, whose message shows no key.
     """
 
     def __init__(self, keys: Mapping[str, bytes | str], use: str | None = None) -> None:
@@ -61,13 +66,13 @@ class Encryption(Codec):
         return base64.b64encode(AESGCM.generate_key(256)).decode()
 
     async def encode(self, data: bytes) -> bytes:
-        """Return these bytes encrypted by the key in use."""
+        """Return these bytes, encrypted with the current key."""
         id = self._use.encode()
         header, nonce = _MAGIC + bytes([len(id)]) + id, os.urandom(_NONCE)
         return header + nonce + self._keys[self._use].encrypt(nonce, data, header)
 
     async def decode(self, data: bytes) -> bytes:
-        """Return what was encrypted; raises MissingKeyError and CodecError."""
+        """Return decrypted bytes; raises MissingKeyError and CodecError."""
         if not data.startswith(_MAGIC) or len(data) < len(_MAGIC) + 1:
             raise CodecError("it was not encrypted by this codec")
         start = len(_MAGIC) + 1

@@ -41,11 +41,14 @@ def serve(
     host: str = "127.0.0.1",
     scaling: Answer | None = None,
 ) -> Iterator[int]:
-    """Serve a registry on a port (0: any) for the time of the block; give the port.
+    """Serve the metrics of a registry over HTTP for a block; yields the port.
 
-    scaling: answers to `/scaling`, in the event loop of the server; None: nobody does.
+    port: the port to listen on; 0: any free one.
+    registry: None: the default one of `prometheus_client`.
+    host: the address to listen on.
+    scaling: answers requests for `/scaling`, in the event loop of the server; None: 404.
 
-    Raises OSError when it cannot be listened on.
+    Raises OSError if the port cannot be used.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family, backlog=_BACKLOG) as listening:

@@ -35,13 +35,14 @@ __all__ = [
 
 
 class JobFilter(logging.Filter):
-    """Gives each record the fields of the job that is running, None outside of one.
+    """A logging filter that adds the fields of the running job to each record.
 
-    Add it to a handler, not to a logger, so that it sees the records of every logger.
+    The fields are None outside of a job. Add it to a logging handler, not to a logger, so that it
+    sees the records of all loggers.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record through."""
+        """Add the fields; never drops a record."""
         for field, value in zip(FIELDS, _values(current_job()), strict=True):
             if not hasattr(record, field):
                 setattr(record, field, value)
@@ -51,7 +52,10 @@ class JobFilter(logging.Filter):
 def add_job(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Add the fields of the job that is running, as a processor of structlog; none outside."""
+    """Add the fields of the running job to an event of structlog; nothing outside of a job.
+
+    A processor for `structlog.configure(processors=[…])`.
+    """
     job = current_job()
     if job is not None:
         for field, value in zip(FIELDS, _values(job), strict=True):
@@ -60,10 +64,13 @@ def add_job(
 
 
 class ConsoleFormatter(logging.Formatter):
-    """Lines for people; one of a run ends with its job. Nothing in them steers a terminal."""
+    """A log formatter for people: one line for each record, with the running job at its end.
+
+    Control characters are replaced, so that logged text cannot steer the terminal.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, with its traceback."""
+        """Return the line with its traceback."""
         return harmless(super().format(record), "\n\t\u2028\u2029")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
@@ -77,7 +84,10 @@ class ConsoleFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """A JSON object a line: time, level, logger, message, the job's fields, the exception."""
+    """A log formatter that writes each record as a JSON object in one line.
+
+    Its keys: time, level, logger, message, the fields of the running job, and the exception.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""

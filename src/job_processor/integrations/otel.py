@@ -38,11 +38,15 @@ _SYSTEM = "job_processor"
 
 
 class OpenTelemetry:
-    """The integration.
+    """Traces and metrics of jobs by OpenTelemetry.
 
-    tracer_provider, meter_provider: None: those that the application has set.
-    redact: a regular expression for names of payload fields whose values are taken out of the texts
-        of errors; None: the one that is used everywhere here (passwords, tokens, keys and others).
+    tracer_provider, meter_provider: None: the global ones of the application.
+    redact: regular expression for names of payload fields whose values are removed from error
+        texts; None: names of passwords, tokens, keys and other secrets.
+
+    ```python
+    processor = JobProcessor(integrations=[OpenTelemetry()])
+    ```
 
     Raises InvalidArgumentError.
     """
@@ -71,7 +75,7 @@ class OpenTelemetry:
         )
 
     def install(self, host: Host) -> None:
-        """Begin."""
+        """Start listening; the processor calls this."""
         self._service = host.settings.service
         host.stamp(self._stamp)
         host.around_handlers(self._scope)

@@ -48,13 +48,18 @@ _ENDS = frozenset(
 
 
 class Prometheus:
-    """The integration; one may serve several processors.
+    """Prometheus metrics of jobs and workers; one instance may serve several processors.
 
-    registry: where its metrics are kept; None: the usual one of `prometheus_client`.
-    max_names: job names that get a label of their own; those that come later share one.
-    interval: seconds, or a timedelta, between two looks at the database, for queue and workers.
+    registry: the registry for its metrics; None: the default one of `prometheus_client`.
+    max_names: the number of job names with a label of their own; later names share one.
+    interval: seconds, or a timedelta, between two reads of queue and workers from the database.
 
-    Raises InvalidArgumentError, and ValueError (from the client) when its registry has one already.
+    ```python
+    processor = JobProcessor(integrations=[Prometheus()])
+    ```
+
+    Raises InvalidArgumentError, and ValueError (of the client) if the registry has these metrics
+    already.
     """
 
     def __init__(
@@ -101,7 +106,7 @@ class Prometheus:
         self._workers = gauge("workers", "Workers that are registered")
 
     def install(self, host: Host) -> None:
-        """Begin."""
+        """Start listening; the processor calls this."""
         host.around_handlers(self._scope)
         host.listen(lambda event: self._on_event(host, event))
 

@@ -49,16 +49,20 @@ _STATUSES = {
 
 
 class Sentry:
-    """The integration.
+    """Reports failed jobs, cron monitors and traces to Sentry.
 
-    redact: a regular expression for names of payload fields whose values are not sent; None: the
-        one that is used everywhere here (passwords, tokens, keys and their like).
-    report_retries: report failed attempts that are followed by another, too.
-    monitor_crons: send check-ins of crons, which make and update monitors of the cron's name.
-    propagate_traces: send a span for each job that is scheduled within a transaction, and let its
-        runs go on with that trace, in whichever process.
-    failure_threshold, recovery_threshold: occurrences in a row that have to fail before Sentry
-        makes an issue of it, and to succeed before it closes it; None: as in Sentry.
+    redact: regular expression for names of payload fields whose values are not sent; None: names of
+        passwords, tokens, keys and other secrets.
+    report_retries: also report failed attempts that are retried.
+    monitor_crons: send check-ins of crons, which create and update a monitor with the cron's name.
+    propagate_traces: send a span for each job that is stored within a transaction; its runs
+        continue that trace, in any process.
+    failure_threshold, recovery_threshold: consecutive occurrences that have to fail before Sentry
+        opens an issue, and to succeed before it closes the issue; None: the default of Sentry.
+
+    ```python
+    processor = JobProcessor(integrations=[Sentry()])
+    ```
 
     Raises InvalidArgumentError.
     """
@@ -83,7 +87,7 @@ class Sentry:
         }
 
     def install(self, host: Host) -> None:
-        """Begin."""
+        """Start listening; the processor calls this."""
         sentry_sdk.get_global_scope().add_event_processor(_without_lines_of_ends)
         host.around_handlers(self._scope)
         host.listen(self._report_what_has_no_exception)

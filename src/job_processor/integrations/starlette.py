@@ -27,14 +27,14 @@ _RESOURCES = "job_resources"
 async def running(
     processor: JobProcessor, *, worker: bool = True, resources: Any = ...
 ) -> AsyncIterator[JobProcessor]:
-    """Keep a processor set up for the time of the block, with a worker in this event loop.
+    """Set up a processor for a block and run a worker in this event loop.
 
-    worker: False: it only schedules, others run.
-    resources: what handlers get as such, in place of what the processor's lifespan yields: the
-        state of the application, which has opened it already.
+    worker: False runs no worker; other processes run the jobs.
+    resources: what handlers get as `resources` instead of the value of the processor's lifespan,
+        for an application that has opened them already.
 
-    At the end the worker stops gracefully. Raises what it died of, and LifespanError where the
-    processor's lifespan fails as it is entered: before the application serves.
+    At the end of the block the worker shuts down gracefully. Raises the error of a worker that
+    failed, and LifespanError before the application starts to serve if the lifespan fails.
     """
     with _given(processor, resources):
         async with processor:
@@ -71,9 +71,11 @@ async def _working(processor: JobProcessor) -> AsyncIterator[None]:
 def lifespan(
     processor: JobProcessor, *, worker: bool = True
 ) -> Callable[[Any], AbstractAsyncContextManager[dict[str, Any]]]:
-    """Return what `Starlette(lifespan=…)` and `FastAPI(lifespan=…)` take.
+    """Return a lifespan for `Starlette(lifespan=…)` and `FastAPI(lifespan=…)`.
 
-    worker: as that of `running`, which is for an application with a lifespan of its own.
+    worker: True runs a worker in the application's process; False only stores jobs.
+
+    An application with a lifespan of its own uses `running` in it.
     """
 
     @asynccontextmanager
@@ -87,10 +89,10 @@ def lifespan(
 
 
 def get_processor(connection: HTTPConnection) -> JobProcessor:
-    """Return the processor of the application that serves a request; for FastAPI's `Depends`, too.
+    """Return the processor of the application that serves a request; also for `Depends`.
 
-    In an application that is mounted into one with this lifespan it is that one's. Raises
-    NotSetUpError when the lifespan is not `lifespan(processor)`.
+    A mounted application gets the processor of the outer one. Raises NotSetUpError unless the
+    application has the lifespan `lifespan(processor)`.
     """
     processor = _state(connection, _STATE)
     if not isinstance(processor, JobProcessor):
@@ -99,10 +101,10 @@ def get_processor(connection: HTTPConnection) -> JobProcessor:
 
 
 def get_resources(connection: HTTPConnection) -> Any:
-    """Return what the processor's lifespan yields, which requests and jobs share.
+    """Return the value that the processor's lifespan yields, shared by requests and jobs.
 
-    As `get_processor`, for FastAPI's `Depends`, too. Raises NotSetUpError also where the
-    application has no worker, since its process does not enter the lifespan then.
+    For FastAPI's `Depends`, too. Raises NotSetUpError as `get_processor` does, and if the
+    application runs no worker, because its process does not enter the lifespan then.
     """
     get_processor(connection)
     resources = _state(connection, _RESOURCES)

@@ -9,22 +9,24 @@ from job_processor.errors import InvalidArgumentError
 
 
 class MovableClock(Clock):
-    """Tells the same moment until it is moved.
+    """A clock for tests, which stands still until it is moved.
 
-    start: an aware datetime; None: the present moment. Raises InvalidArgumentError.
+    start: an aware datetime; None: the present time.
+
+    Raises InvalidArgumentError.
     """
 
     def __init__(self, start: datetime | None = None) -> None:
         self._now = truncate(datetime.now(UTC)) if start is None else _checked("start", start)
 
     def now(self) -> datetime:
-        """Return the moment at which it stands."""
+        """Return the time of the clock."""
         return self._now
 
     def move(self, by: timedelta | None = None, **duration: float) -> datetime:
-        """Move on by a timedelta, or by what one takes: `hours=2`; return the new moment.
+        """Move the clock forward by a timedelta or its arguments, `hours=2`; return the new time.
 
-        Raises InvalidArgumentError for what leads back: a worker may not meet that either.
+        Raises InvalidArgumentError for a move back, which workers do not support.
         """
         try:
             step = timedelta(**duration) if by is None else by + timedelta(**duration)
@@ -34,7 +36,7 @@ class MovableClock(Clock):
         return self.move_to(self._now + step)
 
     def move_to(self, moment: datetime) -> datetime:
-        """Move on to an aware datetime; return it. Raises InvalidArgumentError."""
+        """Move the clock forward to an aware datetime; return it. Raises InvalidArgumentError."""
         checked = _checked("moment", moment)
         if checked < self._now:
             allowed = f"allowed is a time from {self._now.isoformat()} on"

@@ -29,7 +29,7 @@ AnyPayload: TypeAlias = Mapping[str, Any] | TypedPayload | EllipsisType | None
 
 
 class JobTester:
-    """A processor that is set up in memory; `in_memory` makes it."""
+    """A processor on an empty database in memory, for tests; `in_memory` creates it."""
 
     def __init__(self, processor: JobProcessor, clock: MovableClock) -> None:
         self.processor = processor
@@ -42,16 +42,17 @@ class JobTester:
     async def drain(
         self, timeout: float = DRAIN_TIMEOUT, *, skip_sleeps: bool = False
     ) -> list[Job]:
-        """Run all that is due by the clock, and what comes due by that; return what ended.
+        """Run all jobs that are due by the test's clock, and the due jobs that these store.
 
-        Retries and jobs for later wait until the clock is moved. A job that fails is returned as
-        such: `job.result()` raises its error.
-
+        timeout: real seconds.
         skip_sleeps: when nothing is due any more, move the clock to the end of the next
-            `context.sleep`, and go on, until no handler sleeps. Which handlers then wait for a
-            message is logged.
+            `context.sleep` and continue, until no handler sleeps. Handlers that then wait for a
+            message are logged.
 
-        Raises JobTimeoutError after `timeout` seconds.
+        Returns the jobs that ended. Jobs for later and retries with a delay wait until the clock is
+        moved. A failed job is returned, too: `job.result()` raises its error.
+
+        Raises JobTimeoutError after `timeout`.
         """
         before = len(self.events)
         worker = asyncio.create_task(self._work(skip_sleeps=skip_sleeps))
@@ -81,11 +82,11 @@ class JobTester:
             )
 
     async def send(self, topic: str, payload: Any = True) -> bool:
-        """Send a message, as `JobProcessor.send` does: the next `drain` goes on with it."""
+        """Send a message, as `JobProcessor.send` does; the next `drain` runs the waiting jobs."""
         return await self.processor.send(topic, payload)
 
     async def waiting(self) -> list[Job]:
-        """Return the jobs whose handlers wait for a message; `waits_for` says for which."""
+        """Return the jobs whose handlers wait for a message; their `waits_for` names it."""
         return [job for job in await self._pending() if job.topics]
 
     async def _next_end_of_a_sleep(self) -> datetime | None:
@@ -103,7 +104,10 @@ class JobTester:
         return jobs
 
     def scheduled(self, name: str | None = None) -> list[Job]:
-        """Return the jobs that were scheduled so far, as they then were; of one name, or all."""
+        """Return the jobs stored so far, as they were at that time.
+
+        name: only jobs with this name; None: all.
+        """
         told = (event.job for event in self.events if event.kind is EventKind.SCHEDULED)
         return [job for job in told if job is not None and name in (None, job.name)]
 
@@ -117,15 +121,22 @@ class JobTester:
         part: Mapping[str, Any] | None = None,
         **fields: Any,
     ) -> Job:
-        """Return the last job of this name that was scheduled with these values.
+        """Assert that a job with these values was stored; return the last one.
 
-        name: or the job's handle. payload: exactly this one, a mapping or an instance of the class
-        that the handler names. fields: those of the payload that matter, `to="ada"`; part: the same
-        as a mapping; of a mapping in it, too, only what is given matters. scheduled_for: a moment,
-        or a delay from when it was scheduled. count: how many there must be; None: at least one.
+        name: the name of the job, or its handle.
+        payload: the whole payload: a mapping, or an instance of the payload class of the handler.
+        scheduled_for: the time, or the delay from when it was stored.
+        count: how many such jobs there must be; None: at least one.
+        part: some fields of the payload; in nested mappings, too, only the given fields are
+            compared.
+        fields: the same as keyword arguments: `to="ada"`.
 
-        Raises AssertionError that lists what was scheduled, InvalidPayloadError for what no job of
-        this name can have.
+        ```python
+        tester.assert_scheduled("send", to="ada", count=1)
+        ```
+
+        Raises AssertionError with the jobs that were stored, and InvalidPayloadError for a payload
+        that this job cannot have.
         """
         called = name.name if isinstance(name, JobHandle) else name
         bound = self._bound(called)
@@ -147,7 +158,7 @@ class JobTester:
         return found[-1]
 
     def assert_not_scheduled(self, name: str | JobHandle[..., Any] | None = None) -> None:
-        """Raise AssertionError when a job of this name or handle (None: any) was scheduled."""
+        """Raise AssertionError if a job with this name or handle (None: any) was stored."""
         called = name.name if isinstance(name, JobHandle) else name
         if self.scheduled(called):
             what = "no job" if called is None else f"no job {called!r}"
@@ -180,17 +191,25 @@ async def in_memory(
     *,
     resources: Any = ...,
 ) -> AsyncIterator[JobTester]:
-    """Let a processor work on an empty database in memory, with a clock of the test's.
+    """Let a processor work on an empty database in memory with a test clock, for a block.
 
-    processor: the application's own, whose jobs and crons are tested; afterwards it has its
-        database and its clock back. None: a new one. start: where the clock stands; None: now.
-    resources: what handlers get as such, in place of what the processor's lifespan yields, which is
-        not entered then.
+    processor: the application's own, whose jobs and crons are tested; after the block it has its
+        own database and clock again. None: a new processor.
+    start: an aware datetime, the time of the clock; None: now.
+    resources: what handlers get as `resources` instead of the value of the processor's lifespan,
+        which is then not entered.
 
-    Rates do not apply: no test waits for a start.
+    ```python
+    async with in_memory(processor) as tester:
+        await processor.schedule_job("send", {"to": "ada"})
+        [job] = await tester.drain()
+        assert job.result() is None
+    ```
 
-    Raises WorkerStateError when it is set up already: its own database is in use; LifespanError
-    where the lifespan fails as it is entered.
+    Rate limits do not apply, so that no test waits for them.
+
+    Raises WorkerStateError if the processor is set up already, because its own database is in use,
+    and LifespanError if the lifespan fails.
     """
     clock = MovableClock(start)
     tested = JobProcessor(IN_MEMORY) if processor is None else processor

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from job_processor.errors import InvalidArgumentError
 
 Access: TypeAlias = Literal["all", "read_only", "forbidden"]
-"""What a request may do."""
+"""What a request may do: everything, read only, or nothing."""
 
 Check: TypeAlias = Callable[[Request], Access | Awaitable[Access]]
 
@@ -72,15 +72,18 @@ def address_of(request: Request) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A check by a token or by a name and password, as the command line offers it.
+    """An access check for `create_app` by a token, or by a user name and password.
 
-    token: given as `Authorization: Bearer …`, or as the password of any user of HTTP Basic; at
-        least 16 characters.
-    user, password: given by HTTP Basic; a password has at least 8 characters.
-    access: what whoever knows them may do.
+    token: sent as `Authorization: Bearer …`, or as the HTTP Basic password of any user; at least 16
+        characters.
+    user, password: sent by HTTP Basic; the password has at least 8 characters.
+    access: what a request with these credentials may do.
 
-    Raises InvalidArgumentError for a secret that is empty, blank or too short, and when there is
-    none.
+    ```python
+    create_app(processor, access=Login(token=os.environ["DASHBOARD_TOKEN"]))
+    ```
+
+    Raises InvalidArgumentError if neither is given, and for an empty, blank or short secret.
     """
 
     token: str | None = field(default=None, repr=False)
@@ -101,7 +104,7 @@ class Login:
             raise InvalidArgumentError("access", self.access, allowed)
 
     def __call__(self, request: Request) -> Access:
-        """Return what the request may do by what it brings."""
+        """Return what the request may do."""
         request.scope[ASKED] = True
         name = self._name_of(request)
         if name is None:

@@ -70,25 +70,31 @@ def create_app(
     name: str | None = None,
     color: Color | None = None,
 ) -> Starlette:
-    """Return the dashboard of a processor.
+    """Return the dashboard of a processor as an ASGI application.
 
-    access: called with each request, plain or async; returns `"all"`, `"read_only"` or
-        `"forbidden"`. None: everybody may do all, which is for a page that only its host can reach:
-        the first request from elsewhere gives an OpenDashboardWarning.
-    redact: regular expression; payload and result fields whose names it matches are hidden. None:
-        those that tell of passwords, tokens and the like.
-    healthz: `"public"`, `/healthz` answers everybody; `"access"`, only whom `access` lets in.
-    allowed_hosts: the names of hosts that are answered to, such as `dash.example.org`,
-        `.example.org` (it and all below) or `*`; None: any. Probes are answered under any name.
-    scrape_token: whoever brings it as `Authorization: Bearer …` may ask for `/metrics` and
-        `/scaling`, and for nothing else; at least 16 characters. None: only whom `access` lets in.
-    name: of the environment, such as `production`: it stands in the header and in the title.
-    color: of its badge and of a stripe above each page: `red`, `orange`, `green`, `blue`, `violet`
-        or `grey`. None: red for a name that begins with `prod` or `live`, orange for `stag`, else
-        blue.
+    access: async or sync function that is called with each request and returns `"all"`,
+        `"read_only"` or `"forbidden"`, for instance a `Login`. None: everybody may do everything;
+        use this only where nobody else can reach the page. The first request from another machine
+        gives an OpenDashboardWarning.
+    redact: regular expression; values of payload and result fields with a matching name are hidden.
+        None: names of passwords, tokens and other secrets.
+    healthz: `"public"`: `/healthz` answers everybody; `"access"`: only requests that `access` lets
+        in.
+    allowed_hosts: host names that are served, such as `dash.example.org`, `.example.org` (with all
+        subdomains) or `*`; None: any. Probes are answered for any name.
+    scrape_token: a request with `Authorization: Bearer` and this token may read `/metrics` and
+        `/scaling`, and nothing else; at least 16 characters. None: only requests that `access` lets
+        in.
+    name: name of the environment, such as `production`, for header and title.
+    color: color of its badge and of a stripe above each page: `red`, `orange`, `green`, `blue`,
+        `violet` or `grey`. None: red if the name starts with `prod` or `live`, orange for `stag`,
+        otherwise blue.
 
-    A processor that is not set up is set up with the first request, and stays so. Raises
-    InvalidArgumentError.
+    ```python
+    app.mount("/jobs", create_app(processor, access=Login(token=token)))
+    ```
+
+    A processor that is not set up is set up with the first request. Raises InvalidArgumentError.
     """
     if not isinstance(processor, JobProcessor):
         raise InvalidArgumentError("processor", processor, "allowed is a JobProcessor")

@@ -57,7 +57,7 @@ _TLS = {"strict-transport-security": "max-age=31536000"}
 
 
 class OpenDashboardWarning(UserWarning):
-    """A dashboard without an access check is reached from other machines."""
+    """A dashboard without an access check got a request from another machine."""
 
 
 class Guard:

@@ -27,10 +27,11 @@ _ANONYMOUS = "job_processor.anonymous"
 
 
 def login_access(permission: str | None = None) -> Callable[[Any], Awaitable[Access]]:
-    """Return an `access` for `create_app` that goes by Django's session.
+    """Return an `access` for `create_app` that uses the login of Django.
 
-    Staff may look. Superusers may act, and so may those of the staff who have `permission`, such as
-    "shop.change_order"; None: nobody else.
+    Staff may read. Superusers may act, and so may staff with the permission.
+
+    permission: such as "shop.change_order"; None: only superusers act.
     """
 
     async def access(request: Any) -> Access:
@@ -46,11 +47,12 @@ def login_access(permission: str | None = None) -> Callable[[Any], Awaitable[Acc
 
 
 def mounted(application: App, path: str, dashboard: App) -> App:
-    """Return an ASGI application: `dashboard` under `path`, everything else is `application`'s.
+    """Return an ASGI application with the dashboard at `path` and `application` elsewhere.
 
-    Who is not logged in is sent to LOGIN_URL, where `login_access` decides. A host that Django
-    refuses (ALLOWED_HOSTS) is refused here, too, but for probes. Raises InvalidArgumentError for a
-    path that cannot be one.
+    Users who are not logged in are redirected to LOGIN_URL, if the dashboard uses `login_access`.
+    Hosts that Django refuses (ALLOWED_HOSTS) are refused here too, except for probes.
+
+    Raises InvalidArgumentError for a path that is not allowed.
     """
     if not path.startswith("/") or path.endswith("/"):
         allowed = "allowed is a path that begins with / and does not end with it, such as '/jobs'"

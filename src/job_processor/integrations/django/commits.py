@@ -20,18 +20,18 @@ def schedule_on_commit(
     robust: bool = False,
     **options: Any,
 ) -> None:
-    """Schedule a job once the transaction that is open commits; at once where none is open.
+    """Store a job once the open transaction commits; at once if no transaction is open.
 
-    Rolled back, there is no job. Between the commit and the job there is a gap: a process that
-    dies in it leaves no job, and a database of jobs that is away then makes this raise out of the
-    block that committed.
+    After a rollback there is no job. If the process crashes between the commit and the write of the
+    job, the job is lost; if the database of jobs is unreachable then, the error is raised after the
+    commit.
 
-    using: the alias of Django's database whose transaction counts; None: the default one.
-    robust: a failure to schedule is logged and raises nothing, as in `transaction.on_commit`.
-    options: the others of `JobProcessor.schedule_job`, but for `session`.
+    using: the alias of the Django database whose transaction counts; None: the default one.
+    robust: log a failure to store the job instead of raising it, as in `transaction.on_commit`.
+    options: the other options of `JobProcessor.schedule_job`, except `session`.
 
-    Raises InvalidArgumentError at once, and so inside the transaction, for what `schedule_job`
-    refuses: an unknown name, a payload that cannot be stored.
+    An unknown name, and a payload that cannot be stored, raise InvalidArgumentError at once, inside
+    the transaction.
     """
     request = JobRequest(name, payload, scheduled_for, **options)
     checked = make_job(parts_of(get_processor()), request)  # neither stored nor told of

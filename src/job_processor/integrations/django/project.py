@@ -89,19 +89,19 @@ def adopted(processor: JobProcessor, made: Callable[[], JobProcessor]) -> JobPro
 
 @cache
 def get_processor() -> JobProcessor:
-    """Return the processor of the project, always the same; define its jobs and crons on it.
+    """Return the processor of the project, always the same one; define jobs and crons on it.
 
-    Raises ImproperlyConfigured.
+    Raises ImproperlyConfigured for settings that are not allowed.
     """
     return make_processor(configuration(), Connections(), kind=ProjectProcessor)
 
 
 @cache
 def get_client() -> JobClient:
-    """Return the client of the project, for views and all other synchronous code.
+    """Return the synchronous client of the project, for views and other sync code.
 
-    Safe in threads and after a fork; it connects with the first call of each process. Raises
-    ImproperlyConfigured.
+    Safe in threads and after a fork; it connects with the first call in each process. Raises
+    ImproperlyConfigured for settings that are not allowed.
     """
     return JobClient(get_processor())
 
@@ -112,9 +112,9 @@ def database() -> str:
 
 
 def forget_jobs() -> None:
-    """Begin with an empty database of jobs, in a test: in `setUp`, or in a fixture.
+    """Start a test with an empty database of jobs: call it in `setUp`, or in a fixture.
 
-    Does nothing where no tests run, and where the settings have a `TEST_DB`.
+    It does nothing outside of tests, and if the settings have a `TEST_DB`.
     """
     get_client().close()
     isolation.forget()

@@ -43,11 +43,12 @@ def create_server(
     redaction: Redaction | None = None,
     who: str = "mcp",
 ) -> MCPServer[Any]:
-    """Return a server that shows the jobs of a processor, which must be set up while it runs.
+    """Return an MCP server that shows the jobs of a processor to an assistant.
 
-    allow_actions: tools that retry, kill and delete jobs, and that pause and resume names, too.
-    redaction: what is hidden; None: values under names that tell of secrets, and credentials.
-    who: does the actions, as the audit is told.
+    processor: must be set up while the server runs.
+    allow_actions: also offer tools that retry, kill and delete jobs, and pause and resume names.
+    redaction: hides values; None: values of fields with names of secrets, and credentials.
+    who: the name that the audit log records for actions.
 
     Run it with `await server.run_stdio_async()`.
     """

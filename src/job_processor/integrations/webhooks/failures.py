@@ -6,12 +6,12 @@ from job_processor.errors import JobProcessorError
 
 
 class WebhookFailedError(JobProcessorError):
-    """A webhook did not arrive, or was not taken; it is tried again."""
+    """A webhook was not delivered; it is retried."""
 
 
 class WebhookRefusedError(JobProcessorError):
-    """A webhook may not go where it was to go, or is not wanted there; it is not tried again."""
+    """A webhook may not be sent to its address, or was refused there; it is not retried."""
 
 
 class WebhookVerificationError(JobProcessorError, ValueError):
-    """A request is no webhook that one of these secrets has signed, or is not of now."""
+    """A request is not a webhook signed with one of these secrets, or it is too old."""

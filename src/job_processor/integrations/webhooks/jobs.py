@@ -46,15 +46,19 @@ def webhook(
     endpoint: str | None = None,
     **options: Unpack[ScheduleOptions],
 ) -> JobRequest:
-    """Return the job that sends a webhook, for `schedule_jobs` and `schedule_sync`.
+    """Return a `JobRequest` that sends a webhook, for `schedule_jobs` and `schedule_sync`.
 
-    url: where to; `Webhooks(hosts=…)` of the worker says where it may go.
+    url: the address; the worker's `Webhooks(hosts=…)` has to allow its host.
     type: what has happened, such as "invoice.paid".
-    data: about what; what a payload may hold. It goes as JSON.
-    endpoint: the name under which the worker finds the secret; None: the host of the address.
-    options: as those of `schedule_job`, `session` not among them.
+    data: details, sent as JSON; any values that a payload may have.
+    endpoint: the name by which the worker finds the secret; None: the host of the address.
+    options: those of `schedule_job`, except `session`.
 
-    Raises InvalidArgumentError for what is no address, or a name that cannot be one.
+    ```python
+    await processor.schedule_jobs([webhook("https://example.com/hook", "invoice.paid", {"id": 7})])
+    ```
+
+    Raises InvalidArgumentError for an invalid address or name.
     """
     target_of(url)
     check_name("type", type)
@@ -73,20 +77,21 @@ def webhook(
 
 
 class Webhooks(Jobs):
-    """The job `job_processor.webhook`, for workers that send: `JobProcessor(jobs=[Webhooks(…)])`.
+    """The job `job_processor.webhook` for workers that send: `JobProcessor(jobs=[Webhooks(…)])`.
 
-    hosts: where webhooks may go: `hooks.example.com`, `*.example.com` for all below it,
-        `example.com:8443`, or `*`: any host of the open internet.
-    secrets: `whsec_…`, or a list while an old one is replaced: each signs. A mapping, or a
-        function, async or plain, gives those of an endpoint by its name. They are in no job and no
-        log.
-    timeout: seconds, or a timedelta, for an answer.
-    networks: private networks that addresses may be of, such as `10.2.0.0/16`; none unless given.
-    allow_http: without encryption, too.
-    ssl_context: whom to trust, as with a certificate authority of one's own; None: as the system.
-    clock: tells the time of an attempt.
-    options: those of a `JobDef`, such as `tag`, `rate` and `limit`; `retry` is 15 attempts in less
-        than a day unless it is given.
+    hosts: hosts that webhooks may go to: `hooks.example.com`, `*.example.com` for its subdomains,
+        `example.com:8443`, or `*` for every public host.
+    secrets: `whsec_…`, or a list while a secret is replaced: each signs. A mapping by endpoint, or
+        an async or sync function of the endpoint, gives each endpoint its own. Secrets are never
+        stored in jobs or logged.
+    timeout: seconds, or a timedelta, to wait for an answer.
+    networks: private networks that webhooks may go to, such as `10.2.0.0/16`; none by default.
+    allow_http: also allow addresses without TLS.
+    ssl_context: certificates to trust, for instance of a certificate authority of your own; None:
+        those of the system.
+    clock: replaces the system's clock; for tests.
+    options: those of `JobDef`, such as `tag`, `rate` and `limit`. The default `retry` is 15
+        attempts in less than a day.
 
     Raises MissingExtraError without `job-processor[webhooks]`, and InvalidArgumentError.
     """
@@ -125,11 +130,11 @@ class Webhooks(Jobs):
         endpoint: str | None = None,
         **options: Unpack[ScheduleOptions],
     ) -> SimpleJob:
-        """Schedule a webhook by the processor of this collection; as `webhook`.
+        """Store a webhook with the processor of this collection; arguments as for `webhook`.
 
-        session: of a transaction, as that of `schedule_job`.
+        session: a transaction, as in `schedule_job`.
 
-        Raises InvalidArgumentError also for a host that webhooks may not go to.
+        Raises InvalidArgumentError, also for a host that is not allowed.
         """
         session = options.pop("session", None)
         request = webhook(url, type, data, endpoint=endpoint, **options)

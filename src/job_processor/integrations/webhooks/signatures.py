@@ -31,7 +31,7 @@ _TOLERANCE = 300.0  # seconds between the clocks of sender and receiver, and on 
 
 
 def new_secret() -> str:
-    """Return a new secret, `whsec_…`, for a sender and a receiver."""
+    """Return a new secret, `whsec_…`, to share between sender and receiver."""
     return _PREFIX + base64.b64encode(random_bytes.token_bytes(_NEW)).decode()
 
 
@@ -53,15 +53,18 @@ def verify(
     tolerance: Duration = _TOLERANCE,
     clock: Clock | None = None,
 ) -> Any:
-    """Return what a webhook has in its body, once it is known to be genuine and of now.
+    """Verify the signature and age of a webhook; return its parsed body.
 
-    body: as it came, byte for byte: parsed and written again, its signature is another.
-    headers: those of the request, in any case.
-    secrets: one, or several while the old one is still in use.
-    tolerance: seconds, or a timedelta, that it may be old, or ahead.
+    body: the bytes as received. Do not parse and write them again: the signature would not match.
+    headers: those of the request; upper and lower case do not matter.
+    secrets: one secret, or several while one is replaced.
+    tolerance: seconds, or a timedelta; how far its time may be in the past or future.
+    clock: replaces the system's clock; for tests.
 
-    One that was sent twice has the same `webhook-id`: keep these to act once. Raises
-    WebhookVerificationError, and InvalidArgumentError for a secret that cannot be one.
+    A webhook may arrive more than once, with the same `webhook-id`: store the ids to act only once.
+
+    Raises WebhookVerificationError for a webhook that is not genuine or too old, and
+    InvalidArgumentError for an invalid secret.
     """
     raw = body.encode() if isinstance(body, str) else bytes(body)
     keys = keys_of(secrets)

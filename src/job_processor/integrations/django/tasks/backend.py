@@ -48,13 +48,20 @@ _PROCESSOR = "processor"
 
 
 class TasksBackend(BaseTaskBackend):
-    """Runs Django's tasks as jobs: `{"BACKEND": "job_processor.integrations.django.TasksBackend"}`.
+    """A backend of django.tasks that runs tasks as jobs.
 
-    OPTIONS: what `@task` takes beside Django's own, in capitals, for tasks that say nothing else,
-        such as `{"RETRY": 3}`. `PROCESSOR`: the dotted path of a JobProcessor, in place of that of
-        the project. `ENQUEUE_ON_COMMIT`: True, or the alias of a database, to store a job once the
-        transaction that is open commits; `ENQUEUE_IN_TRANSACTION`: the same, to store it in that
-        transaction where the jobs are in its own SQLite file, or on its own MongoDB.
+    ```python
+    TASKS = {"default": {"BACKEND": "job_processor.integrations.django.TasksBackend"}}
+    ```
+
+    Its `OPTIONS`, all in capitals:
+
+    - options of a job, as defaults for tasks that do not set them, such as `{"RETRY": 3}`
+    - `PROCESSOR`: the dotted path of a JobProcessor; without it, that of the project
+    - `ENQUEUE_ON_COMMIT`: True, or the alias of a database: store a job once the open transaction
+      commits
+    - `ENQUEUE_IN_TRANSACTION`: the same, but store it in that transaction; the jobs must be in the
+      same SQLite file or MongoDB
 
     Raises InvalidTaskBackend for an option that is not allowed.
     """
@@ -79,7 +86,7 @@ class TasksBackend(BaseTaskBackend):
 
     @property
     def place(self) -> Place:
-        """The processor on which its tasks are jobs; raises InvalidTaskBackend."""
+        """The processor that stores its tasks; raises InvalidTaskBackend."""
         try:
             return place_of(self._processor)
         except InvalidTaskBackend as error:
@@ -95,7 +102,7 @@ class TasksBackend(BaseTaskBackend):
             raise InvalidTask(f"Queue {task.queue_name!r} is not valid: it has no name.")
 
     def enqueue(self, task: Task, args: Any, kwargs: Any) -> TaskResult:  # type: ignore[override]  # see interface
-        """Store a job for a task; return how it stands."""
+        """Store a job for a task; returns its state."""
         request = self._request(task, args, kwargs)
         if self.follows is not None:
             return enqueue(type(self), self.place, self.follows, task, request)
@@ -104,7 +111,7 @@ class TasksBackend(BaseTaskBackend):
         return result
 
     async def aenqueue(self, task: Task, args: Any, kwargs: Any) -> TaskResult:  # type: ignore[override]  # see interface
-        """Do as `enqueue` does, while the event loop goes on."""
+        """Do as `enqueue` does, without blocking the event loop."""
         if self.follows is not None:  # the transaction is of the thread that Django's own calls use
             return await super().aenqueue(task, args, kwargs)
         request = self._request(task, args, kwargs)
@@ -113,15 +120,15 @@ class TasksBackend(BaseTaskBackend):
         return result
 
     def get_result(self, result_id: str) -> TaskResult:
-        """Return how a task stands; raise TaskResultDoesNotExist."""
+        """Return the state of a task; raises TaskResultDoesNotExist."""
         return _result(result_id, self.place.portal.call(_reading(result_id)))
 
     async def aget_result(self, result_id: str) -> TaskResult:
-        """Do as `get_result` does, while the event loop goes on."""
+        """Do as `get_result` does, without blocking the event loop."""
         return _result(result_id, await self.place.portal.call_async(_reading(result_id)))
 
     def check(self, **_: Any) -> list[checks.CheckMessage]:
-        """Say what of the settings keeps tasks from being run."""
+        """Return errors in the settings that keep tasks from running, for `manage.py check`."""
         return problems_of(self.alias, self.queues, self.follows, lambda: self.place.processor)
 
     def _prepare(self, connection: Any, **_: Any) -> None:
