@@ -17,7 +17,7 @@ AppOption = Annotated[
     typer.Option(
         "--app",
         metavar="APP",
-        help="The application whose database it is: module:attribute. [default: "
+        help="The application whose database to use: module:attribute. [default: "
         "$JOB_PROCESSOR_APP, else that of pyproject.toml]",
     ),
 ]
@@ -35,14 +35,14 @@ Prefix = Annotated[
     typer.Option(
         "--prefix",
         metavar="NAME",
-        help="Of its tables or collections. [default: the application's, else job_processor]",
+        help="Prefix of the tables or collections. [default: the application's, else "
+        "job_processor]",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The id of a job or cron task.")]
 Tag = Annotated[
-    str | None, typer.Option("--tag", metavar="TAG", help="All jobs and crons with this tag.")
+    str | None,
+    typer.Option("--tag", metavar="TAG", help="All jobs and crons with this tag (queue)."),
 ]
-Paused = Annotated[
-    str | None, typer.Argument(metavar="NAME", help="The name of jobs or of a cron.")
-]
+Paused = Annotated[str | None, typer.Argument(metavar="NAME", help="The name of a job or cron.")]

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 STATUSES = ("pending", "running", "finished", "errored", "paused", "killed", "skipped")
 _PAYLOAD = "allowed is a path and a value, such as user.id=7"
 
-Name = Annotated[str | None, typer.Option(metavar="NAME", help="Only of this name.")]
+Name = Annotated[str | None, typer.Option(metavar="NAME", help="Only jobs with this name.")]
 Status = Annotated[
     str | None,
     typer.Option(
         metavar="STATUS",
-        help="Only pending, running, finished, errored, paused, killed or skipped.",
+        help="Only jobs in this state: pending, running, finished, errored, paused, killed or "
+        "skipped.",
         autocompletion=lambda: list(STATUSES),
     ),
 ]
@@ -30,13 +31,13 @@ Type = Annotated[
     str | None,
     typer.Option(
         metavar="TYPE",
-        help="Only simple (jobs) or cron_task.",
+        help="Only jobs (simple) or occurrences of crons (cron_task).",
         autocompletion=lambda: ["simple", "cron_task"],
     ),
 ]
 OfTag = Annotated[
     str | None,
-    typer.Option("--tag", metavar="TAG", help="Only of names with this tag."),
+    typer.Option("--tag", metavar="TAG", help="Only jobs with this tag (queue)."),
 ]
 Since = Annotated[
     str | None,
@@ -52,15 +53,18 @@ Worker = Annotated[
     typer.Option(metavar="ID", help="Only jobs that this worker runs or ended."),
 ]
 Error = Annotated[
-    str | None, typer.Option(metavar="TEXT", help="Only with this text in the error.")
+    str | None, typer.Option(metavar="TEXT", help="Only jobs with this text in the error.")
 ]
 Payload = Annotated[
     str | None,
-    typer.Option(metavar="PATH=VALUE", help="Only with this value in the payload: user.id=7."),
+    typer.Option(metavar="PATH=VALUE", help="Only jobs with this value in the payload: user.id=7."),
 ]
 Lane = Annotated[
     str | None,
-    typer.Option(metavar="LANE", help="Only of this lane, such as sync:tenant-42: see limits."),
+    typer.Option(
+        metavar="LANE",
+        help="Only jobs of this lane of a limit, such as sync:tenant-42; see limits.",
+    ),
 ]
 
 OfGroup = Annotated[
@@ -69,7 +73,11 @@ OfGroup = Annotated[
 
 OfLabel = Annotated[
     list[str] | None,
-    typer.Option("--label", metavar="LABEL", help="Only with this label; all of several."),
+    typer.Option(
+        "--label",
+        metavar="LABEL",
+        help="Only jobs with this label; may be given several times, for jobs with all of them.",
+    ),
 ]
 
 OfFlow = Annotated[str | None, typer.Option("--flow", metavar="ID", help="Only jobs of this flow.")]

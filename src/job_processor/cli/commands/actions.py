@@ -41,15 +41,13 @@ if TYPE_CHECKING:
 
 Ids = Annotated[
     list[str] | None,
-    typer.Argument(metavar="ID", help="Ids of jobs and cron tasks; or select by options."),
+    typer.Argument(metavar="ID", help="Ids of jobs and cron tasks; or select jobs by options."),
 ]
-Yes = Annotated[
-    bool, typer.Option("--yes", "-y", help="Do not ask before a selection is acted on.")
-]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count the selected jobs.")]
 FromBeginning = Annotated[
     bool,
-    typer.Option("--from-beginning", help="Do all of their steps again, even completed ones."),
+    typer.Option("--from-beginning", help="Repeat all of their steps, even completed ones."),
 ]
 Descendants = Annotated[
     bool,
@@ -57,14 +55,14 @@ Descendants = Annotated[
 ]
 FromStep = Annotated[
     str | None,
-    typer.Option("--from-step", metavar="STEP", help="Do this step, and those after it, again."),
+    typer.Option("--from-step", metavar="STEP", help="Repeat this step and those after it."),
 ]
 AtRate = Annotated[
     str | None,
     typer.Option(
         "--rate",
         metavar="RATE",
-        help="Spread them over time: so many are due in a second, minute, hour or day, such as "
+        help="Spread them over time: this many start per second, minute, hour or day, such as "
         "100/m. [default: all are due now]",
     ),
 ]
@@ -77,12 +75,13 @@ _OF_RETRY: dict[str, Any] = {
 
 ACTIONS: dict[Action, str] = {
     "retry": "Retry jobs that have ended: those with ID, or a selection.",
-    "kill": "Kill jobs that wait or run: those of ID, or a selection.",
-    "delete": "Remove jobs that do not run: those of ID, or a selection.\n\nFor good.",
+    "kill": "Kill jobs that wait or run: those with ID, or a selection.",
+    "delete": "Delete jobs that do not run: those with ID, or a selection.\n\n"
+    "This cannot be undone.",
 }
 REPLAY = (
-    "Retry dead letters: those with ID, or a selection.\n\nThat is `jobs retry` of "
-    "errored jobs, all of them where nothing else is said; --rate spreads them over time."
+    "Retry dead letters: those with ID, or a selection.\n\nThe same as `jobs retry` for errored "
+    "jobs; without a selection, for all of them. --rate spreads them over time."
 )
 _DONE = {"retry": "Sent round again", "kill": "Killed, or asked to stop", "delete": "Deleted"}
 _NOTED = 10  # ids of an action in the audit

@@ -27,7 +27,7 @@ JobId = Annotated[
     typer.Option(
         "--job",
         metavar="ID",
-        help="Find out why this job does not run: answer one question after the other.",
+        help="Find out why this job does not run.",
     ),
 ]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from job_processor.models import CronTask
     from job_processor.processor import JobProcessor
 
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before it is removed.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 CronName = Annotated[str, typer.Argument(metavar="NAME", help="The name of a cron.")]
 
 crons = typer.Typer(invoke_without_command=True, subcommand_metavar="[COMMAND]")
@@ -86,9 +86,9 @@ def show(
 def run(
     name: CronName, db: Db = None, prefix: Prefix = None, app: AppOption = None, json: Json = False
 ) -> None:
-    """Run the cron NAME now, beside its schedule.
+    """Run the cron NAME once now, in addition to its schedule.
 
-    A worker that defines it runs it; a paused cron waits.
+    A worker that defines it runs it; while the cron is paused, the run waits.
     """
     from job_processor.as_json import job_json
 

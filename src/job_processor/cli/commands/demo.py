@@ -20,11 +20,11 @@ def demo(
     ] = None,
     json: Json = False,
 ) -> None:
-    """See it work: two workers, a few hundred real jobs.
+    """Run a demonstration: two workers, a few hundred jobs.
 
-    Jobs that are resumed, skipped, retried, killed and stopped for taking too long, a worker that
-    crashes, a cron; and at the end a summary from the database. Everything it stores has the
-    prefix job_processor_demo.
+    Shows jobs that are resumed, skipped, retried, killed and timed out, a worker that crashes, and
+    a cron; then a summary from the database. Everything it stores has the prefix
+    job_processor_demo.
     """
     from job_processor.cli.demo.play import play
 

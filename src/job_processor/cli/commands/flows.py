@@ -21,8 +21,8 @@ if TYPE_CHECKING:  # the help does without the engine
 
 FlowId = Annotated[str, typer.Argument(metavar="ID", help="The id of a flow, 24 hex digits.")]
 
-Limit = Annotated[str, typer.Option(metavar="N", help="At most so many, up to 100.")]
-After = Annotated[str | None, typer.Option(metavar="ID", help="Those older than this flow.")]
+Limit = Annotated[str, typer.Option(metavar="N", help="How many to list, at most 100.")]
+After = Annotated[str | None, typer.Option(metavar="ID", help="Only flows older than this one.")]
 
 Act: TypeAlias = "Callable[[JobProcessor], Awaitable[Acted]]"
 
@@ -85,7 +85,7 @@ def _list(
 def show(
     id: FlowId, db: Db = None, prefix: Prefix = None, app: AppOption = None, json: Json = False
 ) -> None:
-    """Show the flow ID: its jobs in levels, those of one name in one row."""
+    """Show the flow ID: its jobs in levels, one row for each name."""
     from datetime import UTC, datetime
 
     from job_processor.as_json import flow_json

@@ -21,8 +21,8 @@ if TYPE_CHECKING:  # the help does without the engine
     from job_processor.store.summaries import JobSummary
 
 GroupId = Annotated[str, typer.Argument(metavar="ID", help="The id of a group, 24 hex digits.")]
-Limit = Annotated[str, typer.Option(metavar="N", help="At most so many, up to 100.")]
-After = Annotated[str | None, typer.Option(metavar="ID", help="Those older than this group.")]
+Limit = Annotated[str, typer.Option(metavar="N", help="How many to list, at most 100.")]
+After = Annotated[str | None, typer.Option(metavar="ID", help="Only groups older than this one.")]
 
 Act: TypeAlias = "Callable[[Group], Awaitable[int]]"
 
@@ -113,7 +113,7 @@ def show(
 def wait(
     id: GroupId,
     timeout: Annotated[
-        str | None, typer.Option(metavar="SECONDS", help="Give up after so long.")
+        str | None, typer.Option(metavar="SECONDS", help="Stop waiting after this time.")
     ] = None,
     db: Db = None,
     prefix: Prefix = None,

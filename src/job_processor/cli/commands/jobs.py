@@ -39,9 +39,12 @@ if TYPE_CHECKING:
 
 _PAGE_BYTES = 8 * 1024 * 1024  # of the jobs of one page, in the database
 
-Limit = Annotated[str, typer.Option(metavar="N", help="At most so many, up to 1000.")]
-Reveal = Annotated[bool, typer.Option("--reveal", help="Show hidden values, too.")]
-After = Annotated[str | None, typer.Option(metavar="ID", help="The page that follows this job.")]
+Limit = Annotated[str, typer.Option(metavar="N", help="How many to list, at most 1000.")]
+Reveal = Annotated[bool, typer.Option("--reveal", help="Also show hidden values.")]
+After = Annotated[
+    str | None,
+    typer.Option(metavar="ID", help="Only jobs that follow this one in the list: the next page."),
+]
 
 jobs = typer.Typer(invoke_without_command=True, subcommand_metavar="[COMMAND]")
 
@@ -196,7 +199,7 @@ def watch(
 ) -> None:
     """Follow the job ID until it has ended.
 
-    Its progress and its log as they come; exit code 1 unless it finished.
+    Shows its progress and log. Exits with 1 unless it finished.
     """
     from job_processor.cli.views import job, watching
 

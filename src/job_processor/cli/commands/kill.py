@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 def kill(
     id: JobId, db: Db = None, prefix: Prefix = None, app: AppOption = None, json: Json = False
 ) -> None:
-    """Kill the job ID, whether it waits or runs."""
+    """Kill (cancel) the job ID, whether it waits or runs.
+
+    A waiting job is killed at once; a running one is asked to stop, and stopped by force after
+    `kill_grace` seconds.
+    """
     from job_processor.as_json import job_json
 
     async def end(processor: JobProcessor) -> tuple[Job, Job]:

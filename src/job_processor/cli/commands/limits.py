@@ -20,18 +20,27 @@ if TYPE_CHECKING:  # the help does without the engine
     from job_processor.processor import JobProcessor
 
 LimitName = Annotated[
-    str, typer.Argument(metavar="NAME", help="The group of a limit; without one the job or cron.")
+    str,
+    typer.Argument(
+        metavar="NAME", help="The group of a limit or, without a group, the job or cron."
+    ),
 ]
 LaneName = Annotated[
-    str, typer.Argument(metavar="LANE", help="As jobs and lists name it: sync:tenant-42.")
+    str, typer.Argument(metavar="LANE", help="The name of a lane, as in lists: sync:tenant-42.")
 ]
 Lanes = Annotated[
-    str, typer.Option("--lanes", metavar="N", help="So many lanes of each limit, the fullest.")
+    str,
+    typer.Option(
+        "--lanes", metavar="N", help="How many lanes to list for each limit, fullest first."
+    ),
 ]
 Force = Annotated[
-    bool, typer.Option("--force", help="Also a name of which no limit is in use or defined.")
+    bool,
+    typer.Option("--force", help="Also accept a name whose limit is neither in use nor defined."),
 ]
-Limit = Annotated[str, typer.Option(metavar="N", help="At most so many jobs of a kind.")]
+Limit = Annotated[
+    str, typer.Option(metavar="N", help="How many running, and how many waiting, jobs to list.")
+]
 
 limits = typer.Typer(invoke_without_command=True, subcommand_metavar="[COMMAND]")
 
@@ -87,7 +96,7 @@ def _list(
 def _set(
     name: LimitName,
     amount: Annotated[
-        str, typer.Argument(metavar="AMOUNT", help="How many may run at a time, at least 1.")
+        str, typer.Argument(metavar="AMOUNT", help="How many may run at the same time, at least 1.")
     ],
     force: Force = False,
     db: Db = None,
@@ -140,7 +149,7 @@ def show(
     app: AppOption = None,
     json: Json = False,
 ) -> None:
-    """Show LANE: running and waiting jobs, and those that are next.
+    """Show LANE: its running and waiting jobs, and the next ones.
 
     Values of fields whose names suggest secrets are hidden.
     """

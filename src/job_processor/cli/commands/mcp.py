@@ -26,15 +26,15 @@ def mcp(
         bool,
         typer.Option(
             "--allow-actions",
-            help="Also tools that retry, kill and delete jobs, and pause and resume names.",
+            help="Also offer tools that retry, kill and delete jobs, and pause and resume names.",
         ),
     ] = False,
     redact: Annotated[
         str | None,
         typer.Option(
             metavar="PATTERN",
-            help="A regular expression: fields whose names it finds are hidden. [default: names "
-            "that tell of secrets]",
+            help="Hide values of fields whose name matches this regular expression. [default: "
+            "names of secrets, such as password and token]",
         ),
     ] = None,
     no_redaction: Annotated[
@@ -43,8 +43,8 @@ def mcp(
 ) -> None:
     """Serve jobs to an assistant by MCP, on stdin and stdout.
 
-    Runs until stdin ends. It only reads, unless you give --allow-actions; the audit records
-    actions. An assistant starts it by itself, as configured in its settings.
+    The assistant starts this command, as configured in its settings; it runs until stdin ends. It
+    only reads, unless you give --allow-actions; the audit log records actions.
     """
     require("mcp", "the MCP server")
     hidden = _redaction(redact, no_redaction)

@@ -23,7 +23,7 @@ def migrate_from_node(
     app: AppOption = None,
     apply: Annotated[bool, typer.Option("--apply", help="Make the changes.")] = False,
     undo: Annotated[
-        bool, typer.Option("--undo", help="Put the validator of the Node package back.")
+        bool, typer.Option("--undo", help="Restore the validator of the Node package.")
     ] = False,
     json: Json = False,
 ) -> None:

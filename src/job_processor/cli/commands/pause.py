@@ -31,8 +31,8 @@ def pause(
 ) -> None:
     """Pause NAME, or a tag, for all workers.
 
-    Within a second no worker starts such jobs; running jobs continue. For an unknown name, which
-    is probably misspelt, it asks on a terminal, and needs --force elsewhere.
+    Workers stop starting these jobs within a second; running jobs continue. For an unknown name it
+    asks on a terminal, and elsewhere needs --force.
     """
     from job_processor.cli.views import pauses
 

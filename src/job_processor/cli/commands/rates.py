@@ -20,13 +20,18 @@ if TYPE_CHECKING:  # the help does without the engine
     from job_processor.processor import JobProcessor
 
 RateName = Annotated[
-    str, typer.Argument(metavar="NAME", help="The group of a rate; without one the job or cron.")
+    str,
+    typer.Argument(
+        metavar="NAME", help="The group of a rate or, without a group, the job or cron."
+    ),
 ]
 Burst = Annotated[
-    str | None, typer.Option("--burst", metavar="N", help="How many may start at once.")
+    str | None,
+    typer.Option("--burst", metavar="N", help="How many may start at once after a pause."),
 ]
 Force = Annotated[
-    bool, typer.Option("--force", help="Also a name of which no rate is in use or defined.")
+    bool,
+    typer.Option("--force", help="Also accept a name whose rate is neither in use nor defined."),
 ]
 
 rates = typer.Typer(invoke_without_command=True, subcommand_metavar="[COMMAND]")
@@ -126,7 +131,7 @@ def hold(
     app: AppOption = None,
     json: Json = False,
 ) -> None:
-    """Let no job of NAME start for TIME from now; running jobs continue."""
+    """Start no job of NAME for TIME from now; running jobs continue."""
     from job_processor.cli.app.when import parse_delay
     from job_processor.clock import span
     from job_processor.settings import RATE_PER_MAX

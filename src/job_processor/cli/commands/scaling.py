@@ -20,25 +20,27 @@ def scaling(
     tag: Annotated[
         list[str] | None,
         typer.Option(
-            "--tag", metavar="TAG", help="Of jobs with this tag; may be given several times."
+            "--tag",
+            metavar="TAG",
+            help="Only jobs with this tag (queue); may be given several times.",
         ),
     ] = None,
     name: Annotated[
         list[str] | None,
         typer.Option(
-            "--name", metavar="NAME", help="Of jobs of this name; may be given several times."
+            "--name", metavar="NAME", help="Only jobs with this name; may be given several times."
         ),
     ] = None,
     concurrency: Annotated[
         str | None,
         typer.Option(
             metavar="N",
-            help="Jobs that one worker runs at a time. [default: as those that live, else as the "
-            "application says]",
+            help="Jobs that one worker runs at the same time. [default: that of the running "
+            "workers, else the application's]",
         ),
     ] = None,
     least: Annotated[
-        str, typer.Option("--min", metavar="N", help="Workers that are wanted at the least.")
+        str, typer.Option("--min", metavar="N", help="Minimum number of workers.")
     ] = "0",
     most: Annotated[
         str | None,
@@ -51,8 +53,8 @@ def scaling(
 ) -> None:
     """Show waiting jobs, and how many workers they need.
 
-    Due jobs that a free worker would start count as waiting; jobs that wait for a time, a slot or
-    another job, and paused jobs, do not.
+    Counts due jobs that a free worker would start. Jobs for later, paused jobs, and jobs that wait
+    for a limit or another job do not count.
     """
     from job_processor.ops.scaling import scope_of
 

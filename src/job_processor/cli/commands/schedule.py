@@ -41,17 +41,19 @@ def schedule(
     ] = None,
     priority: Annotated[
         str | None,
-        typer.Option(metavar="N", help="0 to 9, the highest is run first. [default: 0]"),
+        typer.Option(
+            metavar="N", help="0 to 9; jobs with the highest priority start first. [default: 0]"
+        ),
     ] = None,
     label: Annotated[
         list[str] | None,
-        typer.Option(metavar="LABEL", help="A label to find it by; may be repeated."),
+        typer.Option(metavar="LABEL", help="A label to find it by; may be given several times."),
     ] = None,
     after: Annotated[
         list[str] | None,
         typer.Option(
             metavar="ID",
-            help="The id of a job or group that has to end before; may be given several times.",
+            help="The id of a job or group that must finish first; may be given several times.",
         ),
     ] = None,
     on_parent_failure: Annotated[

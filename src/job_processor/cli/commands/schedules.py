@@ -35,11 +35,16 @@ if TYPE_CHECKING:  # the help does without the engine
 ScheduleName = Annotated[
     str, typer.Argument(metavar="NAME", help="The name of a schedule, such as digest:42.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before it is removed.")]
-OfJob = Annotated[str | None, typer.Option("--job", metavar="JOB", help="Those of one job.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+OfJob = Annotated[
+    str | None, typer.Option("--job", metavar="JOB", help="Only schedules of this job.")
+]
 Limit = Annotated[str, typer.Option("--limit", metavar="N", help="How many to list, 1 to 1000.")]
 After = Annotated[
-    str | None, typer.Option("--after", metavar="NAME", help="Those behind this name.")
+    str | None,
+    typer.Option(
+        "--after", metavar="NAME", help="Only schedules whose names follow this one: the next page."
+    ),
 ]
 
 schedules = typer.Typer(invoke_without_command=True, subcommand_metavar="[COMMAND]")
@@ -107,7 +112,7 @@ def show(
     app: AppOption = None,
     json: Json = False,
 ) -> None:
-    """Show the schedule NAME with its next five moments."""
+    """Show the schedule NAME with its next five times."""
     _check_name(name)
     _print(ask(Place(db, prefix, app), lambda processor: _find(processor, name)), as_json=json)
 
@@ -119,11 +124,16 @@ def put(
         str | None, typer.Option("--job", metavar="JOB", help="The name of a job of APP.")
     ] = None,
     cron: Annotated[
-        str | None, typer.Option("--cron", metavar="EXPRESSION", help="Such as '0 8 * * *'.")
+        str | None,
+        typer.Option(
+            "--cron", metavar="EXPRESSION", help="A cron expression, such as '0 8 * * *'."
+        ),
     ] = None,
     every: Annotated[
         str | None,
-        typer.Option("--every", metavar="TIME", help="Instead: an interval, such as 45s or 10d."),
+        typer.Option(
+            "--every", metavar="TIME", help="An interval instead of --cron, such as 45s or 10d."
+        ),
     ] = None,
     payload: Annotated[
         str | None,
@@ -132,35 +142,50 @@ def put(
         ),
     ] = None,
     timezone: Annotated[
-        str | None, typer.Option("--timezone", metavar="ZONE", help="Such as Europe/Paris.")
+        str | None,
+        typer.Option(
+            "--timezone",
+            metavar="ZONE",
+            help="The time zone of --cron, such as Europe/Paris. [default: the application's]",
+        ),
     ] = None,
     start: Annotated[
         str | None,
-        typer.Option("--start", metavar="TIME", help="No moment before it; in ISO 8601."),
+        typer.Option(
+            "--start", metavar="TIME", help="No occurrence before this time, in ISO 8601."
+        ),
     ] = None,
     end: Annotated[
-        str | None, typer.Option("--end", metavar="TIME", help="No moment after it; in ISO 8601.")
+        str | None,
+        typer.Option("--end", metavar="TIME", help="No occurrence after this time, in ISO 8601."),
     ] = None,
     limit: Annotated[
-        str | None, typer.Option("--limit", metavar="N", help="As many jobs, all in all.")
+        str | None, typer.Option("--limit", metavar="N", help="Stop after this number of jobs.")
     ] = None,
     misfire: Annotated[
-        str, typer.Option("--misfire", metavar="WORD", help="For missed runs: once, skip, all.")
+        str,
+        typer.Option(
+            "--misfire",
+            metavar="WORD",
+            help="What happens to missed occurrences: once, skip or all.",
+        ),
     ] = "once",
     priority: Annotated[
-        str, typer.Option("--priority", metavar="N", help="Of each job, 0 to 9.")
+        str, typer.Option("--priority", metavar="N", help="The priority of each job, 0 to 9.")
     ] = "0",
     label: Annotated[
         list[str] | None,
-        typer.Option("--label", metavar="LABEL", help="Of each job; may be given several times."),
+        typer.Option(
+            "--label", metavar="LABEL", help="A label of each job; may be given several times."
+        ),
     ] = None,
     app: AppOption = None,
     json: Json = False,
 ) -> None:
     """Create the schedule NAME, or change it.
 
-    The application validates the job and its payload. A schedule that is the same already is not
-    changed.
+    The application validates the job and its payload. Nothing changes if the schedule is the same
+    already.
     """
     import asyncio
 

@@ -21,7 +21,9 @@ _JSON = 'allowed is JSON such as {"by": "card"}, "a text" or 7'
 
 
 def send(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, such as paid:42.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The topic of the message, such as paid:42.")
+    ],
     payload: Annotated[
         str | None,
         typer.Argument(
@@ -32,7 +34,9 @@ def send(
     ttl: Annotated[
         str | None,
         typer.Option(
-            "--ttl", metavar="TIME", help="How long it is kept: 30m, 2h or 7d. [default: 7d]"
+            "--ttl",
+            metavar="TIME",
+            help="How long the message is kept: 30m, 2h or 7d. [default: 7d]",
         ),
     ] = None,
     db: Db = None,
@@ -40,7 +44,11 @@ def send(
     app: AppOption = None,
     json: Json = False,
 ) -> None:
-    """Send the message NAME to the jobs that wait for it."""
+    """Send the message NAME to the jobs that wait for it.
+
+    These are jobs that wait in `context.receive(NAME)`. The message is kept for later ones until
+    --ttl.
+    """
     from job_processor.cli.app.when import parse_delay
     from job_processor.settings import MESSAGE_TTL, check_name
 

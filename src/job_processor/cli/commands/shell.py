@@ -22,15 +22,15 @@ def shell(
     app: App = None,
     command: Annotated[
         str | None,
-        typer.Option("--command", "-c", metavar="CODE", help="Run this instead of asking for it."),
+        typer.Option("--command", "-c", metavar="CODE", help="Run this code and exit."),
     ] = None,
     db: Db = None,
     prefix: Prefix = None,
 ) -> None:
     """Start Python with `processor` set up; `await` works.
 
-    It also has the names of the module of APP. It uses IPython if that is installed, and starts no
-    worker. Code from a pipe runs as a program. With --db it needs no application.
+    The names of the module of APP are available, too. It uses IPython if that is installed. It
+    starts no worker. Code from a pipe runs as a program. With --db it needs no application.
     """
     import asyncio
 

@@ -23,7 +23,7 @@ def top(
     interval: Annotated[
         str, typer.Option(metavar="SECONDS", help="Seconds between two queries.")
     ] = "1",
-    once: Annotated[bool, typer.Option("--once", help="Print one frame and end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print once and exit.")] = False,
     db: Db = None,
     prefix: Prefix = None,
     app: AppOption = None,
@@ -31,7 +31,7 @@ def top(
 ) -> None:
     """Watch workers, queue, running jobs and rates.
 
-    Until Ctrl-C. Where the output is no terminal, and with --once, it prints a single frame.
+    Runs until Ctrl-C. With --once, or if the output is not a terminal, it prints once and exits.
     """
     from job_processor.cli.views.frame import take_frame
 

@@ -35,14 +35,18 @@ def web(
     db: Db = None,
     prefix: Prefix = None,
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Others than 127.0.0.1 need a login.")
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="The address to listen on; any other than 127.0.0.1 needs a login.",
+        ),
     ] = "127.0.0.1",
-    port: Annotated[str, typer.Option(metavar="N", help="The port.")] = "8000",
+    port: Annotated[str, typer.Option(metavar="N", help="The port to listen on.")] = "8000",
     token: Annotated[
         str | None,
         typer.Option(
             metavar="TOKEN",
-            help="Who gives it may come in: as a bearer token, or as the password of any user. At "
+            help="Log in with this token: as a bearer token, or as the password of any user. At "
             "least 16 characters. [default: $JOB_PROCESSOR_WEB_TOKEN]",
         ),
     ] = None,
@@ -50,15 +54,15 @@ def web(
         str | None,
         typer.Option(
             metavar="NAME:PASSWORD",
-            help="Who gives these may come in. [default: $JOB_PROCESSOR_WEB_LOGIN]",
+            help="Log in with this name and password. [default: $JOB_PROCESSOR_WEB_LOGIN]",
         ),
     ] = None,
     scrape_token: Annotated[
         str | None,
         typer.Option(
             metavar="TOKEN",
-            help="Who gives it as a bearer token may ask for /metrics and /scaling, and for "
-            "nothing else. At least 16 characters. [default: $JOB_PROCESSOR_WEB_SCRAPE_TOKEN]",
+            help="Allow /metrics and /scaling, and nothing else, with this bearer token. At least"
+            " 16 characters. [default: $JOB_PROCESSOR_WEB_SCRAPE_TOKEN]",
         ),
     ] = None,
     no_login: Annotated[
@@ -73,23 +77,21 @@ def web(
         typer.Option(
             "--allowed-host",
             metavar="HOST",
-            help="A name that it answers to; may be given several times. [default: with a login "
-            "any, without one those of this machine]",
+            help="A host name to serve; may be given several times. [default: any with a login, "
+            "those of this machine without]",
         ),
     ] = None,
     root_path: Annotated[
         str,
-        typer.Option(
-            metavar="PATH", help="The path under which a proxy shows it, and which it takes away."
-        ),
+        typer.Option(metavar="PATH", help="The path prefix that a proxy removes from requests."),
     ] = "",
     proxies: Annotated[
         str,
         typer.Option(
             "--forwarded-allow-ips",
             metavar="ADDRESS,…",
-            help="Proxies, or networks of them, whose X-Forwarded-For, -Host and -Proto are "
-            "believed. [default: none]",
+            help="Proxies, or their networks, whose X-Forwarded-For, -Host and -Proto headers are"
+            " trusted. [default: none]",
         ),
     ] = "",
     name: Annotated[
@@ -113,7 +115,7 @@ def web(
     """Serve the dashboard of APP, or of a database.
 
     Runs until it is stopped. With --db it needs no application, but then it cannot schedule jobs.
-    Without a login it creates a token and prints the address with it, on a terminal.
+    Without a login it creates a token and, on a terminal, prints the address with it.
     """
     import asyncio
 

@@ -22,13 +22,15 @@ def worker(
         str | None,
         typer.Option(
             metavar="TAG,TAG…",
-            help="Serve only definitions with one of these tags, or without a tag. "
-            "[default: as the application says]",
+            help="Run only jobs and crons with one of these tags (queues), or without a tag. "
+            "[default: the application's]",
         ),
     ] = None,
     concurrency: Annotated[
         str | None,
-        typer.Option(metavar="N", help="Jobs to run at a time. [default: as the application says]"),
+        typer.Option(
+            metavar="N", help="Jobs to run at the same time. [default: the application's]"
+        ),
     ] = None,
     processes: Annotated[
         str,
@@ -37,21 +39,20 @@ def worker(
             help="Number of worker processes, each with its own concurrency.",
         ),
     ] = "1",
-    burst: Annotated[bool, typer.Option("--burst", help="End when nothing is due.")] = False,
+    burst: Annotated[bool, typer.Option("--burst", help="Exit when nothing is due.")] = False,
     reload: Annotated[
         bool,
         typer.Option(
             "--reload",
-            help="For development: start again when a Python file below the working directory "
-            "changes.",
+            help="For development: restart when a Python file below the working directory changes.",
         ),
     ] = False,
     log_level: Annotated[
         str | None,
         typer.Option(
             metavar="LEVEL",
-            help="Show log lines from this level on: debug, info, warning or error. "
-            "[default: info; warning on a terminal, where a live view tells the rest]",
+            help="Show log lines of this level and above: debug, info, warning or error. "
+            "[default: info; warning on a terminal, which has a live view]",
             autocompletion=lambda: ["debug", "info", "warning", "error"],
         ),
     ] = None,
@@ -59,8 +60,8 @@ def worker(
         str | None,
         typer.Option(
             metavar="FORMAT",
-            help="Write log lines as console or json, each with the job that it is of, whatever "
-            "the application has set up. [default: console, or as the application says]",
+            help="Write log lines as console or json, each with its job, and replace the "
+            "application's own format. [default: console, or the application's]",
             autocompletion=lambda: ["console", "json"],
         ),
     ] = None,
@@ -68,15 +69,15 @@ def worker(
         str | None,
         typer.Option(
             metavar="[ADDRESS:]N",
-            help="Serve metrics for Prometheus on this port, of 127.0.0.1 unless an address is "
-            "given; several processes use as many ports, from this one on.",
+            help="Serve Prometheus metrics on this port of 127.0.0.1, or of this address; each "
+            "further process uses the next port.",
         ),
     ] = None,
     loop: Annotated[
         str,
         typer.Option(
             metavar="NAME",
-            help="The event loop: asyncio, uvloop, or auto, which is uvloop where it is installed.",
+            help="The event loop: asyncio, uvloop, or auto: uvloop if it is installed.",
             autocompletion=lambda: ["auto", "asyncio", "uvloop"],
         ),
     ] = "auto",
@@ -84,8 +85,8 @@ def worker(
 ) -> None:
     """Run the jobs and crons of APP until it is stopped.
 
-    The first SIGTERM or SIGINT (Ctrl-C) stops gracefully: it starts no new jobs, and running jobs
-    get time to end. A second SIGINT forces them to stop, a third exits at once, like a crash.
+    The first SIGTERM or SIGINT (Ctrl-C) shuts down gracefully: no new jobs start, and running jobs
+    get time to finish. A second SIGINT stops them by force, a third exits at once, like a crash.
     """
     from job_processor.cli.supervise.options import WorkerOptions
     from job_processor.settings import check_int
