@@ -1,4 +1,4 @@
-"""A service that fails, asks for patience and then answers; and a job that is sent round again.
+"""A service that fails, asks for patience and then answers; and a job that is retried.
 
 pip install job-processor
 # with uv: uv add job-processor
@@ -52,7 +52,7 @@ async def main() -> None:
         card["accepted"] = True  # the customer has called
         await processor.retry_job(refused.id)
         paid = await processor.wait_for_job(refused.id)
-        print(f"pay, sent round again: {paid.output.result}")
+        print(f"pay, retried: {paid.output.result}")
         stop.abort()
         await worker
 

@@ -23,7 +23,7 @@ def client(db_url: str) -> Iterator[JobClient]:
 
 
 def test_a_flow_is_written_down_and_started(client: JobClient) -> None:
-    """What a flow has, without `await`; killed and sent round again by its id."""
+    """What a flow has, without `await`; killed and retried by its id."""
     flow = client.flow("import")
     first = flow.add("a")
     parts = flow.add_many("b", [None, None], after=first)

@@ -140,7 +140,7 @@ class ScheduleNotFoundError(JobProcessorError, LookupError):
 
     def __init__(self, name: object) -> None:
         super().__init__(
-            f"there is no schedule {name!r}; processor.schedules() lists those that there are"
+            f"there is no schedule {name!r}; processor.schedules() lists the existing ones"
         )
         self.name = name
 
@@ -304,7 +304,7 @@ class BulkError(StoreError):
     def __str__(self) -> str:
         told = f"{self.written} jobs were stored, {len(self.not_written)} were not"
         if self.unknown:
-            told += f", of {len(self.unknown)} nobody knows"
+            told += f", {len(self.unknown)} may or may not be stored"
         return f"{told}: {self.__cause__}" if self.__cause__ is not None else told
 
 

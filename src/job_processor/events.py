@@ -80,7 +80,7 @@ class EventBus:
         Raises InvalidArgumentError unless it is a plain function of one argument.
         """
         if not callable(listener) or not runs_at_once(listener):
-            allowed = "allowed is a plain function of one argument, the event"
+            allowed = "allowed is a sync function of one argument, the event"
             raise InvalidArgumentError("listener", listener, allowed)
         return self.listeners.add(listener)
 

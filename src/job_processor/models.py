@@ -390,7 +390,8 @@ class BaseJob:
         skipped, and JobStateError if it has not ended.
         """
         if not self.settled:
-            raise JobStateError(f"job {self.id} is {self.status}; only a settled one has a result")
+            told = f"job {self.id} is {self.status}; only a job that has ended has a result"
+            raise JobStateError(told)
         output = self.output or Output("--")
         if self.status is not JobStatus.FINISHED:
             raise JobFailed(self.name, self.id, self.status.value, output.error)

@@ -120,7 +120,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _OTHER_LOOP = (
     "this processor was set up in another event loop, to which its connections belong; use a "
-    "`processor.twin()` for each loop, and in threads and plain functions a "
+    "`processor.twin()` for each loop, and in threads and sync functions a "
     "`job_processor.sync.JobClient`"
 )
 
@@ -594,8 +594,7 @@ class JobProcessor:
         """
         if is_in_loop():
             raise JobProcessorError(
-                "an event loop runs here, and would stand still meanwhile; write `await "
-                "….schedule(…)`"
+                "an event loop runs here, and would be blocked; write `await ….schedule(…)`"
             )
         from job_processor.jobs.portal import Portal, call_in
 

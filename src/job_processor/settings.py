@@ -64,7 +64,7 @@ CRASH_LIMIT = 3
 """Workers that a job may take down, without a settlement in between, before it is errored."""
 
 ORPHAN_NAME_SECONDS = 600.0
-"""Seconds after which a dead run whose name no living worker defines is errored."""
+"""Seconds after which a dead run whose name no running worker defines is errored."""
 
 NODE_WORKER_TIMEOUT = 300.0
 """Seconds without a heartbeat after which a worker of the Node package is dead (its TTL)."""

@@ -166,7 +166,7 @@ async def test_a_frozen_worker_settles_nothing_when_it_wakes(site: Site) -> None
     settled = await site.settled(jobs)
     assert [job.status for job in settled] == [JobStatus.FINISHED] * 2
     frozen.send(signal.SIGCONT)
-    await asyncio.to_thread(_until_logged, frozen, "registering anew")
+    await asyncio.to_thread(_until_logged, frozen, "registering again")
     assert [await site.processor.get_job(job.id) for job in jobs] == settled
     again = await site.processor.schedule_job("plain")
     await site.settled([again])
@@ -237,7 +237,7 @@ async def test_a_thread_that_hangs_does_not_hold_up_the_end(site: Site) -> None:
 
 @mongo_at_length
 async def test_a_worker_whose_clock_is_wrong_kills_nobody(site: Site) -> None:
-    """Ten minutes off: no living worker is declared dead, jobs run."""
+    """Ten minutes off: no running worker is declared dead, jobs run."""
     site.start_worker()
     site.start_worker(clock_skew=600)
     await site.until_workers(2)

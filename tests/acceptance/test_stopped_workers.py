@@ -86,7 +86,7 @@ async def test_a_process_that_stands_in_the_middle_of_a_write(
     for done in await site.settled(jobs):
         assert (done.status, done.attempt, done.crashes) == (JobStatus.FINISHED, 1, 0)
     assert len(site.lines("start")) == 2
-    assert not any("registering anew" in worker.log for worker in site.workers)
+    assert not any("registering again" in worker.log for worker in site.workers)
 
 
 async def stand_still(site: Site, others: str) -> None:

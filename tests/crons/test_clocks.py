@@ -22,7 +22,7 @@ from tests.processors import QUICK, WAIT, Processors, eventually
 DAYS = timedelta(days=2)
 YEARS = timedelta(days=3653)
 SECOND = timedelta(seconds=1)
-ANEW = "planning it anew"
+ANEW = "planning it again"
 EACH_SECOND = "* * * * * *"
 
 

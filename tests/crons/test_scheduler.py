@@ -156,7 +156,7 @@ async def test_a_changed_cron_drops_its_old_occurrence(processors: Processors) -
 async def test_a_rollback_takes_over_when_the_newer_version_is_gone(
     processors: Processors,
 ) -> None:
-    """A definition seen before counts again once no living worker lists the newer one."""
+    """A definition seen before counts again once no running worker lists the newer one."""
     clock = SetClock()
     old_crons = {"tick": CronDef("0 13 * * *", nothing)}
     await scheduler_of(await started_engine(processors, clock, crons=old_crons)).schedule()

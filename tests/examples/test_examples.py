@@ -72,13 +72,13 @@ def test_sync_script(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_retries(tmp_path: Path) -> None:
-    """A job is put off, tried again, and told when to come back; another is sent round again."""
+    """A job is put off, tried again, and told when to come back; another is retried."""
     assert run("retries.py", tmp_path, failing=["order", "pay"]) == [
         "order: answered at attempt 3",
         "  attempt 1 failed: ConnectionError: connection refused",
         "  attempt 2 failed: too many requests",
         "pay: errored at attempt 1",
-        "pay, sent round again: paid 7",
+        "pay, retried: paid 7",
     ]
 
 

@@ -145,7 +145,7 @@ async def test_one_that_failed(processors: Processors) -> None:
 
 
 async def test_a_retry_of_what_went_well_does_nothing(processors: Processors) -> None:
-    """Where no member failed there is nothing to be sent round again, and no new round."""
+    """Where no member failed there is nothing to be retried, and no new round."""
     processor = await made(processors)
     group = await processor.schedule_group("resize", [{"id": 1}], then="zip")
     assert await group.retry() == 0

@@ -99,7 +99,7 @@ async def test_a_job_has_a_result_or_a_failure(processors: Processors) -> None:
 
     processor = await processors.make(jobs={"divide": JobDef(divide)})
     good = await processor.schedule_job("divide", {"a": 6, "b": 2})
-    with pytest.raises(JobStateError, match="is pending; only a settled one has a result"):
+    with pytest.raises(JobStateError, match="is pending; only a job that has ended has a result"):
         good.result()
     bad = await processor.schedule_job("divide", {"a": 6, "b": 0})
     killed = await processor.schedule_job("divide", scheduled_for=timedelta(hours=1))

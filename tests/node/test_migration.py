@@ -152,7 +152,7 @@ async def test_beside_living_node_workers_what_is_theirs_is_left(
 
 
 async def test_a_move_is_made_and_may_be_repeated(node_database: NodeDatabase) -> None:
-    """The cron is ours at the same time, fields of ours are allowed, a repetition finds nothing."""
+    """The cron is ours at the same time, own fields are allowed, a repetition finds nothing."""
     report = await move(node_database.url, apply=True)
     assert report.survey.validator == "ours"
     (cron,) = await node_database.jobs.find({"type": "cron"}).to_list()

@@ -79,7 +79,7 @@ async def test_a_database_before_and_after_it_is_used(db_url: str, processors: P
 
 @pytest.mark.parametrize("db_url", [*STORES, DICTIONARIES], indirect=True)
 async def test_what_no_worker_does(db_url: str, processors: Processors) -> None:
-    """Tags that nobody serves and names that no living worker defines are warnings."""
+    """Tags that nobody serves and names that no running worker defines are warnings."""
     await processors.start(worker_tags=["mail"], jobs={"m": JobDef(nothing, tag="mail")})
     found = await check(
         db_url,

@@ -31,7 +31,7 @@ async def test_schedules_that_are_well_are_counted(processors: Processors) -> No
 
 
 async def test_those_that_nobody_makes_are_told(processors: Processors) -> None:
-    """With the job that no living worker defines."""
+    """With the job that no running worker defines."""
     processor = await processors.make(clock=LONG_AGO, jobs={"digest": JobDef(nothing)})
     await processor.put_schedule("a", job="digest", every=60)
     (found,) = [each for each in await processor.check() if "schedule" in each.subject]

@@ -34,7 +34,7 @@ WORKER = ObjectId()
 
 
 class GroupMachine(RuleBasedStateMachine):
-    """Groups are filled, sealed, swept and sent round again; members run, end, die, are deleted."""
+    """Groups are filled, sealed, swept and retried; members run, end, die, are deleted."""
 
     db_url = ""
 

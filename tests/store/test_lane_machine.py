@@ -68,7 +68,7 @@ class LaneMachine(RuleBasedStateMachine):
         self.turns: dict[str, ObjectId] = {}
         """Who began last in each ordered lane."""
         self.first: set[ObjectId] = set()
-        """Who stopped its lane and was sent round again: it comes first, whatever its time."""
+        """Who stopped its lane and was retried: it comes first, whatever its time."""
         self.owed = False
         """True since somebody died between the write that freed a slot and its hand-over."""
 

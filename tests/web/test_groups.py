@@ -60,7 +60,7 @@ async def test_groups_and_one_of_them(processor: JobProcessor) -> None:
 
 
 async def test_the_buttons(processor: JobProcessor) -> None:
-    """What failed is sent round again; what goes on is killed."""
+    """What failed is retried; what goes on is killed."""
     group = await ended(processor)
     async with client_of(create_app(processor)) as client:
         forms = Forms(client)

@@ -47,9 +47,9 @@ async def test_a_difference_is_told_once_and_so_is_its_end(
     watch = ClockWatch(store, clock, LOGGER)  # type: ignore[arg-type]  # all that it asks
     for seconds, told, ahead in (
         (0.5, "", None),
-        (600, "600.0 s ahead of the database's: its jobs begin that much too early", 600),
+        (600, "600.0 s ahead of the database's: its jobs start that much too early", 600),
         (600.4, "", 600),
-        (-30, "30.0 s behind the database's: its jobs begin that much too late", -30),
+        (-30, "30.0 s behind the database's: its jobs start that much too late", -30),
         (0, "agree again", None),
         (0, "", None),
     ):

@@ -213,5 +213,5 @@ async def wait(event: Event) -> None:
 async def test_only_a_plain_function_may_listen(listener: Any, tmp_path: Any) -> None:
     """What cannot be called, or would have to be awaited, is refused with what is allowed."""
     processor = JobProcessor(f"sqlite:///{tmp_path}/jobs.db")
-    with pytest.raises(InvalidArgumentError, match=r"listener: .*allowed is a plain function"):
+    with pytest.raises(InvalidArgumentError, match=r"listener: .*allowed is a sync function"):
         processor.listen(listener)

@@ -176,11 +176,11 @@ async def test_what_nothing_of_can_be_stored_is_said_loudly(
         assert other.status is JobStatus.FINISHED
 
         async def told() -> bool:
-            return "cannot be settled at all" in caplog.text
+            return "cannot be stored at all" in caplog.text
 
         await eventually(told)
         assert await is_running(processor, held)
-    loud = [each for each in caplog.records if "cannot be settled at all" in each.message]
+    loud = [each for each in caplog.records if "cannot be stored at all" in each.message]
     assert [each.levelno for each in loud] == [logging.CRITICAL]
 
 

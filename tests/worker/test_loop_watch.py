@@ -37,7 +37,7 @@ async def test_a_blocked_loop_is_reported_with_its_jobs_and_the_place(
     await ended(processor, plain)
 
     async def over() -> bool:
-        return "the event loop goes on; it was blocked for" in caplog.text
+        return "the event loop continues; it was blocked for" in caplog.text
 
     await eventually(over)
     reports = [r.getMessage() for r in caplog.records if "has been blocked" in r.getMessage()]

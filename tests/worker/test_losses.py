@@ -1,4 +1,4 @@
-"""Workers that died are noted for an hour, with what was rescued of them."""
+"""Workers that crashed are noted for an hour, with what was rescued of them."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ async def test_a_job_for_an_idle_worker_starts_soon(processors: Processors) -> N
 async def test_a_repeated_settlement_spares_the_next_run(
     processors: Processors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A job is sent round again while its worker still repeats the settlement of its last run."""
+    """A job is retried while its worker still repeats the settlement of its last run."""
     begun, release = [0], asyncio.Event()
     written, answers, confirmed = asyncio.Event(), asyncio.Event(), asyncio.Event()
 

@@ -91,7 +91,7 @@ async def test_the_other_kind_of_step_is_named(processors: Processors) -> None:
         (await settled(processor, each)).result()
     assert told == [
         "allowed in an async handler is await context.step('charge', …)",
-        "allowed in a plain handler is context.step_sync('charge', …)",
+        "allowed in a sync handler is context.step_sync('charge', …)",
         "allowed in an async handler is await context.step('charge', …)",
     ]
 

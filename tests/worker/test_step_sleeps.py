@@ -202,7 +202,7 @@ async def test_a_sleep_survives_its_worker(processors: Processors) -> None:
 
 
 async def test_who_sleeps_is_killed_at_once(processors: Processors) -> None:
-    """As any job that waits; sent round again, it sleeps until when it was to."""
+    """As any job that waits; retried, it sleeps until when it was to."""
 
     async def order(context: Context) -> None:
         await context.sleep(hours=1)

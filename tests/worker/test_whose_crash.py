@@ -58,7 +58,7 @@ async def test_the_dead_worker_is_named_and_not_the_rescuer_for_it(
     assert (failed.levelno, again.levelno) == (logging.ERROR, logging.WARNING)
     assert vars(failed)["crashed_worker"] == vars(again)["crashed_worker"] == DEAD
     assert vars(failed)["rescuer"] == HERE
-    assert f"rescued job 'plain' ({plain.id}) of the dead worker {DEAD}: errored" in caplog.text
+    assert f"rescued job 'plain' ({plain.id}) of the crashed worker {DEAD}: errored" in caplog.text
 
 
 async def test_a_later_end_is_no_crash(

@@ -29,7 +29,7 @@ def count(request: HttpRequest) -> JsonResponse:
 
 
 async def follow(request: HttpRequest, job_id: str) -> JsonResponse:
-    """An async view: the client waits in a thread, the event loop goes on."""
+    """An async view: the client waits in a thread, the event loop continues."""
     job = await sync_to_async(get_client().get_job, thread_sensitive=False)(job_id)
     if job is None:
         return JsonResponse({}, status=404)

@@ -244,8 +244,8 @@ class Dispatcher:
             return replace(schedule, paused=True, problem=str(error), moved_at=now)
         if mended.next != schedule.next:
             self._parts.logger.warning(
-                "schedule %r was to go on at %s: a clock was ahead, or one is behind; it goes on "
-                "at %s",
+                "schedule %r was to continue at %s: a clock was ahead, or one is behind; "
+                "it continues at %s",
                 schedule.name,
                 schedule.next,
                 mended.next,

@@ -161,13 +161,13 @@ async def remove_cron(parts: Parts, name: str) -> None:
     if cron is None and owner is None:
         raise unknown("name", name, "the crons of this database", crons)
     if cron is not None and is_of_another(cron, setting):
-        allowed = "allowed is a cron of ours: the Node package removes its own when it starts"
+        allowed = "allowed is a cron of Python: the Node package removes its own when it starts"
         raise SharedDatabaseError("name", name, allowed)
     registrations = await store.workers.registrations()
     if owner is not None and is_listed(name, owner, registrations):
         raise JobStateError(
-            f"cron {name!r} is listed by a worker of service {owner.service!r}, which would bring "
-            "it back; stop that worker or deploy it without the cron, or pause the cron"
+            f"cron {name!r} is listed by a worker of service {owner.service!r}, which would create "
+            "it again; stop that worker or deploy it without the cron, or pause the cron"
         )
     await remove_unlisted(store, name, registrations.now, owner)
 

@@ -2,8 +2,8 @@
 
 Each cron has one owner, a service, in the settings. While versions roll over, the newest definition
 wins: a hash that was never seen is newer, one that was seen before is older and takes over only
-when no living worker lists the present one (a rollback). Another service takes a name over when its
-owner has had no worker for an hour.
+when no running worker lists the present one (a rollback). Another service takes a name over when
+its owner has had no worker for an hour.
 """
 
 from __future__ import annotations

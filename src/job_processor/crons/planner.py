@@ -159,7 +159,7 @@ class Planner:
             return False
         self._parts.logger.warning(
             "cron %r was to fire at %s, which is not its next occurrence: a clock was ahead, or "
-            "one is behind; planning it anew",
+            "one is behind; planning it again",
             name,
             pointer.isoformat(),
         )

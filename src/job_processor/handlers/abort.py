@@ -89,7 +89,7 @@ class AbortSignal:
         it is a sync function.
         """
         if not callable(callback) or not runs_at_once(callback):
-            allowed = "allowed is a plain function without arguments; an async one would not run"
+            allowed = "allowed is a sync function without arguments; an async one would not run"
             raise InvalidArgumentError("callback", callback, allowed)
         with _lock:
             pending = not self._aborted

@@ -70,7 +70,7 @@ NO_AROUND = "it is entered for one job, and a batch has several; enter it in the
 def bind_batch(function: Callable[..., Any]) -> BoundHandler:
     """Decide what each parameter of a handler of batches gets; raises DefinitionError."""
     if not callable(function):
-        raise DefinitionError("handler", function, "allowed is a function, async or plain")
+        raise DefinitionError("handler", function, "allowed is a function, async or sync")
     if is_generator(function):
         allowed = "it has a yield, so a call of it runs nothing; allowed is one that returns"
         raise DefinitionError("handler", function, allowed)

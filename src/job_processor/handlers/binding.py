@@ -155,7 +155,7 @@ def bind_handler(function: Callable[..., Any], door: Door) -> BoundHandler:
     says that it takes something else than what its name stands for.
     """
     if not callable(function):
-        raise DefinitionError("handler", function, "allowed is a function, async or plain")
+        raise DefinitionError("handler", function, "allowed is a function, async or sync")
     if is_generator(function):
         raise DefinitionError("handler", function, _GENERATOR)
     return _Binding(function, parameters_of(function), door).bound()

@@ -56,8 +56,8 @@ class Limit:
             raise InvalidArgumentError("per", self.per, "allowed are None and 'worker'")
         if self.per == "worker" and (self.key is not None or self.ordered):
             allowed = (
-                "a limit of each worker has neither a key nor an order, since no worker knows of "
-                "the others; write Limit(2, per='worker'), or leave per out"
+                "a limit per worker has neither a key nor an order, because each worker counts for "
+                "itself; write Limit(2, per='worker'), or leave per out"
             )
             raise InvalidArgumentError("per", self.per, allowed)
 

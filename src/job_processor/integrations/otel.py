@@ -65,7 +65,7 @@ class OpenTelemetry:
         self._propagator = TraceContextTextMapPropagator()
         meter = metrics.get_meter(_SCOPE, version(), meter_provider)
         self._sent = meter.create_counter(
-            "messaging.client.sent.messages", "{message}", "Jobs that were stored to wait"
+            "messaging.client.sent.messages", "{message}", "Jobs that were stored"
         )
         self._consumed = meter.create_counter(
             "messaging.client.consumed.messages", "{message}", "Jobs that were claimed"

@@ -90,19 +90,23 @@ class Prometheus:
             full = f"job_processor_{name}"
             return Histogram(full, text, labels, buckets=_SECONDS, registry=self.registry)
 
-        self._scheduled = counter("scheduled", "Jobs that were stored to wait", "name")
-        self._ended = counter("ended", "Runs by how they ended", "name", "status")
-        self._fired = counter("cron_fired", "Occurrences that came due", "name")
-        self._rescued = counter("rescued", "Runs of dead workers that were taken care of", "name")
-        self._lost = counter("workers_lost", "Workers that died")
-        self._run_time = histogram("run_seconds", "From start to end", "name", "status")
-        self._wait_time = histogram("wait_seconds", "From its time to its start", "name")
-        self._running = gauge("running", "Handlers that run here")
-        self._slots = gauge("slots", "Handlers that may run here at a time")
-        self._lag = gauge("loop_lag_seconds", "By how much the event loop was late last")
-        self._waiting = gauge("waiting", "Jobs in the database that are to run", "name")
-        self._parked = gauge("parked", "Jobs that wait for a slot or another job to end", "name")
-        self._delay = gauge("queue_delay_seconds", "For how long the first due job has waited")
+        self._scheduled = counter("scheduled", "Jobs that were stored", "name")
+        self._ended = counter("ended", "Runs that ended, by outcome", "name", "status")
+        self._fired = counter("cron_fired", "Occurrences of crons that were due", "name")
+        self._rescued = counter("rescued", "Runs recovered from crashed workers", "name")
+        self._lost = counter("workers_lost", "Workers that crashed")
+        self._run_time = histogram(
+            "run_seconds", "Seconds from the start of a run to its end", "name", "status"
+        )
+        self._wait_time = histogram(
+            "wait_seconds", "Seconds from the scheduled time of a job to its start", "name"
+        )
+        self._running = gauge("running", "Handlers that run in this process")
+        self._slots = gauge("slots", "Handlers that may run in this process at the same time")
+        self._lag = gauge("loop_lag_seconds", "Last measured delay of the event loop")
+        self._waiting = gauge("waiting", "Jobs in the database that wait, due or for later", "name")
+        self._parked = gauge("parked", "Jobs that wait for a limit or for another job", "name")
+        self._delay = gauge("queue_delay_seconds", "Seconds for which the first due job has waited")
         self._workers = gauge("workers", "Workers that are registered")
 
     def install(self, host: Host) -> None:

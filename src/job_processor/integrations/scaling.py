@@ -16,7 +16,7 @@ PATIENCE = 2.0
 """Seconds after which a database that has not answered counts as one that does not."""
 
 _AWAY = "the database does not answer"
-_NO_WORKER = "the worker has not begun"
+_NO_WORKER = "the worker has not started"
 
 
 class ScalingDoor:

@@ -145,7 +145,7 @@ async def _requeue(
         return Did(refusal=JobNotFoundError(job_id))
     if found.settled and from_step is not None:
         return Did(refusal=InvalidArgumentError("from_step", from_step, _steps_of(found)))
-    text = f"job {job_id} is {found.status}; only a settled one can be retried"
+    text = f"job {job_id} is {found.status}; only a job that has ended can be retried"
     return Did(refusal=JobStateError(text))
 
 

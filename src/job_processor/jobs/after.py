@@ -90,7 +90,7 @@ def check_rule(rule: object, tags: Sequence[str], *, given: bool) -> OnParentFai
         allowed = "allowed are 'skip' (the default), 'run' and 'wait'"
         raise InvalidArgumentError("on_parent_failure", rule, allowed)
     if not given:
-        allowed = "it says what follows when one of `after` fails; give after=[…], too"
+        allowed = "it is about a failure of a job in `after`; give after=[…], too"
         raise InvalidArgumentError("on_parent_failure", rule, allowed)
     if rule == "skip" or not tags:
         return None

@@ -207,7 +207,7 @@ class GroupDesk(GroupWork):
         if record.owes:
             await groups.serve(record)
         if record.sealed and await groups.reopen(group_id, self._parts.clock.now()) is None:
-            what = "what follows its last end is not stored yet; try again in a minute"
+            what = "its `then` or `catch` job is not stored yet; try again in a minute"
             raise GroupClosedError(group_id, what)
         try:
             return sum([await self._act("retry", group_id, status) for status in sorted(FAILED)])

@@ -34,8 +34,8 @@ class Sending:
         seconds = duration("ttl", self.ttl)
         if self.payload is None:
             allowed = (
-                "allowed is any other value, since None is what who waits in vain gets; without "
-                "a payload it is True"
+                "allowed is any other value, because None is what a wait that times out returns; "
+                "without a payload it is True"
             )
             raise InvalidArgumentError("payload", None, allowed)
         plain = normalize(self.payload, "payload")

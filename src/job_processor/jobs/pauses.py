@@ -81,7 +81,8 @@ async def stop_worker(parts: Parts, worker_id: ObjectId | str) -> None:
     id = object_id(worker_id, "worker_id")
     registrations = await parts.store.workers.registrations()
     if all(worker.id != id for worker in registrations.workers):
-        raise InvalidArgumentError("worker_id", worker_id, "allowed is one that is registered")
+        allowed = "allowed is the id of a registered worker"
+        raise InvalidArgumentError("worker_id", worker_id, allowed)
     await _put(parts, worker_key(id))
 
 

@@ -89,7 +89,7 @@ def wait_in(loop: asyncio.AbstractEventLoop, call: Coroutine[Any, Any, T]) -> T:
     with contextlib.suppress(RuntimeError):
         if asyncio.get_running_loop() is loop:
             call.close()
-            told = "its event loop runs here, and would stand still meanwhile"
+            told = "its event loop runs here and would be blocked"
             raise JobProcessorError(f"{told}; await the method of the same name without _sync")
     return call_in(loop, call)
 

@@ -33,7 +33,7 @@ _ID_END = re.compile(rf"[0-9a-fA-F]{{{SHORTEST_END},{ID_DIGITS}}}")
 
 _SCALARS = (
     "allowed is a text of at most 1,000 characters, a number of 64 bits, true, false or null; a "
-    "text that looks like something else stands in double quotes"
+    "put a text that looks like one of the others in double quotes"
 )
 
 _OTHER_WORDS = {

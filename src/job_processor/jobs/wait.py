@@ -257,4 +257,4 @@ def _batches(job_ids: Collection[ObjectId]) -> Iterator[list[ObjectId]]:
 
 def _timed_out(job_id: ObjectId, timeout: float | None, seen: State | None) -> JobTimeoutError:
     state = f"; it is {seen.status}, attempt {seen.attempt}" if seen is not None else ""
-    return JobTimeoutError(f"job {job_id} was not settled within {timeout or 0:g} s{state}")
+    return JobTimeoutError(f"job {job_id} did not end within {timeout or 0:g} s{state}")

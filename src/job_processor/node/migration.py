@@ -213,9 +213,9 @@ def _changes(survey: Survey) -> Iterator[str]:
         return
     crons = [cron.name for cron in survey.crons if made_by(cron) == "node"]
     if crons:
-        yield f"make the crons {', '.join(map(repr, crons))} ours, at the same times"
+        yield f"take over the crons {', '.join(map(repr, crons))}, at the same times"
     if survey.validator == "node":
-        yield "put our validator in the place of Node's, which is kept for --undo"
+        yield "replace the validator of Node with that of this package; --undo restores it"
 
 
 def _left(survey: Survey) -> Iterator[str]:

@@ -73,7 +73,7 @@ def check_cron(cron: Cron, definition: CronDef, timezone: str) -> None:
             zone,
             f"the Node package on this database schedules this cron too, and reads it in "
             f"{NODE_TIMEZONE}; allowed is timezone={NODE_TIMEZONE!r}. Once no Node process starts "
-            "any more, `job-processor migrate-from-node --apply` makes the cron ours",
+            "any more, `job-processor migrate-from-node --apply` takes the cron over",
         )
 
 

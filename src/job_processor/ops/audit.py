@@ -75,7 +75,7 @@ class Audit:
         }
         name = str(once or ObjectId())
         if not await self._store.settings.put(KIND, name, begun, None):
-            raise JobStateError("this has been done before; load the page again to see what is now")
+            raise JobStateError("this has been done already; reload the page to see the result")
         self._log(begun, "begun")
         outcome = Outcome()
         try:

@@ -80,7 +80,7 @@ def unreachable(error: StoreError) -> Finding:
             "start the server, or correct its address: db= of the application, or what it reads"
         )
     else:
-        advice = "give the application another database, or mend this one: db=, $JOB_PROCESSOR_DB"
+        advice = "give the application another database, or repair this one: db=, $JOB_PROCESSOR_DB"
     return Finding("connection", "error", str(error), advice)
 
 
@@ -184,10 +184,13 @@ async def _clock(store: Store, clock: Clock) -> Finding:
 
 def _clocks(offset: float, give: float) -> Finding:
     how = "ahead of" if offset > 0 else "behind"
-    text = f"the database's clock is {abs(offset):.3f} s {how} ours, give or take {give:.3f} s"
+    text = (
+        f"the database's clock is {abs(offset):.3f} s {how} this machine's, give or take "
+        f"{give:.3f} s"
+    )
     if abs(offset) - give <= CLOCK_TOLERANCE:
         return Finding("clock", "ok", text)
-    told = f"{text}: jobs begin that much too early or too late"
+    told = f"{text}: jobs start that much too early or too late"
     return Finding("clock", "warning", told, "synchronize both machines (NTP)")
 
 
@@ -272,7 +275,7 @@ def _unserved(living: list[WorkerInfo], registry: Registry) -> Iterator[Finding]
     if unknown:
         names = ", ".join(map(repr, unknown))
         text = f"no running worker defines {names}: they run older code, or another application"
-        advice = "restart the workers with the present code, or start one of this application"
+        advice = "restart the workers with the current code, or start one of this application"
         yield Finding("workers", "warning", text, advice)
 
 
@@ -307,8 +310,8 @@ async def _sharing(parts: Parts, registrations: Registrations) -> list[Finding]:
         more = " or more" if len(lanes) == STATUS_LIMIT else ""
         text = (
             f"jobs wait in {len(lanes)}{more} lanes, such as {lanes[0]!r}: its workers never run "
-            "them, and beside it no limit can be kept, so the workers of ours take them out of "
-            "their lanes and run them without"
+            "them. Python workers take them out of their lanes and run them without a limit, "
+            "because no limit works beside the Node package"
         )
         findings.append(Finding("limits", "warning", text))
     for name, definition in registry:

@@ -81,7 +81,7 @@ DEFINED: Final = Question(
     "name",
     "Does one of them define its name?",
     "job-processor check",
-    "restart the workers with the present code, or import the module that defines it",
+    "restart the workers with the current code, or import the module that defines it",
 )
 SERVED: Final = Question(
     "tag",

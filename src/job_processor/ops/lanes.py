@@ -21,7 +21,7 @@ def _of(limit: LimitInfo) -> Iterator[Remark]:
     subject = f"limit {limit.name!r}"
     if limit.is_changed and limit.defined is not None:
         text = f"it was set to {limit.amount} by hand, and the code says {limit.defined.amount}"
-        advice = f"where that is over: job-processor limits reset {shlex.quote(limit.name)}"
+        advice = f"to end that: job-processor limits reset {shlex.quote(limit.name)}"
         yield Remark(subject, "warning", text, advice)
     for lane in limit.lanes:
         if lane.stopped_by is not None:

@@ -46,7 +46,7 @@ class Overview:
 
     registrations: Registrations
     losses: tuple[Loss, ...]
-    """Workers that died within the last hour, the latest first."""
+    """Workers that crashed within the last hour, the latest first."""
     pauses: Pauses
     counts: Mapping[JobStatus, int]
     """Jobs in each state, exact up to `COUNT_CAP_OF_SELECTIONS`."""

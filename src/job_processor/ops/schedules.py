@@ -45,7 +45,7 @@ def _late(found: Sequence[Schedule], now: datetime, defined: Collection[str]) ->
 def _troubled(found: Sequence[Schedule]) -> Iterator[Remark]:
     troubled = [each for each in found if each.problem is not None]
     for each in troubled[:_SHOWN]:
-        advice = f"put it anew, or see: job-processor schedules show {shlex.quote(each.name)}"
+        advice = f"put it again, or see: job-processor schedules show {shlex.quote(each.name)}"
         yield Remark(f"schedule {each.name!r}", "warning", each.problem or "", advice)
     if len(troubled) > _SHOWN:
         text = f"{len(troubled) - _SHOWN} more have a problem"

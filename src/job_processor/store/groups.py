@@ -93,7 +93,7 @@ class GroupRecord:
     then: Callback | None = None
     catch: Callback | None = None
     round: int = 1
-    """Raised each time that it is sent round again."""
+    """Raised each time that it is retried."""
     completed_at: datetime | None = None
     failed: bool | None = None
     """Whether a member has not finished, once it has ended."""

@@ -49,7 +49,7 @@ async def worker_name(processor: JobProcessor, worker_id: str) -> str:
 async def _kill(processor: JobProcessor, fields: Fields) -> Question | None:
     job = await processor.get_job(fields.get("id", ""))
     if job is None or job.status is not JobStatus.RUNNING:
-        return None  # one that waits can be sent round again
+        return None  # one that waits can be retried
     return Question("kill?", job.name, "kill: why", "Kill")
 
 

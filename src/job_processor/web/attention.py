@@ -99,7 +99,7 @@ def _clocks(living: Iterable[WorkerInfo], now: datetime) -> Iterator[Remark]:
 
 
 def _untaken(waiting: Iterable[str], living: Sequence[WorkerInfo], registry: Registry) -> list[str]:
-    """Return the names that wait and that no living worker takes, as far as can be known."""
+    """Return the names that wait and that no running worker takes, as far as can be known."""
     if not all(worker.names for worker in living):  # a Node worker does not tell what it defines
         return []
     tags = {name: definition.tag for name, definition in registry.all.items()}

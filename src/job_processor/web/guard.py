@@ -178,7 +178,7 @@ class Guard:
             return
         self._warned = True
         text = (
-            "the dashboard has no access check: whoever reaches it may see and do all. Give "
+            "the dashboard has no access check: everybody who reaches it may do everything. Give "
             "create_app(access=…); access=lambda request: 'all' says that this is wanted"
         )
         _logger.warning(text)

@@ -32,7 +32,7 @@ async def lane(request: Request) -> Response:
 
 
 async def set_limit(request: Request) -> Response:
-    """Change a limit for all workers; an amount of null is what the code says again."""
+    """Change a limit for all workers; an amount of null is the one in the code again."""
     name, amount = await _body(request, "amount")
     if amount is not None and (not isinstance(amount, int) or isinstance(amount, bool)):
         raise InvalidArgumentError("amount", amount, "allowed is a whole number, or null")
@@ -48,7 +48,7 @@ async def rates(request: Request) -> Response:
 
 
 async def set_rate(request: Request) -> Response:
-    """Change a rate for all workers; null is what the code says again."""
+    """Change a rate for all workers; null is the one in the code again."""
     name, rate = await _body(request, "rate")
     if rate is not None and not isinstance(rate, str):
         raise InvalidArgumentError("rate", rate, "allowed is a text such as 100/m, or null")

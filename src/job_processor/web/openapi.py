@@ -55,7 +55,7 @@ def describe(root: str) -> dict[str, Any]:
             "/healthz": {"get": _operation("whether a worker is alive", anything, 503)},
             "/scaling": {
                 "get": {
-                    **_operation("what waits, and how many workers it takes", anything, 400),
+                    **_operation("waiting jobs, and how many workers they need", anything, 400),
                     "parameters": _scaling_parameters(),
                 }
             },
@@ -87,7 +87,7 @@ def describe(root: str) -> dict[str, Any]:
             },
             "/api/jobs/{id}/retry": {
                 "parameters": [_ID, _FROM_BEGINNING, _FROM_STEP, _DESCENDANTS],
-                "post": _unforged(_operation("send it round again", job, 400, 404, 409)),
+                "post": _unforged(_operation("retry it", job, 400, 404, 409)),
             },
             "/api/flows": {
                 "get": {
@@ -105,7 +105,7 @@ def describe(root: str) -> dict[str, Any]:
             },
             "/api/flows/{id}/retry": {
                 "parameters": [_ID],
-                "post": _unforged(_operation("retry what failed in it", anything, 400, 404)),
+                "post": _unforged(_operation("retry its failed jobs", anything, 400, 404)),
             },
             "/api/groups": {
                 "get": {
@@ -124,7 +124,7 @@ def describe(root: str) -> dict[str, Any]:
             "/api/groups/{id}/retry": {
                 "parameters": [_ID],
                 "post": _unforged(
-                    _operation("send what did not finish round again", anything, 400, 404, 409)
+                    _operation("retry the members that did not finish", anything, 400, 404, 409)
                 ),
             },
             "/api/names": {

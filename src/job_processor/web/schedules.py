@@ -88,7 +88,7 @@ async def resume(request: Request) -> Response:
 
 
 async def remove(request: Request) -> Response:
-    """Remove a schedule; the jobs that it made stay."""
+    """Remove a schedule; its jobs stay."""
     check_unforged(request)
     name = request.path_params["name"]
     async with audited(request, "remove_schedule", name):

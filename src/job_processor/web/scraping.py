@@ -23,9 +23,9 @@ _SCALING = {
     "waiting": "Jobs that are due and that a free worker would start",
     "oldest_seconds": "For how long the first of these has waited",
     "running": "Jobs that run",
-    "workers": "Living workers that serve these jobs",
+    "workers": "Running workers that serve these jobs",
     "capacity": "Jobs that these run at a time",
-    "wanted": "Workers that it takes to run what waits and runs at once",
+    "wanted": "Workers that could run all waiting and running jobs at once",
 }
 """What is told for each tag, and for all jobs under an empty one."""
 
@@ -46,11 +46,11 @@ async def metrics(request: Request) -> Response:
     tags = by_tag(await tags_by_name(ready_parts_of(processor)))[:MOST_TAGS]
     by_scope = {tag: await processor.get_scaling(tag or None) for tag in ("", *tags)}
     lines = [
-        *_by_name("waiting", "Jobs in the database that are to run", waiting),
-        *_by_name("parked", "Jobs that wait for a slot or another job to end", parked),
+        *_by_name("waiting", "Jobs in the database that wait, due or for later", waiting),
+        *_by_name("parked", "Jobs that wait for a limit or for another job", parked),
         *_gauge(
             "queue_delay_seconds",
-            "For how long the first due job has waited",
+            "Seconds for which the first due job has waited",
             "",
             [("", (vitals.now - since).total_seconds())],
         ),

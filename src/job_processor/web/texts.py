@@ -206,7 +206,7 @@ FRENCH: Mapping[str, str] = {
     "No crons.": "Aucun cron.",
     "No worker is alive.": "Aucun worker actif.",
     "paused by hand": "mis en pause",
-    "no living worker takes this name": "aucun worker actif ne traite ce job",
+    "no running worker takes this name": "aucun worker actif ne traite ce job",
     "no sign of life": "aucun heartbeat",
     "runs for a long time": "tourne depuis longtemps",
     "name": "nom",

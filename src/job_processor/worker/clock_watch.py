@@ -39,7 +39,7 @@ class ClockWatch:
             self._logger.info("this process's clock and the database's agree again")
         else:
             self._logger.warning(
-                "this process's clock is %.1f s %s the database's: its jobs begin that much too "
+                "this process's clock is %.1f s %s the database's: its jobs start that much too "
                 "%s; synchronize both machines (NTP)",
                 abs(ahead),
                 "ahead of" if ahead > 0 else "behind",

@@ -430,7 +430,7 @@ class Executor:
 
     def _drop_late(self, run: Run, ending: Ending) -> None:
         self._logger.warning(
-            "job %r (%s): its handler ended after its run was settled; dropped is %s",
+            "job %r (%s): its handler ended after the end of its run; %s is dropped",
             run.job.name,
             run.job.id,
             "its result" if ending.error is None else f"its {type(ending.error).__name__}",

@@ -24,7 +24,7 @@ from job_processor.worker.turns import Turn
 GROUPS_AT_ONCE = 1000
 """Groups of one pass."""
 
-_LEFT = "whoever filled it has not shown for {minutes:g} minutes"
+_LEFT = "the process that opened it has not been seen for {minutes:g} minutes"
 
 
 class GroupSweeper:

@@ -91,7 +91,7 @@ class Beats:
     def _look_at_the_clock(self, elapsed: Elapsed) -> None:
         if abs(elapsed.stepped) > CLOCK_TOLERANCE:
             self._logger.warning(
-                "this machine's clock was set %s by %.1f s; jobs begin by it",
+                "this machine's clock was set %s by %.1f s; jobs start by it",
                 "forward" if elapsed.stepped > 0 else "back",
                 abs(elapsed.stepped),
             )

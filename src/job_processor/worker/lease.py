@@ -171,13 +171,13 @@ class Lease:
         Where that fails, the next heartbeat finds no registration again.
         """
         old, new = self.id, ObjectId()
-        self._logger.warning("registration %s is gone; registering anew as %s", old, new)
+        self._logger.warning("registration %s is gone; registering again as %s", old, new)
         self.former.add(old)
         try:
             async with self._gate.exclusive():
                 lost = await self._move(old, new)
         except Exception:
-            self._logger.exception("registering anew failed; trying again with the next heartbeat")
+            self._logger.exception("registering again failed; trying again with the next heartbeat")
             return
         finally:
             self.former.discard(old)

@@ -84,7 +84,7 @@ class LoopWatch:
                     if self._stopped or self._loop.is_closed():
                         return
                 blocked = time.monotonic() - asked
-                self._logger.warning("the event loop goes on; it was blocked for %.1f s", blocked)
+                self._logger.warning("the event loop continues; it was blocked for %.1f s", blocked)
 
     def _rest(self) -> bool:
         """Wait until it is time to ask again; True: no more.
@@ -144,7 +144,7 @@ class LoopWatch:
                 )
             return
         self._logger.warning(
-            "%.1f s without Python's lock (the GIL), in which no heartbeat could be sent and no "
+            "%.1f s without the GIL, in which no heartbeat could be sent and no "
             "other job went on, while these handlers ran: %s; a long call of compiled code belongs "
             "in a process: executor='process'",
             seconds,
@@ -161,7 +161,7 @@ class LoopWatch:
         }
         self._logger.warning(
             "the event loop has been blocked for %.1f s while it ran %s; a handler that computes "
-            "or waits without await belongs in a plain def, which runs in a thread\n%s",
+            "or waits without await belongs in a sync function (def), which runs in a thread\n%s",
             self._threshold,
             _named(blocking) or "no job",
             "".join(traceback.format_stack(frame, limit=None)[-_FRAMES:]).rstrip(),

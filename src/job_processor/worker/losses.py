@@ -1,4 +1,4 @@
-"""Workers that died, noted for an hour: who looks afterwards should know where that was."""
+"""Workers that crashed, noted for an hour: who looks afterwards should know where that was."""
 
 from __future__ import annotations
 

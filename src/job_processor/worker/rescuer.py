@@ -140,7 +140,7 @@ class Rescuer:
             if worker.id not in self._wrong_clocks:
                 self._engine.logger.warning(
                     "worker %s (process %s on %s) was last seen %.1f s in the future: its clock is "
-                    "ahead, or ours was set back; nobody is declared dead for it",
+                    "ahead, or this one's was set back; nobody is declared dead for it",
                     worker.id,
                     worker.pid,
                     worker.hostname,
@@ -162,7 +162,7 @@ class Rescuer:
                 return rescued
 
     async def _is_ours_to_settle(self, job: Job, living: Sequence[WorkerInfo]) -> bool:
-        """True for our names; for one that no living worker defines, after a while.
+        """True for our names; for one that no running worker defines, after a while.
 
         Unless a service has listed it that may come back.
         """
@@ -187,7 +187,7 @@ class Rescuer:
         for job in written:
             self._orphaned_since.pop(job.id, None)
             engine.logger.warning(
-                "rescued job %r (%s) of the dead worker %s: %s",
+                "rescued job %r (%s) of the crashed worker %s: %s",
                 job.name,
                 job.id,
                 crash_told(job.crash),

@@ -176,7 +176,7 @@ class Settler:
             # repeat must not meet a new run of our own.
             self._runs.held.update(pending.run.job.id for pending in batch)
             await self._failed(batch, error)
-        except BaseException:  # cancelled with its program: whoever stops the worker goes on
+        except BaseException:  # cancelled with its program: whoever stops the worker continues
             self._parts.appendleft(batch)
             self._wake.set()
             raise
@@ -314,14 +314,14 @@ class Settler:
         """Return what is to be written instead of what the database cannot store."""
         run, outcome = pending.run, next_best(pending.outcome, why)
         self._logger.error(
-            "job %r (%s) cannot be settled as it ended: %s", run.job.name, run.job.id, why
+            "job %r (%s) cannot be stored as it ended: %s", run.job.name, run.job.id, why
         )
         if outcome is not None:
             degraded = RunSettlement.of(run, outcome)
             degraded.before = pending.before
             return [degraded]
         self._logger.critical(
-            "job %r (%s) cannot be settled at all: it stays running, and is not run again by this "
+            "job %r (%s) cannot be stored at all: it stays running, and is not run again by this "
             "process; somebody must look at what refuses it",
             run.job.name,
             run.job.id,

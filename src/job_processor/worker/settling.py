@@ -74,9 +74,9 @@ def degraded(
             continue
         why = refused[each.job.id]
         outcome = next_best(each.outcome, why)
-        logger.error("job %r (%s) cannot be settled as it is: %s", each.job.name, each.job.id, why)
+        logger.error("job %r (%s) cannot be stored as it is: %s", each.job.name, each.job.id, why)
         if outcome is not None:
             again.append(replace(each, outcome=outcome))
         else:
-            logger.critical("job %r (%s) cannot be settled at all", each.job.name, each.job.id)
+            logger.critical("job %r (%s) cannot be stored at all", each.job.name, each.job.id)
     return again

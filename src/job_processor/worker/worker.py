@@ -153,7 +153,7 @@ class Worker:
         if burst:
             await persist(self._scheduler.schedule, engine.logger, "scheduling crons")
             await persist(self._dispatcher.dispatch, engine.logger, "schedules")
-            await self._once("looking for dead workers", self._burst_rescue.look)
+            await self._once("looking for crashed workers", self._burst_rescue.look)
             await self._once("listing the names of this service", self._names.list)
 
     def _tell_what_it_serves(self) -> None:

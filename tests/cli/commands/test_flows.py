@@ -1,4 +1,4 @@
-"""`job-processor flows`: one in levels, killed, and sent round again."""
+"""`job-processor flows`: one in levels, killed, and retried."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`job-processor groups`: lists, one in detail, waited for, killed and sent round again."""
+"""`job-processor groups`: lists, one in detail, waited for, killed and retried."""
 
 from __future__ import annotations
 

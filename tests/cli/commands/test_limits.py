@@ -62,7 +62,7 @@ def test_a_limit_is_changed_and_changed_back(cli: Cli, db: str) -> None:
     assert "'sync' is set to 7; workers see it" in cli("limits", "set", "sync", "7").text
     (found,) = cli("limits", "set", "sync", "8", "--json").json
     assert (found["name"], found["amount"]) == ("sync", 8)
-    assert "what the code says again" in cli("limits", "reset", "sync").text
+    assert "the one in the code again" in cli("limits", "reset", "sync").text
     assert all(each["amount"] is None for each in cli("limits", "--json").json)
 
     async def audit() -> list[tuple[str, str]]:

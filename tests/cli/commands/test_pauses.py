@@ -84,7 +84,7 @@ def test_on_a_terminal_it_asks(
 
     asyncio.run(fill())
     process = start("pause", "nosuchname", db=sqlite_db_url, terminal=True)
-    process.until("Pause it all the same? [y/N]")
+    process.until("Pause it anyway? [y/N]")
     process.type(f"{answer}\n")
     process.until(told)
     assert process.wait() == code

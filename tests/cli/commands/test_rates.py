@@ -53,7 +53,7 @@ def test_a_rate_is_changed_and_changed_back(cli: Cli, db: str) -> None:
     assert "20/s" in cli("rates").text
     (found,) = cli("rates", "set", "stripe", "30/m", "--json").json
     assert (found["amount"], found["per"], found["burst"]) == (30, 60.0, 1)
-    assert "what the code says again" in cli("rates", "reset", "stripe").text
+    assert "the one in the code again" in cli("rates", "reset", "stripe").text
     assert "1/h" in cli("rates").text
 
     async def audit() -> list[str]:

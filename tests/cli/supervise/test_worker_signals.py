@@ -68,7 +68,7 @@ async def test_the_first_signal_lets_jobs_end(
 async def test_a_task_of_a_handler_exits(
     start: Start, sqlite_db_url: str, tmp_path: Path, loop: str
 ) -> None:
-    """`sys.exit()` in a sub-task fails its job alone: the worker goes on, and leaves with 0."""
+    """`sys.exit()` in a sub-task fails its job alone: the worker continues, and leaves with 0."""
     async with apps.make(db=sqlite_db_url) as processor:
         innocent = await processor.schedule_job("until_released")
         failing = await processor.schedule_jobs(
@@ -86,7 +86,7 @@ async def test_a_task_of_a_handler_exits(
         assert (await processor.wait_for_job(innocent.id, WAIT)).result() == "released"
         process.send(SIGTERM)
         assert process.wait() == 0
-    assert "; the worker goes on" in process.output
+    assert "; the worker continues" in process.output
 
 
 @pytest.mark.slow

@@ -72,7 +72,7 @@ async def test_a_flow_a_group_and_a_lane_together(store: Store) -> None:
 
 
 async def test_a_job_stays_in_its_flow(store: Store) -> None:
-    """When it is claimed, retried after a failure, ended, and sent round again."""
+    """When it is claimed, retried after a failure, ended, and retried."""
     (job,) = jobs = [of_flow("resize")]
     await store.intake.insert(jobs)
     (running,) = await store.queue.claim(claim(1))

@@ -1,4 +1,4 @@
-"""A settled job is sent round again by hand."""
+"""A settled job is retried by hand."""
 
 from __future__ import annotations
 

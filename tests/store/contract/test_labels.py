@@ -94,7 +94,7 @@ async def test_what_is_looked_through_is_of_the_label(store: Store) -> None:
 
 
 async def test_a_job_keeps_its_labels(store: Store) -> None:
-    """When it is claimed, retried after a failure, ended, and sent round again."""
+    """When it is claimed, retried after a failure, ended, and retried."""
     await store.intake.insert([labelled("resize")])
     (run,) = await store.queue.claim(claim(1))
     assert run.labels == (TENANT,)

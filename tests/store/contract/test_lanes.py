@@ -266,7 +266,7 @@ async def test_a_deleted_job_frees_its_slot(limited: Store) -> None:
 
 
 async def test_a_job_that_is_retried_by_hand_waits_in_its_lane(limited: Store) -> None:
-    """A settled job that is sent round again waits for a slot as a new one does."""
+    """A settled job that is retried waits for a slot as a new one does."""
     jobs = [in_lane(n=n) for n in range(2)]
     await limited.intake.insert(jobs)
     (running,) = await claim(limited)

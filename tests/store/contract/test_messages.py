@@ -206,7 +206,7 @@ async def test_a_lane_that_is_dissolved_leaves_the_wait(store: Store) -> None:
 
 
 async def test_killed_or_removed_it_waits_no_more(store: Store) -> None:
-    """And is sent round again as any other."""
+    """And is retried as any other."""
     killed, removed = await parked(store), await parked(store)
     dead = await store.kills.kill_waiting(killed.id, SOON)
     assert dead is not None

@@ -1,4 +1,4 @@
-"""Jobs in any state, for people: found, counted, sent round again, removed."""
+"""Jobs in any state, for people: found, counted, retried, removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that fails in the middle: the worker goes on, and every job runs once."""
+"""A server that fails in the middle: the worker continues, and every job runs once."""
 
 from __future__ import annotations
 

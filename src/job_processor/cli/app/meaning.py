@@ -50,7 +50,7 @@ async def stranger(processor: JobProcessor, name: str | None, tag: str | None) -
         return None if name in known else told + _known(name, known)
     assert tag is not None  # noqa: S101  # one of the two is given
     known = await known_tags(parts)
-    told = f"--tag: nobody defines anything with the tag {plain(tag)!r}"
+    told = f"--tag: no job or cron has the tag {plain(tag)!r}"
     return None if tag in known else told + _known(tag, known)
 
 
@@ -59,16 +59,16 @@ def check_known(what: str, name: str, known: Collection[str]) -> None:
     if name not in known:
         raise UsageError(
             f"NAME: no {what} of {plain(name)!r} is in use or defined"
-            f"{_known(name, known) or ' (there are: none)'}; --app APP knows those of an "
-            "application, and --force does it all the same"
+            f"{_known(name, known) or ' (there are: none)'}; give --app APP to use the "
+            "names of an application, or --force to do it anyway"
         )
 
 
 def agreed(told: str, action: str) -> bool:
     """Ask whether it is meant all the same; raise UsageError where nobody is there to ask."""
-    answer = read_yes(f"{told}. {action} it all the same?")
+    answer = read_yes(f"{told}. {action} it anyway?")
     if answer is None:
-        raise UsageError(f"{told}; --force does it all the same")
+        raise UsageError(f"{told}; give --force to do it anyway")
     return answer
 
 

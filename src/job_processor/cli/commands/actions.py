@@ -83,7 +83,7 @@ REPLAY = (
     "Retry dead letters: those with ID, or a selection.\n\nThe same as `jobs retry` for errored "
     "jobs; without a selection, for all of them. --rate spreads them over time."
 )
-_DONE = {"retry": "Sent round again", "kill": "Killed, or asked to stop", "delete": "Deleted"}
+_DONE = {"retry": "Retried", "kill": "Killed, or asked to stop", "delete": "Deleted"}
 _NOTED = 10  # ids of an action in the audit
 _LEFT = {"retry": "had not ended", "kill": "had ended", "delete": "run, or are not there"}
 
@@ -286,7 +286,7 @@ def _agreed(action: Action, count: int, *, yes: bool) -> bool:
         return True
     answer = read_yes(f"{action.capitalize()} {amount(count, 'job')}?")
     if answer is None:
-        raise UsageError(f"{amount(count, 'job')} selected, and nobody to ask: give --yes")
+        raise UsageError(f"{amount(count, 'job')} selected, and no terminal to ask on: give --yes")
     return answer
 
 

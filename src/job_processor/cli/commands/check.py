@@ -62,7 +62,7 @@ async def _look(source: Source, job: str | None) -> list[Finding]:
     try:
         processor = await load_app(source).processor()
     except BrokenAppError as error:
-        advice = "mend that place; until then no command can use the application"
+        advice = "correct that place; until then no command can use the application"
         return [Finding("application", "error", str(error).removeprefix("APP: "), advice)]
     except StoreError as error:
         return [replace(unreachable(error), subject="application")]

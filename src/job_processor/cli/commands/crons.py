@@ -101,7 +101,7 @@ def run(
     if json:
         print_json(job_json(task))
         return
-    told = "skipped, since one is active" if task.settled else "in the queue, due now"
+    told = "skipped, because one is active" if task.settled else "in the queue, due now"
     say(f"Cron {plain(name)!r}: task {task.id} is {told}.")
 
 
@@ -159,12 +159,12 @@ def remove(
     if json:
         print_json({"removed": name})
     else:
-        say(f"Cron {plain(name)!r} is removed; what waited of it is skipped.")
+        say(f"Cron {plain(name)!r} is removed; its waiting occurrences are skipped.")
     raise typer.Exit(DONE)
 
 
 def _agreed(name: str) -> bool:
-    answer = read_yes(f"Remove cron {plain(name)!r}, and skip what waits of it?")
+    answer = read_yes(f"Remove cron {plain(name)!r}, and skip its waiting occurrences?")
     return answer is not False  # where nobody is there to ask, that it was named is enough
 
 

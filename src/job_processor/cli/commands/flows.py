@@ -131,7 +131,7 @@ def _act(place: Place, id: str, action: str, act: Act, *, as_json: bool) -> None
         print_json({"done": count, "flow": flow_json(info)})
         return
     jobs = "1 job" if count == 1 else f"{count} jobs"
-    told = {"kill": "killed, or asked to stop", "retry": "sent round again"}[action]
+    told = {"kill": "killed, or asked to stop", "retry": "retried"}[action]
     say(f"Flow {info.id}: {jobs} {told}; it is {info.status} now.")
 
 

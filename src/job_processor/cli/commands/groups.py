@@ -178,7 +178,7 @@ def _act(place: Place, id: str, action: str, act: Act, *, as_json: bool) -> None
         print_json({"done": count, "group": group_json(info)})
         return
     members = "1 member" if count == 1 else f"{count} members"
-    told = {"kill": "killed, or asked to stop", "retry": "sent round again"}[action]
+    told = {"kill": "killed, or asked to stop", "retry": "retried"}[action]
     say(f"Group {info.id}: {members} {told}; it is {info.status} now.")
 
 

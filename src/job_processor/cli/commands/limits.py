@@ -135,7 +135,7 @@ def reset(
         Place(db, prefix, app),
         name,
         lambda processor: processor.set_limit(name, None),
-        done="what the code says again",
+        done="the one in the code again",
         as_json=json,
     )
 

@@ -116,7 +116,7 @@ def reset(
         Place(db, prefix, app),
         name,
         lambda processor: processor.set_rate(name, None),
-        done="what the code says again",
+        done="the one in the code again",
         as_json=json,
     )
 

@@ -94,7 +94,7 @@ def schedule(
 def _parents(after: list[str] | None, rule: str | None) -> list[str]:
     """Return the ids of what has to end before."""
     if rule is not None and not after:
-        raise UsageError("--on-parent-failure says what follows a failure of --after: give that")
+        raise UsageError("--on-parent-failure is about a failure of --after: give that, too")
     for parent in after or ():
         read_id("--after", parent)
     return after or []
@@ -107,7 +107,7 @@ async def _schedule(
     async with await app.processor() as processor:
         if processor.address.startswith(IN_MEMORY):  # a file has a path for its address
             raise AppError(
-                f"the database of {app.spec!r} is in memory, and the job would be gone at once; "
+                f"the database of {app.spec!r} is in memory, and the job would be lost at once; "
                 "allowed is a database that a worker can share",
                 app.source.by,
             )

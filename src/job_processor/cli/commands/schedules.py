@@ -195,7 +195,7 @@ def put(
 
     _check_name(name)
     if job is None:
-        raise UsageError("--job: give the name of a job of the application, which NAME makes")
+        raise UsageError("--job: give the name of a job of the application, which NAME stores")
     if (cron is None) == (every is None):
         raise UsageError("--cron: give --cron EXPRESSION or --every TIME, one of the two")
     fields: dict[str, Any] = {
@@ -283,7 +283,7 @@ def remove(
     if json:
         print_json({"removed": name})
     else:
-        say(f"Schedule {plain(name)!r} is removed; the jobs that it made stay.")
+        say(f"Schedule {plain(name)!r} is removed; its jobs stay.")
     raise typer.Exit(DONE)
 
 
@@ -322,7 +322,7 @@ async def _find(processor: JobProcessor, name: str) -> Schedule:
     if found is None:
         raise UsageError(
             f"NAME: there is no schedule {plain(name)!r} in {processor.address}; "
-            "`job-processor schedules` lists those that there are"
+            "`job-processor schedules` lists the existing ones"
         )
     return found
 

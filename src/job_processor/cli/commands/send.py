@@ -56,7 +56,7 @@ def send(
     content = True if payload is None else read_json("PAYLOAD", payload, _JSON)
     if content is None:
         raise UsageError(
-            "PAYLOAD: null is what who waits in vain gets; without a payload it is true"
+            "PAYLOAD: null is what a wait that times out returns; without a payload it is true"
         )
     kept = MESSAGE_TTL if ttl is None else parse_delay(read_text("--ttl", ttl), "--ttl", _LONGEST)
 
@@ -68,7 +68,7 @@ def send(
     if json:
         print_json({"name": name, "sent": sent})
     elif sent:
-        say(f"Sent the message {plain(name)!r}: the jobs that wait for it go on.")
+        say(f"Sent the message {plain(name)!r}: the jobs that wait for it continue.")
     else:
         say(
             f"Nothing was sent: a message {plain(name)!r} is there already, and the first one wins."

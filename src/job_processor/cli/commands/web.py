@@ -167,7 +167,7 @@ class WebOptions:
         """The path under which a proxy shows it, decoded; raises InvalidArgumentError."""
         path = unquote(self.root_path.rstrip("/"))
         if path and (not path.startswith("/") or path.startswith("//") or not path.isprintable()):
-            allowed = "allowed is a path that begins with one /, such as /queue"
+            allowed = "allowed is a path that starts with one /, such as /queue"
             raise InvalidArgumentError("--root-path", self.root_path, allowed)
         return path
 
@@ -201,14 +201,14 @@ async def _serve(place: Place, options: WebOptions, port: int, root: str) -> Non
         place = f"{address.rstrip('/')}{root}/" if root else address
         told = check.address(place) if isinstance(check, Entrance) else place
         print(  # noqa: T201  # what the command says
-            f"The dashboard of {processor.address} is at {told} (Ctrl-C ends it)", flush=True
+            f"The dashboard of {processor.address} is at {told} (Ctrl-C stops it)", flush=True
         )
         if isinstance(check, Entrance):
-            print("Whoever has this address may come in.", flush=True)  # noqa: T201  # the same
+            print("Everybody with this address is let in.", flush=True)  # noqa: T201  # the same
         if not options.is_local and not options.trusted:
             sys.stderr.write(
-                "Warning: tokens and passwords travel readably. Put a proxy with TLS in front, and "
-                "name it by --forwarded-allow-ips\n"
+                "Warning: tokens and passwords are sent unencrypted. Put a proxy with TLS in "
+                "front, and name it with --forwarded-allow-ips\n"
             )
 
     served = create_app(
@@ -229,7 +229,7 @@ def _check_of(options: WebOptions) -> Any:
     may: Access = "read_only" if options.read_only else "all"
     login = _login(options, may)
     if options.no_login and login is not None:
-        raise UsageError(f"--no-login: there is one, by --token, --login, ${TOKEN} or ${LOGIN}")
+        raise UsageError(f"--no-login: a login is given by --token, --login, ${TOKEN} or ${LOGIN}")
     if login is not None:
         return login
     if not options.is_local:

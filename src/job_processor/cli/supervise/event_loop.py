@@ -53,5 +53,5 @@ def run(
                 if task.done():
                     raise
                 _logger.error(  # noqa: TRY400  # the job has its traceback
-                    "a task of a handler raised %r; the worker goes on", error
+                    "a task of a handler raised %r; the worker continues", error
                 )

@@ -151,7 +151,7 @@ class _StopWatch:
             time.sleep(left)
 
     def _answers(self) -> bool:
-        """True when the event loop goes on, False when a handler blocks it."""
+        """True when the event loop continues, False when a handler blocks it."""
         answered = threading.Event()
         with contextlib.suppress(RuntimeError):  # it is closed
             self._loop.call_soon_threadsafe(answered.set)

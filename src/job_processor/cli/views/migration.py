@@ -15,8 +15,8 @@ from job_processor.cli.views import tables
 _VALIDATORS = {
     "none": "there is none",
     "node": "the Node package's, which refuses fields beyond its own",
-    "ours": "ours, open to unknown fields",
-    "older": "ours, of an earlier version",
+    "ours": "this package's, open to unknown fields",
+    "older": "this package's, of an earlier version",
     "foreign": "another program's",
 }
 
@@ -32,7 +32,7 @@ def report(report: Mapping[str, Any]) -> RenderableType:
         "validator": _VALIDATORS[report["validator"]],
         "indexes": f"{len(report['indexes']) - len(missing) - len(differing)} there, "
         f"missing: {', '.join(missing) or 'none'}, differing: {', '.join(differing) or 'none'}",
-        "fields of ours": ", ".join(report["own_fields"]) or "no job has any",
+        "fields of this package": ", ".join(report["own_fields"]) or "no job has any",
         "can be undone": "yes" if report["can_be_undone"] else "no",
     }
     groups = ((each["name"], each["counts"]) for each in report["jobs"])

@@ -13,8 +13,8 @@ from typing import Any
 
 REFUSED = (
     "a secret is written as a mask, and the handler would get the mask; allowed is a reference "
-    "by which the handler looks the secret up, or a str, which is then stored as it is: whoever "
-    "reads the database reads it"
+    "by which the handler looks the secret up, or a str, which is then stored as it is, "
+    "readable in the database"
 )
 
 

@@ -16,7 +16,7 @@ def check_function(name: str, function: object) -> None:
     """Raise InvalidArgumentError for what is no function of an async handler's step."""
     _check_callable(name, function)
     if not _in_loop():
-        allowed = f"allowed in a plain handler is context.step_sync({name!r}, …)"
+        allowed = f"allowed in a sync handler is context.step_sync({name!r}, …)"
         raise InvalidArgumentError("function", function, allowed)
 
 
@@ -31,7 +31,7 @@ def check_plain_function(name: str, function: Any) -> None:
 def check_loop(argument: str, value: object, verb: str) -> None:
     """Raise InvalidArgumentError in a plain handler, which can await nothing."""
     if not _in_loop():
-        allowed = f"allowed in a plain handler is context.{verb}_sync(…)"
+        allowed = f"allowed in a sync handler is context.{verb}_sync(…)"
         raise InvalidArgumentError(argument, value, allowed)
 
 

@@ -55,7 +55,7 @@ def mounted(application: App, path: str, dashboard: App) -> App:
     Raises InvalidArgumentError for a path that is not allowed.
     """
     if not path.startswith("/") or path.endswith("/"):
-        allowed = "allowed is a path that begins with / and does not end with it, such as '/jobs'"
+        allowed = "allowed is a path that starts with / and does not end with it, such as '/jobs'"
         raise InvalidArgumentError("path", path, allowed)
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:

@@ -29,7 +29,7 @@ class _Backends:
         backend = task_backends[alias] if alias in settings.TASKS else None
         if not isinstance(backend, TasksBackend):
             known = ", ".join(map(repr, settings.TASKS))
-            allowed = f"allowed are the aliases in TASKS of backends of ours; TASKS has {known}"
+            allowed = f"allowed is the alias of a backend of this package; TASKS has {known}"
             raise InvalidArgumentError("--backend", alias, allowed)
         return backend.place.processor
 

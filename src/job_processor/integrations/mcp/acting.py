@@ -15,8 +15,8 @@ from job_processor.ops.known import known_names, known_tags, learn_names
 from job_processor.parts import ready_parts_of
 from job_processor.processor import JobProcessor
 
-Paused = Annotated[str | None, Field(description="Name of a job or cron; or give a tag.")]
-PausedTag = Annotated[str | None, Field(description="A worker tag, or queue; or give a name.")]
+Paused = Annotated[str | None, Field(description="Name of a job or cron; or give `tag`.")]
+PausedTag = Annotated[str | None, Field(description="A tag (queue); or give `name`.")]
 
 
 class Acting:
@@ -42,13 +42,13 @@ class Acting:
         self,
         job_id: JobId,
         from_beginning: Annotated[
-            bool, Field(description="Do all of its steps again, those that are done, too.")
+            bool, Field(description="Repeat all of its steps, even completed ones.")
         ] = False,
         descendants: Annotated[
-            bool, Field(description="Bring back what was skipped because it had failed, too.")
+            bool, Field(description="Also retry the jobs that were skipped because it failed.")
         ] = False,
     ) -> dict[str, Any]:
-        """Run a job that has ended once more, from now on."""
+        """Run a job that has ended again, with a fresh count of attempts."""
         async with self._audit.doing(self._who, "retry", job_id):
             job = await self._processor.retry_job(
                 job_id, from_beginning=from_beginning, descendants=descendants
@@ -56,26 +56,26 @@ class Acting:
         return self._tell(job=job_json(job))
 
     async def kill_job(self, job_id: JobId) -> dict[str, Any]:
-        """Kill a job: one that waits at once; one that runs is asked to stop, then forced."""
+        """Cancel a job: a waiting one at once; a running one is asked to stop, then forced."""
         async with self._audit.doing(self._who, "kill", job_id):
             job = await self._processor.kill_job(job_id)
         return self._tell(job=job_json(job))
 
     async def delete_job(self, job_id: JobId) -> dict[str, Any]:
-        """Remove a job that does not run, for good, with all that it tells."""
+        """Delete a job that does not run, with its log and result, for good."""
         async with self._audit.doing(self._who, "delete", job_id):
             await self._processor.delete_job(job_id)
         return self._tell(deleted=job_id)
 
     async def pause(self, name: Paused = None, tag: PausedTag = None) -> dict[str, Any]:
-        """Let no worker start jobs of a name, or of a tag, until that is resumed; others go on."""
+        """Stop workers from starting jobs of a name or tag, until `resume`; running ones continue."""
         await self._check_known(name, tag)
         async with self._audit.doing(self._who, "pause", _named(name, tag)):
             await self._processor.pause(name, tag=tag)
         return self._tell(paused=_named(name, tag))
 
     async def resume(self, name: Paused = None, tag: PausedTag = None) -> dict[str, Any]:
-        """End the pause of a name, or of a tag."""
+        """End the pause of a name or tag."""
         async with self._audit.doing(self._who, "resume", _named(name, tag)):
             await self._processor.resume(name, tag=tag)
         return self._tell(resumed=_named(name, tag))

@@ -34,21 +34,27 @@ _CHILDREN = 50  # of one job
 
 Status = Literal["pending", "running", "paused", "finished", "errored", "killed", "skipped"]
 JobId = Annotated[str, Field(description="Id of a job: 24 hexadecimal digits.")]
-Limit = Annotated[int, Field(ge=1, le=100, description="At most so many.")]
-Name = Annotated[str | None, Field(description="Only jobs and crons of this name.")]
-OfStatus = Annotated[Status | None, Field(description="Only in this status.")]
-Tag = Annotated[str | None, Field(description="Only names with this worker tag, or queue.")]
-Label = Annotated[str | None, Field(description="Only with this label, such as tenant:42.")]
-Error = Annotated[str | None, Field(description="Only with this text in the error.")]
+Limit = Annotated[int, Field(ge=1, le=100, description="The most entries to return.")]
+Name = Annotated[str | None, Field(description="Only jobs and crons with this name.")]
+OfStatus = Annotated[Status | None, Field(description="Only jobs in this status.")]
+Tag = Annotated[str | None, Field(description="Only names with this tag (queue).")]
+Label = Annotated[str | None, Field(description="Only jobs with this label, such as tenant:42.")]
+Error = Annotated[str | None, Field(description="Only jobs with this text in the error.")]
 Payload = Annotated[
     dict[str, Any] | None,
-    Field(description='Only with this value at a path of the payload: {"user.id": 7}.'),
+    Field(description='Only jobs with this value at this path of the payload: {"user.id": 7}.'),
 ]
-From = Annotated[datetime | None, Field(description="Only made from then on; ISO 8601, a zone.")]
-To = Annotated[datetime | None, Field(description="Only made until then; ISO 8601, a zone.")]
-Worker = Annotated[str | None, Field(description="Only run by the worker of this id.")]
-Flow = Annotated[str | None, Field(description="Only of the flow of this id.")]
-Group = Annotated[str | None, Field(description="Only members of the group of this id.")]
+From = Annotated[
+    datetime | None,
+    Field(description="Only jobs created from this time on; ISO 8601 with a time zone."),
+]
+To = Annotated[
+    datetime | None,
+    Field(description="Only jobs created until this time; ISO 8601 with a time zone."),
+]
+Worker = Annotated[str | None, Field(description="Only jobs run by the worker with this id.")]
+Flow = Annotated[str | None, Field(description="Only jobs of the flow with this id.")]
+Group = Annotated[str | None, Field(description="Only members of the group with this id.")]
 
 
 class Looking:
@@ -70,7 +76,7 @@ class Looking:
         ]
 
     async def status(self) -> dict[str, Any]:
-        """Show how the system stands: workers, what is due, counts by name and status, crons."""
+        """Show the state of the system: workers, due jobs, counts by name and status, crons."""
         found = await self._processor.get_status(self.tell.redaction)
         return self.tell(database=self._processor.address, **found)
 
@@ -89,10 +95,11 @@ class Looking:
         group: Group = None,
         limit: Limit = _PAGE,
         after: Annotated[
-            str | None, Field(description="`next` of the page before, for the one that follows.")
+            str | None,
+            Field(description="`next` of the previous page, to get the page that follows it."),
         ] = None,
     ) -> dict[str, Any]:
-        """List jobs and occurrences of crons, the newest first, with extracts of what they hold."""
+        """List jobs and occurrences of crons, newest first, with short extracts of their data."""
         selection = await self._selection(
             name=name,
             status=status,
@@ -121,7 +128,7 @@ class Looking:
         created_from: From = None,
         created_to: To = None,
     ) -> dict[str, Any]:
-        """Count the jobs of a selection; `is_exact` is false where the count stopped before all."""
+        """Count jobs that match filters; `is_exact` is false if the count stopped early."""
         selection = await self._selection(
             name=name,
             status=status,
@@ -135,9 +142,9 @@ class Looking:
         return self.tell(count=count, is_exact=count < COUNT_CAP_OF_SELECTIONS)
 
     async def get_job(self, job_id: JobId) -> dict[str, Any]:
-        """Show all of one job: payload, result or error, attempts with tracebacks, log, steps.
+        """Show one job: payload, result or error, attempts with tracebacks, log and steps.
 
-        With it what it came after, and what comes after it.
+        Also its parents (the jobs that it runs after) and children (the jobs that run after it).
         """
         found = await self._processor.get_job(job_id)
         if found is None:
@@ -151,7 +158,7 @@ class Looking:
         )
 
     async def list_names(self) -> dict[str, Any]:
-        """List the names of jobs and crons, with tags, and how many wait of each."""
+        """List the names of jobs and crons, with tags and the number of waiting jobs."""
         parts = ready_parts_of(self._processor)
         await learn_names(parts)
         waiting = await self._processor.count_waiting()
@@ -171,7 +178,7 @@ class Looking:
         )
 
     async def list_workers(self) -> dict[str, Any]:
-        """List workers with what they run."""
+        """List workers and the jobs that they run."""
         health = await self._processor.get_healthcheck(self.tell.redaction)
         return self.tell(now=health["now"], workers=health["workers"])
 
@@ -182,11 +189,16 @@ class Looking:
 
     async def list_schedules(
         self,
-        job: Annotated[str | None, Field(description="Only those of the job of this name.")] = None,
+        job: Annotated[
+            str | None, Field(description="Only schedules of the job with this name.")
+        ] = None,
         limit: Limit = 50,
-        after: Annotated[str | None, Field(description="`next` of the page before.")] = None,
+        after: Annotated[
+            str | None,
+            Field(description="`next` of the previous page, to get the page that follows it."),
+        ] = None,
     ) -> dict[str, Any]:
-        """List schedules that were made at run time, by name."""
+        """List schedules that were created at run time, by name."""
         page = await self._processor.schedules(limit, after, job=job)
         return self.tell(schedules=[schedule_json(each) for each in page.schedules], next=page.next)
 
@@ -196,15 +208,15 @@ class Looking:
         return self.tell(**{group: sorted(found) for group, found in asdict(pauses).items()})
 
     async def list_limits(self) -> dict[str, Any]:
-        """List limits of concurrency, each with its fullest lanes: what runs and what waits."""
+        """List concurrency limits with their fullest lanes: running and waiting jobs."""
         return self.tell(limits=[each.as_json() for each in await self._processor.limits()])
 
     async def list_rates(self) -> dict[str, Any]:
-        """List rates: how many may start in a time, and when the next one may."""
+        """List rate limits: how many jobs may start in a time, and when the next one may."""
         return self.tell(rates=[each.as_json() for each in await self._processor.rates()])
 
     async def list_groups(self, limit: Limit = _PAGE) -> dict[str, Any]:
-        """List groups of jobs, the newest first, with the counts of their members."""
+        """List groups of jobs, newest first, with counts of their members."""
         found = await self._processor.find_groups(limit)
         return self.tell(groups=[group_json(each) for each in found])
 
@@ -218,21 +230,22 @@ class Looking:
         return self.tell(group=group_json(await found.info()))
 
     async def list_flows(self, limit: Limit = _PAGE) -> dict[str, Any]:
-        """List flows of jobs, the newest first, with how many of their jobs have ended."""
+        """List flows of jobs, newest first, with counts of their jobs."""
         found = await self._processor.find_flows(limit)
         return self.tell(flows=[flow_summary_json(each) for each in found])
 
     async def get_flow(
-        self, flow_id: Annotated[str, Field(description="Id of a flow: `flow` of its jobs.")]
+        self,
+        flow_id: Annotated[str, Field(description="Id of a flow: the field `flow` of its jobs.")],
     ) -> dict[str, Any]:
-        """Show a flow of jobs: its levels, and how many of each stand where."""
+        """Show a flow of jobs: its levels, with counts by status."""
         found = await self._processor.get_flow(flow_id)
         if found is None:
             raise FlowNotFoundError(flow_id)
         return self.tell(flow=flow_json(found))
 
     async def list_audit(self, limit: Limit = _PAGE) -> dict[str, Any]:
-        """List what people and programs have done from outside, the latest first."""
+        """List the audit log: who did what, latest first."""
         found = await self._processor.get_audit(limit)
         return self.tell(entries=[asdict(each) for each in found])
 

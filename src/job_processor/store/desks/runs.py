@@ -115,7 +115,7 @@ class Runs(Desk, ABC):
     async def save_state(self, job: Job, state: Any) -> bool:
         """Running, under the job's worker and at its attempt → the same, with this state.
 
-        False when it was taken away. The state stays until the job is sent round again by hand.
+        False when it was taken away. The state stays until the job is retried by hand.
         """
 
     @abstractmethod
@@ -123,7 +123,7 @@ class Runs(Desk, ABC):
         """Running, under the job's worker and at its attempt → the same, with one step more.
 
         False when it was taken away. A repetition after a lost reply leaves the step as it is. It
-        stays until the job is sent round again from its beginning.
+        stays until the job is retried from its beginning.
         """
 
     @abstractmethod

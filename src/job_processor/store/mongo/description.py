@@ -62,9 +62,8 @@ def remarks_on(indexes: Sequence[FoundIndex], node_is_here: bool) -> Iterator[Re
             what = "a promise rests on it, and a worker refuses to start" if index.critical else ""
             text = f"{index.name!r} of {index.collection} differs from what is needed"
             text += f": {what or 'claims and reads may be slow'}"
-            advice = (
-                f"drop it, and it is made anew: db[{index.collection!r}].drop_index({index.name!r})"
-            )
+            drop = f"db[{index.collection!r}].drop_index({index.name!r})"
+            advice = f"drop it to have it created again: {drop}"
             yield Remark("indexes", "error" if index.critical else "warning", text, advice)
         elif index.of_node and not node_is_here:
             states["of no use"].append(index.name)

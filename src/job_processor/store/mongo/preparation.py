@@ -71,7 +71,7 @@ async def prepare(
             if is_older(hello):
                 logger.warning(
                     "%s: this server is older than MongoDB 6.0, the oldest that is supported; it "
-                    "takes the indexes all the same, so it is served",
+                    "accepts the indexes, so it is used",
                     handles.database.name,
                 )
             return days
@@ -103,7 +103,7 @@ async def _prepare_once(handles: Handles, features: Features, logger: logging.Lo
     days = history_days(found)
     if days != MONGO_MAX_HISTORY_DAYS:
         logger.warning(
-            "%s: settled jobs are removed %g days after their end by the index 'ended_at_1', "
+            "%s: ended jobs are removed %g days after their end by the index 'ended_at_1', "
             "where the Node package, which refuses to start with another time, has %d; "
             "set history_days instead, and this index back by collMod",
             handles.jobs.name,

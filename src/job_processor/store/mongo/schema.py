@@ -127,7 +127,7 @@ def recognize(current: Mapping[str, Any] | None, collection_name: str) -> Found:
 
 
 async def is_of_node(handles: Handles) -> bool:
-    """True when the Node package's validator is in force, which refuses fields of ours."""
+    """True when the Node package's validator is in force, which refuses fields of this package."""
     current = await current_validator(handles.database, handles.jobs.name)
     return recognize(current, handles.jobs.name) == "node"
 

@@ -184,7 +184,7 @@ class Watch:
                     continue
                 self._report(error, again=failed)
             except Exception:
-                self._logger.exception("the change stream failed; opening it anew")
+                self._logger.exception("the change stream failed; opening it again")
             failed = True
             if time.monotonic() - opened > _SETTLED_AFTER:
                 backoff.reset()
@@ -288,7 +288,7 @@ class Watch:
 
     def _report(self, error: PyMongoError, *, again: bool) -> None:
         level = logging.DEBUG if again else logging.WARNING
-        self._logger.log(level, "the change stream broke (%s); opening it anew", reason(error))
+        self._logger.log(level, "the change stream broke (%s); opening it again", reason(error))
 
 
 def _why_unsupported(error: PyMongoError) -> str | None:

@@ -19,7 +19,7 @@ _UNAVAILABLE = {
     sqlite3.SQLITE_PROTOCOL: "too many processes open it at the same moment",
     sqlite3.SQLITE_NOMEM: "there is not enough memory",
     sqlite3.SQLITE_INTERRUPT: "somebody interrupted the statement",
-    sqlite3.SQLITE_FULL: "the disk is full; it goes on when there is room again",
+    sqlite3.SQLITE_FULL: "the disk is full; it continues when there is space again",
     sqlite3.SQLITE_READONLY: "this process may not write it: the file, its folder or its file "
     "system is read-only, or the file was moved away",
     sqlite3.SQLITE_IOERR: "the file system failed to read or write it",
@@ -55,7 +55,7 @@ def explain(error: sqlite3.Error, address: str) -> StoreError:
         return StoreUnavailableError(f"{address}: {_UNAVAILABLE[code]}; SQLite says: {detail}")
     if code == sqlite3.SQLITE_ERROR and str(error).startswith("no such table"):
         return StoreUnavailableError(
-            f"{address} has lost its tables; put the right file back, or set it up anew by "
+            f"{address} has lost its tables; put the right file back, or set it up again by "
             f"starting a worker; SQLite says: {detail}"
         )
     if code == sqlite3.SQLITE_NOTADB:

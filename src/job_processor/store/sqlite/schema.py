@@ -252,7 +252,7 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
     11: ("ALTER TABLE {tables.jobs} ADD COLUMN labels TEXT",),
     12: (),  # two tables more
     13: (
-        "DROP INDEX IF EXISTS {tables.slots}",  # it is made anew: see `tables.IS_SLOTTED`
+        "DROP INDEX IF EXISTS {tables.slots}",  # it is created again: see `tables.IS_SLOTTED`
         "ALTER TABLE {tables.lanes} ADD COLUMN grants TEXT",
     ),
 }

@@ -59,7 +59,7 @@ def _of_file(follows: Follows | None, processor: JobProcessor) -> list[checks.Ch
         return []
     told = f"Jobs are in the SQLite file of Django's database {shared[0]!r}."
     hint = (
-        "A transaction that has written locks it, and an enqueue inside waits in vain: give "
+        "A transaction that has written locks it, and an enqueue inside it times out: give "
         "JOB_PROCESSOR['DB'] a file of its own, or set the option ENQUEUE_IN_TRANSACTION or "
         "ENQUEUE_ON_COMMIT."
     )

@@ -25,13 +25,13 @@ class Command(BaseCommand):
         parser.add_argument(
             "--backend",
             metavar="ALIAS",
-            help="The backend in TASKS whose PROCESSOR is meant, in place of the project's own.",
+            help="Use the PROCESSOR of this backend in TASKS instead of the project's processor.",
         )
         parser.add_argument(
             "arguments",
             nargs=argparse.REMAINDER,
             metavar="COMMAND",
-            help="One of job-processor, without its APP and --db; none: all of them are listed.",
+            help="A command of job-processor, without APP and --db; without one, lists them all.",
         )
 
     def handle(self, *_: Any, **options: Any) -> None:
