@@ -68,7 +68,7 @@ class Acting:
         return self._tell(deleted=job_id)
 
     async def pause(self, name: Paused = None, tag: PausedTag = None) -> dict[str, Any]:
-        """Stop workers from starting jobs of a name or tag, until `resume`; running ones continue."""
+        """Stop workers from starting jobs of a name or tag, until `resume`."""
         await self._check_known(name, tag)
         async with self._audit.doing(self._who, "pause", _named(name, tag)):
             await self._processor.pause(name, tag=tag)
