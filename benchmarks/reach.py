@@ -36,7 +36,7 @@ class Bar:
 
 def table(results: Results) -> Cells:
     """Return all bars."""
-    return [["bar", "measured", "held?"], *(bar.line(results) for bar in BARS)]
+    return [["goal", "measured", "reached"], *(bar.line(results) for bar in BARS)]
 
 
 def figure(scenario: str, system: str, column: str) -> Callable[[Results], Value]:

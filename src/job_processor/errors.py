@@ -197,7 +197,7 @@ class JobConflictError(JobProcessorError):
         return cls(
             f"unique_key: {unique_key!r} is held by the job {holder_id}, which comes after other "
             "jobs than `after` says, and would be returned as it is; write "
-            "on_conflict='replace' to have this one in its place, or 'skip', or the same `after`"
+            "on_conflict='replace' to replace it, or 'skip', or the same `after`"
         )
 
 

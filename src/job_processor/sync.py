@@ -276,7 +276,7 @@ class JobClient:
 
 
 class ClientGroup:
-    """A group for synchronous code: what `Group` has, without `await`."""
+    """A group for synchronous code: the methods of `Group`, without `await`."""
 
     def __init__(self, group: Group, portal: Portal) -> None:
         self.id = group.id
@@ -295,23 +295,26 @@ class ClientGroup:
         self._call(self._group.add_many, jobs)
 
     def wait(self, timeout: Duration | None = None) -> GroupInfo:
-        """Return how it stands once all members have ended; other threads go on meanwhile."""
+        """Block until all members have ended; returns the group's state. Other threads continue."""
         return self._call(self._group.wait, timeout)
 
     def info(self) -> GroupInfo:
-        """Return how it stands."""
+        """Return the state of the group."""
         return self._call(self._group.info)
 
     def counts(self) -> GroupCounts:
-        """Return how many members are in which state."""
+        """Return the number of members in each state."""
         return self._call(self._group.counts)
 
     def results(self) -> Iterator[Any]:
-        """Give what the handlers of those members returned that have finished, in order."""
+        """Yield the results of the members that have finished, in order."""
         return (job.result() for job in self.jobs(JobStatus.FINISHED))
 
     def jobs(self, status: JobStatus | str | None = None) -> Iterator[SimpleJob]:
-        """Give the members, those in one state if it is given, in order, a page at a time."""
+        """Yield the members in order, read page by page.
+
+        status: only members in this state; None: all.
+        """
         after: ObjectId | None = None
         while page := self._call(self._group.page, after, status):
             yield from page
@@ -322,7 +325,7 @@ class ClientGroup:
         return self._call(self._group.kill)
 
     def retry(self) -> int:
-        """Send the members that did not finish round again; return how many."""
+        """Retry the members that did not finish; returns how many."""
         return self._call(self._group.retry)
 
     def _call(

@@ -41,7 +41,7 @@ async def test_a_settled_job_is_retried_by_hand(processors: Processors) -> None:
     retry = Retry(max_attempts=2, delay=0)
     processor = await processors.make(jobs={"flaky": JobDef(flaky, retry=retry)})
     job = await processor.schedule_job("flaky")
-    with pytest.raises(JobStateError, match="is pending; only a settled one"):
+    with pytest.raises(JobStateError, match="is pending; only a job that has ended"):
         await processor.retry_job(job.id)
     await processor.run_worker(burst=True)
     assert (await processor.wait_for_job(job.id)).status is JobStatus.ERRORED

@@ -111,7 +111,7 @@ async def test_a_look_changes_nothing(node_database: NodeDatabase) -> None:
     assert report.survey.validator == "node"
     assert report.can_be_undone
     told = " ".join(report.changes)
-    for change in ("claim", "1 killed jobs", "'nightly' ours", "validator"):
+    for change in ("claim", "1 killed jobs", "take over the crons 'nightly'", "validator"):
         assert change in told
     value = report.as_json()
     assert value["jobs"] == [

@@ -161,7 +161,7 @@ async def test_clock_and_indexes(mongo_db_url: str, database: Any) -> None:
     found = await check(mongo_db_url, clock=Late())
     assert levels(found, "clock") == ["warning"]
     warnings = texts(found, "warning")
-    assert re.search(r"the database's clock is (4\.9|5\.)\d* s ahead of ours", warnings)
+    assert re.search(r"the database's clock is (4\.9|5\.)\d* s ahead of this machine", warnings)
     assert "'newest_by_name' of job_processor.jobs differs" in warnings
     assert levels(found, "indexes").count("error") == 1
     assert "'claim' of job_processor.jobs differs from what is needed" in texts(found, "error")

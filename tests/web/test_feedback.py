@@ -110,7 +110,7 @@ async def test_what_runs_is_asked_about(processors: Processors) -> None:
 async def test_a_pause_is_taken_back(forms: Forms, processor: JobProcessor) -> None:
     """Of a name, of a tag and of a schedule; the page says what was paused and what that means."""
     page = await forms.send(do="pause", name="echo")
-    assert told_of(page).startswith("✓ echo paused: no worker starts it; what runs goes on.")
+    assert told_of(page).startswith("✓ echo paused: no worker starts it; running jobs continue.")
     assert told_of(await forms.send(**undo_of(page))).startswith("✓ echo resumed.")
     page = await forms.send(do="pause", tag="light")
     assert told_of(page).startswith("✓ Tag light paused")

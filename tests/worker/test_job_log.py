@@ -111,7 +111,7 @@ async def test_an_attempt_that_could_be_tried_again_and_is_not(
     """It says so: nobody waits for another one."""
     retry = Retry(5, give_up_on=(ConnectionError,))
     _, (line,) = await lines_of(processors, caplog, JobDef(failing.charge, retry=retry))
-    assert "(attempt 1 of 5, not tried again: ConnectionError" in line.getMessage()
+    assert "(attempt 1 of 5, not retried: ConnectionError" in line.getMessage()
 
 
 async def test_of_a_group_the_place_is_that_of_its_first_member(

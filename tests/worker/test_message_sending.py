@@ -208,7 +208,11 @@ BAD: list[tuple[Callable[[Any], Any], type[Exception], str]] = [
     (lambda p: p.send(""), InvalidArgumentError, "allowed is a str of 1 to 200"),
     (lambda p: p.send("x" * 201), InvalidArgumentError, "allowed is a str of 1 to 200"),
     (lambda p: p.send("\ud800"), InvalidArgumentError, "lone surrogates"),
-    (lambda p: p.send("a", None), InvalidArgumentError, "None is what who waits in vain gets"),
+    (
+        lambda p: p.send("a", None),
+        InvalidArgumentError,
+        "None is what a wait that times out returns",
+    ),
     (lambda p: p.send("a", object()), PayloadError, "payload: <a object> is not allowed"),
     (lambda p: p.send("a", {"token": {1}}), PayloadError, "payload.token"),
     (

@@ -133,7 +133,7 @@ async def until_seen(processor: JobProcessor, name: str, *, paused: bool = True)
 
 
 async def test_a_running_worker_is_told_of_it(processors: Processors) -> None:
-    """Made by another process: from then on nothing begins, what runs goes on."""
+    """Made by another process: from then on nothing begins, running jobs continue."""
     begun, go_on = asyncio.Event(), asyncio.Event()
 
     async def held() -> None:

@@ -30,7 +30,7 @@ def begin(job: Job | None) -> None:
 
 @contextmanager
 def of_job(job: Job | None) -> Iterator[None]:
-    """Let what runs in the block be of a job."""
+    """Set the current job for the code in a block, as for its handler."""
     token = _CURRENT.set(job)
     try:
         yield

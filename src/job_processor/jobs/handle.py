@@ -222,7 +222,7 @@ class JobHandle(Generic[P, R_co]):
 
     async def _run(self, payload: Any) -> TypedJob[R_co]:
         if self._options:
-            allowed = "allowed are none: it runs here and now"
+            allowed = "allowed are none: it runs now, in this process"
             raise InvalidArgumentError("options", tuple(self._options), allowed)
         job: Any = await self._processor().run_job(self.name, payload)
         return job  # type: ignore[no-any-return]  # as its handler says
@@ -262,7 +262,7 @@ class GivenHandle(JobHandle[P, R_co]):
     if TYPE_CHECKING:
 
         def __call__(self, *arguments: Any, **keywords: Any) -> R_co:
-            """Call the handler itself, here and now, without any job."""
+            """Call the function itself, without a job."""
 
 
 class PayloadHandle(JobHandle[..., R_co], Generic[T, R_co]):

@@ -101,7 +101,7 @@ class Audit:
             await self._store.settings.put(KIND, name, {**begun, "outcome": outcome}, begun)
             await self._store.settings.remove_before(KIND, oldest)
         except StoreError as error:
-            self._logger.warning("audit: what came of it could not be noted: %s", error)
+            self._logger.warning("audit: the outcome could not be recorded: %s", error)
 
     def _log(self, entry: dict[str, Any], outcome: str) -> None:
         text = "audit: %r: %r %r: %r"

@@ -81,8 +81,9 @@ class Schedule:
     """When `next` was computed, by the clock of the worker that did it."""
     again: int = 0
     again_until: datetime | None = None
-    """Up to this moment jobs were made before their time, by a clock that was ahead, and are made
-    again: so many milliseconds later, which tells them apart."""
+    """Until this time jobs were stored too early, because a clock was ahead. Their occurrences are
+    stored again, one more millisecond later each time (`again`), which tells them apart.
+    """
     token: ObjectId = field(default_factory=ObjectId, compare=False, repr=False)
     """The id of the last write; a writer has to know it, so that no write is lost."""
     stored: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)

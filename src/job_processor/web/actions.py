@@ -215,7 +215,7 @@ async def _group(processor: JobProcessor, fields: Fields) -> Group:
 
 async def _kill_group(processor: JobProcessor, fields: Fields) -> Done:
     group = await _group(processor, fields)
-    back = Undo.by("Retry what failed", "retry_group", id=str(group.id))
+    back = Undo.by("Retry failed jobs", "retry_group", id=str(group.id))
     return Done("group killed", {"n": await group.kill()}, back)
 
 
@@ -225,7 +225,7 @@ async def _retry_group(processor: JobProcessor, fields: Fields) -> Done:
 
 async def _kill_flow(processor: JobProcessor, fields: Fields) -> Done:
     flow_id = fields.get("id", "")
-    back = Undo.by("Retry what failed", "retry_flow", id=flow_id)
+    back = Undo.by("Retry failed jobs", "retry_flow", id=flow_id)
     return Done("flow killed", {"n": (await processor.kill_flow(flow_id)).done}, back)
 
 

@@ -72,7 +72,7 @@ async def create(request: Request) -> Response:
     fields = await json_of(request)
     allowed = {"name", "payload", "scheduled_for", "priority", "labels"}
     if not isinstance(fields, dict) or not fields.keys() <= allowed or "name" not in fields:
-        told = f"allowed is an object with name and, if need be, {', '.join(sorted(allowed))}"
+        told = f"allowed is an object with name and, if needed, {', '.join(sorted(allowed))}"
         raise InvalidArgumentError("body", Unshown(fields), told)
     moment = fields.get("scheduled_for")
     if moment is not None:

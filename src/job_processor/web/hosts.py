@@ -13,7 +13,7 @@ LOCAL = ("localhost", "127.0.0.1", "[::1]")
 """How a browser on this machine names it."""
 
 _ALLOWED = (
-    "allowed are names of hosts as they stand in an address, without scheme and port, such as "
+    "allowed are host names as in an address, without scheme and port, such as "
     "'dash.example.org', '.example.org' (it and all below) and '*' (any)"
 )
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.\-\u0080-\U0010ffff]+)(:\d*)?")

@@ -18,19 +18,19 @@ _FROM_BEGINNING = {
     "name": "from_beginning",
     "in": "query",
     "schema": {"enum": ["true", "false"]},
-    "description": "do all of its steps again",
+    "description": "repeat all of its steps",
 }
 _DESCENDANTS = {
     "name": "descendants",
     "in": "query",
     "schema": {"enum": ["true", "false"]},
-    "description": "bring back what was skipped because it had failed",
+    "description": "also retry the jobs that were skipped because it failed",
 }
 _FROM_STEP = {
     "name": "from_step",
     "in": "query",
     "schema": {"type": "string"},
-    "description": "do this step, and those after it, again",
+    "description": "repeat this step and those after it",
 }
 _PROBLEM = {
     "description": "a problem document",

@@ -28,12 +28,12 @@ _DONE: Mapping[str, tuple[str, str]] = {
     "scheduled": ("{name} scheduled as a new job.", "Nouveau job « {name} » programmé."),
     "cron run": ("Cron {name} runs now, as a job of its own.", "Cron « {name} » lancé maintenant."),
     "paused": (
-        "{name} paused: no worker starts it; what runs goes on.",
+        "{name} paused: no worker starts it; running jobs continue.",
         "« {name} » mis en pause : aucun worker ne le démarre, ce qui tourne continue.",
     ),
     "resumed": ("{name} resumed.", "« {name} » repris."),
     "tag paused": (
-        "Tag {name} paused: no worker starts its jobs; what runs goes on.",
+        "Tag {name} paused: no worker starts its jobs; running jobs continue.",
         "Tag « {name} » mis en pause : aucun worker ne démarre ses jobs, ce qui tourne continue.",
     ),
     "tag resumed": ("Tag {name} resumed.", "Tag « {name} » repris."),
@@ -83,7 +83,7 @@ _DONE: Mapping[str, tuple[str, str]] = {
         "Rate {name} is held for {amount}: nothing starts until then.",
         "Débit « {name} » retenu pendant {amount} : rien ne démarre d'ici là.",
     ),
-    "released": ("Rate {name} goes on.", "Débit « {name} » relâché."),
+    "released": ("The hold of rate {name} has ended.", "Débit « {name} » relâché."),
     "retry many": (
         "{n} job runs again.|{n} jobs run again.",
         "{n} job relancé.|{n} jobs relancés.",
@@ -189,7 +189,7 @@ _ASKED: Mapping[str, tuple[str, str]] = {
     "delete over?": ("Delete over {n} jobs?", "Supprimer plus de {n} jobs ?"),
     "kill jobs: why": (
         (
-            "What runs is stopped; what it has done so far stays done. Jobs that have ended are "
+            "Running jobs are stopped; what they have done is not undone. Jobs that have ended are "
             "left as they are."
         ),
         (

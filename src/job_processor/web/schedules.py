@@ -58,7 +58,7 @@ async def put(request: Request) -> Response:
     """Make a schedule, or change it; the job and its payload are checked."""
     fields = await json_of(request)
     if not isinstance(fields, dict) or not fields.keys() <= _FIELDS or "job" not in fields:
-        told = f"allowed is an object with job and, if need be, {', '.join(sorted(_FIELDS))}"
+        told = f"allowed is an object with job and, if needed, {', '.join(sorted(_FIELDS))}"
         raise InvalidArgumentError("body", Unshown(fields), told)
     given = {name: value for name, value in fields.items() if value is not None}
     for name in given.keys() & {*_TIMES}:

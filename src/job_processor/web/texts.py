@@ -174,7 +174,7 @@ FRENCH: Mapping[str, str] = {
     "older": "plus anciens",
     "being filled": "en cours de remplissage",
     "aborted": "abandonné",
-    "Retry what failed": "Relancer les échecs",
+    "Retry failed jobs": "Relancer les échecs",
     "Kill all members": "Interrompre tous les membres",
     "Members": "Membres",
     "No members.": "Aucun membre.",
@@ -207,7 +207,7 @@ FRENCH: Mapping[str, str] = {
     "No worker is alive.": "Aucun worker actif.",
     "paused by hand": "mis en pause",
     "no running worker takes this name": "aucun worker actif ne traite ce job",
-    "no sign of life": "aucun heartbeat",
+    "no heartbeat": "aucun heartbeat",
     "runs for a long time": "tourne depuis longtemps",
     "name": "nom",
     "status": "état",
@@ -231,11 +231,11 @@ FRENCH: Mapping[str, str] = {
     "It was stopped after it had run for {time}.": "Il a été interrompu après {time}.",
     "Only the beginning is shown.": "Seul le début est affiché.",
     "earlier lines": "lignes précédentes",
-    "It was stopped before it began.": "Il a été interrompu avant de commencer.",
+    "It was stopped before it started.": "Il a été interrompu avant de commencer.",
     "Retry: this job waits again, with its id, its payload and all its attempts.": (
         "Relancer : ce job repart avec le même id, le même payload et toutes ses tentatives."
     ),
-    "It goes on after the steps that it has done.": "Il reprend après les étapes déjà faites.",
+    "It continues after its completed steps.": "Il reprend après les étapes déjà faites.",
     "Run again: a new job with the payload below; this one stays as it is.": (
         "Exécuter à nouveau : un nouveau job avec le payload ci-dessous ; celui-ci reste inchangé."
     ),

@@ -46,7 +46,7 @@ class BurstRescue:
         )
 
     async def rescue(self, stop: AbortSignal) -> int:
-        """Take up what those left that have shown no sign of life; return how many runs.
+        """Take up what those left that have shown no heartbeat; return how many runs.
 
         Waits for the rest of the time, if there is a suspect at all. Raises StoreError.
         """

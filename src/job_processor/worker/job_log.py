@@ -142,7 +142,7 @@ class JobLog:
         most = _most(settled.definition, before)
         attempt = f"attempt {before.attempt} of {most}" if most > 1 else ""
         if before.attempt < most:
-            attempt += ", not tried again"
+            attempt += ", not retried"
         trace = traceback_of(error)
         place = place_of(error) if trace else _place_of_handler(settled)
         at = f" at {place}" if place else ""

@@ -89,7 +89,7 @@ class Ladder:
     def _report_hanging(self, run: Run) -> None:
         function = run.definition.bound.function
         self._logger.error(
-            "job %r (%s) does not stop (%s): its handler %s goes on without its run\n%s",
+            "job %r (%s) does not stop (%s): its handler %s continues without its run\n%s",
             run.job.name,
             run.job.id,
             run.reason,

@@ -33,7 +33,7 @@ _KINDS = {
     JobStatus.PAUSED: EventKind.PAUSED,
     JobStatus.PENDING: EventKind.RETRIED,
 }
-_FAILED = "what follows the end of a job failed"
+_FAILED = "work after the end of a job failed"
 _HOOKED = frozenset({JobStatus.FINISHED, JobStatus.ERRORED, JobStatus.KILLED})
 
 

@@ -346,7 +346,7 @@ class Settler:
         try:
             await self._report(winners)
         except Exception:
-            self._logger.exception("the report of %d settlements failed", len(winners))
+            self._logger.exception("the report of %d ended jobs failed", len(winners))
         finally:
             for each in winners:
                 if each.run.done is not None:

@@ -1,4 +1,4 @@
-"""For how long each worker has shown no sign of life, by this process's monotonic clock alone.
+"""For how long each worker has shown no heartbeat, by this process's monotonic clock alone.
 
 No wall clock takes part, neither ours nor the database's: they may step. What counts is whether a
 `last_seen` changes, not what it says.

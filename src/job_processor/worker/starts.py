@@ -23,7 +23,7 @@ def warn_of_clock(engine: Engine, group: str, reservation: Reservation) -> None:
 def _warn(engine: Engine, what: str, ahead: float) -> None:
     engine.logger.warning(
         "the rate of %r was %.0f s ahead of the database's clock, which must have been wrong; it "
-        "goes on from the present time",
+        "continues from the present time",
         what,
         ahead,
     )

@@ -53,7 +53,7 @@ class Sweeper:
 
     async def run(self) -> None:
         """Sweep now and then, until cancelled."""
-        trouble = Trouble(self._engine.logger, "looking after what waits")
+        trouble = Trouble(self._engine.logger, "checking waiting jobs")
         interval = self._engine.settings.worker_timeout
         await set_within(self._news, interval * random.uniform(0.1, 0.5))
         while True:

@@ -175,7 +175,7 @@ class Worker:
             await self._once("removing old history", self._history.prune_a_part)
             if await self._once("looking after groups", self._group_sweeper.sweep):
                 await self._loop.run(stop, burst=True)
-            while await self._once("looking after what waits", self._sweeper.sweep):
+            while await self._once("checking waiting jobs", self._sweeper.sweep):
                 await self._loop.run(stop, burst=True)
 
     async def _once(self, what: str, call: Callable[[], Awaitable[T]]) -> T | None:

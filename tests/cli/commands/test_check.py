@@ -43,7 +43,7 @@ def test_errors_leave_with_1(cli: Cli, tmp_path: Path, monkeypatch: pytest.Monke
     assert (result.code, result.err) == (1, "")
     assert "error  application" in result.out
     assert "KeyError: 'SHOP_KEY'" in result.out
-    assert "→ mend that place" in result.out
+    assert "→ correct that place" in result.out
     cli("check", "tests.cli.apps:nobody").refused("APP: ", "nobody")
     cli("check", "tests.cli.apps").refused("APP: ", "module:attribute")
 

@@ -28,7 +28,7 @@ def db(db_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     [
         (("greeet",), "nobody defines 'greeet', and no job has this name (did you mean 'greet'?)"),
         (("xyz",), "(there are: exits_in_a_task, fail, greet, "),
-        (("--tag", "taged"), "with the tag 'taged' (did you mean 'tagged'?)"),
+        (("--tag", "taged"), "has the tag 'taged' (did you mean 'tagged'?)"),
     ],
 )
 def test_a_stranger(cli: Cli, db: str, arguments: tuple[str, ...], told: str) -> None:

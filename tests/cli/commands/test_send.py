@@ -68,7 +68,7 @@ def test_without_a_payload_it_is_true(cli: Cli, db: str) -> None:
         (["", "1"], "NAME: '' is not allowed; allowed is a str of 1 to 200 characters"),
         (["x" * 201], "allowed is a str of 1 to 200 characters"),
         (["a", "{"], "PAYLOAD: <a str> is not allowed; allowed is JSON such as"),
-        (["a", "null"], "PAYLOAD: null is what who waits in vain gets"),
+        (["a", "null"], "PAYLOAD: null is what a wait that times out returns"),
         (["a", "1", "--ttl", "soon"], "--ttl: 'soon' is not allowed"),
     ],
 )

@@ -69,7 +69,7 @@ def _frames(cli: Cli) -> dict[str, str]:
 
 
 async def test_a_view_on_a_terminal(start: Start, sqlite_db_url: str, tmp_path: Path) -> None:
-    """It follows what happens, and Ctrl-C ends it with 0 and gives the screen back."""
+    """It follows what happens, and Ctrl-C stops it with 0 and gives the screen back."""
     async with apps.make(db=sqlite_db_url) as processor:
         process = start("top", "--interval", "0.1", db=sqlite_db_url, terminal=True)
         process.until("0 jobs due")

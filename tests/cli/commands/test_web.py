@@ -35,7 +35,7 @@ def answer(address: str, **headers: str) -> int:
 def test_it_serves_until_it_is_stopped(start: Start, db_url: str, stop: int) -> None:
     """At the address that it tells, on a free port if none is named; then it leaves with 0."""
     process = start("web", APP, "--port", "0", "--no-login", db=db_url)
-    process.until("Ctrl-C ends it")
+    process.until("Ctrl-C stops it")
     found = re.search(r"http://127\.0\.0\.1:(\d+)/", process.output)
     assert found is not None
     assert int(found[1]) > 0
@@ -58,7 +58,7 @@ def test_a_database_without_an_application(start: Start, db_url: str, tmp_path: 
     (tmp_path / "pyproject.toml").write_text("[tool.job-processor]\napp = 'nothing_like_it:x'\n")
     options = ("--port", "0", "--no-login", "--prefix", "mine")
     process = start("web", "--db", db_url, *options)
-    process.until("Ctrl-C ends it")
+    process.until("Ctrl-C stops it")
     found = re.search(r"http://127\.0\.0\.1:(\d+)/", process.output)
     assert found is not None
     assert id in httpx.get(f"{found[0]}api/jobs").text
@@ -86,7 +86,7 @@ def test_an_application_on_another_database(
 def test_a_login(start: Start, db_url: str) -> None:
     """By a token; read only where asked for."""
     process = start("web", APP, "--port", "0", "--token", TOKEN, "--read-only", db=db_url)
-    process.until("Ctrl-C ends it")
+    process.until("Ctrl-C stops it")
     found = re.search(r"http://\S+/", process.output)
     assert found is not None
     assert answer(f"{found[0]}jobs") == 401
@@ -100,7 +100,7 @@ def test_a_login(start: Start, db_url: str) -> None:
 def test_a_port_that_is_taken(start: Start, db_url: str) -> None:
     """Is told in a line."""
     first = start("web", APP, "--port", "0", "--no-login", db=db_url)
-    first.until("Ctrl-C ends it")
+    first.until("Ctrl-C stops it")
     found = re.search(r":(\d+)/", first.output)
     assert found is not None
     second = start("web", APP, "--port", found[1], "--no-login", db=db_url)
@@ -115,7 +115,7 @@ def test_a_port_that_is_taken(start: Start, db_url: str) -> None:
 def test_without_a_login_on_a_terminal(start: Start, db_url: str) -> None:
     """It prints an address with a token, which becomes a cookie; nobody comes in without it."""
     process = start("web", APP, "--port", "0", db=db_url, terminal=True)
-    process.until("may come in")
+    process.until("is let in")
     found = re.search(r"(http://127\.0\.0\.1:\d+/)\?token=([\w-]{20,})", process.output)
     assert found is not None
     assert answer(f"{found[1]}jobs") == 401
@@ -151,7 +151,7 @@ def test_the_variables(start: Start, db_url: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("JOB_PROCESSOR_WEB_TOKEN", TOKEN)
     monkeypatch.setenv("JOB_PROCESSOR_WEB_LOGIN", "ada:correct horse")
     process = start("web", APP, "--port", "0", "--allowed-host", "dash.example.org", db=db_url)
-    process.until("Ctrl-C ends it")
+    process.until("Ctrl-C stops it")
     found = re.search(r"http://\S+/", process.output)
     assert found is not None
     basic = f"Basic {base64.b64encode(b'ada:correct horse').decode()}"
@@ -172,7 +172,7 @@ def test_under_a_path_of_a_proxy(
     """
     monkeypatch.setenv("JOB_PROCESSOR_WEB_NAME", "staging")
     process = start(*("web", APP, "--port", "0", "--no-login", "--root-path", "/queue/"), db=db_url)
-    process.until("Ctrl-C ends it")
+    process.until("Ctrl-C stops it")
     found = re.search(r"(http://127\.0\.0\.1:\d+)/queue/ ", process.output)
     assert found is not None
     page = httpx.get(f"{found[1]}/jobs")
@@ -186,9 +186,9 @@ def test_a_login_that_travels_readably(start: Start, db_url: str) -> None:
     """Is warned of at the start, where others can listen and no proxy is named."""
     options = ("web", APP, "--port", "0", "--host", "0.0.0.0", "--token", TOKEN)  # noqa: S104
     process = start(*options, db=db_url)
-    process.until("travel readably")
+    process.until("are sent unencrypted")
     process = start(*options, "--forwarded-allow-ips", "10.0.0.0/8", db=db_url)
-    process.until("Ctrl-C ends it")
+    process.until("Ctrl-C stops it")
     process.send(signal.SIGTERM)
     assert process.wait() == 0
     assert "readably" not in process.output

@@ -220,7 +220,7 @@ async def test_a_claim_sets_aside_what_the_validator_refuses(
     told = [record.message for record in caplog.records if "left alone" in record.message]
     assert sorted(told) == sorted(
         f"job {job_id} is left alone for 10 minutes: the validator of job_processor.jobs refuses "
-        "it as it stands"
+        "it as it is"
         for job_id in refused
     )
 

@@ -248,7 +248,7 @@ async def test_active_exclusive_jobs_of_one_name_are_reported(
 ) -> None:
     """Where the unique index cannot be made, the error says which jobs are in its way."""
     await database[JOBS].insert_many([job_document(simple(exclusive=True)) for _ in range(2)])
-    with pytest.raises(StoreSetupError, match="several exclusive jobs of one name"):
+    with pytest.raises(StoreSetupError, match="several exclusive jobs with the same name"):
         await fresh.setup()
 
 

@@ -20,6 +20,6 @@ def lists(context: typer.Context) -> bool:
         if source is not None and source.name == "COMMANDLINE":
             path = f"{context.command_path} {command}"
             raise UsageError(
-                f"{each.opts[0]}: options stand behind the command: {path} … {each.opts[0]} …"
+                f"{each.opts[0]}: options follow the command: {path} … {each.opts[0]} …"
             )
     return False

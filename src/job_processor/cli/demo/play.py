@@ -119,6 +119,6 @@ def _next_steps(url: str) -> dict[str, str]:
     look = "web" if is_installed("web") else "top"
     return {
         f"{this} {look} {where}": "look at these jobs, until Ctrl-C",
-        f"{this} jobs {where} --status errored": "what failed, and why",
+        f"{this} jobs {where} --status errored": "failed jobs, and why",
         f"{this} init shop": "write a small project of your own",
     }

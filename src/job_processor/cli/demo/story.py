@@ -155,7 +155,7 @@ class Story:
         )
         await self._watcher.until(lambda seen: _resumed(seen, cast))
         self.noticed_after = time.monotonic() - died
-        self._tell("The crash was noticed; the import goes on after the last row it wrote.")
+        self._tell("The crash was noticed; the import continues after the last row it wrote.")
 
     def _holder(self, seen: Snapshot, cast: Cast) -> WorkerProcess | None:
         """Return the worker that runs the import, once that has written enough rows."""

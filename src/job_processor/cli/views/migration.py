@@ -42,7 +42,7 @@ def report(report: Mapping[str, Any]) -> RenderableType:
         _workers(report["workers"]) if report["workers"] else None,
         tables.counts_table(groups) if report["jobs"] else None,
         _crons(report["crons"]) if report["crons"] else None,
-        _listed("Stands in the way", report["problems"], "bold red"),
+        _listed("Problems to solve", report["problems"], "bold red"),
         _listed("Mind", report["warnings"], "yellow"),
         _listed(done, report["changes"] or ["nothing"], "green"),
         _listed("Left to the Node package", report["left"], "default"),

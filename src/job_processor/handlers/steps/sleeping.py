@@ -46,7 +46,7 @@ def name_of_sleep(name: object) -> str:
     if name is None:
         return "sleep"
     if not isinstance(name, str):
-        allowed = "allowed is a str; to sleep for so many seconds, context.sleep(seconds=…)"
+        allowed = "allowed is a str; to sleep for some seconds, write context.sleep(seconds=…)"
         raise InvalidArgumentError("name", name, allowed)
     check_name("name", name)
     return name

@@ -120,7 +120,7 @@ class Groups(Desk, ABC):
                 if record is not None:
                     await self.serve(record)
         except StoreError as error:
-            _logger.warning("groups: %s; what follows their ends is done by the next sweep", error)
+            _logger.warning("groups: %s; the next sweep completes them", error)
 
     async def open_of(self, group_ids: Collection[ObjectId]) -> set[ObjectId]:
         """Return those of the groups in which anything is open: one question to the index."""

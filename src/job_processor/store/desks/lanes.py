@@ -66,7 +66,7 @@ class Lanes(Desk, ABC):
             known = {lane: self.book.amount(lane) or 1 for lane in keyed}
             admitted = await self._hand_over(known, self.book.names(), self.book.now())
         except StoreError as error:
-            _logger.warning("lanes: %s; what waits there is found by the next sweep", error)
+            _logger.warning("lanes: %s; the next sweep finds the waiting jobs", error)
             return 0
         if admitted:
             self._tell(Hint.WORK, None)

@@ -43,7 +43,7 @@ class Tokens(Desk, ABC):
         try:
             admitted = await self._admit(paces, FOLLOWERS, self.book.names())
         except StoreError as error:
-            _logger.warning("rates: %s; what waits there is found by the next sweep", error)
+            _logger.warning("rates: %s; the next sweep finds the waiting jobs", error)
             return 0
         if admitted:
             self._tell(Hint.WORK, None)

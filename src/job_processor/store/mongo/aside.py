@@ -26,7 +26,7 @@ class Aside:
     def put(self, job_id: ObjectId, error: Mapping[str, Any]) -> None:
         """Leave a job alone for a while, which cannot be claimed as it stands."""
         self._until[job_id] = time.monotonic() + _SECONDS
-        who = f"the validator of {self._name} refuses it as it stands"
+        who = f"the validator of {self._name} refuses it as it is"
         self._logger.warning(
             "job %s is left alone for %.0f minutes: %s",
             job_id,

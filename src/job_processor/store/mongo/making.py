@@ -124,7 +124,7 @@ async def _make(collection: Collection, missing: list[Index], logger: logging.Lo
         elif error.code == DUPLICATE_KEY:
             raise StoreSetupError(
                 f"{collection.name}: a unique index cannot be made, because several exclusive jobs "
-                "of one name, or several holders of one unique key, are pending, running or "
+                "with the same name, or several holders of one unique key, are pending, running or "
                 f"paused; kill all but one: {reason(error)}"
             ) from error
         elif len(missing) > 1:

@@ -187,8 +187,8 @@ class MongoRuns(MongoDesk, Runs):
             self._counts_crashes = False
         if ours & TOGETHER:
             self._logger.warning(
-                "the validator of %s refuses the fields of lanes, groups and 'after': what runs "
-                "leaves its lane and its group at its end, and forgets who comes after it",
+                "the validator of %s refuses the fields of lanes, groups and 'after': running "
+                "jobs leave their lanes and groups at their end, and release no other jobs",
                 self._jobs.name,
             )
             self._keeps_ties = False
@@ -312,5 +312,5 @@ class MongoRuns(MongoDesk, Runs):
 def _why(error: Mapping[str, Any]) -> str:
     """Return why it is refused, with what to do where a validator is in the way."""
     if error["code"] == DOCUMENT_VALIDATION_FAILURE:
-        return f"what runs tell and save: {VALIDATOR_ADVICE}"
+        return f"progress and states of runs: {VALIDATOR_ADVICE}"
     return told(error)

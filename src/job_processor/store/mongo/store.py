@@ -172,7 +172,7 @@ class MongoStore(Store):
             raise StoreError(
                 f"{self.address}: this version of pymongo does not tell how its client was made, "
                 "so heartbeats go through the event loop: a handler that blocks it looks like a "
-                "dead worker; pass db as a URL instead"
+                "crashed worker; pass db as a URL instead"
             )
         names = self._handles.database.name, self._handles.workers.name
         return ThreadPulse(options, *names, self.address, patience)

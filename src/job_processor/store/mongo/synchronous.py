@@ -14,7 +14,7 @@ from job_processor.store.mongo.documents import Document
 from job_processor.store.mongo.handles import Collection
 
 NO_TRANSACTION = (
-    "it is in no transaction, so the jobs would be stored at once, whatever follows; begin one "
+    "it is in no transaction, so the jobs would be stored at once, whatever follows; start one "
     "with session.start_transaction() or session.with_transaction(), or leave session out"
 )
 
