@@ -75,9 +75,10 @@ def _messages(tree: ast.Module) -> Iterator[str]:
     inside: set[int] = set()
     for node in ast.walk(tree):  # a text with values before its parts
         if isinstance(node, ast.JoinedStr):
-            parts = [each.value if _is_text(each) else "…" for each in node.values]
             inside |= {id(each) for each in node.values}
-            yield "".join(map(str, parts))
+            yield "".join(
+                str(each.value) if isinstance(each, ast.Constant) else "…" for each in node.values
+            )
         elif _is_text(node) and id(node) not in described | inside:
             yield ast.literal_eval(node)
 
