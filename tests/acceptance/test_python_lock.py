@@ -39,7 +39,7 @@ async def test_a_handler_that_holds_pythons_lock(
     (holder,) = [worker for worker in site.workers if worker.pid == first["pid"]]
     try:
         async with asyncio.timeout(WAIT):
-            while "without Python's lock" not in holder.log or "taken away" not in holder.log:  # noqa: ASYNC110  # it writes a file
+            while "without the GIL" not in holder.log or "taken away" not in holder.log:  # noqa: ASYNC110  # it writes a file
                 await asyncio.sleep(0.05)
     except TimeoutError:
         pytest.fail(f"its log lacks one of the two:\n{holder.log}")

@@ -126,7 +126,7 @@ async def test_options_collide_with_no_field(processors: Processors) -> None:
     ):
         with pytest.raises(InvalidArgumentError, match=f"write scheduled_for={line}"):
             plan.options(**{name: 5})  # type: ignore[arg-type]  # what is tested
-    with pytest.raises(InvalidArgumentError, match="it runs here and now"):
+    with pytest.raises(InvalidArgumentError, match="it runs now, in this process"):
         await later.run(1)
 
 

@@ -97,7 +97,7 @@ async def test_an_end_that_cannot_be_noted(
     (noted,) = await processor.get_audit()
     assert noted.outcome is None
     assert any("'kill' 'x': 'done'" in line for line in caplog.messages)
-    assert "could not be noted" in caplog.messages[-1]
+    assert "could not be recorded" in caplog.messages[-1]
 
 
 async def test_once_is_once(audit: Audit, processor: JobProcessor) -> None:

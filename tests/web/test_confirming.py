@@ -53,7 +53,7 @@ async def test_a_confirmation_that_is_sent_twice(forms: Forms, processor: JobPro
     assert "3 jobs run again." in await forms.send(sure=sure)
     for job in jobs:
         await processor.kill_job(job.id)
-    assert "has been done before" in await forms.send(sure=sure)
+    assert "has been done already" in await forms.send(sure=sure)
     assert await processor.count_jobs(status="killed") == 3
     assert len(await processor.get_audit()) == 1
 

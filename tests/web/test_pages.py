@@ -119,7 +119,7 @@ async def test_one_is_acted_on(forms: Forms, processor: JobProcessor) -> None:
     """Killed, retried, run again with another payload, deleted; errors are told."""
     job = await processor.schedule_job("echo", {"a": 1})
     id = str(job.id)
-    assert "only a settled one" in await forms.send(do="retry", id=id)
+    assert "only a job that has ended" in await forms.send(do="retry", id=id)
     assert "echo killed." in await forms.send(do="kill", id=id, back=f"/jobs/{id}")
     assert "pending" in await forms.send(do="retry", id=id, back=f"/jobs/{id}")
     assert "allowed is JSON" in await forms.send(do="schedule", name="echo", payload="{")

@@ -73,9 +73,9 @@ async def test_a_handler_that_holds_pythons_lock_is_named(
     await ended(processor, job)
 
     async def told() -> bool:
-        return "without Python's lock" in caplog.text
+        return "without the GIL" in caplog.text
 
     await eventually(told)
-    (report, *_) = [r.getMessage() for r in caplog.records if "Python's lock" in r.getMessage()]
+    (report, *_) = [r.getMessage() for r in caplog.records if "without the GIL" in r.getMessage()]
     assert f"these handlers ran: 'computes' ({job.id});" in report
     assert "executor='process'" in report
