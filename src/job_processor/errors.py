@@ -107,7 +107,7 @@ class InvalidPayloadError(PayloadError):
 
 
 class CodecError(JobProcessorError):
-    """Encoded data cannot be decoded: the codec is missing or another one, or the data is gone."""
+    """Encoded data cannot be decoded: the codec is missing or wrong, or the data was removed."""
 
 
 class MissingKeyError(CodecError):

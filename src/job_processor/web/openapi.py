@@ -171,18 +171,18 @@ def _schedule_paths() -> dict[str, Any]:
             "parameters": [name],
             "get": _operation("a schedule", schedule, 400, 404),
             "put": {
-                **_operation("make it, or change it", schedule, 400, 408, 413, 422),
+                **_operation("create or change it", schedule, 400, 408, 413, 422),
                 "requestBody": {"required": True, "content": body},
             },
             "delete": _unforged(_operation("remove it", None, 400, 404, success=204)),
         },
         "/api/schedules/{name}/pause": {
             "parameters": [name],
-            "post": _unforged(_operation("let it make nothing", schedule, 400, 404)),
+            "post": _unforged(_operation("pause it", schedule, 400, 404)),
         },
         "/api/schedules/{name}/resume": {
             "parameters": [name],
-            "post": _unforged(_operation("let it go on", schedule, 400, 404)),
+            "post": _unforged(_operation("resume it", schedule, 400, 404)),
         },
     }
 
@@ -206,7 +206,7 @@ def _name_paths(anything: dict[str, Any]) -> dict[str, Any]:
     return {
         "/api/crons/{name}/run": {
             "parameters": [{**_ID, "name": "name"}],
-            "post": _unforged(_operation("let it run now, once", anything, 400, 422, success=201)),
+            "post": _unforged(_operation("run it once now", anything, 400, 422, success=201)),
         },
         "/api/figures": {
             "get": {

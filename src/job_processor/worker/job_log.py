@@ -118,7 +118,7 @@ class JobLog:
         self._write(logging.INFO, text, settled.before, _durations(job))
 
     def _paused(self, settled: Reported) -> None:
-        text = f"paused {_named(settled.job)}, which is to go on"
+        text = f"paused {_named(settled.job)}, which will be resumed"
         self._write(logging.INFO, text, settled.before, {})
 
     def _waits(self, settled: Reported) -> None:

@@ -315,7 +315,7 @@ class Worker:
                 "no answer in time" if isinstance(error, TimeoutError) else repr(error),
                 f"left to the rescue are {', '.join(unsettled[:20])}"
                 if unsettled
-                else "nothing of what ran is left, perhaps a claim that was on its way",
+                else "nothing of what ran is left, perhaps a claim that was under way",
             )
         await engine.hooks.ended(_is_of_worker, budget.for_writes)
 
