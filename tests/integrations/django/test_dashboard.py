@@ -86,5 +86,5 @@ def test_a_path_that_cannot_be_one(shop: Shop, path: str) -> None:
 
     async def app(*_: object) -> None: ...
 
-    with pytest.raises(InvalidArgumentError, match=r"path: .* allowed is a path that begins"):
+    with pytest.raises(InvalidArgumentError, match=r"path: .* allowed is a path that starts"):
         mounted(app, path, app)
