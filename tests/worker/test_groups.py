@@ -227,7 +227,7 @@ async def test_the_sweep_breaks_off_what_was_left_open(processors: Processors) -
     await sweeper.look_after(records, now + timedelta(seconds=GROUP_LEFT))
     assert await callbacks(processor) == ["alert"]
     for attempt in (group.add("part"), block.__aexit__(None, None, None)):
-        with pytest.raises(GroupClosedError, match="has not shown for 10 minutes"):
+        with pytest.raises(GroupClosedError, match="has not been seen for 10 minutes"):
             await attempt
     assert (await group.info()).status is GroupStatus.ERRORED
 
