@@ -845,7 +845,7 @@ class JobProcessor:
         created_from, created_to: aware datetimes; only jobs created between them.
         ended_from, ended_to: aware datetimes; only jobs that ended from the first on and before the
             second.
-        up_to: the id of a job; only this job and older ones.
+        up_to, down_to: ids of jobs; only this job and older ones, only this job and newer ones.
         flow: the id of a flow; only its jobs.
         label, labels: only jobs with this label, or with all of these.
         planned: False leaves out occurrences of crons whose time has not come.
@@ -855,8 +855,10 @@ class JobProcessor:
         payload: only jobs with this value at this path of the payload: `{"user.id": 7}`.
         id_end: only jobs whose id ends with these hex digits, at least 4.
 
-        The last four filters have no index. They search the first 50,000 jobs that match the other
-        filters, and at most two such searches run at a time.
+        The last four filters have no index. A page of theirs searches the next 10,000 jobs that
+        match the other filters: it may be short or empty, and have a `next` where the search
+        continues. `count_jobs` counts among the first 10,000; `act_on_jobs` acts on all. At most
+        two such searches run at a time.
 
         Raises InvalidArgumentError, and SearchLimitError for a search that was refused or took too
         long.

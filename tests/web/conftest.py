@@ -19,16 +19,12 @@ from job_processor import Context, CronDef, JobDef, JobProcessor, Retry
 from job_processor.web import create_app
 from tests.definitions import nothing
 from tests.processors import WAIT, Processors, eventually
+from tests.web.forms import Forms
 
 REQUIRED = "JOB_PROCESSOR_TEST_BROWSER"
 """Set where a missing browser is a failure."""
 
 HOSTILE = "<script>alert(1)</script>\"'&{{7*7}}"
-
-
-def csrf_of(page: str) -> str:
-    """Return what the forms of a page hold."""
-    return page.partition('name="csrf" value="')[2].partition('"')[0]
 
 
 def browser_path() -> str | None:
@@ -86,6 +82,12 @@ async def client(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the dashboard."""
     async with client_of(app) as client:
         yield client
+
+
+@pytest.fixture
+def forms(client: httpx.AsyncClient) -> Forms:
+    """Sends the forms of the pages."""
+    return Forms(client)
 
 
 @asynccontextmanager

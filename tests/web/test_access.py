@@ -17,7 +17,8 @@ from starlette.routing import Mount
 from job_processor import InvalidArgumentError, JobProcessor
 from job_processor.web import Login, OpenDashboardWarning, create_app, throttle
 from job_processor.web.throttle import Throttle, pause_after
-from tests.web.conftest import client_of, csrf_of
+from tests.web.conftest import client_of
+from tests.web.forms import csrf_of
 
 TOKEN = "a-token-of-some-length"  # noqa: S105  # of these tests alone
 PASSWORD = "correct horse"  # noqa: S105  # the same

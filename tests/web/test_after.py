@@ -10,7 +10,7 @@ from job_processor.web import create_app
 from job_processor.web.api import OWN_HEADER
 from tests.processors import Processors
 from tests.web.conftest import client_of
-from tests.web.test_pages import Forms
+from tests.web.forms import Forms
 
 HEADERS = {OWN_HEADER: "tests"}
 

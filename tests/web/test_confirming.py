@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx2 as httpx
 import pytest
 
 from job_processor import JobProcessor
 from job_processor.web import create_app
 from tests.web.conftest import client_of
-from tests.web.test_pages import Forms, sure_of
-
-
-@pytest.fixture
-def forms(client: httpx.AsyncClient) -> Forms:
-    """Sends the forms of the pages."""
-    return Forms(client)
+from tests.web.forms import Forms, sure_of
 
 
 async def test_what_came_later_is_left_alone(forms: Forms, processor: JobProcessor) -> None:

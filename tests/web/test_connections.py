@@ -26,7 +26,8 @@ from job_processor.web import Login, connections, create_app, forms, guard, thro
 from job_processor.web.connections import Connection, Connections
 from tests.cli.processes import environment
 from tests.processors import WAIT, eventually
-from tests.web.conftest import client_of, csrf_of, served
+from tests.web.conftest import client_of, served
+from tests.web.forms import csrf_of
 
 TOKEN = "a-token-of-some-length"  # noqa: S105  # of these tests alone
 RIGHT = {"authorization": f"Bearer {TOKEN}"}

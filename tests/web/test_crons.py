@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-from pymongo import AsyncMongoClient
 
 from job_processor import CronDef, JobProcessor
 from job_processor.models import JobStatus, Output
@@ -18,12 +16,9 @@ from tests.definitions import nothing
 from tests.insides import store_of
 from tests.processors import Processors
 from tests.samples import occurrence
-from tests.store.contract.statements import Statements
 from tests.web.conftest import CRONS, client_of
-from tests.web.test_pages import Forms
-
-MOST_BYTES = 60_000
-MOST_STATEMENTS = 12
+from tests.web.costs import MOST_BYTES, MOST_STATEMENTS, asked, counted
+from tests.web.forms import Forms
 
 
 def many(count: int, name: str = "cron_of_some_length") -> dict[str, CronDef]:
@@ -120,16 +115,12 @@ async def test_long_names_of_crons_make_no_larger_page(processors: Processors) -
 
 async def test_a_page_of_crons_costs_few_statements(db_url: str) -> None:
     """However many they are."""
-    if not db_url.startswith("mongodb"):
-        pytest.skip("a statement is a round trip only where the database is a server")
-    statements = Statements()
     async with (
-        AsyncMongoClient[Any](db_url, event_listeners=[statements]) as mongo,
-        JobProcessor(mongo.get_default_database(), crons={**CRONS, **many(PAGE)}) as processor,
+        counted(db_url, crons={**CRONS, **many(PAGE)}) as (processor, statements),
         client_of(create_app(processor)) as client,
     ):
         await processor.run_worker(burst=True)
         await client.get("/crons")
         statements.made.clear()
         assert (await client.get("/crons")).status_code == 200
-        assert 0 < len(statements.made) <= MOST_STATEMENTS, statements.made
+        assert 0 < len(asked(statements)) <= MOST_STATEMENTS, statements.made

@@ -9,7 +9,8 @@ from job_processor.integrations.encryption import Encryption
 from job_processor.web import create_app
 from tests.insides import store_of
 from tests.processors import Processors
-from tests.web.conftest import JOBS, client_of, csrf_of
+from tests.web.conftest import JOBS, client_of
+from tests.web.forms import csrf_of
 
 SECRET = "kept to oneself"  # noqa: S105  # what is not to be shown
 

@@ -12,13 +12,7 @@ from job_processor import JobProcessor
 from job_processor.web import create_app
 from tests.processors import Processors
 from tests.web.conftest import JOBS, client_of
-from tests.web.test_pages import Forms
-
-
-@pytest.fixture
-def forms(client: httpx.AsyncClient) -> Forms:
-    """Sends the forms of the pages."""
-    return Forms(client)
+from tests.web.forms import Forms
 
 
 def told_of(page: str) -> str:

@@ -12,7 +12,7 @@ from job_processor.web.api import OWN_HEADER
 from tests.definitions import nothing
 from tests.processors import Processors
 from tests.web.conftest import client_of
-from tests.web.test_pages import Forms
+from tests.web.forms import Forms
 
 HEADERS = {OWN_HEADER: "tests"}
 

@@ -13,7 +13,7 @@ from tests.insides import store_of
 from tests.processors import Processors
 from tests.samples import NOW, simple
 from tests.web.conftest import client_of
-from tests.web.test_pages import Forms
+from tests.web.forms import Forms
 
 HEADERS = {OWN_HEADER: "tests"}
 

@@ -15,7 +15,8 @@ from job_processor.web import create_app
 from job_processor.web.entrance import Entrance
 from job_processor.web.forms import COOKIE
 from job_processor.web.proxies import Proxies
-from tests.web.conftest import client_of, csrf_of
+from tests.web.conftest import client_of
+from tests.web.forms import csrf_of
 
 
 @pytest.fixture

@@ -11,34 +11,16 @@ from bson import ObjectId
 from job_processor import JobProcessor, JobStatus, Output
 from tests.insides import store_of
 from tests.samples import NOW, SECOND, WORKER, occurrence, settled, simple
-from tests.store.contract.statements import Statements
-from tests.web.test_pages import Forms, sure_of
+from tests.web.costs import asked, traced
+from tests.web.forms import Forms, sure_of
 
 LONG = "x" * 300
-FRAMES = ("BEGIN", "COMMIT")
-"""What stands around the statements of a page."""
 
 
 def failed(name: str, error: str, n: int = 0) -> object:
     """Return a job that ended with an error, so many seconds ago."""
     fields = {"status": JobStatus.ERRORED, "output": Output("5ms", error=error)}
     return settled(name, at=NOW - n * SECOND, started_at=NOW, **fields)
-
-
-async def traced(processor: JobProcessor) -> Statements | None:
-    """Return the statements that are made from now on; None where they are not SQLite's."""
-    statements, store = Statements(), store_of(processor)
-    connections = getattr(store, "_connections", None)
-    if connections is None:
-        return None
-    for database in connections.every:
-        await database.call(lambda each: each.set_trace_callback(statements.traced))
-    return statements
-
-
-def asked(statements: Statements) -> list[str]:
-    """Return the statements without what stands around them."""
-    return [each for each in statements.made if each not in FRAMES]
 
 
 async def test_a_row_tells_one_job_from_another(

@@ -14,8 +14,8 @@ from tests.insides import store_of
 from tests.processors import Processors
 from tests.samples import NOW, OTHER_WORKER, SECOND, WORKER, settled, simple
 from tests.web.conftest import client_of
-from tests.web.test_job_list import asked, traced
-from tests.web.test_pages import Forms
+from tests.web.costs import asked, traced
+from tests.web.forms import Forms
 
 MINUTE = 60 * SECOND
 

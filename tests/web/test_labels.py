@@ -10,7 +10,7 @@ from job_processor.web.api import OWN_HEADER
 from tests.definitions import nothing
 from tests.processors import Processors
 from tests.web.conftest import client_of
-from tests.web.test_pages import Forms, sure_of
+from tests.web.forms import Forms, sure_of
 
 ODD = 'a&b="<c>, d'
 HEADERS = {OWN_HEADER: "tests"}

@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
-from pymongo import AsyncMongoClient
 from starlette.applications import Starlette
 
 from job_processor import JobDef, JobProcessor, Limit, Rate
@@ -17,10 +16,9 @@ from job_processor.web import create_app
 from tests.definitions import nothing
 from tests.insides import store_of
 from tests.processors import Processors
-from tests.store.contract.statements import Statements
 from tests.web.conftest import client_of
-from tests.web.test_pages import Forms
-from tests.web.test_security import token_of
+from tests.web.costs import MOST_STATEMENTS, asked, counted
+from tests.web.forms import Forms, token_of
 
 LIMITED = {
     "sync": JobDef(nothing, limit=Limit(2, key="tenant")),
@@ -47,12 +45,6 @@ async def client(processor: JobProcessor) -> AsyncIterator[httpx.AsyncClient]:
     """A client of its dashboard."""
     async with client_of(create_app(processor)) as made:
         yield made
-
-
-@pytest.fixture
-def forms(client: httpx.AsyncClient) -> Forms:
-    """Sends the forms of the pages."""
-    return Forms(client)
 
 
 async def park(processor: JobProcessor, lane: str = "sync:a") -> str:
@@ -204,17 +196,10 @@ async def test_the_json_interface(client: httpx.AsyncClient, processor: JobProce
     assert not any(limit.is_changed for limit in await processor.limits())
 
 
-MOST_STATEMENTS = 12
-
-
 async def test_a_page_of_limits_costs_few_statements(db_url: str) -> None:
     """However many lanes there are, and however much waits in them."""
-    if not db_url.startswith("mongodb"):
-        pytest.skip("a statement is a round trip only where the database is a server")
-    statements = Statements()
     async with (
-        AsyncMongoClient[Any](db_url, event_listeners=[statements]) as mongo,
-        JobProcessor(mongo.get_default_database(), jobs=LIMITED) as processor,
+        counted(db_url, jobs=LIMITED) as (processor, statements),
         client_of(create_app(processor)) as client,
     ):
         jobs = [("sync", {"tenant": str(n % 130)}) for n in range(400)]
@@ -223,4 +208,4 @@ async def test_a_page_of_limits_costs_few_statements(db_url: str) -> None:
         for path in ("/limits", "/lane?lane=sync:big"):
             statements.made.clear()
             assert (await client.get(path)).status_code == 200
-            assert 0 < len(statements.made) <= MOST_STATEMENTS, statements.made
+            assert 0 < len(asked(statements)) <= MOST_STATEMENTS, statements.made

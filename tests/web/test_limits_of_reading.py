@@ -12,7 +12,7 @@ import pytest
 from job_processor import JobProcessor, SearchLimitError
 from job_processor.settings import LOOKS_AT_A_TIME
 from job_processor.store.requests import JobQuery
-from job_processor.store.sqlite import history as sqlite
+from job_processor.store.sqlite import walks as sqlite
 from job_processor.store.sqlite.conditions import condition_of
 from job_processor.web import api
 from tests.desks import at

@@ -15,7 +15,8 @@ from job_processor.web import create_app
 from job_processor.web.numbers import span
 from job_processor.web.phrases import PHRASES, phrase
 from job_processor.web.reading import moment_of
-from tests.web.conftest import client_of, csrf_of
+from tests.web.conftest import client_of
+from tests.web.forms import csrf_of
 
 
 @pytest.mark.parametrize(

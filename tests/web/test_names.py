@@ -10,7 +10,6 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 from bson import ObjectId
-from pymongo import AsyncMongoClient
 
 from job_processor import CronDef, JobDef, JobProcessor, Limit, Rate, Retry
 from job_processor.store.error_groups import ErrorGroup
@@ -24,13 +23,9 @@ from job_processor.web.texts import FRENCH
 from tests.definitions import nothing
 from tests.insides import store_of
 from tests.processors import Processors
-from tests.store.contract.statements import Statements
 from tests.web.conftest import HOSTILE, client_of, echo
-from tests.web.test_pages import Forms
-from tests.web.test_security import token_of
-
-MOST_BYTES = 60_000
-MOST_STATEMENTS = 12
+from tests.web.costs import MOST_BYTES, MOST_STATEMENTS, asked, counted
+from tests.web.forms import Forms, token_of
 
 
 async def charge(payload: dict[str, Any]) -> None:
@@ -76,12 +71,6 @@ async def client(processor: JobProcessor) -> AsyncIterator[httpx.AsyncClient]:
     """A client of its dashboard."""
     async with client_of(create_app(processor)) as made:
         yield made
-
-
-@pytest.fixture
-def forms(client: httpx.AsyncClient) -> Forms:
-    """Sends the forms of the pages."""
-    return Forms(client)
 
 
 def figures_of(name: str, seconds: int, moment: datetime, counts: dict[str, int]) -> NameRollup:
@@ -301,12 +290,8 @@ async def test_a_page_full_of_everything_is_small(
 
 async def test_these_pages_cost_few_statements(db_url: str) -> None:
     """Whatever a name has of limits, rates, tags and errors."""
-    if not db_url.startswith("mongodb"):
-        pytest.skip("a statement is a round trip only where the database is a server")
-    statements = Statements()
     async with (
-        AsyncMongoClient[Any](db_url, event_listeners=[statements]) as mongo,
-        JobProcessor(mongo.get_default_database(), jobs=JOBS, crons=CRONS) as processor,
+        counted(db_url, jobs=JOBS, crons=CRONS) as (processor, statements),
         client_of(create_app(processor)) as client,
     ):
         await processor.schedule_jobs([("charge", {"n": n}) for n in range(4)])
@@ -316,7 +301,7 @@ async def test_these_pages_cost_few_statements(db_url: str) -> None:
         for path in (*paths, "/tag?tag=money", "/limit?name=bank"):
             statements.made.clear()
             assert (await client.get(path)).status_code == 200
-            assert 0 < len(statements.made) <= MOST_STATEMENTS, (path, statements.made)
+            assert 0 < len(asked(statements)) <= MOST_STATEMENTS, (path, statements.made)
 
 
 async def test_the_json_interface(client: httpx.AsyncClient, processor: JobProcessor) -> None:

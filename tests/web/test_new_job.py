@@ -17,7 +17,7 @@ from job_processor import JobDef, JobProcessor
 from job_processor.web import create_app
 from tests.processors import Processors
 from tests.web.conftest import HOSTILE, client_of, echo
-from tests.web.test_security import token_of
+from tests.web.forms import token_of
 
 
 class Size(StrEnum):

@@ -6,7 +6,7 @@ import httpx2 as httpx
 import pytest
 
 from job_processor import JobProcessor
-from tests.web.conftest import csrf_of
+from tests.web.forms import csrf_of
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import pytest
 from job_processor import JobProcessor
 from job_processor.web import create_app
 from job_processor.web.forms import COOKIE
-from tests.web.conftest import client_of, csrf_of
+from tests.web.conftest import client_of
+from tests.web.forms import csrf_of
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.insides import store_of
 from tests.processors import Processors
 from tests.samples import NOW, settled, simple
 from tests.web.conftest import client_of
-from tests.web.test_job_list import asked, traced
+from tests.web.costs import asked, traced
 
 MINUTE = timedelta(minutes=1)
 

@@ -11,15 +11,9 @@ from job_processor import JobProcessor
 from job_processor.web import create_app
 from job_processor.web.api import OWN_HEADER
 from tests.web.conftest import HOSTILE, client_of
-from tests.web.test_pages import Forms
+from tests.web.forms import Forms
 
 NAME = "digest:42/ä"
-
-
-@pytest.fixture
-def forms(client: httpx.AsyncClient) -> Forms:
-    """Sends the forms of the pages."""
-    return Forms(client)
 
 
 async def test_the_page_lists_them(

@@ -15,7 +15,8 @@ from job_processor import Context, InvalidArgumentError, JobDef, JobProcessor, R
 from job_processor.web import Login, create_app
 from job_processor.web.guard import COOKIE
 from tests.processors import Processors
-from tests.web.conftest import HOSTILE, client_of, csrf_of
+from tests.web.conftest import HOSTILE, client_of
+from tests.web.forms import token_of
 
 PAGES = [
     *("/", "/jobs", "/crons", "/workers", "/limits", "/lane?lane=sync:a", "/audit", "/names"),
@@ -26,11 +27,6 @@ PAGES = [
 def basic(user: str, password: str) -> dict[str, str]:
     """Return the header of HTTP Basic."""
     return {"authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}
-
-
-async def token_of(client: httpx.AsyncClient) -> str:
-    """Return the token of a form, as a page holds it."""
-    return csrf_of((await client.get("/jobs")).text)
 
 
 @dataclass

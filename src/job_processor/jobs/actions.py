@@ -355,11 +355,16 @@ class _Acting:
 
     async def on_all(self, query: JobQuery) -> Acted:
         """Do it to all of a selection, the newest first, as it was when this began."""
-        acted, step = Acted(0, 0), replace(query, limit=_STEP, after=query.after)
-        while jobs := await self._store.history.summaries(step):
-            acted = self._sum(acted, await self._step([job.id for job in jobs]))
-            step = replace(step, after=jobs[-1].id)
-        return acted
+        acted, step, history = Acted(0, 0), replace(query, limit=_STEP), self._store.history
+        while True:
+            jobs = await history.summaries(step)
+            if jobs:
+                acted = self._sum(acted, await self._step([job.id for job in jobs]))
+                step = replace(step, after=jobs[-1].id)
+            elif step.looks_through and (last := await history.reach(step)):
+                step = replace(step, after=last)
+            else:
+                return acted
 
     def _sum(self, before: Acted, more: Acted) -> Acted:
         """Return both together, and tell how far that is."""

@@ -69,7 +69,8 @@ class JobPage:
 
     jobs: tuple[Job, ...]
     next: str | None
-    """Pass it as `after` to get the page that follows; None: this is the last page."""
+    """Pass it as `after` to get the page that follows; None: this is the last page.
+    A page of a search may be short or empty and have one: the search continues from there."""
     previous: str | None = None
     """Pass it as `before` to get the page before; None: this is the first page."""
 
@@ -106,6 +107,7 @@ async def _page(
             query,
             after=None if after is None else object_id(after, "after"),
             before=None if before is None else object_id(before, "before"),
+            reach=parts.store.history.reach,
         )
 
 
@@ -115,28 +117,34 @@ async def find_page(
     *,
     after: ObjectId | None,
     before: ObjectId | None,
+    reach: Callable[[JobQuery], Awaitable[ObjectId | None]],
 ) -> Page[T]:
     """Return the page that follows the job `after` or, without it, the one that precedes `before`.
 
     find: reads the jobs of a query, in its order; fewer than its limit may mean that there are more
-        only where the query bounds their bytes.
+        only where the query bounds their bytes, or looks through jobs.
+    reach: tells how far a query has looked that looks through jobs.
 
     What lies beyond each end is found out by one job more, or told by where the page was asked for.
     """
     backwards = before is not None and after is None
     edge = before if backwards else after
     downwards = query.oldest_first == backwards  # towards lower ids
-    asked = replace(_beyond(query, edge, downwards), limit=query.limit + 1)
-    found = await find(replace(asked, oldest_first=not downwards))
+    asked = replace(
+        _beyond(query, edge, downwards), limit=query.limit + 1, oldest_first=not downwards
+    )
+    found = await find(asked)
     more = len(found) > query.limit
     if not more and query.max_bytes is not None and found:
-        rest = replace(_beyond(asked, found[-1].id, downwards), limit=1, oldest_first=not downwards)
-        more = bool(await find(rest))
+        more = bool(await find(replace(_beyond(asked, found[-1].id, downwards), limit=1)))
     jobs = tuple(found[: query.limit])
+    beyond = jobs[-1].id if more and jobs else None
+    if not more and query.looks_through:
+        beyond = await reach(asked)
+    behind = jobs[0].id if jobs and edge else None
     if backwards:
-        jobs = jobs[::-1]
-        return Page(jobs, _id(jobs, -1), _id(jobs, 0) if more else None)
-    return Page(jobs, _id(jobs, -1) if more else None, _id(jobs, 0) if edge else None)
+        return Page(jobs[::-1], _text(behind), _text(beyond))
+    return Page(jobs, _text(beyond), _text(behind))
 
 
 def _beyond(query: JobQuery, edge: ObjectId | None, downwards: bool) -> JobQuery:
@@ -147,5 +155,5 @@ def _beyond(query: JobQuery, edge: ObjectId | None, downwards: bool) -> JobQuery
     return replace(query, above=edge if query.above is None else max(edge, query.above))
 
 
-def _id(jobs: tuple[T, ...], index: int) -> str | None:
-    return str(jobs[index].id) if jobs else None
+def _text(id: ObjectId | None) -> str | None:
+    return None if id is None else str(id)

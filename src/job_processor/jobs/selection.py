@@ -64,6 +64,7 @@ def query_of(
     label: str | None = None,
     labels: Labels = None,
     up_to: ObjectId | str | None = None,
+    down_to: ObjectId | str | None = None,
     ended_from: datetime | None = None,
     ended_to: datetime | None = None,
     planned: bool = True,
@@ -80,7 +81,7 @@ def query_of(
         type=_type(type),
         names=None if tag is None else _names_of(registry, tag, name),
         worker_id=None if worker is None else object_id(worker, "worker"),
-        above=_bound("created_from", created_from),
+        above=_highest(_bound("created_from", created_from), _before(down_to)),
         after=_lowest(_bound("created_to", created_to), _behind(up_to)),
         error=_text("error", error),
         payload=_field(payload),
@@ -152,6 +153,18 @@ def _behind(newest: ObjectId | str | None) -> ObjectId | None:
         return None
     number = int.from_bytes(object_id(newest, "up_to").binary, "big")
     return ObjectId(min(number + 1, 2**96 - 1).to_bytes(12, "big"))
+
+
+def _before(oldest: ObjectId | str | None) -> ObjectId | None:
+    """Return the id that comes right before the oldest one that is meant."""
+    if oldest is None:
+        return None
+    number = int.from_bytes(object_id(oldest, "down_to").binary, "big")
+    return ObjectId(max(number - 1, 0).to_bytes(12, "big"))
+
+
+def _highest(*bounds: ObjectId | None) -> ObjectId | None:
+    return max((bound for bound in bounds if bound is not None), default=None)
 
 
 def _lowest(*bounds: ObjectId | None) -> ObjectId | None:

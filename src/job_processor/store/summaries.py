@@ -161,7 +161,8 @@ class SummaryPage:
 
     jobs: tuple[JobSummary, ...]
     next: str | None
-    """Pass it as `after` to get the page that follows; None: this is the last page."""
+    """Pass it as `after` to get the page that follows; None: this is the last page.
+    A page of a search may be short or empty and have one: the search continues from there."""
     previous: str | None = None
     """Pass it as `before` to get the page before; None: this is the first page."""
 

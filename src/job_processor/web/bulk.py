@@ -12,9 +12,11 @@ from starlette.responses import Response
 
 from job_processor.errors import InvalidArgumentError, JobStateError, Unshown
 from job_processor.jobs.actions import Acted, Action
+from job_processor.jobs.selection import query_of
 from job_processor.models import Job
+from job_processor.parts import ready_parts_of
 from job_processor.processor import JobProcessor
-from job_processor.settings import COUNT_CAP_OF_SELECTIONS
+from job_processor.settings import COUNT_CAP_OF_SELECTIONS, LOOK_THROUGH
 from job_processor.store.summaries import JobSummary
 from job_processor.web.access import login_of
 from job_processor.web.messages import Done, Undo
@@ -41,6 +43,8 @@ class Plan:
     filters: dict[str, str]
     up_to: str | None = None
     """The newest job that was shown; those that came later are left alone."""
+    down_to: str | None = None
+    """The oldest one that a search has looked at; those that it did not look at are left alone."""
     count: int = 0
     """How many there were."""
     once: str = ""
@@ -83,7 +87,8 @@ def plan_of(fields: Mapping[str, str], ids: Sequence[str]) -> Plan:
     given = {key: fields.get(f"{_PREFIX}{key}", "").strip() for key in FILTERS}
     filters = {key: value for key, value in given.items() if value}
     wanted = () if "all" in fields else tuple(ids)
-    return Plan(_action(fields), wanted, {} if wanted else filters)
+    up_to = None if wanted else fields.get("up_to") or None
+    return Plan(_action(fields), wanted, {} if wanted else filters, up_to)
 
 
 async def preview(
@@ -95,6 +100,7 @@ async def preview(
     grown: there are more of them than were shown before.
     """
     processor: JobProcessor = request.app.state.processor
+    reach: ObjectId | None = None
     if plan.ids:
         count = len(plan.ids)
         found = [_named(await processor.get_job(id)) for id in plan.ids[:_SHOWN]]
@@ -104,11 +110,13 @@ async def preview(
         listed = (await processor.list_jobs(limit=_SHOWN, **selection)).jobs
         jobs = [_named(job) for job in listed]
         count = await processor.count_jobs(COUNT_CAP_OF_SELECTIONS, **selection)
+        reach = await _reach(processor, selection)
     shown = Plan(
         plan.action,
         plan.ids,
         plan.filters,
         up_to=None if plan.ids or not jobs else jobs[0]["_id"],
+        down_to=None if reach is None else str(reach),
         count=count,
         once=str(ObjectId()),
         login=login_of(request),
@@ -126,6 +134,7 @@ async def preview(
         note="grown" if grown else "",
         jobs=jobs,
         more=count > len(jobs),
+        looked_through=0 if reach is None else LOOK_THROUGH,
     )
     return response
 
@@ -187,9 +196,16 @@ def _action(fields: Mapping[str, str]) -> Action:
 
 def _selection(request: Request, plan: Plan) -> dict[str, Any]:
     selection = listed_of(plan.filters, request.app.state.redaction)
-    if plan.up_to is not None:
-        selection["up_to"] = plan.up_to
-    return selection
+    bounds = {"up_to": plan.up_to, "down_to": plan.down_to}
+    return selection | {name: bound for name, bound in bounds.items() if bound is not None}
+
+
+async def _reach(processor: JobProcessor, selection: dict[str, Any]) -> ObjectId | None:
+    """Return the last job that a search of this looks at; None where it looks at all there are."""
+    query = query_of(processor.registry, **selection)
+    return (
+        await ready_parts_of(processor).store.history.reach(query) if query.looks_through else None
+    )
 
 
 def _seal(request: Request) -> Seal:

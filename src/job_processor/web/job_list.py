@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from bson import ObjectId
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
@@ -16,6 +17,7 @@ from job_processor.models import JobStatus
 from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction
 from job_processor.settings import COUNT_CAP_OF_SELECTIONS as COUNT_CAP
+from job_processor.settings import LOOK_THROUGH
 from job_processor.store.summaries import JobSummary, SummaryPage, fields_line
 from job_processor.web.alike import GROUPS, LOOKED_AT, alike, first_line
 from job_processor.web.columns import COLUMNS, columns_of
@@ -65,7 +67,7 @@ async def page(request: Request) -> Response:
         ended_ends=_moment(filters, "ended_to"),
         filters={**filters, **_order(request)},
         wrong=wrong,
-        looks_through=bool(_LOOKED_THROUGH & selection.keys()),
+        looked_through=LOOK_THROUGH if _looks_through(selection) else 0,
         names=names[:_NAMES],
         more_names=len(names) > _NAMES,
         columns=_columns(request, shown.get("jobs", [])),
@@ -93,18 +95,38 @@ async def _listed(request: Request, selection: dict[str, Any]) -> dict[str, Any]
         oldest_first=bool(order),
         **selection,
     )
+    searches, is_first = _looks_through(selection), not {"after", "before"} & parameters.keys()
     # Looking through takes its time; a page that holds everything has been counted.
-    whole = shown.next is None and shown.previous is None
+    whole = len(shown.jobs) < PAGE if is_first else shown.next is None and shown.previous is None
+    on_page = searches and (bool(order) or not is_first)
     processor, now = _processor(request), datetime.now(UTC)
-    count = len(shown.jobs) if whole else await processor.count_jobs(COUNT_CAP, **selection)
+    counted = len(shown.jobs) if whole or on_page else None
+    if counted is None:
+        counted = await processor.count_jobs(COUNT_CAP, **selection)
     return {
         "jobs": [row_of(job, now) for job in shown.jobs],
-        "count": count,
+        "count": counted,
+        "on_page": on_page,
         "next": shown.next,
         "previous": shown.previous,
+        "reached": _reached(shown) if searches else None,
+        "up_to": str(shown.jobs[0].id) if on_page and not order and shown.jobs else "",
         "order": order.get("order", ""),
         **({} if shown.previous else await _coming(request, selection)),
     }
+
+
+def _looks_through(selection: Mapping[str, Any]) -> bool:
+    return bool(_LOOKED_THROUGH & selection.keys())
+
+
+def _reached(page: SummaryPage) -> datetime | None:
+    """Return when the last job was made that a search looked at; None where it may go on no more.
+
+    A page that is full has stopped at its last row.
+    """
+    short = page.next if len(page.jobs) < PAGE else None
+    return None if short is None else ObjectId(short).generation_time
 
 
 async def _grouped(request: Request, selection: dict[str, Any]) -> dict[str, Any]:

@@ -285,9 +285,18 @@ FRENCH: Mapping[str, str] = {
     "over": "plus de",
     "newest first": "plus récents d'abord",
     "oldest first": "plus anciens d'abord",
-    "looked through are the newest 50,000 of the selection": (
-        "seuls les 50 000 plus récents de la sélection sont parcourus"
+    "looked through are the newest {count} of the selection": (
+        "parmi les {count} plus récents de la sélection"
     ),
+    "on this page; {count} jobs of the selection are looked through at a time": (
+        "sur cette page ; {count} jobs de la sélection sont parcourus à la fois"
+    ),
+    "{count} jobs of the selection were looked through; all others are left alone.": (
+        "{count} jobs de la sélection ont été parcourus ; les autres ne sont pas touchés."
+    ),
+    "as far as": "jusqu'à",
+    "None of those that were looked through.": "Aucun parmi ceux qui ont été parcourus.",
+    "Look further": "Chercher plus loin",
     "There are no such jobs.": "Aucun job ne correspond.",
     "select": "sélectionner",
     "Select all on this page": "Tout sélectionner sur cette page",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from job_processor.store import Store
 from job_processor.store.mongo import selections as mongo
 from job_processor.store.opening import open_store
 from job_processor.store.requests import JobQuery
-from job_processor.store.sqlite import history as sqlite
+from job_processor.store.sqlite import walks as sqlite
 from job_processor.store.sqlite.store import SqliteStore
 from tests.processors import WAIT
 from tests.samples import NOW, SECOND, simple
@@ -74,6 +75,18 @@ async def test_all_statements_of_a_search_have_one_budget(
             assert await store.history.count_matching(query, 500) == expected
             ids = [job.id for job in found]
             assert ids == sorted(ids, reverse=not oldest_first)
+            last = jobs[budget - 1] if oldest_first else jobs[-budget]
+            assert await store.history.reach(query) == last.id
+
+
+async def test_a_search_that_has_seen_all_says_so(store: Store, budget: int) -> None:
+    """It reaches no job where nothing is left behind the last one that it looks at."""
+    jobs = [failed("resize") for _ in range(budget + 1)]
+    await store.intake.insert(jobs)
+    query = JobQuery(error="x", status=JobStatus.ERRORED)
+    assert await store.history.reach(query) == jobs[1].id
+    assert await store.history.reach(replace(query, after=jobs[-1].id)) is None
+    assert await store.history.reach(replace(query, name="other")) is None
 
 
 async def test_a_search_stops_at_its_limit(store: Store, budget: int) -> None:

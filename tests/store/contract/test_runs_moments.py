@@ -159,6 +159,7 @@ READS = frozenset(
         "history.count",
         "workers.count_alive",
         "history.count_matching",
+        "history.reach",
         "crons.all",
         "history.find",
         "history.find_active",

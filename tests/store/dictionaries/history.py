@@ -75,6 +75,12 @@ class DictionaryHistory(OnTables, History):
         queries = [JobQuery(type=type, name=name, limit=limit) for type, name in names]
         return [await self.summaries(query, redaction) for query in queries]
 
+    async def reach(self, query: JobQuery) -> ObjectId | None:
+        """Return the last job that is looked at, where there are more."""
+        async with self._connection as tables:
+            last = list(islice(_in_order(tables, query), LOOK_THROUGH - 1, LOOK_THROUGH + 1))
+            return last[0].id if len(last) > 1 else None
+
     async def find_active(self, type: JobType, name: str) -> Job | None:
         """Return one that waits or runs, the exclusive one where there is one."""
         async with self._connection as tables:
@@ -214,11 +220,15 @@ def _as_new(job: Job, now: datetime) -> Job:
 
 def _selected(tables: Tables, query: JobQuery) -> Iterator[Job]:
     """Give the jobs of a selection, in its order."""
+    looked_at = islice(_in_order(tables, query), LOOK_THROUGH if query.looks_through else None)
+    return (job for job in looked_at if _holds(job, query))
+
+
+def _in_order(tables: Tables, query: JobQuery) -> Iterator[Job]:
+    """Give what indexes tell of a selection, in its order."""
     ids = sorted(tables.jobs, reverse=not query.oldest_first)
     found = (tables.jobs[job_id] for job_id in ids if _is_between(job_id, query))
-    named = (job for job in found if _is_named(job, query))
-    looked_at = islice(named, LOOK_THROUGH) if query.looks_through else named
-    return (job for job in looked_at if _holds(job, query))
+    return (job for job in found if _is_named(job, query))
 
 
 def _is_between(job_id: ObjectId, query: JobQuery) -> bool:

@@ -81,6 +81,7 @@ COSTS: dict[str, list[str]] = {
     "intake.find_holder": ["find", "find"],
     "runs.state": ["find"],
     "history.count_matching": ["aggregate"],
+    "history.reach": ["aggregate"],
     "rollups.since": ["find"],
     "history.count_states": ["aggregate"],
     "settings.several": ["find"],

@@ -154,6 +154,7 @@ READS: Mapping[str, Call] = {
     "intake.find_holder": lambda store: store.intake.find_holder("resize", "key"),
     "runs.state": lambda store: store.runs.state(ObjectId()),
     "history.count_matching": lambda store: store.history.count_matching(JobQuery(), 10),
+    "history.reach": lambda store: store.history.reach(JobQuery(error="x")),
     "rollups.since": lambda store: store.rollups.since(60, NOW),
     "history.count_states": lambda store: store.history.count_states(10),
     "settings.several": lambda store: store.settings.several(["a", "b"]),

@@ -45,7 +45,7 @@ COSTS: dict[str, tuple[Call, str]] = {
     "kills.kill_waiting": (lambda s, j: s.kills.kill_waiting(j.id, LATER), "BEGIN UPDATE COMMIT"),
     "runs.of_worker": (lambda s, j: s.runs.of_worker(WORKER, 10), "SELECT"),
     "kills.requested": (lambda s, j: s.kills.requested([j.id]), "SELECT"),
-    "workers.registrations": (lambda s, j: s.workers.registrations(), "SELECT SELECT"),
+    "workers.registrations": (lambda s, j: s.workers.registrations(), "SELECT"),
     "runs.workers": (lambda s, j: s.runs.workers(), "SELECT"),
     "workers.register": (lambda s, j: s.workers.register(worker()), "INSERT"),
     "workers.unregister": (lambda s, j: s.workers.unregister(ObjectId()), "DELETE"),

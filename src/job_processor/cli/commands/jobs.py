@@ -157,9 +157,10 @@ def _list(
     if found:
         console().print(tables.jobs_table(found, datetime.now(UTC)))
     else:
-        say(f"There are no such jobs in {address}.")
+        say(f"There are no such jobs in {address}{' so far' if page.next else ''}.")
     if page.next:
-        say(f"\nThere are more: --after {page.next}", "dim")
+        told = "There are more" if len(found) == most else "To look further"
+        say(f"\n{told}: --after {page.next}", "dim")
 
 
 @jobs.command()

@@ -58,7 +58,8 @@ class History(Desk, ABC):
     async def find(self, query: JobQuery) -> list[Job]:
         """Return a selection of jobs and cron tasks by id, newest first, at most its `limit`.
 
-        Where it looks through jobs, it is among the first `LOOK_THROUGH` of the rest of it.
+        Where it looks through jobs, it is among the first `LOOK_THROUGH` of the rest of it: `reach`
+        tells how far that is.
         """
         return await self._find(query) if query.limit > 0 else []
 
@@ -89,6 +90,13 @@ class History(Desk, ABC):
     def _summaries_of(
         self, job_ids: Collection[ObjectId], redaction: Redaction | None
     ) -> Awaitable[list[JobSummary]]: ...
+
+    @abstractmethod
+    async def reach(self, query: JobQuery) -> ObjectId | None:
+        """Return the last job that a query which looks through jobs looks at.
+
+        None where it looks at all of the rest of its selection.
+        """
 
     @abstractmethod
     async def find_active(self, type: JobType, name: str) -> Job | None:

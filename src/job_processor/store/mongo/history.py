@@ -55,6 +55,7 @@ from job_processor.store.mongo.selections import (
     is_job,
     is_of_a_group,
     looked_through,
+    reached,
     selected,
     walks,
     within,
@@ -207,11 +208,11 @@ class MongoHistory(MongoDesk, History):
         return all([await self.features.is_used(each) for each in features_of(query)])
 
     async def _look(self, query: JobQuery, stages: list[Document]) -> list[Document]:
-        """Return what stages make of the jobs that are found by looking at each.
+        """Return what stages make of the jobs that are found by looking at each."""
+        return await self._timed([*looked_through(query), *stages])
 
-        Raises SearchLimitError when that takes too long.
-        """
-        pipeline = [*looked_through(query), *stages]
+    async def _timed(self, pipeline: list[Document]) -> list[Document]:
+        """Return what a pipeline gives; raises SearchLimitError when that takes too long."""
         try:
             return await aggregate_whole(self._jobs, pipeline, maxTimeMS=int(LOOK_SECONDS * 1000))
         except ExecutionTimeout as error:
@@ -247,6 +248,13 @@ class MongoHistory(MongoDesk, History):
             return await self._jobs.count_documents(selected(query), limit=cap)
         counted = await self._look(query, [{"$limit": cap}, {"$count": "count"}])
         return sum(document["count"] for document in counted)
+
+    async def reach(self, query: JobQuery) -> ObjectId | None:
+        """Return the last job that is looked at, where there are more."""
+        if not await self._may_have(query):
+            return None
+        last = await self._timed(reached(query))
+        return last[0]["_id"] if len(last) > 1 else None
 
     async def find_active(self, type: JobType, name: str) -> Job | None:
         """Return a pending, running or paused one of this name; an exclusive one before others.

@@ -10,7 +10,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from job_processor.settings import LOOK_THROUGH
+from job_processor.settings import LAST_ENDED, LOOK_THROUGH
 from job_processor.store.mongo.documents import (
     JOB_STATUSES,
     JOB_TYPES,
@@ -133,14 +133,25 @@ def looked_through(query: JobQuery) -> list[Document]:
     if query.payload is not None:
         path, value = query.payload
         condition[".".join(("payload", *path))] = {"$in": _values(value)}
+    stages = _in_order(query)
+    if query.looks_through:
+        stages += [{"$limit": LOOK_THROUGH}, {"$match": condition}]
+    return stages
+
+
+def reached(query: JobQuery) -> list[Document]:
+    """Return the stages that give the last job of those, and the one behind it."""
+    last: list[Document] = [{"$skip": LOOK_THROUGH - 1}, {"$limit": 2}, {"$project": {"_id": 1}}]
+    return [*_in_order(query), *last]
+
+
+def _in_order(query: JobQuery) -> list[Document]:
+    """Return the stages that give what indexes tell of a selection, in its order."""
     order = {"_id": 1 if query.oldest_first else -1}
-    by_time = query.is_of_a_time and not is_of_a_group(query)
-    first: list[Document] = [
-        {"$match": selected(query)},
-        {"$sort": {"ended_at": -1} if by_time else order},
-        {"$limit": LOOK_THROUGH},
-    ]
-    return [*first, *([{"$sort": order}] if by_time else []), {"$match": condition}]
+    stages: list[Document] = [{"$match": selected(query)}]
+    if query.is_of_a_time and not is_of_a_group(query):
+        stages += [{"$sort": {"ended_at": -1}}, {"$limit": LAST_ENDED}]
+    return [*stages, {"$sort": order}]
 
 
 def is_of_a_group(query: JobQuery) -> bool:

@@ -1,4 +1,4 @@
-"""How many jobs there are in each state, of all names, in one statement."""
+"""How many jobs there are: in each state, of all names or of some, in one statement each."""
 
 from __future__ import annotations
 
@@ -29,3 +29,20 @@ def states_statement(kinds: str, at_rest: str, running: str) -> str:
     runs = f"SELECT 'running', (SELECT count(*) FROM ({some}))"
     known = f", known AS MATERIALIZED ({_KINDS}) "
     return kinds.replace(_KINDS, known + " UNION ALL ".join([*counts, runs]))
+
+
+def names_statement(at_rest: str, running: str) -> str:
+    """Return what counts each type and name of ?1 in each state of ?2, each up to ?3.
+
+    Both are JSON. Whatever is asked for, what runs is counted of all names: it is not much.
+    """
+    type, name = (f"json_extract(given.value,'$[{place}]')" for place in (0, 1))
+    return f"""
+        SELECT {type}, {name}, state.value, (SELECT count(*) FROM (
+            SELECT 1 FROM {at_rest}
+            WHERE job.type={type} AND job.name={name} AND job.status=state.value AND {AT_REST}
+            LIMIT ?3))
+        FROM json_each(?1) AS given CROSS JOIN json_each(?2) AS state
+        UNION ALL
+        SELECT type, name, 'running', min(count(*), ?3) FROM {running} WHERE {RUNNING}
+        GROUP BY type, name"""

@@ -7,8 +7,12 @@ before, and each count stops at its cap: nothing here costs more where more wait
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import TypeAlias
 
 from bson import ObjectId
 
@@ -18,7 +22,7 @@ from job_processor.models import WAITS_FOR
 from job_processor.store.desks.lanes import Lanes
 from job_processor.store.lanes import Bounds, LaneInfo, Turn
 from job_processor.store.sqlite.connections import Plumbing, SqliteDesk, page
-from job_processor.store.sqlite.keyless import FreeLine, Keyless
+from job_processor.store.sqlite.keyless import FreeLine, FreeStand, Keyless
 from job_processor.store.sqlite.tables import IN_LANE, SLOTTED
 
 _REASONS = (None, *WAITS_FOR)
@@ -37,99 +41,66 @@ class SqliteCrowds(SqliteDesk, Lanes):
         self.keyless = Keyless(tables)
         lane = f"{jobs} AS job INDEXED BY {tables.lane}"
         slots = f"{jobs} INDEXED BY {tables.slots}"
-        self._next_in_use = f"""
-            SELECT min(lane) FROM {lane} WHERE lane>? AND lane<? AND {IN_LANE}"""
-        self._next_slot = f"""
-            SELECT lane, slot FROM {slots} WHERE slot>? AND slot<? AND {SLOTTED}
-            ORDER BY slot LIMIT 1"""
+        self._waiting_in = _waiting_statement(lane)
+        self._slotted_in = _slotted_statement(slots)
         self._of_slots = f"""
             SELECT id, status, name, coalesce(due, scheduled_for), ready FROM {slots}
             WHERE slot>?1||'#' AND slot<?1||'$' AND {SLOTTED} AND lane=?1 LIMIT ?2"""
-        self._in_line_of = f"""
-            SELECT count(*) FROM (
-                SELECT 1 FROM {lane} WHERE lane=? AND parked IS NULL AND {IN_LANE} LIMIT ?)"""
-        self._parked_in = f"""
-            SELECT count(*) FROM (
-                SELECT 1 FROM {lane} WHERE lane=? AND parked>'' AND {IN_LANE} LIMIT ?)"""
-        self._turns = _each_reason(lane, "")
-        self._due_turns = _each_reason(lane, "AND due<=?3")
+        self._stands = _stands_statement(slots, lane)
+        self._first_turns = _first_turns_statement(lane)
+        self._turns = _each_reason(lane, "?1", "?2")
+        self._due_turns = _each_reason(lane, "?1", "?2", "AND due<=?3")
 
     @page
     def _in_use(
         self, connection: sqlite3.Connection, bounds: Sequence[Bounds], limit: int
     ) -> list[str]:
-        found: set[str] = set()
-        free = sorted(self.keyless.lanes(connection))
-        for each in bounds:
-            found.update(lane for lane in free if each.above < lane < (each.below or _END))
-            found.update(self._waiting_within(connection, each, limit))
-            found.update(self._slotted_within(connection, each, limit))
+        free, wanted = self.keyless.lanes(connection), [(each.above, each.below) for each in bounds]
+        found = {lane for lane in free for above, below in wanted if above < lane < (below or _END)}
+        within = json.dumps([(above, below or _END) for above, below in wanted])
+        for statement in (self._waiting_in, self._slotted_in):
+            found.update(lane for (lane,) in connection.execute(statement, (within, limit)))
         return sorted(found)
-
-    def _waiting_within(
-        self, connection: sqlite3.Connection, bounds: Bounds, limit: int
-    ) -> Iterator[str]:
-        last, end = bounds.above, bounds.below or _END
-        for _ in range(limit):
-            (lane,) = connection.execute(self._next_in_use, (last, end)).fetchone()
-            if lane is None:
-                return
-            yield lane
-            last = lane
-
-    def _slotted_within(
-        self, connection: sqlite3.Connection, bounds: Bounds, limit: int
-    ) -> Iterator[str]:
-        last, end = bounds.above, bounds.below or _END
-        for _ in range(limit):
-            row = connection.execute(self._next_slot, (last, end)).fetchone()
-            if row is None:
-                return
-            lane, slot = row
-            yield lane
-            last = max(slot, f"{lane}#:")  # the colon follows the digits of the other slots
 
     @page
     def _look_at(
         self, connection: sqlite3.Connection, lanes: Sequence[str], cap: int
     ) -> list[LaneInfo]:
-        now, free = to_ms(self.book.now()), self._free_lines(connection, lanes)
-        return [self._stand(connection, lane, free.get(lane, ()), cap, now) for lane in lanes]
+        free = self._free_lines(connection, lanes)
+        lines = [line for lane in lanes for line in free.get(lane, ())]
+        of_free = self.keyless.stand(connection, lines, cap)
+        rows = connection.execute(self._stands, (json.dumps(lanes), cap)).fetchall()
+        stands = {lane: _Stand(*rest) for lane, *rest in rows}
+        for lane, stand in stands.items():
+            free_ones = sum(each.waiting for each in of_free.get(lane, ()))
+            stand.in_line = min(stand.in_line + free_ones, cap)
+        waits = [lane for lane, each in stands.items() if each.waits]
+        turns = self._first_turns_of(connection, waits, of_free)
+        return [stands[lane].info(lane, turns.get(lane)) for lane in lanes]
+
+    def _first_turns_of(
+        self,
+        connection: sqlite3.Connection,
+        lanes: Sequence[str],
+        of_free: Mapping[str, Sequence[FreeStand]],
+    ) -> dict[str, Turn]:
+        """Return whose turn it is in each of these lanes, as far as anybody waits there."""
+        if not lanes:
+            return {}
+        found, now = dict[str, Turn](), to_ms(self.book.now())
+        rows = connection.execute(self._first_turns, (json.dumps(lanes), now)).fetchall()
+        for lane, *firsts in rows:
+            turns = [_turn_row(first) for first in firsts if first is not None]
+            turns += [each.first for each in of_free.get(lane, ()) if each.first is not None]
+            for turn in _in_order(turns, 1, now):
+                found[lane] = turn
+        return found
 
     def _free_lines(
         self, connection: sqlite3.Connection, lanes: Collection[str]
     ) -> Mapping[str, Sequence[FreeLine]]:
         """Return where the free jobs stand, as far as any of these lanes may have some."""
         return {} if all(map(has_key, lanes)) else self.keyless.lanes(connection)
-
-    def _stand(
-        self,
-        connection: sqlite3.Connection,
-        lane: str,
-        free: Sequence[FreeLine],
-        cap: int,
-        now: int,
-    ) -> LaneInfo:
-        slotted = connection.execute(self._of_slots, (lane, cap)).fetchall()
-        admitted = [row for row in slotted if row[1] in ("pending", "paused")]
-        stopping = [ObjectId(row[0]) for row in slotted if row[1] == "errored"]
-        (in_line,) = connection.execute(self._in_line_of, (lane, cap)).fetchone()
-        in_line += self.keyless.count(connection, free, cap - in_line)
-        (parked,) = connection.execute(self._parked_in, (lane, cap)).fetchone()
-        following: Turn | None = None
-        if admitted:
-            id, _, name, due, _ = min(admitted, key=lambda row: row[4] or 0)
-            following = Turn(ObjectId(id), name, from_ms(due))
-        elif in_line or parked:
-            following = next(iter(self._ordered(connection, lane, free, 1, now)), None)
-        return LaneInfo(
-            lane,
-            running=sum(row[1] == "running" for row in slotted),
-            in_line=in_line,
-            parked=parked,
-            next=following,
-            stopped_by=next(iter(stopping), None),
-        )
 
     def _ordered(
         self,
@@ -140,15 +111,12 @@ class SqliteCrowds(SqliteDesk, Lanes):
         now: int,
     ) -> list[Turn]:
         """Return whose turn it is: what is due first, and else what will be."""
-        due = connection.execute(self._due_turns, (lane, limit, now)).fetchall()
-        turns = list(self.keyless.turns(connection, free, limit))
-        due += [row for row in turns if row[1] <= now]
-        later = [row for row in turns if row[1] > now]
-        if len(due) < limit:
+        turns = connection.execute(self._due_turns, (lane, limit, now)).fetchall()
+        turns += self.keyless.turns(connection, free, limit)
+        if sum(row[1] <= now for row in turns) < limit:
             rows = connection.execute(self._turns, (lane, limit)).fetchall()
-            later += [row for row in rows if row[1] > now]
-        rows = [*sorted(due), *sorted(later, key=lambda row: (row[1], row[0], row[2]))][:limit]
-        return [Turn(ObjectId(id), name, from_ms(moment)) for _, moment, id, name in rows]
+            turns += [row for row in rows if row[1] > now]
+        return _in_order(turns, limit, now)
 
     @page
     def _members(
@@ -160,15 +128,131 @@ class SqliteCrowds(SqliteDesk, Lanes):
         return [ObjectId(row[0]) for row in slotted], [turn.id for turn in turns]
 
 
-def _each_reason(lane: str, condition: str) -> str:
+TurnRow: TypeAlias = tuple[int, int, bytes, str]
+"""Urgency, time, id and name of a job that waits."""
+
+
+@dataclass(slots=True)
+class _Stand:
+    """What one row tells of a lane."""
+
+    running: int
+    admitted: str | None
+    """The first that was let in, as JSON."""
+    stopped: str | None
+    """The id of what stops it, in hex."""
+    in_line: int
+    parked: int
+
+    @property
+    def waits(self) -> bool:
+        """True where it is somebody's turn whom nobody has let in."""
+        return self.admitted is None and bool(self.in_line or self.parked)
+
+    def info(self, lane: str, turn: Turn | None) -> LaneInfo:
+        """Return it; turn: whose it is."""
+        if self.admitted is not None:
+            id, name, at = json.loads(self.admitted)
+            turn = Turn(ObjectId(id), name, from_ms(at))
+        return LaneInfo(
+            lane,
+            running=self.running,
+            in_line=self.in_line,
+            parked=self.parked,
+            next=turn,
+            stopped_by=None if self.stopped is None else ObjectId(self.stopped),
+        )
+
+
+def _turn_row(text: str) -> TurnRow:
+    urgency, at, id, name = json.loads(text)
+    return urgency, at, bytes.fromhex(id), name
+
+
+def _in_order(rows: Sequence[TurnRow], limit: int, now: int) -> list[Turn]:
+    """Return whose turn it is: what is due by its urgency, then what will be by its time."""
+    due = sorted(row for row in rows if row[1] <= now)
+    later = sorted((row for row in rows if row[1] > now), key=itemgetter(1, 0, 2))
+    return [Turn(ObjectId(id), name, from_ms(at)) for _, at, id, name in [*due, *later][:limit]]
+
+
+def _waiting_statement(lane: str) -> str:
+    """Return what gives the lanes in which anybody waits, by jumps: of each bound of ?1, ?2."""
+    return f"""
+        WITH RECURSIVE found(lane, below, number) AS (
+            SELECT (
+                SELECT min(lane) FROM {lane} WHERE lane>json_extract(given.value,'$[0]')
+                    AND lane<json_extract(given.value,'$[1]') AND {IN_LANE}
+            ), json_extract(given.value,'$[1]'), 1 FROM json_each(?1) AS given
+            UNION ALL
+            SELECT (
+                SELECT min(lane) FROM {lane}
+                WHERE lane>found.lane AND lane<found.below AND {IN_LANE}
+            ), below, number+1 FROM found WHERE found.lane IS NOT NULL AND number<?2
+        )
+        SELECT lane FROM found WHERE lane IS NOT NULL"""
+
+
+def _slotted_statement(slots: str) -> str:
+    """Return what gives the lanes in which anybody has a slot, likewise.
+
+    The next slot of another lane is behind the colon, which follows the digits of the others.
+    """
+    lane = f"(SELECT lane FROM {slots} WHERE slot=found.slot AND {SLOTTED})"
+    return f"""
+        WITH RECURSIVE found(slot, below, number) AS (
+            SELECT (
+                SELECT min(slot) FROM {slots} WHERE slot>json_extract(given.value,'$[0]')
+                    AND slot<json_extract(given.value,'$[1]') AND {SLOTTED}
+            ), json_extract(given.value,'$[1]'), 1 FROM json_each(?1) AS given
+            UNION ALL
+            SELECT (
+                SELECT min(slot) FROM {slots}
+                WHERE slot>max(found.slot, {lane}||'#:') AND slot<found.below AND {SLOTTED}
+            ), below, number+1 FROM found WHERE found.slot IS NOT NULL AND number<?2
+        )
+        SELECT {lane} FROM found WHERE slot IS NOT NULL"""
+
+
+def _stands_statement(slots: str, lane: str) -> str:
+    """Return what tells how each lane of ?1 stands, each count up to ?2."""
+    own = "given.value"
+    of_slots = f"""
+        SELECT id, status, name, coalesce(due, scheduled_for) AS at, ready FROM {slots}
+        WHERE slot>{own}||'#' AND slot<{own}||'$' AND {SLOTTED} AND lane={own} LIMIT ?2"""
+    waiting = f"SELECT 1 FROM {lane} WHERE lane={own} AND {IN_LANE} AND parked"
+    return f"""
+        SELECT {own},
+            (SELECT count(*) FROM ({of_slots}) WHERE status='running'),
+            (SELECT json_array(hex(id), name, at) FROM ({of_slots})
+                WHERE status IN ('pending','paused') ORDER BY coalesce(ready, 0) LIMIT 1),
+            (SELECT hex(id) FROM ({of_slots}) WHERE status='errored' LIMIT 1),
+            (SELECT count(*) FROM ({waiting} IS NULL LIMIT ?2)),
+            (SELECT count(*) FROM ({waiting}>'' LIMIT ?2))
+        FROM json_each(?1) AS given"""
+
+
+def _first_turns_statement(lane: str) -> str:
+    """Return what gives whose turn it is in each lane of ?1: of what is due at ?2, and at all."""
+    row = "json_array(urgency, due, hex(id), name)"
+    due = _each_reason(lane, "given.value", "1", "AND due<=?2")
+    all = _each_reason(lane, "given.value", "1", "AND due>?2")
+    return f"""
+        SELECT given.value,
+            (SELECT {row} FROM ({due}) ORDER BY urgency, due, id LIMIT 1),
+            (SELECT {row} FROM ({all}) ORDER BY due, urgency, id LIMIT 1)
+        FROM json_each(?1) AS given"""
+
+
+def _each_reason(lane: str, own: str, limit: str, condition: str = "") -> str:
     """Return what selects the first ones of a lane of each reason to be parked, and of none."""
     reasons = ("NULL" if reason is None else f"'{reason}'" for reason in _REASONS)
     firsts = (
         f"""
         SELECT * FROM (
-            SELECT -priority, due, id, name FROM {lane}
-            WHERE lane=?1 AND parked IS {reason} AND {IN_LANE} AND slot IS NULL {condition}
-            ORDER BY priority DESC, due, id LIMIT ?2)"""
+            SELECT -priority AS urgency, due, id, name FROM {lane}
+            WHERE lane={own} AND parked IS {reason} AND {IN_LANE} AND slot IS NULL {condition}
+            ORDER BY priority DESC, due, id LIMIT {limit})"""
         for reason in reasons
     )
     return " UNION ALL ".join(firsts)

@@ -16,26 +16,32 @@ def claim_order(row: Row) -> tuple[int, int, bytes]:
     return -row[_PRIORITY], row[_SCHEDULED_FOR], row[_ID]
 
 
-def names_statement(due: str) -> str:
-    """Return what gives the names of which any job waits, by jumps from one to the next."""
+OF_NAMES = "SELECT value AS name FROM json_each(?1)"
+"""Gives the names of a JSON list."""
+
+
+def of_all_but(due: str) -> str:
+    """Return what gives the names of which any job waits, by jumps; none of the JSON list ?1."""
     return f"""
-        WITH RECURSIVE waiting(name) AS (
-            SELECT min(job.name) FROM {due} WHERE {WAITING}
-            UNION ALL
-            SELECT (
-                SELECT min(job.name) FROM {due} WHERE {WAITING} AND job.name>waiting.name
-            ) FROM waiting WHERE waiting.name IS NOT NULL
-        )
-        SELECT name FROM waiting WHERE name IS NOT NULL"""
+        SELECT name FROM (
+            WITH RECURSIVE waiting(name) AS (
+                SELECT min(job.name) FROM {due} WHERE {WAITING}
+                UNION ALL
+                SELECT (
+                    SELECT min(job.name) FROM {due} WHERE {WAITING} AND job.name>waiting.name
+                ) FROM waiting WHERE waiting.name IS NOT NULL
+            )
+            SELECT name FROM waiting WHERE name IS NOT NULL
+        ) WHERE name NOT IN (SELECT value FROM json_each(?1))"""
 
 
-def lines_of_names(due: str) -> str:
-    """Return what makes `line`: name and priority of each line of the names of ?1, as JSON."""
+def lines_of_names(due: str, names: str = OF_NAMES) -> str:
+    """Return what makes `line`: name and priority of each line of these names."""
     return f"""
         WITH RECURSIVE line(name, priority) AS (
-            SELECT given.value, (
-                SELECT max(job.priority) FROM {due} WHERE job.name=given.value AND {WAITING}
-            ) FROM json_each(?1) AS given
+            SELECT given.name, (
+                SELECT max(job.priority) FROM {due} WHERE job.name=given.name AND {WAITING}
+            ) FROM ({names}) AS given
             UNION ALL
             SELECT line.name, (
                 SELECT max(job.priority) FROM {due}
@@ -44,8 +50,8 @@ def lines_of_names(due: str) -> str:
         )"""
 
 
-def heads_statement(due: str, columns: Sequence[str], first: str) -> str:
-    """Return what gives name, priority and earliest time of each line of the names of ?1.
+def heads_statement(due: str, columns: Sequence[str], first: str, names: str = OF_NAMES) -> str:
+    """Return what gives name, priority and earliest time of each line of these names.
 
     And these columns of the first job that is like `first` says, NULL where there is none.
     """
@@ -55,7 +61,7 @@ def heads_statement(due: str, columns: Sequence[str], first: str) -> str:
         for column in columns
     )
     return f"""
-        {lines_of_names(due)}
+        {lines_of_names(due, names)}
         SELECT name, priority, (
             SELECT min(job.scheduled_for) FROM {due}
             WHERE job.name=line.name AND {WAITING} AND job.priority=line.priority

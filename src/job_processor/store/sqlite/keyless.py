@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import NamedTuple
 
 from job_processor.clock import FAR, LAST_MOMENT, to_ms
 from job_processor.store.lanes import LaneClaim
 from job_processor.store.sqlite import slots
-from job_processor.store.sqlite.due import claim_statement, heads_statement, names_statement
+from job_processor.store.sqlite.due import claim_statement, heads_statement, of_all_but
 from job_processor.store.sqlite.rows import COLUMNS, Row
 from job_processor.store.sqlite.tables import AHEAD, WAITING, Tables
 
-_PUT_OFF = f"job.scheduled_for<{to_ms(FAR)} AND job.lane IS NOT NULL AND job.due IS NULL"
+PUT_OFF = f"job.scheduled_for<{to_ms(FAR)} AND job.lane IS NOT NULL AND job.due IS NULL"
 """With a lower bound: what is free, and not just to begin in a year that far away."""
+
+_LINES_AT_ONCE = 64  # lines that one statement reads
 
 _NO_LINE = (None, None)  # stands in where a statement merges more lines than there are
 
@@ -35,6 +37,14 @@ class FreeLine(NamedTuple):
     first: int
     """When it is to begin, in milliseconds."""
     lane: str
+
+
+class FreeStand(NamedTuple):
+    """How the free jobs of a line stand."""
+
+    waiting: int
+    first: tuple[int, int, bytes, str] | None
+    """Urgency, time, id and name of the one whose turn it is."""
 
 
 class Heads(NamedTuple):
@@ -52,20 +62,25 @@ class Keyless:
         self._tables = tables
         jobs = tables.jobs
         due = f"{jobs} AS job INDEXED BY {tables.due}"
-        self._names = names_statement(due)
-        first = f"job.scheduled_for>?2 AND {_PUT_OFF}"
-        self._heads = heads_statement(due, ("scheduled_for", "lane"), first)
+        first = f"job.scheduled_for>?2 AND {PUT_OFF}"
+        columns = ("scheduled_for", "lane")
+        self._heads = heads_statement(due, columns, first)
+        self._all_heads = heads_statement(due, columns, first, of_all_but(due))
         line = f"job.name=? AND job.priority=? AND job.scheduled_for>={AHEAD}"
-        of_line = f"FROM {due} WHERE {line} AND {_PUT_OFF} AND {WAITING}"
-        before = "AND job.scheduled_for<=?"
-        self._ready = f"""
-            SELECT job.scheduled_for-{AHEAD}, job.rowid {of_line} {before}
-            ORDER BY job.scheduled_for LIMIT ?"""
-        self._count = f"SELECT count(*) FROM (SELECT 1 {of_line} {before} LIMIT ?)"
-        self._count_in = f"SELECT count(*) FROM (SELECT 1 {of_line} AND job.lane=? LIMIT ?)"
-        self._turns = f"""
-            SELECT -job.priority, job.scheduled_for-{AHEAD}, job.id, job.name {of_line}
-                AND job.lane=? ORDER BY job.scheduled_for LIMIT ?"""
+        of_line = f"FROM {due} WHERE {line} AND {PUT_OFF} AND {WAITING}"
+        self._count = f"""
+            SELECT count(*) FROM (SELECT 1 {of_line} AND job.scheduled_for<=? LIMIT ?)"""
+        own = [f"json_extract(given.value,'$[{place}]')" for place in range(3)]
+        of_own = f"""
+            FROM {due} WHERE job.name={own[0]} AND job.priority={own[1]}
+                AND job.scheduled_for>={AHEAD} AND {PUT_OFF} AND {WAITING} AND job.lane={own[2]}"""
+        self._stand = f"""
+            SELECT {own[2]}, (SELECT count(*) FROM (SELECT 1 {of_own} LIMIT ?2)), (
+                SELECT json_array(
+                    -job.priority, job.scheduled_for-{AHEAD}, hex(job.id), job.name) {of_own}
+                ORDER BY job.scheduled_for LIMIT 1)
+            FROM json_each(?1) AS given"""
+        self._turns = lru_cache(partial(_turns_statement, due))
         self._dissolve = f"""
             UPDATE {jobs} NOT INDEXED SET lane=NULL, scheduled_for=scheduled_for-{AHEAD}
             WHERE rowid IN (SELECT job.rowid {of_line} AND job.lane=? LIMIT ?)"""
@@ -85,20 +100,18 @@ class Keyless:
     ) -> Heads:
         """Return the same, and what stands in front of them in no lane."""
         values = (json.dumps(list(names)), AHEAD + after)
-        heads = Heads([], [])
-        for name, priority, earliest, first, lane in connection.execute(self._heads, values):
-            if lane is not None:
-                heads.free.append(FreeLine(name, priority, first - AHEAD, lane))
-            if earliest < AHEAD:
-                heads.early.append((name, priority, earliest))
-        return heads
+        return _heads_of(connection.execute(self._heads, values))
+
+    def all_heads(self, connection: sqlite3.Connection, leaving_out: Collection[str] = ()) -> Heads:
+        """Return the same of all names but some."""
+        values = (json.dumps([*leaving_out]), AHEAD - 1)
+        return _heads_of(connection.execute(self._all_heads, values))
 
     def all_lines(
         self, connection: sqlite3.Connection, leaving_out: Collection[str] = ()
     ) -> list[FreeLine]:
         """Return the lines of all names but some."""
-        names = [name for (name,) in connection.execute(self._names).fetchall()]
-        return self.lines(connection, [name for name in names if name not in leaving_out])
+        return self.all_heads(connection, leaving_out).free
 
     def lanes(self, connection: sqlite3.Connection) -> dict[str, list[FreeLine]]:
         """Return the lanes that have free jobs, each with its lines."""
@@ -109,13 +122,6 @@ class Keyless:
 
     # --- what is in them ------------------------------------------------------------------------
 
-    def ready(
-        self, connection: sqlite3.Connection, line: FreeLine, now: int, limit: int
-    ) -> list[tuple[int, int]]:
-        """Return time and row of the first jobs of a line that are due."""
-        values = (line.name, line.priority, AHEAD + now, limit)
-        return connection.execute(self._ready, values).fetchall()
-
     def count_ready(
         self, connection: sqlite3.Connection, line: FreeLine, now: int, cap: int
     ) -> int:
@@ -124,21 +130,33 @@ class Keyless:
         count: int = connection.execute(self._count, values).fetchone()[0]
         return count
 
-    def count(self, connection: sqlite3.Connection, lines: Iterable[FreeLine], cap: int) -> int:
-        """Return how many jobs these lines of a lane have, up to `cap`."""
-        found = 0
-        for line in lines:
-            values = (line.name, line.priority, line.lane, cap - found)
-            found += connection.execute(self._count_in, values).fetchone()[0]
+    def stand(
+        self, connection: sqlite3.Connection, lines: Sequence[FreeLine], cap: int
+    ) -> dict[str, list[FreeStand]]:
+        """Return how each of these lines of their lanes stands, by lane; counts stop at `cap`."""
+        found: dict[str, list[FreeStand]] = {}
+        if lines:
+            values = (json.dumps([(each.name, each.priority, each.lane) for each in lines]), cap)
+            for lane, count, first in connection.execute(self._stand, values):
+                urgency, at, id, name = json.loads(first) if first else (0, 0, "", "")
+                turn = (urgency, at, bytes.fromhex(id), name) if first else None
+                found.setdefault(lane, []).append(FreeStand(count, turn))
         return found
 
     def turns(
-        self, connection: sqlite3.Connection, lines: Iterable[FreeLine], limit: int
-    ) -> Iterator[tuple[int, int, bytes, str]]:
-        """Give urgency, time, id and name of the first jobs of each of these lines of a lane."""
-        for line in lines:
-            values = (line.name, line.priority, line.lane, limit)
-            yield from connection.execute(self._turns, values).fetchall()
+        self, connection: sqlite3.Connection, lines: Sequence[FreeLine], limit: int
+    ) -> list[tuple[int, int, bytes, str]]:
+        """Return urgency, time, id and name of the first jobs of these lines of a lane."""
+        found: list[tuple[int, int, bytes, str]] = []
+        for start in range(0, len(lines), _LINES_AT_ONCE):
+            some = lines[start : start + _LINES_AT_ONCE]
+            size = 1 << (len(some) - 1).bit_length()  # few sizes, so few statements
+            values: list[object] = [limit, lines[0].lane]
+            for each in some:
+                values += (each.name, each.priority)
+            values += _NO_LINE * (size - len(some))
+            found += connection.execute(self._turns(size), values).fetchall()
+        return found
 
     # --- what becomes of them -------------------------------------------------------------------
 
@@ -202,6 +220,28 @@ class Keyless:
         return dissolved
 
 
+def _turns_statement(due: str, lines: int) -> str:
+    """Return what gives the first ?1 of each of so many lines in the lane ?2."""
+    each = (
+        f"SELECT * FROM (SELECT -job.priority, job.scheduled_for-{AHEAD}, job.id, job.name "
+        f"FROM {due} WHERE job.name=?{place} AND job.priority=?{place + 1} "
+        f"AND job.scheduled_for>={AHEAD} AND {PUT_OFF} AND {WAITING} AND job.lane=?2 "
+        "ORDER BY job.scheduled_for LIMIT ?1)"
+        for place in range(3, 3 + 2 * lines, 2)
+    )
+    return " UNION ALL ".join(each)
+
+
+def _heads_of(rows: Iterable[Row]) -> Heads:
+    heads = Heads([], [])
+    for name, priority, earliest, first, lane in rows:
+        if lane is not None:
+            heads.free.append(FreeLine(name, priority, first - AHEAD, lane))
+        if earliest < AHEAD:
+            heads.early.append((name, priority, earliest))
+    return heads
+
+
 def _who(claim: LaneClaim) -> tuple[bytes, str, int]:
     """Return the worker, the excluded ids as JSON and the time of a claim."""
     excluded = json.dumps([id.binary.hex().upper() for id in claim.exclude])
@@ -221,7 +261,7 @@ def _claim_statement(tables: Tables, sizes: Sequence[int], excluding: bool) -> s
             f"SELECT job.rowid AS number, job.priority AS priority, job.scheduled_for AS time "
             f"FROM {tables.jobs} AS job INDEXED BY {tables.due} "
             f"WHERE job.name=?{number} AND job.priority=?{number + 1} "
-            f"AND job.scheduled_for>={AHEAD} AND job.scheduled_for<=?1 AND {_PUT_OFF} "
+            f"AND job.scheduled_for>={AHEAD} AND job.scheduled_for<=?1 AND {PUT_OFF} "
             f"AND job.lane=?{place} AND {WAITING} {excluded}"
             for number in range(place + 2, place + 2 + 2 * size, 2)
         ]

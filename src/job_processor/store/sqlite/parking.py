@@ -6,8 +6,6 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
-from heapq import nsmallest
-from operator import attrgetter, itemgetter
 
 from bson import ObjectId
 
@@ -51,17 +49,7 @@ class SqliteParking(SqliteCrowds):
         line = f"{jobs} AS job INDEXED BY {tables.line}"
         lane = f"{jobs} AS job INDEXED BY {tables.lane}"
         self._heads = _heads_statement(line)
-        self._lines = f"""
-            WITH RECURSIVE waiting(line) AS (
-                SELECT min(job.line) FROM {line} WHERE {_IN_LINE}
-                UNION ALL
-                SELECT (SELECT min(job.line) FROM {line} WHERE {_IN_LINE} AND job.line>waiting.line)
-                FROM waiting WHERE waiting.line IS NOT NULL
-            )
-            SELECT line FROM waiting WHERE line IS NOT NULL"""
-        self._of_line = f"""
-            SELECT ready, rowid FROM {line}
-            WHERE line=? AND priority=? AND ready<=? AND {IN_LINE} ORDER BY ready LIMIT ?"""
+        self._each_head = _heads_statement(line, _all_but(line))
         self._ready_of = f"""
             SELECT count(*) FROM (
                 SELECT 1 FROM {line}
@@ -245,24 +233,9 @@ class SqliteParking(SqliteCrowds):
         self, connection: sqlite3.Connection, leaving_out: Collection[str]
     ) -> datetime | None:
         """Return when the first job in line is ready, but for some names."""
-        heads = [first for *_, first in self._all_heads(connection, leaving_out)]
+        heads = [first for *_, first in self.all_heads(connection, leaving_out)]
         heads += [line.first for line in self.keyless.all_lines(connection, leaving_out)]
         return from_ms(min(heads)) if heads else None
-
-    def ready(
-        self, connection: sqlite3.Connection, now: int, limit: int, leaving_out: Collection[str]
-    ) -> list[tuple[int, int]]:
-        """Return place and row of the jobs in line that are ready, the earliest first."""
-        heads = nsmallest(limit, self._all_heads(connection, leaving_out), key=itemgetter(2))
-        found: list[tuple[int, int]] = []
-        for line, priority, first in heads:
-            if first <= now:
-                arguments = (line, priority, now, limit)
-                found += connection.execute(self._of_line, arguments).fetchall()
-        free = self.keyless.all_lines(connection, leaving_out)
-        for each in nsmallest(limit, free, key=attrgetter("first")):
-            found += self.keyless.ready(connection, each, now, limit)
-        return nsmallest(limit, found)
 
     def count_ready(
         self, connection: sqlite3.Connection, names: Collection[str], now: int, cap: int
@@ -276,20 +249,38 @@ class SqliteParking(SqliteCrowds):
         for free in self.keyless.lines(connection, names):
             yield free.name, self.keyless.count_ready(connection, free, now, cap)
 
-    def _all_heads(
+    def all_heads(
         self, connection: sqlite3.Connection, leaving_out: Collection[str]
     ) -> list[tuple[str, int, int]]:
-        lines = [line for (line,) in connection.execute(self._lines).fetchall()]
-        kept = [line for line in lines if line[1:] not in leaving_out]
-        return connection.execute(self._heads, (json.dumps(kept), -1)).fetchall() if kept else []
+        """Return line, priority and time of the first job of each line, but for some names."""
+        return connection.execute(self._each_head, (json.dumps([*leaving_out]), -1)).fetchall()
 
 
-def _heads_statement(source: str) -> str:
+_OF_LINES = "SELECT value AS line FROM json_each(?1)"  # gives the lines of a JSON list
+
+
+def _all_but(source: str) -> str:
+    """Return what gives the lines in which anybody waits, but of the names of the JSON list ?1."""
+    return f"""
+        SELECT line FROM (
+            WITH RECURSIVE waiting(line) AS (
+                SELECT min(job.line) FROM {source} WHERE {_IN_LINE}
+                UNION ALL
+                SELECT (
+                    SELECT min(job.line) FROM {source}
+                    WHERE {_IN_LINE} AND job.line>waiting.line
+                ) FROM waiting WHERE waiting.line IS NOT NULL
+            )
+            SELECT line FROM waiting WHERE line IS NOT NULL
+        ) WHERE substr(line,2) NOT IN (SELECT value FROM json_each(?1))"""
+
+
+def _heads_statement(source: str, lines: str = _OF_LINES) -> str:
     return f"""
         WITH RECURSIVE head(line, priority) AS (
-            SELECT given.value, (
-                SELECT max(job.priority) FROM {source} WHERE job.line=given.value AND {_IN_LINE}
-            ) FROM json_each(?1) AS given
+            SELECT given.line, (
+                SELECT max(job.priority) FROM {source} WHERE job.line=given.line AND {_IN_LINE}
+            ) FROM ({lines}) AS given
             UNION ALL
             SELECT head.line, (
                 SELECT max(job.priority) FROM {source}

@@ -11,10 +11,10 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache, partial
-from heapq import nsmallest
+from operator import attrgetter
 from typing import NamedTuple
 
 from job_processor.clock import from_ms, to_ms
@@ -25,16 +25,17 @@ from job_processor.store.requests import Claim
 from job_processor.store.sqlite.claimed import ALL, FEW, FRESH, FreshRows, Shape, plain_jobs
 from job_processor.store.sqlite.connections import Plumbing, SqliteDesk, call, following, page
 from job_processor.store.sqlite.due import (
+    OF_NAMES,
     claim_statement,
     lines_of_names,
-    merged_lines,
-    names_statement,
+    of_all_but,
 )
 from job_processor.store.sqlite.lanes import SqliteLanes
+from job_processor.store.sqlite.overdue import Overdue
 from job_processor.store.sqlite.reading import to_jobs
 from job_processor.store.sqlite.rows import COLUMNS, Row
 from job_processor.store.sqlite.summaries import Summaries
-from job_processor.store.sqlite.tables import AHEAD, WAITING, Tables
+from job_processor.store.sqlite.tables import AHEAD, WAITING
 from job_processor.store.summaries import JobSummary
 
 MERGED_LINES = 64
@@ -60,13 +61,8 @@ class SqliteQueue(SqliteDesk, Queue):
         tables = plumbing.tables
         self._shown = Summaries(tables)
         source = f"{tables.jobs} AS job INDEXED BY {tables.due}"
-        self._heads = f"""
-            {lines_of_names(source)}
-            SELECT name, priority, (
-                SELECT min(job.scheduled_for) FROM {source}
-                WHERE job.name=line.name AND {WAITING} AND job.priority=line.priority
-            ) FROM line WHERE priority IS NOT NULL"""
-        self._names = names_statement(source)
+        self._heads = _lines_statement(source, OF_NAMES)
+        self._all_heads = _lines_statement(source, of_all_but(source))
         self._due_of_line = f"""
             SELECT count(*) FROM (
                 SELECT 1 FROM {source}
@@ -77,7 +73,7 @@ class SqliteQueue(SqliteDesk, Queue):
         self._whole = f"""
             SELECT {COLUMNS} FROM {tables.jobs} NOT INDEXED
             WHERE rowid IN (SELECT value FROM json_each(?))"""
-        self._peek = lru_cache(partial(_peek_statement, tables))
+        self._overdue = Overdue(tables, self._in_line)
 
     @following
     def _claim(self, connection: sqlite3.Connection, claim: Claim) -> Sequence[Job]:
@@ -139,8 +135,12 @@ class SqliteQueue(SqliteDesk, Queue):
         redaction: Redaction | None,
     ) -> list[JobSummary]:
         """Return what is shown of the due jobs, the earliest first."""
-        rows = self._due_rows(connection, now, limit, leaving_out)
-        return self._shown.by_row(connection, rows, redaction)
+        found = [
+            job
+            for source in self._overdue.sources(connection, to_ms(now), limit, leaving_out)
+            for job in self._shown.of(connection, source, redaction)
+        ]
+        return sorted(found, key=attrgetter("scheduled_for"))[:limit]
 
     @page
     def _count_due(
@@ -156,45 +156,23 @@ class SqliteQueue(SqliteDesk, Queue):
         return {name: min(count, cap) for name, count in counts.items() if count}
 
     def _first_due(self, connection: sqlite3.Connection, names: Collection[str]) -> datetime | None:
-        lines = self._lines(connection, _as_json(tuple(names)))
-        first = min((line.head for line in lines), default=AHEAD)
-        return from_ms(first) if first < AHEAD else None  # what is behind waits in a lane
+        return _first_of(self._lines(connection, _as_json(tuple(names))))
 
     def due_since(
         self, connection: sqlite3.Connection, now: datetime, leaving_out: Collection[str]
     ) -> datetime | None:
         """Return when the first due job was to begin, but for some names; None: none is due."""
-        first = self._first_due(connection, self._waiting_names(connection, leaving_out))
+        first = _first_of(self._all_lines(connection, leaving_out))
         in_line = self._in_line.first_ready(connection, leaving_out)
         found = [each for each in (first, in_line) if each is not None and each <= now]
         return min(found, default=None)
 
-    def _due_rows(
-        self,
-        connection: sqlite3.Connection,
-        now: datetime,
-        limit: int,
-        leaving_out: Collection[str],
-    ) -> list[int]:
-        """Return the rows of the due jobs, the earliest first, but for some names."""
-        names = self._waiting_names(connection, leaving_out)
-        lines = self._due_lines(connection, _as_json(tuple(names)), to_ms(now))
-        # Each line holds its head, so no more than `limit` lines can have a part in the result.
-        lines = nsmallest(limit, lines, key=lambda line: line.head)
-        found: list[tuple[int, int]] = []
-        for start in range(0, len(lines), MERGED_LINES):
-            part = lines[start : start + MERGED_LINES]
-            merged = _rounded(len(part))
-            arguments = (to_ms(now), limit, None, None, None, *_flat(part, merged))
-            found += connection.execute(self._peek(merged), arguments).fetchall()
-        found += self._in_line.ready(connection, to_ms(now), limit, leaving_out)
-        return [rowid for _, rowid in nsmallest(limit, found)]
-
-    def _waiting_names(
+    def _all_lines(
         self, connection: sqlite3.Connection, leaving_out: Collection[str]
-    ) -> list[str]:
-        names = [name for (name,) in connection.execute(self._names).fetchall()]
-        return [name for name in names if name not in leaving_out]
+    ) -> list[Line]:
+        """Return the lines of all names but some."""
+        rows = connection.execute(self._all_heads, (json.dumps([*leaving_out]),)).fetchall()
+        return [Line(*row) for row in rows]
 
     def _lines(self, connection: sqlite3.Connection, names: str) -> list[Line]:
         return [Line(*row) for row in connection.execute(self._heads, (names,)).fetchall()]
@@ -207,9 +185,18 @@ class SqliteQueue(SqliteDesk, Queue):
         return lines
 
 
-def _peek_statement(tables: Tables, lines: int) -> str:
-    merged = merged_lines(tables, lines, "scheduled_for", excluding=False)
-    return f"SELECT scheduled_for, number FROM ({merged})"
+def _lines_statement(due: str, names: str) -> str:
+    return f"""
+        {lines_of_names(due, names)}
+        SELECT name, priority, (
+            SELECT min(job.scheduled_for) FROM {due}
+            WHERE job.name=line.name AND {WAITING} AND job.priority=line.priority
+        ) FROM line WHERE priority IS NOT NULL"""
+
+
+def _first_of(lines: Iterable[Line]) -> datetime | None:
+    first = min((line.head for line in lines), default=AHEAD)
+    return from_ms(first) if first < AHEAD else None  # what is behind waits in a lane
 
 
 @lru_cache(maxsize=256)

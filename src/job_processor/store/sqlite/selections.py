@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from job_processor.clock import FAR, to_ms
-from job_processor.settings import LOOK_THROUGH
+from job_processor.settings import LAST_ENDED
 from job_processor.store.requests import JobQuery
 from job_processor.store.sqlite.tables import AT_REST, OF_FLOW, OF_GROUP, OF_LANE, Tables
 
@@ -44,7 +44,7 @@ class Sources:
             ended=f"""(
                 SELECT rowid AS row FROM {tables.jobs} INDEXED BY {tables.ended}
                 WHERE ended_at IS NOT NULL AND ended_at>=?12 AND ended_at<?13
-                ORDER BY ended_at DESC LIMIT {LOOK_THROUGH}
+                ORDER BY ended_at DESC LIMIT {LAST_ENDED}
                 ) AS span CROSS JOIN {jobs} ON job.rowid=span.row""",
             has_labels=f"""AND NOT EXISTS (
                 SELECT 1 FROM json_each(?11) AS wanted WHERE NOT EXISTS (
@@ -93,14 +93,45 @@ def of_some(query: JobQuery, sources: Sources, limit: int) -> Source:
     return statement, values
 
 
-def branches_statement(at_rest: str, merged: int, order: str | None) -> str:
+def branches_in_turn(at_rest: str) -> str:
+    """Return what reads the branches of a JSON list one after the other, as far as the limit."""
+    return (
+        f"SELECT job.id AS id, job.rowid AS place FROM json_each(?) AS branch "
+        f"CROSS JOIN {at_rest} ON {_of_branch('job')} AND job.id<? AND job.id>? LIMIT ?"
+    )
+
+
+def newest_of_branches(tables: Tables) -> str:
+    """Return what gives type, name and id of the newest ?2 jobs of each branch of the JSON list ?1.
+
+    As far as the last of these, which a jump into the index finds.
+    """
+    job, last = (f"{tables.jobs} AS {each} INDEXED BY {tables.history}" for each in ("job", "last"))
+    return f"""
+        SELECT job.type, job.name, job.id FROM json_each(?1) AS branch
+        CROSS JOIN {job} ON {_of_branch("job")} AND job.id>=coalesce((
+            SELECT last.id FROM {last} WHERE {_of_branch("last")}
+            ORDER BY last.id DESC LIMIT 1 OFFSET ?2-1), x'')"""
+
+
+def _of_branch(job: str) -> str:
+    """Return the condition for a job of a branch, which is JSON."""
+    terms = (
+        f"{job}.{column}=json_extract(branch.value,'$[{place}]')"
+        for place, column in enumerate(("type", "name", "status"))
+    )
+    return " AND ".join([*terms, f"{job}.{AT_REST}"])
+
+
+def branches_statement(at_rest: str, merged: int, order: str, running: str) -> str:
     """Return what merges so many branches, each read in the order of its index.
 
-    order: None, one after the other, as far as the limit: who counts needs no order.
+    running: a statement about those that run, with the first values, which is merged as well.
     """
     term = (
         f"SELECT id, rowid AS place FROM {at_rest} "
         f"WHERE type=? AND name=? AND status=? AND {AT_REST} AND id<? AND id>?"
     )
-    united = " UNION ALL ".join([term] * merged)
-    return f"{united} LIMIT ?" if order is None else f"{united} ORDER BY id {order} LIMIT ?"
+    first = [f"SELECT id, place FROM ({running})"] if running else []
+    united = " UNION ALL ".join([*first, *[term] * merged])
+    return f"{united} ORDER BY id {order} LIMIT ?"

@@ -20,6 +20,7 @@ from job_processor.store.lenient import moment, status_of, texts_of
 from job_processor.store.plain import crash_of, progress_of, skip_of
 from job_processor.store.sqlite.reading import decode_topics, decoded, time_of_free
 from job_processor.store.sqlite.rows import Row
+from job_processor.store.sqlite.selections import Source
 from job_processor.store.sqlite.tables import RUNNING, Tables
 from job_processor.store.summaries import (
     BEHIND,
@@ -87,6 +88,17 @@ class Summaries:
         """Return what is shown of jobs, in the order of these rows."""
         return self._read(connection, "rowid", rows, redaction)
 
+    def of(
+        self, connection: sqlite3.Connection, source: Source, redaction: Redaction | None
+    ) -> list[JobSummary]:
+        """Return what is shown of the rows that a statement selects as its `place`, in no order."""
+        selecting, values = source
+        asked = self._asked(connection, redaction).format(key="rowid")
+        rows = connection.execute(
+            f"{asked} WHERE job.rowid IN (SELECT place FROM ({selecting}))", values
+        )
+        return [summary_of(_extract(row[:-1]), redaction) for row in rows]
+
     def of_worker(
         self,
         connection: sqlite3.Connection,
@@ -105,10 +117,7 @@ class Summaries:
         keys: Iterable[Any],
         redaction: Redaction | None,
     ) -> list[JobSummary]:
-        statement = self._open
-        if redaction is not None:
-            statement = self._hiding
-            connection.create_function(_HIDES, 1, redaction.hides, deterministic=True)
+        statement = self._asked(connection, redaction)
         wanted, found = list(keys), {}
         for start in range(0, len(wanted), _AT_ONCE):
             some = wanted[start : start + _AT_ONCE]
@@ -118,6 +127,13 @@ class Summaries:
             for row in connection.execute(asked, some + some[-1:] * (size - len(some))):
                 found[row[-1]] = summary_of(_extract(row[:-1]), redaction)
         return [found[each] for each in wanted if each in found]
+
+    def _asked(self, connection: sqlite3.Connection, redaction: Redaction | None) -> str:
+        """Return the statement that reads, which knows by then what is hidden."""
+        if redaction is None:
+            return self._open
+        connection.create_function(_HIDES, 1, redaction.hides, deterministic=True)
+        return self._hiding
 
 
 def _whole(document: str) -> str:

@@ -50,7 +50,9 @@ class SqliteWorkers(SqliteDesk, Workers):
         self._remove_unseen = f"DELETE FROM {tables.workers} WHERE id=? AND last_seen=?"
         alive = f"last_seen + coalesce(timeout_s, {NODE_WORKER_TIMEOUT}) * 1000 >= {NOW_MS}"
         self._counts = f"SELECT {NOW_MS}, count(*), total({alive}) FROM {tables.workers}"
-        self._all = f"SELECT last_seen,{_COLUMNS} FROM {tables.workers} ORDER BY id"
+        self._all = f"""
+            SELECT {NOW_MS}, last_seen,{_COLUMNS} FROM (SELECT 1) LEFT JOIN {tables.workers}
+            ORDER BY id"""
 
     @verb
     @call
@@ -105,8 +107,9 @@ class SqliteWorkers(SqliteDesk, Workers):
     @call
     def registrations(self, connection: sqlite3.Connection) -> Registrations:
         """Return all registrations with the database's time."""
-        workers = tuple(_to_worker(row) for row in connection.execute(self._all).fetchall())
-        return Registrations(self._read_clock(connection), workers)
+        rows = connection.execute(self._all).fetchall()  # without any there is the time alone
+        workers = tuple(_to_worker(row) for _, *row in rows if row[0] is not None)
+        return Registrations(from_ms(rows[0][0]), workers)
 
     @verb
     @call
