@@ -181,10 +181,12 @@ class Runs:
     def get(self, job_id: ObjectId) -> Run | None:
         """Return the run of a job, None when this process holds none."""
         run = self._runs.get(job_id)
-        if run is None and (batch := self._batch_of(job_id)) is not None:
-            self.unpack(batch)
-            return self._runs[job_id]
-        return run
+        if run is not None or not self._packed:  # this is asked of each job that is claimed
+            return run
+        if (batch := self._batch_of(job_id)) is None:
+            return None
+        self.unpack(batch)
+        return self._runs[job_id]
 
     def _batch_of(self, job_id: ObjectId) -> Batch | None:
         """Return the batch that has a job and no runs yet."""
