@@ -2,8 +2,9 @@
 
 A queue of no-op jobs in an SQLite file is emptied by one process: by bare SQL in hundreds, one job
 at a time, and in batches; each in a process and a file of its own, run 1 of each, then run 2 of
-each. Figures are medians of the rounds, in jobs a second. The bars: in batches at least half of
-bare SQL, and twice one at a time.
+each. Figures are medians of the rounds: jobs a second, and the processor time of all threads for a
+job, which is moved less by other work on the machine. The bars: in batches at least half of bare
+SQL, and twice one at a time, by the clock.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks import probe
 from benchmarks.systems import raw_sqlite
@@ -43,22 +45,37 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.child:
         kind, file = arguments.child
-        print(measured(kind, file, arguments.jobs, arguments.batch))
+        print(*measured(kind, file, arguments.jobs, arguments.batch))
         return
-    speeds: dict[str, list[float]] = {BARE: [], ALONE: [], BATCHED: []}
+    times: dict[str, list[Times]] = {BARE: [], ALONE: [], BATCHED: []}
     for _ in range(arguments.rounds):
-        for kind, found in speeds.items():
+        for kind, found in times.items():
             found.append(in_a_process(kind, arguments.jobs, arguments.batch))
-    report({kind: statistics.median(found) for kind, found in speeds.items()}, arguments.batch)
+    report({kind: Times.median(found) for kind, found in times.items()}, arguments)
 
 
-def report(speed: dict[str, float], batch: int) -> None:
+class Times(NamedTuple):
+    """How long it took to empty a queue, in seconds."""
+
+    clock: float
+    processor: float
+
+    @classmethod
+    def median(cls, found: Sequence[Times]) -> Times:
+        """Return the medians."""
+        return cls(*map(statistics.median, zip(*found, strict=True)))
+
+
+def report(times: dict[str, Times], arguments: argparse.Namespace) -> None:
     """Print what was found, and whether the bars hold."""
-    print("| no-op jobs, SQLite | jobs/s | of bare SQL |")
-    print("| --- | --- | --- |")
+    batch, jobs = arguments.batch, arguments.jobs
+    speed = {kind: jobs / each.clock for kind, each in times.items()}
+    print("| no-op jobs, SQLite | jobs/s | of bare SQL | µs of processor a job |")
+    print("| --- | --- | --- | --- |")
     titles = {BARE: "bare SQL in hundreds", ALONE: "one at a time", BATCHED: f"batches of {batch}"}
     for kind, title in titles.items():
-        print(f"| {title} | {speed[kind]:,.0f} | {speed[kind] / speed[BARE]:.2f} |")
+        work = times[kind].processor / jobs * 1e6
+        print(f"| {title} | {speed[kind]:,.0f} | {speed[kind] / speed[BARE]:.2f} | {work:.1f} |")
     for found, least, told in (
         (speed[BATCHED] / speed[BARE], OF_BARE, "of bare SQL"),
         (speed[BATCHED] / speed[ALONE], OF_ALONE, "times one at a time"),
@@ -67,8 +84,8 @@ def report(speed: dict[str, float], batch: int) -> None:
         print(f"batches: {found:.2f} {told}, at least {least:g}: {held}")
 
 
-def in_a_process(kind: str, jobs: int, batch: int) -> float:
-    """Return the jobs a second of one way, in a new process and on a new file."""
+def in_a_process(kind: str, jobs: int, batch: int) -> Times:
+    """Return how long one way takes, in a new process and on a new file."""
     with tempfile.TemporaryDirectory() as folder:
         file = str(Path(folder) / "jobs.db")
         environment = {**os.environ, "BENCH_FILE": file, "BENCH_DB": f"sqlite:///{file}"}
@@ -80,18 +97,18 @@ def in_a_process(kind: str, jobs: int, batch: int) -> float:
         done = subprocess.run(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True, text=True
         )
-    return float(done.stdout)
+    return Times(*map(float, done.stdout.split()))
 
 
-def measured(kind: str, file: str, jobs: int, batch: int) -> float:
-    """Fill a file, empty it, and return the jobs a second of that."""
+def measured(kind: str, file: str, jobs: int, batch: int) -> Times:
+    """Fill a file, empty it, and return how long that took."""
     db = f"sqlite:///{file}"
     if kind != BARE:
-        return jobs / asyncio.run(drain(db, kind, jobs, batch))
+        return asyncio.run(drain(db, kind, jobs, batch))
     asyncio.run(fill(processor_of(db, ALONE, 1), jobs))
-    began = time.perf_counter()
+    began = _now()
     raw_sqlite.drain(HUNDRED)
-    return jobs / (time.perf_counter() - began)
+    return _since(began)
 
 
 def processor_of(db: str, kind: str, batch: int) -> JobProcessor:
@@ -118,16 +135,25 @@ async def fill(processor: JobProcessor, jobs: int) -> None:
         await processor.schedule_jobs(queue, return_jobs=False)
 
 
-async def drain(db: str, kind: str, jobs: int, batch: int) -> float:
-    """Return the seconds in which a worker empties the queue, its ends written."""
+async def drain(db: str, kind: str, jobs: int, batch: int) -> Times:
+    """Return how long a worker takes to empty the queue, its ends written."""
     await fill(processor_of(db, kind, batch), jobs)
     async with processor_of(db, kind, batch) as processor:
-        began = time.perf_counter()
+        began = _now()
         await processor.run_worker(burst=True)
-        seconds = time.perf_counter() - began
+        times = _since(began)
         left = await processor.count_jobs(name="noop", status="pending", cap=1)
         assert left == 0, "the queue is not empty"
-    return seconds
+    return times
+
+
+def _now() -> Times:
+    return Times(time.perf_counter(), time.process_time())
+
+
+def _since(began: Times) -> Times:
+    now = _now()
+    return Times(now.clock - began.clock, now.processor - began.processor)
 
 
 if __name__ == "__main__":
