@@ -18,7 +18,7 @@ from job_processor.worker import runs
 from tests.faults import Fault, failed, faulty, lost
 from tests.insides import clock_of, engine_of, store_of
 from tests.processors import Processors, eventually
-from tests.samples import OTHER_WORKER
+from tests.samples import OTHER_WORKER, Made, simple
 from tests.worker.batched import Batched, all_ended, put, statuses
 
 pytestmark = pytest.mark.usefixtures("made")
@@ -311,6 +311,25 @@ async def test_whoever_asks_for_runs_gets_them(
         return [len(runs), runs.of_worker, runs.free_slots(10)] == [0, 0, 10]
 
     await eventually(none_is_left)
+
+
+async def test_what_is_held_is_known(processors: Processors, batched: Batched) -> None:
+    """Packed or not, or held back: a claim that brings it again is judged job by job."""
+    batched.holds = True
+    processor, _ = await processors.start(jobs=batched.jobs(2, batch_wait=3600))
+    jobs = await put(processor, 0, 1)
+    await batched.begins()
+    runs = engine_of(processor).runs
+    assert runs.holds_any(Made([simple(), jobs[1]]))
+    assert not runs.holds_any(Made([simple()]))
+    assert len(list(runs)) == 2
+    assert runs.holds_any(Made([simple(), jobs[1]]))
+    back = simple()
+    runs.held.add(back.id)
+    assert runs.holds_any(Made([back]))
+    runs.held.discard(back.id)
+    batched.release.set()
+    await all_ended(processor, jobs)
 
 
 async def test_slots_are_free_again(processors: Processors, batched: Batched) -> None:
