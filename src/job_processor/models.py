@@ -315,7 +315,7 @@ class BaseJob:
     no limit.
     """
     slot: str | None = None
-    """Its slot in the lane, also after its end; None while it waits for one."""
+    """Its slot in the lane; None while it waits for one, and once a run of it has ended."""
     ordered: OnFailure | None = None
     """`on_failure` of its lane, if the jobs of the lane run in order; None otherwise."""
     rate_lane: str | None = None

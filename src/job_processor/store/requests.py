@@ -18,7 +18,6 @@ from job_processor.models import (
     FOR_A_TOKEN,
     NEXT,
     SETTLED,
-    WAITING,
     Attempt,
     Crash,
     CronTask,
@@ -257,13 +256,20 @@ class Settlement:
             changes |= {"lane": lane.name, "ordered": lane.ordered}
         if self.outcome.rate_lane is not None:
             changes["rate_lane"] = self.outcome.rate_lane
-        if self.outcome.status in WAITING and self.job.ordered is None:
-            changes["slot"] = None  # in one with an order nothing overtakes it
+        if self._frees_slot():
+            changes["slot"] = None
         if self.outcome.status in SETTLED and self.job.parked is not None:
             changes |= {"parked": None, "waiting_for": ()}
         if self.outcome.topics:
             changes |= {"parked": FOR_A_MESSAGE, "topics": self.outcome.topics}
         return changes
+
+    def _frees_slot(self) -> bool:
+        """True unless nothing is to overtake it, or to follow it, in a lane with an order."""
+        status, ordered = self.outcome.status, self.job.ordered
+        return ordered is None or (
+            status in SETTLED and not (ordered == "stop" and status is JobStatus.ERRORED)
+        )
 
 
 @dataclass(frozen=True, slots=True)

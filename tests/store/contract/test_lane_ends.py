@@ -8,10 +8,11 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from job_processor.models import FOR_A_SLOT, Job, JobStatus, SimpleJob
+from job_processor.models import FOR_A_SLOT, Job, JobStatus, OnFailure, Output, SimpleJob
 from job_processor.store import Store
+from job_processor.store.requests import Outcome, Settlement
 from tests import samples
-from tests.samples import LATER, NOW, SECOND, SOON
+from tests.samples import LATER, NOW, SECOND, SOON, WORKER
 from tests.store.contract.test_lanes import claim, end, ids, in_lane, taken, there, with_limits
 
 Verb: TypeAlias = Callable[[Store, SimpleJob], Awaitable[object]]
@@ -114,3 +115,28 @@ async def test_what_has_begun_does_not_expire(store: Store) -> None:
     await end(store, other, JobStatus.PAUSED)
     assert await store.lanes.expire(LATER, 10) == 0
     assert set(ids((await taken(store)).jobs)) == {one.id, other.id}
+
+
+@pytest.mark.parametrize("lanes", [1, 10])
+@pytest.mark.parametrize("output", [None, Output("1ms", None, "no")], ids=["bare", "told"])
+@pytest.mark.parametrize("status", [JobStatus.FINISHED, JobStatus.ERRORED, JobStatus.KILLED])
+@pytest.mark.parametrize("ordered", [None, "continue", "stop"])
+async def test_a_slot_is_had_by_whoever_holds_it(
+    store: Store, ordered: OnFailure | None, status: JobStatus, output: Output | None, lanes: int
+) -> None:
+    """A run that has ended has none, unless it stops its lane, told one by one or many at once."""
+    with_limits(store)
+    jobs = [in_lane(f"{n}", ordered=ordered) for n in range(lanes)]
+    await store.intake.insert(jobs)
+    runs = await claim(store)
+    assert sorted(run.slot or "" for run in runs) == [f"sync:{n}#0" for n in range(lanes)]
+    outcome = Outcome(status, SOON, output=output)
+    ends = [Settlement(run, outcome, WORKER) for run in runs]
+    assert len((await store.runs.settle(ends)).won) == lanes
+    stops = ordered == "stop" and status is JobStatus.ERRORED
+    for each in ends:
+        ended = await there(store, each.job)
+        assert ended == each.written()
+        assert ended.slot == (each.job.slot if stops else None)
+    await store.intake.insert([in_lane(f"{n}", n=1) for n in range(lanes)])
+    assert len(await claim(store)) == (0 if stops else lanes)

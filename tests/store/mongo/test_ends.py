@@ -12,6 +12,7 @@ import pytest
 from bson import ObjectId
 
 from job_processor.models import Job, JobStatus, Output
+from job_processor.store.lanes import LaneClaim, LimitBook
 from job_processor.store.mongo import MongoStore
 from job_processor.store.requests import Outcome, Settlement
 from tests.samples import SOON, WORKER, claim, end, simple
@@ -46,6 +47,22 @@ async def test_ends_that_are_alike_share_a_statement(
     assert (await watched_store.runs.settle(ends)).won == {job.id for job in jobs}
     ((_, command),) = commands.sent
     assert sorted(len(_ids(each)) for each in command["updates"]) == [1, 24, 25]
+
+
+async def test_ends_of_a_limit_share_a_statement_too(
+    watched_store: MongoStore, commands: Commands
+) -> None:
+    """Each gives its slot back, and no more than that is different."""
+    book = LimitBook(lambda: {"sync": MANY}, lambda: ["sync"], lambda: SOON)
+    watched_store.lanes.book = book
+    await watched_store.intake.insert([simple("sync", lane="sync") for _ in range(MANY)])
+    jobs = (await watched_store.lanes.claim(LaneClaim(WORKER, ("sync",), MANY, SOON))).jobs
+    assert len({job.slot for job in jobs}) == MANY
+    commands.sent.clear()
+    assert len((await watched_store.runs.settle([finished(job) for job in jobs])).won) == MANY
+    updates = [each for _, command in commands.sent for each in command.get("updates", ())]
+    assert [len(_ids(each)) for each in updates] == [MANY]
+    assert {job.slot for job in await watched_store.history.get_many([jobs[0].id])} == {None}
 
 
 def _ids(update: dict[str, Any]) -> list[ObjectId]:

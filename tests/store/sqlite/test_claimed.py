@@ -13,9 +13,10 @@ import pytest
 from bson import ObjectId
 
 from job_processor.models import Job, JobStatus
+from job_processor.store.lanes import LaneClaim, LimitBook
 from job_processor.store.sqlite import SqliteStore
 from job_processor.store.sqlite.claimed import ALL, FEW, Shape
-from tests.samples import NOW, claim, occurrence, retry, simple
+from tests.samples import NOW, SOON, WORKER, claim, occurrence, retry, simple
 
 PLAIN: list[dict[str, Any]] = [
     {},
@@ -57,6 +58,30 @@ async def test_each_job_comes_whole(
     stored = {job.id: job for job in await store.history.get_many([job.id for job in jobs])}
     assert claimed == [stored[job.id] for job in claimed]
     assert [job.priority for job in claimed] == sorted((job.priority for job in jobs), reverse=True)
+
+
+@pytest.mark.parametrize("shape", ["few", "every"])
+@pytest.mark.parametrize("fields", [*PLAIN, *OTHERS], ids=lambda each: "-".join(each) or "plain")
+async def test_each_job_of_a_lane_comes_whole(
+    store: SqliteStore, shape: str, fields: dict[str, Any]
+) -> None:
+    """With its lane and its slot, beside others and those that are in no lane."""
+    store.lanes.book = LimitBook(lambda: {"load": 9}, lambda: ["load"], lambda: NOW)
+    jobs: list[Job] = [
+        simple("load", lane="load"),
+        simple("load", **{"lane": "load", **fields}),
+        simple("load", lane="load", priority=-1),
+        simple("load"),
+    ]
+    await store.intake.insert(jobs)
+    bringing: Any = vars(vars(store.lanes)["keyless"])["_placed"]
+    bringing.shape = getattr(bringing, shape)
+    taken = await store.lanes.claim(LaneClaim(WORKER, ("load",), 10, SOON, others=True))
+    assert {job.id for job in taken.jobs} == {job.id for job in jobs}
+    stored = {job.id: job for job in await store.history.get_many([job.id for job in jobs])}
+    assert taken.jobs == [stored[job.id] for job in taken.jobs]
+    assert sorted(job.slot or "" for job in taken.jobs) == ["", *(f"load#{n}" for n in range(3))]
+    assert bringing.shape is bringing.few
 
 
 async def test_what_ran_before_comes_whole(store: SqliteStore) -> None:

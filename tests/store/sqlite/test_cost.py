@@ -166,3 +166,22 @@ async def test_no_other_verb_costs_more_with_a_long_history(store: SqliteStore) 
         costs.append({verb: await steps_of(store, call) for verb, call in verbs.items()})
     few, many = costs
     assert {verb: many[verb] for verb in verbs if many[verb] > few[verb] * 1.1 + 20} == {}
+
+
+async def test_a_limit_without_a_key_costs_few_steps(store: SqliteStore) -> None:
+    """Claim and end of a free job take at most 8% more than those of one without a limit."""
+    store.lanes.book = LimitBook(lambda: {"sync": 1_000}, lambda: ["sync"], lambda: SOON)
+    plain = [simple("resize", due_in=-1e6) for _ in range(100)]
+    free = [simple("sync", due_in=-1e6, lane="sync") for _ in range(100)]
+    await store.intake.insert([*plain, *free])
+
+    async def run_plain() -> None:
+        runs = await store.queue.claim(claim(100, "resize"))
+        assert len((await store.runs.settle([end(run) for run in runs])).won) == 100
+
+    async def run_free() -> None:
+        runs = (await store.lanes.claim(LaneClaim(WORKER, ("sync",), 100, SOON))).jobs
+        assert len((await store.runs.settle([end(run) for run in runs])).won) == 100
+
+    without, limited = await steps_of(store, run_plain), await steps_of(store, run_free)
+    assert limited <= without * 1.08

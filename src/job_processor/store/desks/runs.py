@@ -43,12 +43,10 @@ class Runs(Desk, ABC):
         self._tell(*told([(each.job.id, each.outcome.status) for each in won]))
         if self.lanes.book:
             slotted = [each for each in won if each.job.slot is not None]
-            await self._pass_on(
-                each.job.lane
-                if each.job.ordered is None
-                else freed_by(each.job, each.written())  # it may keep its slot
-                for each in slotted
-            )
+            freed = {each.job.lane for each in slotted if each.job.ordered is None}
+            ordered = [each for each in slotted if each.job.ordered is not None]
+            freed.update(freed_by(each.job, each.written()) for each in ordered)  # some keep it
+            await self._pass_on(freed)
         await self._let_go(
             ends_of(
                 each.written()

@@ -34,6 +34,11 @@ TOGETHER = frozenset({*LANE_FIELDS, *GROUP_FIELDS})
 _ALIKE = frozenset({"status", "updated_at", "ended_at", "worker_id", "output"})
 """What the end of a plain job writes."""
 
+_SLOTS = frozenset({"slots"})
+"""What such an end takes away, of a job that has it."""
+
+_NOTHING: Document = {}
+
 _SCALARS = (type(None), bool, int, str)
 """Types of results that are the same where they are equal, and of one type."""
 
@@ -78,14 +83,17 @@ def _key(settlement: Settlement, change: Document) -> tuple[Any, ...] | None:
     """
     job, fields = settlement.job, change["$set"]
     output = fields.get("output")
-    if "$unset" in change or job.followed or output is None or fields.keys() != _ALIKE:
+    if job.followed or output is None or fields.keys() != _ALIKE:
+        return None
+    gone = change.get("$unset", _NOTHING).keys()
+    if not gone <= _SLOTS:
         return None
     result = output["result"]
     if type(result) not in _SCALARS or len(output) > len(("duration", "result", "error")):
         return None
     guard = job.worker_id, job.attempt, job.updated_at, job.updated_at > job.created_at
     written = fields["status"], fields["updated_at"], fields["ended_at"], fields["worker_id"]
-    return *guard, *written, output["duration"], output["error"], type(result), result
+    return *guard, *written, *gone, output["duration"], output["error"], type(result), result
 
 
 def fence(job: Job) -> Document:

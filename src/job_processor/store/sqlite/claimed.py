@@ -7,6 +7,8 @@ by its row, which nobody else changes while it runs here.
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from operator import itemgetter
@@ -19,15 +21,25 @@ from job_processor.models import Job, JobStatus, SimpleJob, make
 from job_processor.store.fresh import Fresh
 from job_processor.store.requests import Claim
 from job_processor.store.sqlite.codec import decode
-from job_processor.store.sqlite.reading import UNREADABLE, decoded, moment_or_epoch
+from job_processor.store.sqlite.reading import UNREADABLE, decoded, moment_or_epoch, to_jobs
 from job_processor.store.sqlite.rows import COLUMNS, Row
+from job_processor.store.sqlite.tables import Tables
 
 _FEW = "id,name,payload,scheduled_for,created_at,updated_at,started_at,attempt,priority"
 _ZERO = ("exclusive", "crashes", "sync")
-_KNOWN = {*_FEW.split(","), *_ZERO, "type", "status", "worker_id"}
-_ABSENT = ",".join(name for name in COLUMNS.split(",") if name not in _KNOWN)
-_IS_PLAIN = f"""type='simple' AND {" AND ".join(f"{name}=0" for name in _ZERO)}
-    AND coalesce({_ABSENT}) IS NULL"""
+_KNOWN = {*_ZERO, "type", "status", "worker_id"}
+
+
+def _is_plain(few: str) -> str:
+    """Return what is true of a job of which these columns say all."""
+    known = _KNOWN.union(few.split(","))
+    absent = ",".join(name for name in COLUMNS.split(",") if name not in known)
+    zero = " AND ".join(f"{name}=0" for name in _ZERO)
+    return f"type='simple' AND {zero} AND coalesce({absent}) IS NULL"
+
+
+_IS_PLAIN = _is_plain(_FEW)
+_PLACED = f"{_FEW},lane,slot"
 _FRESH = "id,payload,scheduled_for,created_at,priority"
 _IS_FRESH = f"{_IS_PLAIN} AND attempt=1 AND started_at=?5 AND updated_at=?5"
 """Of a plain job that never ran, and whose clock was ours; ?5 is the moment of the claim."""
@@ -49,6 +61,10 @@ class Shape:
 FEW, ALL, FRESH = Shape(_FEW), Shape(COLUMNS), Shape(_FRESH, _IS_FRESH)
 """For plain jobs, for where most are others (those would be read twice), for what comes together.
 """
+
+
+PLACED, ALL_PLACED = (Shape(each, _is_plain(_PLACED)) for each in (_PLACED, COLUMNS))
+"""The same for plain jobs in lanes, and for where most of those are others."""
 
 
 class FreshRows(Fresh):
@@ -86,6 +102,48 @@ class FreshRows(Fresh):
             for key, payload, scheduled_for, created_at, priority, _ in self._rows
         ]
         return plain_jobs(rows, self.worker_id)
+
+
+class Bringing:
+    """Makes jobs of what claims of one kind bring. What came last decides how the next are read."""
+
+    def __init__(self, tables: Tables, few: Shape, every: Shape) -> None:
+        self.few, self.every = few, every
+        self.shape = few
+        self._plain = placed_jobs if few is PLACED else plain_jobs
+        self._whole = f"""
+            SELECT {COLUMNS} FROM {tables.jobs} NOT INDEXED
+            WHERE rowid IN (SELECT value FROM json_each(?))"""
+
+    def jobs(
+        self, connection: sqlite3.Connection, rows: list[Row], worker_id: ObjectId
+    ) -> list[Job]:
+        """Return the jobs of what was claimed for a worker by the present shape.
+
+        Those with the highest priority first, and of these the longest wait.
+        """
+        shape = self.shape
+        rows.sort(key=shape.by_time)
+        rows.sort(key=shape.by_priority, reverse=True)  # what is equal stays in that order
+        others = [row[-1] for row in rows if row[-1] is not None]
+        self.shape = self.every if 2 * len(others) > len(rows) else self.few
+        if shape is self.every:
+            return to_jobs([row[:-1] for row in rows])
+        jobs = self._plain(rows, worker_id)
+        if not others:
+            return jobs
+        jobs += to_jobs(connection.execute(self._whole, (json.dumps(others),)).fetchall())
+        of_id = {job.id.binary: job for job in jobs}
+        return [of_id[row[0]] for row in rows if row[0] in of_id]
+
+
+def placed_jobs(rows: Sequence[Row], worker_id: ObjectId) -> list[Job]:
+    """Return the plain ones of the jobs that a claim of `PLACED` has brought for a worker."""
+    plain = [row for row in rows if row[-1] is None]
+    jobs = plain_jobs([(*row[:-3], None) for row in plain], worker_id)
+    for job, row in zip(jobs, plain, strict=True):
+        job.__dict__.update(lane=row[-3], slot=row[-2])  # nobody has it yet
+    return jobs
 
 
 def plain_jobs(rows: Sequence[Row], worker_id: ObjectId) -> list[Job]:

@@ -13,9 +13,7 @@ from job_processor.clock import to_ms
 from job_processor.handlers.lanes import has_key
 from job_processor.models import DATED, Job
 from job_processor.store.lanes import LaneClaim, lines_of
-from job_processor.store.sqlite.due import claim_order
 from job_processor.store.sqlite.keyless import FreeLine
-from job_processor.store.sqlite.reading import to_jobs
 
 if TYPE_CHECKING:
     from job_processor.store.sqlite.lanes import SqliteLanes
@@ -118,8 +116,7 @@ class Claiming:
         limit = self._claim.limit - len(self.jobs)
         if lines and limit:
             desk, some = self._desk.keyless, lines[:MERGED_LINES]
-            rows = desk.claim_early(self._connection, self._claim, some, limit)
-            self.jobs += to_jobs(sorted(rows, key=claim_order))
+            self.jobs += desk.claim_early(self._connection, self._claim, some, limit)
 
     def _where_free(self, due: list[FreeLine]) -> list[FreeLine]:
         """Return the lines where a slot is free, the most urgent first.
@@ -139,8 +136,7 @@ class Claiming:
         if not lines or not limit:
             return False
         slots = {line.lane: self._free_of(line.lane) for line in lines}
-        rows = self._desk.keyless.claim(self._connection, self._claim, lines, slots, limit)
-        jobs = to_jobs(sorted(rows, key=claim_order))
+        jobs = self._desk.keyless.claim(self._connection, self._claim, lines, slots, limit)
         for lane in {job.lane for job in jobs if job.slot is not None}:
             self._free.pop(lane or "", None)
         self.jobs += jobs

@@ -5,15 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from job_processor.clock import LAST_MOMENT, to_ms
-from job_processor.store.sqlite.rows import COLUMNS, Row
 from job_processor.store.sqlite.tables import WAITING, Tables
-
-_ID, _SCHEDULED_FOR, _PRIORITY = map(COLUMNS.split(",").index, ("id", "scheduled_for", "priority"))
-
-
-def claim_order(row: Row) -> tuple[int, int, bytes]:
-    """Return what is least for the row of `COLUMNS` that comes first."""
-    return -row[_PRIORITY], row[_SCHEDULED_FOR], row[_ID]
 
 
 OF_NAMES = "SELECT value AS name FROM json_each(?1)"
@@ -69,7 +61,7 @@ def heads_statement(due: str, columns: Sequence[str], first: str, names: str = O
 
 
 def claim_statement(
-    tables: Tables, lines: int, excluding: bool, by_time: bool, columns: str = COLUMNS
+    tables: Tables, lines: int, excluding: bool, by_time: bool, columns: str
 ) -> str:
     """Return what claims the first due jobs of so many lines; parameters: see `merged_lines`."""
     order = "scheduled_for" if by_time else "priority DESC, scheduled_for"

@@ -15,10 +15,11 @@ from functools import lru_cache, partial
 from typing import NamedTuple
 
 from job_processor.clock import FAR, LAST_MOMENT, to_ms
+from job_processor.models import Job
 from job_processor.store.lanes import LaneClaim
 from job_processor.store.sqlite import slots
+from job_processor.store.sqlite.claimed import ALL, ALL_PLACED, FEW, PLACED, Bringing
 from job_processor.store.sqlite.due import claim_statement, heads_statement, of_all_but
-from job_processor.store.sqlite.rows import COLUMNS, Row
 from job_processor.store.sqlite.tables import AHEAD, WAITING, Tables
 
 PUT_OFF = f"job.scheduled_for<{to_ms(FAR)} AND job.lane IS NOT NULL AND job.due IS NULL"
@@ -85,7 +86,9 @@ class Keyless:
             UPDATE {jobs} NOT INDEXED SET lane=NULL, scheduled_for=scheduled_for-{AHEAD}
             WHERE rowid IN (SELECT job.rowid {of_line} AND job.lane=? LIMIT ?)"""
         self._take = lru_cache(partial(_claim_statement, tables))
+        self._placed = Bringing(tables, PLACED, ALL_PLACED)
         self._take_early = lru_cache(partial(claim_statement, tables))
+        self._early = Bringing(tables, FEW, ALL)
 
     # --- which there are ------------------------------------------------------------------------
 
@@ -167,10 +170,10 @@ class Keyless:
         lines: Sequence[FreeLine],
         free: Mapping[str, Sequence[str] | None],
         limit: int,
-    ) -> list[Row]:
+    ) -> list[Job]:
         """Waiting → running, the first due of these lines, as far as there are free slots.
 
-        Those are given by lane; None: it needs none. Rows of `COLUMNS`, in any order.
+        Those are given by lane; None: it needs none.
         """
         by_lane: dict[str, list[FreeLine]] = {}
         for line in lines:
@@ -185,8 +188,10 @@ class Keyless:
                 values += (line.name, line.priority)
             values += _NO_LINE * (size - len(by_lane[lane]))
         slots.give({lane: None if (each := free[lane]) is None else iter(each) for lane in lanes})
-        statement = self._take(sizes, bool(claim.exclude))
-        return connection.execute(statement, values).fetchall()
+        bringing = self._placed
+        statement = self._take(sizes, bool(claim.exclude), bringing.shape.columns)
+        rows = connection.execute(statement, values).fetchall()
+        return bringing.jobs(connection, rows, claim.worker_id)
 
     def claim_early(
         self,
@@ -194,15 +199,19 @@ class Keyless:
         claim: LaneClaim,
         lines: Sequence[tuple[str, int, int]],
         limit: int,
-    ) -> list[Row]:
+    ) -> list[Job]:
         """Waiting → running, what of these lines is due and in no lane, at most so many."""
         size = 1 << (len(lines) - 1).bit_length()
         values: list[object] = [to_ms(claim.now), limit, *_who(claim)]
         for name, priority, _ in lines:
             values += (name, priority)
         values += _NO_LINE * (size - len(lines))
-        statement = self._take_early(size, bool(claim.exclude), by_time=False)
-        return connection.execute(statement, values).fetchall()
+        bringing = self._early
+        statement = self._take_early(
+            size, bool(claim.exclude), by_time=False, columns=bringing.shape.columns
+        )
+        rows = connection.execute(statement, values).fetchall()
+        return bringing.jobs(connection, rows, claim.worker_id)
 
     def dissolve(
         self,
@@ -248,7 +257,7 @@ def _who(claim: LaneClaim) -> tuple[bytes, str, int]:
     return claim.worker_id.binary, excluded, to_ms(claim.now)
 
 
-def _claim_statement(tables: Tables, sizes: Sequence[int], excluding: bool) -> str:
+def _claim_statement(tables: Tables, sizes: Sequence[int], excluding: bool, columns: str) -> str:
     """Return what claims of so many lines of each lane, merged in the order of the index.
 
     Parameters: ?1 until when it was due, put off, ?2 limit, ?3 the worker, ?4 the excluded ids as
@@ -277,4 +286,4 @@ def _claim_statement(tables: Tables, sizes: Sequence[int], excluding: bool) -> s
             started_at=coalesce(started_at, {moment}),
             scheduled_for=scheduled_for-{AHEAD}, slot={slots.FUNCTION}(lane)
         WHERE rowid IN (SELECT number FROM ({merged})) AND {WAITING}
-        RETURNING {COLUMNS}"""
+        RETURNING {columns}"""

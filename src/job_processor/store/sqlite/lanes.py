@@ -11,11 +11,10 @@ import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache, partial
-from itertools import islice
 
 from job_processor.clock import FAR, LAST_MOMENT, to_ms
 from job_processor.models import FOR_A_SLOT, Job
-from job_processor.store.lanes import PARKED_AT_ONCE, LaneClaim, Taken, slot_of
+from job_processor.store.lanes import PARKED_AT_ONCE, LaneClaim, Taken, slot_of, slots_of
 from job_processor.store.sqlite.claiming import (
     MERGED_LINES,
     Candidate,
@@ -175,16 +174,21 @@ class SqliteLanes(SqliteParking):
         return [Candidate(*row) for row in rows]
 
     def free(
-        self, connection: sqlite3.Connection, lane: str, amount: int, wanted: int | None = None
+        self, connection: sqlite3.Connection, lane: str, amount: int, wanted: int
     ) -> list[str]:
-        """Return free slots of a lane, as many as are wanted; None: all."""
-        return list(islice(self._free_slots(connection, lane, amount), wanted))
+        """Return free slots of a lane, as many as are wanted, where there are so many."""
+        taken = self._taken_slots(connection, lane)
+        slots = slots_of(lane, min(amount, wanted + len(taken)))
+        return [slot for slot in slots if slot not in taken][:wanted]
 
     def _free_slots(self, connection: sqlite3.Connection, lane: str, amount: int) -> Iterator[str]:
-        # Those taken are read, and not the others looked for: a limit may be much larger.
-        taken = {slot for (slot,) in connection.execute(self._taken, (lane,))}
+        taken = self._taken_slots(connection, lane)
         slots = (slot_of(lane, number) for number in range(amount))
         return (slot for slot in slots if slot not in taken)
+
+    def _taken_slots(self, connection: sqlite3.Connection, lane: str) -> set[str]:
+        # They are read, and not the free ones looked for: a limit may be much larger.
+        return {slot for (slot,) in connection.execute(self._taken, (lane,))}
 
     def next(
         self, connection: sqlite3.Connection, lane: str, now: int, names: str | None = None

@@ -296,7 +296,7 @@ def _end_statement(tables: Tables, count: int, more: str) -> str:
     return f"""
         UPDATE {tables.jobs} AS job
         SET status=column1, updated_at=max(column2, job.updated_at), ended_at=column2,
-            output=column3{more}
+            output=column3, slot={_slot_after("column1")}{more}
         FROM (VALUES {",".join([marks] * count)})
         WHERE job.id=column4 AND job.{RUNNING} AND job.worker_id=column5
             AND job.attempt=column6 AND job.updated_at=column7 AND job.followed IS NULL"""
@@ -306,9 +306,19 @@ def _end_alike_statement(tables: Tables, count: int) -> str:
     marks = ",".join(f"?{number}" for number in range(_END_VALUES, _END_VALUES + count))
     return f"""
         UPDATE {tables.jobs} AS job
-        SET status=?1, updated_at=max(?2, job.updated_at), ended_at=?2, output=?3
+        SET status=?1, updated_at=max(?2, job.updated_at), ended_at=?2, output=?3,
+            slot={_slot_after("?1")}
         WHERE job.id IN ({marks}) AND job.{RUNNING} AND job.worker_id=?4
             AND job.attempt=?5 AND job.updated_at=?6 AND job.followed IS NULL"""
+
+
+def _slot_after(status: str) -> str:
+    """Return what is left of the slot of what ends with a status: none, unless it stops its lane.
+
+    Without it, that it is in no index of slots is told at once, and not by its status: SQLite tells
+    whether that is one of three by a table that it makes for each row.
+    """
+    return f"CASE WHEN {status}='errored' AND job.ordered='stop' THEN job.slot END"
 
 
 def _alike(plain: list[Settlement]) -> tuple[list[list[Settlement]], list[Settlement]]:
