@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from job_processor.store.sqlite.slots import make_function
+from job_processor.store.sqlite.slots import Slots
 
 LIFE = ("BEGIN", "COMMIT", "PRAGMA", "ROLLBACK")
 
@@ -31,6 +31,6 @@ class Recorder(sqlite3.Connection):
 
 def plan_of(connection: sqlite3.Connection, sql: str, parameters: Any) -> list[str]:
     """Return the steps of the query plan of a statement."""
-    make_function(connection)
+    Slots().give(connection, {})  # what they call
     rows = connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)
     return [detail for _, _, _, detail in rows]

@@ -12,14 +12,15 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
+from itertools import repeat
 from typing import NamedTuple
 
 from job_processor.clock import FAR, LAST_MOMENT, to_ms
 from job_processor.models import Job
 from job_processor.store.lanes import LaneClaim
-from job_processor.store.sqlite import slots
 from job_processor.store.sqlite.claimed import ALL, ALL_PLACED, FEW, PLACED, Bringing
 from job_processor.store.sqlite.due import claim_statement, heads_statement, of_all_but
+from job_processor.store.sqlite.slots import OF_EACH, OF_ONE, Slots
 from job_processor.store.sqlite.tables import AHEAD, WAITING, Tables
 
 PUT_OFF = f"job.scheduled_for<{to_ms(FAR)} AND job.lane IS NOT NULL AND job.due IS NULL"
@@ -86,6 +87,7 @@ class Keyless:
             UPDATE {jobs} NOT INDEXED SET lane=NULL, scheduled_for=scheduled_for-{AHEAD}
             WHERE rowid IN (SELECT job.rowid {of_line} AND job.lane=? LIMIT ?)"""
         self._take = lru_cache(partial(_claim_statement, tables))
+        self._slots = Slots()
         self._placed = Bringing(tables, PLACED, ALL_PLACED)
         self._take_early = lru_cache(partial(claim_statement, tables))
         self._early = Bringing(tables, FEW, ALL)
@@ -187,7 +189,9 @@ class Keyless:
             for line in by_lane[lane]:
                 values += (line.name, line.priority)
             values += _NO_LINE * (size - len(by_lane[lane]))
-        slots.give({lane: None if (each := free[lane]) is None else iter(each) for lane in lanes})
+        given = ((lane, free[lane]) for lane in lanes)
+        none = repeat(None, limit)
+        self._slots.give(connection, {lane: none if of is None else of for lane, of in given})
         bringing = self._placed
         statement = self._take(sizes, bool(claim.exclude), bringing.shape.columns)
         rows = connection.execute(statement, values).fetchall()
@@ -280,10 +284,11 @@ def _claim_statement(tables: Tables, sizes: Sequence[int], excluding: bool, colu
     if len(lanes) > 1:
         merged = f"{' UNION ALL '.join(lanes)} ORDER BY priority DESC, time LIMIT ?2"
     moment = f"CASE WHEN updated_at<{to_ms(LAST_MOMENT)} THEN max(?5,updated_at+1) ELSE ?5 END"
+    slot = OF_ONE if len(sizes) == 1 else OF_EACH
     return f"""
         UPDATE {tables.jobs} NOT INDEXED
         SET status='running', worker_id=?3, updated_at={moment},
             started_at=coalesce(started_at, {moment}),
-            scheduled_for=scheduled_for-{AHEAD}, slot={slots.FUNCTION}(lane)
+            scheduled_for=scheduled_for-{AHEAD}, slot={slot}
         WHERE rowid IN (SELECT number FROM ({merged})) AND {WAITING}
         RETURNING {columns}"""

@@ -13,7 +13,6 @@ from urllib.parse import parse_qsl, unquote
 
 from job_processor.errors import InvalidArgumentError, StoreSetupError
 from job_processor.settings import IN_MEMORY, without_credentials
-from job_processor.store.sqlite.slots import make_function
 
 BUSY_TIMEOUT = 5.0
 """Seconds that a write waits for those of other connections."""
@@ -128,7 +127,6 @@ class Location:
             connection.execute(f"PRAGMA wal_autocheckpoint={WAL_PAGES}")
             connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES_KEPT}")
             connection.execute("PRAGMA temp_store=MEMORY")
-            make_function(connection)
             if read_only:
                 connection.execute("PRAGMA query_only=ON")
         except BaseException:
