@@ -137,8 +137,9 @@ class Claiming:
             return False
         slots = {line.lane: self._free_of(line.lane) for line in lines}
         jobs = self._desk.keyless.claim(self._connection, self._claim, lines, slots, limit)
-        for lane in {job.lane for job in jobs if job.slot is not None}:
-            self._free.pop(lane or "", None)
+        if jobs:
+            for lane in slots:
+                del self._free[lane]
         self.jobs += jobs
         return bool(jobs) and len(jobs) < limit
 
