@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from job_processor.clock import LAST_MOMENT, to_ms
 from job_processor.store.sqlite.tables import WAITING, Tables
 
-
 OF_NAMES = "SELECT value AS name FROM json_each(?1)"
 """Gives the names of a JSON list."""
 

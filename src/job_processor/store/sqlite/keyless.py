@@ -20,6 +20,7 @@ from job_processor.models import Job
 from job_processor.store.lanes import LaneClaim
 from job_processor.store.sqlite.claimed import ALL, ALL_PLACED, FEW, PLACED, Bringing
 from job_processor.store.sqlite.due import claim_statement, heads_statement, of_all_but
+from job_processor.store.sqlite.rows import Row
 from job_processor.store.sqlite.slots import OF_EACH, OF_ONE, Slots
 from job_processor.store.sqlite.tables import AHEAD, WAITING, Tables
 
