@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -88,12 +89,17 @@ def make_telling_its_loop(**options: Any) -> JobProcessor:
 
 
 def make_telling_what_is_spared(**options: Any) -> JobProcessor:
-    """Return a processor whose job returns how many objects the garbage collector leaves alone."""
+    """Return a processor whose job tells what the garbage collector leaves alone, and how long.
+
+    With `$GC_THRESHOLD` the program has set its own.
+    """
     processor = JobProcessor(**QUICK, **options)
+    if "GC_THRESHOLD" in os.environ:
+        gc.set_threshold(int(os.environ["GC_THRESHOLD"]))
 
     @processor.job()
-    async def tell() -> int:
-        return gc.get_freeze_count()
+    async def tell() -> tuple[int, int]:
+        return gc.get_freeze_count(), gc.get_threshold()[0]
 
     return processor
 

@@ -32,15 +32,26 @@ async def test_it_is_left_after_the_last_job(
         assert not (await processor.get_healthcheck())["workers"]
 
 
-async def test_what_it_consists_of_is_no_garbage(start: Start, sqlite_db_url: str) -> None:
-    """The collector does not go through the program of a worker again and again."""
+@pytest.mark.parametrize(("own", "found"), [(None, 10_000), ("1234", 1234)])
+async def test_what_it_consists_of_is_no_garbage(
+    start: Start,
+    sqlite_db_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    own: str | None,
+    found: int,
+) -> None:
+    """The collector does not go through a worker, or what it runs, again and again."""
     async with apps.make_telling_what_is_spared(db=sqlite_db_url) as processor:
         job = await processor.schedule_job("tell")
+        if own is not None:
+            monkeypatch.setenv("GC_THRESHOLD", own)
         process = start(
             "worker", "tests.cli.apps:make_telling_what_is_spared", "--burst", db=sqlite_db_url
         )
         assert process.wait() == 0
-        assert (await processor.wait_for_job(job.id)).result() > 10_000
+        frozen, threshold = (await processor.wait_for_job(job.id)).result()
+        assert frozen > 10_000
+        assert threshold == found
 
 
 def test_one_that_fails_is_told_once(start: Start, sqlite_db_url: str) -> None:
