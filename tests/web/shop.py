@@ -219,7 +219,7 @@ def _waiting(now: datetime) -> Iterator[SimpleJob]:
 
 
 def _running(now: datetime, hosts: list[WorkerInfo]) -> Iterator[SimpleJob]:
-    for n, name in enumerate(("sync_stock", "send_receipt", "sync_stock")):
+    for n, name in enumerate(("charge_card", "send_receipt", "charge_card")):
         at = now - timedelta(seconds=2 + 5 * n)
         yield simple(
             name,

@@ -100,7 +100,7 @@ async def test_what_a_killed_job_was_doing(
     await store_of(processor).intake.insert([job, running])
     page = (await client.get(f"/jobs/{job.id}")).text
     doing = page.partition('class="doing"')[2].partition("</section>")[0]
-    for part in ("72 %", "photo 72", "reserve", "line 4", "line 8"):
+    for part in ("72%", "photo 72", "reserve", "line 4", "line 8"):
         assert part in doing
     assert "line 3<" not in doing
     assert "stopped after it had run for 9 s" in page

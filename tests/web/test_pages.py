@@ -76,7 +76,7 @@ async def test_what_many_would_feel_is_shown_first(forms: Forms, processor: JobP
     assert ids[1] not in shown
     shown = await forms.send(do="delete", ids=ids[:2])
     assert "Delete 2 jobs?" in shown
-    assert "cannot be brought back" in shown
+    assert "cannot be restored" in shown
     assert await processor.count_jobs() == 14
     assert await processor.get_audit() == []
     assert "2 jobs deleted." in await forms.send(sure=sure_of(shown))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Error as BrowserError
 from starlette.applications import Starlette
 
 from job_processor import JobProcessor
@@ -28,6 +29,11 @@ DESK: Any = {"width": 1280, "height": 800}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True}
 CUT = ("jobs", "audit", "overview.phone", "job.phone", "name.phone")
 """Those of which only the first screen is shown."""
+
+TRIES = 5
+REFUSED = "Unable to capture screenshot"
+DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""Waits until the page was drawn as it is now."""
 
 
 @pytest.fixture
@@ -49,7 +55,23 @@ async def shoot(page: Page, folder: Path, name: str, path: str) -> None:
     if await page.locator("main[data-still]").count() == 0:
         await expect(page.locator("#state.on")).to_be_visible()
     whole = not f"{name}.".startswith(tuple(f"{each}." for each in CUT))
-    await page.screenshot(path=folder / f"{name}.png", full_page=whole)
+    await take(page, folder / f"{name}.png", whole=whole)
+
+
+async def take(page: Page, path: Path, *, whole: bool = False) -> None:
+    """Take a picture of what the page has drawn; again where Chromium refuses it.
+
+    With other work on the machine it does that now and then, mostly the first one of a window, and
+    takes the same picture when it is asked once more.
+    """
+    for still in reversed(range(TRIES)):
+        await page.evaluate(DRAWN)
+        try:
+            await page.screenshot(path=path, full_page=whole)
+            return
+        except BrowserError as error:
+            if not still or REFUSED not in error.message:
+                raise
 
 
 async def test_pictures(
@@ -94,7 +116,8 @@ async def test_pictures(
             await page.goto("/jobs?status=errored")
             await page.locator("#select-all").check()
             await page.locator("#selection button[value=delete]").click()
-            await page.screenshot(path=folder / f"question.{language}.png")
+            await expect(page.locator("main[data-still]")).to_be_visible()
+            await take(page, folder / f"question.{language}.png")
             await context.close()
         for scheme in ("light", "dark"):
             looks: dict[str, Any] = {

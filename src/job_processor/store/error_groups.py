@@ -59,6 +59,16 @@ def fingerprint(error: str | None) -> str:
     return (text if len(text) <= TEXT_LIMIT else f"{text[: TEXT_LIMIT - 1]}…") or "-"
 
 
+def constant_parts(line: str) -> list[str]:
+    """Return what a line consists of between what `fingerprint` replaces."""
+    parts, begin = [], 0
+    for found in _VARIES.finditer(line):
+        if found.lastgroup != "kept":
+            parts.append(line[begin : found.start()])
+            begin = found.end()
+    return [*parts, line[begin:]]
+
+
 def fold(groups: Iterable[ErrorGroup], most: int = GROUPS_KEPT) -> list[ErrorGroup]:
     """Return the first of these groups of a name and hour; the others added up as `…`."""
     kept: dict[str, ErrorGroup] = {}

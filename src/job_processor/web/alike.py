@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from job_processor.redaction import REDACTED
+from job_processor.store.error_groups import constant_parts, fingerprint
 from job_processor.store.summaries import JobSummary
 
 LOOKED_AT = 250
@@ -20,9 +20,6 @@ GROUPS = 50
 NAMES = 3
 """Names of jobs that are shown of a group, the most frequent ones."""
 
-_ODDS = r"0x[0-9a-f]+|\b[0-9a-f]{8,}(?:-[0-9a-f]{4,})*\b|\d+(?:[.,:]\d+)*"
-_VARIES = re.compile(_ODDS, re.IGNORECASE)
-_BORDERS = re.compile(f"{_ODDS}|{re.escape(REDACTED)}|…", re.IGNORECASE)
 _PART = 200  # characters of an error that may be looked for
 _TELLING = 4  # characters; a shorter part of a line is in too many others
 
@@ -35,10 +32,10 @@ class Alike:
     """The first line of the newest one's error."""
     newest: str
     """The id of that job."""
-    last: datetime | None
-    """When it ended."""
+    last: datetime | None = None
+    """When the last of those that were looked at ended; a job that was retried ends late."""
     first: datetime | None = None
-    """When the oldest one ended, of those that were looked at."""
+    """When the first of them ended."""
     count: int = 0
     names: Counter[str] = field(default_factory=Counter)
 
@@ -53,7 +50,8 @@ class Alike:
 
         "": there is none that tells anything.
         """
-        parts = _BORDERS.split(self.line)
+        shown = self.line.replace(REDACTED, "…").split("…")
+        parts = (part for piece in shown for part in constant_parts(piece))
         longest = max((part.strip() for part in parts), key=len)[:_PART]
         return longest if len(longest) >= _TELLING else ""
 
@@ -68,10 +66,12 @@ def alike(jobs: Iterable[JobSummary]) -> list[Alike]:
         line = first_line(job)
         if line is None:
             continue
-        group = groups.setdefault(_VARIES.sub("#", line), Alike(line, str(job.id), job.ended_at))
+        group = groups.setdefault(fingerprint(line), Alike(line, str(job.id)))
         group.count += 1
         group.names[job.name] += 1
-        group.first = job.ended_at
+        if job.ended_at is not None:
+            group.first = min(group.first or job.ended_at, job.ended_at)
+            group.last = max(group.last or job.ended_at, job.ended_at)
     return sorted(groups.values(), key=lambda group: -group.count)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from job_processor.store.name_rollups import NameRollup
-from job_processor.store.rollups import HOUR, MINUTE
+from job_processor.store.rollups import HOUR, MINUTE, start_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class Span:
     """A text of the pages: what a bar counts."""
 
     def since(self, now: datetime) -> datetime:
-        """Return where it begins."""
-        return now - self.length
+        """Return where it begins: with the first bar of its chart, so that both count the same."""
+        return start_of(now, self.bar) + timedelta(seconds=self.bar) - self.length
 
 
 SPANS: Mapping[str, Span] = {

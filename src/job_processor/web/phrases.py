@@ -175,8 +175,8 @@ _ASKED: Mapping[str, tuple[str, str]] = {
         ),
     ),
     "delete: why": (
-        "What is deleted cannot be brought back.",
-        "Ce qui est supprimé ne peut pas être récupéré.",
+        "A deleted job cannot be restored.",
+        "Un job supprimé ne peut pas être récupéré.",
     ),
     "retry jobs?": ("Retry {n} job?|Retry {n} jobs?", "Relancer {n} job ?|Relancer {n} jobs ?"),
     "kill jobs?": ("Kill {n} job?|Kill {n} jobs?", "Interrompre {n} job ?|Interrompre {n} jobs ?"),
@@ -189,8 +189,8 @@ _ASKED: Mapping[str, tuple[str, str]] = {
     "delete over?": ("Delete over {n} jobs?", "Supprimer plus de {n} jobs ?"),
     "kill jobs: why": (
         (
-            "Running jobs are stopped; what they have done is not undone. Jobs that have ended are "
-            "left as they are."
+            "Running jobs are stopped; their work so far is not undone. Jobs that have ended do "
+            "not change."
         ),
         (
             "Ce qui tourne est arrêté ; ce qui est déjà fait reste fait. Les jobs terminés restent "
@@ -199,8 +199,8 @@ _ASKED: Mapping[str, tuple[str, str]] = {
     ),
     "retry jobs: why": (
         (
-            "They go back into the queue, with all their attempts. Jobs that have not ended are "
-            "left as they are."
+            "They go back into the queue, with all their attempts. Jobs that have not ended do "
+            "not change."
         ),
         (
             "Ils retournent dans la file, avec toutes leurs tentatives. Les jobs qui ne sont pas "
@@ -208,8 +208,8 @@ _ASKED: Mapping[str, tuple[str, str]] = {
         ),
     ),
     "delete jobs: why": (
-        "What is deleted cannot be brought back. Jobs that run are left as they are.",
-        "Ce qui est supprimé ne peut pas être récupéré. Les jobs en cours restent tels quels.",
+        "Deleted jobs cannot be restored. Running jobs are not deleted.",
+        "Un job supprimé ne peut pas être récupéré. Les jobs en cours ne sont pas supprimés.",
     ),
     "grown": (
         "There are more of them now. Look again.",
