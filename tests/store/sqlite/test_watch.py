@@ -184,3 +184,18 @@ async def test_a_worker_takes_up_what_another_process_schedules(
             await asyncio.sleep(0.02)  # the looked-at thing sends no event
 
     await asyncio.wait_for(all_done(), WAIT)
+
+
+async def test_what_an_ended_watch_has_noticed_and_not_told_is_told_by_the_next(
+    peer: Peer, store: SqliteStore
+) -> None:
+    """Its last look may be under way in the writer's thread as the last listener leaves."""
+    first: Told = asyncio.Queue()
+    end_it = store.subscribe(first.put_nowait)
+    await next_of(first)
+    end_it()
+    await peer.ask("insert")
+    assert await store._connections.writer.call(store._revision.has_changed)
+    told: Told = asyncio.Queue()
+    store.subscribe(told.put_nowait)
+    await next_of(told)

@@ -56,22 +56,25 @@ class Watch:
         loop = asyncio.get_running_loop()
         pause = SHORTEST_PAUSE
         with _opened_log(self._wal) as log:
+            # The first look tells our listeners to look, too: whatever happened before we watched
+            # is then known. It may have been noticed by a watch that ended before it could tell.
+            changed = await self._look(tells=True)
             while True:
-                # The first look tells our listeners to look, too: whatever happened before we
-                # watched is then known.
-                pause = SHORTEST_PAUSE if await self._look() else min(2 * pause, LONGEST_PAUSE)
+                pause = SHORTEST_PAUSE if changed else min(2 * pause, LONGEST_PAUSE)
                 await asyncio.sleep(pause)
                 waiting_since = loop.time()
                 await log.changed()
                 if loop.time() - waiting_since > LONGEST_PAUSE:
                     pause = SHORTEST_PAUSE
+                changed = await self._look()
 
-    async def _look(self) -> bool:
+    async def _look(self, *, tells: bool = False) -> bool:
+        """Tell our listeners of a change, or in any case; return whether there was one."""
         try:
             changed = await self._has_changed()
         except StoreError:
             changed = True  # let whoever listens meet the error itself
-        if changed:
+        if changed or tells:
             self._notify()
         return changed
 
