@@ -1,6 +1,7 @@
 """How long the dashboard takes for a page, and how much memory: `benchmarks.dashboard`.
 
 Time is that of the server: from the request to the last byte of the answer, without a network.
+Memory is that of another process, in which `job-processor web` serves the same database.
 `python -m benchmarks.dashboard [--jobs 1000000] [--runs 15]`
 """
 
@@ -9,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
-import resource
 import statistics
 import sys
 import tempfile
@@ -18,13 +18,13 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import httpx2 as httpx
 from bson import ObjectId
 
 from benchmarks import weights
 from benchmarks.page import PAGE, between
+from benchmarks.served import ROUNDS, weigh_served
 from benchmarks.servers import MissingServer, MongoServer
 from job_processor import JobDef, JobProcessor
 from job_processor.models import JobStatus, Output, SimpleJob
@@ -67,6 +67,12 @@ PATHS = {
 }
 PROBE = "a probe, beside 40 searches whose readers have left"
 SEARCH = "/jobs?status=errored&error=nowhere"
+MEMORY = (
+    "memory of its process alone (USS) when it starts, MB",
+    "after each page once, MB",
+    f"after each page {ROUNDS} times, MB",
+    "the same with shared libraries (RSS), MB",
+)
 
 
 def main() -> None:
@@ -112,14 +118,13 @@ async def _measure(url: str, jobs: int, runs: int) -> dict[str, float]:
                     assert answer.status_code in (200, 503), path
                     if run:  # the first one warms up
                         times[title].append((time.perf_counter() - began) * 1000)
-            before = _memory()
-            for _ in range(10):
-                for path in PATHS.values():
-                    await client.get(path.format(**given))
             medians = {title: statistics.median(each) for title, each in times.items()}
             probes = [await _beside_searches(client) for _ in range(5)]
             medians[PROBE] = statistics.median(probes)
-            return {**medians, "memory": _memory(), "growth": _memory() - before}
+    paths = [path.format(**given) for path in PATHS.values()]
+    weight = weigh_served(url, paths)
+    sizes = (weight.begun.uss, weight.visited.uss, weight.used.uss, weight.used.rss)
+    return {**medians, **dict(zip(MEMORY, sizes, strict=True))}
 
 
 async def _beside_searches(client: httpx.AsyncClient) -> float:
@@ -213,16 +218,8 @@ def _stores(arguments: argparse.Namespace) -> Iterator[tuple[str, Iterator[str],
 def _table(few: Mapping[str, float], many: Mapping[str, float], jobs: int) -> str:
     lines = [f"| page | {FEW:,} jobs, ms | {jobs:,} jobs, ms |", "| --- | ---: | ---: |"]
     lines += [f"| {title} | {few[title]:.1f} | {many[title]:.1f} |" for title in (*PATHS, PROBE)]
-    lines.append(f"| memory of the process, MB | {few['memory']:.0f} | {many['memory']:.0f} |")
-    lines.append(f"| more of it after 160 pages, MB | {few['growth']:.1f} | {many['growth']:.1f} |")
+    lines += [f"| {title} | {few[title]:.1f} | {many[title]:.1f} |" for title in MEMORY]
     return "\n".join(lines)
-
-
-def _memory() -> Any:
-    statm = Path("/proc/self/statm")
-    if statm.exists():
-        return int(statm.read_text().split()[1]) * resource.getpagesize() / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 if __name__ == "__main__":

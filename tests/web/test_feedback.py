@@ -17,7 +17,7 @@ from tests.web.forms import Forms
 
 def told_of(page: str) -> str:
     """Return the message of a page, as text."""
-    found = re.search(r'<p class="told" role="status">(.*?)</p>', page, re.DOTALL)
+    found = re.search(r'<div class="told" role="status">(.*?)</div>', page, re.DOTALL)
     return "" if found is None else " ".join(re.sub(r"<[^>]*>", " ", found[1]).split())
 
 
@@ -29,7 +29,7 @@ def fields_of(form: str) -> dict[str, str]:
 
 def undo_of(page: str) -> dict[str, str]:
     """Return what the button sends that takes something back."""
-    return fields_of(page.partition('<p class="told"')[2].partition("</p>")[0])
+    return fields_of(page.partition('<div class="told"')[2].partition("</div>")[0])
 
 
 async def test_a_kill_is_taken_back(forms: Forms, processor: JobProcessor) -> None:

@@ -335,6 +335,22 @@ async def test_synchronous_takes_effect(path: Path, option: str, level: int) -> 
     await store.close()
 
 
+async def test_connections_that_read_keep_little_in_memory(path: Path) -> None:
+    """There are several of them in each process; the one that claims keeps SQLite's own choice."""
+    store = open_sqlite(f"sqlite:///{path}")
+    await store.setup()
+
+    def read(connection: sqlite3.Connection) -> int:
+        value: int = connection.execute("PRAGMA cache_size").fetchone()[0]
+        return value
+
+    connections = store._connections
+    assert await connections.writer.call(read) == -2000
+    reading = connections.every - {connections.writer}
+    assert {await each.read(read) for each in reading} == {-location.CACHE_OF_READERS}
+    await store.close()
+
+
 def test_a_wrong_synchronous_and_a_wrong_prefix() -> None:
     """Options that are passed to the store itself are checked, too."""
     with pytest.raises(InvalidArgumentError, match="synchronous"):

@@ -27,6 +27,10 @@ WAL_BYTES_KEPT = 64 * 1024 * 1024
 CUT_TIMEOUT = 0.1
 """Seconds that cutting back a longer log waits for readers; writers wait meanwhile, too."""
 
+CACHE_OF_READERS = 256
+"""KiB of the file that a connection keeps in memory which only reads. SQLite's own choice, 2000, is
+for each of four; what they read is in the system's cache of files as well."""
+
 STATEMENTS_KEPT = 256
 """Prepared statements that a connection keeps."""
 
@@ -129,6 +133,7 @@ class Location:
             connection.execute("PRAGMA temp_store=MEMORY")
             if read_only:
                 connection.execute("PRAGMA query_only=ON")
+                connection.execute(f"PRAGMA cache_size=-{CACHE_OF_READERS}")
         except BaseException:
             connection.close()
             raise
