@@ -11,9 +11,9 @@ from starlette.responses import JSONResponse, Response
 from job_processor.as_json import group_json, job_json, to_json
 from job_processor.errors import InvalidArgumentError, JobNotFoundError, Unshown
 from job_processor.models import Job
-from job_processor.processor import JobProcessor
 from job_processor.settings import GROUPS_SHOWN
 from job_processor.web.auditing import audited
+from job_processor.web.carried import processor_of
 from job_processor.web.forms import json_of
 from job_processor.web.health import AWAY, IDLE, Health
 from job_processor.web.problems import problem
@@ -39,12 +39,12 @@ async def healthz(request: Request) -> Response:
 
 async def status(request: Request) -> Response:
     """Return `get_status()`, in the shape of the Node package's `ProcessorStatusJson`."""
-    return JSONResponse(await _processor(request).get_status(request.app.state.redaction))
+    return JSONResponse(await processor_of(request).get_status(request.app.state.redaction))
 
 
 async def jobs(request: Request) -> Response:
     """Return a page of jobs, which ends before they are too large together."""
-    page = await _processor(request).find_jobs(
+    page = await processor_of(request).find_jobs(
         max_bytes=PAGE_BYTES,
         limit=number_of(request.query_params, "limit", 50),
         after=request.query_params.get("after") or None,
@@ -79,7 +79,7 @@ async def create(request: Request) -> Response:
         moment = time_of(str(moment), "scheduled_for")
     name, payload, priority = fields["name"], fields.get("payload"), fields.get("priority") or 0
     async with audited(request, "schedule", name) as outcome:
-        made = await _processor(request).schedule_job(
+        made = await processor_of(request).schedule_job(
             name, payload, moment, priority, labels=fields.get("labels")
         )
         outcome.told = str(made.id)
@@ -91,7 +91,7 @@ async def kill(request: Request) -> Response:
     check_unforged(request)
     job_id = request.path_params["id"]
     async with audited(request, "kill", job_id):
-        killed = await _processor(request).kill_job(job_id)
+        killed = await processor_of(request).kill_job(job_id)
     return JSONResponse(_shown(request, killed))
 
 
@@ -102,7 +102,7 @@ async def retry(request: Request) -> Response:
     options = {name: _switch(request, name) for name in ("from_beginning", "descendants")}
     async with audited(request, "retry", job_id):
         step = request.query_params.get("from_step")
-        waiting = await _processor(request).retry_job(job_id, from_step=step, **options)
+        waiting = await processor_of(request).retry_job(job_id, from_step=step, **options)
     return JSONResponse(_shown(request, waiting))
 
 
@@ -119,7 +119,7 @@ async def delete(request: Request) -> Response:
     check_unforged(request)
     job_id = request.path_params["id"]
     async with audited(request, "delete", job_id):
-        await _processor(request).delete_job(job_id)
+        await processor_of(request).delete_job(job_id)
     return Response(status_code=204)
 
 
@@ -127,7 +127,7 @@ async def groups(request: Request) -> Response:
     """Return the newest groups, with the counts of their members."""
     limit = number_of(request.query_params, "limit", GROUPS_SHOWN)
     after = request.query_params.get("after") or None
-    found = await _processor(request).find_groups(limit, after)
+    found = await processor_of(request).find_groups(limit, after)
     return JSONResponse({"groups": [group_json(each) for each in found]})
 
 
@@ -156,7 +156,7 @@ async def _act_on_group(request: Request, action: Literal["kill", "retry"]) -> R
 
 async def crons(request: Request) -> Response:
     """Return all crons with their next times."""
-    listed = await _processor(request).get_crons()
+    listed = await processor_of(request).get_crons()
     return JSONResponse(
         {"crons": [to_json({**asdict(cron), "upcoming": list(cron.upcoming)}) for cron in listed]}
     )
@@ -164,17 +164,12 @@ async def crons(request: Request) -> Response:
 
 async def workers(request: Request) -> Response:
     """Return the workers with what they run."""
-    health = await _processor(request).get_healthcheck(request.app.state.redaction)
+    health = await processor_of(request).get_healthcheck(request.app.state.redaction)
     return JSONResponse({"workers": health["workers"]})
 
 
-def _processor(request: Request) -> JobProcessor:
-    processor: JobProcessor = request.app.state.processor
-    return processor
-
-
 async def _job(request: Request) -> Job:
-    found = await _processor(request).get_job(request.path_params["id"])
+    found = await processor_of(request).get_job(request.path_params["id"])
     if found is None:
         raise JobNotFoundError(request.path_params["id"])
     return found

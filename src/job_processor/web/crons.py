@@ -8,11 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from job_processor.crons.manage import CronInfo, find_crons, last_runs
-from job_processor.parts import Parts, ready_parts_of
 from job_processor.store.summaries import JobSummary
+from job_processor.web.carried import parts_of, views_of
 from job_processor.web.fitting import fitting
 from job_processor.web.reading import number_of
-from job_processor.web.views import Views
 
 PAGE = 25
 """Crons of a page at the most."""
@@ -54,14 +53,3 @@ def _mark(job: JobSummary) -> dict[str, Any]:
         "duration_ms": job.output.duration_ms if job.output else None,
         "at": job.started_at or job.scheduled_for,
     }
-
-
-def parts_of(request: Request) -> Parts:
-    """Return what the processor of the dashboard is made of."""
-    return ready_parts_of(request.app.state.processor)
-
-
-def views_of(request: Request) -> Views:
-    """Return what makes pages."""
-    views: Views = request.app.state.views
-    return views

@@ -13,12 +13,12 @@ from job_processor.as_json import flow_json, flow_summary_json
 from job_processor.errors import FlowNotFoundError
 from job_processor.handlers.flows import FlowInfo
 from job_processor.models import FAILED, JobStatus
-from job_processor.processor import JobProcessor
 from job_processor.redaction import Redaction
 from job_processor.settings import GROUPS_SHOWN
 from job_processor.store.summaries import JobSummary
 from job_processor.web.api import check_unforged
 from job_processor.web.auditing import audited
+from job_processor.web.carried import processor_of
 from job_processor.web.job_list import row_of
 from job_processor.web.reading import number_of
 from job_processor.web.views import Views
@@ -28,7 +28,7 @@ _FAILURES = 20
 
 async def newest(request: Request) -> Response:
     """The newest flows."""
-    found = await _processor(request).find_flows(after=request.query_params.get("after") or None)
+    found = await processor_of(request).find_flows(after=request.query_params.get("after") or None)
     views: Views = request.app.state.views
     return views.page(
         request,
@@ -54,7 +54,7 @@ async def page(request: Request) -> Response:
 async def many(request: Request) -> Response:
     """Return the newest flows, with the counts of their jobs."""
     limit = number_of(request.query_params, "limit", GROUPS_SHOWN)
-    found = await _processor(request).find_flows(limit, request.query_params.get("after") or None)
+    found = await processor_of(request).find_flows(limit, request.query_params.get("after") or None)
     return JSONResponse({"flows": [flow_summary_json(each) for each in found]})
 
 
@@ -75,7 +75,7 @@ async def retry(request: Request) -> Response:
 
 async def _act(request: Request, action: Literal["kill", "retry"]) -> Response:
     check_unforged(request)
-    processor, found = _processor(request), await _found(request)
+    processor, found = processor_of(request), await _found(request)
     async with audited(request, action, f"flow {found.id}"):
         await (processor.kill_flow if action == "kill" else processor.retry_flow)(found.id)
     return JSONResponse(flow_json(await _found(request)))
@@ -88,7 +88,7 @@ async def _failed(request: Request, info: FlowInfo) -> list[JobSummary]:
     redaction: Redaction = request.app.state.redaction
     pages = await asyncio.gather(
         *(
-            _processor(request).list_jobs(
+            processor_of(request).list_jobs(
                 status=status, flow=info.id, limit=_FAILURES, redaction=redaction
             )
             for status in wanted
@@ -99,12 +99,7 @@ async def _failed(request: Request, info: FlowInfo) -> list[JobSummary]:
 
 async def _found(request: Request) -> FlowInfo:
     flow_id = request.path_params["id"]
-    found = await _processor(request).get_flow(flow_id)
+    found = await processor_of(request).get_flow(flow_id)
     if found is None:
         raise FlowNotFoundError(flow_id)
     return found
-
-
-def _processor(request: Request) -> JobProcessor:
-    processor: JobProcessor = request.app.state.processor
-    return processor

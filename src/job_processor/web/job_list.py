@@ -14,12 +14,11 @@ from job_processor.as_json import job_json
 from job_processor.clock import to_ms
 from job_processor.errors import InvalidArgumentError
 from job_processor.models import JobStatus
-from job_processor.processor import JobProcessor
-from job_processor.redaction import Redaction
 from job_processor.settings import COUNT_CAP_OF_SELECTIONS as COUNT_CAP
 from job_processor.settings import LOOK_THROUGH
 from job_processor.store.summaries import JobSummary, SummaryPage, fields_line
 from job_processor.web.alike import GROUPS, LOOKED_AT, alike, first_line
+from job_processor.web.carried import list_jobs, processor_of, redaction_of
 from job_processor.web.columns import COLUMNS, columns_of
 from job_processor.web.finding import MOST, find, named_like, names_of
 from job_processor.web.places import root_of
@@ -42,10 +41,10 @@ async def page(request: Request) -> Response:
     found = await find(request, text, filters) if text else None
     if found is not None and found.to is not None:
         return RedirectResponse(f"{root_of(request)}{found.to}", status_code=302)
-    names = await names_of(_processor(request))
+    names = await names_of(processor_of(request))
     wrong, selection, shown = "", {}, {}
     try:
-        selection = listed_of(filters, _redaction(request))
+        selection = listed_of(filters, redaction_of(request))
         if found is None:
             by_error = request.query_params.get("by") == "error"
             shown = await (_grouped if by_error else _listed)(request, selection)
@@ -73,21 +72,21 @@ async def page(request: Request) -> Response:
         columns=_columns(request, shown.get("jobs", [])),
         chosen=columns_of(request),
         all_columns=COLUMNS,
-        tags=_processor(request).registry.tags,
+        tags=processor_of(request).registry.tags,
     )
 
 
 async def names(request: Request) -> Response:
     """Return the names of jobs that hold a text, for whoever types one."""
     text = request.query_params.get("like", "").strip()[:200]
-    found = named_like(await names_of(_processor(request)), text)
+    found = named_like(await names_of(processor_of(request)), text)
     return JSONResponse({"names": found[:MOST], "more": len(found) > MOST})
 
 
 async def _listed(request: Request, selection: dict[str, Any]) -> dict[str, Any]:
     """Return the rows of a page, how many jobs there are, and what is to come."""
     parameters, order = request.query_params, _order(request)
-    shown = await _list(
+    shown = await list_jobs(
         request,
         limit=PAGE,
         after=parameters.get("after") or None,
@@ -99,7 +98,7 @@ async def _listed(request: Request, selection: dict[str, Any]) -> dict[str, Any]
     # Looking through takes its time; a page that holds everything has been counted.
     whole = len(shown.jobs) < PAGE if is_first else shown.next is None and shown.previous is None
     on_page = searches and (bool(order) or not is_first)
-    processor, now = _processor(request), datetime.now(UTC)
+    processor, now = processor_of(request), datetime.now(UTC)
     counted = len(shown.jobs) if whole or on_page else None
     if counted is None:
         counted = await processor.count_jobs(COUNT_CAP, **selection)
@@ -132,7 +131,7 @@ def _reached(page: SummaryPage) -> datetime | None:
 async def _grouped(request: Request, selection: dict[str, Any]) -> dict[str, Any]:
     """Return the errors of the newest jobs of a selection by what they have in common."""
     selection = {"status": JobStatus.ERRORED, **selection}
-    shown = await _list(request, limit=LOOKED_AT, **selection)
+    shown = await list_jobs(request, limit=LOOKED_AT, **selection)
     groups = alike(shown.jobs)
     return {
         "groups": groups[:GROUPS],
@@ -149,7 +148,7 @@ async def _coming(request: Request, selection: dict[str, Any]) -> dict[str, Any]
         return {}
     rest = {key: value for key, value in selection.items() if key != "planned"}
     wanted = {**rest, "type": "cron_task", "status": JobStatus.PENDING}
-    found = await _list(request, limit=_COMING_COUNTED, **wanted)
+    found = await list_jobs(request, limit=_COMING_COUNTED, **wanted)
     coming = sorted(found.jobs, key=lambda job: job.scheduled_for)[:_COMING]
     count = f"{len(found.jobs)}{'+' if found.next else ''}"
     return {"coming": [job_json(job) for job in coming], "coming_count": count}
@@ -191,18 +190,3 @@ def _columns(request: Request, rows: list[dict[str, Any]]) -> tuple[str, ...]:
 
 def _order(request: Request) -> dict[str, str]:
     return {"order": "oldest"} if request.query_params.get("order") == "oldest" else {}
-
-
-async def _list(request: Request, **arguments: Any) -> SummaryPage:
-    """Return a page for a list, with what nobody is to read left out."""
-    return await _processor(request).list_jobs(redaction=_redaction(request), **arguments)
-
-
-def _redaction(request: Request) -> Redaction:
-    redaction: Redaction = request.app.state.redaction
-    return redaction
-
-
-def _processor(request: Request) -> JobProcessor:
-    processor: JobProcessor = request.app.state.processor
-    return processor

@@ -13,10 +13,10 @@ from job_processor.clock import span
 from job_processor.errors import InvalidArgumentError
 from job_processor.processor import JobProcessor
 from job_processor.settings import LANE_COUNT_CAP
+from job_processor.web.carried import views_of
 from job_processor.web.job_list import row_of
 from job_processor.web.messages import Done, Undo
 from job_processor.web.reading import amount_of, seconds_of
-from job_processor.web.views import Views
 
 _JOBS = 20  # of a lane, of each kind
 
@@ -25,7 +25,7 @@ async def limits(request: Request) -> Response:
     """The limits with their fullest lanes, and the rates."""
     processor: JobProcessor = request.app.state.processor
     found, rates = await asyncio.gather(processor.limits(), processor.rates())
-    return _views(request).page(
+    return views_of(request).page(
         request, "limits.html", limits=found, rates=rates, cap=LANE_COUNT_CAP
     )
 
@@ -35,7 +35,7 @@ async def lane(request: Request) -> Response:
     processor: JobProcessor = request.app.state.processor
     named, now = request.query_params.get("lane", ""), datetime.now(UTC)
     found = await processor.get_lane(named, _JOBS, redaction=request.app.state.redaction)
-    return _views(request).page(
+    return views_of(request).page(
         request,
         "lane.html",
         lane=found.info,
@@ -97,8 +97,3 @@ ACTIONS: Mapping[str, Callable[[JobProcessor, Fields], Awaitable[Done]]] = {
     "hold": _hold,
     "release": _release,
 }
-
-
-def _views(request: Request) -> Views:
-    views: Views = request.app.state.views
-    return views

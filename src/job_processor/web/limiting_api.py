@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from job_processor.errors import InvalidArgumentError, Unshown
-from job_processor.processor import JobProcessor
 from job_processor.settings import LANES_SHOWN
 from job_processor.web.auditing import audited
+from job_processor.web.carried import processor_of
 from job_processor.web.forms import json_of
 from job_processor.web.reading import number_of
 
@@ -18,7 +18,7 @@ from job_processor.web.reading import number_of
 async def limits(request: Request) -> Response:
     """Return the limits with their fullest lanes."""
     shown = number_of(request.query_params, "lanes", LANES_SHOWN)
-    found = await _processor(request).limits(shown)
+    found = await processor_of(request).limits(shown)
     return JSONResponse({"limits": [each.as_json() for each in found]})
 
 
@@ -27,7 +27,7 @@ async def lane(request: Request) -> Response:
     named = request.query_params.get("lane", "")
     limit = number_of(request.query_params, "limit", 10)
     redaction = request.app.state.redaction
-    found = await _processor(request).get_lane(named, limit, redaction=redaction)
+    found = await processor_of(request).get_lane(named, limit, redaction=redaction)
     return JSONResponse(found.as_json())
 
 
@@ -37,13 +37,13 @@ async def set_limit(request: Request) -> Response:
     if amount is not None and (not isinstance(amount, int) or isinstance(amount, bool)):
         raise InvalidArgumentError("amount", amount, "allowed is a whole number, or null")
     async with audited(request, "set_limit", f"{name}: {amount}"):
-        await _processor(request).set_limit(name, amount)
+        await processor_of(request).set_limit(name, amount)
     return await limits(request)
 
 
 async def rates(request: Request) -> Response:
     """Return the rates."""
-    found = await _processor(request).rates()
+    found = await processor_of(request).rates()
     return JSONResponse({"rates": [each.as_json() for each in found]})
 
 
@@ -53,7 +53,7 @@ async def set_rate(request: Request) -> Response:
     if rate is not None and not isinstance(rate, str):
         raise InvalidArgumentError("rate", rate, "allowed is a text such as 100/m, or null")
     async with audited(request, "set_rate", f"{name}: {str(rate)[:50]}"):
-        await _processor(request).set_rate(name, rate)
+        await processor_of(request).set_rate(name, rate)
     return await rates(request)
 
 
@@ -63,7 +63,7 @@ async def hold(request: Request) -> Response:
     if not isinstance(seconds, int | float) or isinstance(seconds, bool):
         raise InvalidArgumentError("seconds", seconds, "allowed is a number")
     async with audited(request, "hold", f"{name}: {seconds} s"):
-        await _processor(request).hold(name, seconds)
+        await processor_of(request).hold(name, seconds)
     return await rates(request)
 
 
@@ -76,8 +76,3 @@ async def _body(request: Request, field: str) -> tuple[str, Any]:
     if not isinstance(fields["name"], str):
         raise InvalidArgumentError("name", fields["name"], "allowed is a str")
     return fields["name"], fields[field]
-
-
-def _processor(request: Request) -> JobProcessor:
-    processor: JobProcessor = request.app.state.processor
-    return processor

@@ -18,14 +18,13 @@ from job_processor.jobs.rates import RateInfo
 from job_processor.ops import names as known
 from job_processor.ops.names import LimitOfName, NameInfo
 from job_processor.parts import Parts
-from job_processor.processor import JobProcessor
 from job_processor.settings import COUNT_CAP, check_name
 from job_processor.store.error_groups import ErrorGroup
 from job_processor.store.name_rollups import NameRollup
 from job_processor.store.rollups import OTHERS
 from job_processor.store.summaries import JobSummary
+from job_processor.web.carried import parts_of, processor_of, views_of
 from job_processor.web.charts import Chart, chart
-from job_processor.web.crons import parts_of, views_of
 from job_processor.web.figures import SPANS, Figures, Span, figures, of_names, over_time
 from job_processor.web.fitting import fitting
 from job_processor.web.job_list import row_of
@@ -109,7 +108,7 @@ async def listing(request: Request) -> Listing:
     rows.sort(key=SORTS[sort])
     shown = rows[skip : skip + PAGE]
     shown = shown[: fitting(info.name for info, _ in shown)]
-    pauses = await _processor(request).get_pauses()
+    pauses = await processor_of(request).get_pauses()
     standing = await known.standing(parts_of(request), [info for info, _ in shown], pauses)
     whole = list(zip(standing, (each for _, each in shown), strict=True))
     chosen = {"span": span, "sort": sort, "q": text}
@@ -120,7 +119,7 @@ async def facts(request: Request) -> Facts:
     """Return what there is to tell of the name in the address; raises InvalidArgumentError."""
     name, now = request.query_params.get("name", ""), datetime.now(UTC)
     check_name("name", name)
-    parts, processor = parts_of(request), _processor(request)
+    parts, processor = parts_of(request), processor_of(request)
     pauses = await processor.get_pauses()
     (info, cron, jobs), (hour, week, errors), (limit, rate) = await asyncio.gather(
         asyncio.gather(
@@ -177,7 +176,7 @@ async def tag(request: Request) -> Response:
     value, now = request.query_params.get("tag", ""), datetime.now(UTC)
     check_name("tag", value)
     span = one_of("span", request.query_params, SPANS)
-    processor, parts = _processor(request), parts_of(request)
+    processor, parts = processor_of(request), parts_of(request)
     hour, week, members = await asyncio.gather(
         processor.get_name_rollups(SPANS["hour"].seconds, SPANS["hour"].since(now), tag=value),
         processor.get_name_rollups(SPANS["week"].seconds, SPANS["week"].since(now), tag=value),
@@ -229,7 +228,7 @@ async def _of_several(
     totals = await _totals(request, SPANS[span]) if totals is None else totals
     some = members[:PAGE]
     some = some[: fitting(info.name for info in some)]
-    pauses = await _processor(request).get_pauses()
+    pauses = await processor_of(request).get_pauses()
     standing = await known.standing(parts_of(request), some, pauses)
     return views_of(request).page(
         request,
@@ -252,7 +251,7 @@ async def _cron(parts: Parts, name: str, pauses: Pauses) -> CronInfo | None:
 async def _totals(request: Request, span: Span) -> dict[str, NameRollup]:
     """Return what happened to each name in a span."""
     since = span.since(datetime.now(UTC))
-    found = await _processor(request).get_rollup_totals(span.seconds, since)
+    found = await processor_of(request).get_rollup_totals(span.seconds, since)
     return {each.name: each for each in found}
 
 
@@ -282,8 +281,3 @@ def one_of(name: str, parameters: Mapping[str, str], allowed: Mapping[str, Any])
     if value not in allowed:
         raise InvalidArgumentError(name, value[:50], f"allowed are {', '.join(allowed)}")
     return value
-
-
-def _processor(request: Request) -> JobProcessor:
-    processor: JobProcessor = request.app.state.processor
-    return processor

@@ -10,10 +10,10 @@ from starlette.responses import JSONResponse, Response
 from job_processor.as_json import job_json, to_json
 from job_processor.errors import InvalidArgumentError, Unshown
 from job_processor.handlers.inputs import inputs_of
-from job_processor.processor import JobProcessor
 from job_processor.web import names
 from job_processor.web.api import check_unforged
 from job_processor.web.auditing import audited
+from job_processor.web.carried import processor_of
 from job_processor.web.forms import json_of
 from job_processor.web.problems import problem
 
@@ -31,7 +31,7 @@ async def one(request: Request) -> Response:
     if not found.is_known:
         return problem(404, "no job and no cron has this name")
     name = found.info.name
-    inputs = inputs_of(_processor(request).registry.jobs.get(name))
+    inputs = inputs_of(processor_of(request).registry.jobs.get(name))
     limit, rate = found.limit, found.rate
     told: dict[str, Any] = {
         **found.info.as_json(),
@@ -46,7 +46,7 @@ async def one(request: Request) -> Response:
 
 async def pauses(request: Request) -> Response:
     """Return the names and tags that are paused."""
-    found = await _processor(request).get_pauses()
+    found = await processor_of(request).get_pauses()
     return JSONResponse({"names": sorted(found.names), "tags": sorted(found.tags)})
 
 
@@ -62,7 +62,7 @@ async def pause(request: Request) -> Response:
     do = "pause" if fields["paused"] else "resume"
     subject = str(name)[:200] if tag is None else f"tag {str(tag)[:200]}"
     async with audited(request, do, subject):
-        await getattr(_processor(request), do)(name, tag=tag)
+        await getattr(processor_of(request), do)(name, tag=tag)
     return await pauses(request)
 
 
@@ -71,11 +71,6 @@ async def run_cron(request: Request) -> Response:
     check_unforged(request)
     name = request.path_params["name"]
     async with audited(request, "run_cron", name) as outcome:
-        task = await _processor(request).run_cron(name)
+        task = await processor_of(request).run_cron(name)
         outcome.told = str(task.id)
     return JSONResponse(job_json(task), status_code=201)
-
-
-def _processor(request: Request) -> JobProcessor:
-    processor: JobProcessor = request.app.state.processor
-    return processor

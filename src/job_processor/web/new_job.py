@@ -16,13 +16,13 @@ from job_processor.settings import check_name
 from job_processor.values import normalize_payload
 from job_processor.web import payload_form
 from job_processor.web.auditing import audited
+from job_processor.web.carried import views_of
 from job_processor.web.forms import form_of
 from job_processor.web.messages import Done, tell
 from job_processor.web.payload_form import Shown
 from job_processor.web.places import root_of
 from job_processor.web.problems import problem, status_of
 from job_processor.web.reading import moment_of, number_of
-from job_processor.web.views import Views
 
 _OPTIONS = ("payload", "when", "priority")
 
@@ -55,7 +55,7 @@ async def page(request: Request) -> Response:
     name = request.query_params.get("name", "")
     check_name("name", name)
     form = form_for(request, name, as_json="json" in request.query_params)
-    return _views(request).page(request, "new.html", form=form)
+    return views_of(request).page(request, "new.html", form=form)
 
 
 async def create(request: Request) -> Response:
@@ -155,9 +155,4 @@ def _again(
         given=given,
         errors={**{name: text for name, text in errors.items() if name in placed}, "": loose},
     )
-    return _views(request).page(request, "new.html", status, form=form, back="/new", sent=True)
-
-
-def _views(request: Request) -> Views:
-    views: Views = request.app.state.views
-    return views
+    return views_of(request).page(request, "new.html", status, form=form, back="/new", sent=True)

@@ -16,8 +16,8 @@ from job_processor.settings import COUNT_CAP_OF_SELECTIONS, STATUS_LIMIT
 from job_processor.store.name_rollups import NameRollup
 from job_processor.store.rollups import HOUR, MINUTE, NAMES_KEPT
 from job_processor.web import attention
+from job_processor.web.carried import parts_of, views_of
 from job_processor.web.charts import chart
-from job_processor.web.crons import parts_of, views_of
 
 RUNNING_SHOWN = 10
 WORKERS_SHOWN = 8

@@ -16,15 +16,13 @@ from job_processor.models import FAILED, JobStatus
 from job_processor.ops.status import get_workers
 from job_processor.parts import ready_parts_of
 from job_processor.processor import JobProcessor
-from job_processor.redaction import Redaction
 from job_processor.settings import GROUPS_SHOWN
-from job_processor.store.summaries import SummaryPage
 from job_processor.web.access import access_of, who
+from job_processor.web.carried import list_jobs, processor_of, redaction_of, views_of
 from job_processor.web.job_list import row_of
 from job_processor.web.live import Hub
 from job_processor.web.problems import problem, title_of
 from job_processor.web.reading import group_of
-from job_processor.web.views import Views
 
 PAGE = 50
 _CHILDREN = 100  # of what comes after a job, the first ones
@@ -34,8 +32,8 @@ _MEMBERS = 25  # of a group: those that failed, then the newest; there is a link
 
 async def groups(request: Request) -> Response:
     """The newest groups."""
-    found = await _processor(request).find_groups(after=request.query_params.get("after") or None)
-    return _views(request).page(
+    found = await processor_of(request).find_groups(after=request.query_params.get("after") or None)
+    return views_of(request).page(
         request,
         "groups.html",
         groups=[group_json(each) for each in found],
@@ -50,15 +48,15 @@ async def group(request: Request) -> Response:
     counts = info.counts
     failed = await asyncio.gather(
         *(
-            _list(request, status=status, group=group.id, limit=_MEMBERS)
+            list_jobs(request, status=status, group=group.id, limit=_MEMBERS)
             for status in sorted(FAILED)
         )
     )
-    others = await _list(request, group=group.id, limit=_MEMBERS)
+    others = await list_jobs(request, group=group.id, limit=_MEMBERS)
     shown = [job for page in failed for job in page.jobs][:_MEMBERS]
     known = {job.id for job in shown}
     shown += [job for job in others.jobs if job.id not in known]
-    return _views(request).page(
+    return views_of(request).page(
         request,
         "group.html",
         group=group_json(info),
@@ -81,19 +79,19 @@ def _of_name(name: str, of_name: Mapping[JobStatus, int]) -> dict[str, Any]:
 
 async def workers(request: Request) -> Response:
     """The registered workers."""
-    processor = _processor(request)
+    processor = processor_of(request)
     groups, pauses = await asyncio.gather(
-        get_workers(ready_parts_of(processor).store, _redaction(request)), processor.get_pauses()
+        get_workers(ready_parts_of(processor).store, redaction_of(request)), processor.get_pauses()
     )
-    return _views(request).page(
+    return views_of(request).page(
         request, "workers.html", groups=groups, pauses=pauses, tags=_tags(processor)
     )
 
 
 async def audit(request: Request) -> Response:
     """Who did what."""
-    entries = await _processor(request).get_audit(200)
-    return _views(request).page(request, "audit.html", entries=entries)
+    entries = await processor_of(request).get_audit(200)
+    return views_of(request).page(request, "audit.html", entries=entries)
 
 
 async def live(request: Request) -> Response:
@@ -116,7 +114,7 @@ async def live(request: Request) -> Response:
 def error_page(request: Request, status: int, detail: str, error: Exception) -> HTMLResponse:
     """Return a page that says what is wrong."""
     title = title_of(error, status)
-    return _views(request).page(
+    return views_of(request).page(
         request, "error.html", status, title=title, detail=detail, code=status
     )
 
@@ -126,23 +124,3 @@ _STATUSES = tuple(status for status in JobStatus if status is not JobStatus.ACTI
 
 def _tags(processor: JobProcessor) -> list[str]:
     return processor.registry.tags
-
-
-def _redaction(request: Request) -> Redaction:
-    redaction: Redaction = request.app.state.redaction
-    return redaction
-
-
-async def _list(request: Request, **arguments: Any) -> SummaryPage:
-    """Return a page for a list, with what nobody is to read left out."""
-    return await _processor(request).list_jobs(redaction=_redaction(request), **arguments)
-
-
-def _views(request: Request) -> Views:
-    views: Views = request.app.state.views
-    return views
-
-
-def _processor(request: Request) -> JobProcessor:
-    processor: JobProcessor = request.app.state.processor
-    return processor

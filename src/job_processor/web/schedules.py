@@ -9,10 +9,10 @@ from starlette.responses import JSONResponse, Response
 
 from job_processor.as_json import schedule_json
 from job_processor.errors import InvalidArgumentError, ScheduleNotFoundError, Unshown
-from job_processor.processor import JobProcessor
 from job_processor.store.schedules import Schedule
 from job_processor.web.api import check_unforged
 from job_processor.web.auditing import audited
+from job_processor.web.carried import processor_of
 from job_processor.web.forms import json_of
 from job_processor.web.reading import number_of, time_of
 from job_processor.web.views import Views
@@ -31,7 +31,7 @@ async def page(request: Request) -> Response:
     """A page of schedules by name, of one job or of all."""
     parameters = request.query_params
     job, after = parameters.get("job", ""), parameters.get("after") or None
-    found = await _processor(request).schedules(PAGE, after, job=job or None)
+    found = await processor_of(request).schedules(PAGE, after, job=job or None)
     views: Views = request.app.state.views
     return views.page(
         request, "schedules.html", schedules=found.schedules, next=found.next, job=job, after=after
@@ -40,7 +40,7 @@ async def page(request: Request) -> Response:
 
 async def listed(request: Request) -> Response:
     """Return a page of schedules."""
-    found = await _processor(request).schedules(
+    found = await processor_of(request).schedules(
         number_of(request.query_params, "limit", PAGE),
         request.query_params.get("after") or None,
         job=request.query_params.get("job") or None,
@@ -65,7 +65,7 @@ async def put(request: Request) -> Response:
         given[name] = time_of(str(given[name]), name)
     name = request.path_params["name"]
     async with audited(request, "put_schedule", name):
-        made = await _processor(request).put_schedule(name, **given)
+        made = await processor_of(request).put_schedule(name, **given)
     return JSONResponse(_shown(request, made))
 
 
@@ -74,7 +74,7 @@ async def pause(request: Request) -> Response:
     check_unforged(request)
     name = request.path_params["name"]
     async with audited(request, "pause_schedule", name):
-        paused = await _processor(request).pause_schedule(name)
+        paused = await processor_of(request).pause_schedule(name)
     return JSONResponse(_shown(request, paused))
 
 
@@ -83,7 +83,7 @@ async def resume(request: Request) -> Response:
     check_unforged(request)
     name = request.path_params["name"]
     async with audited(request, "resume_schedule", name):
-        resumed = await _processor(request).resume_schedule(name)
+        resumed = await processor_of(request).resume_schedule(name)
     return JSONResponse(_shown(request, resumed))
 
 
@@ -92,14 +92,14 @@ async def remove(request: Request) -> Response:
     check_unforged(request)
     name = request.path_params["name"]
     async with audited(request, "remove_schedule", name):
-        if not await _processor(request).remove_schedule(name):
+        if not await processor_of(request).remove_schedule(name):
             raise ScheduleNotFoundError(name)
     return Response(status_code=204)
 
 
 async def _found(request: Request) -> Schedule:
     name = request.path_params["name"]
-    found = await _processor(request).get_schedule(name)
+    found = await processor_of(request).get_schedule(name)
     if found is None:
         raise ScheduleNotFoundError(name)
     return found
@@ -109,8 +109,3 @@ def _shown(request: Request, schedule: Schedule) -> dict[str, Any]:
     """Return a schedule in plain JSON, with what nobody is to read left out."""
     shown: dict[str, Any] = request.app.state.redact(schedule_json(schedule))
     return shown
-
-
-def _processor(request: Request) -> JobProcessor:
-    processor: JobProcessor = request.app.state.processor
-    return processor

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from job_processor.ops.scaling import Scaling, by_tag, scope_of_query, tags_by_name
 from job_processor.parts import ready_parts_of
-from job_processor.processor import JobProcessor
+from job_processor.web.carried import processor_of
 
 MOST_TAGS = 50
 """Tags that have series of their own, the first by name."""
@@ -33,13 +33,13 @@ _SCALING = {
 async def scaling(request: Request) -> Response:
     """Return what there is to do and how many workers it takes."""
     scope = scope_of_query(request.query_params.multi_items())
-    found = await _processor(request).get_scaling(**scope.arguments)
+    found = await processor_of(request).get_scaling(**scope.arguments)
     return JSONResponse(found.as_json())
 
 
 async def metrics(request: Request) -> Response:
     """Return gauges of the whole database in the text format of Prometheus."""
-    processor = _processor(request)
+    processor = processor_of(request)
     vitals, waiting = await processor.get_vitals(), await processor.count_waiting()
     parked = await processor.count_parked()
     since = vitals.now if vitals.due_since is None else vitals.due_since
@@ -82,8 +82,3 @@ def _gauge(name: str, text: str, label: str, samples: Samples) -> Iterator[str]:
 
 def _escaped(text: str) -> str:
     return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-
-
-def _processor(request: Request) -> JobProcessor:
-    processor: JobProcessor = request.app.state.processor
-    return processor
