@@ -151,7 +151,8 @@ def _collected_seldom() -> Iterator[None]:
     What the program consists of lives as long as the process: a worker that is busy would look
     through all of it every few thousand jobs. What its running jobs consist of is freed without a
     collector: several hundred jobs would have it looked through again and again before they end.
-    Together that is a sixth of a busy worker's time. A program that has set its own is left alone.
+    Together that is a tenth of a busy worker's time, or more. A program that has set its own is
+    left alone.
     """
     threshold = gc.get_threshold()
     gc.collect()
