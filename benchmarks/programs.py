@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -76,7 +77,8 @@ class Program:
     @property
     def last_words(self) -> str:
         """The end of its output in one line, for a message."""
-        lines = self._log.read_text(errors="replace").strip().splitlines()
+        lines = self._log.read_text(errors="replace").splitlines()
+        lines = [line for line in lines if re.search(r"\w", line)]  # a frame around a log says nothing
         if not lines:
             return "it said nothing"
         words = lines[-1].strip().replace(str(self._log.parent), "…").replace(str(ROOT), "…")

@@ -144,14 +144,14 @@ def _for_each_store() -> list[Bar]:
                 unit=" ms",
             ),
             Bar(
-                f"{store}: a claim with 1,000,000 more jobs at most 1.2 × (the worst of them)",
+                f"{store}: a claim with 1,000,000 more jobs at most 1.2 × (the slowest that finds jobs)",
                 _largest("backlog", system, *_CLAIMS),
                 1.2,
                 unit=" ×",
                 note=_backlog_note(system),
             ),
             Bar(
-                f"{store}: an idle worker asks at most {idle:g} {asked} a second",
+                f"{store}: an idle worker sends at most {idle:g} {asked} a second",
                 figure("idle", system, asked),
                 idle,
             ),
@@ -209,7 +209,7 @@ BARS: list[Bar] = [
     _drain("MongoDB: drain at least half of bare pymongo", "mongodb", "raw-mongodb", 0.5),
     *_for_each_store(),
     Bar(
-        "SQLite: the same in statements, as a trace callback counts them (one for each row)",
+        "SQLite: at most 0.1 statements for a job under load, one counted for each row",
         figure("roundtrips", "sqlite", "statements"),
         0.1,
     ),

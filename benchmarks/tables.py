@@ -17,7 +17,7 @@ def cells(result: Result, columns: Sequence[Column]) -> Cells:
     for column in shown:
         header.append(column.header)
         if column.ratio:
-            header.append("us / it" if column.better == "higher" else "it / us")
+            header.append("× better")
     rows = [
         [_title(row), *(cell for column in shown for cell in _figures(result, row, column))]
         for row in result.rows

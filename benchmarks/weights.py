@@ -87,7 +87,7 @@ def table(weights: Mapping[str, Mapping[str, float]]) -> str:
     """Return the figures of each store beside what they may be at the most."""
     title = f"{JOBS:,} jobs, payload and result of {BYTES // 1000} kB each"
     lines = [
-        f"| {title} | {' | '.join(weights)} | bar |",
+        f"| {title} | {' | '.join(weights)} | goal |",
         f"| --- | {'---: | ' * len(weights)}---: |",
     ]
     for what, bar in BARS.items():

@@ -28,7 +28,7 @@ ENOUGH = 13
 SHAPES: dict[Shape, str] = {
     "waiting": "waiting",
     "later": "for later",
-    "tag": "of a tag it lacks",
+    "tag": "another tag",
     "finished": "finished",
 }
 

@@ -28,7 +28,7 @@ class DrainQueue(Scenario):
     columns = (
         Column("jobs", "jobs"),
         Column("rate", "jobs/s", better="higher", ratio=True, plot=True),
-        Column("settled_rate", "settled/s", better="higher"),
+        Column("settled_rate", "ends stored/s", better="higher"),
     )
     kinds: ClassVar[frozenset[str]] = frozenset({"ours", "raw", "peer"})
 
