@@ -78,7 +78,7 @@ class Program:
     def last_words(self) -> str:
         """The end of its output in one line, for a message."""
         lines = self._log.read_text(errors="replace").splitlines()
-        lines = [line for line in lines if re.search(r"\w", line)]  # a frame around a log says nothing
+        lines = [line for line in lines if re.search(r"\w", line)]  # without frames
         if not lines:
             return "it said nothing"
         words = lines[-1].strip().replace(str(self._log.parent), "…").replace(str(ROOT), "…")

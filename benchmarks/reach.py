@@ -144,7 +144,8 @@ def _for_each_store() -> list[Bar]:
                 unit=" ms",
             ),
             Bar(
-                f"{store}: a claim with 1,000,000 more jobs at most 1.2 × (the slowest that finds jobs)",
+                f"{store}: a claim with 1,000,000 more jobs at most 1.2 × "
+                "(the slowest that finds jobs)",
                 _largest("backlog", system, *_CLAIMS),
                 1.2,
                 unit=" ×",
