@@ -139,3 +139,21 @@ async def test_dates_are_asked_for_in_the_reader_s_zone(browser: Browser, addres
     await expect(page).to_have_url(re.compile("zone=Asia"))
     await expect(picker).to_have_value("2030-02-01T09:30")
     await context.close()
+
+
+async def test_a_message_offers_what_is_still_possible(
+    page: Page, processors: Processors, processor: JobProcessor
+) -> None:
+    """The way back of a retry goes as its job ends, and the message says how it ended."""
+    job = await processor.schedule_job("echo")
+    await processor.run_worker(burst=True)
+    await page.goto(f"/jobs/{job.id}")
+    await page.get_by_role("button", name="Retry").click()
+    told = page.locator(".told")
+    await expect(told.get_by_role("button", name="Kill it")).to_be_visible()
+    await expect(page.locator("#state.on")).to_be_visible()
+    worker = await processors.worker(processor)
+    await expect(told).to_contain_text("echo was retried and has ended since: finished.")
+    await expect(told.get_by_role("button")).to_have_count(0)
+    await expect(page.locator("h1 .status")).to_have_text("finished")
+    await worker.stop()

@@ -12,7 +12,7 @@ from job_processor import JobProcessor
 from job_processor.web import create_app
 from tests.processors import Processors
 from tests.web.conftest import JOBS, client_of
-from tests.web.forms import Forms
+from tests.web.forms import Forms, token_of
 
 
 def told_of(page: str) -> str:
@@ -135,3 +135,72 @@ async def test_many_and_long_names(forms: Forms, processor: JobProcessor) -> Non
     name: Any = "ü" * 200
     page = await forms.send(do="pause", tag=name)
     assert f"Tag {'ü' * 79}… paused" in told_of(page)
+
+
+async def refreshed(client: httpx.AsyncClient, page: str) -> str:
+    """Return what an open page gets that asks for itself again."""
+    offered = re.search(r'data-told="([^"]+)"', page)
+    assert offered is not None
+    return (await client.get("/jobs", headers={"job-processor-refresh": offered[1]})).text
+
+
+async def test_a_retry_that_has_ended_is_not_offered_to_be_killed(
+    client: httpx.AsyncClient, forms: Forms, processor: JobProcessor
+) -> None:
+    """Neither on a page that comes after the end, nor on one that stood open until then.
+
+    It says how the job ended; one that still waits is offered to be killed again and again.
+    """
+    job = await processor.schedule_job("echo")
+    await processor.run_worker(burst=True)
+    page = await forms.send(do="retry", id=str(job.id))
+    offers = "✓ echo runs again: it is in the queue, with all its attempts. · undo: Kill it"
+    assert told_of(page) == offers
+    page = await refreshed(client, page)
+    assert told_of(page) == offers
+    await processor.run_worker(burst=True)
+    ended = "✓ echo was retried and has ended since: finished. Show it"
+    page = await refreshed(client, page)
+    assert told_of(page) == ended
+    assert f'href="/jobs/{job.id}">Show it' in page
+    assert "data-told" not in page
+    client.follow_redirects = False
+    fields = {"csrf": await token_of(client), "back": "/jobs", "do": "retry", "id": str(job.id)}
+    await client.post("/act", data=fields)
+    await processor.run_worker(burst=True)
+    assert told_of((await client.get("/jobs")).text) == ended
+    await client.post("/act", data=fields)
+    await processor.kill_job(job.id)
+    await processor.delete_job(job.id)
+    assert told_of((await client.get("/jobs")).text) == "✓ echo is not there any more."
+
+
+async def test_what_was_retried_meanwhile_is_not_offered_to_run_again(
+    client: httpx.AsyncClient, forms: Forms, processor: JobProcessor
+) -> None:
+    """Of several it is offered as long as one of them could run again; of none it is no word."""
+    one, two, three = await processor.schedule_jobs(["echo"] * 3)
+    page = await forms.send(do="kill", id=str(one.id))
+    await processor.retry_job(one.id)
+    told = "✓ echo was killed and has been retried since: pending. Show it"
+    assert told_of(await refreshed(client, page)) == told
+    page = await forms.send(do="kill", ids=[str(two.id), str(three.id)])
+    await processor.retry_job(two.id)
+    assert told_of(await refreshed(client, page)) == "✓ 2 jobs killed. · undo: Run again"
+    await processor.retry_job(three.id)
+    assert told_of(await refreshed(client, page)) == "✓ 2 jobs killed."
+    group = await processor.schedule_group("echo", [{}])
+    await processor.run_worker(burst=True)
+    page = await forms.send(do="kill_group", id=str(group.id), confirmed="1")
+    assert told_of(page) == "✓ 0 jobs of the group killed."
+
+
+async def test_a_schedule_that_is_gone_is_not_offered_to_be_resumed(
+    client: httpx.AsyncClient, forms: Forms, processor: JobProcessor
+) -> None:
+    """The message says what became of it, in the language of its reader."""
+    await processor.put_schedule("daily", job="echo", every=86_400)
+    page = await forms.send(do="pause_schedule", name="daily")
+    await processor.remove_schedule("daily")
+    told = "✓ Schedule daily removed. The jobs that it made stay."
+    assert told_of(await refreshed(client, page)) == told

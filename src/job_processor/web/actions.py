@@ -53,7 +53,7 @@ async def act(request: Request) -> Response:
         else:
             question = await asking.question(request.app.state.processor, fields)
             if question is not None:
-                return _ask(request, fields, question)
+                return await _ask(request, fields, question)
             done = await _act_on_one(request, fields)
     except JobProcessorError as error:
         return _back(request, fields, error=str(error))
@@ -82,10 +82,10 @@ async def theme(request: Request) -> Response:
     return _back(request, fields)
 
 
-def _ask(request: Request, fields: Fields, question: asking.Question) -> Response:
+async def _ask(request: Request, fields: Fields, question: asking.Question) -> Response:
     """Return the page of a question; its form sends the same once more, confirmed."""
     sent = {name: value for name, value in fields.items() if name not in ("csrf", "back")}
-    response: Response = request.app.state.views.page(
+    response: Response = await request.app.state.views.page(
         request,
         "confirm.html",
         question=question.key,
@@ -215,8 +215,9 @@ async def _group(processor: JobProcessor, fields: Fields) -> Group:
 
 async def _kill_group(processor: JobProcessor, fields: Fields) -> Done:
     group = await _group(processor, fields)
-    back = Undo.by("Retry failed jobs", "retry_group", id=str(group.id))
-    return Done("group killed", {"n": await group.kill()}, back)
+    killed = await group.kill()
+    back = Undo.by("Retry failed jobs", "retry_group", id=str(group.id)) if killed else None
+    return Done("group killed", {"n": killed}, back)
 
 
 async def _retry_group(processor: JobProcessor, fields: Fields) -> Done:
@@ -225,8 +226,9 @@ async def _retry_group(processor: JobProcessor, fields: Fields) -> Done:
 
 async def _kill_flow(processor: JobProcessor, fields: Fields) -> Done:
     flow_id = fields.get("id", "")
-    back = Undo.by("Retry failed jobs", "retry_flow", id=flow_id)
-    return Done("flow killed", {"n": (await processor.kill_flow(flow_id)).done}, back)
+    killed = (await processor.kill_flow(flow_id)).done
+    back = Undo.by("Retry failed jobs", "retry_flow", id=flow_id) if killed else None
+    return Done("flow killed", {"n": killed}, back)
 
 
 async def _retry_flow(processor: JobProcessor, fields: Fields) -> Done:

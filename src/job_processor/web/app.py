@@ -253,7 +253,7 @@ async def _on_error(request: Request, error: Exception) -> Response:
     headers = {"retry-after": RETRY_AFTER} if status == 429 else None
     if _is_api(request):
         return problem(status, str(error), headers)
-    page = pages.error_page(request, status, str(error), error)
+    page = await pages.error_page(request, status, str(error), error)
     page.headers.update(headers or {})
     return page
 
@@ -264,7 +264,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         return RedirectResponse(f"{root_of(request)}/")
     if _is_api(request):
         return problem(error.status_code, error.detail, error.headers)
-    page = pages.error_page(request, error.status_code, error.detail, error)
+    page = await pages.error_page(request, error.status_code, error.detail, error)
     page.headers.update(error.headers or {})
     return page
 

@@ -121,7 +121,7 @@ async def preview(
         once=str(ObjectId()),
         login=login_of(request),
     )
-    response: Response = request.app.state.views.page(
+    response: Response = await request.app.state.views.page(
         request,
         "confirm.html",
         question=f"{plan.action} {'over' if count >= COUNT_CAP_OF_SELECTIONS else 'jobs'}?",

@@ -27,7 +27,7 @@ async def listed(request: Request) -> Response:
     page = await find_crons(parts, None, PAGE, text=text, skip=skip)
     shown = page.crons[: fitting([cron.name for cron in page.crons])]
     following = skip + len(shown)
-    return views_of(request).page(
+    return await views_of(request).page(
         request,
         "crons.html",
         crons=list(zip(shown, await strips(request, shown), strict=True)),

@@ -30,7 +30,7 @@ async def newest(request: Request) -> Response:
     """The newest flows."""
     found = await processor_of(request).find_flows(after=request.query_params.get("after") or None)
     views: Views = request.app.state.views
-    return views.page(
+    return await views.page(
         request,
         "flows.html",
         flows=[flow_summary_json(each) for each in found],
@@ -42,7 +42,7 @@ async def page(request: Request) -> Response:
     """One flow: its levels, and what failed in it."""
     info, now = await _found(request), datetime.now(UTC)
     views: Views = request.app.state.views
-    return views.page(
+    return await views.page(
         request,
         "flow.html",
         flow=flow_json(info),

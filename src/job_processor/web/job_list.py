@@ -51,7 +51,7 @@ async def page(request: Request) -> Response:
     except InvalidArgumentError as error:
         wrong = str(error)
     views: Views = request.app.state.views
-    return views.page(
+    return await views.page(
         request,
         "jobs.html",
         400 if wrong else 200,

@@ -43,7 +43,7 @@ async def page(request: Request) -> Response:
     steps, log = shown.get("steps", []), shown.get("log", [])
     lines = _last_lines(log)
     views: Views = request.app.state.views
-    return views.page(
+    return await views.page(
         request,
         "job.html",
         job=shown,

@@ -25,7 +25,7 @@ async def limits(request: Request) -> Response:
     """The limits with their fullest lanes, and the rates."""
     processor: JobProcessor = request.app.state.processor
     found, rates = await asyncio.gather(processor.limits(), processor.rates())
-    return views_of(request).page(
+    return await views_of(request).page(
         request, "limits.html", limits=found, rates=rates, cap=LANE_COUNT_CAP
     )
 
@@ -35,7 +35,7 @@ async def lane(request: Request) -> Response:
     processor: JobProcessor = request.app.state.processor
     named, now = request.query_params.get("lane", ""), datetime.now(UTC)
     found = await processor.get_lane(named, _JOBS, redaction=request.app.state.redaction)
-    return views_of(request).page(
+    return await views_of(request).page(
         request,
         "lane.html",
         lane=found.info,

@@ -144,14 +144,14 @@ async def facts(request: Request) -> Facts:
 async def listed(request: Request) -> Response:
     """The names, with their figures of a span of time."""
     found = await listing(request)
-    return views_of(request).page(request, "names.html", listing=found, spans=SPANS)
+    return await views_of(request).page(request, "names.html", listing=found, spans=SPANS)
 
 
 async def one(request: Request) -> Response:
     """A name of jobs, or of a cron."""
     span, found = one_of("span", request.query_params, SPANS), await facts(request)
     is_cron, now = found.cron is not None, datetime.now(UTC)
-    return views_of(request).page(
+    return await views_of(request).page(
         request,
         "name.html",
         200 if found.is_known else 404,
@@ -230,7 +230,7 @@ async def _of_several(
     some = some[: fitting(info.name for info in some)]
     pauses = await processor_of(request).get_pauses()
     standing = await known.standing(parts_of(request), some, pauses)
-    return views_of(request).page(
+    return await views_of(request).page(
         request,
         "names_together.html",
         paused=shown["kind"] == "tag" and shown["title"] in pauses.tags,

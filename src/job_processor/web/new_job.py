@@ -55,7 +55,7 @@ async def page(request: Request) -> Response:
     name = request.query_params.get("name", "")
     check_name("name", name)
     form = form_for(request, name, as_json="json" in request.query_params)
-    return views_of(request).page(request, "new.html", form=form)
+    return await views_of(request).page(request, "new.html", form=form)
 
 
 async def create(request: Request) -> Response:
@@ -73,8 +73,8 @@ async def create(request: Request) -> Response:
         if not errors:
             return await _scheduled(request, name, payload, options)
     except JobProcessorError as error:
-        return _again(request, inputs, fields, _places(error, inputs), status_of(error))
-    return _again(request, inputs, fields, errors)
+        return await _again(request, inputs, fields, _places(error, inputs), status_of(error))
+    return await _again(request, inputs, fields, errors)
 
 
 async def _scheduled(
@@ -133,7 +133,7 @@ def _places(error: JobProcessorError, inputs: tuple[Input, ...] | None) -> dict[
     return found if found.keys() != {""} else {"": str(error)}
 
 
-def _again(
+async def _again(
     request: Request,
     inputs: tuple[Input, ...] | None,
     fields: Mapping[str, str],
@@ -155,4 +155,4 @@ def _again(
         given=given,
         errors={**{name: text for name, text in errors.items() if name in placed}, "": loose},
     )
-    return views_of(request).page(request, "new.html", status, form=form, back="/new", sent=True)
+    return await views_of(request).page(request, "new.html", status, form=form, back="/new", sent=True)

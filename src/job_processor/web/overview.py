@@ -70,7 +70,7 @@ async def page(request: Request) -> Response:
     parts = parts_of(request)
     read = await get_overview(parts, request.app.state.redaction)
     now, hour = read.registrations.now, read.hour()
-    return views_of(request).page(
+    return await views_of(request).page(
         request,
         "overview.html",
         health=health_of(read),

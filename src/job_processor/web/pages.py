@@ -33,7 +33,7 @@ _MEMBERS = 25  # of a group: those that failed, then the newest; there is a link
 async def groups(request: Request) -> Response:
     """The newest groups."""
     found = await processor_of(request).find_groups(after=request.query_params.get("after") or None)
-    return views_of(request).page(
+    return await views_of(request).page(
         request,
         "groups.html",
         groups=[group_json(each) for each in found],
@@ -56,7 +56,7 @@ async def group(request: Request) -> Response:
     shown = [job for page in failed for job in page.jobs][:_MEMBERS]
     known = {job.id for job in shown}
     shown += [job for job in others.jobs if job.id not in known]
-    return views_of(request).page(
+    return await views_of(request).page(
         request,
         "group.html",
         group=group_json(info),
@@ -83,7 +83,7 @@ async def workers(request: Request) -> Response:
     groups, pauses = await asyncio.gather(
         get_workers(ready_parts_of(processor).store, redaction_of(request)), processor.get_pauses()
     )
-    return views_of(request).page(
+    return await views_of(request).page(
         request, "workers.html", groups=groups, pauses=pauses, tags=_tags(processor)
     )
 
@@ -91,7 +91,7 @@ async def workers(request: Request) -> Response:
 async def audit(request: Request) -> Response:
     """Who did what."""
     entries = await processor_of(request).get_audit(200)
-    return views_of(request).page(request, "audit.html", entries=entries)
+    return await views_of(request).page(request, "audit.html", entries=entries)
 
 
 async def live(request: Request) -> Response:
@@ -111,10 +111,10 @@ async def live(request: Request) -> Response:
     )
 
 
-def error_page(request: Request, status: int, detail: str, error: Exception) -> HTMLResponse:
+async def error_page(request: Request, status: int, detail: str, error: Exception) -> HTMLResponse:
     """Return a page that says what is wrong."""
     title = title_of(error, status)
-    return views_of(request).page(
+    return await views_of(request).page(
         request, "error.html", status, title=title, detail=detail, code=status
     )
 

@@ -24,6 +24,15 @@ _DONE: Mapping[str, tuple[str, str]] = {
         "{name} runs again from step {step}.",
         "Job « {name} » relancé à partir de l'étape {step}.",
     ),
+    "retried since": (
+        "{name} was retried and has ended since: {status}.",
+        "Job « {name} » relancé, puis terminé ; son état : {status}.",
+    ),
+    "killed since": (
+        "{name} was killed and has been retried since: {status}.",
+        "Job « {name} » interrompu, puis relancé ; son état : {status}.",
+    ),
+    "gone since": ("{name} is not there any more.", "Job « {name} » supprimé depuis."),
     "deleted": ("{name} deleted.", "Job « {name} » supprimé."),
     "scheduled": ("{name} scheduled as a new job.", "Nouveau job « {name} » programmé."),
     "cron run": ("Cron {name} runs now, as a job of its own.", "Cron « {name} » lancé maintenant."),

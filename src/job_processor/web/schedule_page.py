@@ -33,7 +33,7 @@ async def page(request: Request) -> Response:
     shown = request.app.state.redact(schedule_json(schedule))
     jobs = await _jobs_of(request, schedule)
     views: Views = request.app.state.views
-    return views.page(
+    return await views.page(
         request,
         "schedule.html",
         schedule=schedule,

@@ -33,7 +33,7 @@ async def page(request: Request) -> Response:
     job, after = parameters.get("job", ""), parameters.get("after") or None
     found = await processor_of(request).schedules(PAGE, after, job=job or None)
     views: Views = request.app.state.views
-    return views.page(
+    return await views.page(
         request, "schedules.html", schedules=found.schedules, next=found.next, job=job, after=after
     )
 

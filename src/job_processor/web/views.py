@@ -71,7 +71,7 @@ class Views:
         filters = (pretty, flat, cut, weight, link, utc, utc_input, iso)
         self._templates.filters.update({each.__name__: each for each in filters})
 
-    def page(
+    async def page(
         self, request: Request, template: str, answer: int = 200, **shown: Any
     ) -> HTMLResponse:
         """Return a page in the language of who asks."""
@@ -79,7 +79,7 @@ class Views:
         now = datetime.now(UTC)
         here = quote(path_of(request.scope), safe="/") or "/"
         query = request.scope.get("query_string", b"").decode("latin-1")
-        done, refused = told(request, language)
+        done, refused = await told(request, language)
         text = self._templates.get_template(template).render(
             t=partial(texts.translate, language=language),
             words=partial(cron_in_words, language=language),

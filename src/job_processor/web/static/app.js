@@ -68,7 +68,8 @@ async function refresh() {
   asking = true;
   let missed = true;
   try {
-    const headers = { accept: "text/html", "job-processor-refresh": "1" }; // it takes no message away
+    const offer = document.querySelector("[data-told]"); // what the message above offers; else no message is taken away
+    const headers = { accept: "text/html", "job-processor-refresh": offer ? offer.dataset.told : "1" };
     const answer = await fetch(location.href, { headers, cache: "no-store" });
     missed = answer.status === 429 || answer.status >= 500;
     if (!answer.ok) return;
@@ -77,6 +78,7 @@ async function refresh() {
     const fresh = page.getElementById("content");
     if (!fresh) return;
     zones(fresh);
+    if (offer) retell(offer.closest(".told"), page.querySelector(".told"));
     left = merge(old, fresh, { hold: holds(old) });
     show();
     if (fresh.matches("[data-still]") && !left) end();
@@ -88,6 +90,13 @@ async function refresh() {
     else { pause = 1000; schedule(); }
     if (again) { again = false; setTimeout(refresh, 250); }
   }
+}
+
+// What a message offers is not there any more once it would be refused.
+function retell(old, fresh) {
+  if (!old) return;
+  if (fresh) merge(old, fresh);
+  else old.remove();
 }
 
 // What a page was told of and could not have is not told again.
