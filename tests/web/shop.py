@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from job_processor.clock import to_ms
 from job_processor.models import (
     Attempt,
     CronTask,
+    Job,
     JobStatus,
     Output,
     SimpleJob,
@@ -23,12 +24,8 @@ from job_processor.models import (
 )
 from job_processor.parts import ready_parts_of
 from job_processor.store import Store
-from job_processor.store.error_groups import ErrorGroup, fingerprint
 from job_processor.store.losses import KIND, Loss
-from job_processor.store.name_rollups import class_of
-from job_processor.store.rollups import HOUR, start_of
-from job_processor.worker.counted import counted
-from job_processor.worker.figures import Figures
+from job_processor.worker.tally import Tally
 from tests.samples import occurrence, settled, simple
 
 BANK = "ConnectionError: the bank refused invoice {n}: try again later"
@@ -69,10 +66,14 @@ async def nothing(payload: Any = None) -> None:
     """Do nothing."""
 
 
+ATTEMPTS = {"charge_card": 5}
+"""Of those that are retried."""
 JOBS = {
     "send_invoice": JobDef(send_invoice, tag="mail", rate=Rate(600, per=60)),
     "send_receipt": JobDef(nothing, tag="mail"),
-    "charge_card": JobDef(charge_card, tag="payments", retry=Retry(5, delay=60)),
+    "charge_card": JobDef(
+        charge_card, tag="payments", retry=Retry(ATTEMPTS["charge_card"], delay=60)
+    ),
     "import_catalogue": JobDef(import_catalogue, tag="imports", limit=2),
     "resize_photos": JobDef(resize_photos, tag="images", limit=Limit(3)),
     "sync_stock": JobDef(nothing, tag="warehouse", limit=Limit(2, key="shop")),
@@ -85,13 +86,13 @@ CRONS = {
     "stock_of_all_shops": CronDef("30 6,18 * * MON-SAT", nothing, timezone="Europe/Paris"),
     "month_end": CronDef("0 4 1 * *", nothing, timezone="Europe/Paris"),
 }
-RATES = {  # runs a minute at noon, seconds of a run, share of failures
-    "send_invoice": (14, 0.24, 0.0),
-    "send_receipt": (9, 0.11, 0.0),
-    "charge_card": (5, 0.81, 0.012),
-    "resize_photos": (2, 18.0, 0.0),
-    "sync_stock": (11, 1.9, 0.02),
-    "export_orders": (1, 4.1, 0.003),
+RATES = {  # jobs a minute at noon, seconds of a run, share of runs that fail
+    "send_invoice": (3.5, 0.24, 0.0),
+    "send_receipt": (2.2, 0.11, 0.0),
+    "charge_card": (1.2, 0.81, 0.012),
+    "resize_photos": (0.5, 18.0, 0.0),
+    "sync_stock": (2.8, 1.9, 0.02),
+    "export_orders": (0.3, 4.1, 0.003),
 }
 
 
@@ -115,9 +116,10 @@ async def open_shop(processor: JobProcessor, now: datetime) -> Shop:
     for host in hosts:
         await store.workers.register(host)
     failed = _failed(now)
-    await store.intake.insert([*_history(now), *_occurrences(now), *_retrying(now), failed])
+    past: list[Job] = [*_history(now), *_occurrences(now), *_retrying(now), failed]
+    await store.intake.insert(past)
     await store.intake.insert([*_running(now, hosts), *_waiting(now)])
-    await store.rollups.add(*_figures(processor, now))
+    await _count(processor, past)
     await _lose(store, now)
     group, flow = await _together(processor)
     await processor.pause("export_orders")
@@ -170,28 +172,61 @@ def _error(text: str, n: int) -> str:
 
 
 def _history(now: datetime) -> Iterator[SimpleJob]:
-    """Jobs that have ended, the last ones of each name."""
-    for n in range(900, 0, -1):
-        name = random.choices([*RATES], [rate for rate, _, _ in RATES.values()])[0]
-        seconds = RATES[name][1] * random.uniform(0.7, 2.2)
-        at = now - timedelta(seconds=4 * n + random.uniform(0, 3))
-        errored = random.random() < 2.5 * RATES[name][2]
-        error = BANK if name == "charge_card" else random.choice([WAREHOUSE, WAREHOUSE, STOCK])
-        yield settled(
-            name,
-            at=at,
-            status=JobStatus.ERRORED if errored else JobStatus.FINISHED,
-            started_at=at,
-            ended_at=at + timedelta(seconds=seconds),
-            output=Output(
-                f"{int(seconds * 1000)}ms",
-                None if errored else {"ok": True},
-                _error(error, n) if errored else None,
-            ),
-            attempt=1,
-            payload=_payload(name, n),
-            labels=(f"tenant:{n % 5 + 40}",) if n % 6 == 0 else (),
-        )
+    """Jobs of a day that have ended."""
+    made = sorted(_made(now))
+    for n, (at, name) in zip(range(len(made), 0, -1), made, strict=True):
+        job = _ended(name, at, n, now)
+        if job.updated_at < now:
+            yield job
+
+
+def _made(now: datetime) -> Iterator[tuple[datetime, str]]:
+    """When jobs were made in a day, more of them at noon."""
+    for back in range(1440):
+        busy = 0.45 + 0.55 * abs((back % 720) - 360) / 360
+        for name, (rate, _, _) in RATES.items():
+            for _ in range(int(rate * busy * random.uniform(0.7, 1.2) + random.random())):
+                yield now - timedelta(minutes=back, seconds=random.uniform(0, 60)), name
+
+
+def _ended(name: str, at: datetime, n: int, now: datetime) -> SimpleJob:
+    """Return a job that has run until it finished or had no attempt left."""
+    _, seconds, share = RATES[name]
+    share *= 9 if 21 <= (now - at) / timedelta(minutes=1) < 35 else 1  # a bad quarter of an hour
+    text = BANK if name == "charge_card" else random.choice([WAREHOUSE, WAREHOUSE, STOCK])
+    most = ATTEMPTS.get(name, 1)
+    fails = random.choice([1, 1, most]) if random.random() < share else 0
+    runs: list[tuple[datetime, datetime]] = []
+    begun = at + timedelta(seconds=random.lognormvariate(-4.5, 1.4))
+    for _ in range(min(fails + 1, most)):
+        runs.append((begun, begun + timedelta(seconds=seconds * random.lognormvariate(0, 0.4))))
+        begun = runs[-1][1] + timedelta(seconds=60)
+    errored, (began, ended) = fails == most, runs[-1]
+    return settled(
+        name,
+        at=at,
+        status=JobStatus.ERRORED if errored else JobStatus.FINISHED,
+        scheduled_for=began if runs[1:] else at,
+        updated_at=ended,
+        started_at=began,
+        ended_at=ended,
+        output=Output(
+            _took(began, ended),
+            None if errored else {"ok": True},
+            _error(text, n) if errored else None,
+        ),
+        attempt=len(runs),
+        attempts=tuple(
+            Attempt(number, *run, _error(text, n), None, "shop-2:412")
+            for number, run in enumerate(runs[:-1], 1)
+        ),
+        payload=_payload(name, n),
+        labels=(f"tenant:{n % 5 + 40}",) if n % 6 == 0 else (),
+    )
+
+
+def _took(began: datetime, ended: datetime) -> str:
+    return f"{(ended - began) // timedelta(milliseconds=1)}ms"
 
 
 def _retrying(now: datetime) -> Iterator[SimpleJob]:
@@ -244,7 +279,9 @@ def _occurrences(now: datetime) -> Iterator[CronTask]:
                 at=at,
                 status=JobStatus.ERRORED if errored else JobStatus.FINISHED,
                 started_at=at,
+                updated_at=at + timedelta(seconds=seconds),
                 ended_at=at + timedelta(seconds=seconds),
+                attempt=1,
                 output=Output(f"{seconds}s", None, "OSError: no answer" if errored else None),
             )
 
@@ -275,34 +312,31 @@ def _failed(now: datetime) -> SimpleJob:
     )
 
 
-def _figures(processor: JobProcessor, now: datetime) -> Any:
-    """What workers would have counted in a day: more at noon, and a bad quarter of an hour."""
-    last = int(now.timestamp()) // 60
-    minutes: dict[int, Any] = {}
-    for back in range(1440):
-        busy = 0.45 + 0.55 * abs((back % 720) - 360) / 360
-        minutes[last - back] = {
-            name: _minute(name, back, int(rate * busy * random.uniform(0.7, 1.2)), now)
-            for name, (rate, _, _) in RATES.items()
-        }
-    return counted(minutes, ready_parts_of(processor).registry)
+async def _count(processor: JobProcessor, jobs: Sequence[Job]) -> None:
+    """Count these jobs as the workers would have that ran them."""
+    parts = ready_parts_of(processor)
+    tally = Tally(parts.store, parts.logger, parts.registry)
+    for job in jobs:
+        tally.add([*_runs(job)])
+    await tally.flush()
 
 
-def _minute(name: str, back: int, count: int, now: datetime) -> Figures:
-    figures, (_, seconds, share) = Figures(), RATES[name]
-    share = share * 9 if 21 <= back <= 34 else share
-    for _ in range(count):
-        figures.delays[class_of(timedelta(seconds=random.lognormvariate(-4.5, 1.4)))] += 1
-        figures.durations[class_of(timedelta(seconds=seconds * random.lognormvariate(0, 0.4)))] += 1
-        if random.random() >= share:
-            figures.counts["finished"] += 1
-            continue
-        figures.counts[random.choice(["errored", "retried", "retried"])] += 1
-        text = BANK if name == "charge_card" else random.choice([WAREHOUSE, WAREHOUSE, STOCK])
-        at, line = now - timedelta(minutes=back), fingerprint(text.format(n=back))
-        group = ErrorGroup(name, start_of(at, HOUR), line, 1, None, at)
-        figures.errors[line] = figures.errors[line].plus(group) if line in figures.errors else group
-    return figures
+def _runs(job: Job) -> Iterator[tuple[Job, Job]]:
+    """Give each run of a job, as it was claimed and as it was written."""
+    for each in job.attempts:
+        yield (
+            replace(job, attempt=each.number, started_at=each.started_at),
+            replace(
+                job,
+                status=JobStatus.PENDING,
+                attempt=each.number + 1,
+                attempts=job.attempts[: each.number],
+                updated_at=each.ended_at,
+                output=Output(_took(each.started_at, each.ended_at)),
+            ),
+        )
+    if job.settled:
+        yield job, job
 
 
 async def _lose(store: Store, now: datetime) -> None:
