@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import httpx2 as httpx
 import pytest
 
@@ -9,8 +12,9 @@ from job_processor import JobProcessor, JobStatus
 from job_processor.web import create_app
 from job_processor.web.api import OWN_HEADER
 from tests.processors import Processors
-from tests.web.conftest import JOBS, client_of
+from tests.web.conftest import CRONS, JOBS, client_of
 
+DOCS = Path(__file__).parents[2] / "docs"
 UNKNOWN = "0123456789abcdef01234567"
 
 
@@ -160,3 +164,33 @@ async def test_the_document(client: httpx.AsyncClient) -> None:
         *(f"/api/flows{rest}" for rest in ("", "/{id}", "/{id}/kill", "/{id}/retry")),
         *(f"/api/groups{rest}" for rest in ("", "/{id}", "/{id}/kill", "/{id}/retry")),
     }
+
+
+@pytest.mark.parametrize("page", ["dashboard.md", "dashboard.fr.md"])
+async def test_the_page(client: httpx.AsyncClient, page: str) -> None:
+    """Names each call of the API, and none that there is not."""
+    document = (await client.get("/api/openapi.json")).json()
+    calls = {
+        f"{method.upper()} {path}"
+        for path, item in document["paths"].items()
+        for method in item
+        if method in ("get", "post", "put", "delete")
+    }
+    text = (DOCS / page).read_text(encoding="utf-8")
+    told = re.findall(r"`((?:GET|POST|PUT|DELETE) /[^`?]*)(?:\?[^`]*)?`", text)
+    named = {each.replace("/ID", "/{id}").replace("/NAME", "/{name}") for each in told}
+    assert named - {"GET /api/openapi.json", "GET /metrics"} == calls
+
+
+async def test_a_name_and_names(client: httpx.AsyncClient, processor: JobProcessor) -> None:
+    """One is all of a name that is given in full; the other only the names that hold a text."""
+    await processor.schedule_job("echo")
+    one = (await client.get("/api/name?name=echo")).json()
+    assert (one["name"], one["tag"], one["waiting"]) == ("echo", "light", 1)
+    assert set(one["spans"]) == {"hour", "day", "week"}
+    problem(await client.get("/api/name?name=ech"), 404, "name")
+    problem(await client.get("/api/name"), 400, "name")
+    assert (await client.get("/api/names?like=CH")).json() == {"names": ["echo"], "more": False}
+    assert (await client.get("/api/names?like=ght")).json() == {"names": ["nightly"], "more": False}
+    assert (await client.get("/api/names?like=nope")).json() == {"names": [], "more": False}
+    assert (await client.get("/api/names")).json()["names"] == sorted({*JOBS, *CRONS})
