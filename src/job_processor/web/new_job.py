@@ -155,4 +155,6 @@ async def _again(
         given=given,
         errors={**{name: text for name, text in errors.items() if name in placed}, "": loose},
     )
-    return await views_of(request).page(request, "new.html", status, form=form, back="/new", sent=True)
+    return await views_of(request).page(
+        request, "new.html", status, form=form, back="/new", sent=True
+    )

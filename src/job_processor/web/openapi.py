@@ -129,7 +129,9 @@ def describe(root: str) -> dict[str, Any]:
             },
             "/api/names": {
                 "parameters": [{"name": "like", "in": "query", "schema": {"type": "string"}}],
-                "get": _operation("only names, those with a text in them; see /api/name for one", anything),
+                "get": _operation(
+                    "only names, those with a text in them; see /api/name for one", anything
+                ),
             },
             "/api/crons": {"get": _operation("all crons with their next times", anything)},
             **_name_paths(anything),
@@ -216,7 +218,9 @@ def _name_paths(anything: dict[str, Any]) -> dict[str, Any]:
         },
         "/api/name": {
             "get": {
-                **_operation("one name, given in full: counts, figures, errors, limit", anything, 400, 404),
+                **_operation(
+                    "one name, given in full: counts, figures, errors, limit", anything, 400, 404
+                ),
                 "parameters": [one],
             }
         },
