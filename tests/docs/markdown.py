@@ -21,7 +21,8 @@ PAGES: Final = tuple(
     for page in (
         ROOT / "README.md",
         ROOT / "README.fr.md",
-        ROOT / "ARCHITECTURE.md",
+        *(ROOT / f"{name}.md" for name in ("ARCHITECTURE", "CHANGELOG", "CONTRIBUTING", "SECURITY")),
+        ROOT / "benchmarks" / "README.md",
         ROOT / "examples" / "newsletter" / "README.md",
         *sorted((ROOT / "docs").rglob("*.md")),
     )

@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md is short, opens with the walk of a job, and names what is there."""
+"""ARCHITECTURE.md is short, opens with the path of a job, and names what is there."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def test_it_is_short() -> None:
     assert [line for line in lines if len(line) > 120 and not line.startswith("|")] == []
 
 
-def test_it_opens_with_the_walk_of_a_job() -> None:
+def test_it_opens_with_the_path_of_a_job() -> None:
     """The first thing to read is the way of a job, in at most twenty lines."""
     titles = re.findall(r"^## (.+)$", read(PAGE), re.MULTILINE)
-    assert titles[:3] == ["The walk of a job", "The rooms", "States"]
+    assert titles[:3] == ["The path of a job", "The folders", "States"]
     assert len(WALK.splitlines()) <= 20
     assert len(steps()) > 12
 

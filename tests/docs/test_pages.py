@@ -86,9 +86,9 @@ def test_links_lead_somewhere(page: str) -> None:
             assert anchor in anchors(file.relative_to(ROOT).as_posix()), f"{page}: {target}"
 
 
-def test_the_rooms_are_the_folders() -> None:
-    """The table of rooms in ARCHITECTURE.md has every folder of the package, and no other."""
-    rooms = [code(row[0]) for row in table("ARCHITECTURE.md", ("room", "what happens there"))]
+def test_the_folders_are_those_of_the_package() -> None:
+    """The table of folders in ARCHITECTURE.md has every folder of the package, and no other."""
+    rooms = [code(row[0]) for row in table("ARCHITECTURE.md", ("folder", "contents"))]
     assert sorted(rooms) == sorted(
         f"{path.name}/"
         for path in PACKAGE.iterdir()
@@ -134,6 +134,6 @@ def _state(cell: str) -> JobStatus | None:
 
 
 def test_architecture_has_its_sections() -> None:
-    """ARCHITECTURE.md has the rooms, the walk of a job, and the states."""
-    for title in ("The rooms", "The walk of a job", "States"):
+    """ARCHITECTURE.md has the folders, the path of a job, and the states."""
+    for title in ("The folders", "The path of a job", "States"):
         assert section("ARCHITECTURE.md", title).strip()
