@@ -21,7 +21,11 @@ PAGES: Final = tuple(
     for page in (
         ROOT / "README.md",
         ROOT / "README.fr.md",
-        *(ROOT / f"{name}.md" for name in ("ARCHITECTURE", "CHANGELOG", "CONTRIBUTING", "SECURITY")),
+        ROOT / "ARCHITECTURE.md",
+        ROOT / "CHANGELOG.md",
+        ROOT / "CODE_OF_CONDUCT.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "SECURITY.md",
         ROOT / "benchmarks" / "README.md",
         ROOT / "examples" / "newsletter" / "README.md",
         *sorted((ROOT / "docs").rglob("*.md")),
