@@ -63,10 +63,16 @@ def _measure(bench: Bench, options: argparse.Namespace, folder: Path) -> None:
     keys = options.systems or list(MODULES)
     for name in options.scenarios or SCENARIOS:
         scenario = SCENARIOS[name]
-        result = run(bench, scenario, keys, bool(options.systems), options.runs)
+
+        def keep(result: Result) -> None:
+            save(result, folder)
+            text = json.dumps(bench.chosen, indent=1)
+            (folder / CHOSEN).write_text(text + "\n", encoding="utf-8")
+
+        result = run(bench, scenario, keys, bool(options.systems), options.runs, keep)
         _show(name, result)
-        save(result, folder)
-        (folder / CHOSEN).write_text(json.dumps(bench.chosen, indent=1) + "\n", encoding="utf-8")
+        if folder == RESULTS:  # what was measured again before it is older now
+            (SHORT / f"{name}.json").unlink(missing_ok=True)
 
 
 def _show(name: str, result: Result) -> None:

@@ -34,9 +34,15 @@ class Bar:
         return [self.text, measured, "yes" if held else "no"]
 
 
-def table(results: Results) -> Cells:
-    """Return all bars."""
-    return [["goal", "measured", "reached"], *(bar.line(results) for bar in BARS)]
+def table(results: Results, wanted: Callable[[Bar], bool] = lambda _: True) -> Cells:
+    """Return these bars."""
+    lines = [bar.line(results) for bar in BARS if wanted(bar)]
+    return [["goal", "measured", "reached"], *lines]
+
+
+def of_sqlite(bar: Bar) -> bool:
+    """Tell of a bar whether it is none of MongoDB's, which want a real one."""
+    return not bar.text.startswith("MongoDB")
 
 
 def figure(scenario: str, system: str, column: str) -> Callable[[Results], Value]:

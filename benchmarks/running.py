@@ -17,8 +17,18 @@ from benchmarks.systems import load
 from benchmarks.systems.base import System
 
 
-def run(bench: Bench, scenario: Scenario, keys: Sequence[str], named: bool, runs: int) -> Result:
-    """Measure a scenario with all systems of these keys that it makes sense for."""
+def run(
+    bench: Bench,
+    scenario: Scenario,
+    keys: Sequence[str],
+    named: bool,
+    runs: int,
+    keep: Callable[[Result], None],
+) -> Result:
+    """Measure a scenario with all systems of these keys that it makes sense for.
+
+    keep: is given what there is after each run of all, so that one that is stopped leaves it.
+    """
     rows, systems = _line_up(scenario, keys, named)
     for system in systems:
         _try(rows[system.key], partial(scenario.prepare, bench, system))
@@ -30,16 +40,16 @@ def run(bench: Bench, scenario: Scenario, keys: Sequence[str], named: bool, runs
                 continue
             _tell(f"{scenario.name}: run {number} of {runs}: {system.title}")
             _try(row, partial(_measure, scenario, bench, system, row))
-    for system in systems:
-        if not rows[system.key].note:
-            rows[system.key].variant = scenario.remark(bench, system)
+            row.variant = "" if row.note else scenario.remark(bench, system)
+        result = Result(
+            scenario=scenario.name,
+            machine=machine.facts(systems, bench.servers.versions()),
+            options=_options(bench, number),
+            rows=list(rows.values()),
+        )
+        keep(result)
     _tell("")
-    return Result(
-        scenario=scenario.name,
-        machine=machine.facts(systems, bench.servers.versions()),
-        options=_options(bench, runs),
-        rows=list(rows.values()),
-    )
+    return result
 
 
 def _line_up(

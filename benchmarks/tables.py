@@ -10,9 +10,13 @@ NOTHING = "–"
 Cells = list[list[str]]
 
 
-def cells(result: Result, columns: Sequence[Column]) -> Cells:
-    """Return the header and a row for each system that was measured."""
-    shown = [c for c in columns if any(row.values.get(c.key) for row in result.rows)]
+def cells(result: Result, columns: Sequence[Column], rival: str = "") -> Cells:
+    """Return the header and a row for each system that was measured.
+
+    rival: only those that are compared with this one of ours.
+    """
+    chosen = [row for row in result.rows if row.values and rival in ("", row.rival)]
+    shown = [c for c in columns if any(row.values.get(c.key) for row in chosen)]
     header = ["system"]
     for column in shown:
         header.append(column.header)
@@ -20,8 +24,7 @@ def cells(result: Result, columns: Sequence[Column]) -> Cells:
             header.append("× better")
     rows = [
         [_title(row), *(cell for column in shown for cell in _figures(result, row, column))]
-        for row in result.rows
-        if row.values
+        for row in chosen
     ]
     return [header, *rows]
 
@@ -47,9 +50,10 @@ def markdown(table: Cells) -> str:
     return "\n".join(f"| {line} |" for line in (header, rule, *rows))
 
 
-def notes(result: Result) -> list[str]:
+def notes(result: Result, rival: str = "") -> list[str]:
     """Return what was not measured, and why."""
-    return [f"{row.title}: not measured: {row.note}" for row in result.rows if row.note]
+    chosen = [row for row in result.rows if row.note and rival in ("", row.rival)]
+    return [f"{row.title}: not measured: {row.note}" for row in chosen]
 
 
 def number(value: float, digits: int) -> str:

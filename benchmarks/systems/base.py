@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,13 @@ from benchmarks.programs import OVERLAYS, PYTHON
 
 Task = Literal["noop", "work"]
 """`noop(n)` does nothing but count itself; `work(ms)` sleeps for so many milliseconds."""
+
+
+REAL_MONGODB = bool(os.environ.get("BENCH_MONGODB"))
+"""Whether the environment names a MongoDB; else a slow server stands in for one, whose rates say
+little about it."""
+
+MONGODB_SHARE = 1.0 if REAL_MONGODB else 0.1
 
 
 @dataclass(frozen=True, slots=True)

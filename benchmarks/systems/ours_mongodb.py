@@ -8,6 +8,7 @@ from typing import Any
 
 import pymongo
 
+from benchmarks.systems.base import MONGODB_SHARE
 from benchmarks.systems.ours import OurProducer, OurSystem
 
 UNFINISHED = {"$in": ["pending", "running", "paused"]}
@@ -20,6 +21,7 @@ class OursOnMongo(OurSystem):
     title = "job-processor, MongoDB"
     rival = "mongodb"
     server = "mongodb"
+    share = MONGODB_SHARE
 
     def settled(self, environment: Mapping[str, str]) -> bool:
         """Ask the server."""

@@ -13,7 +13,7 @@ from pymongo import MongoClient, UpdateOne, WriteConcern
 
 from benchmarks import probe
 from benchmarks.systems import raws
-from benchmarks.systems.base import Producer, Task
+from benchmarks.systems.base import MONGODB_SHARE, Producer, Task
 from job_processor.store.mongo.indexes import CLAIM
 
 WAITING = {"$in": ["paused", "pending"]}
@@ -84,6 +84,7 @@ class InHundreds(raws.RawSystem):
     title = "Bare pymongo, in hundreds"
     rival = "mongodb"
     server = "mongodb"
+    share = MONGODB_SHARE
     packages = ("pymongo",)
     module = "raw_mongodb"
     bulk = "insert_many"
