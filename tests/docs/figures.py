@@ -1,4 +1,4 @@
-"""The figures of the first table of docs/performance.md, which other pages repeat."""
+"""The figures of docs/performance.md that other pages repeat."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import re
 from tests.docs.markdown import read
 
 
-def measured() -> dict[str, list[str]]:
-    """Return the figures of each system, as the table has them, without marks."""
-    cells = [[plain(cell) for cell in row] for row in rows(read("docs/performance.md"))]
+def measured(table: str = "short") -> dict[str, list[str]]:
+    """Return the figures of each system, as a table has them, without marks.
+
+    table: the name of its markers.
+    """
+    text = read("docs/performance.md").partition(f"<!-- figures: {table} -->")[2]
+    cells = [[plain(cell) for cell in row] for row in rows(text)]
     return {name: figures for name, *figures in cells}
 
 
