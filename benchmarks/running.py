@@ -33,6 +33,12 @@ def run(
     for system in systems:
         _try(rows[system.key], partial(scenario.prepare, bench, system))
     runs = min(runs, scenario.most_runs)
+    result = Result(
+        scenario=scenario.name,
+        machine={},
+        options={},
+        rows=list(rows.values()),
+    )
     for number in range(1, runs + 1):
         for system in systems:
             row = rows[system.key]
@@ -41,12 +47,9 @@ def run(
             _tell(f"{scenario.name}: run {number} of {runs}: {system.title}")
             _try(row, partial(_measure, scenario, bench, system, row))
             row.variant = "" if row.note else scenario.remark(bench, system)
-        result = Result(
-            scenario=scenario.name,
-            machine=machine.facts(systems, bench.servers.versions()),
-            options=_options(bench, number),
-            rows=list(rows.values()),
-        )
+        # Servers are started when a system first needs them.
+        result.machine = machine.facts(systems, bench.servers.versions())
+        result.options = _options(bench, number)
         keep(result)
     _tell("")
     return result
