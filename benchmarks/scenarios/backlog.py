@@ -14,7 +14,7 @@ from bson import ObjectId
 from benchmarks.fillers import SHORT, Shape, fill
 from benchmarks.results import Column
 from benchmarks.scenarios.base import Bench, Measured, Scenario
-from benchmarks.systems.base import REAL_MONGODB, System
+from benchmarks.systems.base import System
 from job_processor.settings import Settings
 from job_processor.store.base import Store
 from job_processor.store.opening import open_store
@@ -61,11 +61,6 @@ class Backlog(Scenario):
     )
     most_runs = 2  # each compares medians, and fills eight databases
     kinds: ClassVar[frozenset[str]] = frozenset({"ours"})
-
-    def includes(self, system: System, named: bool) -> bool:
-        """Tell whether a system takes part. What stands in for MongoDB plans in ways of its own."""
-        stands_in = system.rival == "mongodb" and not REAL_MONGODB
-        return super().includes(system, named) and (named or not stands_in)
 
     def measure(self, bench: Bench, system: System) -> Measured:
         """Fill a short and a long queue of each shape, and claim from both in turn."""

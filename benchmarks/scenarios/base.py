@@ -10,7 +10,7 @@ from typing import ClassVar
 from benchmarks.results import Column
 from benchmarks.servers import Servers
 from benchmarks.sessions import Session
-from benchmarks.systems.base import System, Variant
+from benchmarks.systems.base import REAL_MONGODB, System, Variant
 
 Measured = Mapping[str, float | None]
 
@@ -57,6 +57,9 @@ class Scenario(ABC):
     """Whether it takes each system's plain variant, its first, instead of the fastest."""
     peers: ClassVar[frozenset[str] | None] = None
     """Peers that take part unless `--systems` names others; None: all."""
+    with_stand_in: ClassVar[bool] = False
+    """Whether systems on MongoDB take part although another server stands in for it: their table
+    has a column of this scenario."""
     without: ClassVar[frozenset[str]] = frozenset()
     """Systems that never take part, whatever their kind."""
     most_runs: ClassVar[int] = 100
@@ -68,6 +71,8 @@ class Scenario(ABC):
     def includes(self, system: System, named: bool) -> bool:
         """Tell whether a system takes part; `named`: the command line asked for it."""
         if system.kind not in self.kinds or system.key in self.without:
+            return False
+        if system.rival == "mongodb" and not (named or REAL_MONGODB or self.with_stand_in):
             return False
         return named or self.peers is None or system.kind != "peer" or system.key in self.peers
 

@@ -20,6 +20,7 @@ class DrainQueue(Scenario):
     """Jobs that do nothing, one worker process, started when all jobs are in the queue."""
 
     name = "drain"
+    with_stand_in = True
     title = "Drain"
     question = (
         "One worker process empties a queue of jobs that do nothing. The time is from the first to "

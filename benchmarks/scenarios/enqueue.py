@@ -16,6 +16,7 @@ class Enqueue(Scenario):
     """One producer process, no worker."""
 
     name = "enqueue"
+    with_stand_in = True
     title = "Enqueue"
     question = (
         "One process enqueues jobs with a small payload: one call after the other, each "

@@ -17,6 +17,7 @@ class Idle(Scenario):
     """An idle worker, watched for a while."""
 
     name = "idle"
+    with_stand_in = True
     title = "Idle worker"
     plain = True
     question = (

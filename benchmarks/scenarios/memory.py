@@ -17,6 +17,7 @@ class Memory(Scenario):
     """Resident memory of all processes of one worker."""
 
     name = "memory"
+    with_stand_in = True
     title = "Memory"
     plain = True
     question = (

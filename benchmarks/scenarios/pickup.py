@@ -22,6 +22,7 @@ class Pickup(Scenario):
     """One job at a time, to a worker that has nothing else to do."""
 
     name = "pickup"
+    with_stand_in = True
     title = "Pickup"
     question = (
         "Another process enqueues one job now and then. The time is from before the enqueuing "

@@ -13,6 +13,7 @@ class RoundTrips(Scenario):
     """A drain whose worker counts what it asks."""
 
     name = "roundtrips"
+    with_stand_in = True
     title = "Round trips"
     question = (
         "A worker that empties a queue counts what it asks of its database. Calls: uses of the "
