@@ -207,6 +207,32 @@ async def test_suspects_run_one_at_a_time_and_hold_nobody_up(processors: Process
     await worker.stop()
 
 
+async def test_a_claim_brings_one_suspect_and_what_stands_behind_them(
+    processors: Processors, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is claimed to be given back, however many there are for however few slots."""
+    suspects, ran = Suspects(), asyncio.Event()
+
+    async def innocent() -> None:
+        ran.set()
+
+    jobs = {"s": JobDef(suspects.run, resumable=True), "i": JobDef(innocent)}
+    processor = await processors.make(jobs=jobs, concurrency=3)
+    made = await crashed_once(processor, "s", 12)
+    behind = await processor.schedule_jobs("i" for _ in range(5))
+    worker = await processors.worker(processor)
+    await asyncio.wait_for(ran.wait(), WAIT)
+    for each in behind:
+        await ended(processor, each)
+    assert len(suspects.ran) == 1
+    suspects.release.set()
+    for job in made:
+        assert (await ended(processor, job)).status is JobStatus.FINISHED
+    assert (suspects.most, len(suspects.ran)) == (1, len(made))
+    assert "giving back" not in caplog.text
+    await worker.stop()
+
+
 async def test_other_workers_take_the_suspects_that_wait(processors: Processors) -> None:
     """One at a time is a rule of each worker, not of the fleet."""
     suspects = Suspects()

@@ -49,6 +49,8 @@ class Claim:
     """Take only what was due by then, the longest wait first, whatever its priority."""
     together: bool = False
     """True where one call is for all that comes: it may come as `Fresh`."""
+    suspects: bool = True
+    """False: nothing that crashed before; else one such job at most, of those that come first."""
 
     @property
     def due_by(self) -> datetime:

@@ -71,9 +71,12 @@ class ClaimLoop:
         """When a job was claimed last, by the monotonic clock."""
         self._is_full = False
         """True when the last turn left names out of which this worker runs as many as it may."""
+        self._met_suspect = False
+        """True from a claim that brought one that crashed before until it has ended: there may be
+        more. From then on such run one at a time, so that it is known which one takes the worker
+        down."""
         self._apart: set[ObjectId] = set()
-        """Jobs that crashed before, and wait until the one that runs here has ended: from then on
-        such run one at a time, so that it is known which one takes the worker down."""
+        """Others that were claimed beside it, as in lanes, and were given back to wait for that."""
         self._overdue_pause = OVERDUE_PAUSE
         """Seconds until the next look at what is due and yet not to be had: longer after each look
         in vain, and short again once there is news."""
@@ -137,7 +140,7 @@ class ClaimLoop:
         return lambda: loop.call_soon_threadsafe(self._wake.set)
 
     def _on_slots(self) -> None:
-        if self._wants_slots or (self._apart and not self._engine.runs.has_suspect):
+        if self._wants_slots or (self._met_suspect and not self._engine.runs.has_suspect):
             self._wake.set()
 
     def _on_hint(self, hint: Hint) -> None:
@@ -226,8 +229,10 @@ class ClaimLoop:
         Raises StoreUnavailableError after a claim so slow that what it brought may be taken away.
         """
         engine = self._engine
-        if self._apart and not engine.runs.has_suspect:
+        if self._met_suspect and not engine.runs.has_suspect:
+            self._met_suspect = False
             self._apart.clear()
+        had_met = self._met_suspect
         async with engine.gate.shared():
             now = engine.clock.now()
             try:
@@ -240,6 +245,8 @@ class ClaimLoop:
                     of_lanes = {job.id for job, _ in strays}
                     jobs = [job for job in jobs if job.id not in of_lanes]
                 ours, surplus = self._sorted_out(jobs)
+                if self._met_suspect > had_met or any(job.crashes for job, _ in strays):
+                    batch.more = True  # another one may have stood before what is due and begins
                 again = [job for job in ours if job.was_held]
                 for job in [job for job in ours if not job.was_held] if again else ours:
                     self._start(job, now, batch)
@@ -274,6 +281,7 @@ class ClaimLoop:
             exclude=exclude,
             overdue_since=now - timedelta(seconds=waiting_for) if waiting_for else None,
             together=ask.batch is not None,
+            suspects=not self._met_suspect,
         )
         return await engine.store.queue.claim(claim)
 
@@ -295,17 +303,22 @@ class ClaimLoop:
 
     def _sorted_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Job], Sequence[Job]]:
         """Return what of a claim may begin, and what has to wait again."""
-        engine, ours, surplus = self._engine, list[Job](), list[Job]()
+        ours, surplus = list[Job](), list[Job]()
         stopped = self._stop.aborted
         for job in jobs:
-            if self._is_here_still(job) or stopped:
-                surplus.append(job)
-            elif job.crashes and (engine.runs.has_suspect or any(each.crashes for each in ours)):
-                self._apart.add(job.id)
-                surplus.append(job)
-            else:
-                ours.append(job)
+            waits = self._is_here_still(job) or stopped
+            if not waits and job.crashes:
+                waits = self._is_one_too_many(job, ours)
+            (surplus if waits else ours).append(job)
         return ours, surplus
+
+    def _is_one_too_many(self, suspect: Job, ours: Sequence[Job]) -> bool:
+        """True for a job that crashed before, where such a one runs here or is to begin."""
+        self._met_suspect = True
+        waits = self._engine.runs.has_suspect or any(each.crashes for each in ours)
+        if waits:
+            self._apart.add(suspect.id)
+        return waits
 
     def _is_here_still(self, job: Job) -> bool:
         """True for a claimed job of which this process has a run still, that it is to let go.

@@ -169,6 +169,38 @@ async def test_as_many_names_as_a_claim_may_hold(store: Store, limit: int) -> No
     assert [job.id for job in claimed] == [job.id for job in reversed(jobs)][:limit]
 
 
+@pytest.mark.parametrize("limit", [1, 4, 10])
+async def test_of_what_crashed_before_one_is_claimed(store: Store, limit: int) -> None:
+    """Of the first that are due, the most urgent such one, and all others; those wait as before."""
+    plain = [simple(scheduled_for=NOW - (9 - n) * SECOND) for n in range(4)]
+    crashed: list[Job] = [
+        simple(scheduled_for=NOW - 10 * SECOND, crashes=2, priority=1),
+        simple(scheduled_for=NOW - 20 * SECOND, crashes=1, status=JobStatus.PAUSED),
+        occurrence(scheduled_for=NOW - 15 * SECOND, crashes=1),
+    ]
+    await store.intake.insert([*plain, *crashed])
+    taken = [job.id for job in await store.queue.claim(claim(limit))]
+    among = [job.id for job in (crashed[0], *plain)]
+    assert taken == among[: {1: 1, 4: 2, 10: 5}[limit]]
+    assert await read(store, *crashed[1:]) == crashed[1:]
+    claimed = [await store.queue.claim(claim(10)) for _ in range(3)]
+    assert [job.id for job in claimed[0]] == [crashed[1].id, *among[len(taken) :]]
+    assert [[job.id for job in each] for each in claimed[1:]] == [[crashed[2].id], []]
+
+
+@one_or_many
+async def test_what_crashed_before_is_passed_over(store: Store, limit: int) -> None:
+    """By a claim that wants none of it, however urgent and many such jobs are."""
+    crashed = [simple(crashes=1, priority=n % 3) for n in range(20)]
+    plain = [simple(scheduled_for=NOW - n * MS) for n in range(3)]
+    await store.intake.insert([*crashed, *plain])
+    claimed: list[Job] = []
+    while batch := await store.queue.claim(claim(limit, suspects=False)):
+        claimed += batch
+    assert [job.id for job in claimed] == [job.id for job in reversed(plain)]
+    assert await read(store, *crashed) == crashed
+
+
 async def test_next_due_is_the_earliest_time_of_these_names(store: Store) -> None:
     """Pending and paused jobs of these names count, due or not; running and settled ones do not."""
     assert await store.queue.next_due(["resize"]) is None

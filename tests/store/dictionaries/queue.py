@@ -36,10 +36,12 @@ class DictionaryQueue(OnTables, Queue):
                 if job.name in claim.names
                 and job.scheduled_for <= claim.due_by
                 and job.id not in claim.exclude
+                and (claim.suspects or not job.crashes)
             ]
+            first = nsmallest(claim.limit, due, key=order)
+            suspects = [job for job in first if job.crashes]
             taken = [
-                claimed(job, claim.worker_id, claim.now)
-                for job in nsmallest(claim.limit, due, key=order)
+                claimed(job, claim.worker_id, claim.now) for job in first if job not in suspects[1:]
             ]
             for job in taken:
                 tables.jobs.write(job)

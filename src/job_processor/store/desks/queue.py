@@ -20,7 +20,9 @@ class Queue(Desk, ABC):
         """Pending or paused, due, of these names, not excluded → running under the worker.
 
         Takes at most `limit`, by priority and then by `scheduled_for` (of a claim of what is
-        overdue, by that alone); sets `started_at` where it is empty and `updated_at` always.
+        overdue, by that alone); sets `started_at` where it is empty and `updated_at` always. Of
+        those that crashed before it takes one, and none but where `suspects`: fewer than `limit`
+        where several stand among the first.
         Returns what is now ours, in that order; [] when there is nothing. Where it is to be run
         together, and is as most jobs are, it may come as `Fresh`. After a lost reply the
         claimed runs stand under the worker's id: see `Runs.of_worker`.

@@ -47,7 +47,8 @@ _NAMES_IN_COUNT = 25
 """Names of which one question counts; each is two pipelines of it."""
 
 _ORDER = [("priority", -1), ("scheduled_for", 1)]
-_HEAD = {"_id": 1, "priority": 1}
+_HEAD = {"_id": 1, "priority": 1, "crashes": 1}
+_NO_SUSPECT = {"crashes": {"$in": [None, 0]}}
 _NOT_READ = dict.fromkeys(("status", "worker_id", "ended_at", "state"), 0)
 """What is not read of a job that was claimed: the claim itself has written it, it has no end, and
 its saved state, which may be large, is read when its handler asks for it."""
@@ -193,7 +194,7 @@ class MongoQueue(MongoDesk, Queue):
         by_time = claim.overdue_since is not None
         found = [
             (0 if by_time else whole(document.get("priority"), 0), document["_id"])
-            for document in await head.to_list()
+            for document in _with_one_suspect(await head.to_list())
         ]
         return spread(found, claim.limit)
 
@@ -252,8 +253,19 @@ class MongoQueue(MongoDesk, Queue):
             "name": {"$in": list(claim.names)},
             "status": {"$in": WAITING_STATUSES},
             "scheduled_for": {"$lte": claim.due_by},
+            **({} if claim.suspects else _NO_SUSPECT),
             **_without([*claim.exclude, *self._aside.ids()]),
         }
+
+
+def _with_one_suspect(documents: Iterable[Document]) -> Iterator[Document]:
+    """Give candidates without those that crashed before, but for the first of these."""
+    has_one = False
+    for document in documents:
+        is_suspect = whole(document.get("crashes"), 0) > 0
+        if not (is_suspect and has_one):
+            yield document
+        has_one = has_one or is_suspect
 
 
 def _index(claim: Claim) -> Index:

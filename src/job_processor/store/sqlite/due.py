@@ -60,11 +60,27 @@ def heads_statement(due: str, columns: Sequence[str], first: str, names: str = O
 
 
 def claim_statement(
-    tables: Tables, lines: int, excluding: bool, by_time: bool, columns: str
+    tables: Tables,
+    lines: int,
+    excluding: bool,
+    by_time: bool,
+    columns: str,
+    suspects: int | None = None,
 ) -> str:
-    """Return what claims the first due jobs of so many lines; parameters: see `merged_lines`."""
+    """Return what claims the first due jobs of so many lines; parameters: see `merged_lines`.
+
+    suspects: 1: of the first ones that crashed before only one, at a cost where there are several;
+        0: such are passed over, at the cost of a look at the row of each job; None: all of them.
+    """
     order = "scheduled_for" if by_time else "priority DESC, scheduled_for"
-    merged = merged_lines(tables, lines, order, excluding=excluding)
+    merged = merged_lines(tables, lines, order, excluding=excluding, crashed=suspects != 0)
+    chosen = f"rowid IN (SELECT number FROM ({merged})) AND {WAITING}"
+    if suspects:
+        chosen += f"""
+            AND (crashes=0 OR rowid=(
+                SELECT number FROM ({merged}) JOIN {tables.jobs} AS job ON job.rowid=number
+                WHERE job.crashes!=0 LIMIT 1
+            ))"""
     # Not indexed: by its row alone, even where an application's ANALYZE found few jobs.
     # A moment that Python cannot tell is none of ours.
     moment = f"CASE WHEN updated_at<{to_ms(LAST_MOMENT)} THEN max(?5,updated_at+1) ELSE ?5 END"
@@ -72,11 +88,13 @@ def claim_statement(
         UPDATE {tables.jobs} NOT INDEXED
         SET status='running', worker_id=?3, updated_at={moment},
             started_at=coalesce(started_at, {moment})
-        WHERE rowid IN (SELECT number FROM ({merged})) AND {WAITING}
+        WHERE {chosen}
         RETURNING {columns}"""
 
 
-def merged_lines(tables: Tables, lines: int, order: str, *, excluding: bool) -> str:
+def merged_lines(
+    tables: Tables, lines: int, order: str, *, excluding: bool, crashed: bool = True
+) -> str:
     """Return what merges lines, each read in the order of the index and only as far as needed.
 
     Parameters: ?1 until when it was due, ?2 limit, and of a claim ?3 the worker, ?4 the
@@ -84,6 +102,7 @@ def merged_lines(tables: Tables, lines: int, order: str, *, excluding: bool) -> 
     """
     # hex(): JSON holds no bytes.
     excluded = "AND hex(id) NOT IN (SELECT value FROM json_each(?4))" if excluding else ""
+    excluded += "" if crashed else " AND crashes=0"
     terms = [
         f"SELECT rowid AS number, priority, scheduled_for "
         f"FROM {tables.jobs} INDEXED BY {tables.due} "

@@ -91,7 +91,7 @@ class SqliteQueue(SqliteDesk, Queue):
         # A single statement is an immediate transaction of its own.
         shape = FRESH if claim.together and self._shape is FEW else self._shape
         rows: list[Row] = connection.execute(
-            self._take(merged, bool(claim.exclude), by_time, shape.columns),
+            self._take(merged, bool(claim.exclude), by_time, shape.columns, int(claim.suspects)),
             (due_by, claim.limit, claim.worker_id.binary, excluded, now, *_flat(lines, merged)),
         ).fetchall()
         rows.sort(key=shape.by_time)
