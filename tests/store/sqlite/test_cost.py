@@ -169,7 +169,7 @@ async def test_no_other_verb_costs_more_with_a_long_history(store: SqliteStore) 
 
 
 async def test_a_limit_without_a_key_costs_few_steps(store: SqliteStore) -> None:
-    """Claim and end of a free job take at most 8% more than those of one without a limit."""
+    """Claim and end of a free job take at most 5% more than those of one without a limit."""
     store.lanes.book = LimitBook(lambda: {"sync": 1_000}, lambda: ["sync"], lambda: SOON)
     plain = [simple("resize", due_in=-1e6) for _ in range(100)]
     free = [simple("sync", due_in=-1e6, lane="sync") for _ in range(100)]
@@ -184,4 +184,4 @@ async def test_a_limit_without_a_key_costs_few_steps(store: SqliteStore) -> None
         assert len((await store.runs.settle([end(run) for run in runs])).won) == 100
 
     without, limited = await steps_of(store, run_plain), await steps_of(store, run_free)
-    assert limited <= without * 1.08
+    assert limited <= without * 1.05

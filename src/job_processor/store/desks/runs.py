@@ -42,11 +42,7 @@ class Runs(Desk, ABC):
             won = [each for each in settlements if each.job.id in verdict.won]
         self._tell(*told([(each.job.id, each.outcome.status) for each in won]))
         if self.lanes.book:
-            slotted = [each for each in won if each.job.slot is not None]
-            freed = {each.job.lane for each in slotted if each.job.ordered is None}
-            ordered = [each for each in slotted if each.job.ordered is not None]
-            freed.update(freed_by(each.job, each.written()) for each in ordered)  # some keep it
-            await self._pass_on(freed)
+            await self._pass_on(_freed_by(won))
         await self._let_go(
             ends_of(
                 each.written()
@@ -166,6 +162,16 @@ class Runs(Desk, ABC):
     @abstractmethod
     async def workers(self) -> set[ObjectId]:
         """Return the worker ids of all running jobs."""
+
+
+def _freed_by(ended: Iterable[Settlement]) -> set[str | None]:
+    """Return the lanes in which these have freed a slot; None stands for no lane."""
+    freed = set[str | None]()
+    for each in ended:
+        job = each.job
+        if job.slot is not None:  # of a lane with an order some keep it
+            freed.add(job.lane if job.ordered is None else freed_by(job, each.written()))
+    return freed
 
 
 def _as_followed(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import itemgetter
 from typing import Any
@@ -43,6 +43,10 @@ _PLACED = f"{_FEW},lane,slot"
 _FRESH = "id,payload,scheduled_for,created_at,priority"
 _IS_FRESH = f"{_IS_PLAIN} AND attempt=1 AND started_at=?5 AND updated_at=?5"
 """Of a plain job that never ran, and whose clock was ours; ?5 is the moment of the claim."""
+_OF_LINE = "id,payload,scheduled_for,created_at,updated_at,slot"
+_IS_PLACED = _is_plain(_PLACED)
+_IS_OF_LINE = f"{_IS_PLACED} AND attempt=1 AND started_at=updated_at"
+"""Of a plain job in a lane that never ran."""
 
 
 class Shape:
@@ -55,7 +59,10 @@ class Shape:
         place = columns.split(",").index
         self.columns = f"{columns},CASE WHEN {simple} THEN NULL ELSE rowid END"
         self.by_time: Callable[[Row], Any] = itemgetter(place("scheduled_for"), place("id"))
-        self.by_priority: Callable[[Row], Any] = itemgetter(place("priority"))
+        self.by_priority: Callable[[Row], Any] | None = None
+        """None where all have the same."""
+        if "priority" in columns:
+            self.by_priority = itemgetter(place("priority"))
 
 
 FEW, ALL, FRESH = Shape(_FEW), Shape(COLUMNS), Shape(_FRESH, _IS_FRESH)
@@ -63,8 +70,10 @@ FEW, ALL, FRESH = Shape(_FEW), Shape(COLUMNS), Shape(_FRESH, _IS_FRESH)
 """
 
 
-PLACED, ALL_PLACED = (Shape(each, _is_plain(_PLACED)) for each in (_PLACED, COLUMNS))
+PLACED, ALL_PLACED = (Shape(each, _IS_PLACED) for each in (_PLACED, COLUMNS))
 """The same for plain jobs in lanes, and for where most of those are others."""
+OF_LINE, ALL_OF_LINE = (Shape(each, _IS_OF_LINE) for each in (_OF_LINE, COLUMNS))
+"""For those of one name, priority and lane, of which each runs for the first time."""
 
 
 class FreshRows(Fresh):
@@ -110,40 +119,86 @@ class Bringing:
     def __init__(self, tables: Tables, few: Shape, every: Shape) -> None:
         self.few, self.every = few, every
         self.shape = few
-        self._plain = placed_jobs if few is PLACED else plain_jobs
         self._whole = f"""
             SELECT {COLUMNS} FROM {tables.jobs} NOT INDEXED
             WHERE rowid IN (SELECT value FROM json_each(?))"""
 
     def jobs(
-        self, connection: sqlite3.Connection, rows: list[Row], worker_id: ObjectId
+        self,
+        connection: sqlite3.Connection,
+        rows: list[Row],
+        simple: Callable[[Sequence[Row]], list[Job]],
     ) -> list[Job]:
-        """Return the jobs of what was claimed for a worker by the present shape.
+        """Return the jobs of what was claimed by the present shape; `simple` makes those it says.
 
         Those with the highest priority first, and of these the longest wait.
         """
         shape = self.shape
         rows.sort(key=shape.by_time)
-        rows.sort(key=shape.by_priority, reverse=True)  # what is equal stays in that order
+        if shape.by_priority is not None:
+            rows.sort(key=shape.by_priority, reverse=True)  # what is equal stays in that order
         others = [row[-1] for row in rows if row[-1] is not None]
         self.shape = self.every if 2 * len(others) > len(rows) else self.few
         if shape is self.every:
             return to_jobs([row[:-1] for row in rows])
-        jobs = self._plain(rows, worker_id)
         if not others:
-            return jobs
+            return simple(rows)
+        jobs = simple([row for row in rows if row[-1] is None])
         jobs += to_jobs(connection.execute(self._whole, (json.dumps(others),)).fetchall())
         of_id = {job.id.binary: job for job in jobs}
         return [of_id[row[0]] for row in rows if row[0] in of_id]
 
 
 def placed_jobs(rows: Sequence[Row], worker_id: ObjectId) -> list[Job]:
-    """Return the plain ones of the jobs that a claim of `PLACED` has brought for a worker."""
-    plain = [row for row in rows if row[-1] is None]
-    jobs = plain_jobs([(*row[:-3], None) for row in plain], worker_id)
-    for job, row in zip(jobs, plain, strict=True):
+    """Return the jobs of what a claim of `PLACED` has brought for a worker."""
+    jobs = plain_jobs([(*row[:-3], None) for row in rows], worker_id)
+    for job, row in zip(jobs, rows, strict=True):
         job.__dict__.update(lane=row[-3], slot=row[-2])  # nobody has it yet
     return jobs
+
+
+def jobs_of_line(
+    name: str, priority: int, lane: str, rows: Sequence[Row], worker_id: ObjectId
+) -> list[Job]:
+    """Return the jobs of what a claim of `OF_LINE` has brought for a worker."""
+    alike: dict[str, Any] = {
+        "id": None,  # what each has for itself has its place here, so that no job's dict grows
+        "name": name,
+        "status": JobStatus.RUNNING,
+        "payload": None,
+        "scheduled_for": None,
+        "created_at": None,
+        "updated_at": None,
+        "started_at": None,
+        "worker_id": worker_id,
+        "attempt": 1,
+        "crashes": 0,
+        "priority": priority,
+        "lane": lane,
+        "slot": None,
+    }
+    try:
+        return [_job_of_line(row, alike, from_ms, decode) for row in rows]
+    except UNREADABLE:  # one is not ours
+        return [_job_of_line(row, alike, moment_or_epoch, decoded) for row in rows]
+
+
+def _job_of_line(
+    row: Row,
+    alike: Mapping[str, Any],
+    from_ms: Callable[[int], datetime],
+    decode: Callable[[str], Any],
+) -> SimpleJob:
+    job_id, payload, scheduled_for, created_at, updated_at, slot, _ = row
+    fields = {**alike}
+    fields["id"] = ObjectId(job_id)
+    if payload is not None:
+        fields["payload"] = decode(payload)
+    fields["scheduled_for"] = from_ms(scheduled_for)
+    fields["created_at"] = from_ms(created_at)
+    fields["updated_at"] = fields["started_at"] = from_ms(updated_at)
+    fields["slot"] = slot
+    return make(SimpleJob, fields)
 
 
 def plain_jobs(rows: Sequence[Row], worker_id: ObjectId) -> list[Job]:

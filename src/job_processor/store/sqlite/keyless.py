@@ -18,7 +18,18 @@ from typing import NamedTuple
 from job_processor.clock import FAR, LAST_MOMENT, to_ms
 from job_processor.models import Job
 from job_processor.store.lanes import LaneClaim
-from job_processor.store.sqlite.claimed import ALL, ALL_PLACED, FEW, PLACED, Bringing
+from job_processor.store.sqlite.claimed import (
+    ALL,
+    ALL_OF_LINE,
+    ALL_PLACED,
+    FEW,
+    OF_LINE,
+    PLACED,
+    Bringing,
+    jobs_of_line,
+    placed_jobs,
+    plain_jobs,
+)
 from job_processor.store.sqlite.due import claim_statement, heads_statement, of_all_but
 from job_processor.store.sqlite.rows import Row
 from job_processor.store.sqlite.slots import OF_EACH, OF_ONE, Slots
@@ -90,6 +101,7 @@ class Keyless:
         self._take = lru_cache(partial(_claim_statement, tables))
         self._slots = Slots()
         self._placed = Bringing(tables, PLACED, ALL_PLACED)
+        self._of_line = Bringing(tables, OF_LINE, ALL_OF_LINE)
         self._take_early = lru_cache(partial(claim_statement, tables))
         self._early = Bringing(tables, FEW, ALL)
 
@@ -193,10 +205,15 @@ class Keyless:
         given = ((lane, free[lane]) for lane in lanes)
         none = repeat(None, limit)
         self._slots.give(connection, {lane: none if of is None else of for lane, of in given})
-        bringing = self._placed
+        bringing = self._of_line if len(lines) == 1 else self._placed
         statement = self._take(sizes, bool(claim.exclude), bringing.shape.columns)
         rows = connection.execute(statement, values).fetchall()
-        return bringing.jobs(connection, rows, claim.worker_id)
+        if bringing is self._placed:
+            simple = partial(placed_jobs, worker_id=claim.worker_id)
+        else:
+            ((name, priority, _, lane),) = lines
+            simple = partial(jobs_of_line, name, priority, lane, worker_id=claim.worker_id)
+        return bringing.jobs(connection, rows, simple)
 
     def claim_early(
         self,
@@ -216,7 +233,7 @@ class Keyless:
             size, bool(claim.exclude), by_time=False, columns=bringing.shape.columns
         )
         rows = connection.execute(statement, values).fetchall()
-        return bringing.jobs(connection, rows, claim.worker_id)
+        return bringing.jobs(connection, rows, partial(plain_jobs, worker_id=claim.worker_id))
 
     def dissolve(
         self,

@@ -178,8 +178,8 @@ class SqliteLanes(SqliteParking):
     ) -> list[str]:
         """Return free slots of a lane, as many as are wanted, where there are so many."""
         taken = self._taken_slots(connection, lane)
-        slots = slots_of(lane, min(amount, wanted + len(taken)))
-        return [slot for slot in slots if slot not in taken][:wanted]
+        slots = _slots_of(lane, min(amount, wanted + len(taken)))
+        return [slot for slot in slots if slot not in taken][:wanted] if taken else list(slots)
 
     def _free_slots(self, connection: sqlite3.Connection, lane: str, amount: int) -> Iterator[str]:
         taken = self._taken_slots(connection, lane)
@@ -252,6 +252,12 @@ class SqliteLanes(SqliteParking):
     def park_lane(self, connection: sqlite3.Connection, lane: str, priority: int, now: int) -> None:
         """In line for a slot of a lane that is full → parked, many at once."""
         connection.execute(self._park_lane, (lane, priority, now, PARKED_AT_ONCE))
+
+
+@lru_cache(maxsize=256)
+def _slots_of(lane: str, count: int) -> tuple[str, ...]:
+    """Return the first slots of a lane, whose names most claims would make anew."""
+    return tuple(slots_of(lane, count))
 
 
 def _look_statement(source: str, lines: int) -> str:
