@@ -39,7 +39,7 @@ FIGURES = (
     Figure("idle, MB", "memory", "idle"),
     Figure("idle, % of a core", "idle", "cpu", 2),
 )
-TRIPS = Figure("calls of the database a job", "roundtrips", "calls", 3)
+TRIPS = Figure("database calls/job", "roundtrips", "calls", 3)
 SCENARIOS = tuple(dict.fromkeys(figure.scenario for figure in FIGURES))
 
 

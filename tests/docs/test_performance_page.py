@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import pytest
 from benchmarks import short, tables
 from benchmarks.results import Result, load
 
-from tests.docs.markdown import read
+from tests.docs.markdown import ROOT, read
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+PLOTTED = re.findall(r"\]\(performance/(\w+)\.svg\)", read("docs/performance.md"))
 
 
 def results(folder: Path) -> dict[str, Result]:
@@ -46,3 +49,19 @@ def test_what_stands_in_for_mongodb_has_a_table_of_its_own() -> None:
     titles = [row[0] for row in short.of_mongodb(results(RESULTS))[1:]]
     assert titles
     assert not [title for title in titles if f"| {title}" in before + rest.replace(table, "")]
+
+
+@pytest.mark.parametrize("scenario", PLOTTED)
+def test_a_picture_shows_the_systems_of_its_table(scenario: str) -> None:
+    """A picture is drawn again with its table: no system is in one of the two alone."""
+    result = load(scenario, RESULTS)
+    assert result is not None
+    page = read("docs/performance.md")
+    shown = page.partition(f"<!-- figures: {scenario} -->")[2].partition("<!-- end:")[0]
+    drawn = (ROOT / "docs" / "performance" / f"{scenario}.svg").read_text(encoding="utf-8")
+    titles = {row.title for row in result.rows if row.values}
+    in_table = {
+        title for title in titles if re.search(rf"^\| {re.escape(title)} [|(]", shown, re.MULTILINE)
+    }
+    assert in_table
+    assert {title for title in titles if f"<!-- {title} -->" in drawn} == in_table

@@ -11,7 +11,7 @@ PAGE = "docs/reliability.md"
 
 def test_every_test_that_it_names_is_there() -> None:
     """A promise names files or folders of tests that exist, and each promise names some."""
-    promises = table(PAGE, ("#", "promise", "how it is held", "tests"))
+    promises = table(PAGE, ("#", "promise", "how it is kept", "tests"))
     assert len(promises) >= 15
     for number, *_, tests in promises:
         named = re.findall(r"`(tests/[^`]+)`", tests)
