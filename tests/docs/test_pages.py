@@ -19,6 +19,9 @@ IN_FRENCH = sorted(page.removesuffix(".fr.md") for page in PAGES if page.endswit
 TWINS = [(f"{page}.md", f"{page}.fr.md") for page in IN_FRENCH]
 """Pages in English, each with its French one."""
 
+NO_QUESTION = {"README.md", "README.fr.md", "docs/index.md", "docs/index.fr.md"}
+"""Those that say what all of this is."""
+
 FRENCH_SECTIONS = ("Start", "Jobs", "Production")
 
 
@@ -71,6 +74,15 @@ def test_twins_have_the_same_tables_lists_and_images(english: str, french: str) 
         ]
 
     assert counts(english) == counts(french)
+
+
+@pytest.mark.parametrize("page", sorted(set(PAGES) - NO_QUESTION))
+def test_a_page_begins_with_its_question(page: str) -> None:
+    """The first paragraph below the title, or below the first heading, asks what is answered."""
+    prose = re.sub(r"^```.*?^```$|<!--.*?-->", "", read(page), flags=re.DOTALL | re.MULTILINE)
+    below = prose.partition("\n# ")[2].split("\n\n")[1:]
+    first = next(each for each in below if not re.match(r"\[(?:En|In) |!\[|#", each))
+    assert "?" in first
 
 
 @pytest.mark.parametrize("page", PAGES)
