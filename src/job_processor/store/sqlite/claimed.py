@@ -153,7 +153,8 @@ def placed_jobs(rows: Sequence[Row], worker_id: ObjectId) -> list[Job]:
     """Return the jobs of what a claim of `PLACED` has brought for a worker."""
     jobs = plain_jobs([(*row[:-3], None) for row in rows], worker_id)
     for job, row in zip(jobs, rows, strict=True):
-        job.__dict__.update(lane=row[-3], slot=row[-2])  # nobody has it yet
+        fields = job.__dict__  # nobody has it yet
+        fields["lane"], fields["slot"] = row[-3], row[-2]
     return jobs
 
 
