@@ -79,7 +79,7 @@ def ended(job: SimpleJob) -> Callable[[], bool]:
 
 
 async def work(job: SimpleJob, signal: AbortSignal) -> str:
-    """Work until `ended`, stopping at once when asked to."""
+    """Work until `ended`, stopping at once when asked to; fail at last where it `fails`."""
     note("start", job)
     is_over = ended(job)
     try:
@@ -88,6 +88,8 @@ async def work(job: SimpleJob, signal: AbortSignal) -> str:
             await asyncio.sleep(0.01)
     finally:
         note("end", job)
+    if (job.payload or {}).get("fails"):
+        raise ValueError("as it was asked to")
     return "worked"
 
 
@@ -208,6 +210,8 @@ def make() -> JobProcessor:
         "batch_retried": JobDef(batch, batch=20, retry=_AGAIN),
         "locks": JobDef(locks, resumable=True, on_job_exited=exited),
         "poison": JobDef(poison, resumable=True, on_job_exited=exited),
+        "then": JobDef(work, retry=_AGAIN, on_job_exited=exited),
+        "catch": JobDef(work, retry=_AGAIN, on_job_exited=exited),
         "exclusive": JobDef(work, exclusive=True, on_job_exited=exited),
         "limited": JobDef(work, limit=Limit(2, key="key"), retry=_AGAIN),
         "in_order": JobDef(work, limit=Limit(1, key="key", ordered=True), retry=_AGAIN),
