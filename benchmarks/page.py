@@ -74,8 +74,10 @@ def _of(result: Result, rival: str) -> Result:
 def _measured_on(machine: Mapping[str, Any], options: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     servers = ", ".join(machine["servers"]) or "no server"
+    runs = options["runs"]
+    figures = f"Medians of {runs} runs (lowest, highest)" if runs > 1 else "One run of each"
     return (
-        f"Medians of {options['runs']} runs (lowest, highest) on {machine['cores']} cores of "
+        f"{figures} on {machine['cores']} cores of "
         f"{machine['processor']}, {machine['memory_gib']} GiB, {machine['system']}, Python "
         f"{machine['python']}, SQLite {machine['sqlite']}; {servers}; {versions}."
     )
