@@ -213,6 +213,20 @@ async def test_a_group_shares_its_slots(limited: Store) -> None:
     assert ids(await claim(limited, "charge")) == [charge.id]
 
 
+async def test_what_stands_in_line_keeps_its_place_when_it_gets_a_slot(limited: Store) -> None:
+    """A claim that has begun before the slot was handed over meets it all the same."""
+    running, parked = in_lane(n=0), in_lane(n=1)
+    await limited.intake.insert([running, parked])
+    (running,) = await claim(limited)
+    assert await claim(limited) == []
+    assert (await there(limited, parked)).parked == FOR_A_SLOT
+    urgent = in_lane(n=2, priority=5)
+    await limited.intake.insert([urgent])
+    await end(limited, running)
+    assert (await there(limited, urgent)).slot is not None
+    assert ids(await claim(limited, now=NOW + 3 * MS)) == [urgent.id]
+
+
 async def test_a_lowered_limit_lets_what_runs_end(limited: Store) -> None:
     """Slots above a limit that was lowered are not taken again, and nobody loses one."""
     jobs = [in_lane("a", "wide", n) for n in range(4)]

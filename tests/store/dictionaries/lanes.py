@@ -104,8 +104,9 @@ class DictionaryLanes(OnTables, Lanes):
         return admitted
 
     def _let_in(self, tables: Tables, job: Job, now: datetime) -> None:
+        if tables.jobs[job.id].parked is not None:
+            tables.admitted[job.id] = now
         tables.jobs.write(replace(job, parked=None))
-        tables.admitted[job.id] = now
 
     async def _park(self, job_ids: Collection[ObjectId], reason: str, now: datetime) -> int:
         async with self._connection as tables:

@@ -52,6 +52,7 @@ class Lanes(Desk, ABC):
     async def hand_over(self, lanes: Collection[str]) -> int:
         """Waiting, the next of its lane → admitted: with a slot, in line, from now on.
 
+        What stands in line already keeps its place: a claim that has begun is to meet it still.
         As many as are free in each of the lanes; returns how many. A lane whose limit nobody knows
         here is left to the sweep, as it is when this fails: the write that freed the slot holds.
         Of a lane without a key nobody is parked: who stands in line is for the next claim.

@@ -264,14 +264,23 @@ class MongoLanes(MongoParking):
         return [to_job(each) for each in sorted(found, key=lambda each: ids.index(each["_id"]))]
 
     async def _let_in(self, lets_in: Sequence[Start], now: datetime) -> int:
-        """Waiting → in line with a slot, from now on; return how many."""
+        """Waiting → in line with a slot; return how many.
+
+        From now on, or from when it has stood there: a claim that has begun is to meet it still.
+        """
         if not lets_in:
             return 0
         operations = [
             UpdateOne(
                 guard_of(each),
                 [
-                    {"$set": {**slots_set(each.slot), "line": line_set(each.job), "ready": now}},
+                    {
+                        "$set": {
+                            **slots_set(each.slot),
+                            "line": line_set(each.job),
+                            "ready": {"$min": ["$ready", now]},
+                        }
+                    },
                     {"$unset": "parked"},
                 ],
             )

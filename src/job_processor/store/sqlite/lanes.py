@@ -93,7 +93,8 @@ class SqliteLanes(SqliteParking):
                 WHERE lane=?1 AND parked IS NULL AND priority=?2 AND due<=?3 AND slot IS NULL
                     AND {IN_LANE} LIMIT ?4)"""
         self._admit_one = f"""
-            UPDATE {jobs} NOT INDEXED SET slot=?1, parked=NULL, line={LINE}, ready=?2
+            UPDATE {jobs} NOT INDEXED SET slot=?1, parked=NULL, line={LINE},
+                ready=min(coalesce(ready, ?2), ?2)
             WHERE rowid=?3"""
 
     @transaction
@@ -242,7 +243,7 @@ class SqliteLanes(SqliteParking):
         return to_jobs(connection.execute(self._start, values).fetchall())
 
     def admit(self, connection: sqlite3.Connection, row: int, slot: str, now: int) -> None:
-        """Waiting → in line with this slot, from now on."""
+        """Waiting → in line with this slot, from now on or from when it has stood there."""
         connection.execute(self._admit_one, (slot, now, row))
 
     def park_for_slot(self, connection: sqlite3.Connection, row: int) -> None:
