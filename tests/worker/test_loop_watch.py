@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
+from bson import ObjectId
 
 from job_processor import JobDef
 from job_processor.worker import loop_watch
-from tests.processors import Processors, eventually
+from tests.processors import WAIT, Processors, eventually
 from tests.worker.probe import ended
 
 
@@ -65,7 +67,19 @@ async def test_a_handler_that_holds_pythons_lock_is_named(
     """Nothing can be told while it lasts; afterwards, for how long, who ran, and what to do."""
     monkeypatch.setattr(loop_watch, "_WORKED", 0.01)  # on a busy machine it gets so little
 
+    seen, holders = threading.Event(), loop_watch.LoopWatch._holders
+
+    def looks(watch: loop_watch.LoopWatch) -> dict[ObjectId, str]:
+        found = holders(watch)
+        if found:
+            seen.set()
+        return found
+
+    # Of what begins and has ended between two looks nothing is known.
+    monkeypatch.setattr(loop_watch.LoopWatch, "_holders", looks)
+
     def computes() -> int:
+        assert seen.wait(WAIT)
         return hold_the_lock(2.5)
 
     processor, _ = await processors.start(jobs={"computes": JobDef(computes)}, worker_timeout=60)

@@ -125,7 +125,10 @@ class LoopWatch:
             self._report_stood_still(late, time.process_time() - worked, before)
 
     def _holders(self) -> dict[ObjectId, str]:
-        """Return the runs that may hold Python's lock: all but those in processes of their own."""
+        """Return the runs that may hold Python's lock: all but those in processes of their own.
+
+        Asked before and after a time without a turn; one that began and ended within it is missed.
+        """
         return {
             held.id: held.name
             for held in self._runs.held_jobs()

@@ -215,8 +215,8 @@ async def test_a_group_shares_its_slots(limited: Store) -> None:
 
 async def test_what_stands_in_line_keeps_its_place_when_it_gets_a_slot(limited: Store) -> None:
     """A claim that has begun before the slot was handed over meets it all the same."""
-    running, parked = in_lane(n=0), in_lane(n=1)
-    await limited.intake.insert([running, parked])
+    parked = in_lane(n=1)
+    await limited.intake.insert([in_lane(n=0), parked])
     (running,) = await claim(limited)
     assert await claim(limited) == []
     assert (await there(limited, parked)).parked == FOR_A_SLOT
